@@ -1,0 +1,34 @@
+"""What can go wrong, and the exit code each kind of failure ends with.
+
+Every error that a user can cause is an `EdgepackError` whose message is one line: what, the actual
+value, what is allowed, what to do next. The command line prints that line and exits with
+`exit_code`; anything else that escapes is a defect of edgepack and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EdgepackError(Exception):
+    """Base of all errors that end a command with one line and a documented exit code."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class InputError(EdgepackError):
+    """Misuse or bad input: a flag, a file, a teacher, a budget. Exit code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class CheckFailed(EdgepackError):
+    """A check failed: budget, parity or gate. Exit code 1."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class MissingDependency(EdgepackError):
+    """The environment lacks something; the message holds the line that installs it. Exit code 3."""
+
+    exit_code: ClassVar[int] = 3

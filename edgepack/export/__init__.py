@@ -1,0 +1,36 @@
+"""Exporters, one file per format, and the registry that `target.format` is looked up in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from edgepack.student.model import Student
+from edgepack.target import Target
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One exported model file, its size, and the operators that it asks of the runtime."""
+
+    target: Target
+    path: Path
+    size_bytes: int
+    operators: tuple[str, ...]
+
+
+Exporter = Callable[[Student, Target, Path], Artifact]
+
+EXPORTERS: dict[str, str] = {
+    "onnx": "edgepack.export.onnx:export_onnx",
+    "torchscript": "edgepack.export.torchscript:export_torchscript",
+}
+
+
+def export(student: Student, target: Target, folder: Path) -> Artifact:
+    """Write `student`, at its config's bit widths, for `target` under `folder`."""
+    module, function = EXPORTERS[target.format].split(":")
+    return cast(Exporter, getattr(import_module(module), function))(student, target, folder)

@@ -1,0 +1,37 @@
+"""Runtimes, one file each, behind one small interface: load an artifact, run it, get logits.
+
+Validation, goldens, benchmarks and the gate all go through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from edgepack.target import Target
+
+
+class Session(Protocol):
+    """A loaded artifact."""
+
+    input_names: tuple[str, ...]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
+        ...
+
+
+RUNTIMES: dict[str, str] = {
+    "onnxruntime": "edgepack.runtime.onnxruntime:load",
+    "pytorch-lite": "edgepack.runtime.pytorch_lite:load",
+}
+
+
+def load(path: Path, target: Target, threads: int = 1) -> Session:
+    """Load the model file at `path` in the runtime that `target` is for."""
+    module, function = RUNTIMES[target.runtime].split(":")
+    return cast(Callable[[Path, int], Session], getattr(import_module(module), function))(path, threads)

@@ -1,0 +1,144 @@
+"""The student's shape: every compression method is a point in this one space.
+
+Layers own LayerNorms; their big weights live in numbered *weight sets*. `attention_sharing[i]` names
+the attention weight set that layer `i` uses and `ffn_sharing[i]` its feed-forward set, so no sharing is
+`[0, 1, 2, …]`, ALBERT is `[0, 0, 0, …]` (Lan et al. 2020, arXiv:1909.11942), Subformer's sandwich is
+`[0, 1, 1, 1, 2]` (Reid et al. 2021, arXiv:2101.00234). Head counts, head widths, FFN widths and ranks
+are given per weight set, so uneven shapes are ordinary ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+from edgepack.errors import InputError
+
+EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
+NORMS = ("layer_norm", "no_norm")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
+ATTENTION_MATRICES = ("query", "key", "value", "output")
+FFN_MATRICES = ("up", "down")
+MATRICES = ATTENTION_MATRICES + FFN_MATRICES
+BODY_BITS = (4, 8, 32)
+EMBEDDING_BITS = (4, 8, 32)
+
+
+@strict
+class StudentConfig(PreTrainedConfig):
+    """Shape, task head and bit widths of a student.
+
+    Widths are counts of units; `ranks[matrix][set]` is the rank of a factorized weight matrix, 0 for a
+    full one. `vocab_map[i]` is the teacher's token id of student token `i` (`None`: the same ids).
+    `body_bits` and `embedding_bits` say how weights are rounded when the model runs; 32 is not at all.
+    """
+
+    model_type = "edgepack-student"
+
+    vocab_size: int = 30522
+    vocab_map: list[int] | None = None
+    embedding_size: int = 128
+    embedding_projection: str = "linear"
+    embedding_intermediate_size: int = 0  # self_attentive only
+    embedding_num_heads: int = 0  # self_attentive only
+    norm_before_projection: bool = False  # ALBERT, ELECTRA: sum and norm at width E, then project
+    projection_bias: bool = False
+    hidden_size: int = 384
+    num_hidden_layers: int = 6
+    attention_sharing: list[int] | None = None
+    ffn_sharing: list[int] | None = None
+    num_heads: list[int] | None = None
+    head_sizes: list[int] | None = None
+    intermediate_sizes: list[int] | None = None
+    ranks: dict[str, list[int]] | None = None
+    hidden_act: str = "gelu"
+    norm: str = "layer_norm"
+    norm_eps: float = 1e-12
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 0
+    relative_attention_buckets: int = 0  # MPNet: T5-style bucketed relative position bias
+    relative_attention_max_distance: int = 128
+    head_act: str | None = "tanh"  # sequence head's dense layer; None: no dense layer (token heads)
+    task: str = "text-classification"
+    body_bits: int = 32
+    embedding_bits: int = 32
+    block_size: int = 32  # columns that share a multiplier, at 4 bits
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        layers = self.num_hidden_layers
+        self.attention_sharing = self.attention_sharing or list(range(layers))
+        self.ffn_sharing = self.ffn_sharing or list(range(layers))
+        attention_sets, ffn_sets = self.num_attention_sets, self.num_ffn_sets
+        self.num_heads = self.num_heads or [12] * attention_sets
+        self.head_sizes = self.head_sizes or [32] * attention_sets
+        self.intermediate_sizes = self.intermediate_sizes or [4 * self.hidden_size] * ffn_sets
+        ranks = dict(self.ranks or {})
+        for matrix in MATRICES:
+            ranks.setdefault(matrix, [0] * (ffn_sets if matrix in FFN_MATRICES else attention_sets))
+        self.ranks = ranks
+        super().__post_init__(**kwargs)
+        check_shape(self)
+
+    @property
+    def num_attention_sets(self) -> int:
+        """How many different attention weight sets there are."""
+        return max(self.attention_sharing or [-1]) + 1
+
+    @property
+    def num_ffn_sets(self) -> int:
+        """How many different feed-forward weight sets there are."""
+        return max(self.ffn_sharing or [-1]) + 1
+
+    @property
+    def sum_size(self) -> int:
+        """Width at which word, position and type embeddings are added: `E` or `H`."""
+        at_embedding_width = self.norm_before_projection or self.embedding_projection == "self_attentive"
+        return self.embedding_size if at_embedding_width else self.hidden_size
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether a linear map leads from the embedding width to the hidden width."""
+        return self.embedding_projection == "linear"
+
+
+def check_shape(config: StudentConfig) -> None:
+    """Raise `InputError` naming the field when the parts of a shape do not fit together."""
+    choices: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("embedding_projection", config.embedding_projection, EMBEDDING_PROJECTIONS),
+        ("norm", config.norm, NORMS),
+        ("hidden_act", config.hidden_act, ACTIVATIONS),
+        ("head_act", config.head_act, (*ACTIVATIONS, None)),
+        ("body_bits", config.body_bits, BODY_BITS),
+        ("embedding_bits", config.embedding_bits, EMBEDDING_BITS),
+    ]
+    for field, value, allowed in choices:
+        if value not in allowed:
+            raise InputError(f"student config: {field} is {value!r}; allowed: {', '.join(map(str, allowed))}")
+    lengths: list[tuple[str, list[int], int]] = [
+        ("attention_sharing", config.attention_sharing or [], config.num_hidden_layers),
+        ("ffn_sharing", config.ffn_sharing or [], config.num_hidden_layers),
+        ("num_heads", config.num_heads or [], config.num_attention_sets),
+        ("head_sizes", config.head_sizes or [], config.num_attention_sets),
+        ("intermediate_sizes", config.intermediate_sizes or [], config.num_ffn_sets),
+    ]
+    ranks = config.ranks or {}
+    lengths += [(f"ranks[{m}]", ranks[m], config.num_attention_sets) for m in ATTENTION_MATRICES]
+    lengths += [(f"ranks[{m}]", ranks[m], config.num_ffn_sets) for m in FFN_MATRICES]
+    for field, values, expected in lengths:
+        if len(values) != expected:
+            raise InputError(f"student config: {field} has {len(values)} entries; {expected} are needed")
+    for field in ("attention_sharing", "ffn_sharing"):
+        used = set(getattr(config, field))
+        if used != set(range(len(used))):
+            raise InputError(f"student config: {field} is {sorted(used)}; set numbers must run from 0 without gaps")
+    if config.embedding_projection == "identity" and config.embedding_size != config.hidden_size:
+        raise InputError(
+            f"student config: embedding_size {config.embedding_size} differs from hidden_size {config.hidden_size}; "
+            "use embedding_projection 'linear' or 'self_attentive'"
+        )
+    if config.vocab_map is not None and len(config.vocab_map) != config.vocab_size:
+        raise InputError(
+            f"student config: vocab_map has {len(config.vocab_map)} entries; vocab_size is {config.vocab_size}"
+        )

@@ -1,0 +1,292 @@
+"""One plain transformer encoder, written for export.
+
+No data-dependent Python, no in-place tricks, static structure, shapes dynamic in batch and sequence. A
+post-norm BERT layer is the basis; every family that edgepack supports becomes this module with other
+config values. Weights that layers share exist once (`attention[set]`, `feed_forward[set]`), so sharing
+shows up in the bytes. Rounding to the config's bit widths happens in `forward` (`QuantizedLinear`), the
+same for training and for evaluation; parameters stay float.
+
+Pruning during training uses gates: a head's or FFN unit's output times its gate. A unit whose gate is 0
+is exactly a unit that is not there (tests: pruned equals masked).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from edgepack.compress.quantization import round_activation, round_rows, round_weight
+from edgepack.student.config import StudentConfig
+
+
+@dataclass
+class StudentOutput(ModelOutput):
+    """`logits` (batch, labels) or (batch, seq, labels); `hidden_states`: layers + 1 of (batch, seq, H)."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+def activation(name: str, x: Tensor) -> Tensor:
+    """Apply the named activation."""
+    if name == "gelu":
+        return F.gelu(x)
+    if name == "gelu_tanh":
+        return F.gelu(x, approximate="tanh")
+    return F.relu(x) if name == "relu" else torch.tanh(x)
+
+
+class QuantizedLinear(nn.Linear):
+    """A linear layer that computes what the runtime will: rounded weight times rounded activation."""
+
+    bits: int = 32
+    block_size: int = 32
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bits == 32:
+            return F.linear(x, self.weight, self.bias)
+        return F.linear(round_activation(x), round_weight(self.weight, self.bits, self.block_size), self.bias)
+
+
+class Projection(nn.Module):
+    """`(…, in) → (…, out)` by one full matrix, or by two of the given rank: `up(down(x))`."""
+
+    def __init__(self, in_features: int, out_features: int, rank: int = 0, bias: bool = True) -> None:
+        super().__init__()
+        self.rank = rank
+        if rank:
+            self.down = QuantizedLinear(in_features, rank, bias=False)
+            self.up = QuantizedLinear(rank, out_features, bias=bias)
+        else:
+            self.full = QuantizedLinear(in_features, out_features, bias=bias)
+
+    def factors(self) -> list[QuantizedLinear]:
+        """The linear layers to apply, first to last: one, or two when factorized."""
+        return [self.down, self.up] if self.rank else [self.full]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for linear in self.factors():
+            x = linear(x)
+        return x
+
+
+class NoNorm(nn.Module):
+    """MobileBERT's element-wise affine map in LayerNorm's place (Sun et al. 2020, arXiv:2004.02984, §3.3)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight + self.bias
+
+
+def make_norm(config: StudentConfig, size: int) -> nn.Module:
+    """The norm that the config asks for, at the given width."""
+    return NoNorm(size) if config.norm == "no_norm" else nn.LayerNorm(size, eps=config.norm_eps)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention without norm or residual: `(batch, seq, width) → (batch, seq, width)`."""
+
+    def __init__(self, width: int, num_heads: int, head_size: int, ranks: dict[str, int], buckets: int = 0) -> None:
+        super().__init__()
+        self.num_heads, self.head_size = num_heads, head_size
+        inner = num_heads * head_size
+        self.query = Projection(width, inner, ranks["query"])
+        self.key = Projection(width, inner, ranks["key"])
+        self.value = Projection(width, inner, ranks["value"])
+        self.output = Projection(inner, width, ranks["output"])
+        self.relative_bias = nn.Parameter(torch.zeros(buckets, num_heads)) if buckets else None
+        self.gate: Tensor | None = None  # (heads,), set while pruning
+
+    def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None) -> Tensor:
+        batch, seq, _ = x.shape
+        # (batch, seq, heads · size) → (batch, heads, seq, size)
+        query, key, value = (
+            projection(x).view(batch, seq, self.num_heads, self.head_size).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        if self.relative_bias is not None and buckets is not None:
+            mask = mask + self.relative_bias[buckets].permute(2, 0, 1)[None]  # (1, heads, seq, seq)
+        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask.to(query.dtype))
+        if self.gate is not None:
+            context = context * self.gate.view(1, -1, 1, 1).to(context.dtype)
+        return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size))
+
+
+class FeedForward(nn.Module):
+    """`down(act(up(x)))`: `(batch, seq, in) → (batch, seq, out)`, no norm or residual."""
+
+    def __init__(self, width: int, inner: int, out: int, act: str, ranks: dict[str, int]) -> None:
+        super().__init__()
+        self.act = act
+        self.up = Projection(width, inner, ranks["up"])
+        self.down = Projection(inner, out, ranks["down"])
+        self.gate: Tensor | None = None  # (units,), set while pruning
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = activation(self.act, self.up(x))
+        if self.gate is not None:
+            inner = inner * self.gate.to(inner.dtype)
+        return self.down(inner)
+
+
+class Embeddings(nn.Module):
+    """Token ids to `(batch, seq, H)`: identity, linear (ALBERT) or self-attentive (Subformer's SAFE)."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden, total = config.embedding_size, config.hidden_size, config.sum_size
+        self.word = nn.Embedding(config.vocab_size, width)
+        self.position = nn.Embedding(config.max_position_embeddings, total)
+        self.token_type = nn.Embedding(config.type_vocab_size, total) if config.type_vocab_size else None
+        self.norm = make_norm(config, total)
+        self.projection = QuantizedLinear(width, hidden, bias=config.projection_bias) if config.has_projection else None
+        self.attention: Attention | None = None
+        if config.embedding_projection == "self_attentive":
+            full = dict.fromkeys(config.ranks or {}, 0)
+            self.attention = Attention(
+                width, config.embedding_num_heads, width // config.embedding_num_heads, full
+            )
+            self.attention_norm = make_norm(config, width)
+            self.feed_forward = FeedForward(width, config.embedding_intermediate_size, hidden, config.hidden_act, full)
+            self.output_norm = make_norm(config, hidden)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None, mask: Tensor) -> Tensor:
+        bits = self.config.embedding_bits
+        x = round_rows(self.word(input_ids), bits)
+        if self.projection is not None and not self.config.norm_before_projection:
+            x = self.projection(x)
+        # the position table is small and always rounded to 8 bits when anything is
+        x = x + round_rows(self.position.weight[: input_ids.shape[1]], 32 if bits == 32 else 8)
+        if self.token_type is not None:
+            types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+            x = x + self.token_type(types)
+        x = self.norm(x)
+        if self.projection is not None and self.config.norm_before_projection:
+            x = self.projection(x)
+        if self.attention is not None:
+            x = self.attention_norm(x + self.attention(x, mask, None))
+            x = self.output_norm(self.feed_forward(x))  # no residual across the width change
+        return x
+
+
+class Head(nn.Module):
+    """First token's dense + activation + classifier, or a classifier on each token."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.act = config.head_act
+        self.first_token = config.task == "text-classification"
+        self.dense = QuantizedLinear(config.hidden_size, config.hidden_size) if config.head_act else None
+        self.classifier = QuantizedLinear(config.hidden_size, config.num_labels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, 0] if self.first_token else x
+        if self.dense is not None and self.act is not None:
+            x = activation(self.act, self.dense(x))
+        return self.classifier(x)
+
+
+def relative_buckets(seq: int, buckets: int, max_distance: int, device: torch.device | None = None) -> Tensor:
+    """T5's bidirectional bucket of `key − query` for every pair of positions: int64 `(seq, seq)`.
+
+    Raffel et al. 2020, arXiv:1910.10683, §2.1: half the buckets for each sign; of these half exact, half
+    logarithmic up to `max_distance`. The sign follows MPNet, where keys to the left take the upper half.
+    """
+    positions = torch.arange(seq, device=device)
+    distance = positions[:, None] - positions[None, :]  # query − key
+    half = buckets // 2
+    bucket = (distance < 0).long() * half
+    distance = distance.abs()
+    exact = half // 2
+    ratio = torch.log(distance.clamp(min=1).float() / exact) / math.log(max_distance / exact)
+    large = torch.clamp(exact + (ratio * (half - exact)).long(), max=half - 1)
+    return bucket + torch.where(distance < exact, distance, large)
+
+
+class Student(PreTrainedModel):
+    """The encoder with its task head. `forward` gives logits, and hidden states when asked."""
+
+    config_class = StudentConfig
+    config: StudentConfig
+    base_model_prefix = "student"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        ranks = config.ranks or {}
+        self.embeddings = Embeddings(config)
+        self.attention = nn.ModuleList(
+            Attention(
+                config.hidden_size,
+                (config.num_heads or [])[s],
+                (config.head_sizes or [])[s],
+                {m: ranks[m][s] for m in ("query", "key", "value", "output")},
+                config.relative_attention_buckets,
+            )
+            for s in range(config.num_attention_sets)
+        )
+        self.feed_forward = nn.ModuleList(
+            FeedForward(
+                config.hidden_size,
+                (config.intermediate_sizes or [])[s],
+                config.hidden_size,
+                config.hidden_act,
+                {m: ranks[m][s] for m in ("up", "down")},
+            )
+            for s in range(config.num_ffn_sets)
+        )
+        layers, hidden = config.num_hidden_layers, config.hidden_size
+        self.attention_norms = nn.ModuleList(make_norm(config, hidden) for _ in range(layers))
+        self.ffn_norms = nn.ModuleList(make_norm(config, hidden) for _ in range(layers))
+        self.head = Head(config)
+        self.set_bits(config.body_bits, config.embedding_bits)
+        self.post_init()
+
+    def set_bits(self, body_bits: int, embedding_bits: int) -> None:
+        """Round weights and activations to these widths from now on (32: not at all)."""
+        self.config.body_bits, self.config.embedding_bits = body_bits, embedding_bits
+        for module in self.modules():
+            if isinstance(module, QuantizedLinear):
+                module.bits, module.block_size = body_bits, self.config.block_size
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> StudentOutput:
+        """`input_ids`, `attention_mask`, `token_type_ids`: int64 `(batch, seq)`, padding on the right."""
+        config = self.config
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        mask = (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.bfloat16).min
+        buckets = None
+        if config.relative_attention_buckets:
+            buckets = relative_buckets(
+                input_ids.shape[1],
+                config.relative_attention_buckets,
+                config.relative_attention_max_distance,
+                input_ids.device,
+            )
+        x = self.embeddings(input_ids, token_type_ids, mask)
+        hidden = [x]
+        for layer in range(config.num_hidden_layers):
+            attention = self.attention[(config.attention_sharing or [])[layer]]
+            x = self.attention_norms[layer](x + attention(x, mask, buckets))
+            feed_forward = self.feed_forward[(config.ffn_sharing or [])[layer]]
+            x = self.ffn_norms[layer](x + feed_forward(x))
+            hidden.append(x)
+        return StudentOutput(logits=self.head(x), hidden_states=tuple(hidden) if output_hidden_states else None)
