@@ -1,0 +1,202 @@
+"""A build is a folder: finished stages under content keys, one writer, nothing half-written.
+
+    OUT/.edgepack/lock                     held by the build that runs now; its pid inside
+    OUT/.edgepack/scratch/<stage>-<key>/   work in progress; survives a SIGKILL, so checkpoints resume
+    OUT/.edgepack/stages/<stage>-<key>/    finished: what the stage made, and stage.json
+
+A key is the sha256 of the canonical JSON of everything that decides a stage's result. The same inputs give
+the same key, so a build that is started again finds what it had finished; any change gives another key,
+so nothing stale is found. A result appears by one rename of a folder whose files are already on disk
+(write beside, fsync, rename), as in Pillai et al. 2014 ("All File Systems Are Not Created Equal").
+
+The lock is `flock`: the kernel drops it with the process that held it, so the lock of a dead process is
+simply free. It is advisory, for one machine, and needs Linux or macOS. Old keys stay until `clear`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepack.errors import InputError
+
+HIDDEN_FOLDER = ".edgepack"
+RECORD_NAME = "stage.json"
+KEY_LENGTH = 16  # hex digits in a folder's name; the whole key stands in stage.json and is compared
+READ_CHUNK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(READ_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_json(value: Any) -> str:
+    """sha256 of canonical JSON (sorted keys, no spaces): the order of a dict's keys does not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that a reader, or a restart after a crash, sees all of it or what was there before."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def publish_folder(source: Path, destination: Path) -> None:
+    """Rename `source` to `destination` once all that is in it is on disk; what was there before is removed."""
+    for path in sorted(source.rglob("*")):
+        _sync(path)
+    _sync(source)
+    if destination.exists():
+        old = destination.with_name(f".{destination.name}.{os.getpid()}.old")
+        os.rename(destination, old)
+        os.rename(source, destination)
+        shutil.rmtree(old)
+    else:
+        os.rename(source, destination)
+    _sync(destination.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What stage.json says: the key and its parts, seconds of the run that finished it, bytes and sha256 by file."""
+
+    stage: str
+    key: str
+    key_parts: dict[str, Any]
+    seconds: float
+    files: dict[str, dict[str, Any]]
+
+
+class Stage:
+    """One stage's result under one key: either `done`, with its files in `folder`, or worked on in `scratch`."""
+
+    def __init__(self, home: Path, name: str, key_parts: Mapping[str, Any]) -> None:
+        self.name = name
+        self.key_parts = dict(key_parts)
+        self.key = hash_json({"stage": name, "parts": self.key_parts})
+        label = f"{name}-{self.key[:KEY_LENGTH]}"
+        self.folder = home / "stages" / label
+        self._scratch = home / "scratch" / label
+        self._started = time.monotonic()
+
+    @property
+    def scratch(self) -> Path:
+        """The folder to work in, made when first asked for; the same path each time this key is worked on."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return self._scratch
+
+    @property
+    def done(self) -> bool:
+        """Whether a finished result is there, with each recorded file at its recorded length."""
+        record = self._read_record()
+        if record is None or record.key != self.key:
+            return False
+        return all(_length(self.folder / name) == entry["bytes"] for name, entry in record.files.items())
+
+    @property
+    def record(self) -> StageRecord:
+        """The record of a finished stage."""
+        record = self._read_record()
+        if record is None:
+            raise InputError(f"stage {self.name} of this workspace is not finished; run the build again")
+        return record
+
+    def finish(self) -> StageRecord:
+        """Turn all that is in `scratch` into the finished result (remove checkpoints first)."""
+        files = {
+            path.relative_to(self.scratch).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+            for path in sorted(self.scratch.rglob("*"))
+            if path.is_file() and path != self.scratch / RECORD_NAME
+        }
+        seconds = round(time.monotonic() - self._started, 3)
+        record = StageRecord(self.name, self.key, self.key_parts, seconds, files)
+        write_atomic(self.scratch / RECORD_NAME, json.dumps(record.__dict__, indent=2).encode())
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        publish_folder(self.scratch, self.folder)
+        return record
+
+    def _read_record(self) -> StageRecord | None:
+        try:
+            return StageRecord(**json.loads((self.folder / RECORD_NAME).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None  # absent or damaged: not a result
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+class Workspace:
+    """The output folder of a build. Refuses a folder that holds other things."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.home = self.root / HIDDEN_FOLDER
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(f"output {self.root} is a file; give a folder that is new, empty or an earlier build's")
+        if self.root.is_dir() and not self.home.exists() and any(self.root.iterdir()):
+            raise InputError(f"output {self.root} holds files of something else; give a new or empty folder with -o")
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise InputError(f"output {self.root} cannot be made: {e.strerror}; give a folder you may write to") from e
+
+    def stage(self, name: str, key_parts: Mapping[str, Any]) -> Stage:
+        """The stage `name` for these inputs; `key_parts` is JSON-able and holds all that decides the result."""
+        return Stage(self.home, name, key_parts)
+
+    def clear(self) -> None:
+        """Forget every stage, finished or not (`--fresh`)."""
+        for part in ("stages", "scratch"):
+            shutil.rmtree(self.home / part, ignore_errors=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for this process; `InputError` naming the pid when another build has it."""
+        with (self.home / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as e:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise InputError(
+                    f"output {self.root} is in use by process {holder}; wait for it, stop it, or give another folder"
+                ) from e
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
