@@ -1,0 +1,49 @@
+# edgepack: `make demo` shows the whole flow, `make test` and `make lint` check it. All of them set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_OUT ?= demo-out
+
+# One thread per worker: tiny models gain nothing from more, and workers would fight over the cores.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
+RUN_ENV := HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
+
+.PHONY: demo test test-slow lint format bench docs wheel clean
+
+# torch first and alone: an open range may resolve to a build with gigabytes of CUDA packages.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: .venv/.ready
+	$(RUN_ENV) $(BIN)/edgepack demo -o $(DEMO_OUT)
+
+test: .venv/.ready
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/.ready
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready
+	$(RUN_ENV) $(BIN)/python -m benchmarks
+
+docs: .venv/.ready
+	$(BIN)/python docs/generate_cli.py
+
+wheel: .venv/.ready
+	rm -rf dist
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf build dist $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
