@@ -1,0 +1,109 @@
+"""Targets: what a device family's runtime can load and run, as data.
+
+A target is a TOML file in `targets/`; its name is the file's name. Code branches on a field of a target,
+never on its name, so a new device is a new file. The folder travels in the wheel as `edgepack/_data/targets`
+and is found there first, else at the root of a source checkout. A file says everything or fails: unknown
+keys, missing keys and wrong types are errors that name the file and the key. What a target does not say is how
+to export to it: that is looked up by `format` in `edgepack.export` and by `runtime` in `edgepack.runtime`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from edgepack.errors import InputError, MissingDependency
+
+
+@dataclass(frozen=True)
+class Target:
+    """One device family and runtime.
+
+    `body_bits` and `embedding_bits` are the widths the runtime can run, in order of preference; `file` is the
+    model's path inside a bundle; `opset` and `ir_version` are the newest that a file may ask for (`None` where
+    they do not apply); `operators` are all that a file may use, with their domain where it is not ONNX's own;
+    `runtime_library` names what the app links, with its approximate size, which is reported beside the shipped
+    bytes and not counted; `extra` is the pip extra that exporting needs.
+    """
+
+    name: str
+    title: str
+    device: str
+    format: str
+    runtime: str
+    runtime_min_version: str
+    file: str
+    body_bits: tuple[int, ...]
+    embedding_bits: tuple[int, ...]
+    operators: tuple[str, ...]
+    opset: int | None = None
+    ir_version: int | None = None
+    runtime_library: str | None = None
+    extra: str | None = None
+    notes: str = ""
+
+
+def list_targets() -> tuple[str, ...]:
+    """Names of all known targets, sorted."""
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _folder().iterdir() if _is_toml(entry)))
+
+
+@cache
+def load_target(name: str) -> Target:
+    """Read the target called `name`; raise `InputError` for an unknown name or a malformed file."""
+    known = list_targets()
+    if name not in known:
+        closest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {closest[0]!r}?" if closest else ""
+        raise InputError(f"unknown target {name!r}; known: {', '.join(known)}{hint}")
+    return parse_target(name, (_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def parse_target(name: str, text: str) -> Target:
+    """A target from its file's text; errors name `<name>.toml` and the key."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise InputError(f"{name}.toml is not valid TOML: {e}; correct the file") from e
+    keys = {field.name: field for field in fields(Target) if field.name != "name"}
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        raise InputError(f"{name}.toml: unknown key {unknown[0]!r}; allowed: {', '.join(keys)}")
+    missing = [key for key, field in keys.items() if field.default is MISSING and key not in table]
+    if missing:
+        raise InputError(f"{name}.toml: key {missing[0]!r} is missing; add it")
+    return Target(name=name, **{key: _checked(f"{name}.toml", keys[key], value) for key, value in table.items()})
+
+
+def _checked(file: str, field: Field[Any], value: Any) -> Any:
+    """`value` if it has the type that the field's annotation asks for, lists as tuples."""
+    annotation = str(field.type)
+    item = int if "int" in annotation else str
+    is_tuple = annotation.startswith("tuple")
+    values = value if is_tuple and isinstance(value, list) else [value]
+    # bool is an int in Python, never in a target
+    right = all(isinstance(v, item) and not isinstance(v, bool) for v in values) and is_tuple == isinstance(value, list)
+    if not right:
+        wanted = f"a list of {item.__name__}" if is_tuple else f"of type {item.__name__}"
+        raise InputError(f"{file}: key {field.name!r} is {value!r}; it must be {wanted}")
+    return tuple(value) if is_tuple else value
+
+
+def _folder() -> Traversable:
+    """Where the TOML files are: inside the installed package, else in the source checkout."""
+    for folder in (files("edgepack") / "_data" / "targets", Path(__file__).parents[1] / "targets"):
+        if folder.is_dir() and any(_is_toml(entry) for entry in folder.iterdir()):
+            return folder
+    raise MissingDependency(
+        'edgepack is installed without its targets; run: pip install --force-reinstall edgepack'
+    )
+
+
+def _is_toml(entry: Traversable) -> bool:
+    return entry.name.endswith(".toml")
