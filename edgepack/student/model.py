@@ -106,7 +106,7 @@ class Attention(nn.Module):
         self.value = Projection(width, inner, ranks["value"])
         self.output = Projection(inner, width, ranks["output"])
         self.relative_bias = nn.Parameter(torch.zeros(buckets, num_heads)) if buckets else None
-        self.gate: Tensor | None = None  # (heads,), set while pruning
+        self.gate: Tensor | None = None  # (1 or batch, heads), set while pruning
 
     def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None) -> Tensor:
         batch, seq, _ = x.shape
@@ -119,7 +119,7 @@ class Attention(nn.Module):
             mask = mask + self.relative_bias[buckets].permute(2, 0, 1)[None]  # (1, heads, seq, seq)
         context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask.to(query.dtype))
         if self.gate is not None:
-            context = context * self.gate.view(1, -1, 1, 1).to(context.dtype)
+            context = context * self.gate[:, :, None, None].to(context.dtype)
         return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size))
 
 
@@ -131,12 +131,12 @@ class FeedForward(nn.Module):
         self.act = act
         self.up = Projection(width, inner, ranks["up"])
         self.down = Projection(inner, out, ranks["down"])
-        self.gate: Tensor | None = None  # (units,), set while pruning
+        self.gate: Tensor | None = None  # (1 or batch, units), set while pruning
 
     def forward(self, x: Tensor) -> Tensor:
         inner = activation(self.act, self.up(x))
         if self.gate is not None:
-            inner = inner * self.gate.to(inner.dtype)
+            inner = inner * self.gate[:, None, :].to(inner.dtype)
         return self.down(inner)
 
 

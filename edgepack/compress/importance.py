@@ -1,0 +1,58 @@
+"""First-order importance of heads and FFN units: how much the loss would change without them.
+
+Each head's and unit's output is multiplied by a gate of 1; `|∂loss/∂gate|`, per example, is
+`|Σ activation × gradient|` (Michel et al. 2019, arXiv:1905.10650, eq. 2; Molchanov et al. 2019,
+arXiv:1906.10771), averaged over examples. Only the gates need gradients, so no weight gradient is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from edgepack.student.carve import Importance
+from edgepack.student.model import Student
+
+
+@contextmanager
+def gates(student: Student, batch_size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Put gates of 1 `(batch, count)` on all heads and units; take them off afterwards."""
+    device = student.device
+    heads = [torch.ones(batch_size, a.num_heads, device=device, requires_grad=True) for a in student.attention]
+    units = [
+        torch.ones(batch_size, n, device=device, requires_grad=True) for n in student.config.intermediate_sizes or []
+    ]
+    modules = [*student.attention, *student.feed_forward]
+    for module, gate in zip(modules, heads + units, strict=True):
+        module.gate = gate
+    try:
+        yield heads, units
+    finally:
+        for module in modules:
+            module.gate = None
+
+
+def measure_importance(
+    student: Student,
+    batches: Iterable[dict[str, Tensor]],
+    loss: Callable[[Tensor, dict[str, Tensor]], Tensor],
+) -> Importance:
+    """Mean over examples of `|∂loss/∂gate|` for every head and unit.
+
+    `loss(logits, batch)` must be a sum over examples, so that each example's gradient is its own.
+    """
+    heads = [torch.zeros(n) for n in student.config.num_heads or []]
+    units = [torch.zeros(n) for n in student.config.intermediate_sizes or []]
+    examples = 0
+    for batch in batches:
+        size = len(batch["input_ids"])
+        with gates(student, size) as (head_gates, unit_gates):
+            logits = student(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
+            gradients = torch.autograd.grad(loss(logits, batch), head_gates + unit_gates)
+        for total, gradient in zip(heads + units, gradients, strict=True):
+            total += gradient.abs().sum(0).cpu()
+        examples += size
+    return Importance(tuple(t / max(examples, 1) for t in heads), tuple(t / max(examples, 1) for t in units))

@@ -1,0 +1,230 @@
+"""A fine-tuned checkpoint of any supported family as a `Student` of its own shape.
+
+Every family is a post-norm encoder that differs in names, in where the embedding is projected, in its
+position scheme and in its head. One `Layout` per family says where the weights are; the result gives the
+teacher's logits to 1e-5 (tests: the identity test). All later carving works on students only.
+
+What a family does differently:
+- RoBERTa, MPNet: positions start at `padding_idx + 1`; the rows before are never used and are left out.
+- ALBERT, ELECTRA: words, positions and types are added and normed at the embedding width, then projected.
+- ALBERT: layer groups share weights, kept as a sharing map.
+- MPNet: T5-style relative position bias, one table for all layers; here each weight set has its own copy,
+  since heads are pruned per layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from edgepack.errors import InputError
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+
+ACTIVATION_NAMES = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a family keeps its weights; `{i}` stands for the layer."""
+
+    embeddings: str
+    layer: str
+    query: str = "attention.self.query"
+    key: str = "attention.self.key"
+    value: str = "attention.self.value"
+    output: str = "attention.output.dense"
+    attention_norm: str = "attention.output.LayerNorm"
+    up: str = "intermediate.dense"
+    down: str = "output.dense"
+    ffn_norm: str = "output.LayerNorm"
+    projection: str | None = None
+    head_dense: str = "classifier.dense"
+    head_act: str = "tanh"
+    classifier: str = "classifier.out_proj"
+    norm_before_projection: bool = False
+    offset_positions: bool = False
+    relative_bias: str | None = None
+
+
+_BERT = Layout(
+    embeddings="bert.embeddings",
+    layer="bert.encoder.layer.{i}",
+    head_dense="bert.pooler.dense",
+    classifier="classifier",
+)
+LAYOUTS: dict[str, Layout] = {
+    "bert": _BERT,
+    "roberta": replace(
+        _BERT,
+        embeddings="roberta.embeddings",
+        layer="roberta.encoder.layer.{i}",
+        head_dense="classifier.dense",
+        classifier="classifier.out_proj",
+        offset_positions=True,
+    ),
+    "electra": replace(
+        _BERT,
+        embeddings="electra.embeddings",
+        layer="electra.encoder.layer.{i}",
+        head_dense="classifier.dense",
+        head_act="gelu",
+        classifier="classifier.out_proj",
+        projection="electra.embeddings_project",
+        norm_before_projection=True,
+    ),
+    "distilbert": Layout(
+        embeddings="distilbert.embeddings",
+        layer="distilbert.transformer.layer.{i}",
+        query="attention.q_lin",
+        key="attention.k_lin",
+        value="attention.v_lin",
+        output="attention.out_lin",
+        attention_norm="sa_layer_norm",
+        up="ffn.lin1",
+        down="ffn.lin2",
+        ffn_norm="output_layer_norm",
+        head_dense="pre_classifier",
+        head_act="relu",
+        classifier="classifier",
+    ),
+    "albert": Layout(
+        embeddings="albert.embeddings",
+        layer="albert.encoder.albert_layer_groups.{i}.albert_layers.0",
+        query="attention.query",
+        key="attention.key",
+        value="attention.value",
+        output="attention.dense",
+        attention_norm="attention.LayerNorm",
+        up="ffn",
+        down="ffn_output",
+        ffn_norm="full_layer_layer_norm",
+        projection="albert.encoder.embedding_hidden_mapping_in",
+        head_dense="albert.pooler",
+        classifier="classifier",
+        norm_before_projection=True,
+    ),
+    "mpnet": Layout(
+        embeddings="mpnet.embeddings",
+        layer="mpnet.encoder.layer.{i}",
+        query="attention.attn.q",
+        key="attention.attn.k",
+        value="attention.attn.v",
+        output="attention.attn.o",
+        attention_norm="attention.LayerNorm",
+        offset_positions=True,
+        relative_bias="mpnet.encoder.relative_attention_bias.weight",
+    ),
+}
+MPNET_BUCKETS = 32  # transformers computes MPNet's buckets with this count whatever the config says
+
+
+def student_from_teacher(model: PreTrainedModel, task: str) -> Student:
+    """The teacher's own weights and shape as a student in eval mode; same logits to rounding."""
+    family = str(model.config.model_type)
+    if family not in LAYOUTS:
+        raise InputError(f"teacher family {family!r} is not supported; allowed: {', '.join(sorted(LAYOUTS))}")
+    layout, weights = LAYOUTS[family], model.state_dict()
+    config = _config(model, layout, weights, task)
+    student = Student(config)
+    with torch.no_grad():
+        _copy_embeddings(student, layout, weights, int(model.config.pad_token_id or 0))
+        _copy_layers(student, layout, weights)
+        _copy_head(student, layout, weights)
+    return student.eval()
+
+
+def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor], task: str) -> StudentConfig:
+    teacher = model.config
+    layers, hidden, heads = teacher.num_hidden_layers, teacher.hidden_size, teacher.num_attention_heads
+    act = getattr(teacher, "hidden_act", None) or teacher.activation
+    if act not in ACTIVATION_NAMES:
+        raise InputError(f"teacher activation {act!r} is not supported; allowed: {', '.join(ACTIVATION_NAMES)}")
+    for field, allowed in (("position_embedding_type", "absolute"), ("inner_group_num", 1)):
+        if getattr(teacher, field, allowed) != allowed:
+            raise InputError(f"teacher {field} {getattr(teacher, field)!r} is not supported; allowed: {allowed!r}")
+    groups = int(getattr(teacher, "num_hidden_groups", layers))
+    sharing = [int(i / (layers / groups)) for i in range(layers)]
+    inner = weights[f"{layout.layer.format(i=0)}.{layout.up}.weight"].shape[0]
+    width = weights[f"{layout.embeddings}.word_embeddings.weight"].shape[1]
+    projected = layout.projection is not None and f"{layout.projection}.weight" in weights
+    positions = weights[f"{layout.embeddings}.position_embeddings.weight"].shape[0]
+    types = weights.get(f"{layout.embeddings}.token_type_embeddings.weight")
+    has_types = types is not None and types.shape[0] > 1
+    return StudentConfig(
+        vocab_size=teacher.vocab_size,
+        embedding_size=width,
+        embedding_projection="linear" if projected else "identity",
+        norm_before_projection=projected and layout.norm_before_projection,
+        projection_bias=projected,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        attention_sharing=sharing,
+        ffn_sharing=sharing,
+        num_heads=[heads] * groups,
+        head_sizes=[hidden // heads] * groups,
+        intermediate_sizes=[inner] * groups,
+        hidden_act=ACTIVATION_NAMES[act],
+        norm_eps=float(getattr(teacher, "layer_norm_eps", 1e-12)),
+        max_position_embeddings=positions - _first_position(layout, int(teacher.pad_token_id or 0)),
+        type_vocab_size=types.shape[0] if types is not None and has_types else 0,
+        relative_attention_buckets=MPNET_BUCKETS if layout.relative_bias else 0,
+        head_act=layout.head_act if task == "text-classification" else None,
+        task=task,
+        id2label=dict(teacher.id2label),
+        label2id=dict(teacher.label2id),
+        pad_token_id=int(teacher.pad_token_id or 0),
+    )
+
+
+def _first_position(layout: Layout, padding_id: int) -> int:
+    return padding_id + 1 if layout.offset_positions else 0
+
+
+def _copy(target: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+    target.get_parameter("weight").copy_(weights[f"{name}.weight"])
+    if getattr(target, "bias", None) is not None:
+        target.get_parameter("bias").copy_(weights[f"{name}.bias"])
+
+
+def _copy_embeddings(student: Student, layout: Layout, weights: Mapping[str, Tensor], padding_id: int) -> None:
+    embeddings, source = student.embeddings, layout.embeddings
+    embeddings.word.weight.copy_(weights[f"{source}.word_embeddings.weight"])
+    start = _first_position(layout, padding_id)
+    embeddings.position.weight.copy_(weights[f"{source}.position_embeddings.weight"][start:])
+    types = weights.get(f"{source}.token_type_embeddings.weight")
+    if embeddings.token_type is not None and types is not None:
+        embeddings.token_type.weight.copy_(types)
+    elif types is not None:  # the only type is a constant: add it to every position
+        embeddings.position.weight.add_(types[0])
+    _copy(embeddings.norm, weights, f"{source}.LayerNorm")
+    if embeddings.projection is not None and layout.projection is not None:
+        _copy(embeddings.projection, weights, layout.projection)
+
+
+def _copy_layers(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
+    config = student.config
+    for layer in range(config.num_hidden_layers):
+        shared = (config.attention_sharing or [])[layer]
+        source = layout.layer.format(i=shared)
+        attention, feed_forward = student.attention[shared], student.feed_forward[shared]
+        for name in ("query", "key", "value", "output"):
+            _copy(getattr(attention, name).full, weights, f"{source}.{getattr(layout, name)}")
+        for name in ("up", "down"):
+            _copy(getattr(feed_forward, name).full, weights, f"{source}.{getattr(layout, name)}")
+        _copy(student.attention_norms[layer], weights, f"{source}.{layout.attention_norm}")
+        _copy(student.ffn_norms[layer], weights, f"{source}.{layout.ffn_norm}")
+        if layout.relative_bias is not None:
+            attention.relative_bias.copy_(weights[layout.relative_bias])
+
+
+def _copy_head(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
+    if student.head.dense is not None:
+        _copy(student.head.dense, weights, layout.head_dense)
+        _copy(student.head.classifier, weights, layout.classifier)
+    else:
+        _copy(student.head.classifier, weights, "classifier")

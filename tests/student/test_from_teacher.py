@@ -1,0 +1,69 @@
+"""The identity test: a student of the teacher's own shape gives the teacher's logits, for every family."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import (
+    AlbertConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    MPNetConfig,
+    PreTrainedConfig,
+    RobertaConfig,
+)
+
+from edgepack.student.from_teacher import student_from_teacher
+
+SHAPE = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 40,
+}
+CONFIGS: dict[str, PreTrainedConfig] = {
+    "bert": BertConfig(**SHAPE),
+    "distilbert": DistilBertConfig(
+        vocab_size=60, dim=32, n_layers=3, n_heads=4, hidden_dim=48, max_position_embeddings=40
+    ),
+    "roberta": RobertaConfig(**SHAPE, type_vocab_size=1, pad_token_id=1),
+    "electra": ElectraConfig(**SHAPE, embedding_size=16),
+    "electra, unprojected": ElectraConfig(**SHAPE, embedding_size=32),
+    "albert": AlbertConfig(**SHAPE, embedding_size=16),
+    "albert, groups": AlbertConfig(**SHAPE | {"num_hidden_layers": 4}, embedding_size=16, num_hidden_groups=2),
+    "mpnet": MPNetConfig(**SHAPE, pad_token_id=1),
+}
+AUTO = {
+    "text-classification": AutoModelForSequenceClassification,
+    "token-classification": AutoModelForTokenClassification,
+}
+
+
+@pytest.mark.parametrize("task", AUTO)
+@pytest.mark.parametrize("family", CONFIGS)
+def test_own_shape_gives_the_teachers_logits(family: str, task: str) -> None:
+    config = CONFIGS[family]
+    config.num_labels = 5
+    torch.manual_seed(0)
+    teacher = AUTO[task].from_config(config).eval()
+    with torch.no_grad():  # make biases and norms matter: fresh models have them at 0 and 1
+        for parameter in teacher.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    student = student_from_teacher(teacher, task)
+    input_ids = torch.randint(5, 60, (3, 17))
+    attention_mask = torch.ones_like(input_ids)
+    input_ids[1, 9:], attention_mask[1, 9:] = config.pad_token_id, 0
+    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if student.config.type_vocab_size:
+        inputs["token_type_ids"] = (torch.arange(17) > 6).long().expand(3, -1).contiguous()
+    with torch.no_grad():
+        expected, actual = teacher(**inputs).logits, student(**inputs).logits
+    if task == "token-classification":
+        expected, actual = expected[attention_mask.bool()], actual[attention_mask.bool()]
+    assert expected.std() > 0.05
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
