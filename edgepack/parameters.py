@@ -1,0 +1,75 @@
+"""How sizes and drops are written on a command line.
+
+Sizes are decimal unless the unit says otherwise: `4MB` = 4,000,000 bytes, `4MiB` = 4,194,304. A drop is a
+share of the teacher's metric: `2%` or `0.02`. `2` alone is refused, since it could mean either.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import click
+
+UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+SIZE_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
+PERCENT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size as written by a person; `ValueError` with the reason and what is allowed."""
+    match = SIZE_PATTERN.fullmatch(text.strip().lower())
+    if match is None or match[2] not in UNITS:
+        raise ValueError(f"{text!r} is not a size; write 4MB, 4MiB, 500kB or a number of bytes")
+    size_bytes = int(Decimal(match[1]) * UNITS[match[2]])
+    if size_bytes < 1:
+        raise ValueError(f"{text!r} is less than one byte; write a size such as 4MB")
+    return size_bytes
+
+
+def parse_share(text: str) -> float:
+    """A share in 0 … 1 from `2%` or `0.02`; `ValueError` with the reason and what is allowed."""
+    match = PERCENT_PATTERN.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a share; write 2% or 0.02")
+    share = Decimal(match[1]) / (100 if match[2] else 1)
+    if share >= 1:
+        raise ValueError(f"{text!r} is {share * 100:g}% of the teacher's metric; write a share below 100%, as 2% or 0.02")
+    return float(share)
+
+
+class Size(click.ParamType):
+    """A size in bytes."""
+
+    name = "size"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
+
+
+class Share(click.ParamType):
+    """A share of the teacher's metric."""
+
+    name = "share"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_share(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
