@@ -1,0 +1,87 @@
+"""Logits of a whole data set, from a torch model or from a runtime, in the flat layout of `Encoded.labels`.
+
+Examples of similar length run together, so little of a batch is padding. `exact=True` batches only equal
+lengths: nothing is padded, which is what a phone computes one example at a time (activations are rounded per
+example, and padding would take part in their range).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgepack.console import Advance
+from edgepack.encoding import Encoded
+
+if TYPE_CHECKING:
+    from edgepack.runtime import Session
+
+
+def predict(
+    model: nn.Module,
+    encoded: Encoded,
+    *,
+    batch_size: int = 64,
+    device: str = "cpu",
+    bf16: bool = False,
+    exact: bool = False,
+    advance: Advance | None = None,
+) -> np.ndarray:
+    """Flat fp32 logits `(n, C)` or `(T, C)` of any module whose output has `.logits`.
+
+    The model is moved to `device`, run in evaluation mode, and left in the mode that it came in.
+    """
+    pad_id = getattr(getattr(model, "config", None), "pad_token_id", None) or 0
+    names = input_names(model)
+    training = model.training
+    model.to(device).eval()
+    logits: np.ndarray | None = None
+    with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+        for indices in _batches(encoded.lengths, batch_size, exact):
+            batch = {n: t.to(device) for n, t in encoded.batch(indices, pad_id).items() if n in names}
+            output: Tensor = model(**batch).logits
+            per_token = output.dim() == 3
+            if per_token:
+                output = output[batch["attention_mask"].bool()]
+            if logits is None:
+                logits = np.empty((encoded.offsets[-1] if per_token else len(encoded), output.shape[-1]), np.float32)
+            logits[encoded.rows(indices) if per_token else indices] = output.float().cpu().numpy()
+            if advance is not None:
+                advance(len(indices))
+    model.train(training)
+    if logits is None:
+        raise ValueError("no examples to predict")
+    return logits
+
+
+def input_names(model: nn.Module) -> tuple[str, ...]:
+    """The inputs to call `model` with; `token_type_ids` only where it tells segments apart."""
+    names = ("input_ids", "attention_mask")
+    segments = getattr(getattr(model, "config", None), "type_vocab_size", 0)
+    accepted = "token_type_ids" in inspect.signature(model.forward).parameters
+    return (*names, "token_type_ids") if accepted and segments > 1 else names
+
+
+def predict_session(session: Session, encoded: Encoded, advance: Advance | None = None) -> np.ndarray:
+    """Flat fp32 logits from a runtime, one example at a time, as an app would ask for them."""
+    outputs = []
+    for i in range(len(encoded)):
+        inputs = {name: t.numpy() for name, t in encoded.batch([i]).items() if name in session.input_names}
+        output = session.run(inputs)
+        outputs.append(output[0] if output.ndim == 3 else output)
+        if advance is not None:
+            advance(1)
+    return np.concatenate(outputs).astype(np.float32, copy=False)
+
+
+def _batches(lengths: np.ndarray, batch_size: int, exact: bool) -> list[np.ndarray]:
+    """Indices by length, longest first (a batch too large for memory fails at once, not at the end)."""
+    order = np.argsort(-lengths, kind="stable")
+    groups = [order]
+    if exact:
+        groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+    return [g[start : start + batch_size] for g in groups for start in range(0, len(g), batch_size)]
