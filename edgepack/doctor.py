@@ -1,0 +1,166 @@
+"""What this machine can build, run and verify, and the exact line that installs what is missing.
+
+Each finding is one thing looked for: present or not, what it is for, and how to get it. Only what every
+build needs is `needed`; the rest are formats and checks that other targets ask for. Nothing is installed,
+nothing is downloaded, and a finding is what was tried here, not what a version number promises.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+CORE_PACKAGES = {
+    "torch": "training and the TorchScript artifacts",
+    "transformers": "teachers and students",
+    "tokenizers": "tokenizers",
+    "onnx": "writing ONNX artifacts",
+    "onnxruntime": "running ONNX artifacts",
+    "accelerate": "training",
+    "datasets": "hub data",
+    "optimum": "describing teachers",
+}
+EXTRA_PACKAGES = {
+    "executorch": ("executorch", "ExecuTorch artifacts"),
+    "coreml": ("coremltools", "Core ML artifacts"),
+    "litert": ("litert-torch", "LiteRT artifacts"),
+}
+TOOLS = {
+    "java": (["java", "-version"], "checking Android code", "apt-get install openjdk-17-jdk-headless"),
+    "node": (["node", "--version"], "checking the web bundle", "apt-get install nodejs"),
+}
+DISK_NEEDED_BYTES = 3 * 10**9  # a build of a 90 MB teacher with 67,000 examples leaves about 2 GB
+MEMORY_NEEDED_BYTES = 4 * 10**9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked for on this machine."""
+
+    name: str
+    present: bool
+    detail: str
+    purpose: str
+    remedy: str = ""
+    needed: bool = False
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings; `complete` when nothing that every build needs is missing."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether a build for the built-in targets can run here."""
+        return all(finding.present for finding in self.findings if finding.needed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return {"complete": self.complete, "findings": [asdict(finding) for finding in self.findings]}
+
+    def table(self) -> str:
+        """A table for people, with a line for each thing to install."""
+        table = Table("", "what", "found", "for", box=None, pad_edge=False)
+        for finding in self.findings:
+            mark = "ok" if finding.present else ("MISSING" if finding.needed else "-")
+            table.add_row(mark, finding.name, finding.detail, finding.purpose)
+        console = RichConsole(width=110, no_color=True)
+        with console.capture() as capture:
+            console.print(table)
+        remedies = [f"{f.name}: {f.remedy}" for f in self.findings if not f.present and f.remedy]
+        return capture.get().rstrip() + "".join(f"\n{line}" for line in ["", "To add:", *remedies] if remedies)
+
+
+def examine() -> Diagnosis:
+    """Look at this machine."""
+    findings = [_python(), *_packages(), *_extras(), *_torch(), *_tools(), _disk(), _memory()]
+    return Diagnosis(tuple(findings))
+
+
+def _python() -> Finding:
+    detail = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= (3, 11), detail, "everything", "install Python 3.11 or newer", True)
+
+
+def _packages() -> list[Finding]:
+    return [
+        _package(package, package, purpose, f"pip install -c constraints.txt {package}", True)
+        for package, purpose in CORE_PACKAGES.items()
+    ]
+
+
+def _extras() -> list[Finding]:
+    return [
+        _package(f"extra {extra}", package, purpose, f'pip install "edgepack[{extra}]"', False)
+        for extra, (package, purpose) in EXTRA_PACKAGES.items()
+    ]
+
+
+def _package(name: str, package: str, purpose: str, remedy: str, needed: bool) -> Finding:
+    try:
+        return Finding(name, True, version(package), purpose, remedy, needed)
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", purpose, remedy, needed)
+
+
+def _torch() -> list[Finding]:
+    try:
+        import torch
+    except ImportError as e:
+        return [Finding("torch loads", False, str(e), "everything", "pip install -c constraints.txt torch==2.13.0", True)]
+    engines = [engine for engine in torch.backends.quantized.supported_engines if engine != "none"]
+    cuda = torch.cuda.is_available()
+    bf16, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
+    device = torch.cuda.get_device_name() if cuda else "none: training runs on the CPU"
+    return [
+        Finding("qnnpack", "qnnpack" in engines, ", ".join(engines), "TorchScript artifacts", _torch_remedy()),
+        Finding("bf16", bf16, f"AVX-512 bf16: {_yes(bf16)}, AMX: {_yes(amx)}", "faster training on the CPU"),
+        Finding("cuda", cuda, device, "faster training"),
+    ]
+
+
+def _torch_remedy() -> str:
+    return "pip install --force-reinstall torch==2.13.0 (the official build has qnnpack)"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _tools() -> list[Finding]:
+    return [_tool(name, command, purpose, remedy) for name, (command, purpose, remedy) in TOOLS.items()]
+
+
+def _tool(name: str, command: list[str], purpose: str, remedy: str) -> Finding:
+    if shutil.which(command[0]) is None:
+        return Finding(name, False, "not on the path", purpose, remedy)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError) as e:
+        return Finding(name, False, f"does not run: {type(e).__name__}", purpose, remedy)
+    return Finding(name, True, (done.stdout or done.stderr).splitlines()[0], purpose, remedy)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    detail = f"{free / 1e9:.1f} GB free in the current folder"
+    remedy = f"free {DISK_NEEDED_BYTES / 1e9:.0f} GB, or give -o on another disk"
+    return Finding("disk", free >= DISK_NEEDED_BYTES, detail, "workspaces", remedy)
+
+
+def _memory() -> Finding:
+    memory = psutil.virtual_memory().total
+    detail = f"{memory / 1e9:.1f} GB, {os.cpu_count()} cores"
+    return Finding("memory", memory >= MEMORY_NEEDED_BYTES, detail, "training", "use a machine with 4 GB or more")
