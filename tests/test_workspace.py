@@ -1,0 +1,199 @@
+"""Workspaces: keys, atomic results, resuming after a SIGKILL, one build at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgepack.errors import InputError
+from edgepack.workspace import Workspace, hash_json, publish_folder, sha256_file, write_atomic
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def start(code: str, root: Path) -> subprocess.Popen[str]:
+    """A process that runs `code` with `root` and `Workspace` at hand, and says `ready` when it is where it should be."""
+    prelude = "import sys, time\nfrom pathlib import Path\nfrom edgepack.workspace import Workspace\nroot = Path(sys.argv[1])\n"
+    command = [sys.executable, "-c", prelude + code, str(root)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "ready"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=5))
+def test_the_order_of_keys_does_not_change_a_hash(parts: dict[str, Any]) -> None:
+    assert hash_json(parts) == hash_json(dict(reversed(parts.items())))
+
+
+@given(JSON, JSON)
+def test_different_values_have_different_hashes(one: Any, other: Any) -> None:
+    assert (hash_json(one) == hash_json(other)) == (repr_json(one) == repr_json(other))
+
+
+def repr_json(value: Any) -> str:
+    """A text that is equal exactly when JSON values are, dicts sorted (1, 1.0 and True are three values)."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k!r}:{repr_json(value[k])}" for k in sorted(value)) + "}"
+    return "[" + ",".join(map(repr_json, value)) + "]" if isinstance(value, list) else repr(value)
+
+
+def test_hash_of_known_bytes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_nan_is_no_key() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        hash_json({"x": float("nan")})
+
+
+@given(st.lists(st.binary(max_size=64), min_size=1, max_size=4))
+def test_write_atomic_leaves_the_last_bytes_and_nothing_else(tmp_path_factory: Any, writes: list[bytes]) -> None:
+    folder = tmp_path_factory.mktemp("atomic")
+    for data in writes:
+        write_atomic(folder / "f", data)
+    assert (folder / "f").read_bytes() == writes[-1]
+    assert [path.name for path in folder.iterdir()] == ["f"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomic(tmp_path / "f", b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(tmp_path / "f", b"new")
+    assert (tmp_path / "f").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_publish_replaces_a_folder_whole(tmp_path: Path) -> None:
+    for name, file in (("old", "gone"), ("new", "kept")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(name)
+    publish_folder(tmp_path / "new", tmp_path / "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["kept"]
+
+
+def test_a_finished_stage_is_found_again_and_only_by_its_key(tmp_path: Path) -> None:
+    stage = Workspace(tmp_path / "out").stage("distil", {"seed": 1})
+    assert not stage.done
+    (stage.scratch / "sub").mkdir()
+    (stage.scratch / "sub" / "weights").write_bytes(b"w")
+    stage.finish()
+    again = Workspace(tmp_path / "out").stage("distil", {"seed": 1})
+    assert again.done
+    assert (again.folder / "sub" / "weights").read_bytes() == b"w"
+    assert again.record.files == {"sub/weights": {"bytes": 1, "sha256": sha256_file(again.folder / "sub" / "weights")}}
+    assert again.record.key_parts == {"seed": 1}
+    assert not Workspace(tmp_path / "out").stage("distil", {"seed": 2}).done
+    assert not Workspace(tmp_path / "out").stage("prune", {"seed": 1}).done
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "weights").unlink(),
+        lambda folder: (folder / "weights").write_bytes(b"short"),
+        lambda folder: (folder / "stage.json").unlink(),
+        lambda folder: (folder / "stage.json").write_text('{"stage": "distil"'),
+        lambda folder: (folder / "stage.json").write_text("[]"),
+    ],
+)
+def test_a_damaged_stage_is_not_a_result_and_can_be_made_again(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
+    def make() -> Path:
+        stage = Workspace(tmp_path).stage("distil", {})
+        (stage.scratch / "weights").write_bytes(b"weights")
+        stage.finish()
+        return stage.folder
+
+    damage(make())
+    assert not Workspace(tmp_path).stage("distil", {}).done
+    make()
+    assert Workspace(tmp_path).stage("distil", {}).done
+
+
+def test_the_record_of_an_unfinished_stage_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not finished"):
+        _ = Workspace(tmp_path).stage("plan", {}).record
+
+
+def test_after_a_sigkill_the_scratch_is_there_and_no_result(tmp_path: Path) -> None:
+    code = (
+        "stage = Workspace(root).stage('distil', {'a': 1})\n"
+        "(stage.scratch / 'checkpoint').write_text('step 7')\nprint('ready', flush=True)\ntime.sleep(60)"
+    )
+    kill(start(code, tmp_path / "out"))
+    stage = Workspace(tmp_path / "out").stage("distil", {"a": 1})
+    assert not stage.done
+    assert (stage.scratch / "checkpoint").read_text() == "step 7"
+
+
+def test_a_sigkill_while_finishing_leaves_no_result(tmp_path: Path) -> None:
+    code = (
+        "import os\nstage = Workspace(root).stage('distil', {})\n(stage.scratch / 'weights').write_text('w')\n"
+        "def hang(*_):\n    print('ready', flush=True)\n    time.sleep(60)\nos.rename = hang\nstage.finish()"
+    )
+    kill(start(code, tmp_path / "out"))
+    stage = Workspace(tmp_path / "out").stage("distil", {})
+    assert not stage.done
+    stage.finish()
+    assert stage.done
+    assert (stage.folder / "weights").read_text() == "w"
+
+
+def test_a_second_build_is_refused_with_the_pid_and_free_after_a_kill(tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    process = start("with Workspace(root).lock():\n    print('ready', flush=True)\n    time.sleep(60)", root)
+    with pytest.raises(InputError, match=f"process {process.pid};"), Workspace(root).lock():
+        pytest.fail("two builds hold one workspace")
+    kill(process)
+    with Workspace(root).lock():
+        assert (root / ".edgepack" / "lock").read_text() == f"{os.getpid()}\n"
+    with Workspace(root).lock():
+        pass
+
+
+def test_clear_forgets_finished_and_unfinished_stages(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    done, begun = workspace.stage("plan", {}), workspace.stage("distil", {})
+    (done.scratch / "x").write_text("x")
+    done.finish()
+    (begun.scratch / "checkpoint").write_text("x")
+    workspace.clear()
+    assert not workspace.stage("plan", {}).done
+    assert list(begun.scratch.iterdir()) == []
+
+
+def test_folders_that_are_no_workspace_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("x")
+    with pytest.raises(InputError, match="holds files of something else"):
+        Workspace(tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        Workspace(tmp_path / "thesis.docx")
+    with pytest.raises(InputError, match="cannot be made"):
+        Workspace(tmp_path / "thesis.docx" / "out")
