@@ -155,4 +155,6 @@ def _bootstrap(stats: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], re
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.zeros(np.shape(bottom)), where=np.asarray(bottom) > 0)
+    quotient = np.zeros(np.shape(bottom))
+    np.divide(top, bottom, out=quotient, where=np.asarray(bottom) > 0)
+    return quotient

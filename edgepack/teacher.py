@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -124,7 +124,7 @@ def load_teacher(source: str, task_name: str | None = None, pair: bool = False) 
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise InputError(
-            f"teacher {source}: not fine-tuned for {name}, its weights lack {missing}; "
+            f"checkpoint {source}: not fine-tuned for {name}, its weights lack {missing}; "
             "give a fine-tuned checkpoint, or make one with `edgepack finetune`"
         )
     tokenizer = load_tokenizer(checkpoint, name)
@@ -164,30 +164,30 @@ def open_checkpoint(source: str) -> Checkpoint:
     folder = _resolve(source)
     path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"teacher {source}: no config.json in the folder; give a transformers checkpoint")
+        raise InputError(f"checkpoint {source}: no config.json in the folder; give a transformers checkpoint")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as e:
-        raise InputError(f"teacher {source}: config.json is not valid JSON: {one_line(e)}") from e
+        raise InputError(f"checkpoint {source}: config.json is not valid JSON: {one_line(e)}") from e
     family = raw.get("model_type") if isinstance(raw, dict) else None
     if family not in FAMILIES:
-        raise InputError(f"teacher {source}: model_type is {family!r}; supported: {', '.join(FAMILIES)}")
+        raise InputError(f"checkpoint {source}: model_type is {family!r}; supported: {', '.join(FAMILIES)}")
     if raw.get("auto_map"):
         raise InputError(
-            f"teacher {source}: config.json asks for its own Python code (auto_map), which edgepack never runs; "
+            f"checkpoint {source}: config.json asks for its own Python code (auto_map), which edgepack never runs; "
             f"give a plain {family} checkpoint"
         )
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as e:  # a broken file trips transformers in too many ways to list
-        raise InputError(f"teacher {source}: config.json does not load: {one_line(e)}") from e
+        raise InputError(f"checkpoint {source}: config.json does not load: {one_line(e)}") from e
     return Checkpoint(folder, folder.resolve().name if Path(source).is_dir() else source, config)
 
 
 def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model in fp32 with a head for the task, and transformers' report of what was missing."""
     if not any(any(checkpoint.folder.glob(pattern)) for pattern in (SAFETENSORS[0], PICKLES[0])):
-        raise InputError(f"teacher {checkpoint.name}: no weights; allowed: {SAFETENSORS[0]}, {PICKLES[0]}")
+        raise InputError(f"checkpoint {checkpoint.name}: no weights; allowed: {SAFETENSORS[0]}, {PICKLES[0]}")
     try:
         with quiet_transformers():
             model, info = AUTO_CLASSES[task_name].from_pretrained(
@@ -199,29 +199,31 @@ def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tu
                 **overrides,
             )
     except Exception as e:  # a broken file trips transformers in too many ways to list
-        raise InputError(f"teacher {checkpoint.name}: weights do not load: {one_line(e)}") from e
+        raise InputError(f"checkpoint {checkpoint.name}: weights do not load: {one_line(e)}") from e
     return model, info
 
 
 def load_tokenizer(checkpoint: Checkpoint, task_name: str) -> PreTrainedTokenizerFast:
     """The fast tokenizer; for words given one by one, RoBERTa's puts a space before each (as in its training)."""
     if not any((checkpoint.folder / name).is_file() for name in VOCABULARIES):
-        raise InputError(f"teacher {checkpoint.name}: no tokenizer; one of {', '.join(VOCABULARIES)} is needed")
+        raise InputError(f"checkpoint {checkpoint.name}: no tokenizer; one of {', '.join(VOCABULARIES)} is needed")
     words = task_name == "token-classification" and checkpoint.family == "roberta"
     try:
         with quiet_transformers():
             extra = {"add_prefix_space": True} if words else {}
             tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, trust_remote_code=False, **extra)
     except Exception as e:  # the tokenizers library itself raises bare Exception
-        raise InputError(f"teacher {checkpoint.name}: tokenizer does not load: {one_line(e)}") from e
+        raise InputError(f"checkpoint {checkpoint.name}: tokenizer does not load: {one_line(e)}") from e
     if not tokenizer.is_fast:
-        raise InputError(f"teacher {checkpoint.name}: {type(tokenizer).__name__} is slow; a tokenizer.json is needed")
+        raise InputError(
+            f"checkpoint {checkpoint.name}: {type(tokenizer).__name__} is slow; a tokenizer.json is needed"
+        )
     if len(tokenizer) > checkpoint.config.vocab_size:
         raise InputError(
-            f"teacher {checkpoint.name}: the tokenizer has {len(tokenizer)} tokens, the model "
+            f"checkpoint {checkpoint.name}: the tokenizer has {len(tokenizer)} tokens, the model "
             f"{checkpoint.config.vocab_size}; they are not of one checkpoint"
         )
-    return tokenizer  # type: ignore[no-any-return]
+    return cast(PreTrainedTokenizerFast, tokenizer)
 
 
 def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -> int:
@@ -257,16 +259,16 @@ def _resolve(source: str) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise InputError(f"teacher {source}: is a file; give the checkpoint's folder or a hub id")
+        raise InputError(f"checkpoint {source}: is a file; give the checkpoint's folder or a hub id")
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source):
-        raise InputError(f"teacher {source}: no such folder, and not a hub id of the form owner/name")
+        raise InputError(f"checkpoint {source}: no such folder, and not a hub id of the form owner/name")
     try:
         wanted = ["config.json", "README.md", *TOKENIZER_FILES, *SAFETENSORS]
         folder = Path(snapshot_download(source, allow_patterns=wanted))
         if not any(folder.glob(SAFETENSORS[0])):
             snapshot_download(source, allow_patterns=list(PICKLES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as e:
-        raise InputError(f"teacher {source}: no such folder, and the hub does not have it: {one_line(e)}") from e
+        raise InputError(f"checkpoint {source}: no such folder, and the hub does not have it: {one_line(e)}") from e
     return folder
 
 
@@ -278,32 +280,33 @@ def _task_name(checkpoint: Checkpoint, wanted: str | None) -> TaskName:
     heads = {name for a in architectures for suffix, name in HEADS.items() if a.endswith(suffix)}
     if architectures and not heads:
         raise InputError(
-            f"teacher {checkpoint.name}: architecture is {architectures[0]}, not fine-tuned for classification; "
+            f"checkpoint {checkpoint.name}: architecture is {architectures[0]}, not fine-tuned for classification; "
             f"allowed: …{', …'.join(HEADS)}. Make a teacher with `edgepack finetune`"
         )
     if wanted is not None and heads and wanted not in heads:
-        raise InputError(f"teacher {checkpoint.name}: is a {architectures[0]}; the task asked for is {wanted}")
-    found = heads or {wanted}
+        raise InputError(f"checkpoint {checkpoint.name}: is a {architectures[0]}; the task asked for is {wanted}")
+    found: set[str | None] = {*heads} or {wanted}
     for name in TASK_NAMES:
         if name in found:
             return name
-    raise InputError(f"teacher {checkpoint.name}: config.json names no architecture; pass --task")
+    raise InputError(f"checkpoint {checkpoint.name}: config.json names no architecture; pass --task")
 
 
 def _check_head(checkpoint: Checkpoint) -> None:
     config = checkpoint.config
-    if config.problem_type in ("regression", "multi_label_classification") or config.num_labels < 2:
+    count = len(config.id2label or {})
+    if config.problem_type in ("regression", "multi_label_classification") or count < 2:
         raise InputError(
-            f"teacher {checkpoint.name}: problem_type {config.problem_type!r} with {config.num_labels} label(s); "
+            f"checkpoint {checkpoint.name}: problem_type {config.problem_type!r} with {count} label(s); "
             "only single-label classification with at least 2 labels is supported"
         )
 
 
 def _labels(checkpoint: Checkpoint) -> tuple[str, ...]:
-    names = checkpoint.config.id2label
+    names = {int(i): str(name) for i, name in (checkpoint.config.id2label or {}).items()}
     if sorted(names) != list(range(len(names))) or len(set(names.values())) != len(names):
-        raise InputError(f"teacher {checkpoint.name}: id2label must name each class id from 0 once; it is {names}")
-    return tuple(str(names[i]) for i in range(len(names)))
+        raise InputError(f"checkpoint {checkpoint.name}: id2label must name each class id from 0 once; it is {names}")
+    return tuple(names[i] for i in range(len(names)))
 
 
 def _hash_files(files: list[Path]) -> str:
