@@ -28,7 +28,7 @@ from onnx import TensorProto
 
 from edgepack.export.onnx_graph import GraphBuilder
 from edgepack.export.onnx_weights import CODE_OFFSET, Linear, Weights, pack_nibbles
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import relative_buckets
 
 FLOAT, FLOAT16, UINT8, INT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.INT8
@@ -162,16 +162,17 @@ class EncoderGraph(GraphBuilder):
         """Attention's output and the bias that is still to be added to it."""
         num_heads, head_size = heads
         inner = num_heads * head_size
-        ranks = self._ranks(weight_set)
+        ranks = self._ranks(ATTENTION_MATRICES, weight_set)
         queries = self._query_key_value(tag, path, x, width, inner, ranks)
         bias = "" if weight_set is None else self._relative_bias(path, num_heads)
         context = self.node("MultiHeadAttention", [*queries, "", "mask", bias], f"{tag}.context", num_heads=num_heads)
         output = self._factors(f"{path}.output", inner, width, ranks["output"])
         return self._chain(f"{tag}.output", context, output, self._folds_bias)
 
-    def _ranks(self, weight_set: int | None) -> dict[str, int]:
+    def _ranks(self, matrices: Sequence[str], weight_set: int | None) -> dict[str, int]:
         """Rank of each matrix of a weight set; the embedding's own network (`None`) is never factorized."""
-        return {m: 0 if weight_set is None else ranks[weight_set] for m, ranks in (self.config.ranks or {}).items()}
+        ranks = self.config.ranks or {}
+        return {matrix: 0 if weight_set is None else ranks[matrix][weight_set] for matrix in matrices}
 
     def _query_key_value(
         self, tag: str, path: str, x: str, width: int, inner: int, ranks: dict[str, int]
@@ -229,7 +230,7 @@ class EncoderGraph(GraphBuilder):
     ) -> tuple[str, str | None]:
         """The feed-forward output and the bias that is still to be added to it."""
         config = self.config
-        ranks = self._ranks(weight_set)
+        ranks = self._ranks(FFN_MATRICES, weight_set)
         up = self._factors(f"{path}.up", width, inner, ranks["up"])
         x = self._activated(f"{tag}.up", x, up, config.hidden_act)
         down = self._factors(f"{path}.down", inner, config.hidden_size, ranks["down"])
