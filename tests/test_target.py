@@ -34,14 +34,17 @@ def test_every_file_loads_and_its_format_and_runtime_exist(name: str) -> None:
     assert target.name == name
     assert target.format in EXPORTERS
     assert target.runtime in RUNTIMES
-    assert target.body_bits and set(target.body_bits) <= {4, 8}
-    assert target.embedding_bits and set(target.embedding_bits) <= {4, 8}
+    assert target.body_bits
+    assert set(target.body_bits) <= {4, 8}
+    assert target.embedding_bits
+    assert set(target.embedding_bits) <= {4, 8}
 
 
 def test_minimal_file_gets_defaults_and_tuples() -> None:
     target = parse_target("t", MINIMAL)
     assert target == Target("t", "t", "android", "onnx", "onnxruntime", "1.0", "model.onnx", (8,), (8, 4), ("Add",))
-    assert target.opset is None and target.extra is None
+    assert target.opset is None
+    assert target.extra is None
 
 
 def test_unknown_name_lists_known_ones_and_the_closest() -> None:

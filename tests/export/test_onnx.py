@@ -1,0 +1,271 @@
+"""The ONNX artifact computes what the student computes, for every axis of the config, in the runtime it is for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgepack.errors import CheckFailed, InputError
+from edgepack.export.onnx import export_onnx
+from edgepack.export.onnx_graph import operators
+from edgepack.export.onnx_weights import pack_nibbles
+from edgepack.runtime.onnxruntime import load
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import load_target
+
+TARGET = load_target("android-onnx")
+VOCABULARY, POSITIONS = 50, 24
+FLOAT_TOLERANCE = 1e-5
+# Both sides round the same activations with the same scales, so they differ by float noise (1e-6 seen), unless a
+# value within that noise of a rounding tie falls to the other side: one step of one unit, range / 255, which these
+# widths pass on to a logit as at most some 1e-4. Rounding itself moves the logits by more than 2e-3 (asserted).
+ROUNDED_TOLERANCE = 1e-3
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "uneven": {"type_vocab_size": 2},
+    "albert": {
+        "attention_sharing": [0, 0, 0],
+        "ffn_sharing": [0, 1, 0],
+        "num_heads": [2],
+        "head_sizes": [8],
+        "intermediate_sizes": [48, 20],
+        "norm_before_projection": True,
+        "projection_bias": True,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu_tanh",
+        "head_act": "gelu",
+    },
+    "subformer_token_head": {
+        "embedding_projection": "self_attentive",
+        "embedding_num_heads": 3,
+        "embedding_intermediate_size": 30,
+        "task": "token-classification",
+        "head_act": None,
+    },
+    "mobilebert_low_rank": {
+        "embedding_projection": "identity",
+        "embedding_size": 40,
+        "hidden_act": "relu",
+        "norm": "no_norm",
+        "ranks": {"query": [4, 0, 0], "up": [0, 5, 3], "output": [0, 0, 11]},
+        "head_act": "relu",
+    },
+    "mpnet_odd_widths": {
+        "embedding_size": 33,
+        "projection_bias": True,
+        "attention_sharing": [0, 1, 0],
+        "num_heads": [2, 3],
+        "head_sizes": [8, 8],
+        "relative_attention_buckets": 8,
+        "relative_attention_max_distance": 12,
+        "block_size": 16,
+    },
+}
+WIDTHS = [(8, 8), (8, 4), (4, 8), (4, 4)]
+
+
+def make_student(bits: tuple[int, int] = (32, 32), seed: int = 0, **fields: Any) -> Student:
+    """A small student, every parameter (gains and biases too) away from its initial value."""
+    shape = {
+        "vocab_size": VOCABULARY,
+        "embedding_size": 24,
+        "hidden_size": 40,
+        "num_hidden_layers": 3,
+        "num_heads": [2, 3, 2],
+        "head_sizes": [8, 8, 16],
+        "intermediate_sizes": [48, 20, 64],
+        "max_position_embeddings": POSITIONS,
+        "num_labels": 5,
+    }
+    torch.manual_seed(seed)
+    student = Student(StudentConfig(**(shape | fields))).eval()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(0.15 * torch.randn_like(parameter))
+    student.set_bits(*bits)
+    return student
+
+
+def make_inputs(lengths: list[int], seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shape = (len(lengths), max(lengths))
+    mask = (np.arange(shape[1]) < np.array(lengths)[:, None]).astype(np.int64)
+    ids, types = rng.integers(0, VOCABULARY, shape), rng.integers(0, 2, shape)
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def torch_logits(student: Student, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+    with torch.no_grad():
+        return student(**tensors).logits.numpy()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_float_artifact_equals_the_student_padded_single_token_and_longest(shape: str, tmp_path: Path) -> None:
+    student = make_student(**SHAPES[shape])
+    session = load(export_onnx(student, TARGET, tmp_path).path)
+    inputs = make_inputs([POSITIONS, 5, 1])
+    expected, got = torch_logits(student, inputs), session.run(inputs)
+    assert got.shape == expected.shape
+    real = inputs["attention_mask"] == 1 if got.ndim == 3 else np.ones(3, bool)
+    assert np.abs(got - expected)[real].max() <= FLOAT_TOLERANCE
+    assert np.abs(expected[real]).max() > 0.1  # not a comparison of zeros
+
+
+@pytest.mark.parametrize("bits", WIDTHS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rounded_artifact_equals_the_rounded_student(shape: str, bits: tuple[int, int], tmp_path: Path) -> None:
+    student = make_student(bits, **SHAPES[shape])
+    session = load(export_onnx(student, TARGET, tmp_path).path)
+    sentences = [make_inputs([length], seed=length) for length in (1, 9, POSITIONS)]
+    got = [session.run(inputs) for inputs in sentences]
+    for inputs, logits in zip(sentences, got, strict=True):
+        assert np.abs(logits - torch_logits(student, inputs)).max() <= ROUNDED_TOLERANCE
+    student.set_bits(32, 32)
+    unrounded = [np.abs(a - torch_logits(student, i)).max() for a, i in zip(got, sentences, strict=True)]
+    assert max(unrounded) > 2 * ROUNDED_TOLERANCE
+
+
+@pytest.mark.parametrize("shape", ["uneven", "mpnet_odd_widths"])
+def test_what_stands_in_padding_does_not_matter(shape: str, tmp_path: Path) -> None:
+    session = load(export_onnx(make_student(**SHAPES[shape]), TARGET, tmp_path).path)
+    inputs = make_inputs([12, 5])
+    other = inputs | {"input_ids": inputs["input_ids"].copy()}
+    other["input_ids"][1, 5:] = (other["input_ids"][1, 5:] + 1) % VOCABULARY
+    np.testing.assert_array_equal(session.run(inputs)[1], session.run(other)[1])
+    other["attention_mask"] = np.ones_like(other["attention_mask"])
+    assert np.abs(session.run(inputs)[1] - session.run(other)[1]).max() > 1e-4
+
+
+@pytest.mark.parametrize("bits", [(32, 32), (8, 8), (4, 4)])
+def test_shared_layers_are_stored_once_and_folded_once(bits: tuple[int, int], tmp_path: Path) -> None:
+    shared = {"num_heads": [2], "head_sizes": [8], "intermediate_sizes": [48], "num_labels": 3}
+    one = export_onnx(make_student(bits, num_hidden_layers=1, **shared), TARGET, tmp_path / "one")
+    maps = {"attention_sharing": [0] * 6, "ffn_sharing": [0] * 6}
+    six = export_onnx(make_student(bits, num_hidden_layers=6, **maps, **shared), TARGET, tmp_path / "six")
+    assert _weight_bytes(onnx.load(six.path)) == _weight_bytes(onnx.load(one.path))
+    big = [tensor.raw_data for tensor in onnx.load(six.path).graph.initializer if len(tensor.raw_data) > 200]
+    assert len(big) == len(set(big))
+    assert _weight_bytes(_as_loaded(six.path)) == _weight_bytes(_as_loaded(one.path))
+
+
+def test_the_session_expands_4_bit_weights_at_load_and_not_at_every_run(tmp_path: Path) -> None:
+    # widths that are no multiple of the block, shorter than a block, and odd
+    artifact = export_onnx(make_student((4, 8), ranks={"query": [7, 0, 0]}), TARGET, tmp_path)
+    stored, loaded = onnx.load(artifact.path), _as_loaded(artifact.path)
+    chain = {"BitShift", "BitwiseAnd", "Sub", "Expand", "Reshape"}
+    assert chain <= {node.op_type for node in stored.graph.node}
+    assert not chain & {node.op_type for node in loaded.graph.node}
+    products = [node for node in loaded.graph.node if node.op_type == "DynamicQuantizeMatMul"]
+    types = {tensor.name: tensor.data_type for tensor in loaded.graph.initializer}
+    assert {types[node.input[1]] for node in products} == {onnx.TensorProto.INT8}
+
+
+def test_one_fused_product_for_query_key_value_where_nothing_is_factorized(tmp_path: Path) -> None:
+    whole = onnx.load(export_onnx(make_student((8, 8)), TARGET, tmp_path / "a").path)
+    split = onnx.load(export_onnx(make_student((8, 8), ranks={"key": [3, 0, 0]}), TARGET, tmp_path / "b").path)
+    count = [Counter(node.op_type for node in m.graph.node)["DynamicQuantizeMatMul"] for m in (whole, split)]
+    assert count == [1 + 3 * 4 + 2, 1 + 3 * 4 + 2 + 3]  # layer 0: 1 product becomes query, key down, key up, value
+
+
+@pytest.mark.parametrize(("bits", "opset"), [((32, 32), 17), ((8, 8), 17), ((8, 4), 18), ((4, 8), 18), ((4, 4), 18)])
+def test_the_oldest_opset_that_the_scheme_needs(bits: tuple[int, int], opset: int, tmp_path: Path) -> None:
+    artifact = export_onnx(make_student(bits, **SHAPES["mpnet_odd_widths"]), TARGET, tmp_path)
+    model = onnx.load(artifact.path)
+    assert (model.opset_import[0].version, model.ir_version, model.producer_name) == (opset, 8, "edgepack")
+    assert artifact.operators == operators(model)
+    assert set(artifact.operators) <= set(TARGET.operators)
+    assert artifact.size_bytes == artifact.path.stat().st_size
+    assert artifact.path == tmp_path / TARGET.file
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_declared_output_shape_is_the_computed_one(shape: str, tmp_path: Path) -> None:
+    session = ort.InferenceSession(str(export_onnx(make_student(**SHAPES[shape]), TARGET, tmp_path).path))
+    token_head = SHAPES[shape].get("task") == "token-classification"
+    assert session.get_outputs()[0].shape == (["batch", "seq", 5] if token_head else ["batch", 5])
+    inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * ("type_vocab_size" in SHAPES[shape])
+    assert [value.name for value in session.get_inputs()] == inputs
+
+
+def test_same_student_same_bytes_other_student_other_bytes_and_nothing_left_beside(tmp_path: Path) -> None:
+    first, second, other = (
+        export_onnx(make_student((4, 4), seed), TARGET, tmp_path / name).path.read_bytes()
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert first == second
+    assert first != other
+    assert [path.name for path in (tmp_path / "a" / "onnx").iterdir()] == ["model_quantized.onnx"]
+
+
+def test_an_operator_that_the_target_lacks_is_named_with_its_node(tmp_path: Path) -> None:
+    fewer = tuple(op for op in TARGET.operators if op != "com.microsoft.BiasGelu")
+    target = dataclasses.replace(TARGET, operators=fewer)
+    with pytest.raises(CheckFailed, match=r"'l0\.up\.act' is a com\.microsoft\.BiasGelu"):
+        export_onnx(make_student((8, 8)), target, tmp_path)
+    assert not any(tmp_path.rglob("*"))
+    export_onnx(make_student((8, 8), hidden_act="relu"), target, tmp_path)
+
+
+def test_what_the_target_cannot_run_is_refused(tmp_path: Path) -> None:
+    old = dataclasses.replace(TARGET, opset=17)
+    export_onnx(make_student((8, 8)), old, tmp_path / "old")
+    with pytest.raises(InputError, match="needs opset 18, the target allows up to 17"):
+        export_onnx(make_student((4, 8)), old, tmp_path)
+    with pytest.raises(InputError, match="body_bits is 4; allowed: 8"):
+        export_onnx(make_student((4, 8)), dataclasses.replace(TARGET, body_bits=(8,)), tmp_path)
+    gated = make_student((8, 8))
+    gated.attention[1].gate = torch.ones(3)
+    with pytest.raises(InputError, match=r"attention\.1 still has a pruning gate"):
+        export_onnx(gated, TARGET, tmp_path)
+
+
+def test_session_errors_are_one_clear_line(tmp_path: Path) -> None:
+    path = export_onnx(make_student((8, 8), type_vocab_size=2), TARGET, tmp_path).path
+    inputs = make_inputs([4])
+    session = load(path)
+    assert session.run(inputs | {"unknown": inputs["input_ids"]}).dtype == np.float32
+    del inputs["token_type_ids"]
+    with pytest.raises(InputError, match="'token_type_ids' was not given"):
+        session.run(inputs)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="does not load in ONNX Runtime") as error:
+        load(path)
+    assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match="is not a file"):
+        load(tmp_path / "none.onnx")
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.integers(0, 15)))
+def test_packed_nibbles_come_back(codes: np.ndarray) -> None:
+    packed = pack_nibbles(codes)
+    assert packed.shape == (codes.shape[0], -(-codes.shape[1] // 2))
+    both = np.concatenate([packed & 15, packed >> 4], axis=-1)
+    np.testing.assert_array_equal(both[:, : codes.shape[1]], codes)
+
+
+def _as_loaded(path: Path) -> onnx.ModelProto:
+    """The model as the session holds it after its optimizations."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(path.with_suffix(".loaded.onnx"))
+    options.log_severity_level = 3
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnx.load(options.optimized_model_filepath)
+
+
+def _weight_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of the model's matrices; norms and biases, which every layer has for itself, are vectors."""
+    shapes = [(tensor.dims, tensor.data_type) for tensor in model.graph.initializer if len(tensor.dims) > 1]
+    return sum(int(np.prod(dims)) * onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize for dims, kind in shapes)
