@@ -159,7 +159,10 @@ def _open(source: str, split: str) -> Table:
         return _open_hub(source, split)
     if suffix not in SUFFIXES:
         raise InputError(f"{source}: suffix is {suffix!r}; allowed: {', '.join(SUFFIXES)}")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise InputError(f"{source}: cannot be read: {e.strerror}") from e
     sha256 = hashlib.sha256(data).hexdigest()
     if suffix == ".parquet":
         return _open_parquet(source, data, sha256)
@@ -170,6 +173,9 @@ def _open(source: str, split: str) -> Table:
         return _open_json_lines(source, text, sha256)
     lines = _tsv_lines(text) if suffix == ".tsv" else _csv_lines(source, text)
     _, header = next(lines)
+    twice = [column for i, column in enumerate(header) if column in header[:i]]
+    if twice:
+        raise InputError(f"{source}: column {twice[0]!r} stands twice in the header: {', '.join(header)}")
     return Table(source, tuple(header), _cells(source, header, lines), sha256, {})
 
 

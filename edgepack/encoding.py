@@ -108,7 +108,7 @@ def suggest_max_length(
 ) -> int:
     """The shortest multiple of 8 that holds 99.9 % of `train` and all of `evaluation`; 16 at least, `limit` at most."""
     needed = [
-        float(np.quantile(_token_counts(train, tokenizer, limit), COVERED, method="higher")),
+        float(np.quantile(_token_counts(train, tokenizer, limit), COVERED, method="inverted_cdf")),
         float(_token_counts(evaluation, tokenizer, limit).max()),
     ]
     rounded = LENGTH_STEP * -(-int(max(needed)) // LENGTH_STEP)
