@@ -63,7 +63,9 @@ column_options = options(
 )
 build_options = options(
     click.option("-m", "--model", "teacher", required=True, help="Fine-tuned checkpoint: a folder or a hub id."),
-    click.option("-d", "--data", "train", required=True, help="Training data: TSV, CSV, JSON lines, Parquet or hub id."),
+    click.option(
+        "-d", "--data", "train", required=True, help="Training data: TSV, CSV, JSON lines, Parquet or hub id."
+    ),
     click.option("--eval", "evaluation", required=True, help="Evaluation data, likewise."),
     click.option("-b", "--budget", type=Size(), required=True, help="Shipped bytes for each target, as 4MB or 4MiB."),
     click.option("-t", "--target", "targets", multiple=True, required=True, help="Target; see `edgepack targets`."),
@@ -141,7 +143,9 @@ def finetune(as_json: bool, quiet: bool, **settings: Any) -> None:
 @click.option("-t", "--target", "targets", multiple=True, required=True, help="Target; see `edgepack targets`.")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the artifacts.")
 @click.option("--body-bits", type=click.Choice(["4", "8", "32"]), help="Weights' width. [default: the student's]")
-@click.option("--embedding-bits", type=click.Choice(["4", "8", "32"]), help="Embedding's width. [default: the student's]")
+@click.option(
+    "--embedding-bits", type=click.Choice(["4", "8", "32"]), help="Embedding's width. [default: the student's]"
+)
 @output_options
 def export(
     student: Path,
@@ -266,7 +270,9 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("-o", "--output", type=FOLDER, default=Path("demo-out"), show_default=True, help="New or an earlier demo.")
+@click.option(
+    "-o", "--output", type=FOLDER, default=Path("demo-out"), show_default=True, help="New or an earlier demo."
+)
 @output_options
 @click.pass_context
 def demo(ctx: click.Context, output: Path, as_json: bool, quiet: bool) -> None:

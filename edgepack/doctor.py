@@ -119,7 +119,9 @@ def _torch() -> list[Finding]:
     try:
         import torch
     except ImportError as e:
-        return [Finding("torch loads", False, str(e), "everything", "pip install -c constraints.txt torch==2.13.0", True)]
+        return [
+            Finding("torch loads", False, str(e), "everything", "pip install -c constraints.txt torch==2.13.0", True)
+        ]
     engines = [engine for engine in torch.backends.quantized.supported_engines if engine != "none"]
     cuda = torch.cuda.is_available()
     bf16, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()

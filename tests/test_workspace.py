@@ -25,8 +25,11 @@ JSON = st.recursive(
 
 
 def start(code: str, root: Path) -> subprocess.Popen[str]:
-    """A process that runs `code` with `root` and `Workspace` at hand, and says `ready` when it is where it should be."""
-    prelude = "import sys, time\nfrom pathlib import Path\nfrom edgepack.workspace import Workspace\nroot = Path(sys.argv[1])\n"
+    """A process that runs `code` with `root` and `Workspace` at hand, and says `ready` when it got there."""
+    prelude = (
+        "import sys, time\nfrom pathlib import Path\nfrom edgepack.workspace import Workspace\n"
+        "root = Path(sys.argv[1])\n"
+    )
     command = [sys.executable, "-c", prelude + code, str(root)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -7,6 +7,7 @@ user would fine-tune; a real one knows the language before it sees the task, and
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -16,10 +17,12 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import WordPieceTrainer
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from edgepack.teacher import quiet_transformers
+
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789.,?!'-"  # words that training never saw still have pieces
 VOCAB_SIZE = 2000
 MAX_LENGTH = 128
 
@@ -28,25 +31,21 @@ def write_base(folder: Path, train: Path, seed: int = 0) -> Path:
     """Write a base checkpoint for the sentences of `train` (TSV with a `text` column) into `folder`."""
     with train.open(encoding="utf-8", newline="") as file:
         sentences = [row["text"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
-    tokenizer = train_tokenizer(sentences)
+    tokenizer = make_tokenizer(sentences)
     tokenizer.save_pretrained(folder)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(seed)
         BertModel(_shape(len(tokenizer))).save_pretrained(folder)
     return folder
 
 
-def train_tokenizer(sentences: list[str]) -> PreTrainedTokenizerFast:
+def make_tokenizer(sentences: list[str]) -> PreTrainedTokenizerFast:
     """A lower-casing WordPiece tokenizer with BERT's special tokens; the same sentences give the same ids."""
-    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+    pieces = _pieces(sentences)
+    tokenizer = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.decoder = WordPieceDecoder()
-    alphabet = list("abcdefghijklmnopqrstuvwxyz0123456789")  # words that training never saw still have pieces
-    trainer = WordPieceTrainer(
-        vocab_size=VOCAB_SIZE, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(sentences, trainer)
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -62,6 +61,18 @@ def train_tokenizer(sentences: list[str]) -> PreTrainedTokenizerFast:
         model_max_length=MAX_LENGTH,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
+
+
+def _pieces(sentences: list[str]) -> list[str]:
+    """Special tokens, characters, the sentences' words, then their commonest endings, up to `VOCAB_SIZE`.
+
+    Counting is enough for a small language, and unlike `WordPieceTrainer` it breaks ties the same way each time.
+    """
+    words = Counter(word for sentence in sentences for word, _ in BertPreTokenizer().pre_tokenize_str(sentence))
+    endings = Counter(f"##{word[-n:]}" for word in words for n in range(2, 5) if n < len(word))
+    characters = [prefix + character for prefix in ("", "##") for character in ALPHABET]
+    ranked = [piece for counts in (words, endings) for piece in sorted(counts, key=lambda p: (-counts[p], p))]
+    return list(dict.fromkeys([*SPECIAL_TOKENS, *characters, *ranked]))[:VOCAB_SIZE]
 
 
 def _shape(vocab_size: int) -> BertConfig:

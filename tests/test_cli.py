@@ -1,0 +1,174 @@
+"""The command line: quick to start, right exit codes, results on stdout, one line for an error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgepack import __version__
+from edgepack import doctor as doctor_module
+from edgepack.cli import main
+from edgepack.doctor import Diagnosis, Finding
+from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDependency
+from edgepack.parameters import parse_share, parse_size
+
+COMMANDS = set(
+    "build plan finetune export validate bundle gate package report targets doctor demo".split()  # noqa: SIM905
+)
+
+
+def call(*arguments: str) -> Any:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    assert set(main.commands) == COMMANDS
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"], ["targets", "--json"]])
+def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom edgepack.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        "heavy = {'torch', 'transformers', 'onnx', 'onnxruntime', 'datasets', 'scipy', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version() -> None:
+    assert call("--version").stdout == f"edgepack, version {__version__}\n"
+
+
+def test_targets_lists_them_and_describes_one() -> None:
+    listed = call("targets")
+    assert listed.exit_code == 0
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == sorted(
+        ["android-onnx", "android-torchscript", "ios-onnx", "ios-torchscript"]
+    )
+    one = json.loads(call("targets", "android-onnx", "--json").stdout)
+    assert (one["name"], one["runtime"]) == ("android-onnx", "onnxruntime")
+
+
+def test_an_unknown_target_is_one_line_and_2() -> None:
+    result = call("targets", "toaster")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("kind", "code"), [(InputError, 2), (CheckFailed, 1), (MissingDependency, 3)])
+def test_an_error_of_edgepack_is_one_line_and_its_code(
+    monkeypatch: pytest.MonkeyPatch, kind: type[EdgepackError], code: int
+) -> None:
+    def fail() -> Diagnosis:
+        raise kind("first\nsecond")
+
+    monkeypatch.setattr(doctor_module, "examine", fail)
+    result = call("doctor")
+    assert result.exit_code == code
+    assert result.stderr == "error: first second\n"
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_module, "examine", lambda: [][1])
+    assert isinstance(call("doctor").exception, IndexError)
+
+
+def test_doctor_is_3_when_a_core_thing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = (Finding("torch", False, "not installed", "training", "pip install torch==2.13.0", needed=True),)
+    monkeypatch.setattr(doctor_module, "examine", lambda: Diagnosis(findings))
+    result = call("doctor")
+    assert result.exit_code == 3
+    assert "torch: pip install torch==2.13.0" in result.stdout
+
+
+def test_doctor_here() -> None:
+    result = call("doctor", "--json")
+    assert result.exit_code == 0
+    diagnosis = json.loads(result.stdout)
+    assert diagnosis["complete"]
+    assert {"python", "torch", "qnnpack", "extra coreml", "node", "disk"} <= {f["name"] for f in diagnosis["findings"]}
+    assert all(f["remedy"] for f in diagnosis["findings"] if f["needed"])
+
+
+def test_build_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    seen: list[Any] = []
+    build_module = pytest.importorskip("edgepack.build")
+
+    def record(request: Any, console: Any) -> Any:
+        seen.append(request)
+        return SimpleNamespace(passed=False, to_json=lambda: {"passed": False}, table=lambda: "table")
+
+    monkeypatch.setattr(build_module, "build", record)
+    result = call(
+        "build", "-m", "t", "-d", "a.tsv", "--eval", "b.tsv", "-b", "4MiB", "-t", "android-onnx", "-t", "ios-onnx",
+        "-o", str(tmp_path / "out"), "--max-drop", "1.5%", "--pair-column", "s2", "--seed", "7", "--effort", "max",
+        "--json",
+    )  # fmt: skip
+    assert result.exit_code == 1, result.output
+    assert json.loads(result.stdout) == {"passed": False}
+    (request,) = seen
+    assert request.budget_bytes == 4 * 2**20
+    assert request.targets == ("android-onnx", "ios-onnx")
+    assert request.output == tmp_path / "out"
+    assert request.max_drop == 0.015
+    assert request.columns.pair == "s2"
+    assert (request.seed, request.effort, request.fresh) == (7, "max", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("4MB", 4_000_000), ("4MiB", 4_194_304), ("500kB", 500_000), ("1.5 MB", 1_500_000), ("123", 123), ("2gib", 2**31)],
+)
+def test_sizes(text: str, size_bytes: int) -> None:
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "MB", "4XB", "-4MB", "4 4MB", "0", "0.4", "nan", "1e6", "٤MB", "4MB/s"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="4MB"):
+        parse_size(text)
+
+
+@given(st.integers(1, 10**12), st.sampled_from(["B", "kB", "MB", "GB", "KiB", "MiB", "GiB"]))
+def test_a_size_scales_with_its_unit(number: int, unit: str) -> None:
+    assert parse_size(f"{number}{unit}") == number * parse_size(f"1{unit}")
+
+
+@given(st.decimals(0, 99, places=3))
+def test_percent_and_share_agree(percent: Decimal) -> None:
+    assert parse_share(f"{percent:f}%") == pytest.approx(float(percent) / 100)
+    assert parse_share(f"{percent / 100:f}") == parse_share(f"{percent:f}%")
+
+
+@pytest.mark.parametrize("text", ["2", "100%", "-1%", "%", "two", "2 percent", ""])
+def test_what_is_no_share(text: str) -> None:
+    with pytest.raises(ValueError, match=r"2% or 0\.02"):
+        parse_share(text)
+
+
+def test_commands_are_thin() -> None:
+    """Each command has a one-line help that ends as a sentence."""
+    for name, command in main.commands.items():
+        assert isinstance(command, click.Command)
+        assert (command.help or "").endswith("."), name
