@@ -100,9 +100,7 @@ def _folder() -> Traversable:
     for folder in (files("edgepack") / "_data" / "targets", Path(__file__).parents[1] / "targets"):
         if folder.is_dir() and any(_is_toml(entry) for entry in folder.iterdir()):
             return folder
-    raise MissingDependency(
-        'edgepack is installed without its targets; run: pip install --force-reinstall edgepack'
-    )
+    raise MissingDependency("edgepack is installed without its targets; run: pip install --force-reinstall edgepack")
 
 
 def _is_toml(entry: Traversable) -> bool:
