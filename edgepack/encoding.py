@@ -5,7 +5,8 @@
 for the whole set are one array that `rows` indexes. Padding exists only inside a batch, on the right.
 
 A word's label stands at its first subword; its other subwords and special tokens carry -100. The tokenizer's
-own truncation and padding settings are overridden: a `tokenizer.json` often still holds those of its training.
+own truncation and padding settings are overridden and cleared: a `tokenizer.json` often still holds those of its
+training.
 """
 
 from __future__ import annotations
@@ -148,6 +149,7 @@ def _tokenize(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, m
             return_attention_mask=False,
         )
         yield encoded.encodings
+    tokenizer.backend_tokenizer.no_truncation()  # the call above set it; whoever saves the tokenizer must not keep it
 
 
 def _token_counts(dataset: Dataset, tokenizer: PreTrainedTokenizerFast, limit: int) -> np.ndarray:

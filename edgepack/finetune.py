@@ -159,7 +159,6 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, output: Pa
     beside = output.resolve().with_name(f".{output.name}.{os.getpid()}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    tokenizer.backend_tokenizer.no_truncation()  # set for training; not a property of the teacher
     try:
         with quiet_transformers():
             model.save_pretrained(beside)

@@ -223,6 +223,8 @@ def load_tokenizer(checkpoint: Checkpoint, task_name: str) -> PreTrainedTokenize
             f"checkpoint {checkpoint.name}: the tokenizer has {len(tokenizer)} tokens, the model "
             f"{checkpoint.config.vocab_size}; they are not of one checkpoint"
         )
+    tokenizer.backend_tokenizer.no_truncation()  # settings of its training, not of the task
+    tokenizer.backend_tokenizer.no_padding()
     return cast(PreTrainedTokenizerFast, tokenizer)
 
 

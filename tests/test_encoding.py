@@ -61,8 +61,8 @@ def tiny_bert(model_class: type, seed: int = 0, **settings: int) -> torch.nn.Mod
 
 def test_encode_overrides_the_tokenizers_own_truncation_and_padding(tokenizer: PreTrainedTokenizerFast) -> None:
     encoded = encode(classes(SENTENCES), TASK, tokenizer, 8)
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
+    assert tokenizer.backend_tokenizer.truncation is None
+    assert tokenizer.backend_tokenizer.padding is None
     expected = [tokenizer.backend_tokenizer.encode(s).ids for s in SENTENCES]
     assert encoded.lengths.tolist() == [min(8, len(ids)) for ids in expected]
     assert encoded.input_ids[encoded.rows([0])].tolist() == expected[0]

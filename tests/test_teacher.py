@@ -131,6 +131,17 @@ def test_a_pickle_executes_nothing(folder: Path) -> None:
     assert not (folder / "owned").exists()
 
 
+def test_the_tokenizer_forgets_the_truncation_of_its_training(folder: Path) -> None:
+    edit(
+        folder,
+        "tokenizer.json",
+        truncation={"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
+    )
+    backend = load_teacher(str(folder)).tokenizer.backend_tokenizer
+    assert backend.truncation is None
+    assert len(backend.encode("play the song").ids) == 5
+
+
 def test_sha256_is_of_what_decides_the_logits(folder: Path) -> None:
     before = load_teacher(str(folder)).sha256
     (folder / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n# card")
