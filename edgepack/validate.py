@@ -1,0 +1,184 @@
+"""Run an artifact over the whole evaluation set in the runtime it is for, and judge it.
+
+Four stages stand in a row: teacher → student (fp32 torch) → quantized (the same model, rounding) → artifact
+(its runtime, batch 1). Between neighbours the logits are compared; the stage that loses most of the metric is
+blamed. Retention is judged by its point value, with the 95 % paired-bootstrap interval beside it: on a few hundred
+examples the interval is wider than any loss worth asking for.
+
+The parity limits judge `artifact` against `quantized`, which compute the same formula: agreement at least 0.99,
+relative error at most 0.1. The two differ where sums of another order tip an activation over a rounding step, which at
+uint8 moves logits by a few percent at most; a wrong scale, a transposed weight or a lost bias moves them by far more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from edgepack.console import Advance
+from edgepack.encoding import Encoded
+from edgepack.golden import summarize
+from edgepack.inference import predict, predict_session
+from edgepack.manifest import MetricRecord
+from edgepack.runtime import load
+from edgepack.student.model import Student
+from edgepack.target import Target
+from edgepack.task import IGNORED, Task, metric_interval, retention
+from edgepack.verdict import Check, IntervalRecord, Speed, StageParity, Verdict, all_passed, limit_check
+
+MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.1
+STAGES = ("teacher", "student", "quantized", "artifact")
+BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build by result
+
+
+@dataclass(frozen=True, eq=False)
+class StageLogits:
+    """Flat logits of one stage with the encoding that they belong to (a trimmed vocabulary has its own)."""
+
+    name: str
+    logits: np.ndarray
+    encoded: Encoded
+
+    def scored(self) -> np.ndarray:
+        """Rows that a label stands at: `(examples or labelled tokens, C)`."""
+        return self.logits[self.encoded.labels != IGNORED]
+
+
+def validate_artifact(
+    artifact: Path,
+    target: Target,
+    student: Student,
+    evaluation: Encoded,
+    task: Task,
+    teacher_logits: np.ndarray,
+    *,
+    budget_bytes: int,
+    shipped_bytes: int,
+    max_drop: float = 0.02,
+    teacher_evaluation: Encoded | None = None,
+    golden_failures: Sequence[str] | None = None,
+    speed: Mapping[str, Speed] | None = None,
+    advance: Advance | None = None,
+) -> Verdict:
+    """Judge the model file `artifact` against the student that it was exported from, and the teacher.
+
+    `teacher_evaluation` is the same examples in the teacher's vocabulary, if that is another. `golden_failures` comes
+    from `golden.check_goldens`; None says that goldens were not checked. The student keeps its bit widths.
+    """
+    session = load(artifact, target, threads=1)
+    stages = [
+        StageLogits("teacher", teacher_logits, teacher_evaluation or evaluation),
+        *student_stages(student, evaluation),
+        StageLogits("artifact", predict_session(session, evaluation, advance), evaluation),
+    ]
+    statistics = {s.name: task.statistics(s.logits, s.encoded) for s in stages}
+    metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
+    kept = retention(statistics["artifact"], statistics["teacher"], task)
+    parity = [compare(a, b, metrics[a.name].value) for b, a in pairwise(stages) if comparable(a, b)]
+    checks = [
+        limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes"),
+        limit_check("retention", kept.value, 1 - max_drop, False, f"{task.metric_name} beside the teacher's"),
+        parity_check(parity[-1]),
+        finite_check(stages[-1].logits, len(task.labels)),
+        golden_check(golden_failures),
+    ]
+    return Verdict(
+        target=target.name,
+        passed=all_passed(checks),
+        checks=checks,
+        metrics=metrics,
+        retention=IntervalRecord(value=kept.value, low=kept.low, high=kept.high),
+        agreement=agreement(stages[-1], stages[0]) if comparable(stages[-1], stages[0]) else None,
+        parity=parity,
+        blame=blame(metrics),
+        shipped_bytes=shipped_bytes,
+        budget_bytes=budget_bytes,
+        speed=dict(speed or {}),
+    )
+
+
+def student_stages(student: Student, evaluation: Encoded) -> list[StageLogits]:
+    """Logits of the torch model without rounding and at its own bit widths, which are put back."""
+    body_bits, embedding_bits = student.config.body_bits, student.config.embedding_bits
+    try:
+        student.set_bits(32, 32)
+        full = predict(student, evaluation, exact=True)
+    finally:
+        student.set_bits(body_bits, embedding_bits)
+    quantized = predict(student, evaluation, exact=True)
+    return [StageLogits("student", full, evaluation), StageLogits("quantized", quantized, evaluation)]
+
+
+def metric_record(statistics: np.ndarray, task: Task) -> MetricRecord:
+    """The metric with its interval."""
+    interval = metric_interval(statistics, task)
+    return MetricRecord(
+        name=task.metric_name, value=interval.value, n=len(statistics), low=interval.low, high=interval.high
+    )
+
+
+def comparable(after: StageLogits, before: StageLogits) -> bool:
+    """Whether both score the same things; truncation may cut another number of words from another vocabulary."""
+    return after.scored().shape == before.scored().shape
+
+
+def agreement(after: StageLogits, before: StageLogits) -> float:
+    """Share of equal decisions."""
+    return float((after.scored().argmax(axis=1) == before.scored().argmax(axis=1)).mean())
+
+
+def compare(after: StageLogits, before: StageLogits, metric: float) -> StageParity:
+    """How far the logits of one stage are from those of the stage before."""
+    a, b = after.scored().astype(np.float64), before.scored().astype(np.float64)
+    error = np.abs(a - b)
+    norm = float(np.linalg.norm(b))
+    return StageParity(
+        name=after.name,
+        before=before.name,
+        max_abs=float(error.max()),
+        mean_abs=float(error.mean()),
+        relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
+        agreement=agreement(after, before),
+        metric=metric,
+    )
+
+
+def parity_check(exported: StageParity) -> Check:
+    """Whether the artifact computes what the quantized torch model does."""
+    agreed = limit_check("parity", exported.agreement, MIN_AGREEMENT, False, "agreement with the quantized model")
+    if agreed.status == "failed":
+        return agreed
+    close = limit_check("parity", exported.relative_error, MAX_RELATIVE_ERROR, True, "relative error of the logits")
+    return close if close.status == "failed" else agreed
+
+
+def finite_check(logits: np.ndarray, labels: int) -> Check:
+    """Whether the artifact gives one finite number for each label."""
+    bad = int((~np.isfinite(logits)).sum())
+    good = bad == 0 and logits.shape[-1] == labels
+    reason = f"{bad} logits are not finite; {logits.shape[-1]} columns for {labels} labels"
+    return Check(name="finite", status="passed" if good else "failed", value=bad, limit=0, reason=reason)
+
+
+def golden_check(failures: Sequence[str] | None) -> Check:
+    """The outcome of `check_goldens` as a check."""
+    if failures is None:
+        return Check(name="goldens", status="not_run", limit=0, reason="no bundle was there to check them in")
+    reason = summarize(failures) or "all come out again"
+    return Check(
+        name="goldens", status="failed" if failures else "passed", value=len(failures), limit=0, reason=reason
+    )
+
+
+def blame(metrics: Mapping[str, MetricRecord]) -> str | None:
+    """The build stage after which the metric is lower by most; None if it nowhere is."""
+    losses = {
+        BLAMES[after]: metrics[before].value - metrics[after].value
+        for before, after in pairwise(STAGES)
+    }
+    worst = max(losses, key=lambda stage: losses[stage])
+    return worst if losses[worst] > 0 else None
