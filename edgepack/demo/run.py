@@ -1,0 +1,125 @@
+"""The whole flow on the demo's task, with nothing to download, in a few minutes on two cores.
+
+Data from the grammar, a base checkpoint made on the spot, a teacher fine-tuned from it, a build for two
+targets at 1 MB, the gate, and one table. Each step is what a user would call with their own files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepack import __version__
+from edgepack.build import BuildRequest, build
+from edgepack.console import Console
+from edgepack.data import Columns
+from edgepack.demo.base import write_base
+from edgepack.demo.grammar import write_demo
+from edgepack.errors import InputError
+from edgepack.finetune import finetune
+from edgepack.gate import GateResult, gate
+from edgepack.manifest import load_manifest, read_model
+from edgepack.verdict import VERDICT_NAME, Verdict
+from edgepack.workspace import hash_json, sha256_file
+
+BUDGET_BYTES = 1_000_000
+TARGETS = ("android-onnx", "android-torchscript")
+EPOCHS = 4
+BATCH_SIZE = 32
+LEARNING_RATE = 5e-4  # high for fine-tuning: the base is random
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo's table shows, and whether the gate passed."""
+
+    passed: bool
+    output: Path
+    rows: tuple[tuple[str, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        header, *rows = self.rows
+        columns = {name: {row[0]: row[i] for row in rows} for i, name in enumerate(header) if i}
+        return {"passed": self.passed, "output": str(self.output), "columns": columns}
+
+    def table(self) -> str:
+        """The summary, for someone who sees edgepack for the first time."""
+        widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.rows]
+        verdict = "The gate passed." if self.passed else "The gate did not pass; `edgepack gate` says why."
+        return "\n".join([*lines, "", verdict, f"Bundles to ship: {self.output / 'build' / 'bundles'}"])
+
+
+def run_demo(output: Path, console: Console) -> DemoResult:
+    """Write everything into `output`; an interrupted demo goes on."""
+    if output.exists() and not (output / "data" / "train.tsv").is_file() and any(output.iterdir()):
+        raise InputError(f"output {output} holds files of something else; give a new or empty folder with -o")
+    train, test = write_demo(output / "data")
+    console.info(f"data: assistant commands in {train} and {test}; the test's phrasings are never trained on")
+    teacher = _teacher(output, train, test, console)
+    request = BuildRequest(
+        teacher=str(teacher),
+        train=str(train),
+        evaluation=str(test),
+        budget_bytes=BUDGET_BYTES,
+        targets=TARGETS,
+        output=output / "build",
+        effort="quick",
+    )
+    build(request, console)
+    bundles = [output / "build" / "bundles" / target for target in TARGETS]
+    gated = gate(bundles, console=console)
+    return DemoResult(gated.passed, output, _rows(teacher, gated))
+
+
+def _teacher(output: Path, train: Path, test: Path, console: Console) -> Path:
+    """The teacher for this data and these settings, trained where it is not there yet."""
+    settings = [__version__, sha256_file(train), sha256_file(test), EPOCHS, BATCH_SIZE, LEARNING_RATE]
+    folder = output / f"teacher-{hash_json(settings)[:8]}"
+    if folder.exists():
+        return folder
+    base = write_base(output / "base", train)
+    console.info(f"teacher: fine-tuning {base} to {folder}")
+    finetune(
+        str(base),
+        str(train),
+        str(test),
+        folder,
+        columns=Columns(),
+        epochs=EPOCHS,
+        batch_size=BATCH_SIZE,
+        learning_rate=LEARNING_RATE,
+        seed=0,
+        max_length=None,
+        console=console,
+    )
+    return folder
+
+
+def _rows(teacher: Path, gated: GateResult) -> tuple[tuple[str, ...], ...]:
+    """A header and a row for each figure; columns: what, the teacher, each bundle."""
+    folders = [bundle.folder for bundle in gated.bundles]
+    manifests = [load_manifest(folder) for folder in folders]
+    verdicts = [read_model(folder / VERDICT_NAME, Verdict) for folder in folders]
+    teacher_bytes = sum((teacher / name).stat().st_size for name in ("model.safetensors", "tokenizer.json"))
+    accuracies = [manifests[0].metrics["teacher"].value, *(each.metrics["artifact"].value for each in manifests)]
+    return (
+        ("", "teacher", *(manifest.target for manifest in manifests)),
+        ("size", _megabytes(teacher_bytes), *(_megabytes(manifest.shipped_bytes) for manifest in manifests)),
+        ("right on phrasings never seen", *(f"{accuracy:.1%}" for accuracy in accuracies)),
+        ("of the teacher's accuracy", "100.0%", *(f"{accuracy / accuracies[0]:.1%}" for accuracy in accuracies[1:])),
+        ("time for one command, here", *_times(verdicts)),
+        ("gate", "-", *("failed" if bundle.failures else "passed" for bundle in gated.bundles)),
+    )
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.2f} MB"
+
+
+def _times(verdicts: list[Verdict]) -> list[str]:
+    """p50 at the fewest tokens that were measured, of the teacher and of each artifact."""
+    speeds = [verdicts[0].speed.get("teacher"), *(verdict.speed.get("artifact") for verdict in verdicts)]
+    return [f"{speed.p50_ms[min(speed.p50_ms)]:.1f} ms" if speed and speed.p50_ms else "not run" for speed in speeds]
