@@ -1,0 +1,304 @@
+"""The TorchScript artifact: what is in the file, and that the lite interpreter computes what the student does."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgepack.compress.quantization import quantize_int8, quantize_rows
+from edgepack.errors import InputError
+from edgepack.export import Artifact
+from edgepack.export.torchscript import export_torchscript, packed_rows, program_state
+from edgepack.runtime.pytorch_lite import load, mobile_engine
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import load_target
+
+TARGET = load_target("android-torchscript")
+SMALL: dict[str, Any] = {
+    "vocab_size": 60,
+    "embedding_size": 16,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_heads": [2, 2],
+    "head_sizes": [8, 8],
+    "intermediate_sizes": [20, 20],
+    "max_position_embeddings": 40,
+    "num_labels": 3,
+}
+SAFE: dict[str, Any] = {
+    "embedding_projection": "self_attentive",
+    "embedding_num_heads": 2,
+    "embedding_intermediate_size": 12,
+}
+RANKS = {"query": [4, 0], "key": [0, 0], "value": [0, 5], "output": [3, 0], "up": [0, 6], "down": [7, 0]}
+AXES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "identity": {"embedding_projection": "identity", "embedding_size": 24},
+    "self_attentive": SAFE,
+    "self_attentive_relative": {**SAFE, "relative_attention_buckets": 8},
+    "norm_before_projection": {"norm_before_projection": True, "projection_bias": True},
+    "projection_bias": {"projection_bias": True},
+    "all_shared": {"attention_sharing": [0, 0], "ffn_sharing": [0, 0], "num_heads": [2], "head_sizes": [8]}
+    | {"intermediate_sizes": [20]},
+    "sandwich": {"num_hidden_layers": 4, "attention_sharing": [0, 1, 1, 2], "ffn_sharing": [0, 0, 1, 1]}
+    | {"num_heads": [2, 1, 3], "head_sizes": [8, 5, 4]},
+    "ranks": {"ranks": RANKS},
+    "uneven": {"num_heads": [1, 3], "head_sizes": [10, 4], "intermediate_sizes": [7, 33]},
+    "gelu_tanh": {"hidden_act": "gelu_tanh", "head_act": "gelu"},
+    "relu": {"hidden_act": "relu", "head_act": "relu"},
+    "tanh": {"hidden_act": "tanh", "head_act": "gelu_tanh"},
+    "no_norm": {"norm": "no_norm"},
+    "one_type": {"type_vocab_size": 1},
+    "two_types": {"type_vocab_size": 2, "norm_before_projection": True},
+    "relative": {"relative_attention_buckets": 8, "relative_attention_max_distance": 16},
+    "token_head": {"task": "token-classification", "head_act": None},
+    "odd_width": {"embedding_size": 15},
+}
+
+
+def make_student(body_bits: int = 32, embedding_bits: int = 32, **changes: Any) -> Student:
+    """A seeded student whose numbers are large enough for every part to matter."""
+    torch.manual_seed(0)
+    student = Student(StudentConfig(**(SMALL | changes))).eval()
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * (0.3 if parameter.dim() > 1 else 0.2))
+        for module in student.modules():
+            if "Norm" in type(module).__name__:
+                module.weight.add_(1.0)
+    student.set_bits(body_bits, embedding_bits)
+    return student
+
+
+def make_inputs(lengths: tuple[int, ...], vocab_size: int = 60) -> dict[str, torch.Tensor]:
+    """A right-padded batch with these lengths and mixed token types."""
+    generator = torch.Generator().manual_seed(sum(lengths))
+    shape = (len(lengths), max(lengths))
+    mask = (torch.arange(shape[1])[None] < torch.tensor(lengths)[:, None]).long()
+    return {
+        "input_ids": torch.randint(0, vocab_size, shape, generator=generator) * mask,
+        "attention_mask": mask,
+        "token_type_ids": torch.randint(0, 2, shape, generator=generator),
+    }
+
+
+def torch_logits(student: Student, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    types = inputs["token_type_ids"] % max(student.config.type_vocab_size, 1)
+    with torch.no_grad():
+        return student(inputs["input_ids"], inputs["attention_mask"], types).logits.numpy()
+
+
+def artifact_logits(path: Path, student: Student, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    types = inputs["token_type_ids"] % max(student.config.type_vocab_size, 1)
+    return load(path).run({name: t.numpy() for name, t in (inputs | {"token_type_ids": types}).items()})
+
+
+def export(student: Student, folder: Path) -> Artifact:
+    return export_torchscript(student, TARGET, folder)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_every_axis_gives_the_students_logits(axis: str, tmp_path: Path) -> None:
+    student = make_student(**AXES[axis])
+    path = export(student, tmp_path).path
+    for lengths in ((1,), (40,), (7, 3, 1)):
+        inputs = make_inputs(lengths)
+        expected, got = torch_logits(student, inputs), artifact_logits(path, student, inputs)
+        assert got.dtype == np.float32
+        assert got.shape == expected.shape
+        valid = inputs["attention_mask"].numpy().astype(bool) if got.ndim == 3 else ...
+        np.testing.assert_allclose(got[valid], expected[valid], atol=1e-5)
+
+
+@pytest.mark.parametrize("embedding_bits", [4, 8])
+@pytest.mark.parametrize("axis", AXES)
+def test_packed_tables_give_the_students_logits(axis: str, embedding_bits: int, tmp_path: Path) -> None:
+    student = make_student(32, embedding_bits, **AXES[axis])
+    inputs = make_inputs((9,))
+    got = artifact_logits(export(student, tmp_path).path, student, inputs)
+    np.testing.assert_allclose(got, torch_logits(student, inputs), atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_int8_gives_the_quantized_students_logits(axis: str, tmp_path: Path) -> None:
+    """The integers are equal; an fp32 sum that ends 1e-7 beside a rounding boundary moves one code by one step.
+
+    Such a step spreads, so no bound in 1e-6 holds for every input. What rounding itself does to the logits bounds
+    it: the runtime's median error must be far below, its largest not above, the student's own rounding error.
+    """
+    student = make_student(8, 8, **AXES[axis])
+    session = export(student, tmp_path).path
+    errors, rounding = [], []
+    for length in (1, 2, 3, 5, 8, 12, 17, 23, 31, 40):
+        inputs = make_inputs((length,))
+        quantized, got = torch_logits(student, inputs), artifact_logits(session, student, inputs)
+        student.set_bits(32, 32)
+        rounding.append(np.abs(torch_logits(student, inputs) - quantized).max())
+        student.set_bits(8, 8)
+        errors.append(np.abs(got - quantized).max())
+    assert np.median(errors) <= 0.05 * np.median(rounding)
+    assert max(errors) <= max(rounding)
+
+
+def test_padding_and_batching_change_nothing(tmp_path: Path) -> None:
+    student = make_student(task="token-classification", head_act=None)
+    path, batch = export(student, tmp_path).path, make_inputs((11, 4, 40))
+    together = artifact_logits(path, student, batch)
+    for row, length in enumerate((11, 4, 40)):
+        alone = artifact_logits(path, student, {name: t[row : row + 1, :length] for name, t in batch.items()})
+        np.testing.assert_allclose(together[row, :length], alone[0], atol=1e-5)
+
+
+def test_mask_is_read(tmp_path: Path) -> None:
+    student = make_student()
+    path, inputs = export(student, tmp_path).path, make_inputs((6,))
+    masked = inputs | {"attention_mask": torch.tensor([[1, 1, 1, 0, 0, 0]])}
+    assert np.abs(artifact_logits(path, student, inputs) - artifact_logits(path, student, masked)).max() > 1e-3
+
+
+@given(rows=st.integers(1, 5), columns=st.integers(1, 9), bits=st.sampled_from([4, 8]), seed=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_packed_rows_unpack_to_the_quantized_rows(rows: int, columns: int, bits: int, seed: int) -> None:
+    table = quantize_rows(torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), bits)
+    operators = torch.ops.quantized
+    unpack = operators.embedding_bag_4bit_unpack if bits == 4 else operators.embedding_bag_byte_unpack
+    torch.testing.assert_close(unpack(packed_rows(table))[:, :columns], table.dequantize(), rtol=0, atol=1e-6)
+
+
+def test_packed_rows_are_torchs_own_layout() -> None:
+    codes = quantize_rows(torch.tensor([[0.0, 1.0, 2.0, 15.0]]), 4)
+    # 0 | 1 << 4, 2 | 15 << 4, then scale 1 and minimum 0 as little-endian fp16
+    assert packed_rows(codes).tolist() == [[0x10, 0xF2, 0x00, 0x3C, 0x00, 0x00]]
+
+
+def test_file_holds_the_codes_of_quantize_int8() -> None:
+    student = make_student(8, 8)
+    integers, floats = program_state(student)[3:5]
+    attention: Any = student.attention[0]
+    fused = quantize_int8(torch.cat([p.full.weight for p in (attention.query, attention.key, attention.value)]))
+    assert torch.equal(integers[: fused.q.numel()], fused.q.flatten())
+    assert torch.equal(floats[: len(fused.scale)], fused.scale)
+
+
+def test_shared_weights_are_stored_once(tmp_path: Path) -> None:
+    alone = {"num_hidden_layers": 1, "num_heads": [2], "head_sizes": [8], "intermediate_sizes": [20]}
+    shared = alone | {"num_hidden_layers": 12, "attention_sharing": [0] * 12, "ffn_sharing": [0] * 12}
+    sizes = [export(make_student(8, 8, **shape), tmp_path).size_bytes for shape in (alone, shared)]
+    # 11 more layers own two norms of 24 weights and biases, and a few small integers
+    assert 0 < sizes[1] - sizes[0] - 11 * 2 * 2 * 24 * 4 < 200
+
+
+def test_archive_holds_only_what_the_interpreter_reads(tmp_path: Path) -> None:
+    with zipfile.ZipFile(export(make_student(8, 4), tmp_path).path) as archive:
+        records = {name.removeprefix("m/") for name in archive.namelist()}
+        assert records - {f"data/{i}" for i in range(5)} == {
+            "data.pkl",
+            "constants.pkl",
+            "bytecode.pkl",
+            ".data/version",
+        }
+        content = b"".join(archive.read(name) for name in archive.namelist())
+    assert str(Path(__file__).parents[2]).encode() not in content
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_torchscript import export, make_student
+export(make_student(8, 8, vocab_size=99), Path("elsewhere"))
+export(make_student(8, 4), Path(sys.argv[1]))
+"""
+
+
+def test_same_bytes_from_another_process_and_folder(tmp_path: Path) -> None:
+    here = export(make_student(8, 4), tmp_path / "here").path
+    roots = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path / "there"), str(Path(__file__).parent)],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(roots), "PYTHONHASHSEED": "7"},
+    )
+    digests = {hashlib.sha256((tmp_path / side / TARGET.file).read_bytes()).hexdigest() for side in ("here", "there")}
+    assert here.exists()
+    assert len(digests) == 1
+
+
+def test_exporting_and_running_leave_torch_and_the_folder_as_they_were(tmp_path: Path) -> None:
+    before = torch.backends.quantized.engine, torch.get_num_threads()
+    student = make_student(8, 8)
+    artifact_logits(export(student, tmp_path).path, student, make_inputs((4,)))
+    assert (torch.backends.quantized.engine, torch.get_num_threads()) == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [TARGET.file]
+    with pytest.raises(ZeroDivisionError), mobile_engine(1):
+        raise ZeroDivisionError
+    assert torch.backends.quantized.engine == before[0]
+
+
+def test_operators_are_recorded_and_checked(tmp_path: Path) -> None:
+    artifact = export(make_student(8, 8), tmp_path)
+    assert "quantized::linear_dynamic" in artifact.operators
+    assert set(artifact.operators) <= set(TARGET.operators)
+    poorer = dataclasses.replace(TARGET, operators=tuple(o for o in TARGET.operators if o != "aten::gelu"))
+    with pytest.raises(InputError, match=r"aten::gelu.*android-torchscript\.toml"):
+        export_torchscript(make_student(8, 8), poorer, tmp_path / "poorer")
+    assert not list((tmp_path / "poorer").iterdir())
+
+
+def test_both_targets_list_the_programs_operators(tmp_path: Path) -> None:
+    artifact = export(make_student(8, 8), tmp_path)
+    assert load_target("ios-torchscript").operators == TARGET.operators == artifact.operators
+
+
+def test_input_names_follow_token_types(tmp_path: Path) -> None:
+    assert load(export(make_student(), tmp_path).path).input_names == ("input_ids", "attention_mask")
+    with_types = load(export(make_student(type_vocab_size=2), tmp_path).path)
+    assert with_types.input_names == ("input_ids", "attention_mask", "token_type_ids")
+
+
+@pytest.mark.parametrize(("change", "field"), [({"body_bits": 4}, "body_bits is 4"), ({}, "buckets is 300")])
+def test_what_the_format_cannot_hold_is_an_error(change: dict[str, int], field: str, tmp_path: Path) -> None:
+    relative = {} if change else {"relative_attention_buckets": 300}
+    with pytest.raises(InputError, match=field):
+        export(make_student(**change, **relative), tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut", "other zip"])
+def test_a_damaged_file_is_one_clear_line(damage: str, tmp_path: Path) -> None:
+    path = export(make_student(8, 8), tmp_path).path
+    if damage == "missing":
+        path.unlink()
+    elif damage == "other zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/b", "c")
+    else:
+        path.write_bytes({"empty": b"", "text": b"no model", "cut": path.read_bytes()[:-4000]}[damage])
+    with pytest.raises(InputError, match=r"model\.ptl") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_inputs_are_one_clear_line(tmp_path: Path) -> None:
+    session = load(export(make_student(8, 8), tmp_path).path)
+    with pytest.raises(InputError, match="needs the input 'attention_mask'"):
+        session.run({"input_ids": np.ones((1, 3), dtype=np.int64)})
+    too_long = np.ones((1, 41), dtype=np.int64)
+    with pytest.raises(InputError, match=r"shape \(1, 41\)"):
+        session.run({"input_ids": too_long, "attention_mask": too_long})
+    unknown = np.full((1, 3), 60)
+    with pytest.raises(InputError, match="cannot run"):
+        session.run({"input_ids": unknown, "attention_mask": np.ones_like(unknown)})

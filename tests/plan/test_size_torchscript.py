@@ -1,0 +1,102 @@
+"""Predicted bytes of a TorchScript artifact are the file's bytes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgepack.export.torchscript import export_torchscript
+from edgepack.plan.size_torchscript import model_bytes
+from edgepack.student.config import ACTIVATIONS, NORMS, StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import load_target
+
+
+def realistic(bits: int) -> StudentConfig:
+    return StudentConfig(
+        vocab_size=12000,
+        embedding_size=128,
+        hidden_size=384,
+        num_heads=[4] * 6,
+        head_sizes=[32] * 6,
+        intermediate_sizes=[320] * 6,
+        body_bits=8,
+        embedding_bits=bits,
+    )
+
+
+def exported_bytes(config: StudentConfig) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        return export_torchscript(Student(config), load_target("android-torchscript"), Path(folder)).size_bytes
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> StudentConfig:
+    """Any point of the student's space, small."""
+    count = st.integers(1, 40)
+    layers = draw(st.integers(1, 5))
+    attention, ffn = draw(st.integers(1, layers)), draw(st.integers(1, layers))
+    projection = draw(st.sampled_from(["identity", "linear", "self_attentive"]))
+    hidden = draw(count)
+    embedding = hidden if projection == "identity" else draw(count)
+    some: dict[str, Any] = {
+        "vocab_size": draw(st.sampled_from([3, 255, 256, 257, 2000])),
+        "max_position_embeddings": draw(st.sampled_from([1, 128, 300, 512])),
+        "attention_sharing": [min(i, attention - 1) for i in range(layers)],
+        "ffn_sharing": [i % ffn for i in range(layers)],
+        "num_heads": draw(st.lists(st.integers(1, 4), min_size=attention, max_size=attention)),
+        "head_sizes": draw(st.lists(st.integers(1, 70), min_size=attention, max_size=attention)),
+        "intermediate_sizes": draw(st.lists(st.integers(1, 300), min_size=ffn, max_size=ffn)),
+    }
+    ranks = {m: draw(st.lists(st.integers(0, 3), min_size=attention, max_size=attention)) for m in ("query", "output")}
+    ranks["down"] = draw(st.lists(st.integers(0, 3), min_size=ffn, max_size=ffn))
+    labels: dict[str, Any] = {"num_labels": draw(st.integers(2, 300))}
+    return StudentConfig(
+        **some,
+        **labels,
+        num_hidden_layers=layers,
+        hidden_size=hidden,
+        embedding_size=embedding,
+        embedding_projection=projection,
+        embedding_num_heads=draw(st.integers(1, embedding)),
+        embedding_intermediate_size=draw(count),
+        norm_before_projection=draw(st.booleans()),
+        projection_bias=draw(st.booleans()),
+        ranks=ranks,
+        hidden_act=draw(st.sampled_from(ACTIVATIONS)),
+        head_act=draw(st.sampled_from([*ACTIVATIONS, None])),
+        norm=draw(st.sampled_from(NORMS)),
+        type_vocab_size=draw(st.integers(0, 3)),
+        relative_attention_buckets=draw(st.sampled_from([0, 8, 32])),
+        task=draw(st.sampled_from(["text-classification", "token-classification"])),
+        body_bits=draw(st.sampled_from([8, 32])),
+        embedding_bits=draw(st.sampled_from([4, 8, 32])),
+    )
+
+
+@given(configs())
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_predicted_bytes_are_the_files_bytes(config: StudentConfig) -> None:
+    assert model_bytes(config).total == exported_bytes(config)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_predicted_bytes_of_a_realistic_shape(bits: int) -> None:
+    config = realistic(bits)
+    size = model_bytes(config)
+    assert size.total == exported_bytes(config)
+    assert sum(count for _, count in size.tensors) > 0.995 * size.total
+
+
+def test_a_shape_is_predicted_in_well_under_five_milliseconds() -> None:
+    config = realistic(8)
+    begin = time.perf_counter()
+    for _ in range(20):
+        model_bytes(config)
+    assert (time.perf_counter() - begin) / 20 < 0.005
