@@ -2,8 +2,8 @@
 
 Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, goldens are run again in
 the runtime, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher,
-parity) is read from the verdict and held to the policy's limits. A check that was not run fails unless the policy
-waives it by name; so does one that a waived failure hides: waiving is by name, never by status.
+parity) is read from the verdict and held to the policy's limits. A check that was not run fails, like one that
+failed, unless the policy waives it by name.
 
 The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
 the bundle can write a manifest to match. A damaged bundle is a failed check; a folder without a manifest is
@@ -34,7 +34,7 @@ from edgepack.runtime import load
 from edgepack.target import load_target
 from edgepack.task import Task
 from edgepack.validate import golden_check
-from edgepack.verdict import VERDICT_NAME, Check, Verdict, limit_check
+from edgepack.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.workspace import sha256_file, write_atomic
 
 GATE_CHECKS = ("files", "size", "retention", "agreement", "parity", "finite", "goldens", "latency", "metric")
@@ -250,7 +250,7 @@ def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None,
         return limit_check("metric", value, recorded.value - METRIC_SLACK, False, what)
     if teacher is None:
         return Check(name="metric", status="not_run", value=value, reason="the manifest holds no teacher metric")
-    limit = teacher.value * (1 - (policy.max_drop or 0.0))
+    limit = teacher.value * (1 - (MAX_DROP if policy.max_drop is None else policy.max_drop))
     return limit_check("metric", value, limit, False, f"{task.metric_name} on {len(encoded)} other examples")
 
 

@@ -6,8 +6,9 @@ blamed. Retention is judged by its point value, with the 95 % paired-bootstrap i
 examples the interval is wider than any loss worth asking for.
 
 The parity limits judge `artifact` against `quantized`, which compute the same formula: agreement at least 0.99,
-relative error at most 0.1. The two differ where sums of another order tip an activation over a rounding step, which at
-uint8 moves logits by a few percent at most; a wrong scale, a transposed weight or a lost bias moves them by far more.
+relative error at most 0.05. The two differ where sums of another order tip an activation over a rounding step: 0.009 to
+0.018 was measured for two 6-layer teachers at 8 and 4 bits in ONNX Runtime and PyTorch Lite, with agreement 0.995 to 1.
+A wrong scale, a transposed weight or a lost bias moves logits by far more.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from edgepack.runtime import load
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task import IGNORED, Task, metric_interval, retention
-from edgepack.verdict import Check, IntervalRecord, Speed, StageParity, Verdict, all_passed, limit_check
+from edgepack.verdict import MAX_DROP, Check, IntervalRecord, Speed, StageParity, Verdict, all_passed, limit_check
 
-MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.1
+MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.05
 STAGES = ("teacher", "student", "quantized", "artifact")
 BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build by result
 
@@ -58,7 +59,7 @@ def validate_artifact(
     *,
     budget_bytes: int,
     shipped_bytes: int,
-    max_drop: float = 0.02,
+    max_drop: float = MAX_DROP,
     teacher_evaluation: Encoded | None = None,
     golden_failures: Sequence[str] | None = None,
     speed: Mapping[str, Speed] | None = None,
