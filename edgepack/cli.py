@@ -94,7 +94,7 @@ def main() -> None:
 @click.option("--fresh", is_flag=True, help="Forget what earlier builds of this folder finished.")
 @output_options
 @click.pass_context
-def build(ctx: click.Context, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
+def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     """Make an artifact for each target that fits the budget, and check it."""
     from edgepack.build import build as run_build
     from edgepack.build import plan_build
@@ -167,7 +167,7 @@ def export(
 @click.argument("output", type=EXISTING_FOLDER)
 @output_options
 @click.pass_context
-def validate(ctx: click.Context, output: Path, as_json: bool, quiet: bool) -> None:
+def validate(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> None:
     """Run a build's artifacts again in their runtimes and compare them with the teacher."""
     from edgepack.build import validate_output
 
@@ -195,6 +195,7 @@ def bundle(output: Path, as_json: bool, quiet: bool) -> None:
 @click.pass_context
 def gate(
     ctx: click.Context,
+    /,
     bundles: tuple[Path, ...],
     policy: Path | None,
     evaluation: str | None,
@@ -260,7 +261,7 @@ def targets(name: str | None, as_json: bool) -> None:
 @main.command()
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, /, as_json: bool) -> None:
     """Say what this machine can build, run and verify, and how to get what is missing."""
     from edgepack.doctor import examine
 
@@ -275,7 +276,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 )
 @output_options
 @click.pass_context
-def demo(ctx: click.Context, output: Path, as_json: bool, quiet: bool) -> None:
+def demo(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> None:
     """Run the whole flow on an embedded example: assistant commands, in a few minutes."""
     from edgepack.demo.run import run_demo
 

@@ -59,7 +59,7 @@ def test_the_generator_repairs_a_stale_page() -> None:
 
 @pytest.mark.parametrize("command", sorted(main.commands))
 def test_examples_use_flags_that_exist(command: str) -> None:
-    known = {flag for parameter in main.commands[command].params for flag in [*parameter.opts, *parameter.secondary_opts]}
+    known = {flag for parameter in main.commands[command].params for flag in parameter.opts}
     examples = "\n".join(re.findall(r"```bash\n(.*?)```", section(command), re.DOTALL))
     assert set(re.findall(r"(?<=\s)--?[a-z][\w-]*", examples)) <= known
 
