@@ -3,15 +3,16 @@
 A `.ptl` file is a zip: `data.pkl` and `data/*` hold the module's state, `bytecode.pkl` its program. The
 program is `torchscript_program.MobileEncoder`, the same for every student; this file fills its state:
 
-- linears: the int8 codes and fp32 scales of `quantize_int8`, each weight set once, however many layers
-  use it. An unfactorized query, key and value are one linear, so their input is rounded once.
+- linears: the int8 codes and fp32 scales of `quantize_int8`, or the 4-bit codes and block multipliers of
+  `quantize_int4`, two to a byte, with its fp32 scales; each weight set once, however many layers use it. An
+  unfactorized query, key and value are one linear, so their input is rounded once.
 - tables: the codes of `quantize_rows` in the byte layout of torch's `embedding_bag_{byte,4bit}_rowwise_offsets`
   (a row's codes, at 4 bits the even column in the low half of the byte, then scale and minimum).
 
 The zip that torch writes also holds source code, debug information and padding to 64 bytes, none of which the
 lite interpreter reads; here it is written again without them, the program deflated, with fixed dates. Weights
-stay stored, so that a file's size follows from its shape. A 4-bit body is refused: qnnpack
-multiplies int8 only, and the program does not expand weights.
+stay stored, so that a file's size follows from its shape. qnnpack multiplies int8 only: a 4-bit body is
+expanded once, at load, so it saves bytes of the file, not of memory, and costs some load time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.jit.mobile import _get_model_ops_and_info
 
-from edgepack.compress.quantization import RowTable, quantize_int8, quantize_rows
+from edgepack.compress.quantization import INT4_MIN, BlockInt4, RowTable, quantize_int4, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.torchscript_layout import Layout, layout
@@ -36,7 +37,7 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Attention, Projection, QuantizedLinear, Student, relative_buckets
 from edgepack.target import Target
 
-BODY_BITS = (8, 32)
+UNROUNDED = 32  # bits; every target takes it, for comparisons
 ARCHIVE = "m"  # the zip's one folder; any name is read, so the shortest
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 READ = ("data.pkl", "constants.pkl", "bytecode.pkl", ".data/version")  # with data/*: what the lite interpreter opens
@@ -64,10 +65,10 @@ def export_torchscript(student: Student, target: Target, folder: Path) -> Artifa
 
 def check_supported(config: StudentConfig, target: Target) -> None:
     """Raise `InputError` for what this format cannot hold."""
-    if config.body_bits not in BODY_BITS:
+    if config.body_bits not in (*target.body_bits, UNROUNDED):
         raise InputError(
-            f"target {target.name}: body_bits is {config.body_bits}; the PyTorch lite runtime multiplies int8 weights: "
-            f"allowed are {' and '.join(map(str, BODY_BITS))}; call set_bits(8, …) before exporting"
+            f"target {target.name}: body_bits is {config.body_bits}; allowed: {', '.join(map(str, target.body_bits))}; "
+            "set the student's widths with set_bits"
         )
     if config.relative_attention_buckets > MAX_BUCKETS:
         raise InputError(
@@ -95,6 +96,13 @@ def packed_rows(table: RowTable) -> Tensor:
         codes = codes[:, ::2] | codes[:, 1::2] << 4
     tail = torch.stack([table.scale, table.minimum], dim=1).view(torch.uint8)
     return torch.cat([codes, tail], dim=1).contiguous()
+
+
+def packed_blocks(weight: BlockInt4) -> Tensor:
+    """q + 8, then the multipliers, as half bytes: the first half of them low, the second half high; flat uint8."""
+    halves = torch.cat([(weight.q - INT4_MIN).to(torch.uint8).flatten(), weight.multiplier.flatten()])
+    low, high = torch.nn.functional.pad(halves, (0, len(halves) % 2)).chunk(2)
+    return low | high << 4
 
 
 def pack_archive(written: bytes) -> bytes:
@@ -137,9 +145,13 @@ def _body(student: Student, shape: Layout) -> tuple[Tensor, Tensor]:
     for group in _linear_groups(student):
         weight = torch.cat([linear.weight for linear in group]).float()
         if student.config.body_bits == 8:
-            quantized = quantize_int8(weight)
-            weight = quantized.q
-            floats.append(quantized.scale)
+            channels = quantize_int8(weight)
+            weight = channels.q
+            floats.append(channels.scale)
+        elif student.config.body_bits == 4:
+            blocks = quantize_int4(weight, student.config.block_size)
+            weight = packed_blocks(blocks)
+            floats.append(blocks.scale)
         weights.append(weight.flatten())
         floats += [linear.bias for linear in group if linear.bias is not None]
     for norm in _norms(student):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edgepack.student.config import ACTIVATIONS, StudentConfig
 
 Linear = tuple[int, int, int]  # rows (outputs), columns (inputs), 1 if it has a bias
+BODY_ELEMENTS = {32: "float32", 8: "int8", 4: "uint8"}  # at 4 bits two to a byte
 ROW_TAIL_BYTES = {8: 8, 4: 4}  # scale and minimum behind a row's codes: two fp32, two fp16
 
 
@@ -29,7 +30,7 @@ class Layout:
 
     def tensors(self) -> list[tuple[str, tuple[int, ...]]]:
         """Element type and shape of the flat tensors, in the order of the state."""
-        body = "float32" if self.options["body_bits"] == 32 else "int8"
+        body = BODY_ELEMENTS[self.options["body_bits"]]
         table = "float32" if self.options["embedding_bits"] == 32 else "uint8"
         return [
             (body, (self.integers,)),
@@ -45,14 +46,14 @@ def layout(config: StudentConfig) -> Layout:
     slots = _slots(config)
     linears = [linear for slot in slots for linear in slot]
     norms, heads = _norm_widths(config), list(config.num_heads or [])
-    scales = sum(rows for rows, _, _ in linears) if config.body_bits == 8 else 0
+    scales = sum(rows for rows, _, _ in linears) if config.body_bits < 32 else 0
     biases = sum(rows * has_bias for rows, _, has_bias in linears)
     types, relative = config.type_vocab_size * config.sum_size, config.relative_attention_buckets * sum(heads)
     bits = config.embedding_bits
     return Layout(
         options=_options(config),
         lists=_lists(config, slots, norms),
-        integers=sum(rows * columns for rows, columns, _ in linears),
+        integers=sum(_weight_elements(rows, columns, config) for rows, columns, _ in linears),
         floats=scales + biases + 2 * sum(norms) + types + relative,
         words=(config.vocab_size, row_width(config.embedding_size, bits)),
         positions=(config.max_position_embeddings, row_width(config.sum_size, max(bits, 8))),
@@ -65,9 +66,18 @@ def row_width(columns: int, bits: int) -> int:
     return columns if bits == 32 else -(-columns * bits // 8) + ROW_TAIL_BYTES[bits]
 
 
+def _weight_elements(rows: int, columns: int, config: StudentConfig) -> int:
+    """Elements of a linear's weight: its numbers, or at 4 bits the bytes of its codes and block multipliers."""
+    if config.body_bits != 4:
+        return rows * columns
+    blocks = -(-columns // config.block_size)
+    return -(-rows * (columns + blocks) // 2)
+
+
 def _options(config: StudentConfig) -> dict[str, int]:
     return {
         "body_bits": config.body_bits,
+        "block_size": config.block_size,
         "embedding_bits": config.embedding_bits,
         "embedding_size": config.embedding_size,
         "token_types": config.type_vocab_size,

@@ -6,7 +6,8 @@ handful of flat tensors into weights when the file is loaded. So the bytecode is
 (its size is a constant of `plan/size_torchscript.py`), per-channel scales are 4 bytes in the file (the
 packed parameters that torch would store cost 16: a double and an int64 zero point), and batch and
 sequence are dynamic by construction. qnnpack's packing happens at load, as in torch's own
-`LinearPackedParams`, whose `__setstate__` this follows.
+`LinearPackedParams`, whose `__setstate__` this follows. 4-bit weights are expanded there to int8, one linear
+at a time: the file is half as large, while memory and speed after loading are those of int8.
 
 Layout, in the order in which the flat tensors are read:
 
@@ -15,8 +16,10 @@ Layout, in the order in which the flat tensors are read:
   empty), 2 for each FFN set (up, down), then embedding projection, head dense, classifier. An empty slot
   is the identity. A self-attentive embedding is one more layer, the first, without a residual around its
   FFN; its weight sets are the last.
-- `integers`: for each linear its weight `(out, in)`, row by row: int8, or fp32 at 32 bits.
-- `floats`: for each linear the scales (int8 only) and the bias; norms (weight, bias): embedding, then attention
+- `integers`: for each linear its weight `(out, in)`, row by row: int8; or fp32 at 32 bits; or at 4 bits bytes of
+  two halves, q + 8 and then the block multipliers, `(out, blocks)` row by row: of n halves the first ⌈n/2⌉ are
+  the low ones, the others the high ones, and an odd n leaves the last high half 0.
+- `floats`: for each linear the scales (4 and 8 bits) and the bias; norms (weight, bias): embedding, then attention
   and FFN of each layer; token types; relative biases.
 
 It uses only operators that the lite interpreter of 1.13 has: no `scaled_dot_product_attention`. It does
@@ -31,6 +34,16 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[dict[str, int], dict[str, list[int]], float, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def expand_int4(packed: Tensor, rows: int, columns: int, blocks: int, block_size: int) -> Tensor:
+    """The int8 operand q · m `(rows, columns)` of a packed 4-bit weight; a row's last block may be shorter."""
+    halves = torch.cat([torch.bitwise_and(packed, 15), packed >> 4])
+    codes = rows * columns
+    q = halves[:codes].view(rows, columns).to(torch.int8) - 8
+    multipliers = halves[codes : codes + rows * blocks].view(rows, blocks, 1).to(torch.int8)
+    spread = multipliers.expand(rows, blocks, block_size).reshape(rows, blocks * block_size)
+    return q * spread[:, :columns]
 
 
 class MobileEncoder(nn.Module):
@@ -109,17 +122,23 @@ class MobileEncoder(nn.Module):
         begin, at = 0, 0
         for i in range(0, len(shapes), 3):
             rows, columns = shapes[i], shapes[i + 1]
-            end = begin + rows * columns
-            weight = integers[begin:end].view(rows, columns)
+            if self.options["body_bits"] == 4:
+                block_size = self.options["block_size"]
+                blocks = (columns + block_size - 1) // block_size
+                end = begin + (rows * (columns + blocks) + 1) // 2
+                weight = expand_int4(integers[begin:end], rows, columns, blocks, block_size)
+            else:
+                end = begin + rows * columns
+                weight = integers[begin:end].view(rows, columns)
             begin = end
             scale = floats[at:at]
-            if self.options["body_bits"] == 8:
+            if self.options["body_bits"] < 32:
                 scale = floats[at : at + rows]
                 at += rows
             has_bias = shapes[i + 2]
             bias = floats[at : at + has_bias * rows]
             at += has_bias * rows
-            if self.options["body_bits"] == 8:
+            if self.options["body_bits"] < 32:
                 zero_points = torch.zeros(rows, dtype=torch.int64)
                 q = torch._make_per_channel_quantized_tensor(weight, scale.to(torch.float64), zero_points, 0)
                 if has_bias == 1:
@@ -222,7 +241,7 @@ class MobileEncoder(nn.Module):
     def project(self, x: Tensor, slot: int) -> Tensor:
         """Apply a slot's linear layers, first to last; an empty slot changes nothing."""
         for i in range(self.lists["slots"][slot], self.lists["slots"][slot + 1]):
-            if self.options["body_bits"] == 8:
+            if self.options["body_bits"] < 32:
                 x = torch.ops.quantized.linear_dynamic(x, self.packed[i], False)
             else:
                 x = torch._C._nn.linear(x, self.weights[i], self.biases[i])

@@ -18,7 +18,7 @@ from edgepack.student.model import Student
 from edgepack.target import load_target
 
 
-def realistic(bits: int) -> StudentConfig:
+def realistic(body_bits: int, embedding_bits: int) -> StudentConfig:
     return StudentConfig(
         vocab_size=12000,
         embedding_size=128,
@@ -26,8 +26,8 @@ def realistic(bits: int) -> StudentConfig:
         num_heads=[4] * 6,
         head_sizes=[32] * 6,
         intermediate_sizes=[320] * 6,
-        body_bits=8,
-        embedding_bits=bits,
+        body_bits=body_bits,
+        embedding_bits=embedding_bits,
     )
 
 
@@ -75,7 +75,8 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         type_vocab_size=draw(st.integers(0, 3)),
         relative_attention_buckets=draw(st.sampled_from([0, 8, 32])),
         task=draw(st.sampled_from(["text-classification", "token-classification"])),
-        body_bits=draw(st.sampled_from([8, 32])),
+        body_bits=draw(st.sampled_from([4, 8, 32])),
+        block_size=draw(st.sampled_from([1, 5, 32, 300])),
         embedding_bits=draw(st.sampled_from([4, 8, 32])),
     )
 
@@ -86,16 +87,24 @@ def test_predicted_bytes_are_the_files_bytes(config: StudentConfig) -> None:
     assert model_bytes(config).total == exported_bytes(config)
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_predicted_bytes_of_a_realistic_shape(bits: int) -> None:
-    config = realistic(bits)
+@pytest.mark.parametrize("embedding_bits", [4, 8])
+@pytest.mark.parametrize("body_bits", [4, 8])
+def test_predicted_bytes_of_a_realistic_shape(body_bits: int, embedding_bits: int) -> None:
+    config = realistic(body_bits, embedding_bits)
     size = model_bytes(config)
     assert size.total == exported_bytes(config)
     assert sum(count for _, count in size.tensors) > 0.995 * size.total
 
 
+def test_a_four_bit_body_is_half_of_int8_and_its_multipliers() -> None:
+    eight, four = (model_bytes(realistic(bits, 8)) for bits in (8, 4))
+    # every linear has whole blocks of 32 columns, so each holds 1 / 32 of half a byte more per weight
+    assert four.tensors[0][1] == eight.tensors[0][1] // 2 + eight.tensors[0][1] // 64
+    assert four.tensors[1:] == eight.tensors[1:]
+
+
 def test_a_shape_is_predicted_in_well_under_five_milliseconds() -> None:
-    config = realistic(8)
+    config = realistic(8, 8)
     begin = time.perf_counter()
     for _ in range(20):
         model_bytes(config)
