@@ -20,8 +20,8 @@ from edgepack.errors import EdgepackError
 from edgepack.parameters import Share, Size
 
 if TYPE_CHECKING:
-    from edgepack.build import BuildRequest
     from edgepack.console import Console
+    from edgepack.inputs import BuildRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -299,7 +299,7 @@ def _columns(inputs: dict[str, Any]) -> Any:
 
 
 def _request(inputs: dict[str, Any]) -> BuildRequest:
-    from edgepack.build import BuildRequest
+    from edgepack.inputs import BuildRequest
 
     return BuildRequest(columns=_columns(inputs), budget_bytes=inputs.pop("budget"), **inputs)
 

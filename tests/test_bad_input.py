@@ -224,18 +224,11 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
 }
 
 
-@pytest.fixture
-def needs_build() -> None:
-    pytest.importorskip("edgepack.build")
-
-
-@pytest.mark.usefixtures("needs_build")
 def test_the_unspoiled_input_is_good(inputs: Inputs) -> None:
     result = CliRunner().invoke(main, inputs.arguments("plan"))
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.usefixtures("needs_build")
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_is_one_line_and_2(inputs: Inputs, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(inputs.folder)
@@ -252,7 +245,6 @@ OUTPUTS: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.usefixtures("needs_build")
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_bad_output_is_one_line_and_2(inputs: Inputs, name: str) -> None:
     place, expected = OUTPUTS[name]
@@ -304,7 +296,6 @@ def test_bad_input_of_other_commands(inputs: Inputs, name: str, monkeypatch: pyt
     assert_one_line(CliRunner().invoke(main, arguments), expected)
 
 
-@pytest.mark.usefixtures("needs_build")
 @pytest.mark.parametrize("name", STAGES)
 def test_bad_input_of_single_stages(inputs: Inputs, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(inputs.folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack import __version__
-from edgepack.build import BuildRequest, build
+from edgepack.build import build
 from edgepack.console import Console
 from edgepack.data import Columns
 from edgepack.demo.base import write_base
@@ -19,6 +19,7 @@ from edgepack.demo.grammar import write_demo
 from edgepack.errors import InputError
 from edgepack.finetune import finetune
 from edgepack.gate import GateResult, gate
+from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_manifest, read_model
 from edgepack.verdict import VERDICT_NAME, Verdict
 from edgepack.workspace import hash_json, sha256_file
