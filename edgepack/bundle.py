@@ -204,5 +204,3 @@ def tokenizer_config(tokenizer: PreTrainedTokenizerFast, config: StudentConfig, 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Indented JSON with a final newline."""
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-

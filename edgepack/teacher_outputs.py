@@ -8,6 +8,7 @@ so their rounding (2⁻¹¹ relative) is far below what a student can follow. Di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class TeacherOutputs:
 
     logits: np.ndarray
     hidden: np.ndarray
+    states: tuple[int, ...]  # which hidden states to use: 0 is the embedding's, i + 1 layer i's
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
@@ -35,13 +37,15 @@ class TeacherOutputs:
         return torch.from_numpy(self.logits[rows])
 
     def batch_hidden(self, data: Encoded, indices: np.ndarray) -> Tensor:
-        """fp16 hidden states of the examples' tokens: `(tokens, layers + 1, H)`."""
-        return torch.from_numpy(self.hidden[data.rows(indices)])
+        """fp16 hidden states of the examples' tokens: `(tokens, states, H)`."""
+        hidden = self.hidden[data.rows(indices)]
+        return torch.from_numpy(hidden if len(self.states) == hidden.shape[1] else hidden[:, list(self.states)])
 
 
-def load_teacher_outputs(folder: Path) -> TeacherOutputs:
-    """Open what `save_teacher_outputs` wrote."""
-    return TeacherOutputs(np.load(folder / "logits.npy"), np.load(folder / "hidden.npy", mmap_mode="r"))
+def load_teacher_outputs(folder: Path, layers: Sequence[int]) -> TeacherOutputs:
+    """Open what `save_teacher_outputs` wrote, for a student whose layers are the teacher's `layers`."""
+    states = (0, *(layer + 1 for layer in layers))
+    return TeacherOutputs(np.load(folder / "logits.npy"), np.load(folder / "hidden.npy", mmap_mode="r"), states)
 
 
 def save_teacher_outputs(

@@ -170,16 +170,11 @@ def golden_check(failures: Sequence[str] | None) -> Check:
     if failures is None:
         return Check(name="goldens", status="not_run", limit=0, reason="no bundle was there to check them in")
     reason = summarize(failures) or "all come out again"
-    return Check(
-        name="goldens", status="failed" if failures else "passed", value=len(failures), limit=0, reason=reason
-    )
+    return Check(name="goldens", status="failed" if failures else "passed", value=len(failures), limit=0, reason=reason)
 
 
 def blame(metrics: Mapping[str, MetricRecord]) -> str | None:
     """The build stage after which the metric is lower by most; None if it nowhere is."""
-    losses = {
-        BLAMES[after]: metrics[before].value - metrics[after].value
-        for before, after in pairwise(STAGES)
-    }
+    losses = {BLAMES[after]: metrics[before].value - metrics[after].value for before, after in pairwise(STAGES)}
     worst = max(losses, key=lambda stage: losses[stage])
     return worst if losses[worst] > 0 else None

@@ -184,6 +184,11 @@ class Workspace:
         for part in ("stages", "scratch"):
             shutil.rmtree(self.home / part, ignore_errors=True)
 
+    def forget(self, prefix: str) -> None:
+        """Forget the finished stages whose names begin with `prefix`."""
+        for folder in (self.home / "stages").glob(f"{prefix}*"):
+            shutil.rmtree(folder)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace for this process; `InputError` naming the pid when another build has it."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from edgepack.compress.low_rank import factorize
 from edgepack.errors import InputError
-from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig, changed_config
 from edgepack.student.model import Student
 
 State = dict[str, Tensor]
@@ -37,10 +37,7 @@ class Importance:
 
 def rebuild(student: Student, state: State, **changes: object) -> Student:
     """A new student with `changes` to the config and exactly the weights in `state`."""
-    fields = {**student.config.to_dict(), **changes}
-    for name in ("model_type", "transformers_version", "architectures", "dtype"):
-        fields.pop(name, None)
-    rebuilt = Student(StudentConfig(**fields))
+    rebuilt = Student(changed_config(student.config, **changes))
     rebuilt.load_state_dict({name: tensor.detach().clone() for name, tensor in state.items()})
     return rebuilt.train(student.training)
 
@@ -64,13 +61,13 @@ def trim_positions(student: Student, max_length: int) -> Student:
     return rebuild(student, state, max_position_embeddings=max_length)
 
 
-def trim_vocabulary(student: Student, kept_ids: Sequence[int]) -> Student:
+def trim_vocabulary(student: Student, kept_ids: Sequence[int], pad_token_id: int) -> Student:
     """Keep the rows of the tokens `kept_ids`, in that order; `vocab_map` then leads back to teacher ids."""
     state = dict(student.state_dict())
     state[WORD] = state[WORD][torch.as_tensor(kept_ids)]
     before = student.config.vocab_map
     mapped = [before[i] for i in kept_ids] if before else [int(i) for i in kept_ids]
-    return rebuild(student, state, vocab_size=len(mapped), vocab_map=mapped)
+    return rebuild(student, state, vocab_size=len(mapped), vocab_map=mapped, pad_token_id=pad_token_id)
 
 
 def select_layers(student: Student, layers: Sequence[int]) -> Student:
@@ -161,7 +158,9 @@ def slice_state(state: State, config: StudentConfig, heads: Sequence[Tensor], un
     return sliced
 
 
-def top_indices(importance: Importance, heads: Sequence[int], units: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+def top_indices(
+    importance: Importance, heads: Sequence[int], units: Sequence[int]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Indices of the most important heads and units of each set, in their old order."""
     return (
         [torch.topk(score, n).indices.sort().values for score, n in zip(importance.heads, heads, strict=True)],
@@ -240,9 +239,13 @@ def carve(
         student = fold_token_types(student)
     student = trim_positions(student, shape.max_position_embeddings)
     if shape.vocab_map is not None:
-        student = trim_vocabulary(student, shape.vocab_map)
+        student = trim_vocabulary(student, shape.vocab_map, shape.pad_token_id or 0)
     if shape.embedding_size != student.config.embedding_size:
-        counts = token_counts[torch.as_tensor(shape.vocab_map)] if token_counts is not None and shape.vocab_map else token_counts
+        counts = (
+            token_counts[torch.as_tensor(shape.vocab_map)]
+            if token_counts is not None and shape.vocab_map
+            else token_counts
+        )
         student = factorize_embedding(student, shape.embedding_size, counts, seed)
     student = keep_units(student, *top_indices(importance, shape.num_heads or [], shape.intermediate_sizes or []))
     if (shape.attention_sharing, shape.ffn_sharing) != (student.config.attention_sharing, student.config.ffn_sharing):

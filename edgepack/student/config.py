@@ -103,6 +103,14 @@ class StudentConfig(PreTrainedConfig):
         return self.embedding_projection == "linear"
 
 
+def changed_config(config: StudentConfig, **changes: Any) -> StudentConfig:
+    """A new config with some fields changed; lists are checked against each other again."""
+    fields = {**config.to_dict(), **changes}
+    for name in ("model_type", "transformers_version", "architectures", "dtype"):
+        fields.pop(name, None)
+    return StudentConfig(**fields)
+
+
 def check_shape(config: StudentConfig) -> None:
     """Raise `InputError` naming the field when the parts of a shape do not fit together."""
     choices: list[tuple[str, Any, tuple[Any, ...]]] = [

@@ -117,7 +117,9 @@ class Attention(nn.Module):
         )
         if self.relative_bias is not None and buckets is not None:
             mask = mask + self.relative_bias[buckets].permute(2, 0, 1)[None]  # (1, heads, seq, seq)
-        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask.to(query.dtype))
+        # plain products, not the fused kernel: at these lengths its CPU backward costs several times more
+        scores = query @ key.transpose(2, 3) / math.sqrt(self.head_size) + mask.to(query.dtype)
+        context = torch.softmax(scores, dim=-1) @ value
         if self.gate is not None:
             context = context * self.gate[:, :, None, None].to(context.dtype)
         return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size))
@@ -155,9 +157,7 @@ class Embeddings(nn.Module):
         self.attention: Attention | None = None
         if config.embedding_projection == "self_attentive":
             full = dict.fromkeys(config.ranks or {}, 0)
-            self.attention = Attention(
-                width, config.embedding_num_heads, width // config.embedding_num_heads, full
-            )
+            self.attention = Attention(width, config.embedding_num_heads, width // config.embedding_num_heads, full)
             self.attention_norm = make_norm(config, width)
             self.feed_forward = FeedForward(width, config.embedding_intermediate_size, hidden, config.hidden_act, full)
             self.output_norm = make_norm(config, hidden)
@@ -173,6 +173,8 @@ class Embeddings(nn.Module):
             types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
             x = x + self.token_type(types)
         x = self.norm(x)
+        if torch.is_autocast_enabled(x.device.type):  # stay in bf16 from here on: fewer casts than per matrix product
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         if self.projection is not None and self.config.norm_before_projection:
             x = self.projection(x)
         if self.attention is not None:

@@ -1,0 +1,475 @@
+"""The flow of a build: plan, carve, distil, prune, quantize, export, validate, bundle.
+
+Each stage's result is a folder in the workspace under a key made of all that decides it: the hashes of
+teacher and data, the settings, the versions, the seed, and the key of the stage before. A build that is
+started again finds the finished stages and goes on; training goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+import edgepack
+from edgepack.bundle import Bundle, Contents, write_bundle
+from edgepack.compress.distillation import label_loss
+from edgepack.compress.importance import measure_importance
+from edgepack.compress.vocabulary import trim_tokenizer
+from edgepack.console import Console
+from edgepack.data import Columns
+from edgepack.encoding import Encoded, encode
+from edgepack.errors import InputError
+from edgepack.export import Artifact, export
+from edgepack.inputs import BuildRequest, Inputs, make_search_space, open_inputs
+from edgepack.manifest import BuildManifest, TeacherRecord, load_build_manifest, read_model, write_model
+from edgepack.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.plan.search import Plan, search
+from edgepack.recipe import Recipe, carved_shape, find_recipe, make_schedule, make_stages
+from edgepack.report import write_report
+from edgepack.results import BuildResult, PlanReport, format_table
+from edgepack.student.carve import Importance, carve, select_layers
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import Target, load_target
+from edgepack.teacher import open_checkpoint
+from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
+from edgepack.train import Progress, StageSettings, has_bf16, load_progress, make_accelerator, save_progress, train
+from edgepack.validate import validate_artifact
+from edgepack.verdict import Verdict
+from edgepack.workspace import Stage, Workspace, hash_json, publish_folder, sha256_file
+
+GOLDEN_TEXTS = 64  # of the task's own sentences
+IMPORTANCE_BATCH = 64
+RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
+LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
+
+
+def plan_build(request: BuildRequest, console: Console) -> PlanReport:
+    """Open and check the inputs, search, and report the candidates; nothing is written."""
+    inputs = open_inputs(request, console)
+    return PlanReport(search(make_search_space(inputs), request.budget_bytes))
+
+
+def build(request: BuildRequest, console: Console) -> BuildResult:
+    """Run every stage that is not finished yet and write the output folder."""
+    workspace = Workspace(request.output)
+    with workspace.lock():
+        if request.fresh:
+            workspace.clear()
+        return open_build(request, workspace, console).run()
+
+
+def open_build(request: BuildRequest, workspace: Workspace, console: Console) -> Build:
+    """Inputs checked and the plan made."""
+    inputs = open_inputs(request, console)
+    plan = search(make_search_space(inputs), request.budget_bytes)
+    console.info(PlanReport(plan).table())
+    return Build(inputs, plan, workspace, console)
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """One build with its inputs and plan; `run` goes through the stages."""
+
+    inputs: Inputs
+    plan: Plan
+    workspace: Workspace
+    console: Console
+
+    def run(self) -> BuildResult:
+        """All stages, then the output folder's own files."""
+        request = self.inputs.request
+        outputs = self.stage("teacher", {"bf16": self.bf16}, self.write_teacher_outputs)
+        planned = self.stage("plan", {"after": outputs.key, "plan": self.plan_record()}, self.write_plan)
+        carved = self.stage("carve", {"after": planned.key, "recipe": asdict(self.recipe)}, self.write_carved)
+        trained = [carved]
+        for name, settings in make_stages(self.recipe, make_schedule(self.recipe), self.shape).items():
+            before = trained[-1]
+
+            def run_training(stage: Stage, settings: StageSettings = settings, before: Stage = before) -> None:
+                self.train_stage(stage, settings, before, outputs)
+
+            parts = {"after": before.key, "stage": asdict(settings), "threads": torch.get_num_threads()}
+            trained.append(self.stage(name, parts, run_training))
+        student = final_student(trained[-1])
+        student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
+        self.write_student(student)
+        bundles, stages = [], [outputs, planned, *trained]
+        for target in self.inputs.targets:
+            exported, validated = self.run_target(target, student, trained[-1])
+            stages += [exported, validated]
+            bundles.append(self.write_bundle(target, student, exported, validated))
+        self.write_manifest(bundles, stages)
+        write_report(request.output)
+        return BuildResult(request.output, tuple(bundles))
+
+    def stage(self, name: str, parts: dict[str, Any], work: Callable[[Stage], None]) -> Stage:
+        """The finished stage; `work` fills its scratch folder where it is not finished yet."""
+        stage = self.workspace.stage(name, {**self.decisive, **parts})
+        if stage.done:
+            self.console.info(f"{name}: finished before")
+        else:
+            work(stage)
+            stage.finish()
+        return stage
+
+    @cached_property
+    def decisive(self) -> dict[str, Any]:
+        """What decides every stage: inputs by content, seed, code and libraries."""
+        inputs = self.inputs
+        return {
+            "teacher": inputs.teacher.sha256,
+            "train": inputs.train_data.sha256,
+            "columns": asdict(inputs.request.columns),
+            "task": asdict(inputs.teacher.task),
+            "max_length": inputs.max_length,
+            "seed": inputs.request.seed,
+            "code": source_hash(),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "device": str(self.accelerator.device),
+        }
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """Settings of the asked effort."""
+        return find_recipe(self.inputs.request.effort)
+
+    @cached_property
+    def shape(self) -> StudentConfig:
+        """The student's final shape and widths."""
+        return self.plan.chosen.config
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """Where training runs."""
+        return make_accelerator(self.inputs.request.device)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether the teacher's outputs are computed in bf16."""
+        return has_bf16(self.accelerator.device.type == "cpu")
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The student's tokenizer."""
+        kept, tokenizer = self.shape.vocab_map, self.inputs.teacher.tokenizer
+        return tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
+
+    @cached_property
+    def train_ids(self) -> Encoded:
+        """The training data in the student's token ids; every token of it was kept."""
+        train, kept = self.inputs.train, self.shape.vocab_map
+        if kept is None:
+            return train
+        student_id = np.full(len(self.inputs.token_counts), -1, np.int32)
+        student_id[kept] = np.arange(len(kept))
+        return replace(train, input_ids=student_id[train.input_ids])
+
+    @cached_property
+    def evaluation_ids(self) -> Encoded:
+        """The evaluation data as the student's own tokenizer cuts it."""
+        inputs = self.inputs
+        return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
+
+    def plan_record(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        report = PlanReport(self.plan).to_json()
+        return {**report, "shape": shape_record(self.shape)}
+
+    def write_plan(self, stage: Stage) -> None:
+        (stage.scratch / "plan.json").write_text(json.dumps(self.plan_record(), indent=2))
+
+    def write_teacher_outputs(self, stage: Stage) -> None:
+        save_teacher_outputs(
+            self.inputs.full_student,
+            self.inputs.train,
+            stage.scratch,
+            self.console,
+            device=self.accelerator.device,
+            bf16=self.bf16,
+        )
+
+    def write_carved(self, stage: Stage) -> None:
+        """Importance on labelled training examples, then the student that training starts from."""
+        layers = self.plan.chosen.layers
+        student = select_layers(self.inputs.full_student, layers)
+        importance = self.measure_importance(student)
+        start = carved_shape(self.recipe, self.shape, student.config)
+        counts = torch.from_numpy(self.inputs.token_counts)
+        carved = carve(student, start, importance, counts, self.inputs.request.seed)
+        save_progress(Progress(carved, {}, 0, []), stage.scratch / RESULT)
+
+    def measure_importance(self, student: Student) -> Importance:
+        """First-order importance by the labels of a seeded sample of the training data."""
+        train = self.inputs.train
+        generator = np.random.default_rng(self.inputs.request.seed)
+        sample = generator.permutation(len(train))[: self.recipe.importance_examples]
+        sample = sample[np.argsort(train.lengths[sample], kind="stable")]
+        pad = student.config.pad_token_id or 0
+        with self.console.progress("carve", len(sample)) as advance:
+
+            def batches() -> Iterator[dict[str, Tensor]]:
+                for start in range(0, len(sample), IMPORTANCE_BATCH):
+                    chosen = sample[start : start + IMPORTANCE_BATCH]
+                    yield train.batch(chosen, pad)
+                    advance(len(chosen))
+
+            return measure_importance(student, batches(), lambda logits, batch: label_loss(logits, batch["labels"]))
+
+    def train_stage(self, stage: Stage, settings: StageSettings, before: Stage, outputs: Stage) -> None:
+        """One call of the training loop, from the stage before to this one."""
+        start = load_progress(before.folder / RESULT)
+        if start is None:
+            raise InputError(f"stage {before.name} in {before.folder} is damaged; build again with --fresh")
+        progress = train(
+            start,
+            self.train_ids,
+            load_teacher_outputs(outputs.folder, self.plan.chosen.layers),
+            make_schedule(self.recipe),
+            settings,
+            seed=self.inputs.request.seed,
+            scratch=stage.scratch,
+            console=self.console,
+            accelerator=self.accelerator,
+            name=stage.name,
+        )
+        save_progress(progress, stage.scratch / RESULT)
+        remove_checkpoints(stage.scratch)
+
+    def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
+        """Export and validate for one target."""
+        request = self.inputs.request
+
+        def write_artifact(stage: Stage) -> None:
+            artifact = export(student, target, stage.scratch)
+            (stage.scratch / "operators.json").write_text(json.dumps(artifact.operators))
+
+        exported = self.stage(f"export-{target.name}", {"after": trained.key, "target": asdict(target)}, write_artifact)
+        parts = {
+            "after": exported.key,
+            "evaluation": self.inputs.evaluation_data.sha256,
+            "budget": request.budget_bytes,
+            "max_drop": request.max_drop,
+        }
+
+        def write_verdict(stage: Stage) -> None:
+            write_model(stage.scratch / "verdict.json", self.judge(target, student, exported))
+
+        return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
+
+    def judge(self, target: Target, student: Student, exported: Stage) -> Verdict:
+        """Run the artifact over the evaluation set and measure it beside the teacher."""
+        inputs = self.inputs
+        path = exported.folder / target.file
+        speed = measure(
+            {
+                "artifact": Subject("artifact", path, target.name),
+                "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
+            },
+            token_counts=[count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length],
+        )
+        with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
+            return validate_artifact(
+                path,
+                target,
+                student,
+                self.evaluation_ids,
+                inputs.teacher.task,
+                inputs.teacher_logits,
+                budget_bytes=inputs.request.budget_bytes,
+                shipped_bytes=path.stat().st_size + self.plan.chosen.vocabulary.asset_bytes,
+                max_drop=inputs.request.max_drop,
+                teacher_evaluation=inputs.evaluation,
+                speed=speed,
+                advance=advance,
+            )
+
+    def write_bundle(self, target: Target, student: Student, exported: Stage, validated: Stage) -> Bundle:
+        """The folder that an app ships."""
+        teacher, path = self.inputs.teacher, exported.folder / target.file
+        operators = tuple(json.loads((exported.folder / "operators.json").read_text()))
+        contents = Contents(
+            artifact=Artifact(target, path, path.stat().st_size, operators),
+            config=student.config,
+            tokenizer=self.tokenizer,
+            teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
+            task=teacher.task,
+            verdict=read_model(validated.folder / "verdict.json", Verdict),
+            max_length=self.inputs.max_length,
+            golden_texts=golden_texts(self.inputs),
+        )
+        return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
+
+    def write_student(self, student: Student) -> None:
+        """OUT/student: the trained student with its tokenizer, for transformers."""
+        final = self.inputs.request.output / "student"
+        beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        student.save_pretrained(beside)
+        self.tokenizer.save_pretrained(beside)
+        publish_folder(beside, final)
+
+    def write_manifest(self, bundles: list[Bundle], stages: list[Stage]) -> None:
+        """OUT/edgepack.json."""
+        inputs, request = self.inputs, self.inputs.request
+        manifest = BuildManifest(
+            inputs={
+                "teacher": {"path": request.teacher, "sha256": inputs.teacher.sha256},
+                "train": {"path": request.train, "sha256": inputs.train_data.sha256},
+                "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
+                "request": request_record(request),
+            },
+            plan=self.plan_record(),
+            stages=[{"name": s.name, "key": s.key, "seconds": s.record.seconds} for s in stages],
+            versions={"edgepack": edgepack.__version__, **self.decisive["libraries"]},
+            seed=request.seed,
+            metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
+            artifacts=[
+                {
+                    "target": bundle.manifest.target,
+                    "bundle": f"bundles/{bundle.manifest.target}",
+                    "passed": bundle.passed,
+                    "sha256": file_hash(bundle),
+                    "shipped_bytes": bundle.manifest.shipped_bytes,
+                }
+                for bundle in bundles
+            ],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_model(request.output / "edgepack.json", manifest)
+
+
+def file_hash(bundle: Bundle) -> str:
+    """sha256 of the bundle's model file."""
+    model = load_target(bundle.manifest.target).file
+    return next(record.sha256 for record in bundle.manifest.files if record.path == model)
+
+
+def final_student(stage: Stage) -> Student:
+    """The student at the end of training."""
+    progress = load_progress(stage.folder / RESULT)
+    if progress is None:
+        raise InputError(f"stage {stage.name} in {stage.folder} is damaged; build again with --fresh")
+    return progress.student.eval()
+
+
+def shape_record(config: StudentConfig) -> dict[str, Any]:
+    """A shape as JSON; the vocabulary map by its hash, being long."""
+    fields = config.to_dict()
+    fields["vocab_map"] = None if config.vocab_map is None else hash_json(config.vocab_map)
+    return fields
+
+
+def request_record(request: BuildRequest) -> dict[str, Any]:
+    """A request as JSON."""
+    record = asdict(request)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
+
+
+def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
+    """The first sentences of the evaluation data."""
+    chosen = inputs.evaluation_data.examples[:GOLDEN_TEXTS]
+    return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
+
+
+def source_hash() -> str:
+    """Hash of edgepack's own code: a change of it makes every stage anew."""
+    root = Path(edgepack.__file__).parent
+    return hash_json({path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(root.rglob("*.py"))})
+
+
+def remove_checkpoints(scratch: Path) -> None:
+    """Leave nothing but the result in a stage's folder."""
+    for path in scratch.iterdir():
+        if path.name != RESULT:
+            shutil.rmtree(path)
+
+
+def reopen(output: Path, console: Console) -> Build:
+    """The build that wrote `output`, with the request that its manifest records."""
+    record = dict(load_build_manifest(output).inputs["request"])
+    record["columns"] = Columns(**record["columns"])
+    record["targets"] = tuple(record["targets"])
+    record["text"] = Path(record["text"]) if record["text"] else None
+    request = BuildRequest(**{**record, "output": output, "fresh": False})
+    return open_build(request, Workspace(output), console)
+
+
+def validate_output(output: Path, console: Console) -> BuildResult:
+    """Run the artifacts of a finished build again and write verdicts and bundles anew."""
+    build = reopen(output, console)
+    with build.workspace.lock():
+        build.workspace.forget("validate-")
+        return build.run()
+
+
+def bundle_output(output: Path, console: Console) -> BuildResult:
+    """Write the bundles of a finished build anew."""
+    build = reopen(output, console)
+    with build.workspace.lock():
+        return build.run()
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What `edgepack export` wrote."""
+
+    artifacts: tuple[Artifact, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Path and bytes by target."""
+        return {a.target.name: {"path": str(a.path), "bytes": a.size_bytes} for a in self.artifacts}
+
+    def table(self) -> str:
+        """A line for each artifact."""
+        return format_table(
+            [["target", "bytes", "file"], *([a.target.name, f"{a.size_bytes:,}", str(a.path)] for a in self.artifacts)]
+        )
+
+
+def export_student(
+    folder: Path,
+    targets: tuple[str, ...],
+    output: Path,
+    body_bits: int | None,
+    embedding_bits: int | None,
+    console: Console,
+) -> ExportResult:
+    """Export a student folder for each target under `output/<target>`."""
+    if not (folder / "model.safetensors").is_file():
+        raise InputError(f"{folder} is no student: it has no model.safetensors; give the student/ folder of a build")
+    try:
+        student = Student.from_pretrained(folder).eval()
+    except (OSError, ValueError, SafetensorError) as e:
+        raise InputError(f"{folder}: {e}; give the student/ folder of a build") from e
+    student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
+    found = [load_target(name) for name in dict.fromkeys(targets)]
+    for target in found:
+        for field, wanted in (
+            ("body_bits", student.config.body_bits),
+            ("embedding_bits", student.config.embedding_bits),
+        ):
+            if wanted not in getattr(target, field):
+                allowed = ", ".join(map(str, getattr(target, field)))
+                raise InputError(
+                    f"{field} {wanted} for {target.name}; allowed: {allowed}; give --{field.replace('_', '-')}"
+                )
+    artifacts = []
+    for target in found:
+        artifacts.append(export(student, target, output / target.name))
+        console.info(f"{target.name}: {artifacts[-1].path}")
+    return ExportResult(tuple(artifacts))

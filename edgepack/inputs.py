@@ -1,0 +1,190 @@
+"""What a build is asked for, opened and checked before anything is spent on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.console import Console
+from edgepack.data import Columns, Dataset, check_distinct, infer_task, read_dataset
+from edgepack.encoding import Encoded, encode, suggest_max_length
+from edgepack.errors import InputError
+from edgepack.inference import predict
+from edgepack.plan.search import SearchSpace, Vocabulary, embedding_spectrum
+from edgepack.recipe import find_recipe
+from edgepack.student.from_teacher import student_from_teacher
+from edgepack.student.model import Student
+from edgepack.target import Target, load_target
+from edgepack.task import Interval, metric_interval
+from edgepack.teacher import Teacher, check_teacher, load_teacher
+from edgepack.tokenizer_asset import asset_bytes
+
+HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
+VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """A build as the user asked for it."""
+
+    teacher: str
+    train: str
+    evaluation: str
+    budget_bytes: int
+    targets: tuple[str, ...]
+    output: Path
+    task: str | None = None
+    columns: Columns = Columns()
+    max_drop: float = 0.02
+    effort: str = "standard"
+    seed: int = 0
+    device: str = "auto"
+    text: Path | None = None
+    max_length: int | None = None
+    allow_untrained: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything opened: the teacher, the data in its tokens, its answers on the evaluation set."""
+
+    request: BuildRequest
+    targets: tuple[Target, ...]
+    teacher: Teacher
+    train_data: Dataset
+    evaluation_data: Dataset
+    max_length: int
+    train: Encoded
+    evaluation: Encoded
+    teacher_logits: np.ndarray
+    teacher_metric: Interval
+    token_counts: np.ndarray  # (vocabulary,): uses in the training data
+
+    @property
+    def full_student(self) -> Student:
+        """The teacher as a student of its own shape."""
+        return student_from_teacher(self.teacher.model, self.teacher.task.name)
+
+
+def open_inputs(request: BuildRequest, console: Console) -> Inputs:
+    """Load and check teacher, data and targets; every mistake is one line before any long work."""
+    find_recipe(request.effort)
+    check_device(request.device)
+    targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
+    if not targets:
+        raise InputError("no target given; add -t NAME, see `edgepack targets`")
+    found_task, pair = infer_task(request.train, request.columns)
+    teacher = load_teacher(request.teacher, request.task or found_task, pair)
+    console.info(teacher.describe())
+    task = teacher.task
+    train_data = read_dataset(request.train, task, request.columns, "train")
+    evaluation_data = read_dataset(request.evaluation, task, request.columns, "validation")
+    shared = check_distinct(train_data, evaluation_data)
+    if shared:
+        console.warn(f"{shared} of {len(evaluation_data.examples)} evaluation examples also stand in the training data")
+    max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
+    train = encode(train_data, task, teacher.tokenizer, max_length)
+    evaluation = encode(evaluation_data, task, teacher.tokenizer, max_length)
+    with console.progress("check", len(evaluation)) as advance:
+        logits = predict(teacher.model, evaluation, advance=advance)
+    check_teacher(teacher, evaluation, logits, request.allow_untrained)
+    metric = metric_interval(task.statistics(logits, evaluation), task)
+    console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
+    counts = np.bincount(train.input_ids, minlength=teacher.model.config.vocab_size)
+    return Inputs(
+        request,
+        targets,
+        teacher,
+        train_data,
+        evaluation_data,
+        max_length,
+        train,
+        evaluation,
+        logits,
+        metric,
+        counts,
+    )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here."""
+    if device in ("auto", "cpu"):
+        return
+    if device.split(":")[0] != "cuda":
+        raise InputError(f"device is {device!r}; allowed: auto, cpu, cuda, cuda:N")
+    number = device.partition(":")[2] or "0"
+    if not number.isdigit() or int(number) >= torch.cuda.device_count():
+        raise InputError(
+            f"device is {device!r}; this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
+        )
+
+
+def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evaluation: Dataset) -> int:
+    """The asked length if the teacher can do it, else what the data needs."""
+    if asked is None:
+        return suggest_max_length(train, evaluation, teacher.tokenizer, teacher.max_length)
+    if asked > teacher.max_length:
+        raise InputError(f"max length {asked}; the teacher's positions allow 8 to {teacher.max_length}")
+    return asked
+
+
+def make_search_space(inputs: Inputs) -> SearchSpace:
+    """What the plan may choose from, for these inputs."""
+    student = inputs.full_student
+    counts = torch.from_numpy(inputs.token_counts)
+    return SearchSpace(
+        full=student.config,
+        spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
+        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id or 0)),
+        targets=inputs.targets,
+        max_length=inputs.max_length,
+        keep_types=inputs.teacher.task.pair,
+    )
+
+
+def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
+    """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
+    tokenizer = inputs.teacher.tokenizer
+    if not can_trim(tokenizer):
+        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
+    required = required_ids(tokenizer, inputs.token_counts)
+    order = general_order(tokenizer, text_counts(inputs))
+    size = len(required.union(order))
+    choices = []
+    for wanted in sorted({len(required), *(step for step in VOCABULARY_STEPS if len(required) < step < size), size}):
+        ids, general = choose_ids(tokenizer, required, order, wanted)
+        share = unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows)
+        asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
+        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
+    return choices
+
+
+def text_counts(inputs: Inputs) -> np.ndarray | None:
+    """How often the raw text, if there is any, uses each token."""
+    path = inputs.request.text
+    if path is None:
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        raise InputError(f"{path}: no text in it; --text takes a file of UTF-8 sentences, one on a line")
+    ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
+    return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+
+
+def unknown_share(train: Encoded, known_anyway: set[int], table_rows: int) -> float:
+    """Share of tokens in every tenth example that neither the other examples use nor `known_anyway` holds."""
+    held_out = np.zeros(len(train), bool)
+    held_out[::HELD_OUT] = True
+    known = np.zeros(table_rows, bool)
+    known[train.input_ids[train.rows(np.flatnonzero(~held_out))]] = True
+    known[sorted(known_anyway)] = True
+    return float(1 - known[train.input_ids[train.rows(np.flatnonzero(held_out))]].mean())

@@ -1,0 +1,92 @@
+"""What `plan` and `build` report: as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepack.bundle import Bundle
+from edgepack.plan.search import Candidate, Plan
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns, two spaces apart."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanReport:
+    """The plan with its runners-up."""
+
+    plan: Plan
+
+    def to_json(self) -> dict[str, Any]:
+        """Candidates, the chosen one first, with its bytes by tensor on each target."""
+        chosen = self.plan.chosen
+        return {
+            "budget_bytes": self.plan.budget_bytes,
+            "note": self.plan.note,
+            "candidates": [candidate.describe() for candidate in self.plan.candidates],
+            "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
+            "tokenizer_bytes": chosen.vocabulary.asset_bytes,
+        }
+
+    def table(self) -> str:
+        """A line for each candidate; the first is what `build` makes."""
+        targets = sorted(self.plan.chosen.sizes)
+        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", *targets]
+        rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
+        lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
+        return "\n".join([*lines, *([self.plan.note] if self.plan.note else [])])
+
+
+def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
+    shape = candidate.describe()
+    figures = [shape[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
+    bits = f"{shape['body_bits']}/{shape['embedding_bits']}"
+    sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
+    return ["→" if number == 0 else "", *map(str, figures), bits, f"{candidate.estimated_loss:.2%}", *sizes]
+
+
+@dataclass(frozen=True, eq=False)
+class BuildResult:
+    """A finished build: its bundles and their verdicts."""
+
+    output: Path
+    bundles: tuple[Bundle, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every bundle's verdict passed."""
+        return all(bundle.passed for bundle in self.bundles)
+
+    def to_json(self) -> dict[str, Any]:
+        """Verdicts by target."""
+        return {
+            "passed": self.passed,
+            "output": str(self.output),
+            "verdicts": {b.manifest.target: b.verdict.model_dump(mode="json") for b in self.bundles},
+        }
+
+    def table(self) -> str:
+        """A line for each bundle."""
+        rows = [["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]]
+        for bundle in self.bundles:
+            verdict = bundle.verdict
+            kept, speed = verdict.retention, verdict.speed.get("artifact")
+            failed = [check.name for check in verdict.checks if check.status != "passed"]
+            rows.append(
+                [
+                    bundle.manifest.target,
+                    f"{verdict.shipped_bytes:,}",
+                    f"{verdict.metrics['artifact'].value:.4f}",
+                    f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})",
+                    "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
+                    " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
+                    "passed" if bundle.passed else f"failed: {', '.join(failed)}",
+                ]
+            )
+        return "\n".join([format_table(rows), f"bundles in {self.output / 'bundles'}"])
