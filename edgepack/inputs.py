@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class BuildRequest:
     targets: tuple[str, ...]
     output: Path
     task: str | None = None
-    columns: Columns = Columns()
+    columns: Columns = field(default_factory=Columns)
     max_drop: float = 0.02
     effort: str = "standard"
     seed: int = 0

@@ -77,13 +77,14 @@ class BuildResult:
         for bundle in self.bundles:
             verdict = bundle.verdict
             kept, speed = verdict.retention, verdict.speed.get("artifact")
+            shown = f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run"
             failed = [check.name for check in verdict.checks if check.status != "passed"]
             rows.append(
                 [
                     bundle.manifest.target,
                     f"{verdict.shipped_bytes:,}",
                     f"{verdict.metrics['artifact'].value:.4f}",
-                    f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})",
+                    shown,
                     "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
                     " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
                     "passed" if bundle.passed else f"failed: {', '.join(failed)}",

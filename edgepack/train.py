@@ -157,7 +157,8 @@ def _next_removal(stage: StageSettings, step: int) -> int:
 
 def _remove(progress: Progress, stage: StageSettings, prune: PruneTarget) -> None:
     """Physically remove what the schedule asks for at this step, in weights and moments."""
-    assert progress.importance is not None and progress.shape_at_start is not None
+    assert progress.importance is not None
+    assert progress.shape_at_start is not None
     event = _removal_steps(stage).index(progress.step) + 1
     heads, units = top_indices(progress.importance, *prune.counts(progress.shape_at_start, event))
     config = progress.student.config

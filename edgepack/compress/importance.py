@@ -21,7 +21,7 @@ from edgepack.student.model import Student
 def gates(student: Student, batch_size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Put gates of 1 `(batch, count)` on all heads and units; take them off afterwards."""
     device = student.device
-    heads = [torch.ones(batch_size, a.num_heads, device=device, requires_grad=True) for a in student.attention]
+    heads = [torch.ones(batch_size, n, device=device, requires_grad=True) for n in student.config.num_heads or []]
     units = [
         torch.ones(batch_size, n, device=device, requires_grad=True) for n in student.config.intermediate_sizes or []
     ]

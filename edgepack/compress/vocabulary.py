@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -75,7 +76,7 @@ def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept_ids: Sequence[int]) 
     return trimmed
 
 
-def _renumber(processor: dict | None, new_id: dict[int, int]) -> dict | None:  # type: ignore[type-arg]  # JSON
+def _renumber(processor: dict[str, Any] | None, new_id: dict[int, int]) -> dict[str, Any] | None:
     """The post-processor with its special tokens' new ids (TemplateProcessing, BertProcessing, RobertaProcessing)."""
     if processor is None:
         return None

@@ -8,9 +8,8 @@ What is searched, and why just this:
 - Vocabulary: whole, or trimmed to a few sizes not below what the training data needs.
 - 8 or 4 bits, for the body and for the embedding: whatever all targets of the build can run.
 
-Candidates are ordered by an estimate of what they lose (`Loss`), measured on the two teachers named in
-docs/plan.md on a split of the training data; the first that fits on every target is the plan. The estimate only ranks: nothing
-downstream trusts it. A term for compute stops a large budget from buying a slow model: on a phone, time is
+Candidates are ordered by an estimate of what they lose (constants below; docs/plan.md says where they come
+from); the first that fits on every target is the plan. The estimate only ranks: nothing downstream trusts it. A term for compute stops a large budget from buying a slow model: on a phone, time is
 a size too.
 """
 

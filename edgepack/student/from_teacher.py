@@ -219,7 +219,7 @@ def _copy_layers(student: Student, layout: Layout, weights: Mapping[str, Tensor]
         _copy(student.attention_norms[layer], weights, f"{source}.{layout.attention_norm}")
         _copy(student.ffn_norms[layer], weights, f"{source}.{layout.ffn_norm}")
         if layout.relative_bias is not None:
-            attention.relative_bias.copy_(weights[layout.relative_bias])
+            attention.get_parameter("relative_bias").copy_(weights[layout.relative_bias])
 
 
 def _copy_head(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
