@@ -220,7 +220,7 @@ class Build:
         generator = np.random.default_rng(self.inputs.request.seed)
         sample = generator.permutation(len(train))[: self.recipe.importance_examples]
         sample = sample[np.argsort(train.lengths[sample], kind="stable")]
-        pad = student.config.pad_token_id or 0
+        pad = student.config.pad_token_id
         with self.console.progress("carve", len(sample)) as advance:
 
             def batches() -> Iterator[dict[str, Tensor]]:

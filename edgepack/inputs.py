@@ -140,7 +140,7 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
     return SearchSpace(
         full=student.config,
         spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
-        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id or 0)),
+        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id)),
         targets=inputs.targets,
         max_length=inputs.max_length,
         keep_types=inputs.teacher.task.pair,

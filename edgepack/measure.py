@@ -51,14 +51,14 @@ class Subject:
 def measure(
     subjects: Mapping[str, Subject],
     token_counts: Sequence[int] = TOKEN_COUNTS,
-    runs: int = RUNS,
-    repeats: int = REPEATS,
+    runs: int | None = None,
+    repeats: int | None = None,
 ) -> dict[str, Speed]:
-    """Measure each subject `repeats` times, one process at a time, in turn; medians by subject."""
+    """Measure each subject `repeats` (3) times, one process at a time, in turn; medians by subject."""
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in subjects}
-    for _ in range(repeats):
+    for _ in range(repeats or REPEATS):
         for name, subject in subjects.items():
-            samples[name].append(measure_once(subject, token_counts, runs))
+            samples[name].append(measure_once(subject, token_counts, runs or RUNS))
     return {name: median_speed(found) for name, found in samples.items()}
 
 

@@ -37,9 +37,12 @@ class TeacherOutputs:
         return torch.from_numpy(self.logits[rows])
 
     def batch_hidden(self, data: Encoded, indices: np.ndarray) -> Tensor:
-        """fp16 hidden states of the examples' tokens: `(tokens, states, H)`."""
-        hidden = self.hidden[data.rows(indices)]
-        return torch.from_numpy(hidden if len(self.states) == hidden.shape[1] else hidden[:, list(self.states)])
+        """fp16 hidden states, padded on the right with zeros: `(batch, seq, states, H)`."""
+        lengths = data.lengths[indices]
+        padded = np.zeros((len(lengths), lengths.max(), len(self.states), self.hidden.shape[2]), np.float16)
+        for row, example in enumerate(indices):
+            padded[row, : lengths[row]] = self.hidden[data.offsets[example] : data.offsets[example + 1], self.states]
+        return torch.from_numpy(padded)
 
 
 def load_teacher_outputs(folder: Path, layers: Sequence[int]) -> TeacherOutputs:

@@ -20,6 +20,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from edgepack.compress.distillation import gather_tokens, hidden_state_loss, soft_target_loss
+from edgepack.compress.distillation import hidden_state_loss, soft_target_loss
 from edgepack.compress.importance import gates
 from edgepack.console import Advance, Console
 from edgepack.encoding import Encoded, length_buckets
@@ -131,7 +132,8 @@ def train(
     name: str,
 ) -> Progress:
     """Train from `stage.first` to `stage.last`, from the last checkpoint in `scratch` where there is one."""
-    progress = load_progress(scratch / "checkpoint") or replace(progress, losses=[], importance=None)
+    own = replace(progress, student=deepcopy(progress.student), losses=[], importance=None, shape_at_start=None)
+    progress = load_progress(scratch / "checkpoint") or own
     if progress.shape_at_start is None:
         config = progress.student.config
         progress.shape_at_start = (list(config.num_heads or []), list(config.intermediate_sizes or []))
@@ -231,7 +233,7 @@ def _step(
     watch: bool,
 ) -> float:
     """Forward, backward; with `watch` also the gates' gradients of the prediction loss. Returns the loss."""
-    batch = {k: v.to(accelerator.device) for k, v in data.batch(indices, student.config.pad_token_id or 0).items()}
+    batch = {k: v.to(accelerator.device) for k, v in data.batch(indices, student.config.pad_token_id).items()}
     inputs = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
     teacher_logits = teacher.batch_logits(data, indices).to(accelerator.device)
     teacher_hidden = teacher.batch_hidden(data, indices).to(accelerator.device)
@@ -245,7 +247,7 @@ def _step(
             prediction = soft_target_loss(logits[real][scored], teacher_logits[scored], schedule.temperature)
         else:
             prediction = soft_target_loss(logits, teacher_logits, schedule.temperature)
-        hidden = hidden_state_loss(gather_tokens(output.hidden_states, batch["attention_mask"]), teacher_hidden)
+        hidden = hidden_state_loss(output.hidden_states, teacher_hidden, batch["attention_mask"])
         return prediction, hidden
 
     if watch:

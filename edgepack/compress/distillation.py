@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,9 +26,14 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
     return F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True) * temperature**2
 
 
-def hidden_state_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """`(tokens, layers, width)` of both → scalar, mean over everything."""
-    return F.mse_loss(student.float(), teacher.float())
+def hidden_state_loss(student: Sequence[Tensor], teacher: Tensor, attention_mask: Tensor) -> Tensor:
+    """`student`: states of `(batch, seq, H)`; `teacher (batch, seq, states, H)` → mean over real tokens, states, H.
+
+    Padded positions are multiplied by 0 instead of being left out: gathering would cost a scatter in the backward.
+    """
+    real = attention_mask[:, :, None].float()
+    squares = [((own.float() - teacher[:, :, i].float()) * real).square().sum() for i, own in enumerate(student)]
+    return torch.stack(squares).sum() / (real.sum() * len(squares) * student[0].shape[-1])
 
 
 def relation_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, relation_heads: int) -> Tensor:
@@ -52,9 +58,3 @@ def relation_loss(student: Tensor, teacher: Tensor, attention_mask: Tensor, rela
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy with the data's labels, **summed** over examples; −100 is ignored."""
     return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="sum")
-
-
-def gather_tokens(hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
-    """Hidden states of real tokens in example order: `(tokens, layers + 1, H)`."""
-    real = attention_mask.bool()
-    return torch.stack([hidden[real] for hidden in hidden_states], dim=1)

@@ -239,7 +239,7 @@ def carve(
         student = fold_token_types(student)
     student = trim_positions(student, shape.max_position_embeddings)
     if shape.vocab_map is not None:
-        student = trim_vocabulary(student, shape.vocab_map, shape.pad_token_id or 0)
+        student = trim_vocabulary(student, shape.vocab_map, shape.pad_token_id)
     if shape.embedding_size != student.config.embedding_size:
         counts = (
             token_counts[torch.as_tensor(shape.vocab_map)]

@@ -62,6 +62,7 @@ class StudentConfig(PreTrainedConfig):
     relative_attention_max_distance: int = 128
     head_act: str | None = "tanh"  # sequence head's dense layer; None: no dense layer (token heads)
     task: str = "text-classification"
+    pad_token_id: int = 0
     body_bits: int = 32
     embedding_bits: int = 32
     block_size: int = 32  # columns that share a multiplier, at 4 bits
