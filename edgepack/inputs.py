@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from edgepack.tokenizer_asset import asset_bytes
 
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
+TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,10 @@ def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Voc
     choices = []
     for wanted in sorted({len(required), *(step for step in VOCABULARY_STEPS if len(required) < step < size), size}):
         ids, general = choose_ids(tokenizer, required, order, wanted)
-        share = unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows)
+        share = max(
+            unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows),
+            TASK_SHARE * general_unknown_share(order, set(ids)),
+        )
         asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
         choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
     return choices
@@ -178,6 +183,13 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
         raise InputError(f"{path}: no text in it; --text takes a file of UTF-8 sentences, one on a line")
     ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
     return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+
+
+def general_unknown_share(order: Sequence[int], kept: set[int]) -> float:
+    """Share of general text that tokens outside `kept` make up, by Zipf's law: the r-th commonest is used as 1 / r."""
+    weight = 1 / np.arange(1, len(order) + 1)
+    missing = np.array([number not in kept for number in order])
+    return float(weight[missing].sum() / weight.sum())
 
 
 def unknown_share(train: Encoded, known_anyway: set[int], table_rows: int) -> float:

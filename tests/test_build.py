@@ -16,8 +16,8 @@ import torch
 from transformers import BertConfig, BertModel
 
 from edgepack import measure, recipe, train
-from edgepack.build import bundle_output, export_student, plan_build, validate_output
 from edgepack.build import build as run_build
+from edgepack.build import bundle_output, export_student, plan_build, validate_output
 from edgepack.console import Console
 from edgepack.data import Columns
 from edgepack.demo.base import make_tokenizer
@@ -69,7 +69,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     folder = tmp_path_factory.mktemp("teacher")
     generator = np.random.default_rng(0)
     words = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
-    fillers = "please now could you just the my a some very".split()
+    fillers = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]
     rows = [
         (" ".join([*generator.choice(fillers, generator.integers(1, 6)), generator.choice(keys)]), label)
         for _ in range(200)

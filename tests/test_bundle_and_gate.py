@@ -75,7 +75,7 @@ class World:
         )
 
     def contents(self) -> Contents:
-        teacher = TeacherRecord(name="tiny: \"teacher\"", sha256="0" * 64, licence="apache-2.0")
+        teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0")
         texts = [("good movie", None), ("bad film!", None)]
         config = self.student.config
         return Contents(self.artifact, config, self.tokenizer, teacher, self.task, self.verdict(), MAX_LENGTH, texts)

@@ -190,9 +190,7 @@ def test_two_stages_are_one_run(setting: tuple[Student, Encoded, TeacherOutputs]
     assert same(run(handed_on, setting, StageSettings(17, 40), tmp_path / "second"), whole)
 
 
-def test_the_callers_student_is_left_alone(
-    setting: tuple[Student, Encoded, TeacherOutputs], tmp_path: Path
-) -> None:
+def test_the_callers_student_is_left_alone(setting: tuple[Student, Encoded, TeacherOutputs], tmp_path: Path) -> None:
     start = pruned(setting[0])
     before = {name: tensor.clone() for name, tensor in start.student.state_dict().items()}
     run(start, setting, StageSettings(0, 5, 8, 8), tmp_path)

@@ -189,9 +189,7 @@ def test_importance_finds_the_head_and_unit_that_matter() -> None:
 
 def test_carve_makes_the_shape_that_was_asked_for(ids: Tensor) -> None:
     student = make_student()
-    importance = Importance(
-        tuple(torch.rand(4) for _ in range(4)), tuple(torch.rand(32) for _ in range(4))
-    )
+    importance = Importance(tuple(torch.rand(4) for _ in range(4)), tuple(torch.rand(32) for _ in range(4)))
     kept = [0, *range(5, 30)]
     shape = changed_config(
         student.config,

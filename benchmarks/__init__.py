@@ -1,0 +1,1 @@
+"""What the README's tables are made with. `python -m benchmarks NAME …`; each prints a table, then one JSON line."""

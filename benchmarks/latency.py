@@ -1,0 +1,131 @@
+"""An ONNX bundle's latency and load time beside ONNX Runtime's own int8 model of the teacher, in one run.
+
+The baseline is what `optimum-cli` makes as well: `torch.onnx.export` of the teacher, then `quantize_dynamic` per
+channel. Both run in ONNX Runtime in this process, one thread, batch 1; runs of the models and lengths are
+interleaved, so that a change in the machine's load falls on all of them alike. Only the ratios mean anything elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from edgepack.manifest import load_manifest
+from edgepack.results import format_table
+from edgepack.runtime import Session
+from edgepack.runtime.onnxruntime import load
+from edgepack.target import load_target
+from edgepack.teacher import Teacher, load_teacher
+
+TOKENS = (16, 32, 64, 128)
+RUNS, WARM_UPS, LOADS = 200, 10, 5
+
+
+def export_baseline(teacher: Teacher, folder: Path) -> Path:
+    """The teacher as ONNX int8, by torch's exporter and ONNX Runtime's quantizer."""
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = teacher.model
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+            return logits
+
+    names = ["input_ids", "attention_mask"]
+    ids = torch.ones(2, 8, dtype=torch.int64)
+    torch.onnx.export(
+        Logits().eval(),
+        (ids, ids),
+        str(folder / "teacher.onnx"),
+        input_names=names,
+        output_names=["logits"],
+        dynamic_axes={name: {0: "batch", 1: "seq"} for name in names},
+        dynamo=False,
+    )
+    path = folder / "teacher-int8.onnx"
+    quantize_dynamic(folder / "teacher.onnx", path, per_channel=True, weight_type=QuantType.QInt8)
+    return path
+
+
+def time_once(session: Session, tokens: int) -> float:
+    """Milliseconds of one inference."""
+    ids = np.full((1, tokens), 5, np.int64)
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    started = time.perf_counter()
+    session.run(inputs)
+    return (time.perf_counter() - started) * 1e3
+
+
+def load_ms(path: Path) -> float:
+    """Median milliseconds to load a file."""
+    times = []
+    for _ in range(LOADS):
+        started = time.perf_counter()
+        load(path, 1)
+        times.append((time.perf_counter() - started) * 1e3)
+    return float(np.median(times))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print a table and one JSON line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks latency")
+    parser.add_argument("teacher")
+    parser.add_argument("bundles", nargs="+", type=Path)
+    options = parser.parse_args(arguments)
+    with TemporaryDirectory() as folder:
+        paths = {"teacher int8": export_baseline(load_teacher(options.teacher), Path(folder))}
+        for bundle in options.bundles:
+            manifest = load_manifest(bundle)
+            paths[f"{bundle.parent.parent.name}/{manifest.target}"] = bundle / load_target(manifest.target).file
+        sessions = {name: load(path, 1) for name, path in paths.items()}
+        loads = {name: load_ms(path) for name, path in paths.items()}
+        sizes = {name: path.stat().st_size for name, path in paths.items()}
+    # a student of 64 positions cannot run 128 tokens: leave that cell empty
+    lengths = {name: [n for n in TOKENS if fits(session, n)] for name, session in sessions.items()}
+    times: dict[tuple[str, int], list[float]] = {(name, n): [] for name, ns in lengths.items() for n in ns}
+    for run in range(WARM_UPS + RUNS):
+        for name, tokens in times:
+            elapsed = time_once(sessions[name], tokens)
+            if run >= WARM_UPS:
+                times[name, tokens].append(elapsed)
+    p50 = {key: float(np.median(values)) for key, values in times.items()}
+    rows = [["model", "bytes", "load ms", *(f"p50 ms, {n} tokens" for n in TOKENS)]]
+    for name in paths:
+        cells = [
+            f"{p50[name, n]:.2f} ({p50['teacher int8', n] / p50[name, n]:.1f}x)" if (name, n) in p50 else "-"
+            for n in TOKENS
+        ]
+        rows.append([name, f"{sizes[name]:,}", f"{loads[name]:.0f}", *cells])
+    print(format_table(rows))
+    record = {
+        "machine": platform.platform(),
+        "threads": 1,
+        "runs": RUNS,
+        "load_ms": loads,
+        "bytes": sizes,
+        "p50_ms": {f"{name}@{n}": value for (name, n), value in p50.items()},
+    }
+    print(json.dumps(record))
+
+
+def fits(session: Session, tokens: int) -> bool:
+    """Whether the model has that many positions."""
+    try:
+        time_once(session, tokens)
+    except Exception:  # each runtime has its own class for a Gather out of range
+        return False
+    return True
