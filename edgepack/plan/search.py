@@ -9,8 +9,8 @@ What is searched, and why just this:
 - 8 or 4 bits, for the body and for the embedding: whatever all targets of the build can run.
 
 Candidates are ordered by an estimate of what they lose (constants below; docs/plan.md says where they come
-from); the first that fits on every target is the plan. The estimate only ranks: nothing downstream trusts it. A term for compute stops a large budget from buying a slow model: on a phone, time is
-a size too.
+from); the first that fits on every target is the plan. The estimate only ranks: nothing downstream trusts it. A term
+for compute stops a large budget from buying a slow model: on a phone, time is a size too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEPTH_LOSS = 0.06  # for giving up all layers, in proportion
 SPECTRUM_LOSS = 0.02  # for giving up all of the embedding table's variance, in proportion
 UNKNOWN_LOSS = 0.45  # per share of tokens that a trimmed vocabulary must spell in other pieces
 BITS_LOSS = {("body", 4): 0.002, ("embedding", 4): 0.001}
-WIDTH_STEP = 16
+WIDTH_STEP, WIDEST = 16, 2 / 3  # wider than that, a table mostly costs training time and bytes
 FFN_SHARES, FFN_STEP = (0.5, 0.75, 1.0), 32
 SHOWN = 8
 
@@ -177,7 +177,7 @@ def _tables(space: SearchSpace) -> Iterator[tuple[int, Vocabulary, float]]:
     full, spectrum = space.full, space.spectrum
     widths = [full.embedding_size]
     if full.embedding_projection == "identity":
-        widths = [*range(WIDTH_STEP, full.hidden_size, WIDTH_STEP), full.hidden_size]
+        widths = list(range(WIDTH_STEP, int(full.hidden_size * WIDEST) + 1, WIDTH_STEP))
     for width in widths:
         lost = sum(spectrum[: len(spectrum) - width]) / (sum(spectrum) or 1.0)
         for vocabulary in space.vocabularies:

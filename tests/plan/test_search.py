@@ -1,0 +1,122 @@
+"""The plan: deterministic, within the budget to the byte, better with more bytes, clear when nothing fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgepack.errors import InputError
+from edgepack.export import export
+from edgepack.plan.search import SearchSpace, Vocabulary, embedding_spectrum, search
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import load_target
+
+FULL = StudentConfig(
+    vocab_size=500,
+    embedding_size=96,
+    embedding_projection="identity",
+    hidden_size=96,
+    num_hidden_layers=4,
+    num_heads=[6] * 4,
+    head_sizes=[16] * 4,
+    intermediate_sizes=[384] * 4,
+    max_position_embeddings=64,
+    type_vocab_size=2,
+    id2label={0: "a", 1: "b"},
+)
+SPACE = SearchSpace(
+    full=FULL,
+    spectrum=tuple(1.1**i for i in range(96)),
+    vocabularies=(
+        Vocabulary(tuple(range(300)), 300, 0, 900, 0.05),
+        Vocabulary(tuple(range(500)), 500, 0, 1500, 0.0),
+    ),
+    targets=(load_target("android-onnx"), load_target("android-torchscript")),
+    max_length=32,
+    keep_types=False,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(60_000, 900_000))
+def test_every_candidate_fits_and_the_first_loses_least(budget_bytes: int) -> None:
+    plan = search(SPACE, budget_bytes)
+    for candidate in plan.candidates:
+        assert max(candidate.shipped_bytes.values()) <= budget_bytes
+    losses = [candidate.estimated_loss for candidate in plan.candidates]
+    assert losses == sorted(losses)
+    assert search(SPACE, budget_bytes).chosen.describe() == plan.chosen.describe()
+
+
+def test_more_bytes_are_never_estimated_worse() -> None:
+    losses = [search(SPACE, budget).chosen.estimated_loss for budget in range(80_000, 900_000, 40_000)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] > losses[-1]
+
+
+def test_predicted_bytes_are_those_of_the_exported_file(tmp_path: Path) -> None:
+    chosen = search(SPACE, 200_000).chosen
+    torch.manual_seed(0)
+    student = Student(chosen.config).eval()
+    for target in SPACE.targets:
+        assert export(student, target, tmp_path / target.name).size_bytes == chosen.sizes[target.name].total
+    assert sum(size for _, size in chosen.sizes["android-onnx"].tensors) <= chosen.sizes["android-onnx"].total
+
+
+def test_too_small_a_budget_names_the_smallest_that_would_do() -> None:
+    with pytest.raises(InputError) as caught:
+        search(SPACE, 5_000)
+    found = re.search(r"needs (\d+) bytes on", str(caught.value))
+    assert found is not None
+    smallest = int(found[1])
+    assert max(search(SPACE, smallest).chosen.shipped_bytes.values()) == smallest
+    with pytest.raises(InputError, match="no shape fits"):
+        search(SPACE, smallest - 1)
+
+
+def test_a_budget_that_is_not_used_up_says_why() -> None:
+    assert search(SPACE, 50_000_000).note is not None
+    assert search(SPACE, 200_000).note is None
+
+
+def test_widths_are_those_that_every_target_can_run() -> None:
+    narrow = replace(SPACE.targets[1], body_bits=(8,))
+    space = replace(SPACE, targets=(SPACE.targets[0], narrow))
+    assert {c.config.body_bits for c in search(space, 300_000).candidates} == {8}
+    none = replace(SPACE.targets[1], body_bits=())
+    with pytest.raises(InputError, match="no bit width in common"):
+        search(replace(SPACE, targets=(SPACE.targets[0], none)), 300_000)
+
+
+def test_shared_teachers_stay_shared_and_a_projected_table_keeps_its_width() -> None:
+    albert = StudentConfig(
+        vocab_size=500,
+        embedding_size=32,
+        norm_before_projection=True,
+        projection_bias=True,
+        hidden_size=96,
+        num_hidden_layers=4,
+        attention_sharing=[0, 0, 0, 0],
+        ffn_sharing=[0, 0, 0, 0],
+        num_heads=[6],
+        head_sizes=[16],
+        intermediate_sizes=[384],
+    )
+    space = replace(SPACE, full=albert, spectrum=tuple(1.1**i for i in range(32)))
+    chosen = search(space, 150_000).chosen.config
+    assert chosen.num_attention_sets == 1
+    assert chosen.embedding_size == 32
+
+
+def test_spectrum_is_the_variance_of_the_centred_table() -> None:
+    table = torch.randn(200, 4) @ torch.randn(4, 10) + 7.0
+    spectrum = embedding_spectrum(table, torch.zeros(200))
+    assert sum(spectrum[:6]) < 1e-6 * sum(spectrum)
+    assert sum(spectrum) == pytest.approx(float((table - table.mean(0)).square().sum()), rel=1e-4)
