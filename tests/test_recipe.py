@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_stages_follow_each_other_to_the_end(effort: str, ratio: float) -> None:
     edges = [(stage.first, stage.last) for stage in stages.values()]
     assert edges[0][0] == 0
     assert edges[-1][1] == schedule.total_steps
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(edges))
     assert (stages["quantize"].body_bits, stages["quantize"].embedding_bits) == (4, 8)
     if ratio > 1:
         assert stages["prune"].prune is not None
