@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -31,22 +30,21 @@ from edgepack.compress.distillation import label_loss
 from edgepack.compress.importance import measure_importance
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
-from edgepack.data import Columns
 from edgepack.encoding import Encoded, encode
 from edgepack.errors import InputError
 from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest, Inputs, make_search_space, open_inputs
-from edgepack.manifest import BuildManifest, TeacherRecord, load_build_manifest, read_model, write_model
+from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, carved_shape, find_recipe, make_schedule, make_stages
 from edgepack.report import write_report
-from edgepack.results import BuildResult, PlanReport, format_table
+from edgepack.results import BuildResult, PlanReport
 from edgepack.student.carve import Importance, carve, select_layers
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
-from edgepack.teacher import open_checkpoint
+from edgepack.teacher import open_checkpoint, quiet_transformers
 from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
 from edgepack.train import Progress, StageSettings, has_bf16, load_progress, make_accelerator, save_progress, train
 from edgepack.validate import validate_artifact
@@ -90,6 +88,7 @@ class Build:
     plan: Plan
     workspace: Workspace
     console: Console
+    finished_only: bool = False  # refuse to train; validation and bundles may be made anew
 
     def run(self) -> BuildResult:
         """All stages, then the output folder's own files."""
@@ -123,6 +122,11 @@ class Build:
         stage = self.workspace.stage(name, {**self.decisive, **parts})
         if stage.done:
             self.console.info(f"{name}: finished before")
+        elif self.finished_only and not name.startswith("validate-"):
+            raise InputError(
+                f"output {self.workspace.root}: stage {name} is not finished for these inputs and this version; "
+                "run `edgepack build` again"
+            )
         else:
             work(stage)
             stage.finish()
@@ -319,8 +323,9 @@ class Build:
         """OUT/student: the trained student with its tokenizer, for transformers."""
         final = self.inputs.request.output / "student"
         beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        student.save_pretrained(beside)
-        self.tokenizer.save_pretrained(beside)
+        with quiet_transformers():
+            student.save_pretrained(beside)
+            self.tokenizer.save_pretrained(beside)
         publish_folder(beside, final)
 
     def write_manifest(self, bundles: list[Bundle], stages: list[Stage]) -> None:
@@ -397,79 +402,3 @@ def remove_checkpoints(scratch: Path) -> None:
     for path in scratch.iterdir():
         if path.name != RESULT:
             shutil.rmtree(path)
-
-
-def reopen(output: Path, console: Console) -> Build:
-    """The build that wrote `output`, with the request that its manifest records."""
-    record = dict(load_build_manifest(output).inputs["request"])
-    record["columns"] = Columns(**record["columns"])
-    record["targets"] = tuple(record["targets"])
-    record["text"] = Path(record["text"]) if record["text"] else None
-    request = BuildRequest(**{**record, "output": output, "fresh": False})
-    return open_build(request, Workspace(output), console)
-
-
-def validate_output(output: Path, console: Console) -> BuildResult:
-    """Run the artifacts of a finished build again and write verdicts and bundles anew."""
-    build = reopen(output, console)
-    with build.workspace.lock():
-        build.workspace.forget("validate-")
-        return build.run()
-
-
-def bundle_output(output: Path, console: Console) -> BuildResult:
-    """Write the bundles of a finished build anew."""
-    build = reopen(output, console)
-    with build.workspace.lock():
-        return build.run()
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """What `edgepack export` wrote."""
-
-    artifacts: tuple[Artifact, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Path and bytes by target."""
-        return {a.target.name: {"path": str(a.path), "bytes": a.size_bytes} for a in self.artifacts}
-
-    def table(self) -> str:
-        """A line for each artifact."""
-        return format_table(
-            [["target", "bytes", "file"], *([a.target.name, f"{a.size_bytes:,}", str(a.path)] for a in self.artifacts)]
-        )
-
-
-def export_student(
-    folder: Path,
-    targets: tuple[str, ...],
-    output: Path,
-    body_bits: int | None,
-    embedding_bits: int | None,
-    console: Console,
-) -> ExportResult:
-    """Export a student folder for each target under `output/<target>`."""
-    if not (folder / "model.safetensors").is_file():
-        raise InputError(f"{folder} is no student: it has no model.safetensors; give the student/ folder of a build")
-    try:
-        student = Student.from_pretrained(folder).eval()
-    except (OSError, ValueError, SafetensorError) as e:
-        raise InputError(f"{folder}: {e}; give the student/ folder of a build") from e
-    student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
-    found = [load_target(name) for name in dict.fromkeys(targets)]
-    for target in found:
-        for field, wanted in (
-            ("body_bits", student.config.body_bits),
-            ("embedding_bits", student.config.embedding_bits),
-        ):
-            if wanted not in getattr(target, field):
-                allowed = ", ".join(map(str, getattr(target, field)))
-                raise InputError(
-                    f"{field} {wanted} for {target.name}; allowed: {allowed}; give --{field.replace('_', '-')}"
-                )
-    artifacts = []
-    for target in found:
-        artifacts.append(export(student, target, output / target.name))
-        console.info(f"{target.name}: {artifacts[-1].path}")
-    return ExportResult(tuple(artifacts))

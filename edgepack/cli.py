@@ -157,7 +157,7 @@ def export(
     quiet: bool,
 ) -> None:
     """Write a student folder as an artifact for each target."""
-    from edgepack.build import export_student
+    from edgepack.single_stage import export_student
 
     body, embedding = (int(bits) if bits else None for bits in (body_bits, embedding_bits))
     _print(export_student(student, targets, output, body, embedding, _console(quiet)), as_json)
@@ -169,7 +169,7 @@ def export(
 @click.pass_context
 def validate(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> None:
     """Run a build's artifacts again in their runtimes and compare them with the teacher."""
-    from edgepack.build import validate_output
+    from edgepack.single_stage import validate_output
 
     result = validate_output(output, _console(quiet))
     _print(result, as_json)
@@ -181,7 +181,7 @@ def validate(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) ->
 @output_options
 def bundle(output: Path, as_json: bool, quiet: bool) -> None:
     """Write a build's bundles again from its finished stages."""
-    from edgepack.build import bundle_output
+    from edgepack.single_stage import bundle_output
 
     _print(bundle_output(output, _console(quiet)), as_json)
 

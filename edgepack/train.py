@@ -138,9 +138,9 @@ def train(
         config = progress.student.config
         progress.shape_at_start = (list(config.num_heads or []), list(config.intermediate_sizes or []))
     with console.progress(name, stage.last - stage.first, progress.step - stage.first) as advance:
+        run = Run(data, teacher, schedule, stage, seed, scratch, accelerator, advance)
         while progress.step < stage.last:
-            end = _next_removal(stage, progress.step)
-            _run_segment(progress, end, data, teacher, schedule, stage, seed, scratch, accelerator, advance)
+            _run_segment(progress, _next_removal(stage, progress.step), run)
             if stage.prune is not None:
                 _remove(progress, stage, stage.prune)
     return progress
@@ -180,19 +180,23 @@ def _remove(progress: Progress, stage: StageSettings, prune: PruneTarget) -> Non
     )
 
 
-def _run_segment(
-    progress: Progress,
-    end: int,
-    data: Encoded,
-    teacher: TeacherOutputs,
-    schedule: Schedule,
-    stage: StageSettings,
-    seed: int,
-    scratch: Path,
-    accelerator: Accelerator,
-    advance: Advance,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What every step of a stage has in hand."""
+
+    data: Encoded
+    teacher: TeacherOutputs
+    schedule: Schedule
+    stage: StageSettings
+    seed: int
+    scratch: Path
+    accelerator: Accelerator
+    advance: Advance
+
+
+def _run_segment(progress: Progress, end: int, run: Run) -> None:
     """Steps of one static shape, up to `end`."""
+    stage, schedule, accelerator = run.stage, run.schedule, run.accelerator
     student = progress.student
     student.set_bits(stage.body_bits, stage.embedding_bits)
     student.train()
@@ -201,20 +205,20 @@ def _run_segment(
     restore_moments(student, optimizer, progress.moments, progress.step)
     model, prepared = accelerator.prepare(student, optimizer)
     last_saved = time.monotonic()
-    for indices in _batches(data, schedule.batch_size, seed, progress.step, end):
+    for indices in _batches(run.data, schedule.batch_size, run.seed, progress.step, end):
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(progress.step)
         share = indices[accelerator.process_index :: accelerator.num_processes]
         watch = stage.prune is not None and progress.step % IMPORTANCE_EVERY == 0
-        loss = _step(model, student, share, data, teacher, schedule, accelerator, progress, watch)
+        loss = _step(model, student, share, run, progress, watch)
         accelerator.clip_grad_norm_(student.parameters(), schedule.clip_norm)
         prepared.step()
         prepared.zero_grad()
         progress.step += 1
         progress.losses.append(loss)
-        advance(1, loss=loss)
+        run.advance(1, loss=loss)
         if accelerator.is_main_process and time.monotonic() - last_saved > CHECKPOINT_SECONDS and progress.step < end:
-            save_progress(replace(progress, moments=read_moments(student, optimizer)), scratch / "checkpoint")
+            save_progress(replace(progress, moments=read_moments(student, optimizer)), run.scratch / "checkpoint")
             last_saved = time.monotonic()
     progress.moments = read_moments(student, optimizer)
     accelerator.free_memory()
@@ -222,21 +226,14 @@ def _run_segment(
 
 
 def _step(
-    model: torch.nn.Module,
-    student: Student,
-    indices: np.ndarray,
-    data: Encoded,
-    teacher: TeacherOutputs,
-    schedule: Schedule,
-    accelerator: Accelerator,
-    progress: Progress,
-    watch: bool,
+    model: torch.nn.Module, student: Student, indices: np.ndarray, run: Run, progress: Progress, watch: bool
 ) -> float:
     """Forward, backward; with `watch` also the gates' gradients of the prediction loss. Returns the loss."""
+    data, schedule, accelerator = run.data, run.schedule, run.accelerator
     batch = {k: v.to(accelerator.device) for k, v in data.batch(indices, student.config.pad_token_id).items()}
     inputs = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-    teacher_logits = teacher.batch_logits(data, indices).to(accelerator.device)
-    teacher_hidden = teacher.batch_hidden(data, indices).to(accelerator.device)
+    teacher_logits = run.teacher.batch_logits(data, indices).to(accelerator.device)
+    teacher_hidden = run.teacher.batch_hidden(data, indices).to(accelerator.device)
     real = batch["attention_mask"].bool()
 
     def losses() -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from transformers import BertConfig, BertModel
 
 from edgepack import measure, recipe, train
 from edgepack.build import build as run_build
-from edgepack.build import bundle_output, export_student, plan_build, validate_output
+from edgepack.build import plan_build
 from edgepack.console import Console
 from edgepack.data import Columns
 from edgepack.demo.base import make_tokenizer
@@ -26,6 +27,7 @@ from edgepack.finetune import finetune
 from edgepack.gate import gate
 from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_build_manifest, load_manifest
+from edgepack.single_stage import bundle_output, export_student, validate_output
 
 TARGETS = ("android-onnx", "android-torchscript")
 EXAMPLES_SEEN = 6_400
@@ -228,3 +230,12 @@ def test_a_killed_build_ends_with_the_same_bytes(
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
     run_build(request(files, output), QUIET)
     assert hashes(output) == hashes(unbroken)
+
+
+def test_validation_alone_never_trains(files: Files, unbroken: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(unbroken, copy)
+    for folder in (copy / ".edgepack" / "stages").glob("distil-*"):
+        shutil.rmtree(folder)
+    with pytest.raises(InputError, match="stage distil is not finished"):
+        validate_output(copy, QUIET)
