@@ -78,9 +78,10 @@ def main(arguments: Sequence[str]) -> None:
         folder = Path(name)
         started = time.perf_counter()
         device, bf16 = torch.device("cpu"), has_bf16(True)
-        save_teacher_outputs(full, encoded, folder / "teacher", console, device=device, bf16=bf16)
+        layers = range(config.num_hidden_layers)
+        save_teacher_outputs(full, encoded, layers, folder / "teacher", console, device=device, bf16=bf16)
         once = time.perf_counter() - started
-        outputs = load_teacher_outputs(folder / "teacher", range(config.num_hidden_layers))
+        outputs = load_teacher_outputs(folder / "teacher", layers)
         schedule = make_schedule(recipe)
         for turn in range(ROUNDS + 1):  # the first round warms up
             started = time.perf_counter()

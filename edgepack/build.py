@@ -45,7 +45,7 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.teacher import open_checkpoint, quiet_transformers
-from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
+from edgepack.teacher_outputs import DISK_BYTES, choose_examples, load_teacher_outputs, save_teacher_outputs
 from edgepack.train import Progress, StageSettings, has_bf16, load_progress, make_accelerator, save_progress, train
 from edgepack.validate import validate_artifact
 from edgepack.verdict import Verdict
@@ -93,7 +93,8 @@ class Build:
     def run(self) -> BuildResult:
         """All stages, then the output folder's own files."""
         request = self.inputs.request
-        outputs = self.stage("teacher", {"bf16": self.bf16}, self.write_teacher_outputs)
+        layers = list(self.plan.chosen.layers)
+        outputs = self.stage("teacher", {"bf16": self.bf16, "layers": layers}, self.write_teacher_outputs)
         planned = self.stage("plan", {"after": outputs.key, "plan": self.plan_record()}, self.write_plan)
         carved = self.stage("carve", {"after": planned.key, "recipe": asdict(self.recipe)}, self.write_carved)
         trained = [carved]
@@ -175,9 +176,22 @@ class Build:
         return tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
 
     @cached_property
+    def train_data(self) -> Encoded:
+        """The training data, or as much of it as the teacher's outputs may take on disk."""
+        train = self.inputs.train
+        chosen = choose_examples(train.lengths, self.shape.hidden_size, self.inputs.request.seed)
+        if len(chosen) == len(train):
+            return train
+        self.console.warn(
+            f"training on {len(chosen)} of {len(train)} examples: the teacher's hidden states of more would take "
+            f"over {DISK_BYTES / 1e9:g} GB of disk"
+        )
+        return train.select(chosen)
+
+    @cached_property
     def train_ids(self) -> Encoded:
         """The training data in the student's token ids; every token of it was kept."""
-        train, kept = self.inputs.train, self.shape.vocab_map
+        train, kept = self.train_data, self.shape.vocab_map
         if kept is None:
             return train
         student_id = np.full(len(self.inputs.token_counts), -1, np.int32)
@@ -201,7 +215,8 @@ class Build:
     def write_teacher_outputs(self, stage: Stage) -> None:
         save_teacher_outputs(
             self.inputs.full_student,
-            self.inputs.train,
+            self.train_data,
+            self.plan.chosen.layers,
             stage.scratch,
             self.console,
             device=self.accelerator.device,

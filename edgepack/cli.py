@@ -75,7 +75,9 @@ build_options = options(
     click.option("--effort", type=click.Choice(["quick", "standard", "max"]), default="standard", show_default=True),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option("--device", default="auto", show_default=True, help="Where to train: auto, cpu, cuda, cuda:1."),
-    click.option("--text", type=EXISTING_FILE, help="Raw sentences, one on a line, to distil on as well."),
+    click.option(
+        "--text", type=EXISTING_FILE, help="Raw sentences, one on a line: which tokens to keep beyond the task's."
+    ),
     click.option("--max-length", type=click.IntRange(min=8), help="Longest input in tokens. [default: from the data]"),
     click.option("--allow-untrained", is_flag=True, help="Accept a teacher no better than the majority class."),
 )

@@ -244,7 +244,8 @@ def _step(
             prediction = soft_target_loss(logits[real][scored], teacher_logits[scored], schedule.temperature)
         else:
             prediction = soft_target_loss(logits, teacher_logits, schedule.temperature)
-        hidden = hidden_state_loss(output.hidden_states, teacher_hidden, batch["attention_mask"])
+        states = [output.hidden_states[i] for i in run.teacher.student_states]
+        hidden = hidden_state_loss(states, teacher_hidden, batch["attention_mask"])
         return prediction, hidden
 
     if watch:

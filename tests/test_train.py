@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgepack import teacher_outputs
 from edgepack import train as module
 from edgepack.console import Console
 from edgepack.encoding import Encoded
@@ -73,7 +74,8 @@ def task(request: pytest.FixtureRequest) -> str:
 def setting(task: str, tmp_path: Path) -> tuple[Student, Encoded, TeacherOutputs]:
     """A teacher, its outputs, and data."""
     teacher, data = make_student(task), make_data(task)
-    save_teacher_outputs(teacher, data, tmp_path / "teacher", QUIET, device=torch.device("cpu"), bf16=False)
+    cpu = torch.device("cpu")
+    save_teacher_outputs(teacher, data, range(2), tmp_path / "teacher", QUIET, device=cpu, bf16=False)
     return teacher, data, load_teacher_outputs(tmp_path / "teacher", range(2))
 
 
@@ -223,3 +225,27 @@ def test_cubic_counts_end_at_the_target() -> None:
     goal = replace(PruneTarget((2,), (10,)), events=3)
     counts = [goal.counts(([12], [100]), event) for event in (1, 2, 3)]
     assert counts == [([5], [37]), ([2], [13]), ([2], [10])]
+
+
+def test_few_hidden_states_or_examples_are_kept_where_disk_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher_outputs, "DISK_BYTES", 2 * 32 * 100 * 4)
+    assert teacher_outputs.choose_states(range(6), 32, 100) == [0, 2, 4, 6]
+    assert teacher_outputs.choose_states(range(6), 32, 10) == [0, 1, 2, 3, 4, 5, 6]
+    assert teacher_outputs.choose_states(range(6), 32, 1000) == [0, 3, 6]
+    lengths = np.full(50, 10)
+    chosen = teacher_outputs.choose_examples(lengths, 32, seed=0)
+    assert lengths[chosen].sum() * 2 * 32 * teacher_outputs.FEWEST_STATES <= teacher_outputs.DISK_BYTES
+    assert len(set(chosen.tolist())) == len(chosen) == 13
+    assert len(teacher_outputs.choose_examples(lengths[:10], 32, seed=0)) == 10
+
+
+def test_a_student_with_fewer_layers_is_matched_with_the_layers_it_came_from(tmp_path: Path) -> None:
+    teacher, data = make_student(), make_data()
+    save_teacher_outputs(teacher, data, [1], tmp_path, QUIET, device=torch.device("cpu"), bf16=False)
+    outputs = load_teacher_outputs(tmp_path, [1])
+    assert outputs.student_states == (0, 1)
+    batch = data.batch([3])
+    with torch.no_grad():
+        states = teacher(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
+    expected = torch.stack([states[0], states[2]], dim=2)
+    torch.testing.assert_close(outputs.batch_hidden(data, np.array([3])).float(), expected, atol=4e-3, rtol=2e-3)
