@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_OUT ?= demo-out
+BENCH_TEACHER ?= ../shared/models/teacher-sst2
+BENCH_TRAIN ?= ../shared/data/sst2/train.tsv
+BENCH_BUNDLES ?= out/bundles/android-onnx
 
 # One thread per worker: tiny models gain nothing from more, and workers would fight over the cores.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
@@ -35,8 +38,10 @@ format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# BENCH_BUNDLES: ONNX bundles of this teacher to measure beside its int8 model, as out/bundles/android-onnx
 bench: .venv/.ready
-	$(RUN_ENV) $(BIN)/python -m benchmarks
+	$(RUN_ENV) $(BIN)/python -m benchmarks training $(BENCH_TEACHER) $(BENCH_TRAIN)
+	$(RUN_ENV) $(BIN)/python -m benchmarks latency $(BENCH_TEACHER) $(BENCH_BUNDLES)
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate_cli.py

@@ -1,8 +1,8 @@
 """The two `edgepack.json` files: what a bundle is, and what a build was.
 
 Schema version 1. A reader refuses another version, and otherwise keeps keys that it does not know, so a newer
-edgepack may add to a bundle that an older gate still reads. `created` stands here and nowhere else: every
-other file of a bundle is the same bytes when it is built again.
+edgepack may add to a bundle that an older gate still reads. `created` stands here and nowhere else: shipped
+files and goldens are the same bytes when they are built again (the verdict holds measured times).
 """
 
 from __future__ import annotations
