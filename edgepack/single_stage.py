@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_build_manifest
 from edgepack.results import BuildResult, format_table
+from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.teacher import quiet_transformers
@@ -87,8 +89,15 @@ def export_student(
 
 def load_student(folder: Path) -> Student:
     """The student in a build's `student/` folder."""
-    if not (folder / "model.safetensors").is_file():
-        raise InputError(f"{folder} is no student: it has no model.safetensors; give the student/ folder of a build")
+    try:
+        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(f"{folder} is no student: no config.json to read; give the student/ folder of a build") from e
+    if kind != StudentConfig.model_type or not (folder / "model.safetensors").is_file():
+        raise InputError(
+            f"{folder} is no student: its config.json says {kind!r}, a student's says {StudentConfig.model_type!r} and "
+            "has model.safetensors beside it; give the student/ folder of a build"
+        )
     try:
         with quiet_transformers():
             student: Student = Student.from_pretrained(folder)
