@@ -23,9 +23,7 @@ from onnx import TensorProto, helper
 
 # Microsoft's domain holds the fused and the int8 operators; every ONNX Runtime build carries them
 CONTRIB = "com.microsoft"
-CONTRIB_OPERATORS = frozenset(
-    ("BiasGelu", "DynamicQuantizeMatMul", "FastGelu", "MultiHeadAttention", "SkipLayerNormalization")
-)
+CONTRIB_OPERATORS = frozenset(("BiasGelu", "DynamicQuantizeMatMul", "FastGelu", "MultiHeadAttention"))
 ITEM_BYTES = {
     TensorProto.FLOAT: 4,
     TensorProto.FLOAT16: 2,

@@ -95,7 +95,7 @@ def test_a_realistic_shape_is_exact_and_fast(bits: tuple[int, int], tmp_path: Pa
     predicted = model_bytes(config)
     assert predicted.total == export_onnx(Student(config), TARGET, tmp_path).size_bytes
     structure = predicted.total - sum(size for _, size in predicted.tensors)
-    assert 0 < structure < 30_000
+    assert 0 < structure < 36_000
     seconds = []
     for _ in range(10):
         start = time.perf_counter()
