@@ -33,7 +33,7 @@ from edgepack.console import Console
 from edgepack.encoding import Encoded, encode
 from edgepack.errors import InputError
 from edgepack.export import Artifact, export
-from edgepack.inputs import BuildRequest, Inputs, make_search_space, open_inputs
+from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.plan.search import Plan, search
@@ -49,9 +49,8 @@ from edgepack.teacher_outputs import DISK_BYTES, choose_examples, load_teacher_o
 from edgepack.train import Progress, StageSettings, has_bf16, load_progress, make_accelerator, save_progress, train
 from edgepack.validate import validate_artifact
 from edgepack.verdict import Verdict
-from edgepack.workspace import Stage, Workspace, hash_json, publish_folder, sha256_file
+from edgepack.workspace import Stage, Workspace, hash_json, publish_folder, source_hash
 
-GOLDEN_TEXTS = 64  # of the task's own sentences
 IMPORTANCE_BATCH = 64
 RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
@@ -392,24 +391,6 @@ def shape_record(config: StudentConfig) -> dict[str, Any]:
     fields = config.to_dict()
     fields["vocab_map"] = None if config.vocab_map is None else hash_json(config.vocab_map)
     return fields
-
-
-def request_record(request: BuildRequest) -> dict[str, Any]:
-    """A request as JSON."""
-    record = asdict(request)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
-
-
-def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
-    """The first sentences of the evaluation data."""
-    chosen = inputs.evaluation_data.examples[:GOLDEN_TEXTS]
-    return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
-
-
-def source_hash() -> str:
-    """Hash of edgepack's own code: a change of it makes every stage anew."""
-    root = Path(edgepack.__file__).parent
-    return hash_json({path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(root.rglob("*.py"))})
 
 
 def remove_checkpoints(scratch: Path) -> None:

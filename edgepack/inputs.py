@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from edgepack.task import Interval, metric_interval
 from edgepack.teacher import Teacher, check_teacher, load_teacher
 from edgepack.tokenizer_asset import asset_bytes
 
+GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
 TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
@@ -133,6 +135,18 @@ def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evalu
     if asked > teacher.max_length:
         raise InputError(f"max length {asked}; the teacher's positions allow 8 to {teacher.max_length}")
     return asked
+
+
+def request_record(request: BuildRequest) -> dict[str, Any]:
+    """A request as JSON."""
+    record = asdict(request)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
+
+
+def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
+    """The first sentences of the evaluation data."""
+    chosen = inputs.evaluation_data.examples[:GOLDEN_TEXTS]
+    return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
 
 
 def make_search_space(inputs: Inputs) -> SearchSpace:

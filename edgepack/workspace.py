@@ -50,6 +50,12 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def source_hash() -> str:
+    """Hash of edgepack's own code: a change of it makes every stage anew."""
+    root = Path(__file__).parent
+    return hash_json({path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(root.rglob("*.py"))})
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a reader, or a restart after a crash, sees all of it or what was there before."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
