@@ -8,7 +8,6 @@ started again finds the finished stages and goes on; training goes on from its l
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -49,7 +48,7 @@ from edgepack.teacher_outputs import DISK_BYTES, choose_examples, load_teacher_o
 from edgepack.train import Progress, StageSettings, has_bf16, load_progress, make_accelerator, save_progress, train
 from edgepack.validate import validate_artifact
 from edgepack.verdict import Verdict
-from edgepack.workspace import Stage, Workspace, hash_json, publish_folder, source_hash
+from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, source_hash
 
 IMPORTANCE_BATCH = 64
 RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
@@ -336,7 +335,7 @@ class Build:
     def write_student(self, student: Student) -> None:
         """OUT/student: the trained student with its tokenizer, for transformers."""
         final = self.inputs.request.output / "student"
-        beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        beside = beside_folder(final)
         with quiet_transformers():
             student.save_pretrained(beside)
             self.tokenizer.save_pretrained(beside)

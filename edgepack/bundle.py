@@ -16,7 +16,6 @@ shape is in the build's `student/config.json`.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ from edgepack.task import Task
 from edgepack.tokenizer_asset import backend_tokenizer, write_tokenizer_asset
 from edgepack.validate import golden_check
 from edgepack.verdict import VERDICT_NAME, Verdict, all_passed
-from edgepack.workspace import publish_folder
+from edgepack.workspace import beside_folder, publish_folder
 
 ARCHITECTURES = {
     "text-classification": "BertForSequenceClassification",
@@ -86,8 +85,7 @@ class Contents:
 def write_bundle(folder: Path, contents: Contents) -> Bundle:
     """Write a bundle to `folder`; what was there before is replaced."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside = beside_folder(folder)
     try:
         asset = write_files(beside, contents)
         verdict = write_evidence(beside, contents)

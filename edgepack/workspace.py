@@ -70,6 +70,13 @@ def write_atomic(path: Path, data: bytes) -> None:
     _sync(path.parent)
 
 
+def beside_folder(destination: Path) -> Path:
+    """A hidden sibling to write a folder in before `publish_folder`; what killed processes left there is removed."""
+    for stale in destination.parent.glob(f".{destination.name}.*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    return destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+
+
 def publish_folder(source: Path, destination: Path) -> None:
     """Rename `source` to `destination` once all that is in it is on disk; what was there before is removed."""
     for path in sorted(source.rglob("*")):

@@ -32,7 +32,17 @@ from edgepack.single_stage import bundle_output, export_student, validate_output
 TARGETS = ("android-onnx", "android-torchscript")
 EXAMPLES_SEEN = 6_400
 TINY = replace(recipe.RECIPES["quick"], examples_seen=EXAMPLES_SEEN, batch_size=16, prune_ratio=2.0)
-STAGES = ("teacher", "plan", "carve", "distil", "prune", "quantize", "export-android-onnx", "validate-android-onnx")
+STAGES = (
+    "teacher",
+    "plan",
+    "carve",
+    "distil",
+    "prune",
+    "quantize",
+    "export-android-onnx",
+    "validate-android-onnx",
+    "bundle",
+)
 QUIET = Console(quiet=True)
 
 # runs a build with the tiny recipe in a process of its own, to be killed
@@ -207,7 +217,7 @@ def kill_in(stage: str, files: Files, output: Path) -> bool:
     scratch = output / ".edgepack" / "scratch"
     try:
         while process.poll() is None:
-            if any(scratch.glob(f"{stage}-*/*")):
+            if any(scratch.glob(f"{stage}-*/*")) or (stage == "bundle" and any(output.glob("bundles/.*/*"))):
                 time.sleep(0.05)
                 os.kill(process.pid, signal.SIGKILL)
                 break
@@ -225,11 +235,12 @@ def test_a_killed_build_ends_with_the_same_bytes(
 ) -> None:
     output = tmp_path / "out"
     killed = kill_in(stage, files, output)
-    if stage in ("distil", "prune", "quantize"):
+    if stage in ("distil", "prune", "quantize", "validate-android-onnx", "bundle"):
         assert killed, "the stage was over before it could be killed"
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
     run_build(request(files, output), QUIET)
     assert hashes(output) == hashes(unbroken)
+    assert sorted(path.name for path in (output / "bundles").iterdir()) == sorted(TARGETS)  # nothing half-written left
 
 
 def test_validation_alone_never_trains(files: Files, unbroken: Path, tmp_path: Path) -> None:
