@@ -26,7 +26,7 @@ from edgepack.errors import InputError
 from edgepack.parameters import UNITS
 from edgepack.plan.model_size import ModelSize
 from edgepack.plan.size import model_size
-from edgepack.student.carve import spread_layers
+from edgepack.student.carve import spread_layers, weighted_covariance
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.target import Target
 
@@ -127,10 +127,8 @@ def search(space: SearchSpace, budget_bytes: int) -> Plan:
 
 def embedding_spectrum(table: torch.Tensor, token_counts: torch.Tensor) -> tuple[float, ...]:
     """Ascending variances of the word table's principal directions, weighted as carving weighs them."""
-    weight = token_counts.double().sqrt() + 1
-    table = table.double()
-    centred = table - (table * weight[:, None]).sum(0) / weight.sum()
-    return tuple(torch.linalg.eigvalsh(centred.T @ (centred * weight[:, None])).clamp(min=0).tolist())
+    _, covariance = weighted_covariance(table, token_counts)
+    return tuple(torch.linalg.eigvalsh(covariance).clamp(min=0).tolist())
 
 
 @dataclass(frozen=True)

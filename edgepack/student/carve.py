@@ -82,13 +82,17 @@ def select_layers(student: Student, layers: Sequence[int]) -> Student:
         sets = sorted(set(sharing), key=sharing.index)
         changes[field] = [sets.index(s) for s in sharing]
         state |= _renumber(old, room, sets)
-        for matrix in matrices:
-            ranks[matrix] = [ranks[matrix][s] for s in sets]
-        for widths in ("num_heads", "head_sizes") if room == "attention" else ("intermediate_sizes",):
-            changes[widths] = [getattr(config, widths)[s] for s in sets]
+        changes |= _widths_of_sets(config, room, sets)
+        ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
     for norms in ("attention_norms", "ffn_norms"):
         state |= _renumber(old, norms, list(layers))
     return rebuild(student, state, ranks=ranks, **changes)
+
+
+def _widths_of_sets(config: StudentConfig, room: str, sets: list[int]) -> dict[str, object]:
+    """The config's widths when only these weight sets remain, in this order."""
+    fields = ("num_heads", "head_sizes") if room == "attention" else ("intermediate_sizes",)
+    return {field: [getattr(config, field)[s] for s in sets] for field in fields}
 
 
 def _renumber(state: State, room: str, numbers: list[int]) -> State:
@@ -120,10 +124,8 @@ def share_layers(student: Student, attention_sharing: Sequence[int], ffn_sharing
         members = [[layer for layer, s in enumerate(after) if s == n] for n in range(max(after) + 1)]
         sets = [before[layers[len(layers) // 2]] for layers in members]
         state |= _renumber(old, room, sets)
-        for matrix in matrices:
-            ranks[matrix] = [ranks[matrix][s] for s in sets]
-        for widths in ("num_heads", "head_sizes") if room == "attention" else ("intermediate_sizes",):
-            changes[widths] = [getattr(config, widths)[s] for s in sets]
+        changes |= _widths_of_sets(config, room, sets)
+        ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
     return rebuild(student, state, ranks=ranks, **changes)
 
 
@@ -179,6 +181,18 @@ def keep_units(student: Student, heads: Sequence[Tensor], units: Sequence[Tensor
     )
 
 
+def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean `(H,)` and covariance `(H, H)` of a word table's rows, in double, common tokens weighing more.
+
+    A token used n times weighs √n + 1; without counts all weigh the same.
+    """
+    table = table.double()
+    weight = torch.ones(len(table), dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
+    mean = (table * weight[:, None]).sum(0) / weight.sum()
+    centred = table - mean
+    return mean, centred.T @ (centred * weight[:, None])
+
+
 def factorize_embedding(student: Student, width: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
     """Word table `(V, H)` to `(V, E)` times a projection `(H, E)`, by weighted principal components.
 
@@ -193,10 +207,9 @@ def factorize_embedding(student: Student, width: int, token_counts: Tensor | Non
         )
     state = dict(student.state_dict())
     table = state[WORD].double()
-    weight = torch.ones(len(table), dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
-    mean = (table * weight[:, None]).sum(0) / weight.sum()
+    mean, covariance = weighted_covariance(table, token_counts)
     centred = table - mean
-    _, directions = torch.linalg.eigh(centred.T @ (centred * weight[:, None]))  # ascending eigenvalues
+    _, directions = torch.linalg.eigh(covariance)  # ascending eigenvalues
     generator = torch.Generator().manual_seed(seed)
     rotation, _ = torch.linalg.qr(torch.randn(width, width, dtype=torch.double, generator=generator))
     basis = directions[:, -width:] @ rotation  # (H, E), orthonormal columns
@@ -207,7 +220,7 @@ def factorize_embedding(student: Student, width: int, token_counts: Tensor | Non
 
 
 def factorize_matrices(student: Student, ranks: dict[str, list[int]]) -> Student:
-    """Replace full matrices by two factors of the given rank (0 or full rank and above: left as they are)."""
+    """Replace full matrices by two factors of the given rank (0: left as it is)."""
     config, state = student.config, dict(student.state_dict())
     merged = {matrix: list(values) for matrix, values in (config.ranks or {}).items()}
     for matrix, values in ranks.items():
