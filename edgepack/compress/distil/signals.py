@@ -1,0 +1,74 @@
+"""What a distillation loss may look at, and what every such loss is.
+
+A loss is a frozen dataclass of its settings with one call, `(signals, learned) -> scalar`. Losses that learn maps of
+their own (between widths, between layers) give the maps' first values in `initial`; the training loop trains them
+beside the student, keeps them in checkpoints and drops them at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """A layer's queries, keys and values, each `(batch, heads, seq, head_size)`."""
+
+    queries: Tensor
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Widths and counts that a learned map needs."""
+
+    student_hidden: int
+    teacher_hidden: int
+    student_states: int  # layers + 1
+    teacher_states: int  # those that are stored
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """One batch, as student and teacher see it.
+
+    `student_logits`, `teacher_logits` `(n, classes)` and `labels` `(n,)`: one row for each example, or for each
+    labelled token. `student_states[i]` `(batch, seq, student_hidden)`: 0 is the embedding's output, `i + 1` layer
+    `i`'s. `teacher_states[j]` `(batch, seq, teacher_hidden)`: the states that are stored. `pairs`: which student
+    state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
+    padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
+    says `needs_vectors`. `progress`: share of the training done, 0 to 1.
+    """
+
+    student_logits: Tensor
+    teacher_logits: Tensor
+    labels: Tensor
+    student_states: tuple[Tensor, ...]
+    teacher_states: tuple[Tensor, ...]
+    pairs: tuple[tuple[int, int], ...]
+    mask: Tensor
+    progress: float = 0.0
+    student_vectors: tuple[Vectors, ...] = ()
+    teacher_vectors: Callable[[int], Vectors] | None = None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Base of all losses; `weight` multiplies what the call returns."""
+
+    weight: float = 1.0
+    needs_vectors: ClassVar[bool] = False
+
+    def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
+        """First values of what this loss learns, by name; most learn nothing."""
+        return {}
+
+    def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        """The loss, unweighted, as a scalar."""
+        raise NotImplementedError
