@@ -2,12 +2,10 @@
 
 `student_from_teacher` gives the starting point. Each function here changes one axis of the shape, builds
 a new student and leaves the caller's alone; `carve` applies them in the order that keeps each exact step
-exact: layers, vocabulary and positions first, then the embedding width, then heads and FFN units, then
-sharing and low rank. Importance for heads and units comes from `compress/importance.py`.
-
-Embedding: the table is centred on its frequency-weighted mean (moved into the position table, so nothing
-is lost), its top principal directions span the new width, and a random rotation inside that space evens
-out the columns: rows rounded to 4 bits with one scale then lose about as little as Gaussian rows do.
+exact: vocabulary and positions first, then the embedding's width (`narrow_embedding.py`), then sharing
+(`share.py`), then heads and FFN units, then low rank. Sharing comes before removal, so that whole layers are
+merged and importance is summed over the layers that a shared unit serves. Importance for heads and units comes
+from `compress/importance.py`.
 """
 
 from __future__ import annotations
@@ -20,11 +18,28 @@ from torch import Tensor
 
 from edgepack.compress.low_rank import factorize
 from edgepack.errors import InputError
-from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig, changed_config
+from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import Student
+from edgepack.student.narrow_embedding import factorize_embedding, weighted_covariance
+from edgepack.student.share import share_layers
+from edgepack.student.surgery import POSITION, WORD, State, rebuild, renumber, widths_of_sets
 
-State = dict[str, Tensor]
-POSITION, WORD = "embeddings.position.weight", "embeddings.word.weight"
+__all__ = [
+    "Importance",
+    "carve",
+    "factorize_embedding",
+    "factorize_matrices",
+    "fold_token_types",
+    "keep_units",
+    "select_layers",
+    "share_layers",
+    "slice_state",
+    "spread_layers",
+    "top_indices",
+    "trim_positions",
+    "trim_vocabulary",
+    "weighted_covariance",
+]
 
 
 @dataclass(frozen=True)
@@ -33,13 +48,6 @@ class Importance:
 
     heads: tuple[Tensor, ...]
     units: tuple[Tensor, ...]
-
-
-def rebuild(student: Student, state: State, **changes: object) -> Student:
-    """A new student with `changes` to the config and exactly the weights in `state`."""
-    rebuilt = Student(changed_config(student.config, **changes))
-    rebuilt.load_state_dict({name: tensor.detach().clone() for name, tensor in state.items()})
-    return rebuilt.train(student.training)
 
 
 def fold_token_types(student: Student) -> Student:
@@ -81,26 +89,12 @@ def select_layers(student: Student, layers: Sequence[int]) -> Student:
         sharing = [getattr(config, field)[layer] for layer in layers]
         sets = sorted(set(sharing), key=sharing.index)
         changes[field] = [sets.index(s) for s in sharing]
-        state |= _renumber(old, room, sets)
-        changes |= _widths_of_sets(config, room, sets)
+        state |= renumber(old, room, sets)
+        changes |= widths_of_sets(config, room, sets)
         ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
     for norms in ("attention_norms", "ffn_norms"):
-        state |= _renumber(old, norms, list(layers))
+        state |= renumber(old, norms, list(layers))
     return rebuild(student, state, ranks=ranks, **changes)
-
-
-def _widths_of_sets(config: StudentConfig, room: str, sets: list[int]) -> dict[str, object]:
-    """The config's widths when only these weight sets remain, in this order."""
-    fields = ("num_heads", "head_sizes") if room == "attention" else ("intermediate_sizes",)
-    return {field: [getattr(config, field)[s] for s in sets] for field in fields}
-
-
-def _renumber(state: State, room: str, numbers: list[int]) -> State:
-    kept: State = {}
-    for new, old in enumerate(numbers):
-        prefix = f"{room}.{old}."
-        kept |= {f"{room}.{new}.{k.removeprefix(prefix)}": v for k, v in state.items() if k.startswith(prefix)}
-    return kept
 
 
 def spread_layers(total: int, kept: int) -> list[int]:
@@ -108,25 +102,6 @@ def spread_layers(total: int, kept: int) -> list[int]:
     if kept == 1:
         return [total - 1]
     return [round(i * (total - 1) / (kept - 1)) for i in range(kept)]
-
-
-def share_layers(student: Student, attention_sharing: Sequence[int], ffn_sharing: Sequence[int]) -> Student:
-    """Make layers share weight sets; the one set is the middle member's, since averaging permuted units blurs them."""
-    config, old = student.config, student.state_dict()
-    state: State = {k: v for k, v in old.items() if not k.startswith(("attention.", "feed_forward."))}
-    ranks = dict(config.ranks or {})
-    changes: dict[str, object] = {"attention_sharing": list(attention_sharing), "ffn_sharing": list(ffn_sharing)}
-    rooms = (
-        ("attention", config.attention_sharing or [], attention_sharing, ATTENTION_MATRICES),
-        ("feed_forward", config.ffn_sharing or [], ffn_sharing, FFN_MATRICES),
-    )
-    for room, before, after, matrices in rooms:
-        members = [[layer for layer, s in enumerate(after) if s == n] for n in range(max(after) + 1)]
-        sets = [before[layers[len(layers) // 2]] for layers in members]
-        state |= _renumber(old, room, sets)
-        changes |= _widths_of_sets(config, room, sets)
-        ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
-    return rebuild(student, state, ranks=ranks, **changes)
 
 
 def slice_state(state: State, config: StudentConfig, heads: Sequence[Tensor], units: Sequence[Tensor]) -> State:
@@ -181,44 +156,6 @@ def keep_units(student: Student, heads: Sequence[Tensor], units: Sequence[Tensor
     )
 
 
-def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean `(H,)` and covariance `(H, H)` of a word table's rows, in double, common tokens weighing more.
-
-    A token used n times weighs √n + 1; without counts all weigh the same.
-    """
-    table = table.double()
-    weight = torch.ones(len(table), dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
-    mean = (table * weight[:, None]).sum(0) / weight.sum()
-    centred = table - mean
-    return mean, centred.T @ (centred * weight[:, None])
-
-
-def factorize_embedding(student: Student, width: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
-    """Word table `(V, H)` to `(V, E)` times a projection `(H, E)`, by weighted principal components.
-
-    `token_counts (V,)` weighs rows by how often the task uses them (plus one, so rare ones count too).
-    Only for students whose table has the hidden width; a table that already has its own width stays.
-    """
-    config = student.config
-    if config.embedding_projection != "identity" or width >= config.hidden_size:
-        raise InputError(
-            f"embedding width {width} for a {config.embedding_projection} embedding of {config.embedding_size}; "
-            f"allowed: below {config.hidden_size}, from an identity embedding"
-        )
-    state = dict(student.state_dict())
-    table = state[WORD].double()
-    mean, covariance = weighted_covariance(table, token_counts)
-    centred = table - mean
-    _, directions = torch.linalg.eigh(covariance)  # ascending eigenvalues
-    generator = torch.Generator().manual_seed(seed)
-    rotation, _ = torch.linalg.qr(torch.randn(width, width, dtype=torch.double, generator=generator))
-    basis = directions[:, -width:] @ rotation  # (H, E), orthonormal columns
-    state[WORD] = (centred @ basis).float()
-    state[POSITION] = state[POSITION] + mean.float()
-    state["embeddings.projection.weight"] = basis.float()
-    return rebuild(student, state, embedding_size=width, embedding_projection="linear", projection_bias=False)
-
-
 def factorize_matrices(student: Student, ranks: dict[str, list[int]]) -> Student:
     """Replace full matrices by two factors of the given rank (0: left as it is)."""
     config, state = student.config, dict(student.state_dict())
@@ -260,7 +197,12 @@ def carve(
             else token_counts
         )
         student = factorize_embedding(student, shape.embedding_size, counts, seed)
-    student = keep_units(student, *top_indices(importance, shape.num_heads or [], shape.intermediate_sizes or []))
     if (shape.attention_sharing, shape.ffn_sharing) != (student.config.attention_sharing, student.config.ffn_sharing):
-        student = share_layers(student, shape.attention_sharing or [], shape.ffn_sharing or [])
+        shared = share_layers(student, shape.attention_sharing or [], shape.ffn_sharing or [])
+        student = shared.student
+        importance = Importance(
+            tuple(merge.sum_scores(importance.heads) for merge in shared.attention),
+            tuple(merge.sum_scores(importance.units) for merge in shared.feed_forward),
+        )
+    student = keep_units(student, *top_indices(importance, shape.num_heads or [], shape.intermediate_sizes or []))
     return factorize_matrices(student, shape.ranks or {})

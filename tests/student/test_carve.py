@@ -151,7 +151,7 @@ def test_selecting_and_sharing_layers(ids: Tensor) -> None:
     two = select_layers(student, [1, 3])
     assert two.config.num_hidden_layers == 2
     assert torch.equal(two.attention[1].query.full.weight, student.attention[3].query.full.weight)
-    shared = share_layers(student, [0, 1, 1, 2], [0, 1, 1, 2])
+    shared = share_layers(student, [0, 1, 1, 2], [0, 1, 1, 2], "middle").student
     assert len(shared.attention) == 3
     assert torch.equal(shared.attention[1].query.full.weight, student.attention[2].query.full.weight)
     reselected = select_layers(shared, [1, 2])

@@ -1,0 +1,33 @@
+"""What every change of a student's shape is made of: a new student out of named weights, sets renumbered."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from edgepack.student.config import StudentConfig, changed_config
+from edgepack.student.model import Student
+
+State = dict[str, Tensor]
+POSITION, WORD = "embeddings.position.weight", "embeddings.word.weight"
+
+
+def rebuild(student: Student, state: State, **changes: object) -> Student:
+    """A new student with `changes` to the config and exactly the weights in `state`."""
+    rebuilt = Student(changed_config(student.config, **changes))
+    rebuilt.load_state_dict({name: tensor.detach().clone() for name, tensor in state.items()})
+    return rebuilt.train(student.training)
+
+
+def widths_of_sets(config: StudentConfig, room: str, sets: list[int]) -> dict[str, object]:
+    """The config's widths when only these weight sets of `room` (attention, feed_forward) remain, in this order."""
+    fields = ("num_heads", "head_sizes") if room == "attention" else ("intermediate_sizes",)
+    return {field: [getattr(config, field)[s] for s in sets] for field in fields}
+
+
+def renumber(state: State, room: str, numbers: list[int]) -> State:
+    """The entries `room.old.…` of the listed sets as `room.new.…`, new numbers in the order of the list."""
+    kept: State = {}
+    for new, old in enumerate(numbers):
+        prefix = f"{room}.{old}."
+        kept |= {f"{room}.{new}.{k.removeprefix(prefix)}": v for k, v in state.items() if k.startswith(prefix)}
+    return kept
