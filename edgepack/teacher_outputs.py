@@ -1,17 +1,21 @@
 """What the teacher says about the training data, computed once and kept on disk.
 
-Flat arrays beside `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16,
-`(T, layers + 1, H)`, read by memory map a batch at a time. A distillation step then costs no teacher
-forward pass, which at these sizes is most of a step. fp16 hidden states are post-norm values of order 1,
-so their rounding (2⁻¹¹ relative) is far below what a student can follow. Disk: 2·H·states bytes a token, `DISK_BYTES`
-at most: with a large teacher or much data fewer hidden states are kept, evenly spread and the last among them, and
-where even `FEWEST_STATES` are too much, a seeded sample of the examples is used.
+Flat arrays beside `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16, `(T, states, H)`,
+of which a batch's examples are read from their places in the file. A memory map would count every page it ever
+touched as the process's own memory; plain reads leave them in the system's page cache. A distillation step then
+costs no teacher forward pass, which at these sizes is most of a step.
+
+fp16 hidden states are post-norm values of order 1, so their rounding (2⁻¹¹ relative) is far below what a student can
+follow. Disk: 2·H·states bytes a token, `DISK_BYTES` at most: with a large teacher or much data fewer hidden states are
+kept, evenly spread and the last among them, and where even `FEWEST_STATES` are too much, a seeded sample of the
+examples is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +24,7 @@ from torch import Tensor
 
 from edgepack.console import Console
 from edgepack.encoding import Encoded
+from edgepack.errors import InputError
 from edgepack.student.model import Student
 
 TOKENS_PER_BATCH = 4096
@@ -27,14 +32,88 @@ DISK_BYTES = 8_000_000_000  # of hidden states: still page cache on a machine of
 FEWEST_STATES = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class HiddenFile:
+    """A `.npy` file of fp16 states `(T, states, H)`, read and written a run of tokens at a time.
+
+    Every batch opens the file anew, so threads and processes share no position in it.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    start: int  # bytes before the first token
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token's states."""
+        return self.shape[1] * self.shape[2] * 2
+
+    def read(self, data: Encoded, indices: np.ndarray) -> np.ndarray:
+        """The examples' states, padded on the right with zeros: `(batch, seq, states, H)` fp16."""
+        lengths = data.lengths[indices]
+        padded = np.empty((len(lengths), lengths.max(initial=0), *self.shape[1:]), np.float16)
+        with self.path.open("rb", buffering=0) as file:
+            for row, (example, length) in enumerate(zip(indices, lengths, strict=True)):
+                padded[row, length:] = 0
+                file.seek(self.start + int(data.offsets[example]) * self.token_bytes)
+                if _read_into(file, padded[row, :length]) < length * self.token_bytes:
+                    raise InputError(f"{self.path} ends before example {example}; build again with --fresh")
+        return padded
+
+    def write(self, data: Encoded, indices: np.ndarray, padded: np.ndarray) -> None:
+        """Put the examples' states, `(batch, seq, states, H)` fp16, in their places; padding is left out."""
+        with self.path.open("r+b") as file:
+            for row, example in enumerate(indices):
+                file.seek(self.start + int(data.offsets[example]) * self.token_bytes)
+                file.write(padded[row, : data.lengths[example]].data)
+
+
+def _read_into(file: FileIO, array: np.ndarray) -> int:
+    """Fill `array` from the file's position; the bytes that there were."""
+    view, filled = array.data.cast("B"), 0
+    while filled < len(view):
+        count = file.readinto(view[filled:])
+        if not count:
+            break
+        filled += count
+    return filled
+
+
+def create_hidden_file(path: Path, shape: tuple[int, int, int]) -> HiddenFile:
+    """A new file of zeros, sparse where the file system can."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
+        hidden = HiddenFile(path, shape, file.tell())
+        file.truncate(hidden.start + shape[0] * hidden.token_bytes)
+    return hidden
+
+
+def open_hidden_file(path: Path) -> HiddenFile:
+    """A file that `create_hidden_file` made."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        (tokens, states, width), _, _ = np.lib.format.read_array_header_1_0(file)
+        return HiddenFile(path, (tokens, states, width), file.tell())
+
+
+@dataclass(frozen=True, eq=False)
 class TeacherOutputs:
-    """Memory-mapped teacher outputs for one encoded data set."""
+    """The teacher's outputs for one encoded data set.
+
+    `pairs`: which of the student's states (0 is the embedding's, `i + 1` layer `i`'s) belongs to which stored one.
+    `inputs`: for each of the student's layers, the stored state that enters its teacher layer; None where it was
+    not kept.
+    """
 
     logits: np.ndarray
-    hidden: np.ndarray
-    columns: tuple[int, ...]  # which stored hidden states to use
-    student_states: tuple[int, ...]  # and which of the student's each belongs to: 0 is the embedding's, i + 1 layer i's
+    hidden: HiddenFile
+    pairs: tuple[tuple[int, int], ...]
+    inputs: tuple[int | None, ...] = ()
+
+    @property
+    def student_states(self) -> tuple[int, ...]:
+        """The student's states that have one of the teacher's to follow."""
+        return tuple(student for student, _ in self.pairs)
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
@@ -42,27 +121,25 @@ class TeacherOutputs:
         return torch.from_numpy(self.logits[rows])
 
     def batch_hidden(self, data: Encoded, indices: np.ndarray) -> Tensor:
-        """fp16 hidden states, padded on the right with zeros: `(batch, seq, states, H)`."""
-        lengths = data.lengths[indices]
-        padded = np.zeros((len(lengths), lengths.max(), len(self.columns), self.hidden.shape[2]), np.float16)
-        for row, example in enumerate(indices):
-            padded[row, : lengths[row]] = self.hidden[data.offsets[example] : data.offsets[example + 1], self.columns]
-        return torch.from_numpy(padded)
+        """fp16 hidden states, padded on the right with zeros: `(batch, seq, states, H)`, every stored state."""
+        return torch.from_numpy(self.hidden.read(data, indices))
 
 
 def load_teacher_outputs(folder: Path, layers: Sequence[int]) -> TeacherOutputs:
     """Open what `save_teacher_outputs` wrote, for a student whose layers are the teacher's `layers`."""
     stored = np.load(folder / "states.npy").tolist()
     wanted = [0, *(layer + 1 for layer in layers)]
-    pairs = [(stored.index(state), i) for i, state in enumerate(wanted) if state in stored]
-    columns, student_states = tuple(c for c, _ in pairs), tuple(i for _, i in pairs)
-    hidden = np.load(folder / "hidden.npy", mmap_mode="r")
-    return TeacherOutputs(np.load(folder / "logits.npy"), hidden, columns, student_states)
+    pairs = tuple((i, stored.index(state)) for i, state in enumerate(wanted) if state in stored)
+    inputs = tuple(stored.index(layer) if layer in stored else None for layer in layers)
+    return TeacherOutputs(np.load(folder / "logits.npy"), open_hidden_file(folder / "hidden.npy"), pairs, inputs)
 
 
-def choose_states(layers: Sequence[int], width: int, tokens: int) -> list[int]:
-    """The teacher's hidden states to keep: the embedding's and those of `layers`, or as many of them as fit on disk."""
-    wanted = [0, *(layer + 1 for layer in layers)]
+def choose_states(layers: Sequence[int], width: int, tokens: int, with_inputs: bool = False) -> list[int]:
+    """The teacher's hidden states to keep: the embedding's and those of `layers`, or as many of them as fit on disk.
+
+    `with_inputs` keeps what enters those layers too: queries, keys and values are computed from it.
+    """
+    wanted = sorted({0, *(layer + 1 for layer in layers), *(layers if with_inputs else ())})
     fitting = max(FEWEST_STATES, DISK_BYTES // (2 * width * max(1, tokens)))
     if len(wanted) <= fitting:
         return wanted
@@ -87,15 +164,15 @@ def save_teacher_outputs(
     *,
     device: torch.device,
     bf16: bool,
+    with_inputs: bool = False,
 ) -> None:
     """Run `teacher` (a student of its own shape) over `data`; write its logits and the states of `layers`."""
     folder.mkdir(parents=True, exist_ok=True)
     config = teacher.config
     tokens = int(data.offsets[-1])
     per_token = config.task == "token-classification"
-    states = choose_states(layers, config.hidden_size, tokens)
-    shape = (tokens, len(states), config.hidden_size)
-    hidden = np.lib.format.open_memmap(folder / "hidden.npy", mode="w+", dtype=np.float16, shape=shape)
+    states = choose_states(layers, config.hidden_size, tokens, with_inputs)
+    file = create_hidden_file(folder / "hidden.npy", (tokens, len(states), config.hidden_size))
     logits = np.zeros((tokens if per_token else len(data), config.num_labels), np.float32)
     order = np.argsort(data.lengths, kind="stable")
     teacher = teacher.to(device).eval()
@@ -109,13 +186,11 @@ def save_teacher_outputs(
                 output = teacher(
                     batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], output_hidden_states=True
                 )
-            real, rows = batch["attention_mask"].bool(), data.rows(indices)
-            for column, state in enumerate(states):
-                hidden[rows, column] = output.hidden_states[state][real].to(torch.float16).cpu().numpy()
-            values = output.logits[real] if per_token else output.logits
-            logits[rows if per_token else indices] = values.float().cpu().numpy()
+            kept = torch.stack([output.hidden_states[state].to(torch.float16) for state in states], dim=2)
+            file.write(data, indices, kept.cpu().numpy())
+            values = output.logits[batch["attention_mask"].bool()] if per_token else output.logits
+            logits[data.rows(indices) if per_token else indices] = values.float().cpu().numpy()
             start += len(indices)
             advance(len(indices))
-    hidden.flush()
     np.save(folder / "logits.npy", logits)
     np.save(folder / "states.npy", np.array(states))

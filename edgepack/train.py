@@ -233,7 +233,8 @@ def _step(
     batch = {k: v.to(accelerator.device) for k, v in data.batch(indices, student.config.pad_token_id).items()}
     inputs = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
     teacher_logits = run.teacher.batch_logits(data, indices).to(accelerator.device)
-    teacher_hidden = run.teacher.batch_hidden(data, indices).to(accelerator.device)
+    stored = [state for _, state in run.teacher.pairs]
+    teacher_hidden = run.teacher.batch_hidden(data, indices)[:, :, stored].to(accelerator.device)
     real = batch["attention_mask"].bool()
 
     def losses() -> tuple[Tensor, Tensor]:
