@@ -1,15 +1,38 @@
-"""A weight matrix as the product of two thin ones, `W (out, in) ≈ up (out, r) · down (r, in)`.
+"""A weight matrix as the product of two thin ones, `W (out, in) ≈ up (out, r) · down (r, in)`, and which ranks.
 
 Truncated SVD, the best rank-r approximation in the Frobenius norm (Eckart & Young 1936). With the second
 moment of the layer's input, `C = E[x xᵀ] (in, in)`, the error is measured on the outputs instead,
-`E‖(W − up · down) x‖²`, by taking the SVD of `W C^{1/2}` (as in Noach & Goldberg 2020; Hsu et al. 2022,
-arXiv:2207.00112, weigh by Fisher information in the same way).
+`E‖(W − up · down) x‖²`, by taking the SVD of `W C^{1/2}` (as in Noach & Goldberg 2020). FWSVD (Hsu et al. 2022,
+arXiv:2207.00112, eq. 5–8) is the same with `C = diag(Î²)`, `Î_i² = Σ_j E[(∂L/∂w)²]`: the paper writes `x W`, so its
+rows are inputs. Here the mean over outputs stands for the sum, which changes no factor and makes the energies of
+different matrices comparable.
+
+Ranks: a rank costs `r (out + in)` parameters, a full matrix `out · in`, and captures the sum of its first r squared
+singular values. The ranks of all matrices within one parameter budget are those that capture most, found exactly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from edgepack.compress.knapsack import choose_options
+from edgepack.errors import InputError
+
+if TYPE_CHECKING:
+    from edgepack.student.model import Student
+
+SMALLEST_EIGENVALUE = 1e-6  # of the greatest: directions that no input takes are still kept apart
+
+
+def moment_roots(moment: Tensor) -> tuple[Tensor, Tensor]:
+    """`(C^{1/2}, C^{-1/2})` of a symmetric positive semidefinite `(in, in)`, in double."""
+    values, vectors = torch.linalg.eigh(moment.double())
+    values = values.clamp(min=values.max() * SMALLEST_EIGENVALUE).sqrt()
+    return vectors * values @ vectors.T, vectors / values @ vectors.T
 
 
 def factorize(weight: Tensor, rank: int, input_moment: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -18,9 +41,120 @@ def factorize(weight: Tensor, rank: int, input_moment: Tensor | None = None) -> 
     if input_moment is None:
         root = inverse = torch.eye(matrix.shape[1], dtype=torch.double, device=matrix.device)
     else:
-        values, vectors = torch.linalg.eigh(input_moment.double())
-        values = values.clamp(min=values.max() * 1e-6).sqrt()
-        root, inverse = vectors * values @ vectors.T, vectors / values @ vectors.T
+        root, inverse = moment_roots(input_moment)
     left, singular, right = torch.linalg.svd(matrix @ root, full_matrices=False)
     scale = singular[:rank].sqrt()
     return (left[:, :rank] * scale).to(weight.dtype), (scale[:, None] * right[:rank] @ inverse).to(weight.dtype)
+
+
+def energies(weight: Tensor, input_moment: Tensor | None = None) -> Tensor:
+    """Squared singular values `(min(out, in),)` of `W` or of `W C^{1/2}`: what each rank captures."""
+    matrix = weight.double() if input_moment is None else weight.double() @ moment_roots(input_moment)[0]
+    return torch.linalg.svdvals(matrix).square()
+
+
+def body_matrices(student: Student) -> dict[str, nn.Linear]:
+    """The full matrices that may be factorized, by the name `room.set.matrix`, e.g. `attention.0.query`."""
+    found: dict[str, nn.Linear] = {}
+    for name, module in student.named_modules():
+        if (
+            name.startswith(("attention.", "feed_forward."))
+            and name.endswith(".full")
+            and isinstance(module, nn.Linear)
+        ):
+            found[name.removesuffix(".full")] = module
+    return found
+
+
+@torch.no_grad()
+def input_moments(student: Student, batches: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """`E[x xᵀ] (in, in)`, in double, over real tokens, of the input of every full matrix, by `body_matrices`' names."""
+    matrices = body_matrices(student)
+    sums = {name: torch.zeros(m.in_features, m.in_features, dtype=torch.double) for name, m in matrices.items()}
+    counts = dict.fromkeys(matrices, 0)
+    real = torch.empty(0)
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            rows = inputs[0][real].float()
+            sums[name] += (rows.T @ rows).double().cpu()
+            counts[name] += len(rows)
+
+        return add
+
+    handles = [module.register_forward_pre_hook(watch(name)) for name, module in matrices.items()]
+    try:
+        for batch in batches:
+            real = batch["attention_mask"].bool()
+            student(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: total / max(counts[name], 1) for name, total in sums.items()}
+
+
+def fisher_moments(
+    student: Student,
+    batches: Iterable[dict[str, Tensor]],
+    loss: Callable[[Tensor, dict[str, Tensor]], Tensor],
+) -> dict[str, Tensor]:
+    """FWSVD's weights as diagonal moments `(in, in)`: mean squared gradient of each input's column of `W (out, in)`.
+
+    `loss(logits, batch)` must be a sum over examples. Examples run one at a time: the Fisher information is a mean of
+    squares of single examples' gradients, which a batch's gradient does not hold.
+    """
+    matrices = body_matrices(student)
+    weights = [module.weight for module in matrices.values()]
+    sums = [torch.zeros(weight.shape[1], dtype=torch.double) for weight in weights]
+    examples = 0
+    for batch in batches:
+        for i in range(len(batch["input_ids"])):
+            length = int(batch["attention_mask"][i].sum())
+            one = {k: v[i : i + 1, :length] if v.dim() > 1 else v[i : i + 1] for k, v in batch.items()}
+            logits = student(one["input_ids"], one["attention_mask"], one["token_type_ids"]).logits
+            gradients = torch.autograd.grad(loss(logits, one), weights)
+            for total, gradient in zip(sums, gradients, strict=True):
+                total += gradient.double().square().mean(0).cpu()
+            examples += 1
+    return {name: torch.diag(total / max(examples, 1)) for name, total in zip(matrices, sums, strict=True)}
+
+
+def allocate_ranks(
+    spectra: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, int]], parameter_budget: int
+) -> dict[str, int]:
+    """The rank of every matrix (0: full) that captures most energy within the budget of weight parameters.
+
+    `spectra[name]`: squared singular values, greatest first; `shapes[name]`: `(out, in)`. Biases are not counted.
+    """
+    costs, gains, options = [], [], []
+    for name, (rows, columns) in shapes.items():
+        ranks = [r for r in range(1, len(spectra[name]) + 1) if r * (rows + columns) < rows * columns]
+        captured = spectra[name].double().cumsum(0)
+        options.append([*ranks, 0])
+        costs.append([r * (rows + columns) for r in ranks] + [rows * columns])
+        gains.append([float(captured[r - 1]) for r in ranks] + [float(captured[-1])])
+    try:
+        picks = choose_options(costs, gains, parameter_budget)
+    except InputError as e:
+        raise InputError(f"low rank: parameters for all matrices at rank 1 do not fit: {e}") from e
+    return {name: ranks[pick] for name, ranks, pick in zip(shapes, options, picks, strict=True)}
+
+
+def choose_ranks(
+    student: Student, parameter_budget: int, moments: Mapping[str, Tensor] | None = None, relative: bool = False
+) -> dict[str, list[int]]:
+    """`ranks[matrix][set]` for a student's config, by `allocate_ranks` over all its full matrices.
+
+    `relative`: each matrix's energy counts as a share of its own, for moments whose units differ between matrices
+    (`input_moments`); Fisher moments are in units of the loss everywhere.
+    """
+    matrices = body_matrices(student)
+    spectra = {name: energies(m.weight.detach(), (moments or {}).get(name)) for name, m in matrices.items()}
+    if relative:
+        spectra = {name: spectrum / spectrum.sum().clamp(min=1e-30) for name, spectrum in spectra.items()}
+    shapes = {name: (m.out_features, m.in_features) for name, m in matrices.items()}
+    ranks = {matrix: list(values) for matrix, values in (student.config.ranks or {}).items()}
+    for name, rank in allocate_ranks(spectra, shapes, parameter_budget).items():
+        _, number, matrix = name.split(".")
+        ranks[matrix][int(number)] = rank
+    return ranks

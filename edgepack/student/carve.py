@@ -10,7 +10,7 @@ from `compress/importance.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -156,8 +156,13 @@ def keep_units(student: Student, heads: Sequence[Tensor], units: Sequence[Tensor
     )
 
 
-def factorize_matrices(student: Student, ranks: dict[str, list[int]]) -> Student:
-    """Replace full matrices by two factors of the given rank (0: left as it is)."""
+def factorize_matrices(
+    student: Student, ranks: Mapping[str, Sequence[int]], moments: Mapping[str, Tensor] | None = None
+) -> Student:
+    """Replace full matrices by two factors of the given rank (0: left as it is).
+
+    `moments["attention.0.query"] (in, in)` and so on weigh the error, see `compress/low_rank.py`.
+    """
     config, state = student.config, dict(student.state_dict())
     merged = {matrix: list(values) for matrix, values in (config.ranks or {}).items()}
     for matrix, values in ranks.items():
@@ -166,7 +171,10 @@ def factorize_matrices(student: Student, ranks: dict[str, list[int]]) -> Student
             name = f"{room}.{s}.{matrix}"
             if not rank or f"{name}.full.weight" not in state:
                 continue
-            up, down = factorize(state.pop(f"{name}.full.weight"), rank)
+            weight = state.pop(f"{name}.full.weight")
+            if rank > min(weight.shape):
+                raise InputError(f"rank {rank} of {name} {tuple(weight.shape)}; allowed: 0 to {min(weight.shape)}")
+            up, down = factorize(weight, rank, (moments or {}).get(name))
             state[f"{name}.up.weight"], state[f"{name}.down.weight"] = up, down
             state[f"{name}.up.bias"] = state.pop(f"{name}.full.bias")
             merged[matrix][s] = rank
