@@ -1,19 +1,36 @@
-"""`python -m benchmarks latency TEACHER BUNDLE…`, `python -m benchmarks training TEACHER TRAIN`."""
+"""`python -m benchmarks latency|training|frontier|other-tools|plot|methods|ablation …`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import cast
 
-from benchmarks import latency, training
+from edgepack.errors import EdgepackError
 
-COMMANDS = {"latency": latency.main, "training": training.main}
+COMMANDS = {
+    "latency": "benchmarks.latency",
+    "training": "benchmarks.training",
+    "frontier": "benchmarks.frontier",
+    "other-tools": "benchmarks.other_tools",
+    "plot": "benchmarks.plot",
+    "methods": "benchmarks.methods",
+    "ablation": "benchmarks.ablation",
+    "build-one": "benchmarks.runs",
+}
 
 
 def main() -> None:
     """Run the benchmark named first, with the arguments that follow."""
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(f"usage: python -m benchmarks {'|'.join(COMMANDS)} …")
-    COMMANDS[sys.argv[1]](sys.argv[2:])
+    run = cast(Callable[[Sequence[str]], None], import_module(COMMANDS[sys.argv[1]]).main)
+    try:
+        run(sys.argv[2:])
+    except EdgepackError as e:
+        print(f"error: {' '.join(str(e).split())}", file=sys.stderr)
+        sys.exit(e.exit_code)
 
 
 if __name__ == "__main__":

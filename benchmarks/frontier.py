@@ -1,0 +1,189 @@
+"""Accuracy against shipped bytes: real builds at several budgets, for both tasks.
+
+    python -m benchmarks frontier --shared ../shared --work WORK
+
+Each build runs in a process of its own and is recorded when it is done (`benchmarks.runs`); the same command goes on
+where it was stopped. The metric is the exported artifact's, run in ONNX Runtime over dev.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.runs import (
+    AS_IT_IS,
+    DEFAULT,
+    FRONTIER,
+    TARGET,
+    TASKS,
+    TOKENS,
+    Result,
+    Run,
+    add_options,
+    bundle_speed,
+    run_all,
+    run_folder,
+    size_name,
+    size_option,
+)
+from benchmarks.store import Store
+from benchmarks.tables import markdown_table, mean_interval
+from edgepack.errors import InputError
+from edgepack.manifest import MetricRecord, load_manifest
+from edgepack.task import Interval
+from edgepack.verdict import IntervalRecord
+
+VARIANTS = {DEFAULT: AS_IT_IS}
+BUDGETS = (4_000_000, 2_000_000, 1_000_000, 500_000)
+SEVERAL_SEEDS_AT = 4_000_000
+SEEDS = (0, 1, 2)  # there; elsewhere the first
+
+
+@dataclass(frozen=True)
+class Point:
+    """One budget of one task: the mean over its seeds."""
+
+    task: str
+    budget_bytes: int
+    results: tuple[Result, ...]  # by seed
+
+    @property
+    def shipped_bytes(self) -> int:
+        """The largest of the seeds'."""
+        return max(result.shipped_bytes for result in self.results)
+
+    @property
+    def metric(self) -> Interval:
+        """Over seeds with a t interval; of one seed with its bootstrap interval."""
+        return over_seeds([result.metric for result in self.results])
+
+    @property
+    def retention(self) -> Interval:
+        """Over seeds with a t interval; of one seed with its paired-bootstrap interval."""
+        return over_seeds([result.retention for result in self.results])
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times faster than the teacher's int8 model, by seed."""
+        return [result.speed.ratio for result in self.results if result.speed is not None]
+
+
+def over_seeds(figures: Sequence[MetricRecord | IntervalRecord]) -> Interval:
+    """The mean of figures: with a t interval over several, with its own interval for one."""
+    if len(figures) == 1:
+        return Interval(figures[0].value, figures[0].low, figures[0].high)
+    return mean_interval([figure.value for figure in figures])
+
+
+def plan_runs(
+    tasks: Sequence[str], budgets: Sequence[int], seeds: Sequence[int] | None = None, effort: str = "standard"
+) -> list[Run]:
+    """The builds, the first seed of everything first; without `seeds`, three at 4 MB and one elsewhere."""
+
+    def seeds_of(budget: int) -> Sequence[int]:
+        return seeds if seeds is not None else SEEDS if budget == SEVERAL_SEEDS_AT else SEEDS[:1]
+
+    rounds = max((len(seeds_of(budget)) for budget in budgets), default=0)
+    return [
+        Run(FRONTIER, task, budget, seeds_of(budget)[number], effort)
+        for number in range(rounds)
+        for budget in budgets
+        for task in tasks
+        if number < len(seeds_of(budget))
+    ]
+
+
+def points(results: Sequence[Result], effort: str = "standard") -> list[Point]:
+    """Results of one effort by task and budget, the largest budget first."""
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for result in results:
+        if result.run.effort == effort:
+            groups.setdefault((result.run.task, result.run.budget_bytes), []).append(result)
+    order = sorted(groups, key=lambda place: (list(TASKS).index(place[0]), -place[1]))
+    return [Point(*place, tuple(sorted(groups[place], key=lambda r: r.run.seed))) for place in order]
+
+
+def with_bounds(interval: Interval, pattern: str) -> str:
+    """`99.4% (97.7% to 101.0%)`; without bounds where there are none."""
+    value, low, high = (format(x, pattern) for x in (interval.value, interval.low, interval.high))
+    return value if math.isnan(interval.low) else f"{value} ({low} to {high})"
+
+
+def frontier_table(found: Sequence[Point]) -> str:
+    """Markdown: a row for each task and budget."""
+    header = ["task", "budget", "shipped bytes", "metric", "teacher", "retention (95 %)", "retention by seed"]
+    header += [
+        f"p50, {TOKENS} tokens, beside int8",
+        "layers × heads × FFN, embedding, tokens, bits",
+        "build",
+        "peak RSS",
+    ]
+    return markdown_table([header, *(frontier_row(point) for point in found)])
+
+
+def frontier_row(point: Point) -> list[str]:
+    """One row; the build's time is the mean over seeds, its memory the most."""
+    first = point.results[0]
+    shape = ", ".join(
+        [
+            " × ".join(str(first.shape.get(name, "?")) for name in ("layers", "heads", "ffn")),
+            f"{first.shape.get('embedding', '?')}, {first.shape.get('vocabulary', '?'):,}",
+            f"{first.shape.get('body_bits', '?')}/{first.shape.get('embedding_bits', '?')}",
+        ]
+    )
+    whole = [result for result in point.results if not result.resumed]
+    minutes = [result.seconds / 60 for result in whole]
+    return [
+        TASKS[point.task].title,
+        size_name(point.budget_bytes),
+        f"{point.shipped_bytes:,}",
+        f"{point.metric.value:.4f}",
+        f"{first.teacher.value:.4f}",
+        with_bounds(point.retention, ".1%"),
+        " / ".join(f"{result.retention.value:.1%}" for result in point.results),
+        " / ".join(f"{ratio:.1f} × faster" for ratio in point.ratios) or "-",
+        shape,
+        f"{sum(minutes) / len(minutes):.0f} min" if whole else "was interrupted",
+        f"{max(result.peak_rss_bytes for result in whole) / 1e9:.2f} GB" if whole else "-",
+    ]
+
+
+def measure_again(runs: Sequence[Run], store: Store, shared: Path, work: Path) -> None:
+    """Time the bundles of finished runs anew; a run whose bundle is gone keeps its figures."""
+    for run in runs:
+        bundle = run_folder(run, work) / "bundles" / TARGET
+        if not store.has(run.key) or not bundle.is_dir():
+            continue
+        speed = bundle_speed(run, bundle, load_manifest(bundle).max_length, shared, work)
+        result = store.load(run.key, Result)
+        store.save(run.key, result.model_copy(update={"speed": speed}))
+        print(f"{run.key}: {speed.ratio:.2f} × faster than int8", file=sys.stderr)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run what is left and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks frontier")
+    add_options(parser)
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--budgets", nargs="+", type=size_option, default=list(BUDGETS), metavar="SIZE")
+    parser.add_argument("--seeds", nargs="+", type=int, help="[default: 0 1 2 at 4MB, 0 elsewhere]")
+    parser.add_argument("--speed-only", action="store_true", help="time the finished builds' bundles again")
+    options = parser.parse_args(arguments)
+    store = Store(options.results / FRONTIER)
+    runs = plan_runs(options.tasks, options.budgets, options.seeds, options.effort)
+    if options.speed_only:
+        measure_again(runs, store, options.shared.resolve(), options.work.resolve())
+        failed = []
+    else:
+        failed = run_all(runs, store, options)
+    found = points(list(store.load_all(Result).values()), options.effort)
+    if not found:
+        raise InputError(f"no result in {store.folder.name}; run `python -m benchmarks frontier` without --table-only")
+    print(frontier_table(found))
+    if failed:
+        sys.exit(1)

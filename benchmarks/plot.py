@@ -1,0 +1,117 @@
+"""The frontier as a plot and a table, from recorded runs alone.
+
+    python -m benchmarks plot
+
+Writes docs/images/frontier.svg (the same bytes from the same results) and benchmarks/results/frontier.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.frontier import Point, frontier_table, points
+from benchmarks.other_tools import NAME, OtherResult, other_table
+from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, Result, size_name
+from benchmarks.store import RESULTS, Store
+from edgepack.errors import InputError, MissingDependency
+from edgepack.workspace import write_atomic
+
+IMAGE = REPOSITORY / "docs" / "images" / "frontier.svg"
+OURS, THEIRS = "#1560bd", "#6b6b6b"
+TICKS_MB = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)
+# text as outlines: looks alike everywhere; the salt and the missing date make the bytes repeat
+STYLE = {"svg.hashsalt": "edgepack", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9}
+
+
+def draw(found: Sequence[Point], others: Sequence[OtherResult]) -> bytes:
+    """The SVG: shipped bytes (log) against retention, a panel for each task."""
+    try:
+        import matplotlib
+    except ImportError as e:
+        raise MissingDependency('matplotlib is not installed; run: pip install "edgepack[plot]"') from e
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    tasks = [task for task in TASKS if any(p.task == task for p in found) or any(o.task == task for o in others)]
+    if not tasks:
+        raise InputError("no result to draw; run `python -m benchmarks frontier` first")
+    with matplotlib.rc_context({**STYLE, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(9.6, 4.2), facecolor="white", layout="constrained")
+        FigureCanvasSVG(figure)
+        panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+        for panel, task in zip(panels, tasks, strict=True):
+            draw_task(panel, task, [p for p in found if p.task == task], [o for o in others if o.task == task])
+        panels[0].set_ylabel("share of the teacher's metric kept, dev")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[OtherResult]) -> None:
+    """One panel: edgepack's points joined, other tools' beside them, each with its name and interval."""
+    panel.set_xscale("log")
+    panel.axhline(1.0, color="#c8c8c8", linewidth=1, zorder=0)
+    ours = sorted(found, key=lambda p: p.shipped_bytes)
+    if ours:
+        kept = [p.retention for p in ours]
+        sizes, values = [p.shipped_bytes / 1e6 for p in ours], [k.value for k in kept]
+        bars = [[0.0 if math.isnan(k.low) else k.value - k.low for k in kept]]
+        bars += [[0.0 if math.isnan(k.high) else k.high - k.value for k in kept]]
+        panel.errorbar(sizes, values, yerr=bars, color=OURS, marker="o", markersize=5, capsize=2, linewidth=1.6)
+        for point, size, value in zip(ours, sizes, values, strict=True):
+            label(panel, f"{size_name(point.budget_bytes)}\n{point.retention.value:.1%}", size, value, OURS)
+        panel.annotate(
+            "edgepack",
+            (sizes[-1], values[-1]),
+            (0, -16),
+            textcoords="offset points",
+            color=OURS,
+            ha="center",
+            weight="bold",
+        )
+    for other in others:
+        size, kept_there = other.shipped_bytes / 1e6, other.retention
+        value = kept_there.value
+        bars = [[kept_there.value - kept_there.low], [kept_there.high - kept_there.value]]
+        panel.errorbar([size], [value], yerr=bars, color=THEIRS, marker="s", markersize=4.5, capsize=2, linewidth=1)
+        label(panel, f"{other.tool}\n{kept_there.value:.1%}", size, value, THEIRS)
+    panel.set_xlim(0.35, 180)
+    panel.set_xticks(TICKS_MB, [f"{tick:g}" for tick in TICKS_MB], minor=False)
+    panel.minorticks_off()
+    panel.set_xlabel("shipped bytes, MB (model file and tokenizer)")
+    panel.set_title(TASKS[task].title, loc="left", weight="bold")
+    panel.grid(axis="y", color="#ececec", linewidth=0.8)
+    panel.set_axisbelow(True)
+
+
+def label(panel: Any, text: str, size: float, value: float, color: str) -> None:
+    """A name beside a point, clear of its interval."""
+    panel.annotate(text, (size, value), (5, 5), textcoords="offset points", color=color, fontsize=8, linespacing=1.1)
+
+
+def summary(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
+    """Both tables as a Markdown page."""
+    parts = [f"## edgepack, target android-onnx\n\n{frontier_table(found)}"] if found else []
+    parts += [f"## Other tools, the same teachers\n\n{other_table(others)}"] if others else []
+    return "\n\n".join(parts) + "\n"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the plot and the table; print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks plot")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where results are kept")
+    parser.add_argument("--image", type=Path, default=IMAGE)
+    parser.add_argument("--effort", default="standard", help="which effort's runs")
+    options = parser.parse_args(arguments)
+    found = points(list(Store(options.results / FRONTIER).load_all(Result).values()), options.effort)
+    others = list(Store(options.results / NAME).load_all(OtherResult).values())
+    image, page = draw(found, others), summary(found, others)
+    options.image.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(options.image, image)
+    write_atomic(options.results / "frontier.md", page.encode())
+    print(page)

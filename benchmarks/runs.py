@@ -1,0 +1,364 @@
+"""One measured build: what it is asked for, how it is run in a process of its own, what is kept of it.
+
+A build runs in `WORK/<table>/<key>`; a killed one goes on there. When its result is in the store, the stages (the
+teacher's outputs alone are gigabytes) are removed; the bundle, the student and the build's manifest stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np
+import torch
+
+from benchmarks.latency import RUNS, WARM_UPS, export_baseline, time_once
+from benchmarks.store import RESULTS, Store
+from edgepack.build import build
+from edgepack.bundle import Bundle
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.inputs import BuildRequest
+from edgepack.manifest import MetricRecord, Record, load_build_manifest
+from edgepack.measure import peak_memory_bytes
+from edgepack.parameters import parse_size
+from edgepack.recipe import RECIPES, Recipe, find_recipe
+from edgepack.runtime.onnxruntime import load
+from edgepack.target import load_target
+from edgepack.teacher import load_teacher
+from edgepack.verdict import IntervalRecord
+from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash, write_atomic
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TARGET = "android-onnx"
+FRONTIER = "frontier"
+DEFAULT = "default"
+TOKENS = 32  # the length at which speed is compared
+SHAPE = ("layers", "heads", "ffn", "embedding", "vocabulary", "body_bits", "embedding_bits")
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """Teacher and data of a task, under the shared folder."""
+
+    title: str
+    teacher: str
+    train: str
+    evaluation: str
+
+
+TASKS: dict[str, TaskFiles] = {
+    "sst2": TaskFiles("SST-2", "models/teacher-sst2", "data/sst2/train.tsv", "data/sst2/dev.tsv"),
+    "snips": TaskFiles("SNIPS", "models/teacher-snips", "data/snips/train.jsonl", "data/snips/dev.jsonl"),
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A change of the recipe, and a row's words for it."""
+
+    what: str
+    change: Callable[[Recipe], Recipe]
+
+
+AS_IT_IS = Variant("the recipe as it is", lambda recipe: recipe)
+
+# table → module with its VARIANTS
+TABLES = {FRONTIER: "benchmarks.frontier", "methods": "benchmarks.methods", "ablation": "benchmarks.ablation"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One build of a table."""
+
+    table: str
+    task: str
+    budget_bytes: int
+    seed: int
+    effort: str = "standard"
+    variant: str = DEFAULT
+    examples: int | None = None  # `examples_seen` in place of the effort's
+    held_out: int | None = None  # judge on this many training examples, which are then not trained on; None: on dev
+
+    @property
+    def key(self) -> str:
+        """The result's name in the table's store."""
+        parts = [self.task, size_name(self.budget_bytes), self.effort]
+        parts += [f"{self.examples}ex"] if self.examples else []
+        parts += [f"held{self.held_out}"] if self.held_out else []
+        parts += [self.variant] if self.table != FRONTIER else []
+        return "-".join([*parts, f"seed{self.seed}"])
+
+
+class Speed(Record):
+    """Median milliseconds of an inference, one thread, batch 1, the two models interleaved in one process."""
+
+    tokens: int
+    artifact_ms: float
+    int8_ms: float  # the teacher by `quantize_dynamic`, per channel
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than the teacher's int8 model."""
+        return self.int8_ms / self.artifact_ms
+
+
+class Result(Record):
+    """What is kept of a build."""
+
+    run: Run
+    shipped_bytes: int
+    metric: MetricRecord  # of the artifact in ONNX Runtime
+    teacher: MetricRecord
+    stages: dict[str, float]  # the metric after each: student, quantized, artifact
+    retention: IntervalRecord
+    agreement: float | None
+    shape: dict[str, Any]
+    seconds: float
+    stage_seconds: dict[str, float]
+    resumed: bool  # whether the build was interrupted before: its seconds and peak are then of the last part
+    peak_rss_bytes: int
+    speed: Speed | None = None
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    code: str
+    machine: dict[str, Any]
+    created: str
+
+
+def size_name(size_bytes: int) -> str:
+    """`4MB`, `0.5MB`."""
+    return f"{Decimal(size_bytes) / 10**6:f}MB"
+
+
+def size_option(text: str) -> int:
+    """A size on the command line."""
+    try:
+        return parse_size(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from e
+
+
+def variants_of(table: str) -> dict[str, Variant]:
+    """The variants of a table by name."""
+    if table not in TABLES:
+        raise InputError(f"table is {table!r}; allowed: {', '.join(TABLES)}")
+    return cast(dict[str, Variant], import_module(TABLES[table]).VARIANTS)
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run trains by."""
+    variants = variants_of(run.table)
+    if run.variant not in variants:
+        raise InputError(f"variant is {run.variant!r}; {run.table} has: {', '.join(variants)}")
+    recipe = find_recipe(run.effort)
+    if run.examples is not None:
+        recipe = replace(recipe, examples_seen=run.examples)
+    return variants[run.variant].change(recipe)
+
+
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain JSON."""
+    record: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
+    return record
+
+
+def runs_left(runs: Sequence[Run], store: Store) -> list[Run]:
+    """The runs without a result, in order, each once."""
+    return [run for run in dict.fromkeys(runs) if not store.has(run.key)]
+
+
+def stale_keys(runs: Sequence[Run], store: Store) -> list[str]:
+    """The finished runs that were trained by another recipe than they would be now."""
+    done = [run for run in dict.fromkeys(runs) if store.has(run.key)]
+    return [run.key for run in done if store.load(run.key, Result).recipe != recipe_record(recipe_of(run))]
+
+
+def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildRequest:
+    """The build of a run. Nothing stands in the way of a bad student's bundle: the drop allowed is all of it."""
+    files = TASKS[run.task]
+    train, evaluation = shared / files.train, shared / files.evaluation
+    if run.held_out is not None:
+        train, evaluation = hold_out(train, run.held_out, work / "held-out" / f"{run.task}-{run.held_out}")
+    recipe = recipe_of(run)
+    changed = {"recipe": recipe} if recipe != find_recipe(run.effort) else {}
+    return BuildRequest(
+        teacher=str(shared / files.teacher),
+        train=str(train),
+        evaluation=str(evaluation),
+        budget_bytes=run.budget_bytes,
+        targets=(TARGET,),
+        output=run_folder(run, work),
+        max_drop=1.0,
+        effort=run.effort,
+        seed=run.seed,
+        device=device,
+        **cast(dict[str, Any], changed),
+    )
+
+
+def run_folder(run: Run, work: Path) -> Path:
+    """Where a run is built."""
+    return work / run.table / run.key
+
+
+def hold_out(train: Path, count: int, folder: Path) -> tuple[Path, Path]:
+    """Two files of a training file's lines: what is left to train on, and `count` examples drawn from it (seed 0).
+
+    The header of a TSV stands in both. `InputError` where fewer lines than that are there.
+    """
+    lines = train.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    header, examples = (lines[:1], lines[1:]) if train.suffix == ".tsv" else ([], lines)
+    if not 0 < count < len(examples):
+        raise InputError(f"--held-out {count}; {train.name} has {len(examples)} examples, hold out fewer, at least 1")
+    held = np.zeros(len(examples), bool)
+    held[np.random.default_rng(0).permutation(len(examples))[:count]] = True
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / f"train{train.suffix}", folder / f"held-out{train.suffix}"
+    for path, wanted in zip(paths, (False, True), strict=True):
+        chosen = [line for line, out in zip(examples, held, strict=True) if out == wanted]
+        write_atomic(path, ("\n".join([*header, *chosen]) + "\n").encode())
+    return paths
+
+
+def baseline(task: str, shared: Path, work: Path) -> Path:
+    """A folder with the teacher as `teacher.onnx` (fp32) and `teacher-int8.onnx`, made once."""
+    folder = work / "teachers" / task
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = beside_folder(folder)
+        beside.mkdir()
+        export_baseline(load_teacher(str(shared / TASKS[task].teacher)), beside)
+        publish_folder(beside, folder)
+    return folder
+
+
+def measure_speed(artifact: Path, int8: Path, tokens: int) -> Speed:
+    """Time two ONNX files in turn, one thread, batch 1; medians."""
+    sessions = [load(path, 1) for path in (artifact, int8)]
+    times = [[time_once(session, tokens) for session in sessions] for _ in range(WARM_UPS + RUNS)]
+    ours, theirs = np.median(np.array(times)[WARM_UPS:], axis=0)
+    return Speed(tokens=tokens, artifact_ms=round(float(ours), 4), int8_ms=round(float(theirs), 4))
+
+
+def bundle_speed(run: Run, bundle: Path, max_length: int, shared: Path, work: Path) -> Speed:
+    """Speed of a bundle's artifact beside the teacher's int8 model."""
+    artifact = bundle / load_target(TARGET).file
+    return measure_speed(artifact, baseline(run.task, shared, work) / "teacher-int8.onnx", min(TOKENS, max_length))
+
+
+def build_one(run: Run, shared: Path, work: Path, store: Store, device: str = "auto") -> None:
+    """Build, measure, keep the result, remove the stages. The process must be fresh: its peak memory is recorded."""
+    request = build_request(run, shared, work, device)
+    resumed = (request.output / HIDDEN_FOLDER).exists()
+    if not resumed:
+        shutil.rmtree(request.output, ignore_errors=True)  # a finished build whose result was dropped
+    started = time.perf_counter()
+    bundle = build(request, Console()).bundles[0]
+    seconds, peak = time.perf_counter() - started, peak_memory_bytes()
+    speed = None
+    if run.table == FRONTIER:
+        speed = bundle_speed(run, request.output / "bundles" / TARGET, bundle.manifest.max_length, shared, work)
+    store.save(run.key, describe(run, bundle, request.output, seconds, peak, resumed, speed))
+    discard_stages(run, work)
+
+
+def describe(
+    run: Run, bundle: Bundle, output: Path, seconds: float, peak: int, resumed: bool, speed: Speed | None
+) -> Result:
+    """The result of a finished build."""
+    verdict, manifest = bundle.verdict, load_build_manifest(output)
+    if verdict.retention is None:
+        raise InputError(f"{run.key}: the verdict has no retention; build it again")
+    chosen = manifest.plan["candidates"][0]
+    return Result(
+        run=run,
+        shipped_bytes=verdict.shipped_bytes,
+        metric=verdict.metrics["artifact"],
+        teacher=verdict.metrics["teacher"],
+        stages={name: record.value for name, record in verdict.metrics.items() if name != "teacher"},
+        retention=verdict.retention,
+        agreement=verdict.agreement,
+        shape={name: chosen[name] for name in SHAPE if name in chosen},
+        seconds=round(seconds, 1),
+        stage_seconds={stage["name"]: stage["seconds"] for stage in manifest.stages},
+        resumed=resumed,
+        peak_rss_bytes=peak,
+        speed=speed,
+        recipe=recipe_record(recipe_of(run)),
+        versions=manifest.versions,
+        code=source_hash(),
+        machine={"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def discard_stages(run: Run, work: Path) -> None:
+    """Remove a finished run's stages; its bundle, student and manifest stay."""
+    shutil.rmtree(run_folder(run, work) / HIDDEN_FOLDER, ignore_errors=True)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every benchmark of builds has."""
+    parser.add_argument("--shared", type=Path, required=True, help="folder with models/ and data/")
+    parser.add_argument("--work", type=Path, required=True, help="where builds run; gigabytes while one does")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where results are kept")
+    parser.add_argument("--effort", choices=list(RECIPES), default="standard")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--again", nargs="+", default=[], metavar="KEY", help="forget these results, as 'sst2-*'")
+    parser.add_argument("--table-only", action="store_true", help="build nothing")
+
+
+def run_all(runs: Sequence[Run], store: Store, options: argparse.Namespace) -> list[str]:
+    """Build what is left, one process after another; the keys of the builds that failed.
+
+    `--again` first forgets results with their folders.
+    """
+    shared, work = options.shared.resolve(), options.work.resolve()
+    for key in store.forget(options.again):
+        shutil.rmtree(work / store.folder.name / key, ignore_errors=True)
+    left = [] if options.table_only else runs_left(runs, store)
+    for run in runs:
+        if store.has(run.key):
+            discard_stages(run, work)  # of a process that was killed between the two
+    failed = []
+    for number, run in enumerate(left, 1):
+        print(f"[{number}/{len(left)}] {run.key}", file=sys.stderr, flush=True)
+        command = [sys.executable, "-m", "benchmarks", "build-one", json.dumps(asdict(run)), "--device", options.device]
+        paths = {"--shared": shared, "--work": work, "--results": store.folder.resolve()}
+        command += [str(word) for pair in paths.items() for word in pair]
+        code = subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+        if code or not store.has(run.key):
+            print(f"[{number}/{len(left)}] {run.key} failed with code {code}", file=sys.stderr, flush=True)
+            failed.append(run.key)
+    stale = stale_keys(runs, store)
+    if stale:
+        print(f"trained by an earlier recipe, redo with --again: {' '.join(stale)}", file=sys.stderr)
+    return failed
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`python -m benchmarks build-one JSON …`: what the other benchmarks start for each build."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks build-one")
+    parser.add_argument("run", help="a Run as JSON")
+    for name in ("--shared", "--work", "--results"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    run = Run(**json.loads(options.run))
+    build_one(run, options.shared, options.work, Store(options.results), options.device)

@@ -1,0 +1,54 @@
+"""Means over seeds, Markdown tables, and the place in a page where a table stands."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgepack.errors import InputError
+from edgepack.task import Interval
+from edgepack.workspace import write_atomic
+
+CONFIDENCE = 0.95
+END = "<!-- end -->"
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """The mean of `values` with its 95 % Student t interval, mean ± t(n - 1) · s / √n; NaN bounds for one value.
+
+    It covers what the seed changes. What other evaluation examples would change is the bootstrap's part.
+    """
+    if not values:
+        raise ValueError("no values to take a mean of")
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Interval(mean, math.nan, math.nan)
+    from scipy.stats import t
+
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first row is the header. `|` in a cell is escaped."""
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """The page with all between `<!-- table:NAME -->` and `<!-- end -->` replaced; `InputError` without the markers."""
+    start = f"<!-- table:{name} -->"
+    found = re.search(rf"{re.escape(start)}\n.*?{re.escape(END)}", page, re.DOTALL)
+    if found is None:
+        raise InputError(f"the page has no {start} … {END}; put both lines where the table belongs")
+    return f"{page[: found.start()]}{start}\n{table.strip()}\n{END}{page[found.end() :]}"
+
+
+def write_table(path: Path, name: str, table: str) -> None:
+    """Replace a table in a file."""
+    page = path.read_text(encoding="utf-8")
+    write_atomic(path, with_table(page, name, table).encode())
