@@ -20,7 +20,7 @@ from edgepack.compress.low_rank import factorize
 from edgepack.errors import InputError
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import Student
-from edgepack.student.narrow_embedding import factorize_embedding, weighted_covariance
+from edgepack.student.narrow_embedding import factorize_embedding, self_attentive_embedding, weighted_covariance
 from edgepack.student.share import share_layers
 from edgepack.student.surgery import POSITION, WORD, State, rebuild, renumber, widths_of_sets
 
@@ -32,6 +32,7 @@ __all__ = [
     "fold_token_types",
     "keep_units",
     "select_layers",
+    "self_attentive_embedding",
     "share_layers",
     "slice_state",
     "spread_layers",
@@ -204,7 +205,11 @@ def carve(
             if token_counts is not None and shape.vocab_map
             else token_counts
         )
-        student = factorize_embedding(student, shape.embedding_size, counts, seed)
+        if shape.embedding_projection == "self_attentive":
+            heads, units = shape.embedding_num_heads, shape.embedding_intermediate_size
+            student = self_attentive_embedding(student, shape.embedding_size, heads, units, counts, seed)
+        else:
+            student = factorize_embedding(student, shape.embedding_size, counts, seed)
     if (shape.attention_sharing, shape.ffn_sharing) != (student.config.attention_sharing, student.config.ffn_sharing):
         shared = share_layers(student, shape.attention_sharing or [], shape.ffn_sharing or [])
         student = shared.student

@@ -2,7 +2,8 @@
 
 The table is centred on its frequency-weighted mean (moved into the position table, so nothing is lost), its top
 principal directions span the new width, and a random rotation inside that space evens out the columns: rows rounded
-to 4 bits with one scale then lose about as little as Gaussian rows do.
+to 4 bits with one scale then lose about as little as Gaussian rows do. From that width a linear map (ALBERT) or a
+self-attentive layer (Subformer's SAFE) leads to the hidden width.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from torch import Tensor
 
 from edgepack.errors import InputError
 from edgepack.student.model import Student
-from edgepack.student.surgery import POSITION, WORD, rebuild
+from edgepack.student.surgery import POSITION, WORD, State, rebuild
+
+INITIAL_STD = 0.02
+TANH_SCALE = 0.05  # small enough for tanh(x) to be nearly x
 
 
 def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -51,3 +55,99 @@ def factorize_embedding(student: Student, width: int, token_counts: Tensor | Non
     state[POSITION] = state[POSITION] + mean.float()
     state["embeddings.projection.weight"] = basis.float()
     return rebuild(student, state, embedding_size=width, embedding_projection="linear", projection_bias=False)
+
+
+def self_attentive_embedding(
+    student: Student,
+    width: int,
+    num_heads: int,
+    intermediate_size: int,
+    token_counts: Tensor | None = None,
+    seed: int = 0,
+) -> Student:
+    """Word table `(V, H)` to Subformer's SAFE at width `E` (Reid et al. 2021, arXiv:2101.00234, §3.2).
+
+    Words, positions and types go to the E-wide basis that holds most of their sums; the attention writes 0 at first;
+    the feed-forward part is the linear map back to H, out of pairs of units: `g(x) − g(−x) = x` for GELU and ReLU. The
+    norms on the way only rescale a token's vector, which the last one, the full embedding's own, undoes. So the output
+    is the full embedding's but for what the basis leaves out. `intermediate_size` below `2 (E − 1)` narrows the
+    basis to half of it; units beyond that begin with outputs of 0.
+    """
+    config, state = student.config, dict(student.state_dict())
+    if config.embedding_projection != "identity" or not 1 < width < config.hidden_size:
+        raise InputError(
+            f"self-attentive embedding of width {width} from a {config.embedding_projection} embedding of "
+            f"{config.embedding_size}; allowed: 2 to {config.hidden_size - 1}, from an identity embedding"
+        )
+    if not 0 < num_heads <= width or intermediate_size < 2:
+        raise InputError(
+            f"self-attentive embedding with {num_heads} heads and {intermediate_size} units; "
+            f"allowed: 1 to {width} heads, 2 units or more"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    centre = config.norm == "layer_norm"
+    directions = sum_directions(state, token_counts, centre)[:, -min(width - 1, intermediate_size // 2) :]  # (H, k)
+    spread = basis_without_mean(width, directions.shape[1], generator)  # (E, k)
+    tables = [POSITION, WORD, *(["embeddings.token_type.weight"] if config.type_vocab_size else [])]
+    for name in tables:
+        state[name] = (state[name].double() @ directions @ spread.T).float()
+    for name, last in (("weight", torch.ones), ("bias", torch.zeros)):
+        state[f"embeddings.output_norm.{name}"] = state[f"embeddings.norm.{name}"]
+        state[f"embeddings.norm.{name}"] = state[f"embeddings.attention_norm.{name}"] = last(width)
+    inner = num_heads * (width // num_heads)
+    for name in ("query", "key", "value"):
+        state[f"embeddings.attention.{name}.full.weight"] = draw(inner, width, generator)
+        state[f"embeddings.attention.{name}.full.bias"] = torch.zeros(inner)
+    state["embeddings.attention.output.full.weight"] = torch.zeros(width, inner)
+    state["embeddings.attention.output.full.bias"] = torch.zeros(width)
+    scale = TANH_SCALE if config.hidden_act == "tanh" else 1.0
+    read, write = spread.T * scale, directions / (2 * scale if config.hidden_act == "tanh" else 1.0)
+    free = intermediate_size - 2 * len(read)
+    room = "embeddings.feed_forward"
+    state[f"{room}.up.full.weight"] = torch.cat([read.float(), -read.float(), draw(free, width, generator)])
+    state[f"{room}.up.full.bias"] = torch.zeros(intermediate_size)
+    nothing = torch.zeros(config.hidden_size, free)
+    state[f"{room}.down.full.weight"] = torch.cat([write.float(), -write.float(), nothing], dim=1)
+    state[f"{room}.down.full.bias"] = torch.zeros(config.hidden_size)
+    return rebuild(
+        student,
+        state,
+        embedding_size=width,
+        embedding_projection="self_attentive",
+        embedding_num_heads=num_heads,
+        embedding_intermediate_size=intermediate_size,
+    )
+
+
+def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> Tensor:
+    """Principal directions `(H, H)` of word + position (+ type 0), the greatest last, about 0 and not about the mean.
+
+    `centre` takes each vector's own mean away first, as the LayerNorm that follows does. Weights as in
+    `weighted_covariance`; all positions count alike.
+    """
+    word_mean, covariance = weighted_covariance(state[WORD], token_counts)
+    weight = len(state[WORD]) if token_counts is None else float((token_counts.double().sqrt() + 1).sum())
+    positions = state[POSITION].double()
+    if "embeddings.token_type.weight" in state:
+        positions = positions + state["embeddings.token_type.weight"][0].double()
+    mean = word_mean + positions.mean(0)
+    offsets = positions - positions.mean(0)
+    moment = covariance / weight + offsets.T @ offsets / len(positions) + mean[:, None] * mean[None]
+    if centre:
+        moment = moment - moment.mean(0, keepdim=True)
+        moment = moment - moment.mean(1, keepdim=True)
+    directions: Tensor = torch.linalg.eigh(moment).eigenvectors
+    return directions
+
+
+def basis_without_mean(width: int, count: int, generator: torch.Generator) -> Tensor:
+    """`(width, count)`, `count < width`: random orthonormal columns that each sum to 0, so a LayerNorm's centring
+    takes nothing from what they carry."""
+    columns = torch.randn(width, count, dtype=torch.double, generator=generator)
+    basis: Tensor = torch.linalg.qr(torch.cat([torch.ones(width, 1, dtype=torch.double), columns], dim=1)).Q
+    return basis[:, 1:]
+
+
+def draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Small normal weights `(rows, columns)`, as BERT's are at first."""
+    return torch.randn(rows, columns, generator=generator) * INITIAL_STD
