@@ -1,8 +1,10 @@
 """A smaller vocabulary: which tokens to keep, and a tokenizer that has only those.
 
-Kept always: special tokens, every token that the training data uses, and every single character, so that no
-string becomes unknown that was not before. WordPiece takes the longest match first; the longest match of a
-kept token is still the longest when others are gone, so any text made of kept tokens tokenizes as before.
+Kept always: special tokens, every token that the training data uses, every single character, and tokens with a
+character that has no token of its own there. A string whose characters all have one (at a word's start and, as `##…`,
+behind it; in BERT's uncased English vocabulary every known character has both) never becomes unknown. WordPiece takes
+the longest match first; the longest match of a kept token is still the longest when others are gone, so any text made
+of kept tokens tokenizes as before. `below_task` gives up training's own rare tokens, for tables smaller than that.
 More tokens are kept in the order in which general text uses them, where such text is given, else in the
 vocabulary's own order, which in BERT's vocabularies is roughly that of frequency.
 
@@ -13,7 +15,8 @@ ids. Only WordPiece is trimmed: in BPE and Unigram other pieces would change whe
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,11 +32,21 @@ def can_trim(tokenizer: PreTrainedTokenizerFast) -> bool:
 
 
 def required_ids(tokenizer: PreTrainedTokenizerFast, token_counts: np.ndarray) -> set[int]:
-    """Ids that are never given up: special tokens, tokens used in training, single characters."""
+    """Ids never given up: special tokens, tokens used in training, characters, tokens that characters cannot spell."""
     prefix = json.loads(tokenizer.backend_tokenizer.to_str())["model"].get("continuing_subword_prefix", "")
-    characters = {i for token, i in tokenizer.get_vocab().items() if len(token.removeprefix(prefix)) == 1}
-    added = set(tokenizer.added_tokens_decoder)
-    return characters | added | set(tokenizer.all_special_ids) | set(np.flatnonzero(token_counts).tolist())
+    vocabulary = tokenizer.get_vocab()
+    characters = {i for token, i in vocabulary.items() if len(token.removeprefix(prefix)) == 1}
+    unspellable = {i for token, i in vocabulary.items() if not _can_spell(token, prefix, vocabulary)}
+    added = set(tokenizer.added_tokens_decoder) | set(tokenizer.all_special_ids)
+    return characters | unspellable | added | set(np.flatnonzero(token_counts).tolist())
+
+
+def _can_spell(token: str, prefix: str, vocabulary: Mapping[str, int]) -> bool:
+    """Whether single characters of the vocabulary make up the token; BERT's `[unused…]` fillers occur in no text."""
+    inner = prefix != "" and token.startswith(prefix)
+    text = token.removeprefix(prefix)
+    pieces = [prefix + text[0] if inner else text[0], *(prefix + character for character in text[1:])] if text else []
+    return token.startswith("[unused") or all(piece in vocabulary for piece in pieces)
 
 
 def general_order(tokenizer: PreTrainedTokenizerFast, text_counts: np.ndarray | None) -> list[int]:
@@ -53,6 +66,38 @@ def choose_ids(
         taken += 1
     tokens = {number: token for token, number in tokenizer.get_vocab().items()}
     return sorted(kept, key=lambda number: tokens[number]), taken
+
+
+@dataclass(frozen=True)
+class BelowTask:
+    """A table smaller than the training data asks for: `ids` by their tokens' strings, for `choose_ids` to add to.
+
+    `least`: tokens seen fewer times than this in training are dropped. `respelled`: the share of the training's
+    tokens, as counted, that are dropped ones.
+    """
+
+    least: int
+    ids: tuple[int, ...]
+    respelled: float
+
+
+def below_task(
+    tokenizer: PreTrainedTokenizerFast, token_counts: np.ndarray, thresholds: Sequence[int]
+) -> list[BelowTask]:
+    """For each threshold the ids that stay and what that costs; `token_counts (V,)`: uses of each token in training.
+
+    A dropped token's text is spelled in kept ones, single characters at worst. The rest of its word may fall into other
+    pieces too, so ids cannot be replaced one by one: encode the training data again with the trimmed tokenizer.
+    """
+    total = int(token_counts.sum())
+    if total == 0:
+        raise InputError("vocabulary below the task's: no tokens are counted; give the training data's token counts")
+    choices = []
+    for least in thresholds:
+        counts = np.where(token_counts >= least, token_counts, 0)
+        ids, _ = choose_ids(tokenizer, required_ids(tokenizer, counts), [], 0)
+        choices.append(BelowTask(least, tuple(ids), float(1 - token_counts[ids].sum() / total)))
+    return choices
 
 
 def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept_ids: Sequence[int]) -> PreTrainedTokenizerFast:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from transformers import PreTrainedTokenizerFast
+from tokenizers.models import BPE, WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
-from edgepack.demo.base import make_tokenizer
+from edgepack.compress.vocabulary import below_task, can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.demo.base import SPECIAL_TOKENS, make_tokenizer
 from edgepack.errors import InputError
 
 SENTENCES = ["turn the lights on", "play some music now", "turning lighter musically", "the alarm rings at seven"]
@@ -74,3 +79,127 @@ def test_other_tokenizers_are_not_trimmed() -> None:
     assert can_trim(TOKENIZER)
     with pytest.raises(InputError, match="only WordPiece"):
         trim_tokenizer(bpe, [0, 1])
+
+
+LETTERS = "abcde"
+PIECES = st.text(LETTERS, min_size=2, max_size=4)
+TEXTS = st.text(LETTERS + " .", max_size=30)
+
+
+def make_wordpiece(pieces: list[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer with exactly these pieces behind the special tokens."""
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys([*SPECIAL_TOKENS, *pieces]))}
+    model = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    model.pre_tokenizer = BertPreTokenizer()
+    model.post_processor = BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
+    return PreTrainedTokenizerFast(tokenizer_object=model, **names)
+
+
+@st.composite
+def closed_tokenizers(draw: st.DrawFn) -> PreTrainedTokenizerFast:
+    """Every character has both its tokens; longer pieces at random."""
+    starts, inner = draw(st.sets(PIECES, max_size=12)), draw(st.sets(PIECES, max_size=12))
+    characters = [prefix + c for prefix in ("", "##") for c in LETTERS + "."]
+    return make_wordpiece([*characters, *sorted(starts), *(f"##{piece}" for piece in sorted(inner))])
+
+
+def trim_at_random(
+    data: st.DataObject, tokenizer: PreTrainedTokenizerFast
+) -> tuple[PreTrainedTokenizerFast, list[int]]:
+    counts = np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(tokenizer), max_size=len(tokenizer))))
+    required = required_ids(tokenizer, counts)
+    assert set(np.flatnonzero(counts).tolist()) <= required
+    kept, _ = choose_ids(tokenizer, required, general_order(tokenizer, None), 0)
+    assert set(kept) == required
+    return trim_tokenizer(tokenizer, kept), kept
+
+
+@given(closed_tokenizers(), TEXTS, st.data())
+@settings(deadline=None)
+def test_any_vocabulary_trims_to_one_that_spells_the_same_strings(
+    tokenizer: PreTrainedTokenizerFast, text: str, data: st.DataObject
+) -> None:
+    smaller, kept = trim_at_random(data, tokenizer)
+    before, after = tokenizer(text)["input_ids"], smaller(text)["input_ids"]
+    assert smaller.unk_token_id not in after
+    pieces = smaller.convert_ids_to_tokens(after)[1:-1]
+    assert "".join(piece.removeprefix("##") for piece in pieces) == text.replace(" ", "")
+    if set(before) <= set(kept):
+        assert [kept[i] for i in after] == before
+
+
+@given(closed_tokenizers(), TEXTS, st.data())
+@settings(deadline=None, max_examples=30)
+def test_the_trimmed_tokenizer_survives_its_file(
+    tokenizer: PreTrainedTokenizerFast, text: str, data: st.DataObject
+) -> None:
+    smaller, _ = trim_at_random(data, tokenizer)
+    with TemporaryDirectory() as folder:
+        smaller.save_pretrained(folder)
+        again = AutoTokenizer.from_pretrained(folder)
+        document = Tokenizer.from_file(f"{folder}/tokenizer.json")
+    assert again.get_vocab() == smaller.get_vocab()
+    assert document.encode(text).ids == again(text)["input_ids"] == smaller(text)["input_ids"]
+    assert again.all_special_ids == smaller.all_special_ids
+
+
+def test_words_of_characters_without_a_token_of_their_own_are_kept() -> None:
+    tokenizer = make_wordpiece(["a", "##a", "b", "##b", "ab", "é", "aé", "##éb", "éa"])
+    required = required_ids(tokenizer, np.zeros(len(tokenizer)))
+    dropped = set(range(len(tokenizer))) - required
+    assert tokenizer.convert_ids_to_tokens(sorted(dropped)) == ["ab", "éa"]  # "é", "##a" spell the last
+    smaller = trim_tokenizer(tokenizer, choose_ids(tokenizer, required, [], 0)[0])
+    for word in ("aé", "aéb", "ab", "éa"):
+        assert tokenizer.unk_token_id not in tokenizer(word)["input_ids"]
+        assert smaller.unk_token_id not in smaller(word)["input_ids"]
+
+
+@given(st.lists(st.integers(0, 5), min_size=len(TOKENIZER), max_size=len(TOKENIZER)), st.integers(0, 200), st.data())
+@settings(deadline=None, max_examples=40)
+def test_the_task_comes_first_then_general_text_by_frequency(used: list[int], size: int, data: st.DataObject) -> None:
+    task = np.array(used) * (np.arange(len(used)) % 3 == 0)
+    text = np.array(data.draw(st.permutations(range(len(used)))))
+    required = required_ids(TOKENIZER, task)
+    ids, _ = choose_ids(TOKENIZER, required, general_order(TOKENIZER, text), size)
+    assert len(ids) == max(len(required), min(size, len(TOKENIZER)))
+    assert set(np.flatnonzero(task).tolist()) <= required <= set(ids)
+    more, left = set(ids) - required, set(range(len(TOKENIZER))) - set(ids)
+    assert all(text[i] > text[j] for i in more for j in left)
+
+
+@given(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=8), st.lists(st.integers(0, 6), max_size=5))
+@settings(deadline=None, max_examples=40)
+def test_below_the_task_rare_words_go_and_are_spelled(sentences: list[str], thresholds: list[int]) -> None:
+    encoded = TOKENIZER(sentences)["input_ids"]
+    flat = [i for ids in encoded for i in ids]
+    counts = np.bincount(flat, minlength=len(TOKENIZER))
+    choices = below_task(TOKENIZER, counts, thresholds)
+    assert [choice.least for choice in choices] == thresholds
+    for choice in choices:
+        kept = set(choice.ids)
+        always = required_ids(TOKENIZER, np.zeros(len(TOKENIZER)))
+        assert kept == always | {i for i in flat if flat.count(i) >= choice.least}
+        assert choice.respelled == pytest.approx(sum(i not in kept for i in flat) / len(flat))
+        smaller = trim_tokenizer(TOKENIZER, choice.ids)
+        for sentence, before in zip(sentences, encoded, strict=True):
+            after = smaller(sentence)["input_ids"]
+            assert smaller.unk_token_id not in after
+            assert smaller.decode(after) == TOKENIZER.decode(before)  # other pieces, the same text
+            assert ([choice.ids[i] for i in after] == before) == (set(before) <= kept)
+
+
+def test_below_the_task_the_table_shrinks_as_the_threshold_rises() -> None:
+    counts = np.bincount(np.concatenate([TOKENIZER(s)["input_ids"] for s in SENTENCES]), minlength=len(TOKENIZER))
+    first, *_, last = choices = below_task(TOKENIZER, counts, [1, 2, 3, 100])
+    assert first.respelled == 0
+    assert set(first.ids) == required_ids(TOKENIZER, counts)
+    assert set(last.ids) == required_ids(TOKENIZER, np.zeros(len(TOKENIZER)))
+    for more, fewer in pairwise(choices):
+        assert set(fewer.ids) <= set(more.ids)
+        assert fewer.respelled >= more.respelled
+    assert last.respelled > 0.3
+    tokens = TOKENIZER.convert_ids_to_tokens(list(last.ids))
+    assert tokens == sorted(tokens)
+    with pytest.raises(InputError, match="no tokens"):
+        below_task(TOKENIZER, np.zeros(len(TOKENIZER)), [1])
