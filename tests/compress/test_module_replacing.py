@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -156,6 +156,7 @@ def test_draws_follow_the_rate_and_the_seed() -> None:
 
 
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1)))))
+@settings(deadline=None)
 def test_groups_part_the_teachers_layers_and_end_with_the_students(drawn: tuple[int, set[int]]) -> None:
     total, chosen = drawn
     layers = sorted(chosen | {total - 1})

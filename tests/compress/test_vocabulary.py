@@ -31,6 +31,7 @@ def trimmed(size: int) -> tuple[PreTrainedTokenizerFast, list[int]]:
 
 
 @given(st.lists(st.sampled_from(" ".join(SENTENCES).split()), min_size=1, max_size=6), st.integers(0, 200))
+@settings(deadline=None)
 def test_text_of_kept_tokens_tokenizes_as_before(words: list[str], size: int) -> None:
     smaller, ids = trimmed(size)
     before, after = TOKENIZER(" ".join(words))["input_ids"], smaller(" ".join(words))["input_ids"]
@@ -41,6 +42,7 @@ def test_text_of_kept_tokens_tokenizes_as_before(words: list[str], size: int) ->
 
 
 @given(st.text(max_size=40))
+@settings(deadline=None)
 def test_no_string_becomes_unknown(text: str) -> None:
     smaller, _ = trimmed(0)
     unknown = TOKENIZER(text)["input_ids"].count(TOKENIZER.unk_token_id)
