@@ -1,0 +1,39 @@
+"""TinyBERT's hidden-state and embedding losses (Jiao et al. 2020, arXiv:1909.10351, eq. 8–9).
+
+Mean squared error between a student state, times a learned matrix where the widths differ, and its teacher's state,
+on real tokens. The embedding's output is state 0, so eq. 9 is the same loss on one more pair. Deviations: one matrix
+serves all layers and the embedding (the paper has one for the layers and one for the embedding), and the result is
+the mean over pairs, not their sum. A mean over hundreds of numbers is small, hence the weight of 100
+(docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgepack.compress.distil.signals import Loss, Shapes, Signals
+from edgepack.compress.distil.states import initial_map, mapped, mean_square
+
+
+def hidden_state_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Paired states, each `(batch, seq, H)` → mean squared error over real tokens, pairs and H."""
+    return torch.stack([mean_square(own, other, mask) for own, other in zip(student, teacher, strict=True)]).mean()
+
+
+@dataclass(frozen=True)
+class HiddenStates(Loss):
+    """Mean squared error of all paired hidden states, the embedding's output among them."""
+
+    weight: float = 100.0
+
+    def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
+        return initial_map(shapes)
+
+    def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        student = [mapped(signals.student_states[own], learned) for own, _ in signals.pairs]
+        teacher = [signals.teacher_states[other] for _, other in signals.pairs]
+        return hidden_state_loss(student, teacher, signals.mask)

@@ -1,0 +1,58 @@
+"""Prediction losses: the teacher's softened outputs and the data's labels.
+
+Soft targets: `T² · KL(softmax(teacher / T) ‖ softmax(student / T))`, mean over examples (Hinton et al. 2015,
+arXiv:1503.02531, §2). T² keeps the gradient's size when T changes; the mean is over examples (or labelled tokens),
+never over classes. Hard labels: cross-entropy, mean over the labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgepack.compress.distil.signals import Loss, Signals
+from edgepack.errors import InputError
+
+IGNORED = -100
+
+
+def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """`(n, classes)` logits of both → scalar; 0 exactly when the distributions are the same."""
+    student_log = F.log_softmax(student.float() / temperature, dim=-1)
+    teacher_log = F.log_softmax(teacher.detach().float() / temperature, dim=-1)
+    return F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True) * temperature**2
+
+
+def hard_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """`(n, classes)` and `(n,)` → mean cross-entropy of the rows whose label is not −100; 0 where there are none."""
+    total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class SoftTargets(Loss):
+    """KL to the teacher's distribution, both softened by `temperature`."""
+
+    temperature: float = 2.0
+    is_prediction: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise InputError(f"soft targets: temperature {self.temperature}; allowed: above 0; 1 to 8 are usual")
+
+    def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        return soft_target_loss(signals.student_logits, signals.teacher_logits, self.temperature)
+
+
+@dataclass(frozen=True)
+class HardLabels(Loss):
+    """Cross-entropy with the data's own labels."""
+
+    is_prediction: ClassVar[bool] = True
+
+    def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        return hard_label_loss(signals.student_logits, signals.labels)

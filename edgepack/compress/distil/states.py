@@ -1,0 +1,43 @@
+"""Hidden states of two widths: the learned map between them, and means over real tokens.
+
+TinyBERT (Jiao et al. 2020, arXiv:1909.10351, eq. 8–9) multiplies the student's states by a learned matrix where the
+widths differ. Here the matrix starts as a truncated identity, since a student is carved out of the teacher's own
+dimensions, and where the widths are equal there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgepack.compress.distil.signals import Shapes
+
+MAP = "map"
+
+
+def initial_map(shapes: Shapes) -> dict[str, Tensor]:
+    """`{"map": (teacher_hidden, student_hidden)}`, ones on the diagonal; nothing where the widths are equal."""
+    if shapes.student_hidden == shapes.teacher_hidden:
+        return {}
+    return {MAP: torch.eye(shapes.teacher_hidden, shapes.student_hidden)}
+
+
+def mapped(state: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+    """A student state `(…, student_hidden)` in the teacher's width and in fp32."""
+    return F.linear(state.float(), learned[MAP]) if MAP in learned else state.float()
+
+
+def token_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """`values (batch, seq, …)` → mean over the real tokens and whatever follows; padding is multiplied by 0."""
+    real = mask.reshape(*mask.shape, *[1] * (values.dim() - 2)).to(values.dtype)
+    return (values * real).sum() / (real.sum() * values[0, 0].numel())
+
+
+def mean_square(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error of two `(batch, seq, H)` over real tokens and H; the teacher gets no gradient."""
+    real = mask[:, :, None].float()
+    squares = ((student.float() - teacher.detach().float()) * real).square().sum()
+    return squares / (real.sum() * student.shape[-1])
