@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.special import rel_entr, softmax
 
-from edgepack.compress.distil.output_space import OutputSpace, attended_targets, matching_loss
+from edgepack.compress.distil.output_space import OutputSpace, attended_targets, class_logits, matching_loss
 from edgepack.compress.distil.signals import Shapes, Signals
 from edgepack.errors import InputError
 
@@ -52,6 +52,23 @@ def test_the_match_does_not_train_the_teachers_classifiers(
     assert teacher_gradient(signals).any()
 
 
+def test_the_students_gradient_is_that_of_fixed_targets(
+    make_signals: Callable[..., Signals], make_shapes: Callable[[Signals], Shapes]
+) -> None:
+    """`∂KL(p ‖ softmax z) / ∂z = softmax z − p`: attention moves no target."""
+    signals = make_signals()
+    learned = LOSS.initial(make_shapes(signals), torch.Generator().manual_seed(1))
+    learned = {name: torch.randn_like(value) for name, value in learned.items()}
+    bias = learned["student_bias"].requires_grad_()
+    (gradient,) = torch.autograd.grad(LOSS(signals, learned), bias)
+    own, other = (
+        class_logits(states[1:-1], learned[f"{side}_weight"], learned[f"{side}_bias"].detach())
+        for side, states in (("student", signals.student_states), ("teacher", signals.teacher_states))
+    )
+    expected = (own.softmax(-1) - attended_targets(own, other)).sum(0) / (3 * 3)  # examples, intermediate layers
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_equal_distributions_are_the_minimum() -> None:
     logits = torch.randn(4, 1, 3)
     targets = attended_targets(logits.expand(4, 2, 3), logits.expand(4, 5, 3))
@@ -68,7 +85,9 @@ def test_attention_goes_to_the_teacher_layer_that_agrees() -> None:
 
 def test_a_certain_teacher_is_no_nan() -> None:
     student = torch.zeros(1, 1, 2, requires_grad=True)
-    matching_loss(student, torch.tensor([[[1.0, 0.0]]])).backward()
+    loss = matching_loss(student, torch.tensor([[[1.0, 0.0]]]))
+    assert loss.item() == pytest.approx(np.log(2))
+    loss.backward()
     assert student.grad is not None
     assert student.grad.isfinite().all()
 
