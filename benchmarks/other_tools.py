@@ -16,6 +16,7 @@ that would otherwise be shipped: the comparison is of models.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ def quantize_4_bits(folder: Path) -> Path:
         raise MissingDependency(f"ONNX Runtime's 4-bit quantizer lacks {e.name}; run: pip install onnx-ir") from e
     path = folder / "teacher-4bit.onnx"
     if not path.is_file():
+        logging.getLogger(MatMulNBitsQuantizer.__module__).setLevel(logging.WARNING)  # it names every node twice
         settings = DefaultWeightOnlyQuantConfig(
             block_size=BLOCK, is_symmetric=False, accuracy_level=4, bits=4, op_types_to_quantize=("MatMul", "Gather")
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,38 +59,35 @@ def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[Ot
     if ours:
         kept = [p.retention for p in ours]
         sizes, values = [p.shipped_bytes / 1e6 for p in ours], [k.value for k in kept]
-        bars = [[0.0 if math.isnan(k.low) else k.value - k.low for k in kept]]
-        bars += [[0.0 if math.isnan(k.high) else k.high - k.value for k in kept]]
+        # two rows, below and above; a percentile interval need not hold the value, and NaN is no bound
+        bars = [[max(0.0, k.value - k.low) for k in kept], [max(0.0, k.high - k.value) for k in kept]]
         panel.errorbar(sizes, values, yerr=bars, color=OURS, marker="o", markersize=5, capsize=2, linewidth=1.6)
         for point, size, value in zip(ours, sizes, values, strict=True):
-            label(panel, f"{size_name(point.budget_bytes)}\n{point.retention.value:.1%}", size, value, OURS)
-        panel.annotate(
-            "edgepack",
-            (sizes[-1], values[-1]),
-            (0, -16),
-            textcoords="offset points",
-            color=OURS,
-            ha="center",
-            weight="bold",
-        )
-    for other in others:
+            name = "edgepack\n" if point is ours[-1] else ""
+            label(panel, f"{name}{size_name(point.budget_bytes)}\n{value:.1%}", size, value, OURS, (6, -4))
+    for number, other in enumerate(sorted(others, key=lambda o: o.shipped_bytes)):
         size, kept_there = other.shipped_bytes / 1e6, other.retention
         value = kept_there.value
-        bars = [[kept_there.value - kept_there.low], [kept_there.high - kept_there.value]]
+        bars = [[max(0.0, value - kept_there.low)], [max(0.0, kept_there.high - value)]]
         panel.errorbar([size], [value], yerr=bars, color=THEIRS, marker="s", markersize=4.5, capsize=2, linewidth=1)
-        label(panel, f"{other.tool}\n{kept_there.value:.1%}", size, value, THEIRS)
+        # neighbours are close on the axis: names to the left and to the right in turn
+        label(panel, f"{other.tool}\n{value:.1%}", size, value, THEIRS, (5 if number % 2 else -5, 4))
     panel.set_xlim(0.35, 180)
     panel.set_xticks(TICKS_MB, [f"{tick:g}" for tick in TICKS_MB], minor=False)
     panel.minorticks_off()
+    panel.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     panel.set_xlabel("shipped bytes, MB (model file and tokenizer)")
     panel.set_title(TASKS[task].title, loc="left", weight="bold")
     panel.grid(axis="y", color="#ececec", linewidth=0.8)
     panel.set_axisbelow(True)
 
 
-def label(panel: Any, text: str, size: float, value: float, color: str) -> None:
-    """A name beside a point, clear of its interval."""
-    panel.annotate(text, (size, value), (5, 5), textcoords="offset points", color=color, fontsize=8, linespacing=1.1)
+def label(panel: Any, text: str, size: float, value: float, color: str, offset: tuple[float, float]) -> None:
+    """A name beside a point, `offset` points from it, on the side that the offset goes to."""
+    side = "left" if offset[0] > 0 else "right"
+    height = "bottom" if offset[1] > 0 else "top"
+    place = {"xytext": offset, "textcoords": "offset points", "ha": side, "va": height, "multialignment": side}
+    panel.annotate(text, (size, value), color=color, fontsize=8, linespacing=1.1, **place)
 
 
 def summary(found: Sequence[Point], others: Sequence[OtherResult]) -> str:

@@ -111,6 +111,9 @@ class Speed(Record):
     tokens: int
     artifact_ms: float
     int8_ms: float  # the teacher by `quantize_dynamic`, per channel
+    load_average: float | None = (
+        None  # the machine's, over the minute before: much above 1, measure again when it is idle
+    )
 
     @property
     def ratio(self) -> float:
@@ -253,7 +256,8 @@ def measure_speed(artifact: Path, int8: Path, tokens: int) -> Speed:
     sessions = [load(path, 1) for path in (artifact, int8)]
     times = [[time_once(session, tokens) for session in sessions] for _ in range(WARM_UPS + RUNS)]
     ours, theirs = np.median(np.array(times)[WARM_UPS:], axis=0)
-    return Speed(tokens=tokens, artifact_ms=round(float(ours), 4), int8_ms=round(float(theirs), 4))
+    busy = round(os.getloadavg()[0], 2)
+    return Speed(tokens=tokens, artifact_ms=round(float(ours), 4), int8_ms=round(float(theirs), 4), load_average=busy)
 
 
 def bundle_speed(run: Run, bundle: Path, max_length: int, shared: Path, work: Path) -> Speed:
