@@ -1,12 +1,24 @@
 """Rounding weights and activations exactly as the runtimes do, and training through it.
 
-Three number formats, each a plain function from a float tensor to integers and their scales:
+Number formats, each a plain function from a float tensor to integers and their scales:
 
 - int8, one scale per output channel: `w ≈ q · scale[c]`, q in −127…127.
-- int4 blocks: `w ≈ q · m[c, b] · scale[c]`, q in −8…7, m in 1…15 per block of `block_size` input columns.
-  `q · m` fits in int8, so a runtime that expands the file once at load runs at int8 speed.
-- rows (embedding tables): `w ≈ q · scale[r] + minimum[r]`, q in 0…2^bits − 1. Scale and minimum are fp32 at
-  8 bits and fp16 at 4 bits, the formats of torch's `embedding_bag_{byte,4bit}_rowwise_offsets`.
+- blocks at 4, 3 or 2 bits and ternary: `w ≈ q · m[c, b] · scale[c]`, m in 1…15 per block of `block_size` input
+  columns. q is −8…7 at 4 bits; odd, −7…7 and −3…3, at 3 and 2 bits (four levels evenly spread around 0 lose less than
+  four with a 0 among them); −1, 0, 1 for ternary weights. `q · m` fits in int8, so a runtime that expands the file
+  once at load runs at int8 speed.
+- rows at 8 or 4 bits (embedding tables): `w ≈ q · scale[r] + minimum[r]`, q in 0…2^bits − 1. Scale and minimum are
+  fp32 at 8 bits and fp16 at 4 bits, the formats of torch's `embedding_bag_{byte,4bit}_rowwise_offsets`.
+- rows at 3 or 2 bits and ternary: `w ≈ q · 2^((e[r] − 128) / 16)`, q as in the blocks, e one byte: a row of a
+  carved table is centred, and a scale that is 4 % coarse costs nothing beside two bits.
+
+Widths are written in bits; `TERNARY` stands for three levels, 1.6 bits in the file (five to a byte).
+
+Where the largest magnitude sets the step (8 and 4 bits), nothing is clipped. Below that the step is searched: it
+starts at the best one for a normal distribution (Max 1960, doi:10.1109/TIT.1960.1057548, table II) and is then
+the least-squares step of the codes it leads to, in turn, twice.
+
+Scales of weights, like all vectors of a rounded student, are fp16 numbers held in fp32: files store two bytes for each.
 
 Activations are rounded per example to uint8 with one scale, zero always exact: what `DynamicQuantizeLinear`
 (ONNX) and qnnpack's dynamic linear compute for a batch of one. Training uses the straight-through
@@ -20,8 +32,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+TERNARY = 1
 INT4_MIN, INT4_MAX, MULTIPLIER_MAX = -8, 7, 15
 TINY = 1e-12  # keeps an all-zero channel from dividing by zero
+SMALLEST_SCALE = 2.0**-22  # of fp16, where it still keeps three digits
+LEVELS = {TERNARY: 3, 2: 4, 3: 8, 4: 16}
+# best step, in standard deviations, of an even quantizer with so many levels on normal values; the codes of 2 and 3
+# bits are 2 apart
+NORMAL_STEPS = {TERNARY: 1.224, 2: 0.9957 / 2, 3: 0.586 / 2}
+REFINEMENTS = 2
+ROW_SCALES_PER_OCTAVE, ROW_SCALE_ZERO = 16, 128
 
 
 @dataclass(frozen=True)
@@ -36,8 +56,8 @@ class ChannelInt8:
 
 
 @dataclass(frozen=True)
-class BlockInt4:
-    """4-bit weight `(out, in)` held in int8, `multiplier (out, blocks)` 1…15 in uint8, `scale (out,)`.
+class Blocks:
+    """Codes of a weight `(out, in)` held in int8, `multiplier (out, blocks)` 1…15 in uint8, `scale (out,)`.
 
     The last block is shorter where `in` is not a multiple of `block_size`.
     """
@@ -46,6 +66,7 @@ class BlockInt4:
     multiplier: Tensor
     scale: Tensor
     block_size: int
+    bits: int
 
     def int8_operand(self) -> Tensor:
         """`q · m` as int8 `(out, in)`: the operand of the int8 matrix product."""
@@ -69,30 +90,48 @@ class RowTable:
         return self.q.float() * self.scale.float()[:, None] + self.minimum.float()[:, None]
 
 
+@dataclass(frozen=True)
+class CentredRows:
+    """Codes of a table `(rows, columns)` in int8 and the uint8 `exponent (rows,)` of their scales."""
+
+    q: Tensor
+    exponent: Tensor
+    bits: int
+
+    @property
+    def scale(self) -> Tensor:
+        """fp32 `(rows,)`."""
+        return torch.exp2((self.exponent.float() - ROW_SCALE_ZERO) / ROW_SCALES_PER_OCTAVE)
+
+    def dequantize(self) -> Tensor:
+        return self.q.float() * self.scale[:, None]
+
+
 def quantize_int8(weight: Tensor) -> ChannelInt8:
     """Symmetric int8 per output channel, range −127…127 (−128 unused, so no sign asymmetry)."""
     weight = weight.float()
-    scale = weight.abs().amax(dim=1).clamp(min=TINY) / 127
+    scale = stored_scale(weight.abs().amax(dim=1) / 127)
     q = torch.clamp(torch.round(weight / scale[:, None]), -127, 127)
     return ChannelInt8(q.to(torch.int8), scale)
 
 
-def quantize_int4(weight: Tensor, block_size: int = 32) -> BlockInt4:
-    """4-bit blocks with an integer multiplier each; the block step is its largest magnitude / 7."""
+def quantize_blocks(weight: Tensor, bits: int, block_size: int = 32) -> Blocks:
+    """Blocks with an integer multiplier each; at 4 bits a block's step is its largest magnitude / 7, below searched."""
     weight = weight.float()
     rows, columns = weight.shape
     blocks = -(-columns // block_size)
     padded = torch.nn.functional.pad(weight, (0, blocks * block_size - columns)).view(rows, blocks, block_size)
-    step = padded.abs().amax(dim=2) / INT4_MAX
-    scale = step.amax(dim=1).clamp(min=TINY) / MULTIPLIER_MAX
-    multiplier = torch.clamp(torch.ceil(step / scale[:, None] - 1e-4), 1, MULTIPLIER_MAX)
-    unit = (multiplier * scale[:, None])[:, :, None]
-    q = torch.clamp(torch.round(padded / unit), INT4_MIN, INT4_MAX).view(rows, -1)[:, :columns]
-    return BlockInt4(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size)
+    step = padded.abs().amax(dim=2) / INT4_MAX if bits == 4 else search_step(padded, bits)
+    scale = stored_scale(step.amax(dim=1) / MULTIPLIER_MAX)
+    multiplier = step / scale[:, None]
+    multiplier = torch.ceil(multiplier - 1e-4) if bits == 4 else torch.round(multiplier)
+    multiplier = torch.clamp(multiplier, 1, MULTIPLIER_MAX)
+    q = codes(padded / (multiplier * scale[:, None])[:, :, None], bits).view(rows, -1)[:, :columns]
+    return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, bits)
 
 
 def quantize_rows(table: Tensor, bits: int) -> RowTable:
-    """Asymmetric codes per row; scale and minimum rounded to the stored type before the codes are chosen."""
+    """8- or 4-bit codes per row; scale and minimum rounded to the stored type before the codes are chosen."""
     stored = torch.float16 if bits == 4 else torch.float32
     table = table.float()
     levels = 2**bits - 1
@@ -102,29 +141,68 @@ def quantize_rows(table: Tensor, bits: int) -> RowTable:
     return RowTable(q.to(torch.uint8), scale, minimum, bits)
 
 
+def quantize_centred_rows(table: Tensor, bits: int) -> CentredRows:
+    """3-bit, 2-bit or ternary codes per row with one searched scale each, no minimum."""
+    table = table.float()
+    step = search_step(table, bits).clamp(min=TINY)
+    exponent = torch.clamp(torch.round(torch.log2(step) * ROW_SCALES_PER_OCTAVE) + ROW_SCALE_ZERO, 0, 255)
+    rows = CentredRows(torch.zeros_like(table, dtype=torch.int8), exponent.to(torch.uint8), bits)
+    return CentredRows(codes(table / rows.scale[:, None], bits).to(torch.int8), rows.exponent, bits)
+
+
+def codes(x: Tensor, bits: int) -> Tensor:
+    """The code nearest to each number, as floats: whole at 4 bits and for ternary weights, odd at 3 and 2 bits."""
+    if bits == 4:
+        return torch.clamp(torch.round(x), INT4_MIN, INT4_MAX)
+    if bits == TERNARY:
+        return torch.clamp(torch.round(x), -1, 1)
+    most = LEVELS[bits] - 1
+    return torch.clamp(2 * torch.floor(x / 2) + 1, -most, most)
+
+
+def search_step(values: Tensor, bits: int) -> Tensor:
+    """The step of each group `(…, n)` → `(…)`: a normal distribution's best, refined by least squares on its codes."""
+    step = values.square().mean(dim=-1).sqrt() * NORMAL_STEPS[bits]
+    for _ in range(REFINEMENTS):
+        q = codes(values / step.clamp(min=TINY)[..., None], bits)
+        refined = (values * q).sum(dim=-1) / q.square().sum(dim=-1).clamp(min=1)
+        step = torch.where(refined > 0, refined, step)
+    return step
+
+
+def stored_scale(scale: Tensor) -> Tensor:
+    """A scale as files store it: an fp16 number, in fp32."""
+    return scale.clamp(min=SMALLEST_SCALE).half().float()
+
+
 def round_weight(weight: Tensor, bits: int, block_size: int) -> Tensor:
     """The weight as the runtime sees it, `(out, in)`; gradients pass straight through."""
     if bits == 32:
         return weight
     with torch.no_grad():
-        quantized = quantize_int8(weight) if bits == 8 else quantize_int4(weight, block_size)
+        quantized = quantize_int8(weight) if bits == 8 else quantize_blocks(weight, bits, block_size)
         error = (quantized.dequantize() - weight).to(weight.dtype)
     return weight + error
 
 
 def round_rows(table: Tensor, bits: int) -> Tensor:
-    """The embedding rows as the runtime sees them, `(rows, columns)`; gradients pass straight through."""
+    """The embedding rows as the runtime sees them, `(…, columns)`; gradients pass straight through."""
     if bits == 32:
         return table
     with torch.no_grad():
-        error = (quantize_rows(table.flatten(0, -2), bits).dequantize().view_as(table) - table).to(table.dtype)
+        flat = table.flatten(0, -2)
+        quantized = quantize_rows(flat, bits) if bits >= 4 else quantize_centred_rows(flat, bits)
+        error = (quantized.dequantize().view_as(table) - table).to(table.dtype)
     return table + error
 
 
-def round_activation(x: Tensor) -> Tensor:
-    """Dynamic uint8 rounding of `(batch, …)`, one scale and zero point per example, as at batch size 1."""
+def round_activation(x: Tensor, first_only: bool = False) -> Tensor:
+    """Dynamic uint8 rounding of `(batch, …)`, one scale and zero point per example, as at batch size 1.
+
+    With `first_only` the range is that of each example's first token, `x[:, 0]`: the runtime computes no other.
+    """
     with torch.no_grad():
-        flat = x.detach().float().flatten(1)
+        flat = (x[:, :1] if first_only else x).detach().float().flatten(1)
         low, high = flat.amin(dim=1).clamp(max=0), flat.amax(dim=1).clamp(min=0)
         scale = ((high - low) / 255).clamp(min=TINY)
         zero_point = torch.clamp(torch.round(-low / scale), 0, 255)

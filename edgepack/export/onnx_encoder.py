@@ -4,33 +4,28 @@ Written rather than traced, so that every int8 product with its bias is one `Dyn
 `MultiHeadAttention`, and a weight set that layers share is one initializer (tracing and constant folding store it once
 for each use). Residual + norm is written out in plain operators on purpose: ONNX Runtime 1.32 computes
 `SkipLayerNormalization` and `LayerNormalization` with scalar code, the plain ones with vector code; at 32 tokens of 384
-numbers 18 µs against 58 µs, and the norms were half of a small student's latency. The `Div` by the deviation stands on
-the gain, so that no optimizer recognizes the pattern and fuses it back. Three formats, from
-`edgepack.compress.quantization`:
+numbers 15 µs against 58 µs, and the norms were half of a small student's latency. The mean and the deviation
+come from one `InstanceNormalization`, which sees tokens as channels: it is vectorized, and one node for seven.
 
-- int8 weight `(in, out)` with one fp32 scale for each output channel; query, key and value stand side by side in one
-  product where none of them is factorized, their scales too.
-- 4 bits in the file, int8 at run time: codes `(blocks, block, out)` times multipliers `(blocks, 1, out)` make the
-  int8 operand. The chain has only constants in it, so ONNX Runtime folds it once when it loads the file and then
-  runs at int8 speed. Price: a longer load. Codes are packed in uint8 by hand, not stored as ONNX's INT4: the bytes
-  are the same, but ONNX Runtime 1.22 and older cannot cast INT4, and BitwiseAnd needs opset 18 only, INT4 21.
-- embedding rows as uint8 codes that are gathered first and expanded afterwards, so the table stays small in memory
-  too.
+How weights are stored and unpacked is `onnx_packing.py`: 8-bit operands as they are, smaller ones packed, expanded to
+int8 once at load, so that a small file runs at int8 speed.
 
-The multiply in fp32 is exact: codes −8…7 times 1…15 stay within int8. Masks: ONNX Runtime adds −10,000 to a padded
-key's score, torch −3.4e38; after the softmax both are 0. The graph does not return hidden states.
+Query, key and value stand side by side in one product where none of them is factorized. Masks: ONNX Runtime adds
+−10,000 to a padded key's score, torch −3.4e38; after the softmax both are 0. The graph does not return hidden states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
-from edgepack.export.onnx_graph import GraphBuilder
-from edgepack.export.onnx_weights import CODE_OFFSET, Linear, Weights, pack_nibbles
+from edgepack.compress.quantization import LEVELS, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY
+from edgepack.export.onnx_packing import PackingGraph
+from edgepack.export.onnx_weights import Linear, Weights
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import relative_buckets
 
@@ -38,15 +33,17 @@ FLOAT, FLOAT16, UINT8, INT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProt
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class EncoderGraph(GraphBuilder):
+class EncoderGraph(PackingGraph):
     """The graph of one config. Building it needs no weights; filling it does (`Weights`)."""
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.config = config
         self.inputs = INPUTS if config.type_vocab_size else INPUTS[:2]
-        self.opset = 18 if 4 in (config.body_bits, config.embedding_bits) else 17  # 18 has BitwiseAnd
+        widths = {config.embedding_bits, config.body_bits, *(config.widths or {}).values()}
+        self.opset = 18 if any(bits < 8 for bits in widths) else 17  # 18 has BitwiseAnd
         self._made: dict[str, str] = {}  # values that several layers use
+        self._first_only = False  # whether the head needs nothing but the first token of this layer
         self._build()
 
     def _build(self) -> None:
@@ -57,19 +54,22 @@ class EncoderGraph(GraphBuilder):
         sizes, heads, widths = config.intermediate_sizes or [], config.num_heads or [], config.head_sizes or []
         for layer in range(config.num_hidden_layers):
             s = (config.attention_sharing or [])[layer]
+            self._first_only = layer == config.first_token_layer
             y = self._attention(f"l{layer}", f"attention.{s}", x, config.hidden_size, (heads[s], widths[s]), s)
+            x = self._first(x) if self._first_only else x
             x = self._add_norm(f"l{layer}.a", y, x, f"attention_norms.{layer}", config.hidden_size)
             s = (config.ffn_sharing or [])[layer]
             y = self._feed_forward(f"l{layer}", f"feed_forward.{s}", x, config.hidden_size, sizes[s], s)
             x = self._add_norm(f"l{layer}.f", y, x, f"ffn_norms.{layer}", config.hidden_size)
         self._head(x)
+        self.finish()
 
     # embeddings
 
     def _embeddings(self) -> str:
         config = self.config
-        x = self._word_rows()
-        if config.has_projection and not config.norm_before_projection:
+        x = self._projected_codes() if config.multiplies_codes and config.body_bits < 32 else self._word_rows()
+        if config.has_projection and not config.norm_before_projection and x == "w.rows":
             x = self._projection(x)
         if config.type_vocab_size:
             shape = (config.type_vocab_size, config.sum_size)
@@ -81,10 +81,11 @@ class EncoderGraph(GraphBuilder):
         return self._self_attentive(x) if config.embedding_projection == "self_attentive" else x
 
     def _projection(self, x: str) -> str:
-        config = self.config
-        sizes = (config.embedding_size, config.hidden_size)
-        linear = Linear("embeddings.projection", ("embeddings.projection",), *sizes, config.projection_bias)
-        return self._product("e.project", x, linear, fold_bias=False)[0]
+        return self._product("e.project", x, self._embedding_projection(), fold_bias=False)[0]
+
+    def _embedding_projection(self) -> Linear:
+        sizes = (self.config.embedding_size, self.config.hidden_size)
+        return Linear("embeddings.projection", ("embeddings.projection",), *sizes, self.config.projection_bias)
 
     def _self_attentive(self, x: str) -> str:
         """Subformer's SAFE: attention at width E, then a feed-forward network to H without a residual."""
@@ -99,54 +100,78 @@ class EncoderGraph(GraphBuilder):
     def _word_rows(self) -> str:
         """Word vectors `(batch, seq, E)`: the codes are gathered, then expanded."""
         config = self.config
-        shape = (config.vocab_size, config.embedding_size)
+        shape, path = (config.vocab_size, config.embedding_size), "embeddings.word.weight"
+        bits = config.embedding_bits
+        if bits == 32:
+            return self.node("Gather", [self._parameter(path, shape), "input_ids"], "w.rows")
+        codes, scale, minimum = self._table(path, shape, bits)
+        x = self.node("Cast", [self.node("Gather", [codes, "input_ids"], "w.codes")], "w.float", to=FLOAT)
+        x = self.node("Mul", [x, self.node("Gather", [scale, "input_ids"], "w.scale")], "w.scaled")
+        return self.node("Add", [x, self.node("Gather", [minimum, "input_ids"], "w.minimum")], "w.rows")
 
-        def gather(table: str, name: str) -> str:
-            return self.node("Gather", [table, "input_ids"], name)
+    def _projected_codes(self) -> str:
+        """Word vectors `(batch, seq, H)`: a centred row's codes are whole numbers, multiplied as they are.
 
-        return self._rows("w", "embeddings.word.weight", shape, config.embedding_bits, gather)
+        A symmetric row rounded again would put the zero point at 127.5, where the last bit of a scale decides.
+        """
+        config = self.config
+        bits = config.embedding_bits
+        step = 1 if bits == TERNARY else 2
+        shape, path = (config.vocab_size, config.embedding_size), "embeddings.word.weight"
+        codes, unit = self._centred_table(path, shape, bits)
+        whole = self.node("Mul", [codes, self.number(step)], "w.whole")
+        whole = self.node("Cast", [whole], "w.bytes", to=UINT8)
+        zero = self.bytes("w.zero", np.array(step * (LEVELS[bits] - 1) // 2, np.uint8))
+        gathered = self.node("Gather", [whole, "input_ids"], "w.codes")
+        linear = self._embedding_projection()
+        operand, scale, bias = self._operand(linear)
+        x = self.node("Cast", [self.node("MatMulInteger", [gathered, operand, zero], "w.product")], "w.float", to=FLOAT)
+        x = self.node("Mul", [x, self.node("Gather", [unit, "input_ids"], "w.unit")], "w.scaled")
+        x = self.node("Mul", [x, scale], "e.product" if bias else "e.project")
+        return self.node("Add", [x, bias], "e.project") if bias else x
 
     def _position_rows(self) -> str:
-        """Position vectors `(seq, width)`, at 8 bits whenever the word table is rounded at all."""
+        """Position vectors `(seq, width)`; the table is small, and expanded to fp32 at load."""
         config = self.config
-        bits = 32 if config.embedding_bits == 32 else 8
+        shape, path = (config.max_position_embeddings, config.sum_size), "embeddings.position.weight"
+        if config.embedding_bits == 32:
+            table = self._parameter(path, shape)
+        else:
+            codes, scale, minimum = self._table(path, shape, config.position_bits)
+            x = self.node("Mul", [self.node("Cast", [codes], "p.float", to=FLOAT), scale], "p.scaled")
+            table = self.node("Add", [x, minimum], "p.table")
+        return self.node("Slice", [table, self.integers(0), "length", self.integers(0)], "p.rows")
 
-        def first(table: str, name: str) -> str:
-            return self.node("Slice", [table, self.integers(0), "length", self.integers(0)], name)
+    def _table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str, str]:
+        """A table's codes uint8 `(rows, columns)`, scales and minima `(rows, 1)`, unpacked at load."""
+        if bits < 4:
+            codes, unit = self._centred_table(path, shape, bits)
+            step = 1 if bits == TERNARY else 2  # odd codes are 2 apart
+            scale = self.node("Mul", [unit, self.number(step)], f"{unit}.step")
+            minimum = self.node("Mul", [unit, self.number(-(LEVELS[bits] - 1) * step / 2)], f"{unit}.minimum")
+            return self.node("Cast", [codes], f"{codes}.bytes", to=UINT8), scale, minimum
+        name, stored = path.removesuffix(".weight"), FLOAT16 if bits == 4 else FLOAT
+        scale, minimum = (
+            self.initializer(f"{name}.{part}", stored, (shape[0], 1), partial(_row_part, path, bits, part))
+            for part in ("scale", "minimum")
+        )
+        values = partial(_row_part, path, bits, "codes")
+        if bits == 8:
+            return self.initializer(f"{name}.codes", UINT8, shape, values), scale, minimum
+        scale, minimum = (self.node("Cast", [part], f"{part}.float", to=FLOAT) for part in (scale, minimum))
+        codes = self.packed_rows(f"{name}.codes", values, bits, shape)
+        return self.node("Cast", [codes], f"{name}.bytes", to=UINT8), scale, minimum
 
-        shape = (config.max_position_embeddings, config.sum_size)
-        return self._rows("p", "embeddings.position.weight", shape, bits, first)
-
-    def _rows(self, tag: str, path: str, shape: tuple[int, int], bits: int, select: Callable[[str, str], str]) -> str:
-        """The selected rows of a table as fp32."""
-        if bits == 32:
-            return select(self._parameter(path, shape), f"{tag}.rows")
-        rows, columns = shape
-        stored = FLOAT16 if bits == 4 else FLOAT
-        table_path = path.removesuffix(".weight")
-
-        def table(part: str, data_type: int, width: int) -> str:
-            values = lambda weights: weights.rows(path, bits)[part]  # noqa: E731
-            return select(self.initializer(f"{table_path}.{part}", data_type, (rows, width), values), f"{tag}.{part}")
-
-        codes = table("codes", UINT8, -(-columns * bits // 8))
-        scale, minimum = table("scale", stored, 1), table("minimum", stored, 1)
-        if bits == 4:
-            codes = self._unpacked(tag, codes, columns)
-            scale, minimum = (self.node("Cast", [v], f"{v}32", to=FLOAT) for v in (scale, minimum))
-        x = self.node("Mul", [self.node("Cast", [codes], f"{tag}.float", to=FLOAT), scale], f"{tag}.scaled")
-        return self.node("Add", [x, minimum], f"{tag}.rows")
-
-    def _unpacked(self, tag: str, codes: str, columns: int) -> str:
-        """`(…, ⌈columns/2⌉)` bytes → `(…, columns)` codes (the inverse of `pack_nibbles`)."""
-        fifteen = self.initializer("nibble", UINT8, (), lambda _: np.array(15, np.uint8))
-        four = self.initializer("shift", UINT8, (), lambda _: np.array(4, np.uint8))
-        low = self.node("BitwiseAnd", [codes, fifteen], f"{tag}l")
-        high = self.node("BitShift", [codes, four], f"{tag}h", direction="RIGHT")
-        both = self.node("Concat", [low, high], f"{tag}b", axis=-1)
-        if columns % 2 == 0:
-            return both
-        return self.node("Slice", [both, self.integers(0), self.integers(columns), self.integers(-1)], f"{tag}c")
+    def _centred_table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str]:
+        """A centred table's codes 0 … levels − 1, fp32 `(rows, columns)`, and the unit `(rows, 1)` of its numbers."""
+        name = path.removesuffix(".weight")
+        codes = self.packed_rows(f"{name}.codes", partial(_row_part, path, bits, "codes"), bits, shape)
+        stored = self.initializer(f"{name}.exponent", UINT8, (shape[0], 1), partial(_row_part, path, bits, "exponent"))
+        x = self.node("Cast", [stored], f"{name}.exponent.float", to=FLOAT)
+        x = self.node("Sub", [x, self.number(ROW_SCALE_ZERO)], f"{name}.steps")
+        octave = np.array(np.log(2) / ROW_SCALES_PER_OCTAVE, np.float32)
+        x = self.node("Mul", [x, self.initializer("octave", FLOAT, (), lambda _: octave)], f"{name}.log")
+        return codes, self.node("Exp", [x], f"{name}.unit")
 
     # layers
 
@@ -159,6 +184,9 @@ class EncoderGraph(GraphBuilder):
         ranks = self._ranks(ATTENTION_MATRICES, weight_set)
         queries = self._query_key_value(tag, path, x, width, inner, ranks)
         bias = "" if weight_set is None else self._relative_bias(path, num_heads)
+        if bias and self._first_only:
+            limits = [self.integers(0), self.integers(1), self.integers(2)]
+            bias = self.node("Slice", [bias, *limits], f"{tag}.bias")  # the first query's row
         context = self.node("MultiHeadAttention", [*queries, "", "mask", bias], f"{tag}.context", num_heads=num_heads)
         output = self._factors(f"{path}.output", inner, width, ranks["output"])
         return self._chain(f"{tag}.output", context, output, fold_bias=False)[0]
@@ -175,10 +203,39 @@ class EncoderGraph(GraphBuilder):
         outputs = [f"{tag}.{name}" for name in names]
         if any(ranks[name] for name in names):
             factors = [self._factors(f"{path}.{name}", width, inner, ranks[name]) for name in names]
-            return [self._chain(o, x, f, fold_bias=False)[0] for o, f in zip(outputs, factors, strict=True)]
+            sources = [self._first(x) if self._first_only else x, x, x]
+            triples = zip(outputs, sources, factors, strict=True)
+            return [self._chain(output, source, f, fold_bias=False)[0] for output, source, f in triples]
         linear = Linear(f"{path}.qkv", tuple(f"{path}.{name}.full" for name in names), width, 3 * inner)
+        if self._first_only:
+            return self._first_query(tag, x, linear, inner)
         fused, _ = self._product(f"{tag}.qkv", x, linear, fold_bias=False)
         return self.split_node("Split", [fused, self.integers(inner, inner, inner)], outputs, axis=-1)
+
+    def _first_query(self, tag: str, x: str, linear: Linear, inner: int) -> Sequence[str]:
+        """The first token's query, and all keys and values: the joined operand is cut when the session loads it."""
+        operand, scale, bias = self._operand(linear)
+        at = self.integers(-1)
+
+        def product(source: str, name: str, first: int, last: int) -> str:
+            limits = [self.integers(first), self.integers(last), at]
+            weight, step, shift = (
+                part and self.node("Slice", [part, *limits], f"{name}.{i}")
+                for i, part in enumerate((operand, scale, bias))
+            )
+            return self._multiply(name, source, weight, step, shift)
+
+        query = product(self._first(x), f"{tag}.query", 0, inner)
+        both = product(x, f"{tag}.key_value", inner, 3 * inner)
+        pair = self.split_node("Split", [both, self.integers(inner, inner)], [f"{tag}.key", f"{tag}.value"], axis=-1)
+        return [query, *pair]
+
+    def _first(self, x: str) -> str:
+        """The first token `(batch, 1, width)`."""
+        if "first" not in self._made:
+            limits = [self.integers(0), self.integers(1), self.integers(1)]
+            self._made["first"] = self.node("Slice", [x, *limits], "first")
+        return self._made["first"]
 
     def _relative_bias(self, path: str, num_heads: int) -> str:
         """MPNet's bias `(1, heads, seq, seq)`, made once for each weight set; "" where there is none."""
@@ -240,7 +297,7 @@ class EncoderGraph(GraphBuilder):
     def _head(self, x: str) -> None:
         config = self.config
         if config.task == "text-classification":
-            x = self.node("Gather", [x, self.scalar(0)], "h.first", axis=1)  # (batch, H)
+            x = self.node("Squeeze", [x, self.integers(1)], "h.first")  # (batch, H)
         hidden = config.hidden_size
         if config.head_act is not None:
             x = self._activated("h.dense", x, [Linear("head.dense", ("head.dense",), hidden, hidden)], config.head_act)
@@ -268,66 +325,44 @@ class EncoderGraph(GraphBuilder):
 
     def _product(self, output: str, x: str, linear: Linear, fold_bias: bool) -> tuple[str, str | None]:
         """`x @ weight`, with its bias, or with the bias's name for the next node to add (`fold_bias`)."""
-        bias = None
-        if linear.bias:
-            shape = (linear.out_features,)
-            bias = self.initializer(f"{linear.name}.bias", FLOAT, shape, lambda weights: weights.bias(linear))
-        added = None if fold_bias else bias
-        operand = self._int8_operand(linear) if self.config.body_bits == 4 else self._stored_operand(linear)
-        if self.config.body_bits == 32:
-            product = self.node("MatMul", [x, operand], output if added is None else f"{output}.product")
-            y = product if added is None else self.node("Add", [product, added], output)
-        else:
-            scale = self._part(linear, "scale", FLOAT, (linear.out_features,))
-            y = self.node("DynamicQuantizeMatMul", [x, operand, scale, "", added or ""], output)
+        operand, scale, bias = self._operand(linear)
+        y = self._multiply(output, x, operand, scale, "" if fold_bias else bias)
         return y, bias if fold_bias else None
 
-    def _stored_operand(self, linear: Linear) -> str:
-        part, data_type = ("weight", FLOAT) if self.config.body_bits == 32 else ("codes", INT8)
-        return self._part(linear, part, data_type, (linear.in_features, linear.out_features))
+    def _multiply(self, output: str, x: str, operand: str, scale: str, bias: str) -> str:
+        """`x @ operand + bias`; `scale` is "" for an fp32 operand, `bias` where there is none."""
+        if scale:
+            return self.node("DynamicQuantizeMatMul", [x, operand, scale, "", bias], output)
+        product = self.node("MatMul", [x, operand], f"{output}.product" if bias else output)
+        return self.node("Add", [product, bias], output) if bias else product
 
-    def _int8_operand(self, linear: Linear) -> str:
-        """The chain that the session folds into an int8 `(in, out)` operand, made once for each weight set."""
-        if linear.name in self._made:
-            return self._made[linear.name]
-        tag, columns = f"w{len(self._made)}", linear.out_features
-        block = min(self.config.block_size, linear.in_features)
-        blocks = -(-linear.in_features // block)
-        whole = blocks * block == linear.in_features
-        shape = (blocks, block, columns) if whole else (linear.in_features, columns)
-        codes = self._nibbles(f"{tag}q", linear, "codes", shape)
-        multiplier = self._nibbles(f"{tag}m", linear, "multiplier", (blocks, 1, columns))
-        if not whole:  # the last block is shorter: spread the multipliers over rows, cut to the rows there are
-            spread = self.node("Expand", [multiplier, self.integers(blocks, block, columns)], f"{tag}.spread")
-            rows = self.node("Reshape", [spread, self.integers(-1, columns)], f"{tag}.rows")
-            limits = [self.integers(0), self.integers(linear.in_features), self.integers(0)]
-            multiplier = self.node("Slice", [rows, *limits], f"{tag}.cut")
-        eight = self.initializer("offset", FLOAT, (), lambda _: np.array(CODE_OFFSET, np.float32))
-        product = self.node("Mul", [self.node("Sub", [codes, eight], f"{tag}s"), multiplier], f"{tag}p")
-        operand = self.node("Cast", [product], f"{tag}i", to=INT8)
-        if whole:
-            operand = self.node("Reshape", [operand, self.integers(-1, columns)], f"{tag}r")
-        self._made[linear.name] = operand
-        return operand
+    def _operand(self, linear: Linear) -> tuple[str, str, str]:
+        """Operand `(in, out)`, scale `(out,)` ("" with an fp32 operand), bias `(out,)` ("" without one)."""
+        bits, bias = self.config.bits_of(linear.name), ""
+        if linear.bias:
+            bias = self._vector(f"{linear.name}.bias", linear.out_features, lambda weights: weights.bias(linear))
+        shape = (linear.in_features, linear.out_features)
+        if bits == 32:
+            return self.initializer(f"{linear.name}.weight", FLOAT, shape, lambda w: w.operand(linear, 32)), "", bias
+        scale = self._vector(f"{linear.name}.scale", linear.out_features, lambda weights: weights.scale(linear, bits))
+        if bits == 8:
+            return self.initializer(f"{linear.name}.codes", INT8, shape, lambda w: w.operand(linear, 8)), scale, bias
+        return self.packed_operand(linear, bits, self.config.block_size), scale, bias
 
-    def _nibbles(self, tag: str, linear: Linear, part: str, shape: tuple[int, ...]) -> str:
-        """A 4-bit part of an operand, unpacked to fp32 in the given shape."""
-        packed = (*shape[:-1], -(-shape[-1] // 2))
-        values = lambda weights: pack_nibbles(weights.operand(linear)[part].reshape(shape))  # noqa: E731
-        name = self.initializer(f"{linear.name}.{part}", UINT8, packed, values)
-        return self.node("Cast", [self._unpacked(tag, name, shape[-1])], f"{tag}f", to=FLOAT)
+    def _parameter(self, path: str, shape: tuple[int, int]) -> str:
+        """A small table: fp16 in a rounded student's file, like the vectors."""
+        name = path.removesuffix(".weight")
+        if self.config.body_bits == 32:
+            return self.initializer(name, FLOAT, shape, lambda weights: weights.parameter(path))
+        if name not in self._made:
+            stored = self.initializer(name, FLOAT16, shape, lambda w: w.parameter(path).astype(np.float16))
+            self._made[name] = self.node("Cast", [stored], f"{name}.float", to=FLOAT)
+        return self._made[name]
 
-    def _part(self, linear: Linear, part: str, data_type: int, shape: tuple[int, ...]) -> str:
-        """One of a product's arrays, in the shape the graph wants."""
-        values = lambda weights: weights.operand(linear)[part].reshape(shape)  # noqa: E731
-        return self.initializer(f"{linear.name}.{part}", data_type, shape, values)
-
-    def _parameter(self, path: str, shape: tuple[int, ...]) -> str:
-        return self.initializer(path.removesuffix(".weight"), FLOAT, shape, lambda weights: weights.parameter(path))
-
-    def _norm_parameters(self, path: str, size: int) -> tuple[str, str]:
-        gain = self.initializer(f"{path}.gain", FLOAT, (size,), lambda weights: weights.parameter(f"{path}.weight"))
-        return gain, self.initializer(f"{path}.bias", FLOAT, (size,), lambda w: w.parameter(f"{path}.bias"))
+    def _vector(self, name: str, size: int, values: Callable[[Weights], np.ndarray]) -> str:
+        if self.config.body_bits == 32:
+            return self.initializer(name, FLOAT, (size,), values)
+        return self.vector(name, size, values)
 
     def _add_norm(self, tag: str, x: str, skip: str, path: str, size: int) -> str:
         """`norm(x + skip)`."""
@@ -335,17 +370,23 @@ class EncoderGraph(GraphBuilder):
 
     def _norm(self, tag: str, x: str, path: str, size: int) -> str:
         """The config's norm over the last axis, of the given size."""
-        gain, bias = self._norm_parameters(path, size)
+        gain = self._vector(f"{path}.gain", size, lambda weights: weights.parameter(f"{path}.weight"))
+        bias = self._vector(f"{path}.bias", size, lambda weights: weights.parameter(f"{path}.bias"))
         if self.config.norm == "layer_norm":
-            epsilon = self.initializer("epsilon", FLOAT, (), lambda _: np.array(self.config.norm_eps, np.float32))
-            x = self.node("Sub", [x, self._mean(f"{tag}.mean", x)], f"{tag}.centred")
-            squares = self.node("Mul", [x, x], f"{tag}.squares")
-            variance = self.node("Add", [self._mean(f"{tag}.variance", squares), epsilon], f"{tag}.positive")
-            gain = self.node("Div", [gain, self.node("Sqrt", [variance], f"{tag}.deviation")], f"{tag}.gain")
+            x = self.node("InstanceNormalization", [x, *self._units()], f"{tag}.whitened", epsilon=self.config.norm_eps)
         return self.node("Add", [self.node("Mul", [x, gain], f"{tag}.scaled"), bias], f"{tag}.norm")
 
-    def _mean(self, output: str, x: str) -> str:
-        """The mean over the last axis, kept as an axis of 1; opset 18 made the axes an input."""
-        if self.opset < 18:
-            return self.node("ReduceMean", [x], output, axes=[-1], keepdims=1)
-        return self.node("ReduceMean", [x, self.integers(-1)], output, keepdims=1)
+    def _units(self) -> tuple[str, str]:
+        """Ones and zeros `(seq,)`: InstanceNormalization's own gain and bias, one for each token here."""
+        if self._first_only:
+            one = self.initializer("one", FLOAT, (1,), lambda _: np.ones(1, np.float32))
+            return one, self.initializer("zero", FLOAT, (1,), lambda _: np.zeros(1, np.float32))
+        for name, value in (("ones", 1.0), ("zeros", 0.0)):
+            if name not in self._made:
+                filler = numpy_helper.from_array(np.array([value], np.float32))
+                self._made[name] = self.node("ConstantOfShape", ["length"], name, value=filler)
+        return self._made["ones"], self._made["zeros"]
+
+
+def _row_part(path: str, bits: int, part: str, weights: Weights) -> np.ndarray:
+    return weights.rows(path, bits)[part]

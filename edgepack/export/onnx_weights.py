@@ -1,8 +1,8 @@
-"""A student's tensors in the layouts that the ONNX graph stores: transposed, joined, rounded and packed.
+"""A student's tensors in the layouts that the ONNX graph stores: transposed, joined, rounded.
 
-ONNX multiplies `(…, in) @ (in, out)`, torch keeps `(out, in)`, so every operand is transposed once here. Rounding is
-`edgepack.compress.quantization`, the functions that the torch model trains through. 4-bit codes are packed two to
-a byte, halves of the last axis rather than neighbours, so that unpacking is a mask, a shift and a Concat.
+ONNX multiplies `(…, in) @ (in, out)`, torch keeps `(out, in)`: int8 operands are transposed here, smaller ones by the
+session once it has unpacked them (`onnx_packing.py`). Rounding is `edgepack.compress.quantization`, the functions that
+the torch model trains through.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgepack.compress.quantization import INT4_MIN, quantize_int4, quantize_int8, quantize_rows
+from edgepack.compress.quantization import (
+    LEVELS,
+    TERNARY,
+    quantize_blocks,
+    quantize_centred_rows,
+    quantize_int8,
+    quantize_rows,
+)
 from edgepack.student.model import Student
-
-CODE_OFFSET = -INT4_MIN  # codes −8…7 are stored as 0…15
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Weights:
 
     def __init__(self, student: Student) -> None:
         self.student = student
-        self._operands: dict[str, dict[str, np.ndarray]] = {}
+        self._made: dict[tuple[str, int], dict[str, np.ndarray]] = {}
 
     def parameter(self, path: str) -> np.ndarray:
         """A parameter as fp32."""
@@ -45,44 +50,61 @@ class Weights:
         """Bias `(out,)`."""
         return np.concatenate([self.parameter(f"{path}.bias") for path in linear.paths])
 
-    def operand(self, linear: Linear) -> dict[str, np.ndarray]:
-        """`weight` or `codes` `(in, out)`, `multiplier` `(blocks, out)` and `scale` `(out,)`, as the width has them."""
-        if linear.name not in self._operands:
-            config = self.student.config
-            weight = torch.from_numpy(np.concatenate([self.parameter(f"{path}.weight") for path in linear.paths]))
-            self._operands[linear.name] = _operand(weight, config.body_bits, config.block_size)
-        return self._operands[linear.name]
+    def operand(self, linear: Linear, bits: int) -> np.ndarray:
+        """A weight at 32 bits as it is, at 8 bits its codes, `(in, out)`."""
+        weight = self._weight(linear)
+        return weight.T.numpy() if bits == 32 else self._int8(linear)["codes"]
+
+    def scale(self, linear: Linear, bits: int) -> np.ndarray:
+        """Scales `(out,)` of a weight at 8 bits or less."""
+        return (self._int8(linear) if bits == 8 else self.blocks(linear, bits))["scale"]
+
+    def blocks(self, linear: Linear, bits: int) -> dict[str, np.ndarray]:
+        """`codes` 0 … levels − 1 `(out, blocks, block)`, the last block padded, and `multiplier` `(out, blocks)`."""
+        key = (linear.name, bits)
+        if key not in self._made:
+            size = self.student.config.block_size
+            blocks = quantize_blocks(self._weight(linear), bits, size)
+            codes = stored_codes(blocks.q.numpy(), bits)
+            rows, count = blocks.multiplier.shape
+            padded = np.zeros((rows, count * size), np.uint8)
+            padded[:, : codes.shape[1]] = codes
+            self._made[key] = {
+                "codes": padded.reshape(rows, count, size),
+                "multiplier": blocks.multiplier.numpy(),
+                "scale": blocks.scale.numpy(),
+            }
+        return self._made[key]
 
     def rows(self, path: str, bits: int) -> dict[str, np.ndarray]:
-        """`codes` uint8 `(rows, bytes)`, `scale` and `minimum` `(rows, 1)` of an embedding table."""
-        key = f"{path}:{bits}"
-        if key not in self._operands:
-            table = quantize_rows(torch.from_numpy(self.parameter(path)), bits)
-            codes = table.q.numpy()
-            self._operands[key] = {
-                "codes": pack_nibbles(codes) if bits == 4 else codes,
-                "scale": table.scale.numpy()[:, None],
-                "minimum": table.minimum.numpy()[:, None],
-            }
-        return self._operands[key]
+        """`codes` 0 … levels − 1 `(rows, columns)`; `scale` and `minimum` `(rows, 1)`, or `exponent` `(rows, 1)`."""
+        key = (path, bits)
+        if key not in self._made:
+            values = torch.from_numpy(self.parameter(path))
+            if bits >= 4:
+                table = quantize_rows(values, bits)
+                parts = {"codes": table.q, "scale": table.scale[:, None], "minimum": table.minimum[:, None]}
+                self._made[key] = {name: part.numpy() for name, part in parts.items()}
+            else:
+                centred = quantize_centred_rows(values, bits)
+                codes = stored_codes(centred.q.numpy(), bits)
+                self._made[key] = {"codes": codes, "exponent": centred.exponent.numpy()[:, None]}
+        return self._made[key]
+
+    def _weight(self, linear: Linear) -> Tensor:
+        return torch.from_numpy(np.concatenate([self.parameter(f"{path}.weight") for path in linear.paths]))
+
+    def _int8(self, linear: Linear) -> dict[str, np.ndarray]:
+        key = (linear.name, 8)
+        if key not in self._made:
+            channels = quantize_int8(self._weight(linear))
+            self._made[key] = {"codes": channels.q.T.numpy(), "scale": channels.scale.numpy()}
+        return self._made[key]
 
 
-def pack_nibbles(codes: np.ndarray) -> np.ndarray:
-    """uint8 codes 0…15 `(…, n)` → bytes `(…, ⌈n/2⌉)`: column `j` in the low nibble, `j + ⌈n/2⌉` in the high one."""
-    half = -(-codes.shape[-1] // 2)
-    low, high = codes[..., :half], codes[..., half:]
-    packed = low.copy()
-    packed[..., : high.shape[-1]] |= high << 4
-    return packed
-
-
-def _operand(weight: Tensor, bits: int, block_size: int) -> dict[str, np.ndarray]:
-    """The arrays of a weight `(out, in)`, transposed to `(in, out)`."""
-    if bits == 32:
-        return {"weight": weight.T.numpy()}
-    if bits == 8:
-        channels = quantize_int8(weight)
-        return {"codes": channels.q.T.numpy(), "scale": channels.scale.numpy()}
-    blocks = quantize_int4(weight, block_size)
-    codes = blocks.q.T.numpy().astype(np.int16) + CODE_OFFSET
-    return {"codes": codes.astype(np.uint8), "multiplier": blocks.multiplier.T.numpy(), "scale": blocks.scale.numpy()}
+def stored_codes(q: np.ndarray, bits: int) -> np.ndarray:
+    """Codes of `edgepack.compress.quantization` as 0 … levels − 1: offset, halved where they are odd."""
+    levels = LEVELS[bits]
+    offset = 1 if bits == TERNARY else levels // 2
+    shifted = (q.astype(np.int16) + levels - 1) // 2 if bits in (2, 3) else q.astype(np.int16) + offset
+    return shifted.astype(np.uint8)

@@ -4,7 +4,7 @@ A `.ptl` file is a zip: `data.pkl` and `data/*` hold the module's state, `byteco
 program is `torchscript_program.MobileEncoder`, the same for every student; this file fills its state:
 
 - linears: the int8 codes and fp32 scales of `quantize_int8`, or the 4-bit codes and block multipliers of
-  `quantize_int4`, two to a byte, with its fp32 scales; each weight set once, however many layers use it. An
+  `quantize_blocks`, two to a byte, with its fp32 scales; each weight set once, however many layers use it. An
   unfactorized query, key and value are one linear, so their input is rounded once.
 - tables: the codes of `quantize_rows` in the byte layout of torch's `embedding_bag_{byte,4bit}_rowwise_offsets`
   (a row's codes, at 4 bits the even column in the low half of the byte, then scale and minimum).
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.jit.mobile import _get_model_ops_and_info
 
-from edgepack.compress.quantization import INT4_MIN, BlockInt4, RowTable, quantize_int4, quantize_int8, quantize_rows
+from edgepack.compress.quantization import INT4_MIN, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.torchscript_layout import Layout, layout
@@ -98,7 +98,7 @@ def packed_rows(table: RowTable) -> Tensor:
     return torch.cat([codes, tail], dim=1).contiguous()
 
 
-def packed_blocks(weight: BlockInt4) -> Tensor:
+def packed_blocks(weight: Blocks) -> Tensor:
     """q + 8, then the multipliers, as half bytes: the first half of them low, the second half high; flat uint8."""
     halves = torch.cat([(weight.q - INT4_MIN).to(torch.uint8).flatten(), weight.multiplier.flatten()])
     low, high = torch.nn.functional.pad(halves, (0, len(halves) % 2)).chunk(2)
@@ -149,7 +149,7 @@ def _body(student: Student, shape: Layout) -> tuple[Tensor, Tensor]:
             weight = channels.q
             floats.append(channels.scale)
         elif student.config.body_bits == 4:
-            blocks = quantize_int4(weight, student.config.block_size)
+            blocks = quantize_blocks(weight, 4, student.config.block_size)
             weight = packed_blocks(blocks)
             floats.append(blocks.scale)
         weights.append(weight.flatten())

@@ -168,7 +168,9 @@ class MobileEncoder(nn.Module):
         for layer in range(len(attention_sets)):
             chosen = attention_sets[layer]
             bias = mask + self.relative[chosen][bucket].permute(2, 0, 1) if chosen < len(self.relative) else mask
-            x = self.norm(x + self.attend(x, bias, chosen), 1 + 2 * layer)
+            first_only = self.options["first_token"] == 1 and layer == len(attention_sets) - 1
+            y = self.attend(x, bias, chosen, first_only)
+            x = self.norm((x[:, :1] if first_only else x) + y, 1 + 2 * layer)
             residual = x
             x = self.feed_forward(x, ffn_sets[layer])
             if layer >= self.options["self_attentive"]:  # no residual where the width changes
@@ -216,22 +218,30 @@ class MobileEncoder(nn.Module):
         at = torch.arange(seq)
         return self.buckets[at[:, None] - at[None, :] + self.buckets.numel() // 2].to(torch.int64)
 
-    def attend(self, x: Tensor, mask: Tensor, chosen: int) -> Tensor:
-        """Self-attention of one weight set, without norm or residual."""
+    def attend(self, x: Tensor, mask: Tensor, chosen: int, first_only: bool) -> Tensor:
+        """Self-attention of one weight set, without norm or residual; `first_only`: of the first token."""
         batch, seq = x.size(0), x.size(1)
         heads, size = self.lists["heads"][chosen], self.lists["head_sizes"][chosen]
-        slot, slots = 4 * chosen, self.lists["slots"]
-        parts: list[Tensor] = []
-        for part in range(slot, slot + 3):
-            if slots[part] < slots[part + 1]:
-                parts.append(self.project(x, part))
-        query, key, value = torch.split(torch.cat(parts, 2), heads * size, dim=2)
-        query = query.reshape(batch, seq, heads, size).transpose(1, 2)  # (batch, heads, seq, size)
+        query, key, value = self.query_key_value(x, chosen)
+        if first_only:  # its query is rounded by its own range
+            query, mask = self.query_key_value(x[:, :1], chosen)[0], mask[:, :, :1]
+        queries = query.size(1)
+        query = query.reshape(batch, queries, heads, size).transpose(1, 2)  # (batch, heads, queries, size)
         key = key.reshape(batch, seq, heads, size).permute(0, 2, 3, 1)  # (batch, heads, size, seq)
         value = value.reshape(batch, seq, heads, size).transpose(1, 2)
         scores = torch.matmul(query, key) / math.sqrt(size) + mask
         context = torch.matmul(torch.softmax(scores, dim=-1), value)
-        return self.project(context.transpose(1, 2).reshape(batch, seq, heads * size), slot + 3)
+        return self.project(context.transpose(1, 2).reshape(batch, queries, heads * size), 4 * chosen + 3)
+
+    def query_key_value(self, x: Tensor, chosen: int) -> list[Tensor]:
+        """Queries, keys and values `(batch, seq, heads · size)` of one weight set."""
+        slots, parts = self.lists["slots"], torch.jit.annotate(list[Tensor], [])
+        for part in range(4 * chosen, 4 * chosen + 3):
+            if slots[part] < slots[part + 1]:
+                parts.append(self.project(x, part))
+        width = self.lists["heads"][chosen] * self.lists["head_sizes"][chosen]
+        query, key, value = torch.split(torch.cat(parts, 2), width, dim=2)
+        return [query, key, value]
 
     def feed_forward(self, x: Tensor, chosen: int) -> Tensor:
         """`down(act(up(x)))` of one weight set."""

@@ -14,6 +14,7 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from edgepack.compress.quantization import TERNARY
 from edgepack.errors import InputError
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
@@ -22,8 +23,7 @@ ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
 ATTENTION_MATRICES = ("query", "key", "value", "output")
 FFN_MATRICES = ("up", "down")
 MATRICES = ATTENTION_MATRICES + FFN_MATRICES
-BODY_BITS = (4, 8, 32)
-EMBEDDING_BITS = (4, 8, 32)
+BITS = (TERNARY, 2, 3, 4, 8, 32)
 
 
 @strict
@@ -32,7 +32,7 @@ class StudentConfig(PreTrainedConfig):
 
     Widths are counts of units; `ranks[matrix][set]` is the rank of a factorized weight matrix, 0 for a
     full one. `vocab_map[i]` is the teacher's token id of student token `i` (`None`: the same ids).
-    `body_bits` and `embedding_bits` say how weights are rounded when the model runs; 32 is not at all.
+    `body_bits` and `embedding_bits` say how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
     """
 
     model_type = "edgepack-student"
@@ -65,7 +65,8 @@ class StudentConfig(PreTrainedConfig):
     pad_token_id: int = 0
     body_bits: int = 32
     embedding_bits: int = 32
-    block_size: int = 32  # columns that share a multiplier, at 4 bits
+    widths: dict[str, int] | None = None  # of matrices that differ from body_bits: `attention.0.qkv`, `head.dense`
+    block_size: int = 32  # columns that share a multiplier, below 8 bits
 
     def __post_init__(self, **kwargs: Any) -> None:
         layers = self.num_hidden_layers
@@ -99,6 +100,35 @@ class StudentConfig(PreTrainedConfig):
         return self.embedding_size if at_embedding_width else self.hidden_size
 
     @property
+    def first_token_layer(self) -> int | None:
+        """The last layer, where the head reads its first token alone."""
+        return self.num_hidden_layers - 1 if self.task == "text-classification" else None
+
+    @property
+    def position_bits(self) -> int:
+        """Width of the position table: small, so it is rounded less than the words."""
+        if self.embedding_bits == 32:
+            return 32
+        return 8 if self.embedding_bits >= 4 else 4
+
+    @property
+    def multiplies_codes(self) -> bool:
+        """Whether the embedding's projection multiplies the word table's codes themselves, which are whole numbers."""
+        return self.embedding_bits < 4 and self.has_projection and not self.norm_before_projection
+
+    def bits_of(self, matrix: str) -> int:
+        """Width of one weight matrix, by its path or a factor's: `feed_forward.0.up`, `feed_forward.0.up.down`.
+
+        Queries, keys and values of a set are one matrix, `attention.0.qkv`.
+        """
+        if self.body_bits == 32 or not self.widths:
+            return self.body_bits
+        for name, bits in self.widths.items():
+            if matrix == name or matrix.startswith(f"{name}."):
+                return bits
+        return self.body_bits
+
+    @property
     def has_projection(self) -> bool:
         """Whether a linear map leads from the embedding width to the hidden width."""
         return self.embedding_projection == "linear"
@@ -119,8 +149,8 @@ def check_shape(config: StudentConfig) -> None:
         ("norm", config.norm, NORMS),
         ("hidden_act", config.hidden_act, ACTIVATIONS),
         ("head_act", config.head_act, (*ACTIVATIONS, None)),
-        ("body_bits", config.body_bits, BODY_BITS),
-        ("embedding_bits", config.embedding_bits, EMBEDDING_BITS),
+        ("body_bits", config.body_bits, BITS),
+        ("embedding_bits", config.embedding_bits, BITS),
     ]
     for field, value, allowed in choices:
         if value not in allowed:

@@ -3,7 +3,9 @@
 No data-dependent Python, no in-place tricks, static structure, shapes dynamic in batch and sequence. A
 post-norm BERT layer is the basis; every family that edgepack supports becomes this module with other
 config values. Weights that layers share exist once (`attention[set]`, `feed_forward[set]`), so sharing
-shows up in the bytes. Rounding to the config's bit widths happens in `forward` (`QuantizedLinear`), the
+shows up in the bytes. A head that reads the first token alone needs nothing else of the last layer: files compute only
+that, and here the range of each rounding in that layer is the first token's; the other tokens are computed for
+distillation. Rounding to the config's bit widths happens in `forward` (`QuantizedLinear`), the
 same for training and for evaluation; parameters stay float.
 
 Pruning during training uses gates: a head's or FFN unit's output times its gate. A unit whose gate is 0
@@ -48,11 +50,13 @@ class QuantizedLinear(nn.Linear):
 
     bits: int = 32
     block_size: int = 32
+    exact_input: bool = False  # the runtime multiplies the input's own codes: nothing to round
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
         if self.bits == 32:
             return F.linear(x, self.weight, self.bias)
-        return F.linear(round_activation(x), round_weight(self.weight, self.bits, self.block_size), self.bias)
+        x = x if self.exact_input else round_activation(x, first_only)
+        return F.linear(x, round_weight(self.weight, self.bits, self.block_size), self.bias)
 
 
 class Projection(nn.Module):
@@ -71,9 +75,9 @@ class Projection(nn.Module):
         """The linear layers to apply, first to last: one, or two when factorized."""
         return [self.down, self.up] if self.rank else [self.full]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
         for linear in self.factors():
-            x = linear(x)
+            x = linear(x, first_only)
         return x
 
 
@@ -108,12 +112,12 @@ class Attention(nn.Module):
         self.relative_bias = nn.Parameter(torch.zeros(buckets, num_heads)) if buckets else None
         self.gate: Tensor | None = None  # (1 or batch, heads), set while pruning
 
-    def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None, first_only: bool = False) -> Tensor:
         batch, seq, _ = x.shape
         # (batch, seq, heads · size) → (batch, heads, seq, size)
         query, key, value = (
-            projection(x).view(batch, seq, self.num_heads, self.head_size).transpose(1, 2)
-            for projection in (self.query, self.key, self.value)
+            projected.view(batch, seq, self.num_heads, self.head_size).transpose(1, 2)
+            for projected in (self.query(x, first_only), self.key(x), self.value(x))
         )
         if self.relative_bias is not None and buckets is not None:
             mask = mask + self.relative_bias[buckets].permute(2, 0, 1)[None]  # (1, heads, seq, seq)
@@ -122,7 +126,7 @@ class Attention(nn.Module):
         context = torch.softmax(scores, dim=-1) @ value
         if self.gate is not None:
             context = context * self.gate[:, :, None, None].to(context.dtype)
-        return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size))
+        return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size), first_only)
 
 
 class FeedForward(nn.Module):
@@ -135,11 +139,11 @@ class FeedForward(nn.Module):
         self.down = Projection(inner, out, ranks["down"])
         self.gate: Tensor | None = None  # (1 or batch, units), set while pruning
 
-    def forward(self, x: Tensor) -> Tensor:
-        inner = activation(self.act, self.up(x))
+    def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
+        inner = activation(self.act, self.up(x, first_only))
         if self.gate is not None:
             inner = inner * self.gate[:, None, :].to(inner.dtype)
-        return self.down(inner)
+        return self.down(inner, first_only)
 
 
 class Embeddings(nn.Module):
@@ -167,8 +171,7 @@ class Embeddings(nn.Module):
         x = round_rows(self.word(input_ids), bits)
         if self.projection is not None and not self.config.norm_before_projection:
             x = self.projection(x)
-        # the position table is small and always rounded to 8 bits when anything is
-        x = x + round_rows(self.position.weight[: input_ids.shape[1]], 32 if bits == 32 else 8)
+        x = x + round_rows(self.position.weight[: input_ids.shape[1]], self.config.position_bits)
         if self.token_type is not None:
             types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
             x = x + self.token_type(types)
@@ -198,6 +201,13 @@ class Head(nn.Module):
         if self.dense is not None and self.act is not None:
             x = activation(self.act, self.dense(x))
         return self.classifier(x)
+
+
+def matrix_name(path: str) -> str:
+    """The name that a linear layer's matrix has in `StudentConfig.widths`: queries, keys and values are one."""
+    for part in (".query", ".key", ".value"):
+        path = path.replace(part, ".qkv")
+    return path.removesuffix(".full")
 
 
 def relative_buckets(seq: int, buckets: int, max_distance: int, device: torch.device | None = None) -> Tensor:
@@ -259,9 +269,20 @@ class Student(PreTrainedModel):
     def set_bits(self, body_bits: int, embedding_bits: int) -> None:
         """Round weights and activations to these widths from now on (32: not at all)."""
         self.config.body_bits, self.config.embedding_bits = body_bits, embedding_bits
-        for module in self.modules():
+        for name, module in self.named_modules():
             if isinstance(module, QuantizedLinear):
-                module.bits, module.block_size = body_bits, self.config.block_size
+                module.bits, module.block_size = self.config.bits_of(matrix_name(name)), self.config.block_size
+        if self.embeddings.projection is not None:
+            self.embeddings.projection.exact_input = self.config.multiplies_codes
+
+    def round_vectors(self) -> None:
+        """Make every bias, norm and small table the fp16 number that files store; weights and words have own formats."""
+        rounded = {id(m.weight) for m in self.modules() if isinstance(m, QuantizedLinear)}
+        rounded |= {id(self.embeddings.word.weight), id(self.embeddings.position.weight)}
+        with torch.no_grad():
+            for parameter in self.parameters():
+                if id(parameter) not in rounded:
+                    parameter.copy_(parameter.half().to(parameter.dtype))
 
     def forward(
         self,
@@ -286,9 +307,10 @@ class Student(PreTrainedModel):
         x = self.embeddings(input_ids, token_type_ids, mask)
         hidden = [x]
         for layer in range(config.num_hidden_layers):
+            first_only = layer == config.first_token_layer
             attention = self.attention[(config.attention_sharing or [])[layer]]
-            x = self.attention_norms[layer](x + attention(x, mask, buckets))
+            x = self.attention_norms[layer](x + attention(x, mask, buckets, first_only))
             feed_forward = self.feed_forward[(config.ffn_sharing or [])[layer]]
-            x = self.ffn_norms[layer](x + feed_forward(x))
+            x = self.ffn_norms[layer](x + feed_forward(x, first_only))
             hidden.append(x)
         return StudentOutput(logits=self.head(x), hidden_states=tuple(hidden) if output_hidden_states else None)

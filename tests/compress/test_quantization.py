@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from edgepack.compress.quantization import (
-    quantize_int4,
+    quantize_blocks,
     quantize_int8,
     quantize_rows,
     round_activation,
@@ -37,7 +37,7 @@ def test_int8_error_is_at_most_half_a_step(weight: Tensor) -> None:
 
 @given(matrices(), st.integers(1, 40))
 def test_int4_error_is_at_most_half_a_block_step(weight: Tensor, block_size: int) -> None:
-    quantized = quantize_int4(weight, block_size)
+    quantized = quantize_blocks(weight, 4, block_size)
     assert quantized.q.min() >= -8
     assert quantized.q.max() <= 7
     assert quantized.multiplier.min() >= 1
@@ -93,4 +93,4 @@ def test_32_bits_change_nothing() -> None:
 def test_zero_weights_stay_zero() -> None:
     zeros = torch.zeros(3, 40)
     assert not quantize_int8(zeros).dequantize().any()
-    assert not quantize_int4(zeros).dequantize().any()
+    assert not quantize_blocks(zeros, 4).dequantize().any()

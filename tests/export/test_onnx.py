@@ -12,14 +12,15 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from edgepack.compress.quantization import LEVELS
 from edgepack.errors import CheckFailed, InputError
 from edgepack.export.onnx import export_onnx
 from edgepack.export.onnx_graph import operators
-from edgepack.export.onnx_weights import pack_nibbles
+from edgepack.export.onnx_packing import PackingGraph, pack, packed_bytes
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -73,7 +74,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "block_size": 16,
     },
 }
-WIDTHS = [(8, 8), (8, 4), (4, 8), (4, 4)]
+WIDTHS = [(8, 8), (8, 4), (4, 8), (4, 4), (3, 2), (2, 3), (1, 1), (8, 1)]
 
 
 def make_student(bits: tuple[int, int] = (32, 32), seed: int = 0, **fields: Any) -> Student:
@@ -95,6 +96,7 @@ def make_student(bits: tuple[int, int] = (32, 32), seed: int = 0, **fields: Any)
         for parameter in student.parameters():
             parameter.add_(0.15 * torch.randn_like(parameter))
     student.set_bits(*bits)
+    student.round_vectors()
     return student
 
 
@@ -155,6 +157,7 @@ def test_what_stands_in_padding_does_not_matter(shape: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("bits", [(32, 32), (8, 8), (4, 4)])
 def test_shared_layers_are_stored_once_and_folded_once(bits: tuple[int, int], tmp_path: Path) -> None:
     shared = {"num_heads": [2], "head_sizes": [8], "intermediate_sizes": [48], "num_labels": 3}
+    shared |= {"task": "token-classification", "head_act": None}  # a last layer of one token cuts its operands
     one = export_onnx(make_student(bits, num_hidden_layers=1, **shared), TARGET, tmp_path / "one")
     maps = {"attention_sharing": [0] * 6, "ffn_sharing": [0] * 6}
     six = export_onnx(make_student(bits, num_hidden_layers=6, **maps, **shared), TARGET, tmp_path / "six")
@@ -168,7 +171,7 @@ def test_the_session_expands_4_bit_weights_at_load_and_not_at_every_run(tmp_path
     # widths that are no multiple of the block, shorter than a block, and odd
     artifact = export_onnx(make_student((4, 8), ranks={"query": [7, 0, 0]}), TARGET, tmp_path)
     stored, loaded = onnx.load(artifact.path), _as_loaded(artifact.path)
-    chain = {"BitShift", "BitwiseAnd", "Expand", "Reshape"}
+    chain = {"BitShift", "BitwiseAnd", "Reshape", "Transpose"}
     assert chain <= {node.op_type for node in stored.graph.node}
     assert not chain & {node.op_type for node in loaded.graph.node}
     products = [node for node in loaded.graph.node if node.op_type == "DynamicQuantizeMatMul"]
@@ -180,7 +183,8 @@ def test_one_fused_product_for_query_key_value_where_nothing_is_factorized(tmp_p
     whole = onnx.load(export_onnx(make_student((8, 8)), TARGET, tmp_path / "a").path)
     split = onnx.load(export_onnx(make_student((8, 8), ranks={"key": [3, 0, 0]}), TARGET, tmp_path / "b").path)
     count = [Counter(node.op_type for node in m.graph.node)["DynamicQuantizeMatMul"] for m in (whole, split)]
-    assert count == [1 + 3 * 4 + 2, 1 + 3 * 4 + 2 + 3]  # layer 0: 1 product becomes query, key down, key up, value
+    # the last layer's query is a product of its own; layer 0: 1 product becomes query, key down, key up, value
+    assert count == [1 + 3 * 4 + 1 + 2, 1 + 3 * 4 + 1 + 2 + 3]
 
 
 @pytest.mark.parametrize(("bits", "opset"), [((32, 32), 17), ((8, 8), 17), ((8, 4), 18), ((4, 8), 18), ((4, 4), 18)])
@@ -251,12 +255,34 @@ def test_session_errors_are_one_clear_line(tmp_path: Path) -> None:
         load(tmp_path / "none.onnx")
 
 
-@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.integers(0, 15)))
-def test_packed_nibbles_come_back(codes: np.ndarray) -> None:
-    packed = pack_nibbles(codes)
-    assert packed.shape == (codes.shape[0], -(-codes.shape[1] // 2))
-    both = np.concatenate([packed & 15, packed >> 4], axis=-1)
-    np.testing.assert_array_equal(both[:, : codes.shape[1]], codes)
+@given(st.sampled_from([1, 2, 3, 4]), hnp.array_shapes(min_dims=1, max_dims=2, max_side=70), st.integers(0, 2**31))
+@settings(deadline=None)
+def test_packed_codes_come_back_through_the_runtime(bits: int, shape: tuple[int, ...], seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, LEVELS[bits], shape).astype(np.uint8)
+    packed = pack(codes, bits)
+    assert packed.shape == (*shape[:-1], packed_bytes(bits, shape[-1]))
+    assert packed_bytes(bits, shape[-1]) <= shape[-1] * {1: 1.6, 2: 2, 3: 3, 4: 4}[bits] / 8 + 2
+    graph = PackingGraph()
+    name = graph._unpacked("t", lambda _: packed, bits, shape[:-1], shape[-1])
+    graph.node("Identity", [name], "out")
+    model = graph.model((), "out", shape, 18)
+    for tensor, initializer in zip(model.graph.initializer, graph.initializers.values(), strict=True):
+        tensor.raw_data = initializer.raw(None)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {})[0], codes)
+
+
+@pytest.mark.parametrize("bits", [8, 4, 3, 2, 1])
+def test_widths_of_single_matrices(bits: int, tmp_path: Path) -> None:
+    student = make_student((4, 4), widths={"attention.1.qkv": bits, "feed_forward.0": 8, "head.dense": 2})
+    session = load(export_onnx(student, TARGET, tmp_path).path)
+    sentences = [make_inputs([length], seed=length) for length in (1, 9, POSITIONS)]
+    errors = [np.abs(session.run(i) - torch_logits(student, i)).max() for i in sentences]
+    assert np.median(errors) <= ROUNDED_TOLERANCE
+    student.config.widths = None
+    student.set_bits(4, 4)
+    others = [np.abs(session.run(i) - torch_logits(student, i)).max() for i in sentences]
+    assert np.median(others) > ROUNDED_TOLERANCE
 
 
 def _as_loaded(path: Path) -> onnx.ModelProto:

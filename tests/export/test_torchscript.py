@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepack.compress.quantization import quantize_int4, quantize_int8, quantize_rows
+from edgepack.compress.quantization import quantize_blocks, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.torchscript import export_torchscript, packed_blocks, packed_rows, program_state
@@ -191,7 +191,7 @@ def test_packed_rows_are_torchs_own_layout() -> None:
 @given(rows=st.integers(1, 9), columns=st.integers(1, 70), block_size=st.integers(1, 40), seed=st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)
 def test_packed_blocks_expand_to_the_int8_operand(rows: int, columns: int, block_size: int, seed: int) -> None:
-    weight = quantize_int4(torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), block_size)
+    weight = quantize_blocks(torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), 4, block_size)
     packed, blocks = packed_blocks(weight), weight.multiplier.shape[1]
     assert packed.dtype == torch.uint8
     assert len(packed) == (rows * (columns + blocks) + 1) // 2
@@ -202,7 +202,7 @@ def test_packed_blocks_expand_to_the_int8_operand(rows: int, columns: int, block
 
 def test_packed_blocks_are_the_documented_layout() -> None:
     # q 7 −7 | 7 as 15 1 15, steps 1 and 0.2 of a scale of 1 / 15 as multipliers 15 3: five half bytes and a zero
-    packed = packed_blocks(quantize_int4(torch.tensor([[7.0, -7.0, 1.4]]), 2))
+    packed = packed_blocks(quantize_blocks(torch.tensor([[7.0, -7.0, 1.4]]), 4, 2))
     assert packed.tolist() == [15 | 15 << 4, 1 | 3 << 4, 15]
 
 
