@@ -1,0 +1,162 @@
+"""The frontier as a table and as a plot, and other tools' points beside it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from benchmarks import frontier, other_tools, plot
+from benchmarks.other_tools import OtherResult
+from benchmarks.runs import Result, Run, Speed
+from benchmarks.store import Store
+from edgepack.errors import InputError, MissingDependency
+from edgepack.runtime.onnxruntime import load
+
+Make = Callable[..., Result]
+
+
+def keep(store: Store, *results: Result) -> None:
+    for result in results:
+        store.save(result.run.key, result)
+
+
+@pytest.fixture
+def found_results(result_of: Make) -> list[Result]:
+    several = [result_of(Run("frontier", "sst2", 4_000_000, s), v) for s, v in enumerate((0.891, 0.900, 0.909))]
+    single = result_of(Run("frontier", "sst2", 1_000_000, 0), 0.873, resumed=True, speed=None)
+    other_effort = result_of(Run("frontier", "sst2", 1_000_000, 0, "quick"), 0.5)
+    return [single, *several[::-1], other_effort, result_of(Run("frontier", "snips", 2_000_000, 0), 0.889)]
+
+
+@pytest.fixture
+def other_result(result_of: Make) -> Callable[[str, str, int, float], OtherResult]:
+    def make(task: str, tool: str, shipped_bytes: int, value: float) -> OtherResult:
+        base = result_of(Run("frontier", task, 4_000_000, 0), value)
+        return OtherResult(
+            task=task,
+            tool=tool,
+            model_bytes=shipped_bytes - 60_000,
+            shipped_bytes=shipped_bytes,
+            metric=base.metric,
+            teacher=base.teacher,
+            retention=base.retention,
+            speed=Speed(tokens=32, artifact_ms=4.0, int8_ms=2.0) if tool != "int8" else None,
+            versions={},
+            created="now",
+        )
+
+    return make
+
+
+def test_the_frontier_table_says_seeds_intervals_and_what_was_interrupted(found_results: list[Result]) -> None:
+    found = frontier.points(found_results)
+    assert [(p.task, p.budget_bytes, len(p.results)) for p in found] == [
+        ("sst2", 4_000_000, 3),
+        ("sst2", 1_000_000, 1),
+        ("snips", 2_000_000, 1),
+    ]
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in frontier.frontier_table(found).splitlines()]
+    half = 4.302653 * 0.01 / math.sqrt(3)  # t(2) · s / √n, of the retentions 0.99, 1.00, 1.01
+    assert rows[2][:7] == [
+        "SST-2",
+        "4MB",
+        "3,999,000",
+        "0.9000",
+        "0.9000",
+        f"100.0% ({1 - half:.1%} to {1 + half:.1%})",
+        "99.0% / 100.0% / 101.0%",
+    ]
+    assert rows[2][7:] == [
+        "4.0 × faster / 4.0 × faster / 4.0 × faster",
+        "6 × 2 × 128, 64, 12,000, 4/4",
+        "10 min",
+        "1.20 GB",
+    ]
+    assert rows[3][5:8] == ["97.0% (96.0% to 98.0%)", "97.0%", "-"]
+    assert rows[3][9:] == ["was interrupted", "-"]
+
+
+def test_the_summary_holds_both_tables(found_results: list[Result], other_result: Callable[..., OtherResult]) -> None:
+    others = [other_result("sst2", "int8", 23_000_000, 0.89), other_result("sst2", "4-bit", 14_000_000, 0.9)]
+    page = plot.summary(frontier.points(found_results), others)
+    lines = [line for line in page.splitlines() if line.startswith(("| SST-2 | int8", "| SST-2 | 4-bit"))]
+    assert lines[0].startswith("| SST-2 | int8 | 23,000,000 | 0.8900 | 0.9000 | 98.9% (97.9% to 99.9%) | 1 |")
+    assert lines[1].endswith("| 0.50 × as fast |")
+    assert "## edgepack" in page
+
+
+def test_without_matplotlib_the_line_that_installs_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, found_results: list[Result]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependency, match=r'pip install "edgepack\[plot\]"'):
+        plot.draw(frontier.points(found_results), [])
+
+
+def test_the_plot_is_the_same_bytes_from_the_same_results(
+    tmp_path: Path, found_results: list[Result], other_result: Callable[..., OtherResult]
+) -> None:
+    pytest.importorskip("matplotlib", reason='matplotlib is not installed: pip install "edgepack[plot]"')
+    results, others = found_results, [other_result("snips", "4-bit", 14_000_000, 0.9)]
+    folder = tmp_path / "results"
+    keep(Store(folder / "frontier"), *results)
+    for other in others:
+        Store(folder / "other-tools").save(f"{other.task}-{other.tool}", other)
+    images = [tmp_path / name / "frontier.svg" for name in ("a", "b")]
+    for image in images:
+        plot.main(["--results", str(folder), "--image", str(image)])
+    assert images[0].read_bytes() == images[1].read_bytes()
+    text = images[0].read_text(encoding="utf-8")
+    assert ElementTree.fromstring(text).tag.endswith("svg")
+    assert "<dc:date>" not in text
+    assert all(f"<!-- {title} -->" in text for title in ("SST-2", "SNIPS", "edgepack"))
+    assert (folder / "frontier.md").read_text(encoding="utf-8") == plot.summary(frontier.points(results), others)
+    moved = [r.model_copy(update={"shipped_bytes": r.shipped_bytes // 2}) for r in results]
+    assert plot.draw(frontier.points(moved), others) != images[0].read_bytes()
+
+
+def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason='matplotlib is not installed: pip install "edgepack[plot]"')
+    with pytest.raises(InputError, match="no result to draw"):
+        plot.main(["--results", str(tmp_path)])
+
+
+def test_without_onnx_ir_the_line_that_installs_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "onnxruntime.quantization.matmul_nbits_quantizer", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
+    with pytest.raises(MissingDependency, match="pip install onnx-ir"):
+        other_tools.quantize_4_bits(tmp_path)
+
+
+def test_the_4_bit_model_holds_products_and_tables_in_4_bits(tmp_path: Path) -> None:
+    pytest.importorskip("onnx_ir", reason="onnx-ir is not installed: pip install onnx-ir")
+    generator = np.random.default_rng(0)
+    table, weight = (generator.standard_normal(shape).astype(np.float32) for shape in ((256, 64), (64, 32)))
+    helper, flt, int64 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["rows"], name="gather"),
+            helper.make_node("MatMul", ["rows", "weight"], ["logits"], name="product"),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("input_ids", int64, ["batch", "seq"])],
+        [helper.make_tensor_value_info("logits", flt, ["batch", "seq", 32])],
+        [onnx.numpy_helper.from_array(table, "table"), onnx.numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, tmp_path / "teacher.onnx")
+    path = other_tools.quantize_4_bits(tmp_path)
+    quantized = onnx.load(path)
+    assert {node.op_type for node in quantized.graph.node} == {"MatMulNBits", "GatherBlockQuantized"}
+    assert path.stat().st_size < (table.nbytes + weight.nbytes) / 4
+    ids = np.arange(40, dtype=np.int64).reshape(2, 20)
+    expected = table[ids] @ weight
+    error = np.linalg.norm(load(path, 1).run({"input_ids": ids}) - expected) / np.linalg.norm(expected)
+    assert 0 < error < 0.2

@@ -1,0 +1,242 @@
+"""What is left to run, what a run trains by, what is kept of it. No builds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import ablation, frontier, methods, runs
+from benchmarks.runs import Result, Run, Speed
+from benchmarks.store import Store
+from edgepack.errors import InputError
+from edgepack.manifest import BuildManifest, MetricRecord, write_model
+from edgepack.parameters import parse_size
+from edgepack.recipe import find_recipe
+from edgepack.verdict import IntervalRecord, Verdict
+
+Make = Callable[..., Result]
+SHAPE = {"layers": 4, "heads": 1, "ffn": 64, "embedding": 32, "vocabulary": 9_000, "body_bits": 4, "embedding_bits": 2}
+
+
+def keep(store: Store, *results: Result) -> None:
+    for result in results:
+        store.save(result.run.key, result)
+
+
+def options(tmp_path: Path, *words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    runs.add_options(parser)
+    return parser.parse_args(["--shared", str(tmp_path), "--work", str(tmp_path / "work"), *words])
+
+
+@given(st.integers(1, 200_000_000))
+def test_a_size_is_named_as_it_would_be_asked_for(size_bytes: int) -> None:
+    assert parse_size(runs.size_name(size_bytes)) == size_bytes
+
+
+def test_runs_that_differ_have_keys_that_differ() -> None:
+    base = Run("methods", "sst2", 2_000_000, 0)
+    changed = [
+        replace(base, task="snips"),
+        replace(base, budget_bytes=2_000_001),
+        replace(base, seed=10),
+        replace(base, effort="max"),
+        replace(base, variant="gradual-pruning"),
+        replace(base, examples=96_000),
+        replace(base, held_out=96_000),
+    ]
+    assert len({run.key for run in [base, *changed]}) == 8
+    assert replace(base, table="frontier").key == "sst2-2MB-standard-seed0"
+    assert replace(base, examples=96_000, held_out=500).key == "sst2-2MB-standard-96000ex-held500-default-seed0"
+
+
+def test_the_frontier_runs_three_seeds_at_4_mb_and_one_elsewhere_first_seeds_first() -> None:
+    planned = frontier.plan_runs(["sst2", "snips"], frontier.BUDGETS)
+    assert [(r.task, r.budget_bytes, r.seed) for r in planned] == [
+        *((task, budget, 0) for budget in frontier.BUDGETS for task in ("sst2", "snips")),
+        *((task, 4_000_000, seed) for seed in (1, 2) for task in ("sst2", "snips")),
+    ]
+    asked = frontier.plan_runs(["snips"], [1_000_000], [7, 9], "max")
+    assert [(r.seed, r.effort) for r in asked] == [(7, "max"), (9, "max")]
+
+
+def test_only_runs_without_a_result_are_left(tmp_path: Path, result_of: Make) -> None:
+    store = Store(tmp_path)
+    planned = frontier.plan_runs(["sst2"], frontier.BUDGETS)
+    keep(store, result_of(planned[0]), result_of(planned[3]))
+    assert runs.runs_left([*planned, *planned], store) == [planned[1], planned[2], planned[4], planned[5]]
+
+
+def test_a_stopped_benchmark_goes_on_with_what_is_missing(tmp_path: Path, result_of: Make, processes: Any) -> None:
+    store, planned = Store(tmp_path / "frontier"), frontier.plan_runs(["snips"], frontier.BUDGETS)
+    bad = planned[1].key
+    processes.failing = (bad,)
+    keep(store, result_of(planned[0]))
+    # the process before was killed after its result was kept and before its stages were removed
+    leftover = tmp_path / "work" / "frontier" / planned[0].key / ".edgepack" / "stages"
+    leftover.mkdir(parents=True)
+    assert runs.run_all(planned, store, options(tmp_path)) == [bad]
+    assert processes.started == [run.key for run in planned[1:]]
+    assert not leftover.exists()
+
+    processes.started, processes.failing = [], ()
+    assert runs.run_all(planned, store, options(tmp_path)) == []
+    assert processes.started == [bad]
+    assert runs.run_all(planned, store, options(tmp_path)) == []
+    assert processes.started == [bad]
+
+
+def test_again_forgets_the_result_and_the_folder_of_its_build(tmp_path: Path, result_of: Make, processes: Any) -> None:
+    store, run = Store(tmp_path / "frontier"), Run("frontier", "snips", 1_000_000, 0)
+    other = replace(run, seed=1)
+    keep(store, result_of(run), result_of(other))
+    folders = [runs.run_folder(r, tmp_path / "work") / "bundles" for r in (run, other)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    asked = options(tmp_path, "--again", run.key, "--table-only")
+    runs.run_all([run, other], store, asked)
+    assert (store.has(run.key), store.has(other.key)) == (False, True)
+    assert [folder.exists() for folder in folders] == [False, True]
+    assert processes.started == []
+
+
+def test_results_of_another_recipe_are_called_stale(tmp_path: Path, result_of: Make) -> None:
+    store, run = Store(tmp_path), Run("methods", "snips", 2_000_000, 0, examples=96_000)
+    old = result_of(run)
+    keep(store, old, result_of(replace(run, seed=1)))
+    planned = [replace(run, seed=seed) for seed in range(3)]
+    assert runs.stale_keys(planned, store) == []
+    keep(store, old.model_copy(update={"recipe": {**old.recipe, "peak_lr": 1.0}}))
+    assert runs.stale_keys(planned, store) == [run.key]
+
+
+def test_a_run_trains_by_its_variant_of_the_effort_at_the_asked_length() -> None:
+    run = Run("methods", "snips", 2_000_000, 0, "quick", "no-hidden-states", 5000)
+    assert runs.recipe_of(run) == replace(find_recipe("quick"), hidden_weight=0.0, examples_seen=5000)
+    assert runs.recipe_of(Run("frontier", "snips", 2_000_000, 0)) == find_recipe("standard")
+    with pytest.raises(InputError, match="no-such"):
+        runs.recipe_of(replace(run, variant="no-such"))
+
+
+@pytest.mark.parametrize("table", [methods.VARIANTS, ablation.VARIANTS], ids=["methods", "ablation"])
+def test_every_variant_changes_the_recipe_and_is_described(table: dict[str, runs.Variant]) -> None:
+    recipe = find_recipe("standard")
+    changed = {name: variant.change(recipe) for name, variant in table.items()}
+    assert changed.pop("default") == recipe
+    assert all(other != recipe for other in changed.values())
+    assert all(variant.what for variant in table.values())
+    for name in table:
+        Store(Path()).path(name)  # a name is part of a file's
+
+
+def test_the_request_asks_for_the_recipe_only_where_it_is_not_the_efforts_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "BuildRequest", SimpleNamespace)
+    plain = runs.build_request(Run("frontier", "sst2", 4_000_000, 3), tmp_path, tmp_path / "w", "cpu")
+    assert not hasattr(plain, "recipe")
+    assert plain.train == str(tmp_path / "data/sst2/train.tsv")
+    assert plain.evaluation == str(tmp_path / "data/sst2/dev.tsv")
+    assert (plain.seed, plain.budget_bytes, plain.targets) == (3, 4_000_000, ("android-onnx",))
+    changed = runs.build_request(
+        Run("methods", "sst2", 4_000_000, 3, variant="no-hidden-states"), tmp_path, tmp_path / "w", "cpu"
+    )
+    assert changed.recipe.hidden_weight == 0.0
+    assert changed.output != plain.output
+
+
+@pytest.mark.parametrize(("suffix", "header"), [(".tsv", ["sentence\tlabel"]), (".jsonl", [])])
+def test_held_out_examples_are_a_part_of_training_and_not_trained_on(
+    tmp_path: Path, suffix: str, header: list[str]
+) -> None:
+    examples = [f"text {i}\u2028of one line\t{i % 2}" for i in range(50)]
+    path = tmp_path / f"data{suffix}"
+    path.write_text("\n".join([*header, *examples]) + "\n", encoding="utf-8")
+    train, held = runs.hold_out(path, 12, tmp_path / "out")
+    found = [p.read_text(encoding="utf-8").removesuffix("\n").split("\n") for p in (train, held)]
+    assert [lines[: len(header)] for lines in found] == [header, header]
+    left, out = (lines[len(header) :] for lines in found)
+    assert len(out) == 12
+    assert out != examples[:12]
+    assert sorted(left + out) == sorted(examples)
+    again = runs.hold_out(path, 12, tmp_path / "again")
+    assert again[1].read_bytes() == held.read_bytes()
+    for count in (0, 50):
+        with pytest.raises(InputError, match="50 examples"):
+            runs.hold_out(path, count, tmp_path / "out")
+
+
+def fake_build(request: Any, _: Any) -> SimpleNamespace:
+    """Leaves what a build leaves, in small."""
+    (request.output / ".edgepack" / "stages").mkdir(parents=True, exist_ok=True)
+    (request.output / "bundles" / "android-onnx").mkdir(parents=True, exist_ok=True)
+    metric = MetricRecord(name="entity_f1", value=0.9, n=700, low=0.88, high=0.92)
+    names = ("teacher", "student", "quantized", "artifact")
+    verdict = Verdict(
+        target="android-onnx",
+        passed=True,
+        checks=[],
+        metrics={name: metric.model_copy(update={"value": 0.95 - i / 100}) for i, name in enumerate(names)},
+        retention=IntervalRecord(value=0.968, low=0.96, high=0.98),
+        shipped_bytes=1_990_000,
+        budget_bytes=request.budget_bytes,
+    )
+    manifest = BuildManifest(
+        inputs={},
+        plan={"candidates": [{**SHAPE, "bytes": {}}, {"layers": 1}]},
+        stages=[{"name": "distil", "key": "k", "seconds": 12.5}],
+        versions={"torch": "2"},
+        seed=0,
+        metrics={},
+        artifacts=[],
+        created="now",
+    )
+    write_model(request.output / "edgepack.json", manifest)
+    return SimpleNamespace(bundles=(SimpleNamespace(verdict=verdict, manifest=SimpleNamespace(max_length=24)),))
+
+
+def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "build", fake_build)
+    monkeypatch.setattr(runs, "measure_speed", lambda a, b, tokens: Speed(tokens=tokens, artifact_ms=1, int8_ms=4))
+    monkeypatch.setattr(runs, "baseline", lambda *_: Path())
+    store, run = Store(tmp_path / "frontier"), Run("frontier", "snips", 2_000_000, 0)
+    folder = runs.run_folder(run, tmp_path / "work")
+
+    def full(*_: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="disk full"):
+            runs.build_one(run, tmp_path, tmp_path / "work", store)
+    assert not store.has(run.key)
+    assert (folder / ".edgepack").is_dir() is True
+
+    runs.build_one(run, tmp_path, tmp_path / "work", store)
+    result = store.load(run.key, Result)
+    assert result.resumed is True
+    assert result.shipped_bytes == 1_990_000
+    assert result.metric.value == pytest.approx(0.92)
+    assert result.teacher.value == pytest.approx(0.95)
+    assert result.stages == pytest.approx({"student": 0.94, "quantized": 0.93, "artifact": 0.92})
+    assert result.shape == SHAPE
+    assert result.stage_seconds == {"distil": 12.5}
+    assert result.speed == Speed(tokens=24, artifact_ms=1, int8_ms=4)
+    assert result.peak_rss_bytes > 50_000_000
+    assert not (folder / ".edgepack").exists()
+    assert (folder / "bundles" / "android-onnx").is_dir()
+    assert str(tmp_path) not in store.path(run.key).read_text()
+
+    # the result is dropped by hand: the finished folder gives way to a build from the start
+    store.path(run.key).unlink()
+    runs.build_one(run, tmp_path, tmp_path / "work", store)
+    assert store.load(run.key, Result).resumed is False

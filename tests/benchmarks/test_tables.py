@@ -1,0 +1,100 @@
+"""Means over seeds, the tables of variants, and the page that they stand in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from benchmarks import ablation, methods
+from benchmarks.runs import Result
+from benchmarks.tables import markdown_table, mean_interval, with_table
+from edgepack.errors import InputError
+
+Make = Callable[..., Result]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda values: np.std(values) > 1e-6))
+def test_the_interval_over_seeds_is_students(values: list[float]) -> None:
+    found, expected = mean_interval(values), stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert found.value == pytest.approx(np.mean(values))
+    assert (found.low, found.high) == (pytest.approx(expected.low, abs=1e-9), pytest.approx(expected.high, abs=1e-9))
+
+
+def test_the_interval_of_two_and_of_one() -> None:
+    two = mean_interval([0.90, 0.92])  # t(1) = 12.706, s / sqrt(2) = 0.01
+    assert (two.low, two.high) == (pytest.approx(0.91 - 0.12706, abs=1e-5), pytest.approx(0.91 + 0.12706, abs=1e-5))
+    one = mean_interval([0.9])
+    assert one.value == 0.9
+    assert math.isnan(one.low)
+    with pytest.raises(ValueError, match="no values"):
+        mean_interval([])
+
+
+def test_a_table_is_replaced_between_its_own_markers_only() -> None:
+    page = "a\n<!-- table:x -->\nold\n<!-- end -->\nb\n<!-- table:y -->\nother\n<!-- end -->\n"
+    table = markdown_table([["h|1", "h2"], ["\\1", "2"]])
+    assert table == "| h\\|1 | h2 |\n|---|---|\n| \\1 | 2 |"
+    new = with_table(page, "x", table)
+    assert new == page.replace("old", table)
+    assert with_table(new, "x", table) == new
+    with pytest.raises(InputError, match="table:z"):
+        with_table(page, "z", table)
+
+
+SETTINGS = methods.Settings("methods", ("sst2", "snips"), 2_000_000, (0, 1), "standard", 96_000)
+
+
+def test_the_methods_table_gives_means_and_differences_paired_by_seed(result_of: Make) -> None:
+    values = {
+        ("default", "sst2", 0): 0.88,
+        ("default", "sst2", 1): 0.90,
+        ("no-hidden-states", "sst2", 0): 0.86,
+        ("no-hidden-states", "sst2", 1): 0.87,
+        ("no-hidden-states", "snips", 1): 0.93,
+    }
+    found = [result_of(SETTINGS.run(*place), value) for place, value in values.items()]
+    elsewhere = [result_of(replace(r.run, budget_bytes=1_000_000), 0.1) for r in found]
+    results = {r.run.key: r for r in [*found, *elsewhere]}
+    text = methods.make_table(SETTINGS, methods.VARIANTS, results)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert rows[0] == ["variant", "what it is", "SST-2", "difference", "seeds", "SNIPS", "difference", "seeds"]
+    low, high = (f"{0.89 + sign * 0.127062:.4f}" for sign in (-1, 1))
+    assert rows[2] == ["`default`", "the recipe as it is", f"0.8900 ({low} to {high})", "-", "2", "-", "-", "0"]
+    # differences −2 and −3 points: mean −2.5, half-width 12.7062 · 0.5
+    assert rows[3][0] == "`no-hidden-states`"
+    assert rows[3][3:5] == ["-2.50 (-8.85 to +3.85)", "2"]
+    # one seed: its bootstrap interval, and nothing to take a difference from
+    assert rows[3][5:] == ["0.9300 (0.9100 to 0.9500)", "-", "1"]
+    assert len(rows) == 4
+    assert "2MB, recipe `standard`, 96,000 examples seen, seeds 0, 1" in text
+    assert methods.make_table(SETTINGS, methods.VARIANTS, {}) == "No run is recorded yet."
+
+
+def test_comparing_runs_what_is_left_and_rewrites_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], processes: Any
+) -> None:
+    page = tmp_path / "methods.md"
+    page.write_text(methods.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(methods, "PAGE", page)
+    words = ["--shared", str(tmp_path), "--work", str(tmp_path / "work"), "--results", str(tmp_path / "results")]
+    before = page.read_text(encoding="utf-8")
+    methods.compare("ablation", [*words, "--held-out", "100", "--seeds", "0"], ("snips",))
+    assert page.read_text(encoding="utf-8") == before  # figures for choosing are not reported
+    processes.started = []
+    ablation.main([*words, "--seeds", "0", "1"])
+    assert len(processes.started) == 2 * len(ablation.VARIANTS)
+    assert all(key.startswith("snips-2MB-standard-96000ex-") for key in processes.started)
+    after = page.read_text(encoding="utf-8")
+    block = after.split("<!-- table:ablation -->\n")[1].split("\n<!-- end -->")[0]
+    assert block in capsys.readouterr().out
+    assert all(f"| `{name}` |" in block for name in ablation.VARIANTS)
+    assert after.split("<!-- table:ablation -->")[0] == before.split("<!-- table:ablation -->")[0]
