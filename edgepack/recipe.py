@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig, changed_config
-from edgepack.train import PruneTarget, Schedule, StageSettings
+from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,7 @@ def make_schedule(recipe: Recipe) -> Schedule:
         total_steps=max(1, recipe.examples_seen // recipe.batch_size),
         batch_size=recipe.batch_size,
         peak_lr=recipe.peak_lr,
-        temperature=recipe.temperature,
-        hidden_weight=recipe.hidden_weight,
+        phases=(Phase(1.0, (SoftTargets(temperature=recipe.temperature), HiddenStates(weight=recipe.hidden_weight))),),
     )
 
 

@@ -14,9 +14,11 @@ examples is used.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ from torch import Tensor
 from edgepack.console import Console
 from edgepack.encoding import Encoded
 from edgepack.errors import InputError
-from edgepack.student.model import Student
+from edgepack.student.model import Attention, Student
 
 TOKENS_PER_BATCH = 4096
 DISK_BYTES = 8_000_000_000  # of hidden states: still page cache on a machine of ordinary size
@@ -48,15 +50,15 @@ class HiddenFile:
         """Bytes of one token's states."""
         return self.shape[1] * self.shape[2] * 2
 
-    def read(self, data: Encoded, indices: np.ndarray) -> np.ndarray:
-        """The examples' states, padded on the right with zeros: `(batch, seq, states, H)` fp16."""
+    def read(self, data: Encoded, indices: np.ndarray, length: int) -> np.ndarray:
+        """The examples' states, padded on the right with zeros to `length`: `(batch, length, states, H)` fp16."""
         lengths = data.lengths[indices]
-        padded = np.empty((len(lengths), lengths.max(initial=0), *self.shape[1:]), np.float16)
+        padded = np.empty((len(lengths), length, *self.shape[1:]), np.float16)
         with self.path.open("rb", buffering=0) as file:
-            for row, (example, length) in enumerate(zip(indices, lengths, strict=True)):
-                padded[row, length:] = 0
+            for row, (example, count) in enumerate(zip(indices, lengths, strict=True)):
+                padded[row, count:] = 0
                 file.seek(self.start + int(data.offsets[example]) * self.token_bytes)
-                if _read_into(file, padded[row, :length]) < length * self.token_bytes:
+                if _read_into(file, padded[row, :count]) < count * self.token_bytes:
                     raise InputError(f"{self.path} ends before example {example}; build again with --fresh")
         return padded
 
@@ -102,13 +104,15 @@ class TeacherOutputs:
 
     `pairs`: which of the student's states (0 is the embedding's, `i + 1` layer `i`'s) belongs to which stored one.
     `inputs`: for each of the student's layers, the stored state that enters its teacher layer; None where it was
-    not kept.
+    not kept. `attention`: the teacher's own attention by the student's layers, for losses that compare queries, keys
+    and values.
     """
 
     logits: np.ndarray
     hidden: HiddenFile
     pairs: tuple[tuple[int, int], ...]
     inputs: tuple[int | None, ...] = ()
+    attention: tuple[Attention, ...] = ()
 
     @property
     def student_states(self) -> tuple[int, ...]:
@@ -120,18 +124,31 @@ class TeacherOutputs:
         rows = data.rows(indices) if len(self.logits) != len(data) else indices
         return torch.from_numpy(self.logits[rows])
 
-    def batch_hidden(self, data: Encoded, indices: np.ndarray) -> Tensor:
-        """fp16 hidden states, padded on the right with zeros: `(batch, seq, states, H)`, every stored state."""
-        return torch.from_numpy(self.hidden.read(data, indices))
+    def batch_hidden(self, data: Encoded, indices: np.ndarray, length: int | None = None) -> Tensor:
+        """fp16 states, padded on the right with zeros to `length` (default: the longest): `(batch, seq, states, H)`."""
+        longest = int(data.lengths[indices].max()) if length is None else length
+        return torch.from_numpy(self.hidden.read(data, indices, longest))
+
+    def to(self, device: torch.device) -> TeacherOutputs:
+        """The same with the attention modules on `device`."""
+        return replace(self, attention=tuple(deepcopy(module).to(device) for module in self.attention))
 
 
-def load_teacher_outputs(folder: Path, layers: Sequence[int]) -> TeacherOutputs:
-    """Open what `save_teacher_outputs` wrote, for a student whose layers are the teacher's `layers`."""
+def load_teacher_outputs(folder: Path, layers: Sequence[int], teacher: Student | None = None) -> TeacherOutputs:
+    """Open what `save_teacher_outputs` wrote, for a student whose layers are the teacher's `layers`.
+
+    `teacher`, the student of its own shape, is needed where a loss compares queries, keys and values.
+    """
     stored = np.load(folder / "states.npy").tolist()
     wanted = [0, *(layer + 1 for layer in layers)]
     pairs = tuple((i, stored.index(state)) for i, state in enumerate(wanted) if state in stored)
     inputs = tuple(stored.index(layer) if layer in stored else None for layer in layers)
-    return TeacherOutputs(np.load(folder / "logits.npy"), open_hidden_file(folder / "hidden.npy"), pairs, inputs)
+    attention: list[Attention] = []
+    if teacher is not None:
+        sharing = teacher.config.attention_sharing or []
+        attention = [cast(Attention, teacher.attention[sharing[layer]]) for layer in layers]
+    hidden = open_hidden_file(folder / "hidden.npy")
+    return TeacherOutputs(np.load(folder / "logits.npy"), hidden, pairs, inputs, tuple(attention))
 
 
 def choose_states(layers: Sequence[int], width: int, tokens: int, with_inputs: bool = False) -> list[int]:

@@ -54,7 +54,7 @@ from edgepack import measure, recipe, train
 recipe.RECIPES["quick"] = replace(
     recipe.RECIPES["quick"], examples_seen={EXAMPLES_SEEN}, batch_size=16, prune_ratio=2.0
 )
-train.CHECKPOINT_SECONDS = 0.0
+train.loop.CHECKPOINT_SECONDS = 0.0
 from edgepack import measure
 measure.REPEATS, measure.RUNS = 1, 2
 from edgepack.build import build

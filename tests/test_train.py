@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from edgepack import teacher_outputs
-from edgepack import train as module
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.console import Console
 from edgepack.encoding import Encoded
 from edgepack.student.carve import keep_units
@@ -18,6 +19,7 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from edgepack.train import (
+    Phase,
     Progress,
     PruneTarget,
     Schedule,
@@ -27,9 +29,11 @@ from edgepack.train import (
     save_progress,
     train,
 )
+from edgepack.train import loop as module
 
 QUIET = Console(quiet=True)
-SCHEDULE = Schedule(total_steps=60, batch_size=8, peak_lr=2e-3, hidden_weight=10.0)
+PHASES = (Phase(1.0, (SoftTargets(), HiddenStates(weight=10.0))),)
+SCHEDULE = Schedule(total_steps=60, batch_size=8, peak_lr=2e-3, phases=PHASES)
 
 
 def make_student(task: str = "text-classification") -> Student:
@@ -157,10 +161,10 @@ def test_a_resumed_run_ends_with_the_same_bits(
 def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     original, calls = module._step, iter(range(steps))
 
-    def step(*arguments: object) -> float:
+    def step(*arguments: object) -> object:
         if next(calls, None) is None:
             raise KeyboardInterrupt
-        return float(original(*arguments))  # type: ignore[arg-type]
+        return original(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "_step", step)
 

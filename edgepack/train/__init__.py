@@ -1,0 +1,28 @@
+"""The one training loop: distillation, with pruning and rounding inside it.
+
+A build trains one student along one learning-rate schedule, cut into stages (`distil`, `prune`, `quantize`); each
+stage is a call of `train` over its own range of steps. `schedule.py` holds the settings, `loop.py` the loop,
+`step.py` what one step computes, `batches.py` what it reads, `processes.py` how several processes share it,
+`optimizer.py` AdamW and its moments, `progress.py` what passes from stage to stage and into checkpoints.
+"""
+
+from edgepack.train.loop import train
+from edgepack.train.optimizer import make_optimizer
+from edgepack.train.processes import has_bf16, make_accelerator
+from edgepack.train.progress import Progress, load_progress, save_progress
+from edgepack.train.schedule import Phase, PruneTarget, Schedule, StageSettings, steps_per_epoch
+
+__all__ = [
+    "Phase",
+    "Progress",
+    "PruneTarget",
+    "Schedule",
+    "StageSettings",
+    "has_bf16",
+    "load_progress",
+    "make_accelerator",
+    "make_optimizer",
+    "save_progress",
+    "steps_per_epoch",
+    "train",
+]

@@ -1,0 +1,112 @@
+"""The batches of a stage, read one ahead of the step that needs them.
+
+Which examples a step sees follows from seed and step alone. Sequences are padded to a multiple of `LENGTH_MULTIPLE`:
+every new length makes the matrix library build and keep another set of kernels, and a quarter of the lengths costs
+less memory and no measurable time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgepack.encoding import Encoded, length_buckets
+from edgepack.task import IGNORED
+from edgepack.teacher_outputs import TeacherOutputs
+from edgepack.train.processes import Share, share_of
+from edgepack.train.schedule import steps_per_epoch
+
+LENGTH_MULTIPLE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One process's share of a batch: `inputs` as `Encoded.batch` gives them, and the teacher's outputs."""
+
+    share: Share
+    inputs: dict[str, Tensor]
+    teacher_logits: Tensor
+    teacher_hidden: Tensor  # fp16 (batch, seq, states, H)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        if device.type == "cpu":
+            return self
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        inputs = {name: move(tensor) for name, tensor in self.inputs.items()}
+        return Batch(self.share, inputs, move(self.teacher_logits), move(self.teacher_hidden))
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reads batches: the data, what the teacher said about it, and which process of how many this is."""
+
+    data: Encoded
+    teacher: TeacherOutputs
+    pad_id: int
+    longest: int  # positions of the student
+    rank: int = 0
+    world: int = 1
+    pinned: bool = False
+
+    def read(self, indices: np.ndarray) -> Batch:
+        """This process's share of the batch of examples `indices`."""
+        share = share_of(self.data, indices, self.rank, self.world)
+        chosen = share.indices
+        length = padded_length(int(self.data.lengths[chosen].max()), self.longest)
+        inputs = self.data.batch(chosen, self.pad_id)
+        for name, tensor in inputs.items():
+            if tensor.dim() == 2:
+                fill = {"input_ids": self.pad_id, "labels": IGNORED}.get(name, 0)
+                inputs[name] = F.pad(tensor, (0, length - tensor.shape[1]), value=fill)
+        batch = Batch(
+            share,
+            inputs,
+            self.teacher.batch_logits(self.data, chosen),
+            self.teacher.batch_hidden(self.data, chosen, length),
+        )
+        return _pin(batch) if self.pinned else batch
+
+    def read_ahead(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
+        """Each batch in turn, the next being read meanwhile in a thread."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            waiting: Future[Batch] | None = None
+            for indices in batches:
+                following = thread.submit(self.read, indices)
+                if waiting is not None:
+                    yield waiting.result()
+                waiting = following
+            if waiting is not None:
+                yield waiting.result()
+
+
+def _pin(batch: Batch) -> Batch:
+    inputs = {name: tensor.pin_memory() for name, tensor in batch.inputs.items()}
+    return Batch(batch.share, inputs, batch.teacher_logits.pin_memory(), batch.teacher_hidden.pin_memory())
+
+
+def padded_length(tokens: int, longest: int) -> int:
+    """The multiple of `LENGTH_MULTIPLE` that holds `tokens`, but no more than `longest`."""
+    return max(tokens, min(longest, -(-tokens // LENGTH_MULTIPLE) * LENGTH_MULTIPLE))
+
+
+def batch_indices(data: Encoded, batch_size: int, seed: int, first: int, last: int) -> Iterator[np.ndarray]:
+    """The batches of steps `first` up to `last`; a step's batch depends on seed and step alone."""
+    per_epoch = steps_per_epoch(len(data), batch_size)
+    step = first
+    while step < last:
+        epoch = step // per_epoch
+        for batch in length_buckets(data.lengths, batch_size, seed, epoch)[step % per_epoch :]:
+            yield batch
+            step += 1
+            if step == last:
+                return

@@ -1,0 +1,196 @@
+"""The loop: steps of one static shape, removals between them, checkpoints, phases' learned maps.
+
+Batches are a function of (seed, epoch), there is no dropout (the teacher's soft targets regularize), and
+teacher outputs come from disk. So a step depends on the step's number and the state before it alone: a run
+that goes on from a checkpoint ends with the same bits as one that was never interrupted.
+
+Pruning is first-order: an exponential mean of `|∂loss/∂gate|` per example, from the prediction losses only (a
+hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et al. 2022), and a cubic schedule
+(Zhu & Gupta 2017, arXiv:1710.01878). Units are removed physically, weights and moments alike.
+"""
+
+from __future__ import annotations
+
+import time
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import Parameter
+
+from edgepack.compress.distil.objective import Objective
+from edgepack.compress.distil.signals import Shapes
+from edgepack.console import Advance, Console
+from edgepack.encoding import Encoded
+from edgepack.student.carve import Importance, top_indices
+from edgepack.student.model import Student
+from edgepack.teacher_outputs import TeacherOutputs
+from edgepack.train.batches import Batch, Reader, batch_indices
+from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
+from edgepack.train.processes import average_gradients
+from edgepack.train.progress import Progress, load_progress, save_progress
+from edgepack.train.schedule import PruneTarget, Schedule, StageSettings
+from edgepack.train.step import StepResult, compute_step
+
+CHECKPOINT_SECONDS = 30.0
+IMPORTANCE_EVERY, IMPORTANCE_DECAY = 4, 0.95
+
+
+def train(
+    progress: Progress,
+    data: Encoded,
+    teacher: TeacherOutputs,
+    schedule: Schedule,
+    stage: StageSettings,
+    *,
+    seed: int,
+    scratch: Path,
+    console: Console,
+    accelerator: Accelerator,
+    name: str,
+) -> Progress:
+    """Train from `stage.first` to `stage.last`, from the last checkpoint in `scratch` where there is one.
+
+    Several processes (accelerate's) train together and return the same; the main one alone writes.
+    """
+    own = replace(progress, student=deepcopy(progress.student), losses=[], importance=None, shape_at_start=None)
+    progress = load_progress(scratch / "checkpoint") or own
+    accelerator.wait_for_everyone()  # all have read the checkpoint before the main process writes the next
+    if progress.shape_at_start is None:
+        config = progress.student.config
+        progress.shape_at_start = (list(config.num_heads or []), list(config.intermediate_sizes or []))
+    with console.progress(name, stage.last - stage.first, progress.step - stage.first) as advance:
+        run = Run(data, teacher.to(accelerator.device), schedule, stage, seed, scratch, accelerator, advance)
+        removals = stage.removal_steps()
+        while progress.step < stage.last:
+            begin_phase(progress, run)
+            stops = [step for step in (*removals, *schedule.phase_ends()) if step > progress.step]
+            _run_segment(progress, min(stops, default=stage.last), run)
+            if stage.prune is not None and progress.step in removals:
+                _remove(progress, removals.index(progress.step) + 1, stage.prune)
+    if progress.step >= schedule.total_steps:
+        forget_learned(progress)
+    return progress
+
+
+def begin_phase(progress: Progress, run: Run) -> None:
+    """What this phase's losses learn, at its first values where the phase is new; an earlier phase's is dropped."""
+    phase = run.schedule.phase_index(progress.step)
+    if any(name.startswith(f"{phase}.") for name in progress.learned):
+        return
+    forget_learned(progress)
+    config, (_, stored, width) = progress.student.config, run.teacher.hidden.shape
+    shapes = Shapes(config.hidden_size, width, config.num_hidden_layers + 1, stored)
+    learned = Objective(run.schedule.phases[phase].losses).learned(shapes, run.seed + phase)
+    progress.learned = {f"{phase}.{name}": value for name, value in learned.items()}
+
+
+def forget_learned(progress: Progress) -> None:
+    """Drop what losses learned, and its moments."""
+    progress.learned = {}
+    progress.moments = {name: value for name, value in progress.moments.items() if not name.startswith("learned.")}
+
+
+def _remove(progress: Progress, event: int, prune: PruneTarget) -> None:
+    """Physically remove what the schedule asks for at removal number `event`."""
+    assert progress.importance is not None
+    assert progress.shape_at_start is not None
+    progress.keep(*top_indices(progress.importance, *prune.counts(progress.shape_at_start, event)))
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What every step of a stage has in hand."""
+
+    data: Encoded
+    teacher: TeacherOutputs
+    schedule: Schedule
+    stage: StageSettings
+    seed: int
+    scratch: Path
+    accelerator: Accelerator
+    advance: Advance
+
+    def reader(self, student: Student) -> Reader:
+        """Reads this process's share of the batches."""
+        config, accelerator = student.config, self.accelerator
+        return Reader(
+            self.data,
+            self.teacher,
+            config.pad_token_id or 0,
+            config.max_position_embeddings,
+            accelerator.process_index,
+            accelerator.num_processes,
+            accelerator.device.type == "cuda",
+        )
+
+
+def _run_segment(progress: Progress, end: int, run: Run) -> None:
+    """Steps of one static shape and one phase, up to `end` or the stage's last."""
+    stage, schedule, accelerator = run.stage, run.schedule, run.accelerator
+    end = min(end, stage.last)
+    student = progress.student.to(accelerator.device)
+    student.set_bits(stage.body_bits, stage.embedding_bits)
+    student.train()
+    learned = {name: Parameter(value.to(accelerator.device, copy=True)) for name, value in progress.learned.items()}
+    parameters = named_parameters(student, learned)
+    optimizer = make_optimizer(student, schedule.weight_decay, learned)
+    restore_moments(parameters, optimizer, progress.moments, progress.step)
+
+    def snapshot() -> Progress:
+        values = {name: value.detach().cpu().clone() for name, value in learned.items()}
+        return replace(progress, moments=read_moments(parameters, optimizer), learned=values)
+
+    last_saved = time.monotonic()
+    indices = batch_indices(run.data, schedule.batch_size, run.seed, progress.step, end)
+    for batch in run.reader(student).read_ahead(indices):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.learning_rate(progress.step)
+        result = _step(progress, batch.to(accelerator.device), run, learned)
+        if result.importance is not None:
+            progress.importance = mix_importance(progress.importance, result.importance)
+        average_gradients(parameters.values(), accelerator)
+        torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss = float(result.loss)
+        progress.step += 1
+        progress.losses.append(loss)
+        run.advance(1, loss=loss)
+        if accelerator.is_main_process and time.monotonic() - last_saved > CHECKPOINT_SECONDS and progress.step < end:
+            save_progress(snapshot(), run.scratch / "checkpoint")
+            last_saved = time.monotonic()
+    finished = snapshot()
+    progress.moments, progress.learned = finished.moments, finished.learned
+    progress.student = student.to("cpu")
+
+
+def _step(progress: Progress, batch: Batch, run: Run, learned: dict[str, Parameter]) -> StepResult:
+    """One step's gradients under the phase's objective."""
+    phase = run.schedule.phase_index(progress.step)
+    own: dict[str, Tensor] = {name.removeprefix(f"{phase}."): value for name, value in learned.items()}
+    pruning = run.stage.prune is not None
+    return compute_step(
+        progress.student,
+        batch,
+        run.teacher,
+        Objective(run.schedule.phases[phase].losses),
+        own,
+        run.accelerator,
+        progress=progress.step / run.schedule.total_steps,
+        watch=pruning and (progress.step % IMPORTANCE_EVERY == 0 or progress.importance is None),
+    )
+
+
+def mix_importance(old: Importance | None, new: Importance) -> Importance:
+    """The exponential mean of importance, with one more step's."""
+    if old is None:
+        return new
+
+    def mix(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(x * IMPORTANCE_DECAY + y * (1 - IMPORTANCE_DECAY) for x, y in zip(a, b, strict=True))
+
+    return Importance(mix(old.heads, new.heads), mix(old.units, new.units))

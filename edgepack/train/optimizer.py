@@ -1,0 +1,60 @@
+"""AdamW over a student and what its losses learn, with moments that can be saved and put back.
+
+The whole embedding table is updated at every step, rows without a gradient by their momentum, as AdamW says. Updating
+only a batch's rows would save some 5 % of a step, but a rare word's row would then move by one step for each time it
+is seen, not by the 1 / (1 − β₁/√β₂) ≈ 11 that its momentum goes on for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from edgepack.student.model import Student
+
+State = dict[str, Tensor]
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def named_parameters(student: Student, learned: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """All that is trained, by the names that moments have."""
+    return dict(student.named_parameters()) | {f"learned.{name}": value for name, value in learned.items()}
+
+
+def make_optimizer(
+    student: Student, weight_decay: float, learned: Mapping[str, Parameter] | None = None
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019); norms, biases, embeddings and what losses learn are not decayed."""
+    decayed: list[Parameter] = []
+    others: list[Parameter] = []
+    for name, parameter in named_parameters(student, learned or {}).items():
+        exempt = parameter.dim() <= 1 or name.startswith(("embeddings.", "learned."))
+        (others if exempt else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def read_moments(parameters: Mapping[str, Parameter], optimizer: torch.optim.Optimizer) -> State:
+    """The optimizer's first and second moments by parameter name, on the CPU."""
+    moments: State = {}
+    for name, parameter in parameters.items():
+        state = optimizer.state.get(parameter, {})
+        for kind in MOMENTS:
+            if kind in state:
+                moments[f"{name}.{kind}"] = state[kind].detach().cpu().clone()
+    return moments
+
+
+def restore_moments(
+    parameters: Mapping[str, Parameter], optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], step: int
+) -> None:
+    """Put moments back, zeros where there are none; `step` counts for Adam's bias correction."""
+    for name, parameter in parameters.items():
+        state: State = {"step": torch.tensor(float(step), device=parameter.device)}
+        for kind in MOMENTS:
+            value = moments.get(f"{name}.{kind}")
+            state[kind] = torch.zeros_like(parameter) if value is None else value.to(parameter.device, copy=True)
+        optimizer.state[parameter] = state

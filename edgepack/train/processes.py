@@ -1,0 +1,117 @@
+"""Devices and processes: under `accelerate launch --num_processes N` a training is one process's, shared out.
+
+Each process takes every N-th example of a batch. Losses are means, over examples, labelled rows, tokens or pairs of
+them, so each process weighs each loss by its part of the batch's count; gradients summed over the processes are then
+those of the whole batch, to rounding. (`EarthMover` is no mean: its matching is each process's own.) A process whose
+part is empty, at the end of an epoch, computes any one example at weight 0.
+
+Gradients are averaged in one flat message after the backward pass instead of by DistributedDataParallel, which
+would need every parameter to have a gradient in every phase, and what losses learn to be modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from torch import Tensor
+from torch.nn import Parameter
+
+from edgepack.compress.distil.attention_maps import AttentionScores
+from edgepack.compress.distil.objective import Objective
+from edgepack.compress.distil.output_space import OutputSpace
+from edgepack.compress.distil.patience import Patience
+from edgepack.compress.distil.signals import Loss
+from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.encoding import Encoded
+from edgepack.task import IGNORED
+
+LONGEST_WAIT = timedelta(days=2)  # the other processes wait while the main one exports or runs the teacher
+ROW_MEANS: tuple[type[Loss], ...] = (SoftTargets, HardLabels)  # over examples or labelled tokens
+EXAMPLE_MEANS: tuple[type[Loss], ...] = (Patience, OutputSpace)
+PAIR_MEANS: tuple[type[Loss], ...] = (AttentionScores,)  # over pairs of an example's tokens; all others: over tokens
+
+
+def make_accelerator(device: str) -> Accelerator:
+    """accelerate's view of this machine: `auto`, `cpu` or `cuda`; bf16 wherever the device computes in it."""
+    cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    handlers = [InitProcessGroupKwargs(timeout=LONGEST_WAIT)]
+    return Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
+
+
+def has_bf16(cpu: bool) -> bool:
+    """Whether bf16 matrix products are native here (on older CPUs they are emulated, slower than fp32)."""
+    if not cpu:
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of a batch, and its weight for each kind of mean (1 where there is one process)."""
+
+    indices: np.ndarray
+    rows: float = 1.0
+    examples: float = 1.0
+    tokens: float = 1.0
+    pairs: float = 1.0
+
+    def weigh(self, objective: Objective) -> Objective:
+        """The objective with each loss's weight times this share's."""
+        if self.rows == self.examples == self.tokens == self.pairs == 1.0:
+            return objective
+        return Objective(tuple(replace(loss, weight=loss.weight * self._weight(loss)) for loss in objective.losses))
+
+    def _weight(self, loss: Loss) -> float:
+        if isinstance(loss, ROW_MEANS):
+            return self.rows
+        if isinstance(loss, PAIR_MEANS):
+            return self.pairs
+        return self.examples if isinstance(loss, EXAMPLE_MEANS) else self.tokens
+
+
+def share_of(data: Encoded, indices: np.ndarray, rank: int, world: int) -> Share:
+    """The examples of process `rank` of `world`; the mean of the weights over the processes is 1."""
+    if world == 1:
+        return Share(indices)
+    own = indices[rank::world]
+    if not len(own):
+        return Share(indices[:1], 0.0, 0.0, 0.0, 0.0)
+
+    def weight(counts: np.ndarray) -> float:
+        total = float(counts.sum())
+        return world * float(counts[rank::world].sum()) / total if total else 1.0
+
+    lengths = data.lengths[indices]
+    ones = np.ones(len(indices))
+    rows = np.array([_labelled(data, i) for i in indices]) if data.per_token else ones
+    return Share(own, weight(rows), weight(ones), weight(lengths), weight(lengths**2))
+
+
+def _labelled(data: Encoded, example: int) -> int:
+    return int((data.labels[data.offsets[example] : data.offsets[example + 1]] != IGNORED).sum())
+
+
+def average_gradients(parameters: Iterable[Parameter], accelerator: Accelerator) -> None:
+    """Replace every gradient by its mean over the processes; a missing one counts as zeros."""
+    if accelerator.num_processes == 1:
+        return
+    own = list(parameters)
+    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in own])
+    torch.distributed.all_reduce(flat)
+    flat /= accelerator.num_processes
+    for parameter, gradient in zip(own, flat.split([p.numel() for p in own]), strict=True):
+        parameter.grad = gradient.view_as(parameter)
+
+
+def average(value: Tensor, accelerator: Accelerator) -> Tensor:
+    """The mean over the processes."""
+    if accelerator.num_processes == 1:
+        return value
+    total = value.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / accelerator.num_processes

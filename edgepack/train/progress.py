@@ -1,0 +1,105 @@
+"""What a training step depends on, and checkpoints of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from edgepack.student.carve import Importance, keep_units, slice_state
+from edgepack.student.model import Student
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class Progress:
+    """All that a step depends on: the student, the optimizer's moments by parameter name, the step.
+
+    `learned`: what the losses of the present phase learn (maps between widths or layers), by
+    `"{phase}.{loss}.{name}"`; their moments stand in `moments` under `"learned.{…}"`.
+    """
+
+    student: Student
+    moments: State
+    step: int
+    losses: list[float]
+    importance: Importance | None = None
+    shape_at_start: tuple[list[int], list[int]] | None = None
+    learned: State = field(default_factory=dict)
+
+    def keep(self, heads: list[Tensor], units: list[Tensor]) -> None:
+        """Physically remove all heads and units but the given ones, in weights, moments and importance."""
+        assert self.importance is not None
+        split: dict[str, State] = {"exp_avg": {}, "exp_avg_sq": {}}
+        for key, value in self.moments.items():
+            name, _, kind = key.rpartition(".")
+            split[kind][name] = value
+        self.moments = {
+            f"{name}.{kind}": value
+            for kind, state in split.items()
+            for name, value in slice_state(state, self.student.config, heads, units).items()
+        }
+        self.student = keep_units(self.student, heads, units)
+        self.importance = Importance(
+            tuple(score[kept] for score, kept in zip(self.importance.heads, heads, strict=True)),
+            tuple(score[kept] for score, kept in zip(self.importance.units, units, strict=True)),
+        )
+
+
+def save_progress(progress: Progress, folder: Path) -> None:
+    """Write a checkpoint beside and rename it into place; a kill leaves the old one or the new one."""
+    beside = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    tensors = {f"moments.{name}": value for name, value in progress.moments.items()}
+    tensors |= {f"student.{name}": value.contiguous() for name, value in progress.student.state_dict().items()}
+    tensors |= {f"learned.{name}": value for name, value in progress.learned.items()}
+    if progress.importance is not None:
+        for kind, scores in asdict(progress.importance).items():
+            tensors |= {f"importance.{kind}.{i}": score for i, score in enumerate(scores)}
+    save_file(tensors, beside / "progress.safetensors")
+    progress.student.config.save_pretrained(beside)
+    record = {"step": progress.step, "losses": progress.losses, "shape_at_start": progress.shape_at_start}
+    (beside / "progress.json").write_text(json.dumps(record))
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_progress(folder: Path) -> Progress | None:
+    """The last checkpoint, also the one set aside when a kill came between two renames; None without one."""
+    for candidate in (folder, folder.with_name(f".{folder.name}.old")):
+        if not (candidate / "progress.json").exists():
+            continue
+        record = json.loads((candidate / "progress.json").read_text())
+        tensors = load_file(candidate / "progress.safetensors")
+
+        def part(prefix: str, tensors: State = tensors) -> State:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        student = Student(Student.config_class.from_pretrained(candidate))
+        student.load_state_dict(part("student."))
+        heads, units = part("importance.heads."), part("importance.units.")
+        shape = record["shape_at_start"]
+        return Progress(
+            student,
+            part("moments."),
+            record["step"],
+            record["losses"],
+            Importance(_in_order(heads), _in_order(units)) if heads else None,
+            tuple(shape) if shape else None,
+            part("learned."),
+        )
+    return None
+
+
+def _in_order(scores: State) -> tuple[Tensor, ...]:
+    return tuple(scores[str(i)] for i in range(len(scores)))

@@ -1,0 +1,164 @@
+"""What one step computes: student and teacher side by side as `Signals`, the objective, gradients, importance.
+
+The teacher does not run. Its queries, keys and values, where a loss compares them, are its own projections of the
+stored state that enters the layer. Losses are computed in fp32, outside autocast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from edgepack.compress.distil.objective import Objective
+from edgepack.compress.distil.signals import Signals, Vectors
+from edgepack.compress.importance import gates
+from edgepack.errors import InputError
+from edgepack.student.carve import Importance
+from edgepack.student.model import Attention, Student
+from edgepack.task import IGNORED
+from edgepack.teacher_outputs import TeacherOutputs
+from edgepack.train.batches import Batch
+from edgepack.train.processes import average
+
+PROJECTIONS = ("query", "key", "value")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The loss of the whole batch and, where it was asked for, importance per head and unit."""
+
+    loss: Tensor
+    importance: Importance | None = None
+
+
+def compute_step(
+    student: Student,
+    batch: Batch,
+    teacher: TeacherOutputs,
+    objective: Objective,
+    learned: Mapping[str, Tensor],
+    accelerator: Accelerator,
+    *,
+    progress: float,
+    watch: bool,
+) -> StepResult:
+    """Forward and backward; gradients are added to the parameters' own. `watch`: measure importance too."""
+    objective = batch.share.weigh(objective)
+
+    def signals() -> Signals:
+        return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors)
+
+    importance = None
+    if watch:
+        with gates(student, len(batch.inputs["input_ids"])) as (heads, units):
+            seen = signals()
+            gradients = torch.autograd.grad(objective.prediction(seen), heads + units, retain_graph=True)
+        scores = [average(g.abs().sum(0), accelerator).cpu() for g in gradients]
+        importance = Importance(tuple(scores[: len(heads)]), tuple(scores[len(heads) :]))
+    else:
+        seen = signals()
+    loss, _ = objective(seen, learned)
+    loss.backward()
+    return StepResult(average(loss.detach(), accelerator), importance)
+
+
+def compute_signals(
+    student: Student,
+    batch: Batch,
+    teacher: TeacherOutputs,
+    accelerator: Accelerator,
+    progress: float,
+    needs_vectors: bool,
+) -> Signals:
+    """One forward pass of the student beside what is stored of the teacher."""
+    inputs = batch.inputs
+    mask = inputs["attention_mask"]
+    with accelerator.autocast(), recorded_vectors(student, needs_vectors) as vectors:
+        output = student(inputs["input_ids"], mask, inputs["token_type_ids"], output_hidden_states=True)
+    logits, teacher_logits, labels = output.logits, batch.teacher_logits, inputs["labels"]
+    if logits.dim() == 3:
+        real = mask.bool()
+        scored = labels[real] != IGNORED
+        if not scored.any():  # a share of nothing but specials: a mean over no rows would be no number
+            scored[0] = True
+        logits, teacher_logits, labels = logits[real][scored], teacher_logits[scored], labels[real][scored]
+    teacher_states = batch.teacher_hidden.unbind(2)
+
+    def teacher_vectors(layer: int) -> Vectors:
+        with accelerator.autocast(), torch.no_grad():
+            return compute_teacher_vectors(teacher, teacher_states, layer)
+
+    return Signals(
+        student_logits=logits,
+        teacher_logits=teacher_logits,
+        labels=labels,
+        student_states=output.hidden_states,
+        teacher_states=teacher_states,
+        pairs=teacher.pairs,
+        mask=mask,
+        progress=progress,
+        student_vectors=tuple(vectors()),
+        teacher_vectors=teacher_vectors if needs_vectors else None,
+    )
+
+
+def compute_teacher_vectors(teacher: TeacherOutputs, states: tuple[Tensor, ...], layer: int) -> Vectors:
+    """Queries, keys and values of the teacher layer that student layer `layer` came from."""
+    if not teacher.attention:
+        raise InputError("a loss compares queries, keys and values; load the teacher's outputs with its layers")
+    stored = teacher.inputs[layer]
+    if stored is None:
+        raise InputError(
+            f"a loss compares queries, keys and values of layer {layer}, and the state that enters it was not kept "
+            "for want of disk; use less data or a loss of hidden states"
+        )
+    attention = teacher.attention[layer]
+    state = states[stored].to(attention.query.factors()[0].weight.dtype)
+    return split_vectors(attention, [getattr(attention, name)(state) for name in PROJECTIONS])
+
+
+def split_vectors(attention: Attention, projected: list[Tensor]) -> Vectors:
+    """`(batch, seq, heads · size)` of queries, keys and values → `(batch, heads, seq, size)` each."""
+    shape = (attention.num_heads, attention.head_size)
+    queries, keys, values = (x.unflatten(-1, shape).transpose(1, 2) for x in projected)
+    return Vectors(queries, keys, values)
+
+
+class _Recorded:
+    """What the projections gave, layer by layer; shared layers give several times."""
+
+    def __init__(self) -> None:
+        self.layers: list[tuple[Attention, list[Tensor]]] = []
+
+    def __call__(self) -> Iterator[Vectors]:
+        return (split_vectors(attention, projected) for attention, projected in self.layers)
+
+
+@contextmanager
+def recorded_vectors(student: Student, wanted: bool) -> Iterator[_Recorded]:
+    """Record each layer's queries, keys and values during the student's next forward pass."""
+    recorded, handles = _Recorded(), []
+
+    def hook(attention: nn.Module, name: str) -> None:
+        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if name == PROJECTIONS[0]:
+                recorded.layers.append((cast(Attention, attention), []))
+            recorded.layers[-1][1].append(output)
+
+        handles.append(getattr(attention, name).register_forward_hook(record))
+
+    if wanted:
+        for module in student.attention:
+            for name in PROJECTIONS:
+                hook(module, name)
+    try:
+        yield recorded
+    finally:
+        for handle in handles:
+            handle.remove()
