@@ -158,11 +158,11 @@ def compensate(
     points = _stream_points(cut)
     norms = [_embedding_norm(cut), *points[1:]]
     for number, (point, norm) in enumerate(zip(points, norms, strict=True)):
+        inputs, targets = _outputs(cut, [point], batches)[0], wanted[number]
         if norm is not None:
-            _fit_norm(norm, _outputs(cut, [point], batches)[0], wanted[number][:, kept])
-        first = number == len(points) - 1 and cut.head.first_token  # the head reads that token alone
-        inputs = _outputs(cut, [point], batches, first)[0]
-        targets = _outputs(full, _stream_points(full)[-1:], batches, first)[0] if first else wanted[number]
+            inputs = _fit_norm(norm, inputs, targets[:, kept])
+        if number == len(points) - 1 and cut.head.first_token:  # the head reads that token alone
+            inputs, targets = (_outputs(s, _stream_points(s)[-1:], batches, first=True)[0] for s in (cut, full))
         for narrow, wide in _readers(cut, full, number):
             rows = (kept if head_kept is None else head_kept) if narrow is cut.head.dense else None
             _fit_linear(narrow, inputs, wide, targets, rows)
@@ -212,13 +212,14 @@ def _outputs(
     return [torch.cat([rows[mask] for rows, mask in zip(each, masks, strict=True)]) for each in found]
 
 
-def _fit_norm(norm: nn.Module, given: Tensor, wanted: Tensor) -> None:
-    """Change weight and bias so that the output `given (n, h)` comes nearest to `wanted`, each dimension alone."""
+def _fit_norm(norm: nn.Module, given: Tensor, wanted: Tensor) -> Tensor:
+    """Change weight and bias so that the output `given (n, h)` comes nearest to `wanted`; returns the new output."""
     centred = given - given.mean(0)
     slope = (centred * (wanted - wanted.mean(0))).sum(0) / centred.square().sum(0).clamp(min=1e-12)
     weight, bias = norm.get_parameter("weight"), norm.get_parameter("bias")
     weight.mul_(slope)
     bias.copy_(slope * bias + wanted.mean(0) - slope * given.mean(0))
+    return centred * slope + wanted.mean(0)
 
 
 def _fit_linear(
