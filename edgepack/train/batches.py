@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from edgepack.encoding import Encoded, length_buckets
 from edgepack.task import IGNORED
 from edgepack.teacher_outputs import TeacherOutputs
-from edgepack.train.processes import Share, share_of
+from edgepack.train.processes import Share, shares_of
 from edgepack.train.schedule import steps_per_epoch
 
 LENGTH_MULTIPLE = 4
@@ -27,7 +27,7 @@ LENGTH_MULTIPLE = 4
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One process's share of a batch: `inputs` as `Encoded.batch` gives them, and the teacher's outputs."""
+    """A piece of a batch: `inputs` as `Encoded.batch` gives them, and the teacher's outputs."""
 
     share: Share
     inputs: dict[str, Tensor]
@@ -54,13 +54,18 @@ class Reader:
     teacher: TeacherOutputs
     pad_id: int
     longest: int  # positions of the student
+    most_tokens: int  # padded, of one piece
     rank: int = 0
     world: int = 1
     pinned: bool = False
 
-    def read(self, indices: np.ndarray) -> Batch:
-        """This process's share of the batch of examples `indices`."""
-        share = share_of(self.data, indices, self.rank, self.world)
+    def read(self, indices: np.ndarray) -> list[Batch]:
+        """This process's pieces of the batch of examples `indices`."""
+        shares = shares_of(self.data, indices, self.rank, self.world, self.most_tokens)
+        return [self.read_share(share) for share in shares]
+
+    def read_share(self, share: Share) -> Batch:
+        """One piece: inputs and teacher's outputs, padded to the same length."""
         chosen = share.indices
         length = padded_length(int(self.data.lengths[chosen].max()), self.longest)
         inputs = self.data.batch(chosen, self.pad_id)
@@ -76,10 +81,10 @@ class Reader:
         )
         return _pin(batch) if self.pinned else batch
 
-    def read_ahead(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
-        """Each batch in turn, the next being read meanwhile in a thread."""
+    def read_ahead(self, batches: Iterable[np.ndarray]) -> Iterator[list[Batch]]:
+        """The pieces of each batch in turn, the next being read meanwhile in a thread."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
-            waiting: Future[Batch] | None = None
+            waiting: Future[list[Batch]] | None = None
             for indices in batches:
                 following = thread.submit(self.read, indices)
                 if waiting is not None:

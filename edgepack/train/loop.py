@@ -30,7 +30,7 @@ from edgepack.student.model import Student
 from edgepack.teacher_outputs import TeacherOutputs
 from edgepack.train.batches import Batch, Reader, batch_indices
 from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
-from edgepack.train.processes import average_gradients
+from edgepack.train.processes import average_gradients, piece_tokens
 from edgepack.train.progress import Progress, load_progress, save_progress
 from edgepack.train.schedule import PruneTarget, Schedule, StageSettings
 from edgepack.train.step import StepResult, compute_step
@@ -122,6 +122,7 @@ class Run:
             self.teacher,
             config.pad_token_id or 0,
             config.max_position_embeddings,
+            piece_tokens(accelerator.device),
             accelerator.process_index,
             accelerator.num_processes,
             accelerator.device.type == "cuda",
@@ -146,20 +147,19 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
 
     last_saved = time.monotonic()
     indices = batch_indices(run.data, schedule.batch_size, run.seed, progress.step, end)
-    for batch in run.reader(student).read_ahead(indices):
+    for pieces in run.reader(student).read_ahead(indices):
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(progress.step)
-        result = _step(progress, batch.to(accelerator.device), run, learned)
+        result = _step(progress, pieces, run, learned)
         if result.importance is not None:
             progress.importance = mix_importance(progress.importance, result.importance)
         average_gradients(parameters.values(), accelerator)
         torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        loss = float(result.loss)
         progress.step += 1
-        progress.losses.append(loss)
-        run.advance(1, loss=loss)
+        progress.losses.append(result.loss)
+        run.advance(1, loss=result.loss)
         if accelerator.is_main_process and time.monotonic() - last_saved > CHECKPOINT_SECONDS and progress.step < end:
             save_progress(snapshot(), run.scratch / "checkpoint")
             last_saved = time.monotonic()
@@ -168,14 +168,14 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     progress.student = student.to("cpu")
 
 
-def _step(progress: Progress, batch: Batch, run: Run, learned: dict[str, Parameter]) -> StepResult:
+def _step(progress: Progress, pieces: list[Batch], run: Run, learned: dict[str, Parameter]) -> StepResult:
     """One step's gradients under the phase's objective."""
     phase = run.schedule.phase_index(progress.step)
     own: dict[str, Tensor] = {name.removeprefix(f"{phase}."): value for name, value in learned.items()}
     pruning = run.stage.prune is not None
     return compute_step(
         progress.student,
-        batch,
+        pieces,
         run.teacher,
         Objective(run.schedule.phases[phase].losses),
         own,

@@ -1,9 +1,11 @@
-"""Devices and processes: under `accelerate launch --num_processes N` a training is one process's, shared out.
+"""Devices, processes and memory: a batch shared out over processes, and over pieces that fit in memory.
 
-Each process takes every N-th example of a batch. Losses are means, over examples, labelled rows, tokens or pairs of
-them, so each process weighs each loss by its part of the batch's count; gradients summed over the processes are then
-those of the whole batch, to rounding. (`EarthMover` is no mean: its matching is each process's own.) A process whose
-part is empty, at the end of an epoch, computes any one example at weight 0.
+Under `accelerate launch --num_processes N` each process takes every N-th example of a batch, and of these no more
+than `piece_tokens` at a time: the activations of 64 texts of 512 tokens would take gigabytes. Losses are means, over
+examples, labelled rows, tokens or pairs of them, so each piece weighs each loss by its part of the batch's count;
+gradients summed over all pieces are then those of the whole batch, to rounding. (`EarthMover` is no mean: its
+matching is each piece's own.) A process whose part is empty, at the end of an epoch, computes any one example at
+weight 0.
 
 Gradients are averaged in one flat message after the backward pass instead of by DistributedDataParallel, which
 would need every parameter to have a gradient in every phase, and what losses learn to be modules.
@@ -50,9 +52,14 @@ def has_bf16(cpu: bool) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-@dataclass(frozen=True)
+def piece_tokens(device: torch.device) -> int:
+    """Padded tokens to compute at a time: of a few hundred MB on a CPU, of a few GB on a GPU."""
+    return 2048 if device.type == "cpu" else 32_768
+
+
+@dataclass(frozen=True, eq=False)
 class Share:
-    """One process's part of a batch, and its weight for each kind of mean (1 where there is one process)."""
+    """A piece of a batch, and its weight for each kind of mean (1 where it is the whole batch)."""
 
     indices: np.ndarray
     rows: float = 1.0
@@ -74,22 +81,26 @@ class Share:
         return self.examples if isinstance(loss, EXAMPLE_MEANS) else self.tokens
 
 
-def share_of(data: Encoded, indices: np.ndarray, rank: int, world: int) -> Share:
-    """The examples of process `rank` of `world`; the mean of the weights over the processes is 1."""
-    if world == 1:
-        return Share(indices)
+def shares_of(data: Encoded, indices: np.ndarray, rank: int, world: int, most_tokens: int) -> list[Share]:
+    """The pieces of process `rank` of `world`, of at most `most_tokens` padded tokens or one example each.
+
+    Over all pieces of all processes a loss's weights sum to `world`, as gradients are averaged over processes.
+    """
     own = indices[rank::world]
     if not len(own):
-        return Share(indices[:1], 0.0, 0.0, 0.0, 0.0)
+        return [Share(indices[:1], 0.0, 0.0, 0.0, 0.0)]
+    longest = int(data.lengths[own].max())
+    pieces = np.array_split(own, -(-len(own) // max(1, most_tokens // longest)))
+    if world == len(pieces) == 1:
+        return [Share(own)]
 
-    def weight(counts: np.ndarray) -> float:
-        total = float(counts.sum())
-        return world * float(counts[rank::world].sum()) / total if total else 1.0
+    def counts(examples: np.ndarray) -> np.ndarray:
+        lengths = data.lengths[examples]
+        rows = sum(_labelled(data, i) for i in examples) if data.per_token else len(examples)
+        return np.array([rows, len(examples), lengths.sum(), (lengths**2).sum()], dtype=np.float64)
 
-    lengths = data.lengths[indices]
-    ones = np.ones(len(indices))
-    rows = np.array([_labelled(data, i) for i in indices]) if data.per_token else ones
-    return Share(own, weight(rows), weight(ones), weight(lengths), weight(lengths**2))
+    whole = np.maximum(counts(indices), 1)
+    return [Share(piece, *(world * counts(piece) / whole).tolist()) for piece in pieces]
 
 
 def _labelled(data: Encoded, example: int) -> int:

@@ -6,7 +6,7 @@ stored state that enters the layer. Losses are computed in fp32, outside autocas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -33,13 +33,13 @@ PROJECTIONS = ("query", "key", "value")
 class StepResult:
     """The loss of the whole batch and, where it was asked for, importance per head and unit."""
 
-    loss: Tensor
+    loss: float
     importance: Importance | None = None
 
 
 def compute_step(
     student: Student,
-    batch: Batch,
+    pieces: Sequence[Batch],
     teacher: TeacherOutputs,
     objective: Objective,
     learned: Mapping[str, Tensor],
@@ -48,24 +48,31 @@ def compute_step(
     progress: float,
     watch: bool,
 ) -> StepResult:
-    """Forward and backward; gradients are added to the parameters' own. `watch`: measure importance too."""
-    objective = batch.share.weigh(objective)
+    """Forward and backward of this process's pieces; gradients add up. `watch`: measure importance too."""
+    losses: list[Tensor] = []
+    scores: list[list[Tensor]] = []
+    for piece in pieces:
+        batch, weighed = piece.to(accelerator.device), piece.share.weigh(objective)
 
-    def signals() -> Signals:
-        return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors)
+        def signals(batch: Batch = batch) -> Signals:
+            return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors)
 
-    importance = None
-    if watch:
-        with gates(student, len(batch.inputs["input_ids"])) as (heads, units):
+        if watch:
+            with gates(student, len(batch.inputs["input_ids"])) as (heads, units):
+                seen = signals()
+                gradients = torch.autograd.grad(weighed.prediction(seen), heads + units, retain_graph=True)
+            scores.append([gradient.abs().sum(0) for gradient in gradients])
+        else:
             seen = signals()
-            gradients = torch.autograd.grad(objective.prediction(seen), heads + units, retain_graph=True)
-        scores = [average(g.abs().sum(0), accelerator).cpu() for g in gradients]
-        importance = Importance(tuple(scores[: len(heads)]), tuple(scores[len(heads) :]))
-    else:
-        seen = signals()
-    loss, _ = objective(seen, learned)
-    loss.backward()
-    return StepResult(average(loss.detach(), accelerator), importance)
+        loss, _ = weighed(seen, learned)
+        loss.backward()
+        losses.append(loss.detach())
+    loss = average(torch.stack(losses).sum(), accelerator)
+    if not watch:
+        return StepResult(float(loss))
+    summed = [average(torch.stack(parts).sum(0), accelerator).cpu() for parts in zip(*scores, strict=True)]
+    sets = len(student.config.num_heads or [])
+    return StepResult(float(loss), Importance(tuple(summed[:sets]), tuple(summed[sets:])))
 
 
 def compute_signals(
