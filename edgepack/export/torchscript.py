@@ -65,10 +65,18 @@ def export_torchscript(student: Student, target: Target, folder: Path) -> Artifa
 
 def check_supported(config: StudentConfig, target: Target) -> None:
     """Raise `InputError` for what this format cannot hold."""
-    if config.body_bits not in (*target.body_bits, UNROUNDED):
+    for field in ("body_bits", "embedding_bits"):
+        bits, allowed = getattr(config, field), getattr(target, field)
+        if bits not in (*allowed, UNROUNDED):
+            raise InputError(
+                f"target {target.name}: {field} is {bits}; allowed: {', '.join(map(str, allowed))}; "
+                "set the student's widths with set_bits"
+            )
+    other = [name for name, bits in (config.widths or {}).items() if bits != config.body_bits]
+    if other and config.body_bits != UNROUNDED:  # unrounded students have no widths
         raise InputError(
-            f"target {target.name}: body_bits is {config.body_bits}; allowed: {', '.join(map(str, target.body_bits))}; "
-            "set the student's widths with set_bits"
+            f"target {target.name}: widths[{other[0]!r}] is {(config.widths or {})[other[0]]} bits; "
+            f"this format stores every matrix at body_bits, {config.body_bits}; leave widths empty"
         )
     if config.relative_attention_buckets > MAX_BUCKETS:
         raise InputError(

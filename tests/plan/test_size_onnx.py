@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgepack.export.onnx import export_onnx
 from edgepack.plan.size_onnx import model_bytes
-from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.student.config import ATTENTION_MATRICES, BITS, FFN_MATRICES, StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
 
@@ -28,6 +28,7 @@ REALISTIC: dict[str, Any] = {
     "head_sizes": [32] * 6,
     "intermediate_sizes": [320] * 6,
 }
+MATRIX_NAMES = ("attention.0.qkv", "attention.0", "feed_forward.0.up", "embeddings.projection", "head.classifier")
 
 
 @st.composite
@@ -67,8 +68,9 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         head_act=draw(st.sampled_from(["tanh", "gelu", "relu", None])),
         task=draw(st.sampled_from(["text-classification", "token-classification"])),
         num_labels=draw(st.integers(1, 80)),
-        body_bits=draw(st.sampled_from([4, 8, 32])),
-        embedding_bits=draw(st.sampled_from([4, 8, 32])),
+        body_bits=draw(st.sampled_from(BITS)),
+        embedding_bits=draw(st.sampled_from(BITS)),
+        widths=draw(st.none() | st.dictionaries(st.sampled_from(MATRIX_NAMES), st.sampled_from(BITS), max_size=3)),
         block_size=draw(st.sampled_from([8, 32])),
     )
 
@@ -105,10 +107,28 @@ def test_a_realistic_shape_is_exact_and_fast(bits: tuple[int, int], tmp_path: Pa
 
 
 def test_bytes_of_the_parts_are_what_the_formats_say() -> None:
-    sizes = dict(model_bytes(StudentConfig(**REALISTIC, body_bits=4, embedding_bits=4)).tensors)
+    config = StudentConfig(**REALISTIC, body_bits=4, embedding_bits=4, num_labels=3)
+    sizes = dict(model_bytes(config).tensors)
     assert sizes["embeddings.word.codes"] == 12000 * 128 // 2
     assert sizes["embeddings.word.scale"] == sizes["embeddings.word.minimum"] == 12000 * 2
     assert sizes["embeddings.position.codes"] == 512 * 384
-    assert sizes["attention.0.qkv.codes"] == 384 * 3 * 128 // 2
-    assert sizes["attention.0.qkv.multiplier"] == 384 // 32 * 3 * 128 // 2
-    assert sizes["attention.0.qkv.scale"] == 3 * 128 * 4
+    rows = (128 * 384, *[384 * (3 * 128 + 128 + 320 + 320)] * 6, 384 * 384, 384 * 3)  # every block of 32 is whole
+    assert sizes["b4.codes"] == sum(rows) // 2
+    assert sizes["b4.multipliers"] == -(-sum(rows) // 32 // 2)
+    scales = 384 + 6 * (3 * 128 + 384 + 320 + 384) + 384 + 3
+    biases = scales - 384  # the projection of the embeddings has none
+    norms = 2 * 384 * 13
+    assert sizes["vectors"] == 2 * (scales + biases + norms)
+
+
+# bits of a code, and of a block's share of a multiplier: five ternary digits to a byte
+@pytest.mark.parametrize(("bits", "stored"), [(1, 1.6), (2, 2), (3, 3), (4, 4)])
+def test_bytes_of_a_matrix_and_a_table_at_every_packed_width(bits: int, stored: float) -> None:
+    sizes = dict(model_bytes(StudentConfig(**REALISTIC, body_bits=bits, embedding_bits=bits)).tensors)
+    count = 384 * (128 + 6 * (4 * 128 + 2 * 320) + 384 + 2)
+    assert sizes[f"b{bits}.codes"] == pytest.approx(count * stored / 8, abs=1)
+    assert sizes[f"b{bits}.multipliers"] == -(-count // 64)
+    assert sizes["embeddings.word.codes"] == 12000 * -(-128 * stored // 8)
+    if bits < 4:
+        assert sizes["embeddings.word.exponent"] == 12000
+        assert sizes["embeddings.position.codes"] == 512 * 384 // 2
