@@ -31,7 +31,7 @@ RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the
 
 @dataclass(frozen=True, eq=False)
 class HiddenImportance:
-    """Scores `(H,)` of the hidden dimensions and of the units of the head's dense layer (None: it has none)."""
+    """Scores of the hidden dimensions, `(H,)`, and of the units of the head's dense layer (None: it has none)."""
 
     hidden: Tensor
     head: Tensor | None
@@ -44,10 +44,11 @@ def hidden_importance(
 ) -> HiddenImportance:
     """Mean over examples of `|∂loss/∂gate|`; `loss(logits, batch)` must be a sum over examples."""
     size = student.config.hidden_size
-    hidden, head, examples = torch.zeros(size), torch.zeros(size), 0
+    head_size = student.head.classifier.in_features
+    hidden, head, examples = torch.zeros(size), torch.zeros(head_size), 0
     for batch in batches:
         count = len(batch["input_ids"])
-        gates = [torch.ones(count, size, device=student.device, requires_grad=True) for _ in range(2)]
+        gates = [torch.ones(count, n, device=student.device, requires_grad=True) for n in (size, head_size)]
         with _gated(student, *gates):
             logits = student(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
             gradients = torch.autograd.grad(loss(logits, batch), gates, allow_unused=True)
@@ -90,7 +91,8 @@ def _stream_points(student: Student) -> list[nn.Module]:
 def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) -> Student:
     """Keep these hidden dimensions, `(h,)` int64, everywhere; `head_kept (h,)`: of the head's dense layer's units.
 
-    Without `head_kept` the head's dense layer keeps the units of the same numbers. Heads and FFN units stay.
+    Without `head_kept` the head's dense layer keeps the units of the same numbers; one that is not as wide as the
+    stream has a width of its own and keeps all. Heads and FFN units stay.
     """
     config = student.config
     size = config.hidden_size
@@ -107,10 +109,9 @@ def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) 
             state[name] = state[name][kept]
         elif room in ("attention", "feed_forward") and not rest.endswith("relative_bias"):
             state[name] = _cut_matrix(state[name], rest.split(".")[1:], kept)
-    state["head.classifier.weight"] = state["head.classifier.weight"][:, kept]
+    units = _head_units(student, kept, head_kept)
+    state["head.classifier.weight"] = state["head.classifier.weight"][:, units]
     if student.head.dense is not None:
-        units = kept if head_kept is None else head_kept
-        state["head.classifier.weight"] = student.head.classifier.weight.detach()[:, units]
         state["head.dense.weight"] = state["head.dense.weight"][units][:, kept]
         state["head.dense.bias"] = state["head.dense.bias"][units]
     identity = config.embedding_projection == "identity"
@@ -120,6 +121,16 @@ def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) 
         hidden_size=len(kept),
         embedding_size=len(kept) if identity else config.embedding_size,
     )
+
+
+def _head_units(student: Student, kept: Tensor, head_kept: Tensor | None) -> Tensor:
+    """Which of the classifier's inputs stay: stream dimensions, or units of the head's dense layer."""
+    width = student.head.classifier.in_features
+    if student.head.dense is None:
+        return kept
+    if width != student.config.hidden_size:
+        return torch.arange(width)
+    return kept if head_kept is None else head_kept
 
 
 def _cut_matrix(tensor: Tensor, path: Sequence[str], kept: Tensor) -> Tensor:
@@ -164,7 +175,7 @@ def compensate(
         if number == len(points) - 1 and cut.head.first_token:  # the head reads that token alone
             inputs, targets = (_outputs(s, _stream_points(s)[-1:], batches, first=True)[0] for s in (cut, full))
         for narrow, wide in _readers(cut, full, number):
-            rows = (kept if head_kept is None else head_kept) if narrow is cut.head.dense else None
+            rows = _head_units(full, kept, head_kept) if narrow is cut.head.dense else None
             _fit_linear(narrow, inputs, wide, targets, rows)
     return cut
 

@@ -214,6 +214,18 @@ def test_importance_finds_head_units_that_do_nothing() -> None:
     assert np.flatnonzero(measured.head.numpy() == 0).tolist() == [3, 8]
 
 
+@pytest.mark.skipif("head_size" not in StudentConfig().to_dict(), reason="heads have no width of their own yet")
+def test_a_head_with_a_width_of_its_own_keeps_it() -> None:
+    student, batch = make_student(head_size=5), batch_of(6)
+    measured = hidden_importance(student, [batch], summed_loss)
+    assert measured.head is not None
+    assert measured.head.shape == (5,)
+    kept = torch.arange(1, HIDDEN)
+    cut = cut_hidden(student, kept)
+    assert torch.equal(cut.head.dense.weight, student.head.dense.weight[:, kept])
+    assert run(compensate(cut, student, kept, [batch]), batch).shape == (6, 3)
+
+
 def test_bad_numbers() -> None:
     student = make_student()
     with pytest.raises(InputError, match="0 to 15"):
