@@ -8,25 +8,20 @@ started again finds the finished stages and goes on; training goes on from its l
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 import edgepack
 from edgepack.bundle import Bundle, Contents, write_bundle
-from edgepack.compress.distillation import label_loss
-from edgepack.compress.importance import measure_importance
+from edgepack.carving import carve_start
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.encoding import Encoded, encode
@@ -36,22 +31,30 @@ from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_spac
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.plan.search import Plan, search
-from edgepack.recipe import Recipe, carved_shape, find_recipe, make_schedule, make_stages
+from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages
 from edgepack.report import write_report
 from edgepack.results import BuildResult, PlanReport
-from edgepack.student.carve import Importance, carve, select_layers
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.teacher import open_checkpoint, quiet_transformers
-from edgepack.teacher_outputs import DISK_BYTES, choose_examples, load_teacher_outputs, save_teacher_outputs
-from edgepack.train import Progress, StageSettings, has_bf16, load_progress, make_accelerator, save_progress, train
+from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
+from edgepack.train import (
+    Progress,
+    Schedule,
+    StageSettings,
+    has_bf16,
+    make_accelerator,
+    read_result,
+    train,
+    write_result,
+)
+from edgepack.train.processes import from_main, same_view
+from edgepack.training_data import TrainingData, task_data, text_data
 from edgepack.validate import validate_artifact
 from edgepack.verdict import Verdict
 from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, source_hash
 
-IMPORTANCE_BATCH = 64
-RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
 
@@ -62,8 +65,13 @@ def plan_build(request: BuildRequest, console: Console) -> PlanReport:
 
 
 def build(request: BuildRequest, console: Console) -> BuildResult:
-    """Run every stage that is not finished yet and write the output folder."""
-    workspace = Workspace(request.output)
+    """Run every stage that is not finished yet and write the output folder.
+
+    Under `accelerate launch` every process trains; the main one alone locks the folder, writes and has bundles.
+    """
+    accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
+    if not accelerator.is_main_process:
+        return open_build(request, workspace, Console(quiet=True)).run()
     with workspace.lock():
         if request.fresh:
             workspace.clear()
@@ -73,7 +81,7 @@ def build(request: BuildRequest, console: Console) -> BuildResult:
 def open_build(request: BuildRequest, workspace: Workspace, console: Console) -> Build:
     """Inputs checked and the plan made."""
     inputs = open_inputs(request, console)
-    plan = search(make_search_space(inputs), request.budget_bytes)
+    plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())
     return Build(inputs, plan, workspace, console)
 
@@ -91,21 +99,19 @@ class Build:
     def run(self) -> BuildResult:
         """All stages, then the output folder's own files."""
         request = self.inputs.request
-        layers = list(self.plan.chosen.layers)
-        outputs = self.stage("teacher", {"bf16": self.bf16, "layers": layers}, self.write_teacher_outputs)
-        planned = self.stage("plan", {"after": outputs.key, "plan": self.plan_record()}, self.write_plan)
-        carved = self.stage("carve", {"after": planned.key, "recipe": asdict(self.recipe)}, self.write_carved)
-        trained = [carved]
-        for name, settings in make_stages(self.recipe, make_schedule(self.recipe), self.shape).items():
-            before = trained[-1]
-
-            def run_training(stage: Stage, settings: StageSettings = settings, before: Stage = before) -> None:
-                self.train_stage(stage, settings, before, outputs)
-
-            parts = {"after": before.key, "stage": asdict(settings), "threads": torch.get_num_threads()}
-            trained.append(self.stage(name, parts, run_training))
-        student = final_student(trained[-1])
+        outputs = self.teacher_stage("teacher", self.train_data)
+        planned = self.shared_stage("plan", {"after": outputs.key, "plan": self.plan_record()}, self.write_plan)
+        carved = self.shared_stage("carve", {"after": planned.key, "recipe": asdict(self.recipe)}, self.write_carved)
+        trained = [carved, *self.general_stages(carved)]
+        schedule = make_schedule(self.recipe)
+        for name, settings in make_stages(self.recipe, schedule, self.shape).items():
+            training = Training(self.train_data, outputs, schedule, settings)
+            trained.append(self.training_stage(name, training, trained[-1]))
+        if not self.accelerator.is_main_process:
+            return BuildResult(request.output, ())
+        student = read_result(trained[-1]).student.eval()
         student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
+        student.round_vectors()
         self.write_student(student)
         bundles, stages = [], [outputs, planned, *trained]
         for target in self.inputs.targets:
@@ -131,6 +137,69 @@ class Build:
             stage.finish()
         return stage
 
+    def shared_stage(
+        self, name: str, parts: dict[str, Any], work: Callable[[Stage], None], together: bool = False
+    ) -> Stage:
+        """A stage that every process has to pass: all work `together`, or the others wait for the main one."""
+        stage = self.workspace.stage(name, {**self.decisive, **parts})
+        done = same_view(self.accelerator, lambda: stage.done)
+        if self.accelerator.is_main_process:
+            self.stage(name, parts, work)
+        elif together and not done:
+            work(stage)
+        self.accelerator.wait_for_everyone()
+        return stage
+
+    def teacher_stage(self, name: str, data: TrainingData) -> Stage:
+        """The teacher's outputs on this data."""
+        layers = list(self.plan.chosen.layers)
+
+        def write(stage: Stage) -> None:
+            self.console.info(f"{name}: {data.note}")
+            full, device = self.inputs.full_student, self.accelerator.device
+            save_teacher_outputs(
+                full, data.teacher_ids, layers, stage.scratch, self.console, device=device, bf16=self.bf16
+            )
+
+        return self.shared_stage(name, {"bf16": self.bf16, "layers": layers, "data": data.teacher_ids.sha256()}, write)
+
+    def general_stages(self, carved: Stage) -> list[Stage]:
+        """With `--text`: hidden states on raw text, before the task's data."""
+        path, general = self.inputs.request.text, self.recipe.general
+        if path is None or general is None or not general.share:
+            return []
+        data = text_data(self.inputs, self.shape, self.tokenizer, path)
+        outputs = self.teacher_stage("teacher-text", data)
+        schedule = general_schedule(self.recipe, general)
+        training = Training(data, outputs, schedule, StageSettings(0, schedule.total_steps))
+        return [self.training_stage("general", training, carved)]
+
+    def training_stage(self, name: str, training: Training, before: Stage) -> Stage:
+        """One call of the training loop, from the stage before to this one."""
+
+        def work(stage: Stage) -> None:
+            start = read_result(before)
+            if before.name == "general":  # it had a schedule of its own
+                start = Progress(start.student, {}, 0, [])
+            progress = train(
+                start,
+                training.data.student_ids,
+                load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers),
+                training.schedule,
+                training.settings,
+                seed=self.inputs.request.seed,
+                scratch=stage.scratch,
+                console=self.console,
+                accelerator=self.accelerator,
+                name=stage.name,
+            )
+            if self.accelerator.is_main_process:
+                write_result(stage, progress)
+
+        workers = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
+        parts = {"after": before.key, "stage": asdict(training.settings), **workers}
+        return self.shared_stage(name, parts, work, together=True)
+
     @cached_property
     def decisive(self) -> dict[str, Any]:
         """What decides every stage: inputs by content, seed, code and libraries."""
@@ -144,13 +213,13 @@ class Build:
             "seed": inputs.request.seed,
             "code": source_hash(),
             "libraries": {name: version(name) for name in LIBRARIES},
-            "device": str(self.accelerator.device),
+            "device": self.accelerator.device.type,
         }
 
     @cached_property
     def recipe(self) -> Recipe:
-        """Settings of the asked effort."""
-        return find_recipe(self.inputs.request.effort)
+        """The settings to train by."""
+        return self.inputs.request.chosen_recipe
 
     @cached_property
     def shape(self) -> StudentConfig:
@@ -174,27 +243,9 @@ class Build:
         return tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
 
     @cached_property
-    def train_data(self) -> Encoded:
-        """The training data, or as much of it as the teacher's outputs may take on disk."""
-        train = self.inputs.train
-        chosen = choose_examples(train.lengths, self.shape.hidden_size, self.inputs.request.seed)
-        if len(chosen) == len(train):
-            return train
-        self.console.warn(
-            f"training on {len(chosen)} of {len(train)} examples: the teacher's hidden states of more would take "
-            f"over {DISK_BYTES / 1e9:g} GB of disk"
-        )
-        return train.select(chosen)
-
-    @cached_property
-    def train_ids(self) -> Encoded:
-        """The training data in the student's token ids; every token of it was kept."""
-        train, kept = self.train_data, self.shape.vocab_map
-        if kept is None:
-            return train
-        student_id = np.full(len(self.inputs.token_counts), -1, np.int32)
-        student_id[kept] = np.arange(len(kept))
-        return replace(train, input_ids=student_id[train.input_ids])
+    def train_data(self) -> TrainingData:
+        """The task's data, with what the recipe adds to it."""
+        return task_data(self.inputs, self.shape, self.recipe.augmentation)
 
     @cached_property
     def evaluation_ids(self) -> Encoded:
@@ -210,63 +261,9 @@ class Build:
     def write_plan(self, stage: Stage) -> None:
         (stage.scratch / "plan.json").write_text(json.dumps(self.plan_record(), indent=2))
 
-    def write_teacher_outputs(self, stage: Stage) -> None:
-        save_teacher_outputs(
-            self.inputs.full_student,
-            self.train_data,
-            self.plan.chosen.layers,
-            stage.scratch,
-            self.console,
-            device=self.accelerator.device,
-            bf16=self.bf16,
-        )
-
     def write_carved(self, stage: Stage) -> None:
-        """Importance on labelled training examples, then the student that training starts from."""
-        layers = self.plan.chosen.layers
-        student = select_layers(self.inputs.full_student, layers)
-        importance = self.measure_importance(student)
-        start = carved_shape(self.recipe, self.shape, student.config)
-        counts = torch.from_numpy(self.inputs.token_counts)
-        carved = carve(student, start, importance, counts, self.inputs.request.seed)
-        save_progress(Progress(carved, {}, 0, []), stage.scratch / RESULT)
-
-    def measure_importance(self, student: Student) -> Importance:
-        """First-order importance by the labels of a seeded sample of the training data."""
-        train = self.inputs.train
-        generator = np.random.default_rng(self.inputs.request.seed)
-        sample = generator.permutation(len(train))[: self.recipe.importance_examples]
-        sample = sample[np.argsort(train.lengths[sample], kind="stable")]
-        pad = student.config.pad_token_id
-        with self.console.progress("carve", len(sample)) as advance:
-
-            def batches() -> Iterator[dict[str, Tensor]]:
-                for start in range(0, len(sample), IMPORTANCE_BATCH):
-                    chosen = sample[start : start + IMPORTANCE_BATCH]
-                    yield train.batch(chosen, pad)
-                    advance(len(chosen))
-
-            return measure_importance(student, batches(), lambda logits, batch: label_loss(logits, batch["labels"]))
-
-    def train_stage(self, stage: Stage, settings: StageSettings, before: Stage, outputs: Stage) -> None:
-        """One call of the training loop, from the stage before to this one."""
-        start = load_progress(before.folder / RESULT)
-        if start is None:
-            raise InputError(f"stage {before.name} in {before.folder} is damaged; build again with --fresh")
-        progress = train(
-            start,
-            self.train_ids,
-            load_teacher_outputs(outputs.folder, self.plan.chosen.layers),
-            make_schedule(self.recipe),
-            settings,
-            seed=self.inputs.request.seed,
-            scratch=stage.scratch,
-            console=self.console,
-            accelerator=self.accelerator,
-            name=stage.name,
-        )
-        save_progress(progress, stage.scratch / RESULT)
-        remove_checkpoints(stage.scratch)
+        carved = carve_start(self.inputs, self.plan.chosen, self.recipe, self.console)
+        write_result(stage, Progress(carved, {}, 0, []))
 
     def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
         """Export and validate for one target."""
@@ -371,18 +368,20 @@ class Build:
         write_model(request.output / "edgepack.json", manifest)
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a training stage trains on, and how."""
+
+    data: TrainingData
+    outputs: Stage
+    schedule: Schedule
+    settings: StageSettings
+
+
 def file_hash(bundle: Bundle) -> str:
     """sha256 of the bundle's model file."""
     model = load_target(bundle.manifest.target).file
     return next(record.sha256 for record in bundle.manifest.files if record.path == model)
-
-
-def final_student(stage: Stage) -> Student:
-    """The student at the end of training."""
-    progress = load_progress(stage.folder / RESULT)
-    if progress is None:
-        raise InputError(f"stage {stage.name} in {stage.folder} is damaged; build again with --fresh")
-    return progress.student.eval()
 
 
 def shape_record(config: StudentConfig) -> dict[str, Any]:
@@ -390,10 +389,3 @@ def shape_record(config: StudentConfig) -> dict[str, Any]:
     fields = config.to_dict()
     fields["vocab_map"] = None if config.vocab_map is None else hash_json(config.vocab_map)
     return fields
-
-
-def remove_checkpoints(scratch: Path) -> None:
-    """Leave nothing but the result in a stage's folder."""
-    for path in scratch.iterdir():
-        if path.name != RESULT:
-            shutil.rmtree(path)

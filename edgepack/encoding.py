@@ -11,6 +11,7 @@ training.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,13 @@ class Encoded:
         lengths = self.lengths[chosen]
         before = np.cumsum(lengths) - lengths
         return np.repeat(self.offsets[chosen] - before, lengths) + np.arange(lengths.sum())
+
+    def sha256(self) -> str:
+        """Of tokens, types, lengths and labels."""
+        digest = hashlib.sha256()
+        for array in (self.input_ids, self.token_type_ids, self.offsets, self.labels):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Encoded:
         """These examples, in this order, as a data set of their own."""

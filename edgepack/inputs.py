@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from edgepack.data import Columns, Dataset, check_distinct, infer_task, read_dat
 from edgepack.encoding import Encoded, encode, suggest_max_length
 from edgepack.errors import InputError
 from edgepack.inference import predict
-from edgepack.plan.search import SearchSpace, Vocabulary, embedding_spectrum
-from edgepack.recipe import find_recipe
+from edgepack.plan.losses import embedding_spectrum
+from edgepack.plan.search import SearchSpace, Vocabulary
+from edgepack.recipe import Recipe, find_recipe
 from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
@@ -51,6 +52,12 @@ class BuildRequest:
     max_length: int | None = None
     allow_untrained: bool = False
     fresh: bool = False
+    recipe: Recipe | None = None  # None: the effort's own
+
+    @property
+    def chosen_recipe(self) -> Recipe:
+        """The settings to train by."""
+        return self.recipe or find_recipe(self.effort)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,7 @@ class Inputs:
 
 def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     """Load and check teacher, data and targets; every mistake is one line before any long work."""
-    find_recipe(request.effort)
+    _ = request.chosen_recipe
     check_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
@@ -139,7 +146,8 @@ def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evalu
 
 def request_record(request: BuildRequest) -> dict[str, Any]:
     """A request as JSON."""
-    record = asdict(request)
+    record = asdict(replace(request, recipe=None))
+    record["recipe"] = asdict(request.chosen_recipe)
     return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
 
 
@@ -160,6 +168,7 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
         targets=inputs.targets,
         max_length=inputs.max_length,
         keep_types=inputs.teacher.task.pair,
+        structure=inputs.request.chosen_recipe.structure,
     )
 
 

@@ -3,18 +3,26 @@
 One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A
 build's steps are then cut into the stages `distil` (from `prune_ratio` times the plan's heads and FFN units),
 `prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the plan's bit widths, at the
-falling end of the learning rate). What was tried and stays out is in docs/decisions.md.
+falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
+
+Every method of `edgepack/compress/` has its place in a field here. What the default leaves out did not help;
+docs/methods.md has the figures.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.general import General
 from edgepack.errors import InputError
+from edgepack.plan.search import Structure
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
+
+GENERAL, PLAIN = General(share=0.1), Structure()
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,11 @@ class Recipe:
     examples_seen: int
     batch_size: int = 64
     peak_lr: float = 6e-4
-    hidden_weight: float = 100.0  # the mean over 384 numbers is small; below this the states are matched worse
-    temperature: float = 2.0
+    # a mean over 384 numbers is small: below a weight of 100 the hidden states are matched worse
+    phases: tuple[Phase, ...] = (Phase(1.0, (SoftTargets(temperature=2.0), HiddenStates(weight=100.0))),)
+    augmentation: Augmentation | None = None
+    general: General | None = GENERAL  # only with --text
+    structure: Structure = PLAIN  # sharing, self-attentive embedding, low rank
     prune_ratio: float = 1.0  # width of the carved student before gradual pruning, as a multiple of the plan's
     prune_from: float = 0.05  # shares of the steps at which `prune` begins and `quantize` begins
     quantize_from: float = 0.75
@@ -52,8 +63,15 @@ def make_schedule(recipe: Recipe) -> Schedule:
         total_steps=max(1, recipe.examples_seen // recipe.batch_size),
         batch_size=recipe.batch_size,
         peak_lr=recipe.peak_lr,
-        phases=(Phase(1.0, (SoftTargets(temperature=recipe.temperature), HiddenStates(weight=recipe.hidden_weight))),),
+        phases=recipe.phases,
     )
+
+
+def general_schedule(recipe: Recipe, general: General) -> Schedule:
+    """Of the stage on raw text: hidden states alone, since predictions on such text mean nothing."""
+    steps = round(general.share * recipe.examples_seen / recipe.batch_size)
+    phases = (Phase(1.0, (HiddenStates(weight=100.0),)),)
+    return Schedule(max(1, steps), recipe.batch_size, recipe.peak_lr, phases=phases)
 
 
 def make_stages(recipe: Recipe, schedule: Schedule, plan: StudentConfig) -> dict[str, StageSettings]:

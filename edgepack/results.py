@@ -37,7 +37,7 @@ class PlanReport:
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
         targets = sorted(self.plan.chosen.sizes)
-        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", *targets]
+        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", "est. speed", *targets]
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         return "\n".join([*lines, *([self.plan.note] if self.plan.note else [])])
@@ -47,8 +47,9 @@ def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> lis
     shape = candidate.describe()
     figures = [shape[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
     bits = f"{shape['body_bits']}/{shape['embedding_bits']}"
+    estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
-    return ["→" if number == 0 else "", *map(str, figures), bits, f"{candidate.estimated_loss:.2%}", *sizes]
+    return ["→" if number == 0 else "", *map(str, figures), bits, *estimates, *sizes]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgepack.student.carve import Importance
 from edgepack.student.model import Student
@@ -56,3 +57,8 @@ def measure_importance(
             total += gradient.abs().sum(0).cpu()
         examples += size
     return Importance(tuple(t / max(examples, 1) for t in heads), tuple(t / max(examples, 1) for t in units))
+
+
+def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with the data's labels, **summed** over examples; −100 is ignored."""
+    return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="sum")

@@ -1,9 +1,8 @@
 """Export to ONNX: the graph of the config, filled with the student's weights, written whole or not at all.
 
 `onnx_encoder.py` says what the graph is, `onnx_weights.py` what goes into it; here it is checked against the
-target, filled and written. The file declares the oldest opset that its scheme needs (17; 18 with 4-bit weights) and
-IR version 8, holds no time, path or version, and so is the same
-bytes every time. What the student computes is what the file computes, batch of one: activations are rounded
+target, filled and written. The file declares the oldest opset that its scheme needs (17; 18 with weights below 8 bits)
+and IR version 8, holds no time, path or version, and so is the same bytes every time. What the student computes is what the file computes, batch of one: activations are rounded
 with one scale for each tensor by the runtime and for each example by the torch model, which differ in a padded batch.
 """
 
@@ -62,8 +61,11 @@ def check_target(model: onnx.ModelProto, target: Target) -> None:
 
 def _check_widths(student: Student, target: Target) -> None:
     """The student's widths must be 32 (not rounded: for comparisons) or among the target's, and its gates gone."""
-    for field in ("body_bits", "embedding_bits"):
-        bits, allowed = getattr(student.config, field), getattr(target, field)
+    config = student.config
+    fields = [("body_bits", config.body_bits, target.body_bits)]
+    fields += [("embedding_bits", config.embedding_bits, target.embedding_bits)]
+    fields += [(f"widths[{name!r}]", bits, target.body_bits) for name, bits in (config.widths or {}).items()]
+    for field, bits, allowed in fields:
         if bits != 32 and bits not in allowed:
             raise InputError(
                 f"target {target.name}: {field} is {bits}; allowed: {', '.join(map(str, allowed))}; "

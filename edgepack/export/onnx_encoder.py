@@ -27,7 +27,7 @@ from edgepack.compress.quantization import LEVELS, ROW_SCALE_ZERO, ROW_SCALES_PE
 from edgepack.export.onnx_packing import PackingGraph
 from edgepack.export.onnx_weights import Linear, Weights
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
-from edgepack.student.model import relative_buckets
+from edgepack.student.model import matrix_name, relative_buckets
 
 FLOAT, FLOAT16, UINT8, INT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.INT8
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -68,7 +68,8 @@ class EncoderGraph(PackingGraph):
 
     def _embeddings(self) -> str:
         config = self.config
-        x = self._projected_codes() if config.multiplies_codes and config.body_bits < 32 else self._word_rows()
+        codes = config.multiplies_codes and config.bits_of("embeddings.projection") < 32
+        x = self._projected_codes() if codes else self._word_rows()
         if config.has_projection and not config.norm_before_projection and x == "w.rows":
             x = self._projection(x)
         if config.type_vocab_size:
@@ -298,10 +299,11 @@ class EncoderGraph(PackingGraph):
         config = self.config
         if config.task == "text-classification":
             x = self.node("Squeeze", [x, self.integers(1)], "h.first")  # (batch, H)
-        hidden = config.hidden_size
+        hidden, inputs = config.hidden_size, config.classifier_inputs
         if config.head_act is not None:
-            x = self._activated("h.dense", x, [Linear("head.dense", ("head.dense",), hidden, hidden)], config.head_act)
-        classifier = Linear("head.classifier", ("head.classifier",), hidden, config.num_labels)
+            dense = Linear("head.dense", ("head.dense",), hidden, inputs)
+            x = self._activated("h.dense", x, [dense], config.head_act)
+        classifier = Linear("head.classifier", ("head.classifier",), inputs, config.num_labels)
         self._product("logits", x, classifier, fold_bias=False)
 
     @property
@@ -338,7 +340,7 @@ class EncoderGraph(PackingGraph):
 
     def _operand(self, linear: Linear) -> tuple[str, str, str]:
         """Operand `(in, out)`, scale `(out,)` ("" with an fp32 operand), bias `(out,)` ("" without one)."""
-        bits, bias = self.config.bits_of(linear.name), ""
+        bits, bias = self.config.bits_of(matrix_name(linear.name)), ""
         if linear.bias:
             bias = self._vector(f"{linear.name}.bias", linear.out_features, lambda weights: weights.bias(linear))
         shape = (linear.in_features, linear.out_features)

@@ -134,8 +134,9 @@ def _slots(config: StudentConfig) -> list[list[Linear]]:
         attention += _attention(width, width // config.embedding_num_heads * config.embedding_num_heads, [0] * 4)
         feed_forward += [_linears(between, width, 0), _linears(hidden, between, 0)]
     projection = [(hidden, width, int(config.projection_bias))] if config.has_projection else []
-    dense = _linears(hidden, hidden, 0) if config.head_act else []
-    return [*attention, *feed_forward, projection, dense, _linears(config.num_labels or 0, hidden, 0)]
+    inputs = config.classifier_inputs
+    dense = _linears(inputs, hidden, 0) if config.head_act else []
+    return [*attention, *feed_forward, projection, dense, _linears(config.num_labels or 0, inputs, 0)]
 
 
 def _attention(width: int, inner: int, ranks: list[int]) -> list[list[Linear]]:

@@ -6,39 +6,52 @@ What is searched, and why just this:
 - Heads per layer 1 … all; FFN units 0.5, 0.75 or 1 times the same share of the teacher's.
 - Embedding width in steps of 16 where the teacher's table can be factorized, the teacher's own otherwise.
 - Vocabulary: whole, or trimmed to a few sizes not below what the training data needs.
-- 8 or 4 bits, for the body and for the embedding: whatever all targets of the build can run.
+- The units of a sequence head's dense layer: all, or a quarter.
+- Bit widths of body and embedding: whatever all targets of the build can run.
+- Sharing, a self-attentive embedding and low rank only where the recipe asks for them (`Structure`).
 
-Candidates are ordered by an estimate of what they lose (constants below; docs/plan.md says where they come
-from); the first that fits on every target is the plan. The estimate only ranks: nothing downstream trusts it. A term
-for compute stops a large budget from buying a slow model: on a phone, time is a size too.
+Candidates must be fast: a model k times smaller than the teacher's int8 file should be k^0.64 times as fast, by the
+estimate in `speed.py`; where no shape is, the fastest go on. They are ordered by an estimate of what they lose
+(`losses.py`); the first that fits on every target is the plan. The estimates only rank: nothing downstream trusts them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
+import numpy as np
 
+from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
 from edgepack.parameters import UNITS
+from edgepack.plan.losses import body_loss, body_rounding_loss, head_loss, table_loss
 from edgepack.plan.model_size import ModelSize
 from edgepack.plan.size import model_size
-from edgepack.student.carve import spread_layers, weighted_covariance
+from edgepack.plan.speed import speed_goal, student_time, teacher_time
+from edgepack.student.carve import spread_layers
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.target import Target
 
-BODY_LOSS, BODY_POWER = 0.0021, 1.4  # share s of the teacher's body loses 0.0021 · (s^-1.4 − 1)
-COMPUTE_PRICE = 0.03  # what a whole teacher's compute is worth, in metric
-DEPTH_LOSS = 0.06  # for giving up all layers, in proportion
-SPECTRUM_LOSS = 0.02  # for giving up all of the embedding table's variance, in proportion
-UNKNOWN_LOSS = 0.45  # per share of tokens that a trimmed vocabulary must spell in other pieces
-BITS_LOSS = {("body", 4): 0.002, ("embedding", 4): 0.001}
 WIDTH_STEP, WIDEST = 16, 2 / 3  # wider than that, a table mostly costs training time and bytes
 FFN_SHARES, FFN_STEP = (0.5, 0.75, 1.0), 32
+HEAD_SHARES = (1.0, 0.25)
 SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a recipe fixes beside the budget's choices.
+
+    `sharing`: a pattern of `compress/sharing.py`. `embedding`: "linear" or "self_attentive" (Subformer's SAFE).
+    `rank_share`: every body matrix in two factors whose rank is this share of its smaller side; 0: none.
+    """
+
+    sharing: str = "none"
+    embedding: str = "linear"
+    rank_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class SearchSpace:
     targets: tuple[Target, ...]
     max_length: int
     keep_types: bool
+    structure: Structure = field(default_factory=Structure)
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,7 @@ class Candidate:
     layers: tuple[int, ...]
     vocabulary: Vocabulary
     estimated_loss: float
+    estimated_speed: float  # times as fast as the teacher's int8 model
     sizes: dict[str, ModelSize]
 
     @property
@@ -90,7 +105,9 @@ class Candidate:
             "vocabulary": config.vocab_size,
             "body_bits": config.body_bits,
             "embedding_bits": config.embedding_bits,
+            "head": config.classifier_inputs,
             "estimated_loss": round(self.estimated_loss, 5),
+            "estimated_speed": round(self.estimated_speed, 2),
             "bytes": self.shipped_bytes,
         }
 
@@ -111,11 +128,15 @@ class Plan:
 
 def search(space: SearchSpace, budget_bytes: int) -> Plan:
     """The best candidates within `budget_bytes` on every target; `InputError` with the smallest when none fits."""
+    bodies, tables = _fast_enough(space, list(_bodies(space)), budget_bytes), list(_tables(space))
+    # a shape is a body with a table: losses and bytes add up, so the whole grid is two outer sums
+    losses = np.add.outer([body.loss for body in bodies], [table.loss for table in tables]).round(9)
+    rough = np.add.outer([body.bytes for body in bodies], [table.bytes for table in tables])
     found: list[Candidate] = []
-    for shape in sorted(_shapes(space), key=lambda shape: shape.loss):  # stable: ties stay in the order they are made
-        if _rough_bytes(space.full, shape) > budget_bytes:
-            continue
-        candidate = _candidate(space, shape)
+    fitting = np.flatnonzero(rough <= budget_bytes)
+    for place in fitting[np.argsort(losses.ravel()[fitting], kind="stable")]:
+        b, t = np.unravel_index(place, losses.shape)
+        candidate = _candidate(space, bodies[b], tables[t])
         if max(candidate.shipped_bytes.values()) <= budget_bytes:
             found.append(candidate)
             if len(found) == SHOWN:
@@ -125,61 +146,78 @@ def search(space: SearchSpace, budget_bytes: int) -> Plan:
     return Plan(tuple(found), budget_bytes, _note(found[0], budget_bytes))
 
 
-def embedding_spectrum(table: torch.Tensor, token_counts: torch.Tensor) -> tuple[float, ...]:
-    """Ascending variances of the word table's principal directions, weighted as carving weighs them."""
-    _, covariance = weighted_covariance(table, token_counts)
-    return tuple(torch.linalg.eigvalsh(covariance).clamp(min=0).tolist())
-
-
 @dataclass(frozen=True)
-class Shape:
-    """A point of the space, with what it is estimated to lose."""
+class Body:
+    """Layers, widths and head, with what they are estimated to lose, to weigh at least, and to take."""
 
-    loss: float
     layers: tuple[int, ...]
     heads: int
     ffn: int
+    head_size: int
+    bits: int
+    loss: float
+    bytes: float
+    time: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """An embedding table, likewise."""
+
     width: int
     vocabulary: Vocabulary
-    body_bits: int
-    embedding_bits: int
+    bits: int
+    loss: float
+    bytes: float
 
 
-def _shapes(space: SearchSpace) -> Iterator[Shape]:
-    for layers, heads, ffn, body in _bodies(space.full):
-        for width, vocabulary, table in _tables(space):
-            for body_bits in _common([t.body_bits for t in space.targets]):
-                for embedding_bits in _common([t.embedding_bits for t in space.targets]):
-                    bits = BITS_LOSS.get(("body", body_bits), 0.0) + BITS_LOSS.get(("embedding", embedding_bits), 0.0)
-                    loss = round(body + table + bits, 9)
-                    yield Shape(loss, layers, heads, ffn, width, vocabulary, body_bits, embedding_bits)
-
-
-def _bodies(full: StudentConfig) -> Iterator[tuple[tuple[int, ...], int, int, float]]:
-    """Layers, heads, FFN units and the estimated loss of every body."""
-    total_heads, total_ffn = max(full.num_heads or []), max(full.intermediate_sizes or [])
+def _bodies(space: SearchSpace) -> Iterator[Body]:
+    full = space.full
+    most_heads, most_ffn = max(full.num_heads or []), max(full.intermediate_sizes or [])
+    size, hidden = (full.head_sizes or [])[0], full.hidden_size
+    first_token = full.task == "text-classification"
     for count in range(1, full.num_hidden_layers + 1):
         layers = tuple(spread_layers(full.num_hidden_layers, count))
-        for heads in range(1, total_heads + 1):
+        attention_sets, ffn_sets = (len(set(sharing)) for sharing in _sharing(space, layers))
+        for heads in range(1, most_heads + 1):
             for share in FFN_SHARES:
-                ffn = min(
-                    total_ffn, max(FFN_STEP, FFN_STEP * round(share * heads / total_heads * total_ffn / FFN_STEP))
-                )
-                compute = _compute(full, count, heads, ffn)
-                depth = DEPTH_LOSS * (1 - count / full.num_hidden_layers)
-                yield layers, heads, ffn, BODY_LOSS * (compute**-BODY_POWER - 1) + COMPUTE_PRICE * compute + depth
+                ffn = min(most_ffn, max(FFN_STEP, FFN_STEP * round(share * heads / most_heads * most_ffn / FFN_STEP)))
+                attention_weights, ffn_weights = 4 * hidden * heads * size, 2 * hidden * ffn
+                if space.structure.rank_share:
+                    attention_weights = 4 * (hidden + heads * size) * _rank(space, hidden, heads * size)
+                    ffn_weights = 2 * (hidden + ffn) * _rank(space, hidden, ffn)
+                time = student_time(count, heads, size, ffn, hidden, first_token)
+                for head_share in HEAD_SHARES if full.head_act else (1.0,):
+                    head = round(head_share * full.classifier_inputs)
+                    weights = attention_sets * attention_weights + ffn_sets * ffn_weights
+                    weights += hidden * head if full.head_act else 0
+                    for bits in _common([target.body_bits for target in space.targets]):
+                        loss = body_loss(full, count, heads, ffn) + head_loss(head_share) + body_rounding_loss(bits)
+                        yield Body(layers, heads, ffn, head, bits, loss, weights * file_bits(bits) / 8, time)
 
 
-def _tables(space: SearchSpace) -> Iterator[tuple[int, Vocabulary, float]]:
-    """Width, vocabulary and the estimated loss of every embedding table."""
-    full, spectrum = space.full, space.spectrum
+def _tables(space: SearchSpace) -> Iterator[Table]:
+    full = space.full
     widths = [full.embedding_size]
     if full.embedding_projection == "identity":
         widths = list(range(WIDTH_STEP, int(full.hidden_size * WIDEST) + 1, WIDTH_STEP))
     for width in widths:
-        lost = sum(spectrum[: len(spectrum) - width]) / (sum(spectrum) or 1.0)
         for vocabulary in space.vocabularies:
-            yield width, vocabulary, SPECTRUM_LOSS * lost + UNKNOWN_LOSS * vocabulary.unknown_share
+            for bits in _common([target.embedding_bits for target in space.targets]):
+                loss = table_loss(space.spectrum, width, bits, vocabulary.unknown_share)
+                size = vocabulary.size * width * file_bits(bits) / 8 + vocabulary.asset_bytes
+                yield Table(width, vocabulary, bits, loss, size)
+
+
+def file_bits(bits: int) -> float:
+    """Bits that a weight takes in a file: three levels are packed five to a byte."""
+    return 1.6 if bits == 1 else bits
+
+
+def _fast_enough(space: SearchSpace, bodies: list[Body], budget_bytes: int) -> list[Body]:
+    """The bodies that reach the budget's speed goal; where none does, the fastest ones."""
+    limit = teacher_time(space.full) / speed_goal(space.full, budget_bytes)
+    return [body for body in bodies if body.time <= max(limit, min(body.time for body in bodies))]
 
 
 def _common(choices: Sequence[tuple[int, ...]]) -> list[int]:
@@ -189,57 +227,69 @@ def _common(choices: Sequence[tuple[int, ...]]) -> list[int]:
     return shared
 
 
-def _compute(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
-    """Share of the teacher's multiply-adds per token in attention projections and FFN."""
-    size = (full.head_sizes or [])[0]
-    ours = layers * (4 * heads * size + 2 * ffn)
-    sharing = zip(full.attention_sharing or [], full.ffn_sharing or [], strict=True)
-    theirs = sum(4 * (full.num_heads or [])[a] * size + 2 * (full.intermediate_sizes or [])[f] for a, f in sharing)
-    return ours / theirs
+def _sharing(space: SearchSpace, layers: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The weight set of each layer: the teacher's own sharing, and the structure's on top."""
+    if space.structure.sharing != "none":
+        return share_pattern(space.structure.sharing, len(layers))
+    numbered = []
+    for sharing in (space.full.attention_sharing or [], space.full.ffn_sharing or []):
+        own = [sharing[layer] for layer in layers]
+        numbered.append([sorted(set(own)).index(s) for s in own])
+    return numbered[0], numbered[1]
 
 
-def _rough_bytes(full: StudentConfig, shape: Shape) -> float:
-    """A lower bound of the bytes: weights at their widths, the vocabulary, nothing else."""
-    sets = len({(full.attention_sharing or [])[layer] for layer in shape.layers})
-    body = sets * full.hidden_size * (4 * shape.heads * (full.head_sizes or [])[0] + 2 * shape.ffn)
-    table = shape.vocabulary.size * shape.width
-    return table * shape.embedding_bits / 8 + body * shape.body_bits / 8 + shape.vocabulary.asset_bytes
+def _rank(space: SearchSpace, a: int, b: int) -> int:
+    return max(1, round(space.structure.rank_share * min(a, b)))
 
 
-def _candidate(space: SearchSpace, shape: Shape) -> Candidate:
+def _candidate(space: SearchSpace, body: Body, table: Table) -> Candidate:
     """The shape as a config, with its exact bytes."""
-    full, vocabulary = space.full, shape.vocabulary
-    sharing = [(full.attention_sharing or [])[layer] for layer in shape.layers]
-    numbers = sorted(set(sharing))
-    sharing = [numbers.index(s) for s in sharing]
+    full, vocabulary = space.full, table.vocabulary
+    attention_sharing, ffn_sharing = _sharing(space, body.layers)
+    attention_sets, ffn_sets = len(set(attention_sharing)), len(set(ffn_sharing))
+    size, hidden = (full.head_sizes or [])[0], full.hidden_size
+    ranks = None
+    if space.structure.rank_share:
+        attention_rank, ffn_rank = _rank(space, hidden, body.heads * size), _rank(space, hidden, body.ffn)
+        ranks = dict.fromkeys(("query", "key", "value", "output"), [attention_rank] * attention_sets)
+        ranks |= dict.fromkeys(("up", "down"), [ffn_rank] * ffn_sets)
     changes: dict[str, Any] = {
         "vocab_size": vocabulary.size,
         "vocab_map": list(vocabulary.ids) if vocabulary.ids is not None else None,
         "pad_token_id": vocabulary.pad_id,
-        "embedding_size": shape.width,
-        "num_hidden_layers": len(shape.layers),
-        "attention_sharing": sharing,
-        "ffn_sharing": sharing,
-        "num_heads": [shape.heads] * len(numbers),
-        "head_sizes": [(full.head_sizes or [])[0]] * len(numbers),
-        "intermediate_sizes": [shape.ffn] * len(numbers),
-        "ranks": None,
+        "embedding_size": table.width,
+        "num_hidden_layers": len(body.layers),
+        "attention_sharing": attention_sharing,
+        "ffn_sharing": ffn_sharing,
+        "num_heads": [body.heads] * attention_sets,
+        "head_sizes": [size] * attention_sets,
+        "intermediate_sizes": [body.ffn] * ffn_sets,
+        "ranks": ranks,
+        "head_size": body.head_size if full.head_act and body.head_size != hidden else 0,
         "max_position_embeddings": space.max_length,
         "type_vocab_size": full.type_vocab_size if space.keep_types else 0,
-        "body_bits": shape.body_bits,
-        "embedding_bits": shape.embedding_bits,
+        "body_bits": body.bits,
+        "embedding_bits": table.bits,
     }
-    if shape.width < full.hidden_size and full.embedding_projection == "identity":
+    if table.width < hidden and full.embedding_projection == "identity":
         changes |= {"embedding_projection": "linear", "projection_bias": False}
+        if space.structure.embedding == "self_attentive":
+            changes |= {
+                "embedding_projection": "self_attentive",
+                "embedding_num_heads": max(1, table.width // size),
+                "embedding_intermediate_size": 2 * table.width,
+            }
     config = changed_config(full, **changes)
     sizes = {target.name: model_size(config, target) for target in space.targets}
-    return Candidate(config, shape.layers, vocabulary, shape.loss, sizes)
+    loss = round(body.loss + table.loss, 9)
+    return Candidate(config, body.layers, vocabulary, loss, teacher_time(full) / body.time, sizes)
 
 
 def _nothing_fits(space: SearchSpace, budget_bytes: int) -> str:
     """One line with the smallest budget that would do."""
-    smallest = min(_shapes(space), key=lambda shape: (_rough_bytes(space.full, shape), shape.loss))
-    needed = _candidate(space, smallest).shipped_bytes
+    body = min(_bodies(space), key=lambda body: (body.bytes, body.loss))
+    table = min(_tables(space), key=lambda table: (table.bytes, table.loss))
+    needed = _candidate(space, body, table).shipped_bytes
     target = max(needed, key=lambda name: needed[name])
     megabytes = math.ceil(needed[target] / UNITS["mb"] * 100) / 100
     return (

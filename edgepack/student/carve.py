@@ -157,6 +157,21 @@ def keep_units(student: Student, heads: Sequence[Tensor], units: Sequence[Tensor
     )
 
 
+def cut_head(student: Student, size: int) -> Student:
+    """Keep the units of the head's dense layer that move the logits most, by the norms of what leads in and out."""
+    if student.head.dense is None:
+        return student
+    state = dict(student.state_dict())
+    score = state["head.dense.weight"].norm(dim=1) * state["head.classifier.weight"].norm(dim=0)
+    kept = torch.topk(score, size).indices.sort().values
+    state["head.dense.weight"], state["head.dense.bias"] = (
+        state["head.dense.weight"][kept],
+        state["head.dense.bias"][kept],
+    )
+    state["head.classifier.weight"] = state["head.classifier.weight"][:, kept]
+    return rebuild(student, state, head_size=size)
+
+
 def factorize_matrices(
     student: Student, ranks: Mapping[str, Sequence[int]], moments: Mapping[str, Tensor] | None = None
 ) -> Student:
@@ -218,4 +233,6 @@ def carve(
             tuple(merge.sum_scores(importance.units) for merge in shared.feed_forward),
         )
     student = keep_units(student, *top_indices(importance, shape.num_heads or [], shape.intermediate_sizes or []))
+    if shape.classifier_inputs < student.config.classifier_inputs:
+        student = cut_head(student, shape.classifier_inputs)
     return factorize_matrices(student, shape.ranks or {})

@@ -61,6 +61,7 @@ class StudentConfig(PreTrainedConfig):
     relative_attention_buckets: int = 0  # MPNet: T5-style bucketed relative position bias
     relative_attention_max_distance: int = 128
     head_act: str | None = "tanh"  # sequence head's dense layer; None: no dense layer (token heads)
+    head_size: int = 0  # units of that layer; 0: as many as hidden_size
     task: str = "text-classification"
     pad_token_id: int = 0
     body_bits: int = 32
@@ -103,6 +104,11 @@ class StudentConfig(PreTrainedConfig):
     def first_token_layer(self) -> int | None:
         """The last layer, where the head reads its first token alone."""
         return self.num_hidden_layers - 1 if self.task == "text-classification" else None
+
+    @property
+    def classifier_inputs(self) -> int:
+        """Width that the classifier reads: the head's dense layer's, or the hidden width."""
+        return (self.head_size or self.hidden_size) if self.head_act else self.hidden_size
 
     @property
     def position_bits(self) -> int:

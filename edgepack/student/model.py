@@ -193,8 +193,9 @@ class Head(nn.Module):
         super().__init__()
         self.act = config.head_act
         self.first_token = config.task == "text-classification"
-        self.dense = QuantizedLinear(config.hidden_size, config.hidden_size) if config.head_act else None
-        self.classifier = QuantizedLinear(config.hidden_size, config.num_labels)
+        inputs = config.classifier_inputs
+        self.dense = QuantizedLinear(config.hidden_size, inputs) if config.head_act else None
+        self.classifier = QuantizedLinear(inputs, config.num_labels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, 0] if self.first_token else x
@@ -276,7 +277,7 @@ class Student(PreTrainedModel):
             self.embeddings.projection.exact_input = self.config.multiplies_codes
 
     def round_vectors(self) -> None:
-        """Make every bias, norm and small table the fp16 number that files store; weights and words have own formats."""
+        """Make every bias, norm and small table the fp16 number that files store; weights have formats of their own."""
         rounded = {id(m.weight) for m in self.modules() if isinstance(m, QuantizedLinear)}
         rounded |= {id(self.embeddings.word.weight), id(self.embeddings.position.weight)}
         with torch.no_grad():

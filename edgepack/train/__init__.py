@@ -8,8 +8,8 @@ stage is a call of `train` over its own range of steps. `schedule.py` holds the 
 
 from edgepack.train.loop import train
 from edgepack.train.optimizer import make_optimizer
-from edgepack.train.processes import has_bf16, make_accelerator
-from edgepack.train.progress import Progress, load_progress, save_progress
+from edgepack.train.processes import from_main, has_bf16, make_accelerator, same_view
+from edgepack.train.progress import Progress, load_progress, read_result, save_progress, write_result
 from edgepack.train.schedule import Phase, PruneTarget, Schedule, StageSettings, steps_per_epoch
 
 __all__ = [
@@ -18,11 +18,15 @@ __all__ = [
     "PruneTarget",
     "Schedule",
     "StageSettings",
+    "from_main",
     "has_bf16",
     "load_progress",
     "make_accelerator",
     "make_optimizer",
+    "read_result",
+    "same_view",
     "save_progress",
     "steps_per_epoch",
     "train",
+    "write_result",
 ]

@@ -13,13 +13,15 @@ would need every parameter to have a gradient in every phase, and what losses le
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -32,6 +34,7 @@ from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.encoding import Encoded
 from edgepack.task import IGNORED
 
+T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=2)  # the other processes wait while the main one exports or runs the teacher
 ROW_MEANS: tuple[type[Loss], ...] = (SoftTargets, HardLabels)  # over examples or labelled tokens
 EXAMPLE_MEANS: tuple[type[Loss], ...] = (Patience, OutputSpace)
@@ -126,3 +129,19 @@ def average(value: Tensor, accelerator: Accelerator) -> Tensor:
     total = value.detach().clone()
     torch.distributed.all_reduce(total)
     return total / accelerator.num_processes
+
+
+def same_view(accelerator: Accelerator, look: Callable[[], bool]) -> bool:
+    """What `look` says, in every process: none looks while the main one writes, and it writes when all have looked."""
+    accelerator.wait_for_everyone()
+    seen = look()
+    accelerator.wait_for_everyone()
+    return seen
+
+
+def from_main(accelerator: Accelerator, value: T) -> T:
+    """The main process's value, in every process."""
+    held = [value]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(held)
+    return held[0]

@@ -10,10 +10,13 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from edgepack.errors import InputError
 from edgepack.student.carve import Importance, keep_units, slice_state
 from edgepack.student.model import Student
+from edgepack.workspace import Stage
 
 State = dict[str, Tensor]
+RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
 
 
 @dataclass
@@ -103,3 +106,19 @@ def load_progress(folder: Path) -> Progress | None:
 
 def _in_order(scores: State) -> tuple[Tensor, ...]:
     return tuple(scores[str(i)] for i in range(len(scores)))
+
+
+def write_result(stage: Stage, progress: Progress) -> None:
+    """Put what a stage hands on into its folder, and remove its checkpoints."""
+    save_progress(progress, stage.scratch / RESULT)
+    for path in stage.scratch.iterdir():
+        if path.name != RESULT:
+            shutil.rmtree(path)
+
+
+def read_result(stage: Stage) -> Progress:
+    """What a finished stage hands on."""
+    progress = load_progress(stage.folder / RESULT)
+    if progress is None:
+        raise InputError(f"stage {stage.name} in {stage.folder} is damaged; build again with --fresh")
+    return progress

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from edgepack.errors import InputError
 from edgepack.export import export
-from edgepack.plan.search import SearchSpace, Vocabulary, embedding_spectrum, search
+from edgepack.plan.losses import embedding_spectrum
+from edgepack.plan.search import SearchSpace, Vocabulary, search
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target

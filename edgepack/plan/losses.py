@@ -1,0 +1,65 @@
+"""Estimates of the metric that a shape loses: constants fitted to trained students (docs/plan.md says to which).
+
+They rank candidates and do nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from edgepack.student.config import StudentConfig
+from edgepack.student.narrow_embedding import weighted_covariance
+
+BODY_LOSS, BODY_POWER = 0.0008, 1.4  # share s of the teacher's body loses 0.0008 · (s^-1.4 − 1)
+COMPUTE_PRICE = 0.01  # what a whole teacher's compute is worth, in metric
+DEPTH_LOSS = 0.12  # times the square of the share of layers given up
+HEAD_LOSS = 0.0005  # for giving up three quarters of the head's dense layer
+SPECTRUM_LOSS = 0.02  # for giving up all of the embedding table's variance, in proportion
+UNKNOWN_LOSS = 0.45  # per share of tokens that a trimmed vocabulary must spell in other pieces
+BODY_ROUNDING = 0.1  # per relative squared error of the weights, after training in them
+# relative squared error of normal values in the formats of compress/quantization.py
+ROUNDING_ERROR = {8: 0.0, 4: 0.011, 3: 0.037, 2: 0.119, 1: 0.19}
+
+
+def body_loss(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
+    """For fewer layers, heads and FFN units than the teacher's."""
+    compute = compute_share(full, layers, heads, ffn)
+    given_up = 1 - layers / full.num_hidden_layers
+    return BODY_LOSS * (compute**-BODY_POWER - 1) + COMPUTE_PRICE * compute + DEPTH_LOSS * given_up**2
+
+
+def head_loss(share: float) -> float:
+    """For a smaller dense layer in the head."""
+    return HEAD_LOSS * (1 - share) / 0.75
+
+
+def body_rounding_loss(bits: int) -> float:
+    """For the body's width in bits."""
+    return BODY_ROUNDING * ROUNDING_ERROR[bits]
+
+
+def table_loss(spectrum: Sequence[float], width: int, bits: int, unknown_share: float) -> float:
+    """For a table's width, its rounding, and the words that its vocabulary lacks.
+
+    `spectrum`: ascending variances of the table's principal directions. What is cut off is lost whole, what is kept
+    loses its rounding error: so two bits at twice the width often keep more than four.
+    """
+    kept = sum(spectrum[len(spectrum) - width :]) / (sum(spectrum) or 1.0)
+    return SPECTRUM_LOSS * (1 - kept * (1 - ROUNDING_ERROR[bits])) + UNKNOWN_LOSS * unknown_share
+
+
+def compute_share(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
+    """Share of the teacher's multiply-adds per token in attention projections and FFN."""
+    size = (full.head_sizes or [])[0]
+    ours = layers * (4 * heads * size + 2 * ffn)
+    sharing = zip(full.attention_sharing or [], full.ffn_sharing or [], strict=True)
+    theirs = sum(4 * (full.num_heads or [])[a] * size + 2 * (full.intermediate_sizes or [])[f] for a, f in sharing)
+    return ours / theirs
+
+
+def embedding_spectrum(table: torch.Tensor, token_counts: torch.Tensor) -> tuple[float, ...]:
+    """Ascending variances of the word table's principal directions, weighted as carving weighs them."""
+    _, covariance = weighted_covariance(table, token_counts)
+    return tuple(torch.linalg.eigvalsh(covariance).clamp(min=0).tolist())
