@@ -83,6 +83,8 @@ class Rows(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.data)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        if index >= len(self):
+            raise IndexError(index)
         first, last = self.data.offsets[index : index + 2]
         return {"input_ids": self.data.input_ids[first:last].tolist(), "length": int(last - first)}
 

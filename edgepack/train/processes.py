@@ -111,14 +111,14 @@ def _labelled(data: Encoded, example: int) -> int:
 
 
 def average_gradients(parameters: Iterable[Parameter], accelerator: Accelerator) -> None:
-    """Replace every gradient by its mean over the processes; a missing one counts as zeros."""
+    """Replace every gradient by its mean over the processes; what the phase's losses do not reach has none in any."""
     if accelerator.num_processes == 1:
         return
-    own = list(parameters)
-    flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in own])
+    own = [(p, p.grad) for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for _, gradient in own])
     torch.distributed.all_reduce(flat)
     flat /= accelerator.num_processes
-    for parameter, gradient in zip(own, flat.split([p.numel() for p in own]), strict=True):
+    for (parameter, _), gradient in zip(own, flat.split([g.numel() for _, g in own]), strict=True):
         parameter.grad = gradient.view_as(parameter)
 
 
