@@ -2,8 +2,9 @@
 
 `onnx_encoder.py` says what the graph is, `onnx_weights.py` what goes into it; here it is checked against the
 target, filled and written. The file declares the oldest opset that its scheme needs (17; 18 with weights below 8 bits)
-and IR version 8, holds no time, path or version, and so is the same bytes every time. What the student computes is what the file computes, batch of one: activations are rounded
-with one scale for each tensor by the runtime and for each example by the torch model, which differ in a padded batch.
+and IR version 8, holds no time, path or version, and so is the same bytes every time. What the
+student computes is what the file computes, batch of one: activations are rounded with one scale for each tensor by the
+runtime and for each example by the torch model, which differ in a padded batch.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _check_widths(student: Student, target: Target) -> None:
         if bits != 32 and bits not in allowed:
             raise InputError(
                 f"target {target.name}: {field} is {bits}; allowed: {', '.join(map(str, allowed))}; "
-                "set the student's widths with set_bits"
+                "give the student one of these"
             )
     gated = [name for name, module in student.named_modules() if getattr(module, "gate", None) is not None]
     if gated:
