@@ -66,6 +66,10 @@ AXES: dict[str, dict[str, Any]] = {
     "relative": {"relative_attention_buckets": 8, "relative_attention_max_distance": 16},
     "token_head": {"task": "token-classification", "head_act": None},
     "odd_width": {"embedding_size": 15},
+    "small_head": {"head_size": 5},
+    "one_layer": {"num_hidden_layers": 1, "num_heads": [2], "head_sizes": [8], "intermediate_sizes": [20]},
+    "last_layer_ranks": {"ranks": {m: [0, 3] for m in RANKS}, "relative_attention_buckets": 8},
+    "last_layer_shared": {"num_hidden_layers": 3, "attention_sharing": [0, 1, 0], "ffn_sharing": [0, 1, 0]},
 }
 
 

@@ -61,6 +61,7 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         intermediate_sizes=each(ffn, st.integers(1, 70)),
         ranks=ranks,
         hidden_act=draw(st.sampled_from(["gelu", "gelu_tanh", "relu"])),
+        head_size=draw(st.sampled_from([0, 0, 1, 7])),
         norm=draw(st.sampled_from(["layer_norm", "no_norm"])),
         max_position_embeddings=draw(st.integers(2, 140)),
         type_vocab_size=draw(st.integers(0, 2)),

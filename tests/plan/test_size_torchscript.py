@@ -71,6 +71,7 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         ranks=ranks,
         hidden_act=draw(st.sampled_from(ACTIVATIONS)),
         head_act=draw(st.sampled_from([*ACTIVATIONS, None])),
+        head_size=draw(st.sampled_from([0, 0, 1, 7])),
         norm=draw(st.sampled_from(NORMS)),
         type_vocab_size=draw(st.integers(0, 3)),
         relative_attention_buckets=draw(st.sampled_from([0, 8, 32])),
