@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -40,26 +41,26 @@ from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.teacher import load_teacher
 from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
-from edgepack.train import Progress, StageSettings, has_bf16, make_accelerator, train
+from edgepack.train import Phase, Progress, StageSettings, has_bf16, make_accelerator, train
 from edgepack.train import loop as training_loop
 from edgepack.train.batches import Reader
 
 STEPS, ROUNDS, EXAMPLES = 40, 3, 20_000
 HEADS, UNITS, EMBEDDING = 4, 320, 128
-Timed = Callable[[str, Callable[..., Any]], Callable[..., Any]]
+SOFT, HIDDEN = SoftTargets(temperature=2.0), HiddenStates(weight=100.0)
 
 
 class DistillingTrainer(Trainer):  # type: ignore[misc]
     """Teacher and student on every batch; the losses of the recipe."""
 
-    def __init__(self, teacher: Student, hidden_weight: float, temperature: float, **arguments: Any) -> None:
+    def __init__(self, teacher: Student, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.teacher, self.hidden_weight, self.temperature = teacher.eval(), hidden_weight, temperature
+        self.teacher = teacher.eval()
         self.model_accepts_loss_kwargs = False
 
     def run_teacher(self, inputs: dict[str, Tensor]) -> Any:
         """The teacher's outputs, without gradient."""
-        with torch.no_grad():
+        with torch.no_grad(), self.accelerator.autocast():
             return self.teacher(**inputs, output_hidden_states=True)
 
     def compute_loss(
@@ -68,9 +69,9 @@ class DistillingTrainer(Trainer):  # type: ignore[misc]
         """Soft targets and all hidden states."""
         goal = self.run_teacher(inputs)
         own = model(**inputs, output_hidden_states=True)
-        loss = soft_target_loss(own.logits, goal.logits, self.temperature)
+        loss = soft_target_loss(own.logits, goal.logits, SOFT.temperature)
         hidden = hidden_state_loss(own.hidden_states, goal.hidden_states, inputs["attention_mask"])
-        return loss + self.hidden_weight * hidden
+        return SOFT.weight * loss + HIDDEN.weight * hidden
 
 
 class Rows(torch.utils.data.Dataset[dict[str, Any]]):
@@ -124,8 +125,6 @@ def plain_trainer(student: Student, teacher: Student, data: Encoded, folder: Pat
     copy.load_state_dict(student.state_dict())
     return DistillingTrainer(
         teacher,
-        recipe.hidden_weight,
-        recipe.temperature,
         model=copy,
         args=arguments,
         train_dataset=Rows(data),
@@ -165,7 +164,7 @@ def edgepack_loop(student: Student, data: Encoded, outputs: TeacherOutputs, fold
         Progress(student, {}, 0, []),
         data,
         outputs,
-        make_schedule(find_recipe("standard")),
+        replace(make_schedule(find_recipe("standard")), phases=(Phase(1.0, (SOFT, HIDDEN)),)),
         StageSettings(0, STEPS),
         seed=seed,
         scratch=folder,
@@ -270,9 +269,4 @@ def report(parts: dict[str, Counter[str]], once: float, examples: int) -> None:
     )
     print(f"teacher outputs, once: {once:.0f} s for {examples} examples")
     record = {"machine": platform.platform(), "threads": torch.get_num_threads(), "teacher_seconds": once}
-    print(json.dumps({**record, "steps_per_second": rates, "milliseconds": split, "losses": losses_named()}))
-
-
-def losses_named() -> list[str]:
-    """The losses that all loops compute."""
-    return [SoftTargets.__name__, HiddenStates.__name__]
+    print(json.dumps({**record, "steps_per_second": rates, "milliseconds": split}))

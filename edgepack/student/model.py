@@ -111,6 +111,7 @@ class Attention(nn.Module):
         self.output = Projection(inner, width, ranks["output"])
         self.relative_bias = nn.Parameter(torch.zeros(buckets, num_heads)) if buckets else None
         self.gate: Tensor | None = None  # (1 or batch, heads), set while pruning
+        self.vectors: list[tuple[Tensor, Tensor, Tensor]] | None = None  # filled, a layer at a time, where it is a list
 
     def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None, first_only: bool = False) -> Tensor:
         batch, seq, _ = x.shape
@@ -119,6 +120,8 @@ class Attention(nn.Module):
             projected.view(batch, seq, self.num_heads, self.head_size).transpose(1, 2)
             for projected in (self.query(x, first_only), self.key(x), self.value(x))
         )
+        if self.vectors is not None:
+            self.vectors.append((query, key, value))
         if self.relative_bias is not None and buckets is not None:
             mask = mask + self.relative_bias[buckets].permute(2, 0, 1)[None]  # (1, heads, seq, seq)
         # plain products, not the fused kernel: at these lengths its CPU backward costs several times more

@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Signals, Vectors
@@ -25,8 +25,6 @@ from edgepack.task import IGNORED
 from edgepack.teacher_outputs import TeacherOutputs
 from edgepack.train.batches import Batch
 from edgepack.train.processes import average
-
-PROJECTIONS = ("query", "key", "value")
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def compute_signals(
         pairs=teacher.pairs,
         mask=mask,
         progress=progress,
-        student_vectors=tuple(vectors()),
+        student_vectors=tuple(vectors),
         teacher_vectors=teacher_vectors if needs_vectors else None,
     )
 
@@ -126,46 +124,29 @@ def compute_teacher_vectors(teacher: TeacherOutputs, states: tuple[Tensor, ...],
             "for want of disk; use less data or a loss of hidden states"
         )
     attention = teacher.attention[layer]
-    state = states[stored].to(attention.query.factors()[0].weight.dtype)
-    return split_vectors(attention, [getattr(attention, name)(state) for name in PROJECTIONS])
-
-
-def split_vectors(attention: Attention, projected: list[Tensor]) -> Vectors:
-    """`(batch, seq, heads · size)` of queries, keys and values → `(batch, heads, seq, size)` each."""
+    state = states[stored].to(attention.output.factors()[0].weight.dtype)
     shape = (attention.num_heads, attention.head_size)
-    queries, keys, values = (x.unflatten(-1, shape).transpose(1, 2) for x in projected)
+    queries, keys, values = (
+        projection(state).unflatten(-1, shape).transpose(1, 2)  # (batch, heads, seq, size)
+        for projection in (attention.query, attention.key, attention.value)
+    )
     return Vectors(queries, keys, values)
 
 
-class _Recorded:
-    """What the projections gave, layer by layer; shared layers give several times."""
-
-    def __init__(self) -> None:
-        self.layers: list[tuple[Attention, list[Tensor]]] = []
-
-    def __call__(self) -> Iterator[Vectors]:
-        return (split_vectors(attention, projected) for attention, projected in self.layers)
-
-
 @contextmanager
-def recorded_vectors(student: Student, wanted: bool) -> Iterator[_Recorded]:
-    """Record each layer's queries, keys and values during the student's next forward pass."""
-    recorded, handles = _Recorded(), []
-
-    def hook(attention: nn.Module, name: str) -> None:
-        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if name == PROJECTIONS[0]:
-                recorded.layers.append((cast(Attention, attention), []))
-            recorded.layers[-1][1].append(output)
-
-        handles.append(getattr(attention, name).register_forward_hook(record))
-
-    if wanted:
-        for module in student.attention:
-            for name in PROJECTIONS:
-                hook(module, name)
+def recorded_vectors(student: Student, wanted: bool) -> Iterator[list[Vectors]]:
+    """A list that gets each layer's queries, keys and values once the block, a forward pass, is over."""
+    layers: list[Vectors] = []
+    modules = [cast(Attention, module) for module in student.attention] if wanted else []
+    for module in modules:
+        module.vectors = []
     try:
-        yield recorded
+        yield layers
+        used: dict[int, Iterator[tuple[Tensor, Tensor, Tensor]]] = {
+            index: iter(module.vectors or []) for index, module in enumerate(modules)
+        }
+        if wanted:  # layers that share a module filled its list in turn
+            layers += [Vectors(*next(used[index])) for index in student.config.attention_sharing or []]
     finally:
-        for handle in handles:
-            handle.remove()
+        for module in modules:
+            module.vectors = None

@@ -1,0 +1,246 @@
+"""Sharing out: pieces of a batch give the whole batch's loss, gradients and importance; two processes train as one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from edgepack.compress.distil.attention_maps import AttentionScores
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.objective import Objective
+from edgepack.compress.distil.output_space import OutputSpace
+from edgepack.compress.distil.patience import Patience
+from edgepack.compress.distil.relations import Relations
+from edgepack.compress.distil.signals import Shapes
+from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.console import Console
+from edgepack.encoding import Encoded
+from edgepack.student.carve import keep_units
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from edgepack.train.batches import Reader, padded_length
+from edgepack.train.processes import Share, shares_of
+from edgepack.train.step import StepResult, compute_step
+
+CPU = torch.device("cpu")
+LAYERS = 3
+LOSSES = (
+    SoftTargets(),
+    HardLabels(weight=0.5),
+    HiddenStates(weight=10.0),
+    AttentionScores(weight=0.3),
+    Relations(weight=0.2, relation_heads=4),
+    Patience(weight=0.7),
+    LearnedMap(weight=2.0),
+)
+
+
+def objective(task: str) -> Objective:
+    """Means of every kind; the output space is for whole texts only."""
+    return Objective((*LOSSES, OutputSpace(weight=0.4, classes=3)) if task == "text-classification" else LOSSES)
+
+
+def make_student(task: str) -> Student:
+    torch.manual_seed(0)
+    config = StudentConfig(
+        vocab_size=40,
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=LAYERS,
+        num_heads=[4] * LAYERS,
+        head_sizes=[4] * LAYERS,
+        intermediate_sizes=[24] * LAYERS,
+        max_position_embeddings=24,
+        head_act="tanh" if task == "text-classification" else None,
+        task=task,
+        id2label={0: "a", 1: "b", 2: "c"},
+    )
+    student = Student(config)
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return student
+
+
+def make_data(task: str, examples: int = 21) -> Encoded:
+    generator = np.random.default_rng(3)
+    lengths = generator.integers(3, 20, examples)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    total = int(offsets[-1])
+    per_token = task == "token-classification"
+    labels = generator.integers(0, 3, total if per_token else examples)
+    if per_token:
+        labels[generator.random(total) < 0.4] = -100
+        labels[offsets[:-1]] = -100
+        labels[offsets[:-1] + 1] = 1
+    return Encoded(generator.integers(0, 40, total).astype(np.int32), np.zeros(total, np.int8), offsets, labels)
+
+
+@pytest.fixture(params=["text-classification", "token-classification"])
+def task(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def fp32() -> Iterator[None]:
+    """accelerate keeps the first precision it was made with; these tests need fp32, others may have had bf16."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def outputs(task: str, tmp_path: Path) -> TeacherOutputs:
+    teacher, data = make_student(task), make_data(task)
+    save_teacher_outputs(teacher, data, range(LAYERS), tmp_path, Console(quiet=True), device=CPU, bf16=False)
+    return load_teacher_outputs(tmp_path, range(LAYERS), teacher)
+
+
+def half(task: str) -> Student:
+    teacher = make_student(task)
+    return keep_units(teacher, [torch.arange(2)] * LAYERS, [torch.arange(12)] * LAYERS)
+
+
+def gradients(
+    task: str, outputs: TeacherOutputs, indices: np.ndarray, most_tokens: int, worlds: int = 1
+) -> tuple[StepResult, dict[str, torch.Tensor]]:
+    """Loss and gradients of one batch in pieces; with several worlds the mean of each process's, one after another."""
+    student, data = half(task), make_data(task)
+    values = objective(task).learned(Shapes(16, 16, LAYERS + 1, LAYERS + 1), 0)
+    learned = {name: value.requires_grad_() for name, value in values.items()}
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    losses, results = [], []
+    for rank in range(worlds):
+        reader = Reader(data, outputs, 0, 24, most_tokens, rank, worlds)
+        pieces = reader.read(indices)
+        results.append(
+            compute_step(student, pieces, outputs, objective(task), learned, accelerator, progress=0.5, watch=True)
+        )
+        losses.append(results[-1].loss)
+    trained = dict(student.named_parameters()) | learned
+    found = {name: value.grad / worlds for name, value in trained.items() if value.grad is not None}
+    return StepResult(float(np.mean(losses)), results[0].importance), found
+
+
+def test_small_pieces_give_the_whole_batchs_gradients(task: str, outputs: TeacherOutputs) -> None:
+    indices = np.arange(13)
+    whole, expected = gradients(task, outputs, indices, 10_000)
+    parts, found = gradients(task, outputs, indices, 50)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=2e-4, atol=2e-6, msg=name)
+    assert parts.importance is not None
+    assert whole.importance is not None
+    for one, other in zip(
+        parts.importance.heads + parts.importance.units, whole.importance.heads + whole.importance.units, strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=2e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(("examples", "worlds"), [(13, 2), (13, 3), (2, 4)])
+def test_the_mean_over_processes_is_the_whole_batchs(
+    task: str, outputs: TeacherOutputs, examples: int, worlds: int
+) -> None:
+    indices = np.arange(examples) + 4
+    whole, expected = gradients(task, outputs, indices, 10_000)
+    shared, found = gradients(task, outputs, indices, 60, worlds)
+    assert shared.loss == pytest.approx(whole.loss, rel=1e-5)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=2e-4, atol=2e-6, msg=name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 21), st.integers(1, 5), st.integers(1, 120))
+def test_every_example_is_in_one_piece_and_weights_add_up(examples: int, worlds: int, most_tokens: int) -> None:
+    data = make_data("token-classification")
+    indices = np.random.default_rng(examples).permutation(21)[:examples]
+    shares = [share for rank in range(worlds) for share in shares_of(data, indices, rank, worlds, most_tokens)]
+    weighted = [share for share in shares if share.examples]
+    assert sorted(np.concatenate([share.indices for share in weighted]).tolist()) == sorted(indices.tolist())
+    for kind in ("rows", "examples", "tokens", "pairs"):
+        assert sum(getattr(share, kind) for share in shares) == pytest.approx(worlds)
+    for share in shares:
+        padded = len(share.indices) * int(data.lengths[share.indices].max())
+        assert padded <= most_tokens or len(share.indices) == 1
+
+
+def test_a_whole_batch_keeps_the_objective_itself() -> None:
+    whole = Objective(LOSSES)
+    assert Share(np.arange(3)).weigh(whole) is whole
+
+
+def test_lengths_are_rounded_up_but_never_past_the_positions() -> None:
+    assert [padded_length(n, 14) for n in (1, 4, 5, 12, 13, 14)] == [4, 4, 8, 12, 14, 14]
+
+
+# trains in this process, or in each of those that a launcher starts, and writes the main one's losses and weights
+DRIVER = """
+import sys
+from pathlib import Path
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors.torch import save_file
+from edgepack.train import processes
+sys.path.insert(0, sys.argv[1])
+import test_processes as made
+from edgepack.train import Phase, Progress, PruneTarget, Schedule, StageSettings, train
+processes.has_bf16 = lambda cpu: False
+accelerator = processes.make_accelerator("cpu")
+folder, task = Path(sys.argv[2]), sys.argv[3]
+outputs = made.load_teacher_outputs(folder / "teacher", range(made.LAYERS), made.make_student(task))
+losses = made.objective(task).losses
+schedule = Schedule(24, 4, 2e-3, phases=(Phase(0.3, (made.HiddenStates(),)), Phase(1.0, losses)))
+torch.manual_seed(accelerator.process_index)  # nothing may depend on the process's own randomness
+progress = Progress(made.half(task), {}, 0, [])  # not the teacher: Adam would scale rounding noise up to steps
+scratch = folder / f"scratch{accelerator.num_processes}"
+common = dict(seed=0, scratch=scratch, console=made.Console(quiet=True), accelerator=accelerator, name="test")
+data = made.make_data(task)
+for stage in (StageSettings(0, 10), StageSettings(10, 20, prune=PruneTarget((1,) * 3, (7,) * 3, 2)),
+              StageSettings(20, 24)):
+    before = progress.losses
+    progress = train(progress, data, outputs, schedule, stage, **common)
+    progress.losses = before + progress.losses
+assert not progress.learned
+if accelerator.is_main_process:
+    import json
+    name = f"{accelerator.num_processes}"
+    (folder / f"{name}.json").write_text(json.dumps(progress.losses))
+    save_file({k: v.contiguous() for k, v in progress.student.state_dict().items()}, folder / f"{name}.safetensors")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(task: str, tmp_path: Path) -> None:
+    """21 examples in batches of 4: the last batch of each pass is one example, so a process's share is empty."""
+    teacher, data = make_student(task), make_data(task)
+    save_teacher_outputs(
+        teacher, data, range(LAYERS), tmp_path / "teacher", Console(quiet=True), device=CPU, bf16=False
+    )
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER)
+    arguments = [str(driver), str(Path(__file__).parent), str(tmp_path), task]
+    subprocess.run([sys.executable, *arguments], check=True, timeout=300)
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]  # what accelerate starts, too
+    subprocess.run([sys.executable, *launch, *arguments], check=True, timeout=300)
+    one, two = (json.loads((tmp_path / f"{n}.json").read_text()) for n in (1, 2))
+    assert len(one) == 24
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    weights, shared = (load_file(tmp_path / f"{n}.safetensors") for n in (1, 2))
+    for name, weight in weights.items():
+        torch.testing.assert_close(shared[name], weight, rtol=1e-3, atol=1e-3, msg=name)
