@@ -203,11 +203,17 @@ def round_activation(x: Tensor, first_only: bool = False) -> Tensor:
     """
     with torch.no_grad():
         flat = (x[:, :1] if first_only else x).detach().float().flatten(1)
-        low, high = flat.amin(dim=1).clamp(max=0), flat.amax(dim=1).clamp(min=0)
+        low, high = torch.aminmax(flat, dim=1)
+        low, high = low.clamp(max=0), high.clamp(min=0)
         scale = ((high - low) / 255).clamp(min=TINY)
         zero_point = torch.clamp(torch.round(-low / scale), 0, 255)
-        shape = (-1,) + (1,) * (x.dim() - 1)
-        scale, zero_point = scale.view(shape), zero_point.view(shape)
-        q = torch.clamp(torch.round(x.float() / scale) + zero_point, 0, 255)
-        error = ((q - zero_point) * scale - x.float()).to(x.dtype)
+        if torch.is_autocast_enabled(x.device.type):  # training: one fused pass, a reciprocal for the division
+            whole = x.detach().float()
+            rounded = torch.fake_quantize_per_channel_affine(whole, scale, zero_point.to(torch.int32), 0, 0, 255)
+            error = (rounded - whole).to(x.dtype)
+        else:
+            shape = (-1,) + (1,) * (x.dim() - 1)
+            scale, zero_point = scale.view(shape), zero_point.view(shape)
+            q = torch.clamp(torch.round(x.float() / scale) + zero_point, 0, 255)
+            error = ((q - zero_point) * scale - x.float()).to(x.dtype)
     return x + error

@@ -15,6 +15,7 @@ is exactly a unit that is not there (tests: pruned equals masked).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -118,7 +119,7 @@ class Attention(nn.Module):
         # (batch, seq, heads · size) → (batch, heads, seq, size)
         query, key, value = (
             projected.view(batch, seq, self.num_heads, self.head_size).transpose(1, 2)
-            for projected in (self.query(x, first_only), self.key(x), self.value(x))
+            for projected in self.project(x, first_only)
         )
         if self.vectors is not None:
             self.vectors.append((query, key, value))
@@ -130,6 +131,22 @@ class Attention(nn.Module):
         if self.gate is not None:
             context = context * self.gate[:, :, None, None].to(context.dtype)
         return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size), first_only)
+
+    def project(self, x: Tensor, first_only: bool) -> Sequence[Tensor]:
+        """Queries, keys and values `(batch, seq, heads · size)`: `x` is rounded once for all three."""
+        projections = (self.query, self.key, self.value)
+        if self.query.rank or self.key.rank or self.value.rank:
+            return [self.query(x, first_only), self.key(x), self.value(x)]
+        full = [projection.full for projection in projections]
+        bits, block_size = full[0].bits, full[0].block_size
+        weight = round_weight(torch.cat([linear.weight for linear in full]), bits, block_size)
+        bias = torch.cat([linear.bias for linear in full])
+        inner = self.num_heads * self.head_size
+        rounded = x if bits == 32 else round_activation(x)
+        if bits == 32 or not first_only:
+            return F.linear(rounded, weight, bias).split(inner, dim=-1)
+        query = F.linear(round_activation(x, first_only), weight[:inner], bias[:inner])
+        return [query, *F.linear(rounded, weight[inner:], bias[inner:]).split(inner, dim=-1)]
 
 
 class FeedForward(nn.Module):
