@@ -35,7 +35,7 @@ from torch import Tensor
 TERNARY = 1
 INT4_MIN, INT4_MAX, MULTIPLIER_MAX = -8, 7, 15
 TINY = 1e-12  # keeps an all-zero channel from dividing by zero
-SMALLEST_SCALE = 2.0**-22  # of fp16, where it still keeps three digits
+SMALLEST_SCALE = 2.0**-22  # of fp16: a channel this small has hardly any effect
 LEVELS = {TERNARY: 3, 2: 4, 3: 8, 4: 16}
 # best step, in standard deviations, of an even quantizer with so many levels on normal values; the codes of 2 and 3
 # bits are 2 apart

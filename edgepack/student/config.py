@@ -158,6 +158,7 @@ def check_shape(config: StudentConfig) -> None:
         ("body_bits", config.body_bits, BITS),
         ("embedding_bits", config.embedding_bits, BITS),
     ]
+    choices += [(f"widths[{name}]", bits, BITS) for name, bits in (config.widths or {}).items()]
     for field, value, allowed in choices:
         if value not in allowed:
             raise InputError(f"student config: {field} is {value!r}; allowed: {', '.join(map(str, allowed))}")
