@@ -23,13 +23,16 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgepack.console import Console
 from edgepack.encoding import Encoded
 from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student
+from edgepack.task import IGNORED
 
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = 2048
+LENGTH_MULTIPLE = 4  # each new length makes the matrix library build and keep another set of kernels
 DISK_BYTES = 8_000_000_000  # of hidden states: still page cache on a machine of ordinary size
 FEWEST_STATES = 3
 
@@ -151,6 +154,21 @@ def load_teacher_outputs(folder: Path, layers: Sequence[int], teacher: Student |
     return TeacherOutputs(np.load(folder / "logits.npy"), hidden, pairs, inputs, tuple(attention))
 
 
+def padded_length(tokens: int, longest: int) -> int:
+    """The multiple of `LENGTH_MULTIPLE` that holds `tokens`, but no more than `longest`."""
+    return max(tokens, min(longest, -(-tokens // LENGTH_MULTIPLE) * LENGTH_MULTIPLE))
+
+
+def padded(batch: dict[str, Tensor], length: int, pad_id: int) -> dict[str, Tensor]:
+    """What `Encoded.batch` gives, its sequences padded on the right to `length`."""
+    fills = {"input_ids": pad_id, "labels": IGNORED}
+
+    def pad(name: str, tensor: Tensor) -> Tensor:
+        return F.pad(tensor, (0, length - tensor.shape[1]), value=fills.get(name, 0)) if tensor.dim() == 2 else tensor
+
+    return {name: pad(name, tensor) for name, tensor in batch.items()}
+
+
 def choose_states(layers: Sequence[int], width: int, tokens: int, with_inputs: bool = False) -> list[int]:
     """The teacher's hidden states to keep: the embedding's and those of `layers`, or as many of them as fit on disk.
 
@@ -191,14 +209,15 @@ def save_teacher_outputs(
     states = choose_states(layers, config.hidden_size, tokens, with_inputs)
     file = create_hidden_file(folder / "hidden.npy", (tokens, len(states), config.hidden_size))
     logits = np.zeros((tokens if per_token else len(data), config.num_labels), np.float32)
-    order = np.argsort(data.lengths, kind="stable")
+    order = np.argsort(-data.lengths, kind="stable")  # the longest first: later ones fit in memory that is there
+    longest, pad_id = config.max_position_embeddings, config.pad_token_id or 0
     teacher = teacher.to(device).eval()
     with console.progress("teacher", len(data)) as advance, torch.inference_mode():
         start = 0
         while start < len(order):
-            longest = int(data.lengths[order[min(start + 511, len(order) - 1)]])
-            indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // longest))]
-            batch = {name: tensor.to(device) for name, tensor in data.batch(indices).items()}
+            length = padded_length(int(data.lengths[order[start]]), longest)
+            indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
+            batch = {name: t.to(device) for name, t in padded(data.batch(indices, pad_id), length, pad_id).items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 output = teacher(
                     batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], output_hidden_states=True

@@ -1,8 +1,6 @@
 """The batches of a stage, read one ahead of the step that needs them.
 
-Which examples a step sees follows from seed and step alone. Sequences are padded to a multiple of `LENGTH_MULTIPLE`:
-every new length makes the matrix library build and keep another set of kernels, and a quarter of the lengths costs
-less memory and no measurable time.
+Which examples a step sees follows from seed and step alone.
 """
 
 from __future__ import annotations
@@ -14,15 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from edgepack.encoding import Encoded, length_buckets
-from edgepack.task import IGNORED
-from edgepack.teacher_outputs import TeacherOutputs
+from edgepack.teacher_outputs import TeacherOutputs, padded, padded_length
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.schedule import steps_per_epoch
-
-LENGTH_MULTIPLE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +62,7 @@ class Reader:
         """One piece: inputs and teacher's outputs, padded to the same length."""
         chosen = share.indices
         length = padded_length(int(self.data.lengths[chosen].max()), self.longest)
-        inputs = self.data.batch(chosen, self.pad_id)
-        for name, tensor in inputs.items():
-            if tensor.dim() == 2:
-                fill = {"input_ids": self.pad_id, "labels": IGNORED}.get(name, 0)
-                inputs[name] = F.pad(tensor, (0, length - tensor.shape[1]), value=fill)
+        inputs = padded(self.data.batch(chosen, self.pad_id), length, self.pad_id)
         batch = Batch(
             share,
             inputs,
@@ -97,11 +87,6 @@ class Reader:
 def _pin(batch: Batch) -> Batch:
     inputs = {name: tensor.pin_memory() for name, tensor in batch.inputs.items()}
     return Batch(batch.share, inputs, batch.teacher_logits.pin_memory(), batch.teacher_hidden.pin_memory())
-
-
-def padded_length(tokens: int, longest: int) -> int:
-    """The multiple of `LENGTH_MULTIPLE` that holds `tokens`, but no more than `longest`."""
-    return max(tokens, min(longest, -(-tokens // LENGTH_MULTIPLE) * LENGTH_MULTIPLE))
 
 
 def batch_indices(data: Encoded, batch_size: int, seed: int, first: int, last: int) -> Iterator[np.ndarray]:

@@ -31,8 +31,8 @@ from edgepack.encoding import Encoded
 from edgepack.student.carve import keep_units
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
-from edgepack.train.batches import Reader, padded_length
+from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
+from edgepack.train.batches import Reader
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.step import StepResult, compute_step
 
