@@ -31,7 +31,7 @@ from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_spac
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.plan.search import Plan, search
-from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages
+from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
 from edgepack.results import BuildResult, PlanReport
 from edgepack.student.config import StudentConfig
@@ -101,7 +101,8 @@ class Build:
         request = self.inputs.request
         outputs = self.teacher_stage("teacher", self.train_data)
         planned = self.shared_stage("plan", {"after": outputs.key, "plan": self.plan_record()}, self.write_plan)
-        carved = self.shared_stage("carve", {"after": planned.key, "recipe": asdict(self.recipe)}, self.write_carved)
+        parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
+        carved = self.shared_stage("carve", parts, self.write_carved)
         trained = [carved, *self.general_stages(carved)]
         schedule = make_schedule(self.recipe)
         for name, settings in make_stages(self.recipe, schedule, self.shape).items():

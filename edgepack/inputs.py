@@ -18,7 +18,7 @@ from edgepack.errors import InputError
 from edgepack.inference import predict
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import SearchSpace, Vocabulary
-from edgepack.recipe import Recipe, find_recipe
+from edgepack.recipe import Recipe, find_recipe, recipe_record
 from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
@@ -147,7 +147,7 @@ def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evalu
 def request_record(request: BuildRequest) -> dict[str, Any]:
     """A request as JSON."""
     record = asdict(replace(request, recipe=None))
-    record["recipe"] = asdict(request.chosen_recipe)
+    record["recipe"] = recipe_record(request.chosen_recipe)
     return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
 
 

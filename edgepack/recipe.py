@@ -11,18 +11,26 @@ docs/methods.md has the figures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.objective import LOSSES, NAMES
+from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.general import General
+from edgepack.compress.l0 import L0Pruning
+from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.errors import InputError
 from edgepack.plan.search import Structure
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
 
 GENERAL, PLAIN = General(share=0.1), Structure()
+RANK_WEIGHTS = ("none", "inputs", "fisher")
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,41 @@ class Recipe:
     peak_lr: float = 6e-4
     # a mean over 384 numbers is small: below a weight of 100 the hidden states are matched worse
     phases: tuple[Phase, ...] = (Phase(1.0, (SoftTargets(temperature=2.0), HiddenStates(weight=100.0))),)
+    module_replacing: ModuleReplacing | None = None  # the teacher's layers run in the place of some of the student's
     augmentation: Augmentation | None = None
     general: General | None = GENERAL  # only with --text
-    structure: Structure = PLAIN  # sharing, self-attentive embedding, low rank
+    structure: Structure = PLAIN  # hidden width, sharing, self-attentive embedding, low rank, given widths
+    rank_weights: str = "inputs"  # what a low-rank matrix's error is weighed by: none, inputs, fisher
     prune_ratio: float = 1.0  # width of the carved student before gradual pruning, as a multiple of the plan's
+    l0: L0Pruning | None = None  # prune by learned gates instead of first-order importance; the plan sets `keep`
     prune_from: float = 0.05  # shares of the steps at which `prune` begins and `quantize` begins
     quantize_from: float = 0.75
+    mixed_widths: bool = False  # a width for each matrix, by sensitivity, in the bytes of the plan's one width
     importance_examples: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.rank_weights not in RANK_WEIGHTS:
+            raise InputError(f"recipe: rank_weights is {self.rank_weights!r}; allowed: {', '.join(RANK_WEIGHTS)}")
+        if self.prune_ratio < 1:
+            raise InputError(f"recipe: prune_ratio is {self.prune_ratio}; allowed: 1 or more")
+        if self.l0 is not None and self.prune_ratio == 1:
+            raise InputError("recipe: l0 prunes nothing at a prune_ratio of 1; give a greater one")
+        if self.module_replacing is not None and (self.needs_vectors or self.structure.hidden_size):
+            raise InputError(
+                "recipe: module replacing needs the teacher's hidden width and losses without queries, keys and "
+                "values; leave out structure.hidden_size and attention losses"
+            )
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether any loss looks at queries, keys and values."""
+        return any(loss.needs_vectors for phase in self.phases for loss in phase.losses)
+
+    @property
+    def paired_states_only(self) -> bool:
+        """Whether all losses look only at the teacher's states that the student's layers came from."""
+        paired = tuple(LOSSES[name] for name in ("soft_targets", "hard_labels", "cosine_states", "hidden_states"))
+        return all(isinstance(loss, paired) for phase in self.phases for loss in phase.losses)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -55,6 +91,41 @@ def find_recipe(effort: str) -> Recipe:
     if effort not in RECIPES:
         raise InputError(f"effort is {effort!r}; allowed: {', '.join(RECIPES)}")
     return RECIPES[effort]
+
+
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON, losses by name."""
+    record: dict[str, Any] = asdict(recipe)
+    for phase, written in zip(recipe.phases, record["phases"], strict=True):
+        named = zip(phase.losses, written["losses"], strict=True)
+        written["losses"] = [{"loss": NAMES[type(loss)], **fields} for loss, fields in named]
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
+
+
+def read_recipe(record: Mapping[str, Any]) -> Recipe:
+    """The recipe that `recipe_record` wrote."""
+    parts = {
+        "augmentation": Augmentation,
+        "general": General,
+        "structure": Structure,
+        "module_replacing": ModuleReplacing,
+        "l0": L0Pruning,
+    }
+    fields = dict(record)
+    for name, kind in parts.items():
+        fields[name] = None if record[name] is None else kind(**record[name])
+    fields["phases"] = tuple(
+        Phase(phase["until"], tuple(_read_loss(loss) for loss in phase["losses"])) for phase in record["phases"]
+    )
+    return Recipe(**fields)
+
+
+def _read_loss(record: Mapping[str, Any]) -> Loss:
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+    kind: Any = LOSSES[str(fields.pop("loss"))]
+    loss: Loss = kind(**fields)
+    return loss
 
 
 def make_schedule(recipe: Recipe) -> Schedule:
@@ -83,7 +154,7 @@ def make_stages(recipe: Recipe, schedule: Schedule, plan: StudentConfig) -> dict
     if recipe.prune_ratio > 1:
         prune_from = round(recipe.prune_from * total)
         goal = PruneTarget(tuple(plan.num_heads or []), tuple(plan.intermediate_sizes or []))
-        stages["prune"] = StageSettings(prune_from, quantize_from, prune=goal)
+        stages["prune"] = StageSettings(prune_from, quantize_from, prune=goal, l0=recipe.l0)
     stages = {"distil": StageSettings(0, prune_from), **stages}
     stages["quantize"] = StageSettings(quantize_from, total, plan.body_bits, plan.embedding_bits)
     return stages

@@ -16,6 +16,7 @@ from edgepack.errors import InputError
 from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_build_manifest
+from edgepack.recipe import read_recipe
 from edgepack.results import BuildResult, format_table
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -30,6 +31,7 @@ def reopen(output: Path, console: Console) -> Build:
     record["columns"] = Columns(**record["columns"])
     record["targets"] = tuple(record["targets"])
     record["text"] = Path(record["text"]) if record["text"] else None
+    record["recipe"] = read_recipe(record["recipe"])
     request = BuildRequest(**{**record, "output": output, "fresh": False})
     return replace(open_build(request, Workspace(output), console), finished_only=True)
 

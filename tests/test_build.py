@@ -16,7 +16,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from edgepack import measure, recipe, train
+from edgepack import measure, recipe
 from edgepack.build import build as run_build
 from edgepack.build import plan_build
 from edgepack.console import Console
@@ -28,6 +28,7 @@ from edgepack.gate import gate
 from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_build_manifest, load_manifest
 from edgepack.single_stage import bundle_output, export_student, validate_output
+from edgepack.train import loop
 
 TARGETS = ("android-onnx", "android-torchscript")
 EXAMPLES_SEEN = 6_400
@@ -50,12 +51,12 @@ DRIVER = f"""
 import sys
 from dataclasses import replace
 from pathlib import Path
-from edgepack import measure, recipe, train
+from edgepack import measure, recipe
+from edgepack.train import loop
 recipe.RECIPES["quick"] = replace(
     recipe.RECIPES["quick"], examples_seen={EXAMPLES_SEEN}, batch_size=16, prune_ratio=2.0
 )
-train.loop.CHECKPOINT_SECONDS = 0.0
-from edgepack import measure
+loop.CHECKPOINT_SECONDS = 0.0
 measure.REPEATS, measure.RUNS = 1, 2
 from edgepack.build import build
 from edgepack.console import Console
@@ -237,7 +238,7 @@ def test_a_killed_build_ends_with_the_same_bytes(
     killed = kill_in(stage, files, output)
     if stage in ("distil", "prune", "quantize", "validate-android-onnx", "bundle"):
         assert killed, "the stage was over before it could be killed"
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     run_build(request(files, output), QUIET)
     assert hashes(output) == hashes(unbroken)
     assert sorted(path.name for path in (output / "bundles").iterdir()) == sorted(TARGETS)  # nothing half-written left

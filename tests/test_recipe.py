@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from edgepack.compress.augmentation import Augmentation
+from edgepack.compress.distil.cosine import CosineStates
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.relations import Relations
+from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.general import General
+from edgepack.compress.l0 import L0Pruning
+from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.errors import InputError
-from edgepack.recipe import RECIPES, carved_shape, find_recipe, make_schedule, make_stages
+from edgepack.plan.search import Structure
+from edgepack.recipe import (
+    RECIPES,
+    Recipe,
+    carved_shape,
+    find_recipe,
+    make_schedule,
+    make_stages,
+    read_recipe,
+    recipe_record,
+)
 from edgepack.student.config import StudentConfig
+from edgepack.train import Phase
 
 PLAN = StudentConfig(
     hidden_size=64,
@@ -58,3 +80,51 @@ def replace_widths(config: StudentConfig, heads: list[int], units: list[int]) ->
 def test_an_unknown_effort_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="quick, standard, max"):
         find_recipe("extreme")
+
+
+def test_a_recipe_written_as_json_reads_back_and_losses_of_the_same_fields_are_told_apart() -> None:
+    full = Recipe(
+        examples_seen=5,
+        phases=(Phase(0.5, (HiddenStates(weight=7.0),)), Phase(1.0, (SoftTargets(temperature=3.0), Relations()))),
+        augmentation=Augmentation(0.5),
+        general=General(0.2, masked_words=1.0),
+        structure=Structure(hidden_size=32, vocabulary="task"),
+        prune_ratio=2.0,
+        l0=L0Pruning(0.5),
+    )
+    for recipe in (full, Recipe(5, general=None, module_replacing=ModuleReplacing()), *RECIPES.values()):
+        record = json.loads(json.dumps(recipe_record(recipe)))
+        assert record == recipe_record(recipe)
+        assert read_recipe(record) == recipe
+    states, cosines = (
+        recipe_record(Recipe(5, phases=(Phase(1.0, (loss,)),))) for loss in (HiddenStates(1.0), CosineStates(1.0))
+    )
+    assert states != cosines
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l0": L0Pruning(0.5)}, "prune_ratio"),
+        ({"prune_ratio": 0.5}, "prune_ratio is 0.5; allowed: 1 or more"),
+        ({"rank_weights": "all"}, "allowed: none, inputs, fisher"),
+        ({"module_replacing": ModuleReplacing(), "phases": (Phase(1.0, (Relations(),)),)}, "module replacing"),
+        ({"module_replacing": ModuleReplacing(), "structure": Structure(hidden_size=8)}, "module replacing"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Recipe(5, **changes)
+
+
+def test_gates_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
+    recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning(0.5))
+    stages = make_stages(recipe, make_schedule(recipe), PLAN)
+    assert stages["prune"].removal_steps() == [stages["prune"].last]
+    assert stages["distil"].l0 is None
+
+
+def test_losses_say_which_of_the_teachers_states_they_need() -> None:
+    assert RECIPES["quick"].paired_states_only
+    assert not Recipe(5, phases=(Phase(1.0, (LearnedMap(),)),)).paired_states_only
+    assert Recipe(5, phases=(Phase(0.5, (SoftTargets(),)), Phase(1.0, (Relations(),)))).needs_vectors

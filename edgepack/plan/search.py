@@ -8,7 +8,8 @@ What is searched, and why just this:
 - Vocabulary: whole, or trimmed to a few sizes not below what the training data needs.
 - The units of a sequence head's dense layer: all, or a quarter.
 - Bit widths of body and embedding: whatever all targets of the build can run.
-- Sharing, a self-attentive embedding and low rank only where the recipe asks for them (`Structure`).
+- Another hidden width, sharing, a self-attentive embedding and low rank only where the recipe asks for them, and
+  bit widths and a vocabulary as it fixes them (`Structure`).
 
 Candidates must be fast: a model k times smaller than the teacher's int8 file should be k^0.64 times as fast, by the
 estimate in `speed.py`; where no shape is, the fastest go on. They are ordered by an estimate of what they lose
@@ -39,6 +40,7 @@ WIDTH_STEP, WIDEST = 16, 2 / 3  # wider than that, a table mostly costs training
 FFN_SHARES, FFN_STEP = (0.5, 0.75, 1.0), 32
 HEAD_SHARES = (1.0, 0.25)
 SHOWN = 8
+VOCABULARIES = ("free", "whole", "task")
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,23 @@ class Structure:
 
     `sharing`: a pattern of `compress/sharing.py`. `embedding`: "linear" or "self_attentive" (Subformer's SAFE).
     `rank_share`: every body matrix in two factors whose rank is this share of its smaller side; 0: none.
+    `hidden_size`: 0 is the teacher's. `body_bits`, `embedding_bits`: 0 is free. `vocabulary`: "free", "whole" (the
+    largest choice there is) or "task" (the smallest: what the training data needs).
     """
 
     sharing: str = "none"
     embedding: str = "linear"
     rank_share: float = 0.0
+    hidden_size: int = 0
+    body_bits: int = 0
+    embedding_bits: int = 0
+    vocabulary: str = "free"
+
+    def __post_init__(self) -> None:
+        if self.vocabulary not in VOCABULARIES:
+            raise InputError(f"structure: vocabulary is {self.vocabulary!r}; allowed: {', '.join(VOCABULARIES)}")
+        if self.hidden_size < 0:
+            raise InputError(f"structure: hidden_size is {self.hidden_size}; allowed: 0 (the teacher's) or more")
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,21 @@ class SearchSpace:
     max_length: int
     keep_types: bool
     structure: Structure = field(default_factory=Structure)
+
+    @property
+    def hidden_size(self) -> int:
+        """The student's hidden width."""
+        wanted, most = self.structure.hidden_size, self.full.hidden_size
+        if wanted > most:
+            raise InputError(f"structure: hidden_size is {wanted}; the teacher's is {most}, allowed: 1 to that, or 0")
+        return wanted or most
+
+    @property
+    def head_inputs(self) -> int:
+        """Units that a sequence head's dense layer has at most: one as wide as the stream is cut with it."""
+        full = self.full
+        follows = full.classifier_inputs == full.hidden_size
+        return self.hidden_size if follows else full.classifier_inputs
 
 
 @dataclass(frozen=True)
@@ -174,7 +203,8 @@ class Table:
 def _bodies(space: SearchSpace) -> Iterator[Body]:
     full = space.full
     most_heads, most_ffn = max(full.num_heads or []), max(full.intermediate_sizes or [])
-    size, hidden = (full.head_sizes or [])[0], full.hidden_size
+    size, hidden = (full.head_sizes or [])[0], space.hidden_size
+    widths = _widths(space.structure.body_bits, "body", [target.body_bits for target in space.targets])
     first_token = full.task == "text-classification"
     for count in range(1, full.num_hidden_layers + 1):
         layers = tuple(spread_layers(full.num_hidden_layers, count))
@@ -188,10 +218,10 @@ def _bodies(space: SearchSpace) -> Iterator[Body]:
                     ffn_weights = 2 * (hidden + ffn) * _rank(space, hidden, ffn)
                 time = student_time(count, heads, size, ffn, hidden, first_token)
                 for head_share in HEAD_SHARES if full.head_act else (1.0,):
-                    head = round(head_share * full.classifier_inputs)
+                    head = round(head_share * space.head_inputs)
                     weights = attention_sets * attention_weights + ffn_sets * ffn_weights
                     weights += hidden * head if full.head_act else 0
-                    for bits in _common([target.body_bits for target in space.targets]):
+                    for bits in widths:
                         loss = body_loss(full, count, heads, ffn) + head_loss(head_share) + body_rounding_loss(bits)
                         yield Body(layers, heads, ffn, head, bits, loss, weights * file_bits(bits) / 8, time)
 
@@ -200,10 +230,11 @@ def _tables(space: SearchSpace) -> Iterator[Table]:
     full = space.full
     widths = [full.embedding_size]
     if full.embedding_projection == "identity":
-        widths = list(range(WIDTH_STEP, int(full.hidden_size * WIDEST) + 1, WIDTH_STEP))
+        widths = list(range(WIDTH_STEP, int(space.hidden_size * WIDEST) + 1, WIDTH_STEP))
+    choices = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
     for width in widths:
-        for vocabulary in space.vocabularies:
-            for bits in _common([target.embedding_bits for target in space.targets]):
+        for vocabulary in _vocabularies(space):
+            for bits in choices:
                 loss = table_loss(space.spectrum, width, bits, vocabulary.unknown_share)
                 size = vocabulary.size * width * file_bits(bits) / 8 + vocabulary.asset_bytes
                 yield Table(width, vocabulary, bits, loss, size)
@@ -218,6 +249,23 @@ def _fast_enough(space: SearchSpace, bodies: list[Body], budget_bytes: int) -> l
     """The bodies that reach the budget's speed goal; where none does, the fastest ones."""
     limit = teacher_time(space.full) / speed_goal(space.full, budget_bytes)
     return [body for body in bodies if body.time <= max(limit, min(body.time for body in bodies))]
+
+
+def _vocabularies(space: SearchSpace) -> Sequence[Vocabulary]:
+    """Those that the structure leaves."""
+    choices = space.vocabularies
+    if space.structure.vocabulary == "free":
+        return choices
+    chosen = max if space.structure.vocabulary == "whole" else min
+    return [chosen(choices, key=lambda vocabulary: vocabulary.size)]
+
+
+def _widths(fixed: int, name: str, choices: Sequence[tuple[int, ...]]) -> list[int]:
+    """The bit widths to look at: all that every target can run, or the one that the structure fixes."""
+    shared = _common(choices)
+    if fixed and fixed not in shared:
+        raise InputError(f"structure: {name}_bits is {fixed}; the targets can run: {', '.join(map(str, shared))}")
+    return [fixed] if fixed else shared
 
 
 def _common(choices: Sequence[tuple[int, ...]]) -> list[int]:
@@ -247,7 +295,7 @@ def _candidate(space: SearchSpace, body: Body, table: Table) -> Candidate:
     full, vocabulary = space.full, table.vocabulary
     attention_sharing, ffn_sharing = _sharing(space, body.layers)
     attention_sets, ffn_sets = len(set(attention_sharing)), len(set(ffn_sharing))
-    size, hidden = (full.head_sizes or [])[0], full.hidden_size
+    size, hidden = (full.head_sizes or [])[0], space.hidden_size
     ranks = None
     if space.structure.rank_share:
         attention_rank, ffn_rank = _rank(space, hidden, body.heads * size), _rank(space, hidden, body.ffn)
@@ -258,6 +306,7 @@ def _candidate(space: SearchSpace, body: Body, table: Table) -> Candidate:
         "vocab_map": list(vocabulary.ids) if vocabulary.ids is not None else None,
         "pad_token_id": vocabulary.pad_id,
         "embedding_size": table.width,
+        "hidden_size": hidden,
         "num_hidden_layers": len(body.layers),
         "attention_sharing": attention_sharing,
         "ffn_sharing": ffn_sharing,

@@ -12,8 +12,10 @@ hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et a
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,17 +25,23 @@ from torch.nn import Parameter
 
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Shapes
+from edgepack.compress.distil.states import MAP
 from edgepack.console import Advance, Console
 from edgepack.encoding import Encoded
 from edgepack.student.carve import Importance, top_indices
 from edgepack.student.model import Student
 from edgepack.teacher_outputs import TeacherOutputs
 from edgepack.train.batches import Batch, Reader, batch_indices
+from edgepack.train.gates import PREFIX as GATES
+from edgepack.train.gates import remove_closed, start_gates
 from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
 from edgepack.train.processes import average_gradients, piece_tokens
 from edgepack.train.progress import Progress, load_progress, save_progress
-from edgepack.train.schedule import PruneTarget, Schedule, StageSettings
-from edgepack.train.step import StepResult, compute_step
+from edgepack.train.raw_text import PREFIX as TEXT_HEADS
+from edgepack.train.raw_text import RawText
+from edgepack.train.replacing import Replacing, fill_gradients
+from edgepack.train.schedule import Schedule, StageSettings
+from edgepack.train.step import Forward, StepResult, TextStep, compute_step
 
 CHECKPOINT_SECONDS = 30.0
 IMPORTANCE_EVERY, IMPORTANCE_DECAY = 4, 0.95
@@ -51,10 +59,13 @@ def train(
     console: Console,
     accelerator: Accelerator,
     name: str,
+    replacing: Replacing | None = None,
+    raw_text: RawText | None = None,
 ) -> Progress:
     """Train from `stage.first` to `stage.last`, from the last checkpoint in `scratch` where there is one.
 
-    Several processes (accelerate's) train together and return the same; the main one alone writes.
+    Several processes (accelerate's) train together and return the same; the main one alone writes. `replacing`: the
+    teacher's layers stand in for some of the student's; `raw_text`: the data is raw text, with its own objectives.
     """
     own = replace(progress, student=deepcopy(progress.student), losses=[], importance=None, shape_at_start=None)
     progress = load_progress(scratch / "checkpoint") or own
@@ -63,14 +74,19 @@ def train(
         config = progress.student.config
         progress.shape_at_start = (list(config.num_heads or []), list(config.intermediate_sizes or []))
     with console.progress(name, stage.last - stage.first, progress.step - stage.first) as advance:
-        run = Run(data, teacher.to(accelerator.device), schedule, stage, seed, scratch, accelerator, advance)
+        device = accelerator.device
+        replacing = replacing.to(device) if replacing is not None else None
+        methods = Methods(replacing, raw_text)
+        run = Run(data, teacher.to(device), schedule, stage, seed, scratch, accelerator, advance, methods)
+        if raw_text is not None and not any(key.startswith(TEXT_HEADS) for key in progress.learned):
+            progress.learned = {**progress.learned, **raw_text.initial(progress.student, seed)}
         removals = stage.removal_steps()
         while progress.step < stage.last:
             begin_phase(progress, run)
             stops = [step for step in (*removals, *schedule.phase_ends()) if step > progress.step]
             _run_segment(progress, min(stops, default=stage.last), run)
             if stage.prune is not None and progress.step in removals:
-                _remove(progress, removals.index(progress.step) + 1, stage.prune)
+                _remove(progress, removals.index(progress.step) + 1, stage)
     if progress.step >= schedule.total_steps:
         forget_learned(progress)
     return progress
@@ -81,24 +97,41 @@ def begin_phase(progress: Progress, run: Run) -> None:
     phase = run.schedule.phase_index(progress.step)
     if any(name.startswith(f"{phase}.") for name in progress.learned):
         return
-    forget_learned(progress)
+    forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(run.schedule.phases))))
     config, (_, stored, width) = progress.student.config, run.teacher.hidden.shape
     shapes = Shapes(config.hidden_size, width, config.num_hidden_layers + 1, stored)
     learned = Objective(run.schedule.phases[phase].losses).learned(shapes, run.seed + phase)
-    progress.learned = {f"{phase}.{name}": value for name, value in learned.items()}
+    if progress.hidden_map is not None:  # the student's dimensions are known: better than the first ones of all
+        learned = {k: progress.hidden_map.clone() if k.endswith(f".{MAP}") else v for k, v in learned.items()}
+    progress.learned |= {f"{phase}.{name}": value for name, value in learned.items()}
 
 
-def forget_learned(progress: Progress) -> None:
-    """Drop what losses learned, and its moments."""
-    progress.learned = {}
-    progress.moments = {name: value for name, value in progress.moments.items() if not name.startswith("learned.")}
+def forget_learned(progress: Progress, prefixes: tuple[str, ...] = ("",)) -> None:
+    """Drop what losses and methods learned under names that begin so (default: all), and its moments."""
+    dropped = tuple(f"learned.{prefix}" for prefix in prefixes)
+    progress.learned = {name: value for name, value in progress.learned.items() if not name.startswith(prefixes)}
+    progress.moments = {name: value for name, value in progress.moments.items() if not name.startswith(dropped)}
 
 
-def _remove(progress: Progress, event: int, prune: PruneTarget) -> None:
+def _remove(progress: Progress, event: int, stage: StageSettings) -> None:
     """Physically remove what the schedule asks for at removal number `event`."""
-    assert progress.importance is not None
+    assert stage.prune is not None
     assert progress.shape_at_start is not None
+    if stage.l0 is not None:
+        remove_closed(progress, stage.prune)
+        forget_learned(progress, (GATES,))
+        return
+    assert progress.importance is not None
+    prune = stage.prune
     progress.keep(*top_indices(progress.importance, *prune.counts(progress.shape_at_start, event)))
+
+
+@dataclass(frozen=True, eq=False)
+class Methods:
+    """What a recipe's methods change about every step."""
+
+    replacing: Replacing | None = None
+    raw_text: RawText | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +146,7 @@ class Run:
     scratch: Path
     accelerator: Accelerator
     advance: Advance
+    methods: Methods
 
     def reader(self, student: Student) -> Reader:
         """Reads this process's share of the batches."""
@@ -136,27 +170,36 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     student = progress.student.to(accelerator.device)
     student.set_bits(stage.body_bits, stage.embedding_bits)
     student.train()
-    learned = {name: Parameter(value.to(accelerator.device, copy=True)) for name, value in progress.learned.items()}
+    gates = start_gates(progress, stage, run.seed, accelerator.device)
+    own = {name: value for name, value in progress.learned.items() if not name.startswith(GATES)}
+    learned = {name: Parameter(value.to(accelerator.device, copy=True)) for name, value in own.items()}
     parameters = named_parameters(student, learned)
     optimizer = make_optimizer(student, schedule.weight_decay, learned)
     restore_moments(parameters, optimizer, progress.moments, progress.step)
 
     def snapshot() -> Progress:
         values = {name: value.detach().cpu().clone() for name, value in learned.items()}
-        return replace(progress, moments=read_moments(parameters, optimizer), learned=values)
+        moments = read_moments(parameters, optimizer)
+        if gates is not None:
+            values, moments = {**values, **gates.values()}, {**moments, **gates.moments()}
+        return replace(progress, moments=moments, learned=values)
 
     last_saved = time.monotonic()
     indices = batch_indices(run.data, schedule.batch_size, run.seed, progress.step, end)
     for pieces in run.reader(student).read_ahead(indices):
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(progress.step)
-        result = _step(progress, pieces, run, learned)
+        with gates.sampled(student, progress.step) if gates is not None else nullcontext():
+            result = _step(progress, pieces, run, learned)
         if result.importance is not None:
             progress.importance = mix_importance(progress.importance, result.importance)
-        average_gradients(parameters.values(), accelerator)
+        learning = [*parameters.values(), *(gates.parameters.values() if gates is not None else ())]
+        average_gradients(learning, accelerator)
         torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
+        if gates is not None:
+            gates.step()
         progress.step += 1
         progress.losses.append(result.loss)
         run.advance(1, loss=result.loss)
@@ -170,19 +213,30 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
 
 def _step(progress: Progress, pieces: list[Batch], run: Run, learned: dict[str, Parameter]) -> StepResult:
     """One step's gradients under the phase's objective."""
-    phase = run.schedule.phase_index(progress.step)
+    student, step, share = progress.student, progress.step, progress.step / run.schedule.total_steps
+    phase = run.schedule.phase_index(step)
     own: dict[str, Tensor] = {name.removeprefix(f"{phase}."): value for name, value in learned.items()}
-    pruning = run.stage.prune is not None
-    return compute_step(
-        progress.student,
+    pruning = run.stage.prune is not None and run.stage.l0 is None
+    watch = pruning and (step % IMPORTANCE_EVERY == 0 or progress.importance is None)
+    replacing, raw_text = run.methods.replacing, run.methods.raw_text
+    forward: Forward | None = None
+    if replacing is not None and not watch:
+        forward = partial(replacing.forward, student, successors=replacing.draw(run.seed, step, share))
+    result = compute_step(
+        student,
         pieces,
         run.teacher,
         Objective(run.schedule.phases[phase].losses),
         own,
         run.accelerator,
-        progress=progress.step / run.schedule.total_steps,
-        watch=pruning and (progress.step % IMPORTANCE_EVERY == 0 or progress.importance is None),
+        progress=share,
+        watch=watch,
+        forward=forward,
+        text=TextStep(raw_text, run.seed, step) if raw_text is not None else None,
     )
+    if replacing is not None:
+        fill_gradients(student)
+    return result
 
 
 def mix_importance(old: Importance | None, new: Importance) -> Importance:

@@ -24,7 +24,9 @@ class Progress:
     """All that a step depends on: the student, the optimizer's moments by parameter name, the step.
 
     `learned`: what the losses of the present phase learn (maps between widths or layers), by
-    `"{phase}.{loss}.{name}"`; their moments stand in `moments` under `"learned.{…}"`.
+    `"{phase}.{loss}.{name}"`, and what a method learns over a stage (`l0.…`, `general.…`); their moments stand in
+    `moments` under `"learned.{…}"`. `hidden_map (teacher_hidden, student_hidden)`: which of the teacher's hidden
+    dimensions the student's are, where some were cut.
     """
 
     student: Student
@@ -34,6 +36,7 @@ class Progress:
     importance: Importance | None = None
     shape_at_start: tuple[list[int], list[int]] | None = None
     learned: State = field(default_factory=dict)
+    hidden_map: Tensor | None = None
 
     def keep(self, heads: list[Tensor], units: list[Tensor]) -> None:
         """Physically remove all heads and units but the given ones, in weights, moments and importance."""
@@ -62,6 +65,8 @@ def save_progress(progress: Progress, folder: Path) -> None:
     tensors = {f"moments.{name}": value for name, value in progress.moments.items()}
     tensors |= {f"student.{name}": value.contiguous() for name, value in progress.student.state_dict().items()}
     tensors |= {f"learned.{name}": value for name, value in progress.learned.items()}
+    if progress.hidden_map is not None:
+        tensors["hidden_map"] = progress.hidden_map
     if progress.importance is not None:
         for kind, scores in asdict(progress.importance).items():
             tensors |= {f"importance.{kind}.{i}": score for i, score in enumerate(scores)}
@@ -100,6 +105,7 @@ def load_progress(folder: Path) -> Progress | None:
             Importance(_in_order(heads), _in_order(units)) if heads else None,
             tuple(shape) if shape else None,
             part("learned."),
+            tensors.get("hidden_map"),
         )
     return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.l0 import L0Pruning
 from edgepack.errors import InputError
 
 
@@ -76,18 +77,24 @@ class PruneTarget:
 
 @dataclass(frozen=True)
 class StageSettings:
-    """One stage: steps `first` up to `last` (not included), what it rounds and what it prunes."""
+    """One stage: steps `first` up to `last` (not included), what it rounds and what it prunes.
+
+    With `l0` the gates are learned and everything is removed at the end; its `keep` gives way to what `prune` says.
+    """
 
     first: int
     last: int
     body_bits: int = 32
     embedding_bits: int = 32
     prune: PruneTarget | None = None
+    l0: L0Pruning | None = None
 
     def removal_steps(self) -> list[int]:
         """The steps after which units are removed, evenly spread, the stage's last among them."""
         if self.prune is None:
             return []
+        if self.l0 is not None:
+            return [self.last]
         length = self.last - self.first
         return [self.first + length * e // self.prune.events for e in range(1, self.prune.events + 1)]
 

@@ -6,9 +6,10 @@ stored state that enters the layer. Losses are computed in fp32, outside autocas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -20,11 +21,23 @@ from edgepack.compress.distil.signals import Signals, Vectors
 from edgepack.compress.importance import gates
 from edgepack.errors import InputError
 from edgepack.student.carve import Importance
-from edgepack.student.model import Attention, Student
+from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task import IGNORED
 from edgepack.teacher_outputs import TeacherOutputs
 from edgepack.train.batches import Batch
 from edgepack.train.processes import average
+from edgepack.train.raw_text import RawText
+
+Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them
+
+
+@dataclass(frozen=True, eq=False)
+class TextStep:
+    """The objectives of raw text in one step."""
+
+    raw: RawText
+    seed: int
+    step: int
 
 
 @dataclass(frozen=True)
@@ -45,15 +58,21 @@ def compute_step(
     *,
     progress: float,
     watch: bool,
+    forward: Forward | None = None,
+    text: TextStep | None = None,
 ) -> StepResult:
-    """Forward and backward of this process's pieces; gradients add up. `watch`: measure importance too."""
+    """Forward and backward of this process's pieces; gradients add up. `watch`: measure importance too.
+
+    `forward` runs in the place of the student's own; `text` corrupts what the student reads and adds its objectives.
+    """
     losses: list[Tensor] = []
     scores: list[list[Tensor]] = []
     for piece in pieces:
-        batch, weighed = piece.to(accelerator.device), piece.share.weigh(objective)
+        seen_piece, targets = (piece, None) if text is None else text.raw.corrupt(piece, text.seed, text.step)
+        batch, weighed = seen_piece.to(accelerator.device), piece.share.weigh(objective)
 
         def signals(batch: Batch = batch) -> Signals:
-            return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors)
+            return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors, forward)
 
         if watch:
             with gates(student, len(batch.inputs["input_ids"])) as (heads, units):
@@ -63,6 +82,8 @@ def compute_step(
         else:
             seen = signals()
         loss, _ = weighed(seen, learned)
+        if text is not None and targets is not None:
+            loss = loss + text.raw.loss(student, piece, seen.student_states[-1], targets, learned, text.step)
         loss.backward()
         losses.append(loss.detach())
     loss = average(torch.stack(losses).sum(), accelerator)
@@ -80,12 +101,15 @@ def compute_signals(
     accelerator: Accelerator,
     progress: float,
     needs_vectors: bool,
+    forward: Forward | None = None,
 ) -> Signals:
-    """One forward pass of the student beside what is stored of the teacher."""
+    """One forward pass of the student, or of `forward`, beside what is stored of the teacher."""
     inputs = batch.inputs
     mask = inputs["attention_mask"]
     with accelerator.autocast(), recorded_vectors(student, needs_vectors) as vectors:
-        output = student(inputs["input_ids"], mask, inputs["token_type_ids"], output_hidden_states=True)
+        output = (forward or partial(run_student, student))(inputs)
+    assert output.logits is not None
+    assert output.hidden_states is not None
     logits, teacher_logits, labels = output.logits, batch.teacher_logits, inputs["labels"]
     if logits.dim() == 3:
         real = mask.bool()
@@ -111,6 +135,13 @@ def compute_signals(
         student_vectors=tuple(vectors),
         teacher_vectors=teacher_vectors if needs_vectors else None,
     )
+
+
+def run_student(student: Student, inputs: dict[str, Tensor]) -> StudentOutput:
+    """The student's own forward pass, with hidden states."""
+    ids, mask, types = inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
+    output: StudentOutput = student(ids, mask, types, output_hidden_states=True)
+    return output
 
 
 def compute_teacher_vectors(teacher: TeacherOutputs, states: tuple[Tensor, ...], layer: int) -> Vectors:
