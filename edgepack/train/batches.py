@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from edgepack.encoding import Encoded, length_buckets
-from edgepack.teacher_outputs import TeacherOutputs, padded, padded_length
+from edgepack.teacher_outputs import TeacherOutputs, padded, padded_length, return_free_memory
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.schedule import steps_per_epoch
+
+RETURN_EVERY = 64  # batches between returns of freed memory, 20 ms each
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,9 @@ class Reader:
         """The pieces of each batch in turn, the next being read meanwhile in a thread."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
             waiting: Future[list[Batch]] | None = None
-            for indices in batches:
+            for number, indices in enumerate(batches):
+                if number % RETURN_EVERY == 0:
+                    return_free_memory()
                 following = thread.submit(self.read, indices)
                 if waiting is not None:
                     yield waiting.result()
