@@ -29,7 +29,7 @@ from edgepack.plan.search import Structure
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
 
-GENERAL, PLAIN = General(share=0.1), Structure()
+AUGMENTATION, GENERAL, PLAIN = Augmentation(share=0.3), General(share=0.1), Structure()
 RANK_WEIGHTS = ("none", "inputs", "fisher")
 
 
@@ -43,14 +43,14 @@ class Recipe:
     # a mean over 384 numbers is small: below a weight of 100 the hidden states are matched worse
     phases: tuple[Phase, ...] = (Phase(1.0, (SoftTargets(temperature=2.0), HiddenStates(weight=100.0))),)
     module_replacing: ModuleReplacing | None = None  # the teacher's layers run in the place of some of the student's
-    augmentation: Augmentation | None = None
+    augmentation: Augmentation | None = AUGMENTATION
     general: General | None = GENERAL  # only with --text
     structure: Structure = PLAIN  # hidden width, sharing, self-attentive embedding, low rank, given widths
     rank_weights: str = "inputs"  # what a low-rank matrix's error is weighed by: none, inputs, fisher
     prune_ratio: float = 1.0  # width of the carved student before gradual pruning, as a multiple of the plan's
     l0: L0Pruning | None = None  # prune by learned gates instead of first-order importance; the plan sets `keep`
     prune_from: float = 0.05  # shares of the steps at which `prune` begins and `quantize` begins
-    quantize_from: float = 0.75
+    quantize_from: float = 0.4
     mixed_widths: bool = False  # a width for each matrix, by sensitivity, in the bytes of the plan's one width
     importance_examples: int = 2048
 

@@ -12,13 +12,14 @@ import torch
 from edgepack.student.config import StudentConfig
 from edgepack.student.narrow_embedding import weighted_covariance
 
-BODY_LOSS, BODY_POWER = 0.0008, 1.4  # share s of the teacher's body loses 0.0008 · (s^-1.4 − 1)
+BODY_LOSS, BODY_POWER = 0.0012, 1.2  # share s of the teacher's body loses 0.0012 · (s^-1.2 − 1)
 COMPUTE_PRICE = 0.01  # what a whole teacher's compute is worth, in metric
-DEPTH_LOSS = 0.12  # times the square of the share of layers given up
+DEPTH_LOSS, DEPTH_POWER = 0.13, 2.5  # share d of the layers given up loses 0.13 · d^2.5
 HEAD_LOSS = 0.0005  # for giving up three quarters of the head's dense layer
-SPECTRUM_LOSS = 0.02  # for giving up all of the embedding table's variance, in proportion
-UNKNOWN_LOSS = 0.45  # per share of tokens that a trimmed vocabulary must spell in other pieces
-BODY_ROUNDING = 0.1  # per relative squared error of the weights, after training in them
+SPECTRUM_LOSS = 0.05  # times the cube of the share of the embedding table's variance given up
+TABLE_ROUNDING = 2.0  # how much more than its own share of the variance a table's rounding error costs
+UNKNOWN_LOSS = 0.3  # per share of tokens that a trimmed vocabulary must spell in other pieces
+BODY_ROUNDING = 0.07  # per relative squared error of the weights, after training in them
 # relative squared error of normal values in the formats of compress/quantization.py
 ROUNDING_ERROR = {8: 0.0, 4: 0.011, 3: 0.037, 2: 0.119, 1: 0.19}
 
@@ -27,7 +28,7 @@ def body_loss(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
     """For fewer layers, heads and FFN units than the teacher's."""
     compute = compute_share(full, layers, heads, ffn)
     given_up = 1 - layers / full.num_hidden_layers
-    return BODY_LOSS * (compute**-BODY_POWER - 1) + COMPUTE_PRICE * compute + DEPTH_LOSS * given_up**2
+    return BODY_LOSS * (compute**-BODY_POWER - 1) + COMPUTE_PRICE * compute + DEPTH_LOSS * given_up**DEPTH_POWER
 
 
 def head_loss(share: float) -> float:
@@ -47,7 +48,8 @@ def table_loss(spectrum: Sequence[float], width: int, bits: int, unknown_share: 
     loses its rounding error: so two bits at twice the width often keep more than four.
     """
     kept = sum(spectrum[len(spectrum) - width :]) / (sum(spectrum) or 1.0)
-    return SPECTRUM_LOSS * (1 - kept * (1 - ROUNDING_ERROR[bits])) + UNKNOWN_LOSS * unknown_share
+    given_up = 1 - kept * (1 - TABLE_ROUNDING * ROUNDING_ERROR[bits])
+    return SPECTRUM_LOSS * given_up**3 + UNKNOWN_LOSS * unknown_share
 
 
 def compute_share(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
