@@ -57,7 +57,7 @@ def has_bf16(cpu: bool) -> bool:
 
 def piece_tokens(device: torch.device) -> int:
     """Padded tokens to compute at a time: of a few hundred MB on a CPU, of a few GB on a GPU."""
-    return 2048 if device.type == "cpu" else 32_768
+    return 1024 if device.type == "cpu" else 32_768
 
 
 @dataclass(frozen=True, eq=False)
