@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 import edgepack
 from edgepack.bundle import Bundle, Contents, write_bundle
-from edgepack.carving import carve_start
+from edgepack.carving import carve_start, widths_of
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.encoding import Encoded, encode
@@ -30,18 +30,18 @@ from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
-from edgepack.results import BuildResult, PlanReport
+from edgepack.results import BuildResult, PlanReport, artifact_record
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.target import Target, load_target
+from edgepack.target import Target
 from edgepack.teacher import open_checkpoint, quiet_transformers
 from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
 from edgepack.train import (
     Progress,
-    Schedule,
     StageSettings,
     has_bf16,
     make_accelerator,
@@ -50,10 +50,10 @@ from edgepack.train import (
     write_result,
 )
 from edgepack.train.processes import from_main, same_view
-from edgepack.training_data import TrainingData, task_data, text_data
+from edgepack.training_data import Training, TrainingData, make_replacing, stored_layers, task_data, text_data
 from edgepack.validate import validate_artifact
 from edgepack.verdict import Verdict
-from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, source_hash
+from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
@@ -81,6 +81,8 @@ def build(request: BuildRequest, console: Console) -> BuildResult:
 def open_build(request: BuildRequest, workspace: Workspace, console: Console) -> Build:
     """Inputs checked and the plan made."""
     inputs = open_inputs(request, console)
+    if request.chosen_recipe.mixed_widths:
+        check_mixed_widths(inputs.targets)
     plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())
     return Build(inputs, plan, workspace, console)
@@ -100,13 +102,16 @@ class Build:
         """All stages, then the output folder's own files."""
         request = self.inputs.request
         outputs = self.teacher_stage("teacher", self.train_data)
-        planned = self.shared_stage("plan", {"after": outputs.key, "plan": self.plan_record()}, self.write_plan)
+        parts = {"after": outputs.key, "plan": PlanReport(self.plan).to_record()}
+        planned = self.shared_stage("plan", parts, self.write_plan)
         parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
         carved = self.shared_stage("carve", parts, self.write_carved)
         trained = [carved, *self.general_stages(carved)]
         schedule = make_schedule(self.recipe)
         for name, settings in make_stages(self.recipe, schedule, self.shape).items():
-            training = Training(self.train_data, outputs, schedule, settings)
+            if name == "quantize" and self.recipe.mixed_widths:
+                trained.append(self.widths_stage(trained[-1]))
+            training = Training(self.train_data, outputs, schedule, settings, make_replacing(self.inputs, self.plan))
             trained.append(self.training_stage(name, training, trained[-1]))
         if not self.accelerator.is_main_process:
             return BuildResult(request.output, ())
@@ -153,39 +158,51 @@ class Build:
 
     def teacher_stage(self, name: str, data: TrainingData) -> Stage:
         """The teacher's outputs on this data."""
-        layers = list(self.plan.chosen.layers)
+        layers, with_inputs = self.stored_layers, self.recipe.needs_vectors
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
             full, device = self.inputs.full_student, self.accelerator.device
-            save_teacher_outputs(
-                full, data.teacher_ids, layers, stage.scratch, self.console, device=device, bf16=self.bf16
-            )
+            settings = {"device": device, "bf16": self.bf16, "with_inputs": with_inputs}
+            save_teacher_outputs(full, data.teacher_ids, layers, stage.scratch, self.console, **settings)
 
-        return self.shared_stage(name, {"bf16": self.bf16, "layers": layers, "data": data.teacher_ids.sha256()}, write)
+        parts = {"bf16": self.bf16, "layers": layers, "inputs": with_inputs, "data": data.teacher_ids.sha256()}
+        return self.shared_stage(name, parts, write)
 
     def general_stages(self, carved: Stage) -> list[Stage]:
-        """With `--text`: hidden states on raw text, before the task's data."""
+        """With `--text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
         path, general = self.inputs.request.text, self.recipe.general
         if path is None or general is None or not general.share:
             return []
-        data = text_data(self.inputs, self.shape, self.tokenizer, path)
+        data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
         outputs = self.teacher_stage("teacher-text", data)
         schedule = general_schedule(self.recipe, general)
         training = Training(data, outputs, schedule, StageSettings(0, schedule.total_steps))
         return [self.training_stage("general", training, carved)]
+
+    def widths_stage(self, before: Stage) -> Stage:
+        """Widths of single matrices, measured on the student that is about to be trained in them."""
+
+        def write(stage: Stage) -> None:
+            progress, examples = read_result(before), self.train_data.own_examples
+            widths = widths_of(progress.student, self.plan.chosen, self.inputs, examples, self.console)
+            progress.student.config.widths = widths
+            write_result(stage, progress)
+
+        return self.shared_stage("widths", {"after": before.key}, write)
 
     def training_stage(self, name: str, training: Training, before: Stage) -> Stage:
         """One call of the training loop, from the stage before to this one."""
 
         def work(stage: Stage) -> None:
             start = read_result(before)
+            teacher = self.inputs.full_student if self.recipe.needs_vectors else None
             if before.name == "general":  # it had a schedule of its own
-                start = Progress(start.student, {}, 0, [])
+                start = Progress(start.student, {}, 0, [], hidden_map=start.hidden_map)
             progress = train(
                 start,
                 training.data.student_ids,
-                load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers),
+                load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers, teacher),
                 training.schedule,
                 training.settings,
                 seed=self.inputs.request.seed,
@@ -193,6 +210,8 @@ class Build:
                 console=self.console,
                 accelerator=self.accelerator,
                 name=stage.name,
+                replacing=training.replacing,
+                raw_text=training.data.raw_text,
             )
             if self.accelerator.is_main_process:
                 write_result(stage, progress)
@@ -246,7 +265,12 @@ class Build:
     @cached_property
     def train_data(self) -> TrainingData:
         """The task's data, with what the recipe adds to it."""
-        return task_data(self.inputs, self.shape, self.recipe.augmentation)
+        return task_data(self.inputs, self.shape, self.recipe.augmentation, len(self.stored_layers) + 1)
+
+    @cached_property
+    def stored_layers(self) -> list[int]:
+        """The teacher's layers whose states are kept."""
+        return stored_layers(self.recipe, self.plan.chosen, self.inputs)
 
     @cached_property
     def evaluation_ids(self) -> Encoded:
@@ -254,17 +278,12 @@ class Build:
         inputs = self.inputs
         return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
 
-    def plan_record(self) -> dict[str, Any]:
-        """The plan as JSON."""
-        report = PlanReport(self.plan).to_json()
-        return {**report, "shape": shape_record(self.shape)}
-
     def write_plan(self, stage: Stage) -> None:
-        (stage.scratch / "plan.json").write_text(json.dumps(self.plan_record(), indent=2))
+        (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).to_record(), indent=2))
 
     def write_carved(self, stage: Stage) -> None:
-        carved = carve_start(self.inputs, self.plan.chosen, self.recipe, self.console)
-        write_result(stage, Progress(carved, {}, 0, []))
+        examples = self.train_data.own_examples
+        write_result(stage, carve_start(self.inputs, self.plan.chosen, self.recipe, examples, self.console))
 
     def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
         """Export and validate for one target."""
@@ -349,44 +368,12 @@ class Build:
                 "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
                 "request": request_record(request),
             },
-            plan=self.plan_record(),
+            plan=PlanReport(self.plan).to_record(),
             stages=[{"name": s.name, "key": s.key, "seconds": s.record.seconds} for s in stages],
             versions={"edgepack": edgepack.__version__, **self.decisive["libraries"]},
             seed=request.seed,
             metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
-            artifacts=[
-                {
-                    "target": bundle.manifest.target,
-                    "bundle": f"bundles/{bundle.manifest.target}",
-                    "passed": bundle.passed,
-                    "sha256": file_hash(bundle),
-                    "shipped_bytes": bundle.manifest.shipped_bytes,
-                }
-                for bundle in bundles
-            ],
+            artifacts=[artifact_record(bundle) for bundle in bundles],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_model(request.output / "edgepack.json", manifest)
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What a training stage trains on, and how."""
-
-    data: TrainingData
-    outputs: Stage
-    schedule: Schedule
-    settings: StageSettings
-
-
-def file_hash(bundle: Bundle) -> str:
-    """sha256 of the bundle's model file."""
-    model = load_target(bundle.manifest.target).file
-    return next(record.sha256 for record in bundle.manifest.files if record.path == model)
-
-
-def shape_record(config: StudentConfig) -> dict[str, Any]:
-    """A shape as JSON; the vocabulary map by its hash, being long."""
-    fields = config.to_dict()
-    fields["vocab_map"] = None if config.vocab_map is None else hash_json(config.vocab_map)
-    return fields

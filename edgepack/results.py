@@ -9,6 +9,8 @@ from typing import Any
 
 from edgepack.bundle import Bundle
 from edgepack.plan.search import Candidate, Plan
+from edgepack.target import load_target
+from edgepack.workspace import hash_json
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
@@ -33,6 +35,12 @@ class PlanReport:
             "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
             "tokenizer_bytes": chosen.vocabulary.asset_bytes,
         }
+
+    def to_record(self) -> dict[str, Any]:
+        """The same with the chosen shape in full; its vocabulary map by hash, being long."""
+        config = self.plan.chosen.config
+        shape = {**config.to_dict(), "vocab_map": None if config.vocab_map is None else hash_json(config.vocab_map)}
+        return {**self.to_json(), "shape": shape}
 
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
@@ -92,3 +100,16 @@ class BuildResult:
                 ]
             )
         return "\n".join([format_table(rows), f"bundles in {self.output / 'bundles'}"])
+
+
+def artifact_record(bundle: Bundle) -> dict[str, Any]:
+    """A bundle's artifact in a build's manifest."""
+    manifest = bundle.manifest
+    model = load_target(manifest.target).file
+    return {
+        "target": manifest.target,
+        "bundle": f"bundles/{manifest.target}",
+        "passed": bundle.passed,
+        "sha256": next(record.sha256 for record in manifest.files if record.path == model),
+        "shipped_bytes": manifest.shipped_bytes,
+    }

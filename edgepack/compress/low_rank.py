@@ -25,6 +25,7 @@ from edgepack.errors import InputError
 if TYPE_CHECKING:
     from edgepack.student.model import Student
 
+READERS = ("query", "key", "value")
 SMALLEST_EIGENVALUE = 1e-6  # of the greatest: directions that no input takes are still kept apart
 
 
@@ -82,7 +83,9 @@ def input_moments(student: Student, batches: Iterable[dict[str, Tensor]]) -> dic
 
         return add
 
-    handles = [module.register_forward_pre_hook(watch(name)) for name, module in matrices.items()]
+    # queries, keys and values may be one product, which calls none of the three: their input is the layer's
+    layers = {f"attention.{s}.{matrix}": layer for s, layer in enumerate(student.attention) for matrix in READERS}
+    handles = [layers.get(name, module).register_forward_pre_hook(watch(name)) for name, module in matrices.items()]
     try:
         for batch in batches:
             real = batch["attention_mask"].bool()

@@ -171,7 +171,8 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     student.set_bits(stage.body_bits, stage.embedding_bits)
     student.train()
     gates = start_gates(progress, stage, run.seed, accelerator.device)
-    own = {name: value for name, value in progress.learned.items() if not name.startswith(GATES)}
+    # sorted, as in a checkpoint: the sum of squares that gradients are clipped by depends on the order
+    own = {name: value for name, value in sorted(progress.learned.items()) if not name.startswith(GATES)}
     learned = {name: Parameter(value.to(accelerator.device, copy=True)) for name, value in own.items()}
     parameters = named_parameters(student, learned)
     optimizer = make_optimizer(student, schedule.weight_decay, learned)

@@ -70,6 +70,8 @@ class RawText:
                 negatives = sample_negatives(len(table), NEGATIVES, generator).to(table.device)
             projection, bias = learned[f"{PREFIX}projection"], learned[f"{PREFIX}bias"]
             words = masked_word_loss(state, table, projection, targets.to(state.device), bias, negatives)
+            # a gradient of 0, not none, where no word is masked: the optimizer counts every step
+            words = words + 0.0 * (projection.sum() + bias.sum())
             total = total + settings.masked_words * share.tokens * words
         if settings.sentence_order:
             labels = piece.inputs["labels"]

@@ -28,6 +28,7 @@ from edgepack.train.batches import Batch
 from edgepack.train.processes import average
 from edgepack.train.raw_text import RawText
 
+UNLABELLED = -101  # scored like a labelled row, but only the teacher says what it is
 Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them
 
 
@@ -126,7 +127,7 @@ def compute_signals(
     return Signals(
         student_logits=logits,
         teacher_logits=teacher_logits,
-        labels=labels,
+        labels=labels.masked_fill(labels == UNLABELLED, IGNORED),
         student_states=output.hidden_states,
         teacher_states=teacher_states,
         pairs=teacher.pairs,

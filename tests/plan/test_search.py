@@ -148,3 +148,30 @@ def test_spectrum_is_the_variance_of_the_centred_table() -> None:
     spectrum = embedding_spectrum(table, torch.zeros(200))
     assert sum(spectrum[:6]) < 1e-6 * sum(spectrum)
     assert sum(spectrum) == pytest.approx(float((table - table.mean(0)).square().sum()), rel=1e-4)
+
+
+def test_a_hidden_width_is_every_candidates_own_and_its_bytes_are_exact(tmp_path: Path) -> None:
+    alone = replace(SPACE, targets=SPACE.targets[:1])
+    plan = search(replace(alone, structure=Structure(hidden_size=64)), 150_000)
+    for candidate in plan.candidates:
+        assert candidate.config.hidden_size == 64
+        assert candidate.config.classifier_inputs in (64, 16)
+        assert candidate.config.embedding_size <= 64 * 2 / 3
+        artifact = export(Student(candidate.config).eval(), alone.targets[0], tmp_path)
+        assert artifact.size_bytes == candidate.sizes["android-onnx"].total
+    assert plan.chosen.estimated_speed > search(alone, 150_000).chosen.estimated_speed
+    with pytest.raises(InputError, match="hidden_size is 97; the teacher's is 96"):
+        search(replace(alone, structure=Structure(hidden_size=97)), 150_000)
+
+
+def test_widths_and_vocabulary_are_as_a_recipe_fixes_them() -> None:
+    alone = replace(SPACE, targets=SPACE.targets[:1])
+    for body, embedding, vocabulary, size in ((3, 8, "task", 300), (1, 2, "whole", 500)):
+        structure = Structure(body_bits=body, embedding_bits=embedding, vocabulary=vocabulary)
+        for candidate in search(replace(alone, structure=structure), 150_000).candidates:
+            assert (candidate.config.body_bits, candidate.config.embedding_bits) == (body, embedding)
+            assert candidate.config.vocab_size == size
+    with pytest.raises(InputError, match="body_bits is 3; the targets can run: 8, 4"):
+        search(replace(SPACE, structure=Structure(body_bits=3)), 150_000)
+    with pytest.raises(InputError, match="allowed: free, whole, task"):
+        Structure(vocabulary="half")
