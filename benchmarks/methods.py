@@ -13,11 +13,10 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from benchmarks.frontier import over_seeds, with_bounds
 from benchmarks.runs import (
-    AS_IT_IS,
     DEFAULT,
     REPOSITORY,
     TASKS,
@@ -32,23 +31,15 @@ from benchmarks.runs import (
 )
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval, write_table
+from benchmarks.variants import METHODS
+from edgepack.recipe import find_recipe
 from edgepack.task import Interval
 
 PAGE = REPOSITORY / "docs" / "methods.md"
 BUDGET = 2_000_000
 SEEDS = (0, 1)
 EXAMPLES = 96_000  # an effort that two cores can bear for every row
-
-VARIANTS: dict[str, Variant] = {
-    DEFAULT: AS_IT_IS,
-    "no-hidden-states": Variant(
-        "soft targets only (Hinton et al. 2015)", lambda recipe: replace(recipe, hidden_weight=0.0)
-    ),
-    "gradual-pruning": Variant(
-        "carved 1.5 times as wide, then pruned gradually (Molchanov et al. 2019)",
-        lambda recipe: replace(recipe, prune_ratio=1.5),
-    ),
-}
+VARIANTS = METHODS
 
 
 @dataclass(frozen=True)
@@ -79,9 +70,19 @@ class Settings:
         )
 
 
-def plan_runs(settings: Settings, variants: Sequence[str]) -> list[Run]:
-    """Builds in the order in which rows become comparable: every variant with the first seed, then the next."""
-    return [settings.run(v, task, seed) for seed in settings.seeds for task in settings.tasks for v in variants]
+def plan_runs(settings: Settings, variants: Mapping[str, Variant]) -> list[Run]:
+    """Builds in the order in which rows become comparable: every variant with the first seed, then the next.
+
+    A variant that changes nothing, since it is in the default recipe, has no build and so no row.
+    """
+    recipe = find_recipe(settings.effort)
+    return [
+        settings.run(name, task, seed)
+        for seed in settings.seeds
+        for task in settings.tasks
+        for name, variant in variants.items()
+        if task in variant.tasks and (name == DEFAULT or variant.differs(recipe))
+    ]
 
 
 def difference(variant: Sequence[Result], base: Sequence[Result]) -> Interval | None:
@@ -148,7 +149,7 @@ def compare(table: str, arguments: Sequence[str], tasks: Sequence[str]) -> None:
     )
     store = Store(options.results / table)
     wanted = list(dict.fromkeys([DEFAULT, *(options.variants or variants)]))
-    failed = run_all(plan_runs(settings, wanted), store, options)
+    failed = run_all(plan_runs(settings, {name: variants[name] for name in wanted}), store, options)
     text = make_table(settings, variants, store.load_all(Result))
     print(text)
     if settings.held_out is None:

@@ -37,7 +37,7 @@ from edgepack.inputs import BuildRequest
 from edgepack.manifest import MetricRecord, Record, load_build_manifest
 from edgepack.measure import peak_memory_bytes
 from edgepack.parameters import parse_size
-from edgepack.recipe import RECIPES, Recipe, find_recipe
+from edgepack.recipe import RECIPES, Recipe, find_recipe, recipe_record
 from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher
@@ -68,12 +68,21 @@ TASKS: dict[str, TaskFiles] = {
 }
 
 
+TEXT = "data/text/wikitext2-valid.txt"  # running text, under the shared folder
+
+
 @dataclass(frozen=True)
 class Variant:
-    """A change of the recipe, and a row's words for it."""
+    """A change of the recipe, and a row's words for it; `text`: built with `--text`; `tasks`: those that it is for."""
 
     what: str
     change: Callable[[Recipe], Recipe]
+    text: bool = False
+    tasks: tuple[str, ...] = tuple(TASKS)
+
+    def differs(self, recipe: Recipe) -> bool:
+        """Whether a build is another with this variant than with the recipe as it is."""
+        return self.text or self.change(recipe) != recipe
 
 
 AS_IT_IS = Variant("the recipe as it is", lambda recipe: recipe)
@@ -164,21 +173,20 @@ def variants_of(table: str) -> dict[str, Variant]:
     return cast(dict[str, Variant], import_module(TABLES[table]).VARIANTS)
 
 
-def recipe_of(run: Run) -> Recipe:
-    """The recipe that a run trains by."""
+def variant_of(run: Run) -> Variant:
+    """The variant that a run builds."""
     variants = variants_of(run.table)
     if run.variant not in variants:
         raise InputError(f"variant is {run.variant!r}; {run.table} has: {', '.join(variants)}")
+    return variants[run.variant]
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run trains by."""
     recipe = find_recipe(run.effort)
     if run.examples is not None:
         recipe = replace(recipe, examples_seen=run.examples)
-    return variants[run.variant].change(recipe)
-
-
-def recipe_record(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain JSON."""
-    record: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
-    return record
+    return variant_of(run).change(recipe)
 
 
 def runs_left(runs: Sequence[Run], store: Store) -> list[Run]:
@@ -199,7 +207,9 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
     if run.held_out is not None:
         train, evaluation = hold_out(train, run.held_out, work / "held-out" / f"{run.task}-{run.held_out}")
     recipe = recipe_of(run)
-    changed = {"recipe": recipe} if recipe != find_recipe(run.effort) else {}
+    changed: dict[str, Any] = {"recipe": recipe} if recipe != find_recipe(run.effort) else {}
+    if variant_of(run).text:
+        changed["text"] = shared / TEXT
     return BuildRequest(
         teacher=str(shared / files.teacher),
         train=str(train),
@@ -211,7 +221,7 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
         effort=run.effort,
         seed=run.seed,
         device=device,
-        **cast(dict[str, Any], changed),
+        **changed,
     )
 
 

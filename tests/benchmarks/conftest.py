@@ -14,6 +14,7 @@ from benchmarks import runs
 from benchmarks.runs import Result, Run, Speed
 from benchmarks.store import Store
 from edgepack.manifest import MetricRecord
+from edgepack.recipe import recipe_record
 from edgepack.verdict import IntervalRecord
 
 SHAPE = {
@@ -43,7 +44,7 @@ def make_result(run: Run, value: float = 0.88, **changes: Any) -> Result:
         "resumed": False,
         "peak_rss_bytes": 1_200_000_000,
         "speed": Speed(tokens=32, artifact_ms=0.5, int8_ms=2.0),
-        "recipe": runs.recipe_record(runs.recipe_of(run)),
+        "recipe": recipe_record(runs.recipe_of(run)),
         "versions": {"edgepack": "0"},
         "code": "0",
         "machine": {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import ablation, frontier, methods, runs
-from benchmarks.runs import Result, Run, Speed
+from benchmarks.runs import Result, Run, Speed, Variant
 from benchmarks.store import Store
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.errors import InputError
 from edgepack.manifest import BuildManifest, MetricRecord, write_model
 from edgepack.parameters import parse_size
-from edgepack.recipe import find_recipe
+from edgepack.recipe import find_recipe, recipe_record
+from edgepack.train import Phase
 from edgepack.verdict import IntervalRecord, Verdict
 
 Make = Callable[..., Result]
@@ -120,22 +124,47 @@ def test_results_of_another_recipe_are_called_stale(tmp_path: Path, result_of: M
 
 
 def test_a_run_trains_by_its_variant_of_the_effort_at_the_asked_length() -> None:
-    run = Run("methods", "snips", 2_000_000, 0, "quick", "no-hidden-states", 5000)
-    assert runs.recipe_of(run) == replace(find_recipe("quick"), hidden_weight=0.0, examples_seen=5000)
+    run = Run("methods", "snips", 2_000_000, 0, "quick", "soft-targets", 5000)
+    alone = (Phase(1.0, (SoftTargets(temperature=2.0),)),)
+    assert runs.recipe_of(run) == replace(find_recipe("quick"), phases=alone, examples_seen=5000)
     assert runs.recipe_of(Run("frontier", "snips", 2_000_000, 0)) == find_recipe("standard")
     with pytest.raises(InputError, match="no-such"):
         runs.recipe_of(replace(run, variant="no-such"))
 
 
 @pytest.mark.parametrize("table", [methods.VARIANTS, ablation.VARIANTS], ids=["methods", "ablation"])
-def test_every_variant_changes_the_recipe_and_is_described(table: dict[str, runs.Variant]) -> None:
+def test_every_variant_but_those_that_the_recipe_has_changes_it_and_is_described(table: dict[str, Variant]) -> None:
     recipe = find_recipe("standard")
-    changed = {name: variant.change(recipe) for name, variant in table.items()}
-    assert changed.pop("default") == recipe
-    assert all(other != recipe for other in changed.values())
+    kept = [name for name, variant in table.items() if not variant.differs(recipe)]
+    assert kept[0] == "default"
+    assert len(kept) <= 1 + 2  # augmentation is there, in one of its forms, or it is not; so is pruning
+    assert all("augmentation" in name or "pruning" in name for name in kept[1:])
+    records = [json.dumps([recipe_record(v.change(recipe)), v.text]) for v in table.values() if v.differs(recipe)]
+    assert len(set(records)) == len(records)
     assert all(variant.what for variant in table.values())
     for name in table:
         Store(Path()).path(name)  # a name is part of a file's
+
+
+def test_a_variant_of_the_default_itself_or_for_another_task_is_not_built() -> None:
+    settings = methods.Settings("methods", ("sst2", "snips"), 2_000_000, (0,), "standard", None)
+    table = {
+        "default": runs.AS_IT_IS,
+        "same": Variant("nothing", lambda recipe: replace(recipe)),
+        "text": Variant("text", lambda recipe: recipe, text=True),
+        "one": Variant("one task", lambda recipe: replace(recipe, batch_size=7), tasks=("sst2",)),
+    }
+    found = [(run.task, run.variant) for run in methods.plan_runs(settings, table)]
+    assert found == [("sst2", "default"), ("sst2", "text"), ("sst2", "one"), ("snips", "default"), ("snips", "text")]
+
+
+def test_a_part_that_is_taken_away_is_gone_and_the_rest_is_there() -> None:
+    phases = (Phase(0.4, (HiddenStates(),)), Phase(1.0, (SoftTargets(temperature=3.0), HiddenStates(weight=5.0))))
+    recipe = replace(find_recipe("standard"), phases=phases)
+    bare = ablation.VARIANTS["no-hidden-states"].change(recipe)
+    assert bare == replace(recipe, phases=(Phase(1.0, (SoftTargets(temperature=3.0),)),))
+    cold = ablation.VARIANTS["temperature-1"].change(recipe)
+    assert cold.phases == (phases[0], Phase(1.0, (SoftTargets(temperature=1.0), HiddenStates(weight=5.0))))
 
 
 def test_the_request_asks_for_the_recipe_only_where_it_is_not_the_efforts_own(
@@ -148,9 +177,14 @@ def test_the_request_asks_for_the_recipe_only_where_it_is_not_the_efforts_own(
     assert plain.evaluation == str(tmp_path / "data/sst2/dev.tsv")
     assert (plain.seed, plain.budget_bytes, plain.targets) == (3, 4_000_000, ("android-onnx",))
     changed = runs.build_request(
-        Run("methods", "sst2", 4_000_000, 3, variant="no-hidden-states"), tmp_path, tmp_path / "w", "cpu"
+        Run("methods", "sst2", 4_000_000, 3, variant="soft-targets"), tmp_path, tmp_path / "w", "cpu"
     )
-    assert changed.recipe.hidden_weight == 0.0
+    assert changed.recipe.phases == (Phase(1.0, (SoftTargets(temperature=2.0),)),)
+    assert not hasattr(changed, "text")
+    with_text = runs.build_request(
+        Run("methods", "sst2", 4_000_000, 3, variant="general"), tmp_path, tmp_path / "w", "cpu"
+    )
+    assert with_text.text == tmp_path / "data/text/wikitext2-valid.txt"
     assert changed.output != plain.output
 
 
