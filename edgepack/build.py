@@ -217,7 +217,7 @@ class Build:
                 write_result(stage, progress)
 
         workers = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
-        parts = {"after": before.key, "stage": asdict(training.settings), **workers}
+        parts = {"after": before.key, "outputs": training.outputs.key, "stage": asdict(training.settings), **workers}
         return self.shared_stage(name, parts, work, together=True)
 
     @cached_property
