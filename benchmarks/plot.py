@@ -2,7 +2,8 @@
 
     python -m benchmarks plot
 
-Writes docs/images/frontier.svg (the same bytes from the same results) and benchmarks/results/frontier.md.
+Writes docs/images/frontier.svg (the same bytes from the same results) and the tables into README.md, between their
+markers.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from benchmarks.frontier import Point, frontier_table, points
 from benchmarks.other_tools import NAME, OtherResult, other_table
 from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, Result, size_name
 from benchmarks.store import RESULTS, Store
+from benchmarks.tables import write_table
 from edgepack.errors import InputError, MissingDependency
 from edgepack.workspace import write_atomic
 
-IMAGE = REPOSITORY / "docs" / "images" / "frontier.svg"
+IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "README.md"
 OURS, THEIRS = "#1560bd", "#6b6b6b"
 TICKS_MB = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 # text as outlines: looks alike everywhere; the salt and the missing date make the bytes repeat
@@ -91,23 +93,24 @@ def label(panel: Any, text: str, size: float, value: float, color: str, offset: 
 
 
 def summary(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
-    """Both tables as a Markdown page."""
-    parts = [f"## edgepack, target android-onnx\n\n{frontier_table(found)}"] if found else []
-    parts += [f"## Other tools, the same teachers\n\n{other_table(others)}"] if others else []
-    return "\n\n".join(parts) + "\n"
+    """Both tables, in Markdown."""
+    parts = [frontier_table(found)] if found else []
+    parts += [f"Other tools, the same teachers:\n\n{other_table(others)}"] if others else []
+    return "\n\n".join(parts)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the plot and the table; print the table."""
+    """Write the plot, put the tables into the page and print them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks plot")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where results are kept")
     parser.add_argument("--image", type=Path, default=IMAGE)
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page with the tables")
     parser.add_argument("--effort", default="standard", help="which effort's runs")
     options = parser.parse_args(arguments)
     found = points(list(Store(options.results / FRONTIER).load_all(Result).values()), options.effort)
     others = list(Store(options.results / NAME).load_all(OtherResult).values())
-    image, page = draw(found, others), summary(found, others)
+    image, tables = draw(found, others), summary(found, others)
     options.image.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(options.image, image)
-    write_atomic(options.results / "frontier.md", page.encode())
-    print(page)
+    write_table(options.page, FRONTIER, tables)
+    print(tables)

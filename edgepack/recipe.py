@@ -82,7 +82,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "quick": Recipe(examples_seen=96_000),
     "standard": Recipe(examples_seen=400_000),
-    "max": Recipe(examples_seen=1_500_000),
+    "max": Recipe(examples_seen=1_500_000, augmentation=Augmentation(share=0.5)),
 }
 
 
