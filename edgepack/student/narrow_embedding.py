@@ -15,6 +15,7 @@ from edgepack.errors import InputError
 from edgepack.student.model import Student
 from edgepack.student.surgery import POSITION, WORD, State, rebuild
 
+BLOCK = 4096  # rows at a time in double: a whole table would take hundreds of megabytes, several times over
 INITIAL_STD = 0.02
 TANH_SCALE = 0.05  # small enough for tanh(x) to be nearly x
 
@@ -24,11 +25,14 @@ def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Ten
 
     A token used n times weighs √n + 1; without counts all weigh the same.
     """
-    table = table.double()
     weight = torch.ones(len(table), dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
-    mean = (table * weight[:, None]).sum(0) / weight.sum()
-    centred = table - mean
-    return mean, centred.T @ (centred * weight[:, None])
+    blocks = list(zip(table.split(BLOCK), weight[:, None].split(BLOCK), strict=True))
+    mean = sum((rows.double() * w).sum(0) for rows, w in blocks) / weight.sum()
+    covariance = torch.zeros(table.shape[1], table.shape[1], dtype=torch.double)
+    for rows, w in blocks:
+        centred = rows.double() - mean
+        covariance += centred.T @ (centred * w)
+    return mean, covariance
 
 
 def factorize_embedding(student: Student, width: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
@@ -44,14 +48,12 @@ def factorize_embedding(student: Student, width: int, token_counts: Tensor | Non
             f"allowed: below {config.hidden_size}, from an identity embedding"
         )
     state = dict(student.state_dict())
-    table = state[WORD].double()
-    mean, covariance = weighted_covariance(table, token_counts)
-    centred = table - mean
+    mean, covariance = weighted_covariance(state[WORD], token_counts)
     _, directions = torch.linalg.eigh(covariance)  # ascending eigenvalues
     generator = torch.Generator().manual_seed(seed)
     rotation, _ = torch.linalg.qr(torch.randn(width, width, dtype=torch.double, generator=generator))
     basis = directions[:, -width:] @ rotation  # (H, E), orthonormal columns
-    state[WORD] = (centred @ basis).float()
+    state[WORD] = torch.cat([((rows.double() - mean) @ basis).float() for rows in state[WORD].split(BLOCK)])
     state[POSITION] = state[POSITION] + mean.float()
     state["embeddings.projection.weight"] = basis.float()
     return rebuild(student, state, embedding_size=width, embedding_projection="linear", projection_bias=False)
