@@ -7,6 +7,7 @@ import pytest
 from edgepack.errors import InputError
 from edgepack.export import EXPORTERS
 from edgepack.runtime import RUNTIMES
+from edgepack.student.config import BITS
 from edgepack.target import Target, list_targets, load_target, parse_target
 
 MINIMAL = """
@@ -35,7 +36,7 @@ def test_every_file_loads_and_its_format_and_runtime_exist(name: str) -> None:
     assert target.format in EXPORTERS
     assert target.runtime in RUNTIMES
     assert target.body_bits
-    assert set(target.body_bits) <= {4, 8}
+    assert set(target.body_bits) <= set(BITS)
     assert target.embedding_bits
     assert set(target.embedding_bits) <= {4, 8}
 
