@@ -38,7 +38,7 @@ def test_every_file_loads_and_its_format_and_runtime_exist(name: str) -> None:
     assert target.body_bits
     assert set(target.body_bits) <= set(BITS)
     assert target.embedding_bits
-    assert set(target.embedding_bits) <= {4, 8}
+    assert set(target.embedding_bits) <= set(BITS)
 
 
 def test_minimal_file_gets_defaults_and_tuples() -> None:
