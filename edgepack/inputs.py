@@ -84,7 +84,7 @@ class Inputs:
 
 def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     """Load and check teacher, data and targets; every mistake is one line before any long work."""
-    _ = request.chosen_recipe
+    find_recipe(request.effort)
     check_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
@@ -197,15 +197,20 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
     path = inputs.request.text
     if path is None:
         return None
+    lines = [line for line in read_text_lines(path) if line.strip()]
+    ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
+    return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+
+
+def read_text_lines(path: Path) -> list[str]:
+    """The lines of a file of raw text, blank ones too: they part documents."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
-    lines = [line for line in lines if line.strip()]
-    if not lines:
+    if not any(line.strip() for line in lines):
         raise InputError(f"{path}: no text in it; --text takes a file of UTF-8 sentences, one on a line")
-    ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
-    return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+    return lines
 
 
 def general_unknown_share(order: Sequence[int], kept: set[int]) -> float:

@@ -16,8 +16,7 @@ from edgepack.compress.augmentation import Augmentation, add_augmented, find_nei
 from edgepack.compress.general import General, encode_text, order_pairs
 from edgepack.compress.module_replacing import successor_groups
 from edgepack.encoding import Encoded
-from edgepack.errors import InputError
-from edgepack.inputs import Inputs
+from edgepack.inputs import Inputs, read_text_lines
 from edgepack.plan.search import Candidate, Plan
 from edgepack.recipe import Recipe
 from edgepack.student.config import StudentConfig
@@ -44,11 +43,6 @@ class TrainingData:
     def own_examples(self) -> Encoded:
         """The task's own examples in the student's ids."""
         return self.student_ids.select(np.arange(self.originals))
-
-    @property
-    def made(self) -> int:
-        """How many examples were made out of others."""
-        return len(self.teacher_ids) - self.originals
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +104,7 @@ def text_data(
 
     With the sentence-order objective the sequences are pairs of segments, in order or swapped.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
+    lines = read_text_lines(path)
     per_token, seed = inputs.teacher.task.name == "token-classification", inputs.request.seed
     if general.sentence_order:
         student_ids = order_pairs(lines, tokenizer, inputs.max_length, seed)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from edgepack.plan.speed import layer_weights, teacher_weights
 from edgepack.student.config import StudentConfig
 from edgepack.student.narrow_embedding import weighted_covariance
 
@@ -54,11 +55,8 @@ def table_loss(spectrum: Sequence[float], width: int, bits: int, unknown_share: 
 
 def compute_share(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
     """Share of the teacher's multiply-adds per token in attention projections and FFN."""
-    size = (full.head_sizes or [])[0]
-    ours = layers * (4 * heads * size + 2 * ffn)
-    sharing = zip(full.attention_sharing or [], full.ffn_sharing or [], strict=True)
-    theirs = sum(4 * (full.num_heads or [])[a] * size + 2 * (full.intermediate_sizes or [])[f] for a, f in sharing)
-    return ours / theirs
+    ours = layers * layer_weights(heads, (full.head_sizes or [])[0], ffn, full.hidden_size)
+    return ours / sum(teacher_weights(full))
 
 
 def embedding_spectrum(table: torch.Tensor, token_counts: torch.Tensor) -> tuple[float, ...]:

@@ -34,12 +34,16 @@ def student_time(layers: int, heads: int, head_size: int, ffn: int, hidden: int,
 
 def teacher_time(full: StudentConfig) -> float:
     """Estimated µs of the teacher's int8 model."""
-    total = TEACHER_FIXED
-    for attention, ffn in zip(full.attention_sharing or [], full.ffn_sharing or [], strict=True):
-        heads, size = (full.num_heads or [])[attention], (full.head_sizes or [])[attention]
-        weights = layer_weights(heads, size, (full.intermediate_sizes or [])[ffn], full.hidden_size)
-        total += TEACHER_LAYER + WEIGHT * weights
-    return total
+    return TEACHER_FIXED + sum(TEACHER_LAYER + WEIGHT * weights for weights in teacher_weights(full))
+
+
+def teacher_weights(full: StudentConfig) -> list[int]:
+    """Weights that each layer multiplies with, shared ones in every layer that uses them."""
+    heads, sizes, units = full.num_heads or [], full.head_sizes or [], full.intermediate_sizes or []
+    return [
+        layer_weights(heads[attention], sizes[attention], units[ffn], full.hidden_size)
+        for attention, ffn in zip(full.attention_sharing or [], full.ffn_sharing or [], strict=True)
+    ]
 
 
 def teacher_bytes(full: StudentConfig) -> int:

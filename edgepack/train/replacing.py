@@ -18,6 +18,7 @@ from torch import Tensor
 from edgepack.compress.module_replacing import Groups, ModuleReplacing, draw_successors, theseus_forward
 from edgepack.student.model import Student, StudentOutput
 from edgepack.train.random import SUCCESSORS, step_generator
+from edgepack.train.step import run_student
 
 LAYERS = ("attention.", "feed_forward.", "attention_norms.", "ffn_norms.")
 
@@ -41,10 +42,9 @@ class Replacing:
 
     def forward(self, student: Student, inputs: dict[str, Tensor], successors: tuple[bool, ...]) -> StudentOutput:
         """The mixed model's outputs on a batch; the student's own `forward` where all its layers run."""
-        ids, mask, types = inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
         if all(successors):
-            output: StudentOutput = student(ids, mask, types, output_hidden_states=True)
-            return output
+            return run_student(student, inputs)
+        ids, mask, types = inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
         return theseus_forward(student, self.teacher, ids, mask, types, self.groups, successors)
 
 
