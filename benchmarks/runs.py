@@ -27,6 +27,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 import torch
 
+from benchmarks import teacher_cache
 from benchmarks.latency import RUNS, WARM_UPS, export_baseline, time_once
 from benchmarks.store import RESULTS, Store
 from edgepack.build import build
@@ -42,14 +43,13 @@ from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher
 from edgepack.verdict import IntervalRecord
-from edgepack.workspace import HIDDEN_FOLDER, KEY_LENGTH, beside_folder, publish_folder, source_hash, write_atomic
+from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash, write_atomic
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = "android-onnx"
 FRONTIER = "frontier"
 DEFAULT = "default"
 TOKENS = 32  # the length at which speed is compared
-KEPT_TEACHERS = 2  # of a task: gigabytes each
 SHAPE = ("layers", "heads", "ffn", "embedding", "vocabulary", "body_bits", "embedding_bits")
 
 
@@ -283,8 +283,9 @@ def build_one(run: Run, shared: Path, work: Path, store: Store, device: str = "a
     resumed = (request.output / HIDDEN_FOLDER).exists()
     if not resumed:
         shutil.rmtree(request.output, ignore_errors=True)  # a finished build whose result was dropped
+    kept = work / "teacher-outputs" / run.task
     if run.table != FRONTIER:  # whose builds are timed whole
-        lend_teacher(run, work)
+        teacher_cache.lend(request.output, kept)
     started = time.perf_counter()
     bundle = build(request, Console()).bundles[0]
     seconds, peak = time.perf_counter() - started, peak_memory_bytes()
@@ -293,30 +294,8 @@ def build_one(run: Run, shared: Path, work: Path, store: Store, device: str = "a
         speed = bundle_speed(run, request.output / "bundles" / TARGET, bundle.manifest.max_length, shared, work)
     store.save(run.key, describe(run, bundle, request.output, seconds, peak, resumed, speed))
     if run.table != FRONTIER:
-        keep_teacher(run, work)
+        teacher_cache.set_aside(request.output, kept)
     discard_stages(run, work)
-
-
-def lend_teacher(run: Run, work: Path) -> None:
-    """Put the teacher's outputs of earlier builds into this one's folder; a build takes those whose key is its own."""
-    stages = run_folder(run, work) / HIDDEN_FOLDER / "stages"
-    for folder in (work / "teacher-outputs" / run.task).glob("teacher*"):
-        if not (stages / folder.name).exists():
-            shutil.copytree(folder, stages / folder.name, copy_function=os.link)
-
-
-def keep_teacher(run: Run, work: Path) -> None:
-    """Set a finished build's teacher outputs aside for the next; the `KEPT_TEACHERS` last used stay."""
-    kept = work / "teacher-outputs" / run.task
-    kept.mkdir(parents=True, exist_ok=True)
-    for stage in load_build_manifest(run_folder(run, work)).stages:
-        label = f"{stage['name']}-{stage['key'][:KEY_LENGTH]}"
-        if label.startswith("teacher"):
-            shutil.rmtree(kept / label, ignore_errors=True)
-            (run_folder(run, work) / HIDDEN_FOLDER / "stages" / label).rename(kept / label)
-            os.utime(kept / label)
-    for folder in sorted(kept.iterdir(), key=lambda folder: folder.stat().st_mtime)[:-KEPT_TEACHERS]:
-        shutil.rmtree(folder)
 
 
 def describe(

@@ -5,8 +5,8 @@ build's steps are then cut into the stages `distil` (from `prune_ratio` times th
 `prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the plan's bit widths, at the
 falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
 
-Every method of `edgepack/compress/` has its place in a field here. What the default leaves out did not help;
-docs/methods.md has the figures.
+Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures say that
+it helps: docs/decisions.md has those of what is in it, docs/methods.md is where the others' will stand.
 """
 
 from __future__ import annotations

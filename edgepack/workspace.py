@@ -111,6 +111,11 @@ class StageRecord:
     files: dict[str, dict[str, Any]]
 
 
+def stage_label(name: str, key: str) -> str:
+    """The name of a stage's folder."""
+    return f"{name}-{key[:KEY_LENGTH]}"
+
+
 class Stage:
     """One stage's result under one key: either `done`, with its files in `folder`, or worked on in `scratch`."""
 
@@ -118,7 +123,7 @@ class Stage:
         self.name = name
         self.key_parts = dict(key_parts)
         self.key = hash_json({"stage": name, "parts": self.key_parts})
-        label = f"{name}-{self.key[:KEY_LENGTH]}"
+        label = stage_label(name, self.key)
         self.folder = home / "stages" / label
         self._scratch = home / "scratch" / label
         self._started = time.monotonic()

@@ -247,8 +247,9 @@ def file_bits(bits: int) -> float:
 
 def _fast_enough(space: SearchSpace, bodies: list[Body], budget_bytes: int) -> list[Body]:
     """The bodies that reach the budget's speed goal; where none does, the fastest ones."""
-    limit = teacher_time(space.full) / speed_goal(space.full, budget_bytes)
-    return [body for body in bodies if body.time <= max(limit, min(body.time for body in bodies))]
+    goal = teacher_time(space.full) / speed_goal(space.full, budget_bytes)
+    limit = max(goal, min(body.time for body in bodies))
+    return [body for body in bodies if body.time <= limit]
 
 
 def _vocabularies(space: SearchSpace) -> Sequence[Vocabulary]:

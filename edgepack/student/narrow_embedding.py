@@ -25,7 +25,7 @@ def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Ten
 
     A token used n times weighs √n + 1; without counts all weigh the same.
     """
-    weight = torch.ones(len(table), dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
+    weight = row_weights(len(table), token_counts)
     blocks = list(zip(table.split(BLOCK), weight[:, None].split(BLOCK), strict=True))
     mean = sum((rows.double() * w).sum(0) for rows, w in blocks) / weight.sum()
     covariance = torch.zeros(table.shape[1], table.shape[1], dtype=torch.double)
@@ -33,6 +33,11 @@ def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Ten
         centred = rows.double() - mean
         covariance += centred.T @ (centred * w)
     return mean, covariance
+
+
+def row_weights(rows: int, token_counts: Tensor | None) -> Tensor:
+    """What each row of a word table counts, `(rows,)` in double."""
+    return torch.ones(rows, dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
 
 
 def factorize_embedding(student: Student, width: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
@@ -128,7 +133,7 @@ def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> T
     `weighted_covariance`; all positions count alike.
     """
     word_mean, covariance = weighted_covariance(state[WORD], token_counts)
-    weight = len(state[WORD]) if token_counts is None else float((token_counts.double().sqrt() + 1).sum())
+    weight = float(row_weights(len(state[WORD]), token_counts).sum())
     positions = state[POSITION].double()
     if "embeddings.token_type.weight" in state:
         positions = positions + state["embeddings.token_type.weight"][0].double()

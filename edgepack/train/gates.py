@@ -20,8 +20,9 @@ from torch.nn import Parameter
 from edgepack.compress.l0 import L0Pruning, expected_share, fold_gates, lagrangian, sample_gates
 from edgepack.student.carve import Importance, top_indices
 from edgepack.student.model import Student
+from edgepack.student.surgery import State
 from edgepack.train.optimizer import read_moments, restore_moments
-from edgepack.train.progress import Progress, State
+from edgepack.train.progress import Progress
 from edgepack.train.random import GATES, step_generator
 from edgepack.train.schedule import PruneTarget, StageSettings
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from edgepack.student.model import Student
+from edgepack.student.surgery import State
 
-State = dict[str, Tensor]
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from edgepack.errors import InputError
 from edgepack.student.carve import Importance, keep_units, slice_state
 from edgepack.student.model import Student
+from edgepack.student.surgery import State
 from edgepack.workspace import Stage
 
-State = dict[str, Tensor]
 RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
 
 

@@ -274,25 +274,3 @@ def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monke
     store.path(run.key).unlink()
     runs.build_one(run, tmp_path, tmp_path / "work", store)
     assert store.load(run.key, Result).resumed is False
-
-
-def test_teacher_outputs_go_from_build_to_build_and_the_last_used_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stage(run: runs.Run, key: str) -> Path:
-        return runs.run_folder(run, tmp_path) / ".edgepack" / "stages" / f"teacher-{key[: runs.KEY_LENGTH]}"
-
-    made = [Run("methods", "snips", 2_000_000, seed) for seed in range(4)]
-    keys = [digit * 64 for digit in "abc"]
-    for run, key in zip(made, keys, strict=False):
-        runs.lend_teacher(run, tmp_path)
-        if not stage(run, key).exists():
-            stage(run, key).mkdir(parents=True)
-            (stage(run, key) / "logits.npy").write_text(key)
-        record = SimpleNamespace(stages=[{"name": "teacher", "key": key}, {"name": "plan", "key": key}])
-        monkeypatch.setattr(runs, "load_build_manifest", lambda _, record=record: record)
-        runs.keep_teacher(run, tmp_path)
-        runs.discard_stages(run, tmp_path)
-    runs.lend_teacher(made[3], tmp_path)
-    assert [stage(made[3], key).exists() for key in keys] == [False, True, True]
-    assert (stage(made[3], keys[2]) / "logits.npy").read_text() == keys[2]
