@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from benchmarks import teacher_cache
+from benchmarks.held_out import hold_out
 from benchmarks.latency import RUNS, WARM_UPS, export_baseline, time_once
 from benchmarks.store import RESULTS, Store
 from edgepack.build import build
@@ -43,7 +44,7 @@ from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher
 from edgepack.verdict import IntervalRecord
-from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash, write_atomic
+from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = "android-onnx"
@@ -141,6 +142,7 @@ class Result(Record):
     stages: dict[str, float]  # the metric after each: student, quantized, artifact
     retention: IntervalRecord
     agreement: float | None
+    divergence: float | None = None  # KL(teacher ‖ artifact) in nats; settings are chosen by it, on held-out examples
     shape: dict[str, Any]
     seconds: float
     stage_seconds: dict[str, float]
@@ -231,25 +233,6 @@ def run_folder(run: Run, work: Path) -> Path:
     return work / run.table / run.key
 
 
-def hold_out(train: Path, count: int, folder: Path) -> tuple[Path, Path]:
-    """Two files of a training file's lines: what is left to train on, and `count` examples drawn from it (seed 0).
-
-    The header of a TSV stands in both. `InputError` where fewer lines than that are there.
-    """
-    lines = train.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    header, examples = (lines[:1], lines[1:]) if train.suffix == ".tsv" else ([], lines)
-    if not 0 < count < len(examples):
-        raise InputError(f"--held-out {count}; {train.name} has {len(examples)} examples, hold out fewer, at least 1")
-    held = np.zeros(len(examples), bool)
-    held[np.random.default_rng(0).permutation(len(examples))[:count]] = True
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = folder / f"train{train.suffix}", folder / f"held-out{train.suffix}"
-    for path, wanted in zip(paths, (False, True), strict=True):
-        chosen = [line for line, out in zip(examples, held, strict=True) if out == wanted]
-        write_atomic(path, ("\n".join([*header, *chosen]) + "\n").encode())
-    return paths
-
-
 def baseline(task: str, shared: Path, work: Path) -> Path:
     """A folder with the teacher as `teacher.onnx` (fp32) and `teacher-int8.onnx`, made once."""
     folder = work / "teachers" / task
@@ -314,6 +297,7 @@ def describe(
         stages={name: record.value for name, record in verdict.metrics.items() if name != "teacher"},
         retention=verdict.retention,
         agreement=verdict.agreement,
+        divergence=verdict.divergence,
         shape={name: chosen[name] for name in SHAPE if name in chosen},
         seconds=round(seconds, 1),
         stage_seconds={stage["name"]: stage["seconds"] for stage in manifest.stages},

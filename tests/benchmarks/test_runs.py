@@ -188,27 +188,6 @@ def test_the_request_asks_for_the_recipe_only_where_it_is_not_the_efforts_own(
     assert changed.output != plain.output
 
 
-@pytest.mark.parametrize(("suffix", "header"), [(".tsv", ["sentence\tlabel"]), (".jsonl", [])])
-def test_held_out_examples_are_a_part_of_training_and_not_trained_on(
-    tmp_path: Path, suffix: str, header: list[str]
-) -> None:
-    examples = [f"text {i}\u2028of one line\t{i % 2}" for i in range(50)]
-    path = tmp_path / f"data{suffix}"
-    path.write_text("\n".join([*header, *examples]) + "\n", encoding="utf-8")
-    train, held = runs.hold_out(path, 12, tmp_path / "out")
-    found = [p.read_text(encoding="utf-8").removesuffix("\n").split("\n") for p in (train, held)]
-    assert [lines[: len(header)] for lines in found] == [header, header]
-    left, out = (lines[len(header) :] for lines in found)
-    assert len(out) == 12
-    assert out != examples[:12]
-    assert sorted(left + out) == sorted(examples)
-    again = runs.hold_out(path, 12, tmp_path / "again")
-    assert again[1].read_bytes() == held.read_bytes()
-    for count in (0, 50):
-        with pytest.raises(InputError, match="50 examples"):
-            runs.hold_out(path, count, tmp_path / "out")
-
-
 def fake_build(request: Any, _: Any) -> SimpleNamespace:
     """Leaves what a build leaves, in small."""
     (request.output / ".edgepack" / "stages").mkdir(parents=True, exist_ok=True)
