@@ -17,7 +17,7 @@ COMMANDS = {
     "plot": "benchmarks.plot",
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
-    "build-one": "benchmarks.runs",
+    "build": "benchmarks.runs",
 }
 
 

@@ -53,6 +53,7 @@ class BuildRequest:
     allow_untrained: bool = False
     fresh: bool = False
     recipe: Recipe | None = None  # None: the effort's own
+    timed: bool = True  # whether artifacts are timed beside the teacher
 
     @property
     def chosen_recipe(self) -> Recipe:
