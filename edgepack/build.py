@@ -31,6 +31,7 @@ from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.memory import return_free_memory
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
@@ -87,6 +88,7 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
         check_mixed_widths(inputs.targets)
     plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())
+    return_free_memory()
     return Build(inputs, plan, workspace, console)
 
 
@@ -143,6 +145,7 @@ class Build:
         else:
             work(stage)
             stage.finish()
+            return_free_memory()
         return stage
 
     def shared_stage(
@@ -164,7 +167,7 @@ class Build:
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
-            full, device = self.inputs.full_student, self.accelerator.device
+            full, device = self.inputs.load_full_student(), self.accelerator.device
             settings = {"device": device, "bf16": self.bf16, "with_inputs": with_inputs}
             save_teacher_outputs(full, data.teacher_ids, layers, stage.scratch, self.console, **settings)
 
@@ -198,7 +201,7 @@ class Build:
 
         def work(stage: Stage) -> None:
             start = read_result(before)
-            teacher = self.inputs.full_student if self.recipe.needs_vectors else None
+            teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
             if before.name == "general":  # it had a schedule of its own
                 start = Progress(start.student, {}, 0, [], hidden_map=start.hidden_map)
             progress = train(

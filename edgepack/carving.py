@@ -29,14 +29,14 @@ from edgepack.student.config import changed_config
 from edgepack.student.model import Student
 from edgepack.train import Progress
 
-IMPORTANCE_BATCH = 16  # the teacher's own width, in fp32 and with gradients: 64 long texts take over a gigabyte
+BATCH_TOKENS = 512  # the teacher's own width, in fp32 and with gradients: 64 long texts take over a gigabyte
 FITTED_EXAMPLES = 512  # whose states are held in memory at once, to fit norms and matrices to
 SENSITIVITY_EXAMPLES = 256  # run once for each matrix and width
 
 
 def carve_start(inputs: Inputs, plan: Candidate, recipe: Recipe, examples: Encoded, console: Console) -> Progress:
     """Importance on labelled training examples, then the cut. `examples` are training examples in the student's ids."""
-    student, hidden_map = select_layers(inputs.full_student, plan.layers), None
+    student, hidden_map = select_layers(inputs.load_full_student(), plan.layers), None
     if plan.config.hidden_size < student.config.hidden_size:
         student, hidden_map = narrow_stream(student, plan.config.hidden_size, inputs, recipe, console)
     importance = importance_of(student, inputs, recipe.importance_examples, console)
@@ -101,9 +101,14 @@ def sampled(
     with console.progress(name, len(sample)) as advance:
 
         def batches() -> Iterator[dict[str, Tensor]]:
-            for start in range(0, len(sample), IMPORTANCE_BATCH):
-                chosen = sample[start : start + IMPORTANCE_BATCH]
+            start = 0
+            while start < len(sample):
+                # the shortest first: as many as the next one's length allows
+                count = max(1, BATCH_TOKENS // int(data.lengths[sample[start]]))
+                chosen = sample[start : start + count]
+                chosen = chosen[: max(1, BATCH_TOKENS // int(data.lengths[chosen[-1]]))]
                 yield data.batch(chosen, student.config.pad_token_id)
+                start += len(chosen)
                 advance(len(chosen))
 
         yield batches()
