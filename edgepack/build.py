@@ -81,6 +81,12 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
         return open_build(request, workspace, console, inputs).run()
 
 
+def start_after(stage: Stage) -> Progress:
+    """What training goes on from; the stage on raw text had a schedule of its own."""
+    done = read_result(stage)
+    return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
+
+
 def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
     """Inputs checked and the plan made."""
     inputs = replace(inputs, request=request) if inputs is not None else open_inputs(request, console)
@@ -200,12 +206,9 @@ class Build:
         """One call of the training loop, from the stage before to this one."""
 
         def work(stage: Stage) -> None:
-            start = read_result(before)
             teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
-            if before.name == "general":  # it had a schedule of its own
-                start = Progress(start.student, {}, 0, [], hidden_map=start.hidden_map)
             progress = train(
-                start,
+                start_after(before),  # not held here: the loop copies it
                 training.data.student_ids,
                 load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers, teacher),
                 training.schedule,

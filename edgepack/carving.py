@@ -21,6 +21,7 @@ from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
 from edgepack.encoding import Encoded
 from edgepack.inputs import Inputs
+from edgepack.memory import return_free_memory
 from edgepack.plan.mixed_widths import choose_widths
 from edgepack.plan.search import Candidate
 from edgepack.recipe import Recipe, carved_shape
@@ -112,6 +113,7 @@ def sampled(
                 advance(len(chosen))
 
         yield batches()
+    return_free_memory()
 
 
 def example_loss(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:

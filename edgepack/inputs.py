@@ -80,7 +80,9 @@ class Inputs:
 
     def load_full_student(self) -> Student:
         """The teacher as a student of its own shape, loaded anew: drop it when its work is done."""
-        return student_from_teacher(self.teacher.load_model(), self.teacher.task.name)
+        student = student_from_teacher(self.teacher.load_model(), self.teacher.task.name)
+        return_free_memory()  # the checkpoint's own tensors
+        return student
 
 
 def open_inputs(request: BuildRequest, console: Console) -> Inputs:
