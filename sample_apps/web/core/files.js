@@ -34,7 +34,7 @@ export async function openFile(record, url, store, options = {}) {
   }
   const sound = await matches(bytes, record);
   await download.drop();
-  if (!sound) throw new BundleError(`${record.path} is not the file that was checked when this app was made`);
+  if (!sound) throw new BundleError(`The file ${record.path} is not the one that was checked when this app was made`);
   await store.write(record.sha256, bytes);
   return bytes;
 }
@@ -92,7 +92,7 @@ class Download {
       } catch (error) {
         if (error instanceof BundleError) throw error;
         if (attempt === TRIES) {
-          throw new BundleError(`${this.record.path} cannot be fetched (${error.message}); check the connection`, "unreachable");
+          throw new BundleError(`The file ${this.record.path} cannot be fetched (${error.message}); check the connection`, "unreachable");
         }
         await this.wait(FIRST_WAIT_MS * 2 ** (attempt - 1));
       }
@@ -128,7 +128,7 @@ class Download {
     if (this.length + pending.length > this.record.bytes) {
       pending.take();
       await this.drop();
-      throw new BundleError(`${this.record.path} is longer than the file that was checked when this app was made`);
+      throw new BundleError(`The file ${this.record.path} is longer than the one that was checked when this app was made`);
     }
     this.onProgress(this.length + pending.length);
     if (pending.length >= PART_BYTES) await this.keep(pending.take());
@@ -147,7 +147,7 @@ class Download {
       throw new Error(`status ${status} for a part`);
     }
     if (status >= 500 || status === 408 || status === 429) throw new Error(`status ${status}`);
-    throw new BundleError(`${this.record.path} is not on the server (status ${status})`, "unreachable");
+    throw new BundleError(`The file ${this.record.path} is not on the server (status ${status})`, "unreachable");
   }
 }
 

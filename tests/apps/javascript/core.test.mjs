@@ -186,8 +186,8 @@ test("an altered, a shorter and a longer file are refused and nothing of them st
   const altered = BYTES.slice();
   altered[1_000_000] ^= 1;
   for (const [bytes, message] of [
-    [altered, /is not the file/],
-    [BYTES.slice(0, -1), /is not the file/],
+    [altered, /is not the one/],
+    [BYTES.slice(0, -1), /is not the one/],
     [new Uint8Array([...BYTES, 0]), /is longer/],
   ]) {
     const store = new MapStore();
