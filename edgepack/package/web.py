@@ -1,9 +1,9 @@
 """The web app: static files that a server sends as they are, with the model inside or fetched from a URL.
 
-`sample_apps/web` is the app. Here its defaults give way to the user's name, id and download URL, the bundle's files go to
-`model/`, and the service worker gets the list of all files that the page needs and a hash of them as their version. The
-runtime, onnxruntime-web, comes from npm and needs a network once: it is copied where the template's `vendor/` has it
-already, else the README says the line that fetches it.
+`sample_apps/web` is the app. Here its defaults give way to the user's name, id and download URL, the bundle's files go
+to `model/`, and the service worker gets a hash of all files as their version. The runtime, onnxruntime-web, comes from
+npm, and packaging uses no network: it is copied where the template's `vendor/` has it already, else the README says the
+line that fetches it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WORKER = "service-worker.js"
 CONNECT = "connect-src 'self'"
 RUNTIME_FILE = "vendor/ort-wasm-simd-threaded.wasm"
 
-VENDOR_STEP = """The runtime, onnxruntime-web, is not in this folder yet. Fetch it once, with Node.js 20 or newer; everything
-afterwards works without a network:
+VENDOR_STEP = """The runtime, onnxruntime-web, is not in this folder yet. Fetch it once, with Node.js 20 or newer;
+everything afterwards works without a network:
 
 ```bash
 npm ci --ignore-scripts && npm run vendor
@@ -39,9 +39,9 @@ There is no build. Send this folder, without `node_modules/`, from any static se
 npm run serve        # http://localhost:8000
 ```
 
-The page must be on https or on localhost: browsers verify and keep files only there. Send the Content-Security-Policy of
-`index.html` as a header too, with `frame-ancestors 'none'`. `.wasm` must be sent as `application/wasm`. After a change to a
-file of the page, change `VERSION` in `service-worker.js`, or package again: browsers keep what they have until it changes.
+The page must be on https or on localhost: browsers verify and keep files only there. Send the Content-Security-Policy
+of `index.html` as a header too, with `frame-ancestors 'none'`, and `.wasm` as `application/wasm`. After a change to a
+file of the page, change `VERSION` in `service-worker.js`, or package again: browsers keep what they have until then.
 """
 
 VERIFIED = (

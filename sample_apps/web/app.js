@@ -36,6 +36,7 @@ async function start() {
   element("text-label").textContent = pipeline.manifest.pair ? "First text" : "Text";
   show("workplace");
   document.documentElement.dataset.ready = "true";
+  if (store.stored) sayOffline();
   await answer();
 }
 
@@ -73,22 +74,27 @@ function countLine(text, encoding) {
   return text.slice(seen).trim() === "" ? tokens : `${tokens}: the model reads up to “${text.slice(Math.max(0, seen - 12), seen)}”`;
 }
 
+/** Have the service worker keep the page; true once it has all of it. */
 async function installShell() {
-  if (!("serviceWorker" in navigator)) return;
+  if (!("serviceWorker" in navigator)) return false;
   try {
     await navigator.serviceWorker.register("service-worker.js");
-    await navigator.serviceWorker.ready;
+    const { active } = await navigator.serviceWorker.ready;
+    const channel = new MessageChannel();
+    const answered = new Promise((resolve) => (channel.port1.onmessage = ({ data }) => resolve(data)));
+    active.postMessage("complete?", [channel.port2]);
+    return await answered;
   } catch (error) {
     console.warn("works online only:", error);
-    return;
+    return false;
   }
-  const worker = navigator.serviceWorker.controller ?? (await navigator.serviceWorker.ready).active;
-  const channel = new MessageChannel();
-  channel.port1.onmessage = ({ data }) => {
-    element("offline").textContent = data ? "Ready to work without a connection." : "";
-    document.documentElement.dataset.offline = String(data);
-  };
-  worker.postMessage("complete?", [channel.port2]);
+}
+
+/** Say that a connection is not needed any more, once page and model are both here. */
+async function sayOffline() {
+  if (!(await shell) || pipeline === null) return;
+  element("offline").textContent = "Ready to work without a connection.";
+  document.documentElement.dataset.offline = "true";
 }
 
 for (const id of ["text", "pair"]) element(id).addEventListener("input", later);
@@ -98,5 +104,5 @@ element("clear").addEventListener("click", () => {
   answer();
 });
 element("retry").addEventListener("click", start);
-installShell();
+const shell = installShell();
 start();

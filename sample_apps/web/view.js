@@ -49,7 +49,7 @@ export function showFailure(error) {
 /** Labels with bars, the most probable first; the rest behind a summary. */
 export function showRanked(ranked) {
   const [best] = ranked;
-  const headline = make("p", { class: "headline" }, make("strong", {}, readable(best.label)), " ", make("span", {}, percent(best.probability)));
+  const headline = make("p", { class: "headline" }, make("strong", {}, readable(best.label)));
   const shown = ranked.slice(0, SHOWN_LABELS);
   const parts = [headline, list(shown)];
   if (ranked.length > shown.length) {
