@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, rank, softmax } from "../../../sample_apps/web/core/decision.js";
+import { argmax, entities, rank, softmax, words } from "../../../sample_apps/web/core/decision.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest } from "../../../sample_apps/web/core/manifest.js";
-import { longestFirst } from "../../../sample_apps/web/core/wordpiece.js";
+import { WordPiece, longestFirst } from "../../../sample_apps/web/core/wordpiece.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -70,6 +71,28 @@ test("entities follow CoNLL's rule", () => {
   assert.deepEqual(spans("B-city", "B-city"), [["city", 0, 5, 1], ["city", 10, 15, 0.9]]);
   assert.deepEqual(spans("I-city", "I-date", "I-date"), [["city", 0, 5, 1], ["date", 10, 25, 0.8]]);
   assert.deepEqual(spans("I-a", "O", "I-a"), [["a", 0, 5, 1], ["a", 20, 25, 0.8]]);
+});
+
+// TOKENIZER: the tokenizer.bin that tests/apps/test_javascript.py makes
+test("words stand between spaces; punctuation at their ends and ideographs are their own", { skip: !process.env.TOKENIZER }, async () => {
+  const tokenizer = await WordPiece.read(new Uint8Array(await readFile(process.env.TOKENIZER)));
+  const split = (text) => words(tokenizer, text, tokenizer.encode(text)).map(({ start, end }) => text.slice(start, end));
+  assert.deepEqual(split("Fly to  Paris, please."), ["Fly", "to", "Paris", ",", "please", "."]);
+  assert.deepEqual(split("don't (at o'clock)"), ["don't", "(", "at", "o'clock", ")"]);
+  assert.deepEqual(split("中文ab 中"), ["中", "文", "ab", "中"]);
+  assert.deepEqual(split("a\u0000b 😀!"), ["a\u0000b", "😀", "!"]);
+  assert.deepEqual(split("...\u3000x"), [".", ".", ".", "x"]);
+  assert.deepEqual(split(" "), []);
+  const encoding = tokenizer.encode("movies goods");
+  assert.deepEqual(words(tokenizer, "movies goods", encoding).map(({ first }) => first), [1, 3]);
+});
+
+test("a lone surrogate counts as the replacement character", { skip: !process.env.TOKENIZER }, async () => {
+  const tokenizer = await WordPiece.read(new Uint8Array(await readFile(process.env.TOKENIZER)));
+  for (const text of ["a\ud800b", "\udc00", "a\udc00", "😀\ud83d"]) {
+    const [lone, replaced] = [tokenizer.encode(text), tokenizer.encode(text.replace(/\p{Surrogate}/gu, "\ufffd"))];
+    assert.deepEqual(lone, replaced, JSON.stringify(text));
+  }
 });
 
 test("the longer text is cut first", () => {
