@@ -18,7 +18,10 @@ function make(tag, attributes = {}, ...children) {
 /** A label as people read it. */
 export const readable = (label) => label.replaceAll("_", " ");
 
-export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
+export function percent(share) {
+  if (share < 0.001) return "< 0.1 %";
+  return share > 0.999 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`;
+}
 
 /** Show one of the three states of the page. */
 export function show(state) {
