@@ -15,7 +15,8 @@ let spokenTimer = 0;
 let turn = 0;
 
 function need(present, what) {
-  if (!present) throw new BundleError(`This browser has no ${what}; open the page over https, in a current browser`, "unsupported");
+  if (!present)
+    throw new BundleError(`This browser has no ${what}; open the page over https, in a current browser`, "unsupported");
 }
 
 async function start() {
@@ -25,7 +26,10 @@ async function start() {
   try {
     need("caches" in globalThis && globalThis.crypto?.subtle, "storage for verified files");
     need("DecompressionStream" in globalThis && "WebAssembly" in globalThis, "WebAssembly or DecompressionStream");
-    pipeline = await openPipeline({ folder: new URL(MODEL_FOLDER, scope).href, download: DOWNLOAD_URL, store }, showProgress);
+    pipeline = await openPipeline(
+      { folder: new URL(MODEL_FOLDER, scope).href, download: DOWNLOAD_URL, store },
+      showProgress,
+    );
   } catch (error) {
     if (!(error instanceof BundleError)) console.error(error);
     showFailure(error);
@@ -61,7 +65,8 @@ async function answer() {
   if (mine !== turn) return;
   const words = found.ranked ? showRanked(found.ranked) : showEntities(text, found.entities);
   element("latency").textContent = `${(found.tokenizeMs + found.modelMs).toFixed(1)} ms`;
-  element("latency").title = `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;
+  element("latency").title =
+    `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;
   element("count").textContent = countLine(text, found.encoding);
   clearTimeout(spokenTimer);
   spokenTimer = setTimeout(() => (element("spoken").textContent = words), SPOKEN_PAUSE_MS);
@@ -71,7 +76,9 @@ function countLine(text, encoding) {
   const { maxLength } = pipeline.manifest;
   const tokens = `${encoding.inputIds.length} of ${maxLength} tokens`;
   const seen = pipeline.seen(text, encoding);
-  return text.slice(seen).trim() === "" ? tokens : `${tokens}: the model reads up to “${text.slice(Math.max(0, seen - 12), seen)}”`;
+  return text.slice(seen).trim() === ""
+    ? tokens
+    : `${tokens}: the model reads up to “${text.slice(Math.max(0, seen - 12), seen)}”`;
 }
 
 /** Have the service worker keep the page; true once it has all of it. */

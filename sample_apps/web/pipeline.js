@@ -17,7 +17,8 @@ export async function openPipeline({ folder, download, store }, onProgress) {
   await store.keepOnly([tokenizer.sha256, model.sha256]);
   onProgress("Reading the tokenizer", 0);
   const words = await openFile(tokenizer, folder + tokenizer.path, store);
-  const report = (bytes) => onProgress(`Fetching the model: ${megabytes(bytes)} of ${megabytes(model.bytes)} MB`, bytes / model.bytes);
+  const report = (bytes) =>
+    onProgress(`Fetching the model: ${megabytes(bytes)} of ${megabytes(model.bytes)} MB`, bytes / model.bytes);
   const url = (download === "" ? folder : download.replace(/\/*$/, "/")) + model.path;
   const bytes = await openFile(model, url, store, { onProgress: report });
   onProgress("Loading the model", 1);
@@ -81,6 +82,8 @@ export class Pipeline {
   /** How much of the text the model saw: its last UTF-16 unit, or the text's length where nothing was cut. */
   seen(text, encoding) {
     const room = encoding.inputIds.length < this.manifest.maxLength;
-    return room ? text.length : Math.max(0, ...encoding.offsets.filter((_, i) => i % 2 === 1 && encoding.sequences[i >> 1] === 0));
+    return room
+      ? text.length
+      : Math.max(0, ...encoding.offsets.filter((_, i) => i % 2 === 1 && encoding.sequences[i >> 1] === 0));
   }
 }

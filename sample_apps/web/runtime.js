@@ -1,8 +1,8 @@
 // The model in onnxruntime-web: WebAssembly, one thread, from vendor/ and nowhere else.
 //
-// One thread needs no cross-origin isolation from the server, and a model of this size gains nothing from more. It runs on
-// the page's own thread: a few milliseconds for a text. onnxruntime-web's WebAssembly build sends nothing anywhere; the page's
-// Content-Security-Policy would not let it either.
+// One thread needs no cross-origin isolation from the server, and a model of this size gains nothing from more. It runs
+// on the page's own thread: a few milliseconds for a text. onnxruntime-web's WebAssembly build holds no telemetry, and
+// the page's Content-Security-Policy would let none out.
 
 import { BundleError } from "./core/errors.js";
 
@@ -17,7 +17,10 @@ async function load() {
     ort.env.logLevel = "error";
     return ort;
   } catch (error) {
-    throw new BundleError(`The runtime is not in vendor/ (${error.message}); the README says how to put it there`, "unsupported");
+    throw new BundleError(
+      `The runtime is not in vendor/ (${error.message}); the README says how to put it there`,
+      "unsupported",
+    );
   }
 }
 
@@ -38,7 +41,10 @@ async function create(ort, bytes, manifest) {
   try {
     return await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
   } catch (error) {
-    throw new BundleError(`The file ${manifest.model.path} does not load in this browser (${error.message})`, "unsupported");
+    throw new BundleError(
+      `The file ${manifest.model.path} does not load in this browser (${error.message})`,
+      "unsupported",
+    );
   }
 }
 

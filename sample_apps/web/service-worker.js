@@ -1,8 +1,8 @@
 // Keeps the page itself for use without a connection. The model and the tokenizer are kept by core/files.js, verified.
 //
-// VERSION names one state of the files; packaging sets it to a hash of all of them. A new state is fetched whole beside the
-// old one and takes over when no page uses the old one any more, so a page never mixes two. With "development" nothing is
-// kept: what is edited is what is seen.
+// VERSION names one state of the files; packaging sets it to a hash of all of them. A new state is fetched whole beside
+// the old one and takes over when no page uses the old one any more, so a page never mixes two. With "development"
+// nothing is kept: what is edited is what is seen.
 
 const VERSION = "development";
 const FILES = [
@@ -15,6 +15,7 @@ const FILES = [
   "core/errors.js",
   "core/files.js",
   "core/manifest.js",
+  "core/marks.js",
   "core/store.js",
   "core/trie.js",
   "core/wordpiece.js",

@@ -1,4 +1,4 @@
-// Copies the three files of onnxruntime-web that the page loads from node_modules/ into vendor/. (MIT; each file says so itself.)
+// Copies the three files of onnxruntime-web that the page loads from node_modules/ into vendor/. Its licence is MIT.
 // usage: npm ci --ignore-scripts && npm run vendor
 
 import { copyFile, mkdir } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// What is on the screen: answers, facts, failures. Text from the bundle and from the user goes in as text, never as HTML.
+// What is on the screen: answers, facts, failures. All text, the bundle's and the user's, goes in as text, never as HTML.
 
 import { megabytes } from "./pipeline.js";
 
@@ -34,7 +34,10 @@ export function showProgress(step, share) {
 }
 
 const FAILURES = {
-  damaged: ["The model is damaged", "Nothing was run. Trying again fetches it anew; if that does not help, the copy on the server is damaged."],
+  damaged: [
+    "The model is damaged",
+    "Nothing was run. Trying again fetches it anew; if that does not help, the copy on the server is damaged.",
+  ],
   unreachable: ["The model is not here yet", "It is needed once; after that the app works without a connection."],
   unsupported: ["The model cannot run here", ""],
 };
@@ -56,7 +59,12 @@ export function showRanked(ranked) {
   const shown = ranked.slice(0, SHOWN_LABELS);
   const parts = [headline, list(shown)];
   if (ranked.length > shown.length) {
-    const rest = make("details", { class: "rest" }, make("summary", {}, `All ${ranked.length} labels`), list(ranked.slice(shown.length)));
+    const rest = make(
+      "details",
+      { class: "rest" },
+      make("summary", {}, `All ${ranked.length} labels`),
+      list(ranked.slice(shown.length)),
+    );
     rest.open = element("result").querySelector(".rest")?.open ?? false;
     parts.push(rest);
   }
@@ -88,7 +96,9 @@ export function showEntities(text, found) {
   let at = 0;
   for (const { type, start, end } of found) {
     parts.push(text.slice(at, start));
-    parts.push(make("mark", { class: colour(type) }, text.slice(start, end), make("span", { class: "type" }, readable(type))));
+    parts.push(
+      make("mark", { class: colour(type) }, text.slice(start, end), make("span", { class: "type" }, readable(type))),
+    );
     at = end;
   }
   parts.push(text.slice(at));
@@ -103,8 +113,13 @@ export function showEntities(text, found) {
     ),
   );
   const none = make("p", { class: "quiet" }, "Nothing found in this text.");
-  element("result").replaceChildren(make("p", { class: "marked" }, ...parts), found.length > 0 ? make("ul", { class: "entities" }, ...items) : none);
-  return found.length > 0 ? found.map(({ type, start, end }) => `${readable(type)}: ${text.slice(start, end)}`).join("; ") : "nothing found";
+  element("result").replaceChildren(
+    make("p", { class: "marked" }, ...parts),
+    found.length > 0 ? make("ul", { class: "entities" }, ...items) : none,
+  );
+  return found.length > 0
+    ? found.map(({ type, start, end }) => `${readable(type)}: ${text.slice(start, end)}`).join("; ")
+    : "nothing found";
 }
 
 /** What the manifest says, for people. */
@@ -112,12 +127,16 @@ export function showFacts({ task, labels, maxLength, model, tokenizer, document:
   const artifact = d.metrics?.artifact;
   const facts = {
     Task: `${task.replace("-", " ")}, ${labels.length} labels`,
-    "On this device": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; the browser has no room to keep it"}`,
+    "On this device": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; no room to keep it"}`,
     "Longest text": `${maxLength} tokens`,
-    Measured: artifact ? `${artifact.name.replace("_", " ")} ${artifact.value.toFixed(3)} on ${artifact.n} examples` : "not",
+    Measured: artifact
+      ? `${artifact.name.replace("_", " ")} ${artifact.value.toFixed(3)} on ${artifact.n} examples`
+      : "not",
     "Learnt from": d.teacher?.name ?? "unknown",
     Files: "size compared at each start, sha256 before the first",
     "Made by": `edgepack ${d.edgepack_version ?? ""}`,
   };
-  element("facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  element("facts").replaceChildren(
+    ...Object.entries(facts).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
+  );
 }

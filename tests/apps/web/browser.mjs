@@ -2,9 +2,9 @@
 //
 //   node browser.mjs BUNDLE SITE [--download SITE2] [--screenshots DIR --prefix NAME]
 //
-// SITE is `edgepack package BUNDLE --app web` with vendor/ filled; SITE2 the same with `--download-url` (its model is served
-// here). Needs playwright-core and axe-core beside this file, and chromium on the path or in CHROMIUM. Each check prints a
-// line; the first that does not hold ends the program with 1.
+// SITE is `edgepack package BUNDLE --app web` with vendor/ filled; SITE2 the same with `--download-url` (its model is
+// served here, on MODEL_PORT). Needs playwright-core and axe-core beside this file, and Chromium at CHROMIUM or
+// /usr/bin/chromium. Each check prints a line; the first that does not hold ends the program with 1.
 
 import assert from "node:assert/strict";
 import { readFile, mkdir } from "node:fs/promises";
@@ -22,15 +22,26 @@ const FLAGS = [
 ]; // prettier-ignore
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { download: { type: "string" }, screenshots: { type: "string" }, prefix: { type: "string", default: "web" } },
+  options: {
+    download: { type: "string" },
+    screenshots: { type: "string" },
+    prefix: { type: "string", default: "web" },
+  },
 });
 const [bundle, folder] = positionals;
 const manifest = JSON.parse(await readFile(join(bundle, "edgepack.json"), "utf8"));
-const goldens = (await readFile(join(bundle, "golden.jsonl"), "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+const goldens = (await readFile(join(bundle, "golden.jsonl"), "utf8"))
+  .trim()
+  .split("\n")
+  .map((line) => JSON.parse(line));
 const model = manifest.files.find((file) => file.shipped && file.path !== "tokenizer.bin");
 const classifies = manifest.task === "text-classification";
 const readable = (label) => label.replaceAll("_", " ");
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: FLAGS,
+});
 const done = (what) => console.log(`ok  ${what}`);
 
 /** A page in a browser profile of its own, that records what it asks for and what it complains about. */
@@ -50,11 +61,16 @@ const failed = (page) => page.waitForSelector("#failure:not([hidden])", { timeou
 
 /** Type a text and read the answer: the best label, or the entities. */
 async function typed(page, text) {
-  const before = await page.locator("#latency").evaluateHandle((node) => ((node.dataset.seen = node.textContent), (node.textContent = "…"), node));
+  const before = await page
+    .locator("#latency")
+    .evaluateHandle((node) => ((node.dataset.seen = node.textContent), (node.textContent = "…"), node));
   await page.fill("#text", "");
   await page.fill("#text", text);
   await page.waitForFunction((node) => /ms$/.test(node.textContent), before, { timeout: 20_000 });
-  return page.evaluate(() => document.querySelector("#result strong")?.textContent ?? document.querySelector("#result .marked")?.textContent);
+  return page.evaluate(
+    () =>
+      document.querySelector("#result strong")?.textContent ?? document.querySelector("#result .marked")?.textContent,
+  );
 }
 
 /** Goldens that a text field gives back as they are: it turns CR into LF, and blank texts are not answered. */
@@ -70,7 +86,11 @@ async function checkTyped(page, which) {
 async function checkPipeline(page) {
   const answers = await page.evaluate(async (samples) => {
     const [{ openPipeline }, { CacheStore }] = await Promise.all([import("./pipeline.js"), import("./core/store.js")]);
-    const places = { folder: new URL("model/", location.href).href, download: "", store: new CacheStore(location.href) };
+    const places = {
+      folder: new URL("model/", location.href).href,
+      download: "",
+      store: new CacheStore(location.href),
+    };
     const pipeline = await openPipeline(places, () => {});
     const answers = [];
     for (const { text, pair } of samples) {
@@ -91,13 +111,20 @@ async function checkPipeline(page) {
   assert.ok(worst <= TOLERANCE, `logits differ by ${worst} of the largest`);
   const times = answers.map(({ modelMs }) => modelMs).sort((a, b) => a - b);
   const middle = times[times.length >> 1].toFixed(1);
-  done(`${goldens.length} goldens: ids and offsets equal, logits within ${(100 * worst).toFixed(2)} % of the largest, model ${middle} ms (median)`);
+  done(
+    `${goldens.length} goldens: ids and offsets equal, logits within ${(100 * worst).toFixed(2)} % of the largest, ` +
+      `model ${middle} ms (median)`,
+  );
 }
 
 async function checkAccessible(page, state) {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
-  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], state);
+  assert.deepEqual(
+    violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]),
+    [],
+    state,
+  );
 }
 
 async function checkKeyboard(page) {
@@ -134,7 +161,11 @@ async function checkOffline(site, { context, page }) {
 /** A damaged model says so; the same page works once the server has the right one. */
 async function checkDamage(site) {
   const flip = (bytes) => Object.assign(Buffer.from(bytes), { [bytes.length >> 1]: bytes[bytes.length >> 1] ^ 1 });
-  const damages = { altered: flip, "cut short": (bytes) => bytes.subarray(0, -1000), longer: (bytes) => Buffer.concat([bytes, bytes]) };
+  const damages = {
+    altered: flip,
+    "cut short": (bytes) => bytes.subarray(0, -1000),
+    longer: (bytes) => Buffer.concat([bytes, bytes]),
+  };
   for (const [name, change] of Object.entries(damages)) {
     site.changes.set(`model/${model.path}`, change);
     const { page, context } = await visit(site);
@@ -159,7 +190,8 @@ async function checkKept({ page }, site) {
   await page.evaluate(async () => {
     const cache = await caches.open(`edgepack files ${new URL("./", location.href).href}`);
     const keys = await cache.keys();
-    for (const key of keys) await cache.put(key, new Response((await (await cache.match(key)).arrayBuffer()).slice(0, -7)));
+    for (const key of keys)
+      await cache.put(key, new Response((await (await cache.match(key)).arrayBuffer()).slice(0, -7)));
   });
   const before = site.requests.length;
   await page.reload();
@@ -171,12 +203,17 @@ async function checkKept({ page }, site) {
 
 async function checkDownload() {
   if (!options.download) return;
-  const [site, models] = [await new Site(options.download).open(), await new Site(bundle).open(Number(process.env.MODEL_PORT))];
+  const [site, models] = [
+    await new Site(options.download).open(),
+    await new Site(bundle).open(Number(process.env.MODEL_PORT)),
+  ];
   const quarter = Math.floor(model.bytes / 4);
   models.cuts.set(model.path, [quarter, quarter]);
   const visitor = await visit(site);
   await ready(visitor.page);
-  const ranges = models.requests.filter(([path, range]) => path === model.path && range !== "").map(([, range]) => range);
+  const ranges = models.requests
+    .filter(([path, range]) => path === model.path && range !== "")
+    .map(([, range]) => range);
   assert.deepEqual(ranges, [`bytes=${quarter}-`, `bytes=${2 * quarter}-`]);
   await checkTyped(visitor.page, typeable.slice(0, 5));
   await visitor.context.close();
@@ -194,7 +231,10 @@ async function screenshot(page, name) {
 /** Every state at phone and desktop size, in light and dark. */
 async function look(site) {
   const example = process.env.EXAMPLE ?? typeable.find(({ text }) => text.length > 30).text;
-  for (const [size, viewport] of Object.entries({ phone: { width: 390, height: 844 }, desktop: { width: 1120, height: 800 } })) {
+  for (const [size, viewport] of Object.entries({
+    phone: { width: 390, height: 844 },
+    desktop: { width: 1120, height: 800 },
+  })) {
     for (const colorScheme of ["light", "dark"]) {
       const { page, context } = await visit(site, { viewport, colorScheme });
       await ready(page);

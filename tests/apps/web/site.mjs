@@ -42,7 +42,11 @@ export class Site {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).slice(1) || "index.html";
     this.requests.push([path, request.headers.range ?? ""]);
     const found = await readFile(join(this.root, path)).catch(() => null);
-    const cors = { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "Range", "Access-Control-Expose-Headers": "Content-Range" };
+    const cors = {
+      "Access-Control-Allow-Origin": "*",
+      "Access-Control-Allow-Headers": "Range",
+      "Access-Control-Expose-Headers": "Content-Range",
+    };
     if (request.method === "OPTIONS") return response.writeHead(204, cors).end();
     if (found === null) return response.writeHead(404, cors).end();
     const bytes = this.changes.get(path)?.(found) ?? found;
