@@ -4,7 +4,7 @@
 
 For each bundle the JavaScript tokenizer is compared with the reference on every golden and on fuzzed strings, and the
 web app is packaged and opened in headless Chromium (web/browser.mjs). What lacks a tool is reported as not run, with
-the reason; with `--require` that is a failure. npm fetches what the browser tests and the app's runtime need.
+the reason; with `--require` that is a failure, but for Firefox, where the app is opened if it is there. npm fetches what the browser tests and the app's runtime need.
 """
 
 from __future__ import annotations
@@ -75,6 +75,11 @@ def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
     shown = ["--screenshots", screenshots.resolve(), "--prefix", f"web-{bundle_name(bundle)}"] if screenshots else []
     command = ["node", programs / "browser.mjs", bundle.resolve(), site, "--download", download, *shown]
     run(command, MODEL_PORT=port, CHROMIUM=str(shutil.which("chromium")))
+    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
+    if firefox:
+        run(["node", programs / "firefox.mjs", bundle.resolve(), site], FIREFOX=firefox)
+    else:
+        print("not run: web app in Firefox: it is not on the path")
 
 
 def browser_programs(work: Path) -> Path:
