@@ -3,8 +3,9 @@
     python -m tests.apps BUNDLE... [--count 100000] [--require] [--screenshots DIR]
 
 For each bundle the JavaScript tokenizer is compared with the reference on every golden and on fuzzed strings, and the
-web app is packaged and opened in headless Chromium (web/browser.mjs). What lacks a tool is reported as not run, with
-the reason; with `--require` that is a failure, but for Firefox, where the app is opened if it is there. npm fetches what the browser tests and the app's runtime need.
+web app is packaged and opened in headless Chromium (web/browser.mjs), and in Firefox where that is installed. What lacks
+a tool is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches what
+the browser tests and the app's runtime need.
 """
 
 from __future__ import annotations
@@ -32,13 +33,8 @@ NPM_INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--si
 
 def run(command: Sequence[str | Path], folder: Path | None = None, **environment: str) -> str:
     """What a command prints on stdout, also shown; ends this program where it fails."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     if done.returncode:
         sys.exit(f"failed: {' '.join(words)}")
