@@ -3,9 +3,9 @@
     python -m tests.apps BUNDLE... [--count 100000] [--require] [--screenshots DIR]
 
 For each bundle the JavaScript tokenizer is compared with the reference on every golden and on fuzzed strings, and the
-web app is packaged and opened in headless Chromium (web/browser.mjs), and in Firefox where that is installed. What lacks
-a tool is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches what
-the browser tests and the app's runtime need.
+web app is packaged and opened in headless Chromium (web/browser.mjs), and in Firefox where that is installed. What
+lacks a tool is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches
+what the browser tests and the app's runtime need.
 """
 
 from __future__ import annotations
