@@ -217,14 +217,27 @@ def gate(
 @click.argument("bundle", type=EXISTING_FOLDER)
 @click.option("--app", type=click.Choice(["android", "ios", "web"]), required=True, help="Kind of app.")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Project folder; new or empty.")
-@click.option("--force", is_flag=True, help="Replace a folder that is not empty.")
+@click.option("--name", default="edgepack sample", show_default=True, help="The app's name, as people see it.")
+@click.option("--application-id", default="dev.edgepack.sample", show_default=True, help="Reverse-DNS id of the app.")
+@click.option("--download-url", metavar="URL", help="Folder that the app fetches the model from. [default: ship it]")
+@click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
 @output_options
-def package(bundle: Path, app: str, output: Path, force: bool, as_json: bool, quiet: bool) -> None:
-    """Put what an app ships and needs from a bundle into a project folder."""
-    from edgepack.package import package_bundle
+def package(
+    bundle: Path,
+    app: str,
+    output: Path,
+    name: str,
+    application_id: str,
+    download_url: str | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write an app project with the bundle's model in it."""
+    from edgepack.package import AppOptions, package_bundle
 
-    packaged = package_bundle(bundle, app, output, force)
-    _console(quiet).info(f"read {packaged.folder / 'README.md'} for what the app has to load")
+    packaged = package_bundle(bundle, app, output, AppOptions(name, application_id, download_url), force)
+    _console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
     _print_record(packaged.to_json(), as_json)
 
 

@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -72,8 +73,10 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def beside_folder(destination: Path) -> Path:
     """A hidden sibling to write a folder in before `publish_folder`; what killed processes left there is removed."""
-    for stale in destination.parent.glob(f".{destination.name}.*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    ours = re.compile(rf"\.{re.escape(destination.name)}\.\d+\.(tmp|old)")
+    for stale in destination.parent.glob(".*"):
+        if ours.fullmatch(stale.name) and (destination.exists() or stale.suffix == ".tmp"):  # else .old is all there is
+            shutil.rmtree(stale, ignore_errors=True)
     return destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
 
 
@@ -85,7 +88,11 @@ def publish_folder(source: Path, destination: Path) -> None:
     if destination.exists():
         old = destination.with_name(f".{destination.name}.{os.getpid()}.old")
         os.rename(destination, old)
-        os.rename(source, destination)
+        try:
+            os.rename(source, destination)
+        except OSError:
+            os.rename(old, destination)
+            raise
         shutil.rmtree(old)
     else:
         os.rename(source, destination)

@@ -1,0 +1,108 @@
+"""From a bundle to an app's project: checked, written beside, and renamed into place whole or not at all.
+
+    package_bundle(bundle, "android", DIR, AppOptions(...))
+
+Every file of the bundle is compared with the manifest's length and sha256 before anything is written. What an
+app cannot do exactly is refused here, not found out on a phone: a runtime that it has no code for, and a tokenizer
+other than `tokenizer.bin`, which is the only one that the apps' cores are proven on. The project is written beside
+DIR and takes its place by a rename; with `force` what was in DIR goes only then.
+
+Each kind of app is a module of its own with `RUNTIMES`, the runtimes that it has code for, and `write_project`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from edgepack.errors import CheckFailed, InputError
+from edgepack.manifest import BundleManifest, load_manifest
+from edgepack.package.project import AppOptions, check_file, check_options, shipped_records
+from edgepack.tokenizer_asset import ASSET_NAME
+from edgepack.workspace import beside_folder, publish_folder
+
+__all__ = ["APPS", "AppOptions", "Packaged", "package_bundle"]
+
+APPS: dict[str, str] = {
+    "android": "edgepack.package.android",
+    "ios": "edgepack.package.ios",
+    "web": "edgepack.package.web",
+}
+
+
+class App(Protocol):
+    """What a module of `APPS` has."""
+
+    RUNTIMES: tuple[str, ...]
+
+    def write_project(self, bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
+        """Write the project into `folder`, which does not exist yet; `bundle` has been checked."""
+        ...
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A project folder and the files in it, relative."""
+
+    folder: Path
+    app: str
+    files: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return {"app": self.app, "folder": str(self.folder), "files": list(self.files)}
+
+
+def package_bundle(bundle: Path, app: str, output: Path, options: AppOptions, force: bool = False) -> Packaged:
+    """Write an `app` project (android, ios, web) of `bundle` into `output`; `CheckFailed` if a file is not its own."""
+    if app not in APPS:
+        raise InputError(f"app is {app!r}; allowed: {', '.join(APPS)}")
+    check_options(options)
+    manifest = load_manifest(bundle)
+    check_output(output, bundle, force)
+    module = cast(App, import_module(APPS[app]))
+    check_fits(bundle, manifest, app, module.RUNTIMES)
+    for record in manifest.files:
+        check_file(bundle, record)
+    place = output.resolve()  # a link stays, and what it leads to is replaced
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = beside_folder(place)
+        try:
+            module.write_project(bundle, manifest, options, beside)
+            publish_folder(beside, place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as e:
+        raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
+    files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
+    return Packaged(output, app, tuple(files))
+
+
+def check_output(output: Path, bundle: Path, force: bool) -> None:
+    """Refuse a place whose content would be lost without being asked for, or that must never be."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"output {output} is a file; give a new or empty folder")
+    place = output.resolve()
+    if place in (Path.cwd(), *Path.cwd().parents) or place in (bundle.resolve(), *bundle.resolve().parents):
+        raise InputError(f"output {output} holds the current folder or the bundle; give a folder of the app's own")
+    if output.is_dir() and any(output.iterdir()) and not force:
+        raise InputError(f"output {output} is not empty; give a new folder, or --force to replace it")
+
+
+def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple[str, ...]) -> None:
+    """Refuse what the app cannot run, or cannot tokenize exactly as the reference does."""
+    if manifest.runtime.name not in runtimes:
+        raise InputError(
+            f"bundle {bundle} is for {manifest.runtime.name}; the {app} app runs {', '.join(runtimes)}; "
+            "build for a target of one of these (edgepack targets)"
+        )
+    if not any(record.path == ASSET_NAME for record in shipped_records(manifest)):
+        shipped = ", ".join(record.path for record in shipped_records(manifest))
+        raise CheckFailed(
+            f"bundle {bundle} ships {shipped} and no {ASSET_NAME}: its tokenizer is not BERT's WordPiece, which is the "
+            "only one that the apps are proven to reproduce exactly; use a teacher that has it"
+        )

@@ -1,0 +1,166 @@
+"""What the projects of all apps have: the options, the bundle's files as assets, and the README.
+
+Assets are the files that the bundle ships and its manifest, `edgepack.json`, which holds their sizes and sha256: an
+app compares them, and a file that is not the one the gate saw never reaches the runtime. With a download URL the
+model stays out of the app; the app fetches `URL/<path in the manifest>` and compares it in the same way.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from edgepack.errors import CheckFailed, InputError
+from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, read_model
+from edgepack.target import load_target
+from edgepack.verdict import VERDICT_NAME, Verdict
+from edgepack.workspace import sha256_file, write_atomic
+
+DEFAULT_NAME, DEFAULT_APPLICATION_ID = "edgepack sample", "dev.edgepack.sample"
+LONGEST_NAME = 50
+APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "10.0.2.2")  # the last is the host as an Android emulator sees it
+
+
+@dataclass(frozen=True)
+class AppOptions:
+    """What the user chooses: the app's name as people see it, its reverse-DNS id, where the model is fetched."""
+
+    name: str = DEFAULT_NAME
+    application_id: str = DEFAULT_APPLICATION_ID
+    download_url: str | None = None
+
+
+def check_options(options: AppOptions) -> None:
+    """Refuse what no kind of app can have; an app's own module refuses the rest."""
+    if not 0 < len(options.name.strip()) <= LONGEST_NAME or not options.name.isprintable():
+        raise InputError(f"name is {options.name!r}; allowed: 1 to {LONGEST_NAME} printable characters")
+    if not APPLICATION_ID.fullmatch(options.application_id):
+        raise InputError(f"application id is {options.application_id!r}; give a reverse-DNS name as com.example.app")
+    if options.download_url is None:
+        return
+    url = urlsplit(options.download_url)
+    secure = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOCAL_HOSTS)
+    plain = not re.search(r"[\s\"'<>\\;,]", options.download_url) and options.download_url.isascii()
+    if not (secure and url.hostname and plain) or url.query or url.fragment or url.username:
+        raise InputError(
+            f"download URL is {options.download_url!r}; give a folder as https://example.com/models/1 "
+            f"(http:// for {', '.join(LOCAL_HOSTS)} only)"
+        )
+
+
+def shipped_records(manifest: BundleManifest) -> list[FileRecord]:
+    """The files that count as shipped."""
+    return [record for record in manifest.files if record.shipped]
+
+
+def model_path(manifest: BundleManifest) -> str:
+    """Where the model file is in the bundle."""
+    return load_target(manifest.target).file
+
+
+def asset_records(manifest: BundleManifest, options: AppOptions) -> list[FileRecord]:
+    """The shipped files that go into the app: all, or all but the model where that is downloaded."""
+    left_out = model_path(manifest) if options.download_url else None
+    return [record for record in shipped_records(manifest) if record.path != left_out]
+
+
+def check_file(folder: Path, record: FileRecord) -> None:
+    """`CheckFailed` where a file under `folder` is not the manifest's."""
+    relative = PurePosixPath(record.path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise CheckFailed(f"bundle {folder}: its manifest names {record.path}, outside the bundle; do not ship it")
+    path = folder / relative
+    if not path.is_file():
+        raise CheckFailed(f"bundle {folder}: {record.path} is missing; run `edgepack gate` on it")
+    if path.stat().st_size != record.bytes or sha256_file(path) != record.sha256:
+        raise CheckFailed(f"bundle {folder}: {record.path} is not the manifest's file; run `edgepack gate` on it")
+
+
+def copy_assets(bundle: Path, manifest: BundleManifest, options: AppOptions, assets: Path) -> None:
+    """Copy the app's shipped files and the manifest into `assets`, with their paths, and compare the copies."""
+    for record in asset_records(manifest, options):
+        copy_file(bundle, record, assets)
+    assets.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(bundle / MANIFEST_NAME, assets / MANIFEST_NAME)
+
+
+def copy_file(bundle: Path, record: FileRecord, folder: Path) -> None:
+    """Copy one file of the bundle under `folder`, with its path, and compare the copy."""
+    copy = folder / record.path
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(bundle / record.path, copy)
+    check_file(folder, record)
+
+
+def write_readme(
+    bundle: Path,
+    manifest: BundleManifest,
+    options: AppOptions,
+    folder: Path,
+    *,
+    kind: str,
+    steps: str,
+    verified: Sequence[str],
+    not_verified: Sequence[str],
+) -> None:
+    """Write `folder`/README.md: what is in the project, how to build and run it (`steps`), what was seen to work."""
+    lines = [
+        f"# {options.name}",
+        "",
+        f"{kind}, packaged by edgepack {manifest.edgepack_version} from a bundle for `{manifest.target}`: "
+        f"{manifest.task}, {len(manifest.labels)} labels, at most {manifest.max_length} tokens, "
+        f"{manifest.shipped_bytes:,} bytes shipped. Application id: `{options.application_id}`.",
+        "",
+        "## Build and run",
+        "",
+        steps.strip(),
+        "",
+        *download_lines(manifest, options),
+        "## The model's files",
+        "",
+        "| file | bytes | sha256 |",
+        "|---|---|---|",
+        *(f"| `{r.path}` | {r.bytes:,} | `{r.sha256}` |" for r in shipped_records(manifest)),
+        "",
+        "## Verified",
+        "",
+        "- Packaging compared every file of the bundle with its manifest's size and sha256.",
+        f"- {verdict_line(bundle)}",
+        *(f"- {line}" for line in verified),
+        "",
+        "## Not verified",
+        "",
+        *(f"- {line}" for line in not_verified),
+        "",
+    ]
+    write_atomic(folder / "README.md", "\n".join(lines).encode())
+
+
+def download_lines(manifest: BundleManifest, options: AppOptions) -> list[str]:
+    """What to put on the server, where the model is downloaded."""
+    if not options.download_url:
+        return []
+    path = model_path(manifest)
+    return [
+        f"The model is not in the app. Serve the bundle's `{path}` at `{options.download_url.rstrip('/')}/{path}`; "
+        "the app takes it only if size and sha256 are those below.",
+        "",
+    ]
+
+
+def verdict_line(bundle: Path) -> str:
+    """The bundle's own verdict, in one line."""
+    if not (bundle / VERDICT_NAME).is_file():
+        return "The bundle has no verdict: how close the model is to its teacher is not known."
+    verdict = read_model(bundle / VERDICT_NAME, Verdict)
+    failed = [f"{check.name} {check.status.replace('_', ' ')}" for check in verdict.checks if check.status != "passed"]
+    metric = verdict.metrics.get("artifact")
+    figure = f": {metric.name} {metric.value:.4f} on {metric.n} examples" if metric else ""
+    if verdict.passed:
+        return f"The bundle's verdict passed on the machine that built it{figure}."
+    return f"**The bundle's verdict did not pass** ({'; '.join(failed) or 'no check ran'}): do not ship it{figure}."
