@@ -1,0 +1,60 @@
+package dev.edgepack.core
+
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertFalse
+import kotlin.test.assertTrue
+
+class BundleManifestTest {
+    @Test
+    fun aManifestAsEdgepackWritesIt() {
+        val manifest = BundleManifest.parse(MANIFEST)
+        assertEquals(listOf("no", "yes"), manifest.labels)
+        assertEquals(24, manifest.maxLength)
+        assertEquals(listOf("input_ids", "attention_mask"), manifest.inputs)
+        assertEquals("onnx/model_quantized.onnx", manifest.model.path)
+        assertEquals("model_quantized.onnx", manifest.model.name)
+        assertEquals(5831, manifest.tokenizer.bytes)
+        assertEquals(0.94, manifest.metrics.getValue("artifact").value)
+        assertFalse(manifest.pair)
+        assertFalse(manifest.labelsWords)
+    }
+
+    @Test
+    fun theManifestsOfTheGoldens() {
+        for (folder in Goldens.folders) assertTrue(Goldens.manifest(folder).labels.size > 1)
+    }
+
+    @Test
+    fun whatIsWrongIsNamed() {
+        fun refused(old: String, new: String, message: String) {
+            assertTrue(old in MANIFEST)
+            val error = assertFailsWith<BundleException> { BundleManifest.parse(MANIFEST.replace(old, new)).model }
+            assertTrue(message in error.message, error.message)
+        }
+        refused("\"schema\": 1", "\"schema\": 2", "schema 2, this app reads 1")
+        refused("text-classification", "translation", "task is translation")
+        refused("\"max_length\": 24", "\"max_length\": \"24\"", "max_length is 24, not a whole number")
+        refused("\"labels\": [\"no\", \"yes\"]", "\"labels\": [\"no\", 1]", "labels[1] is 1, not a string")
+        refused("onnx/model_quantized.onnx", "../x", "outside the bundle")
+        refused("onnx/model_quantized.onnx", "/x", "outside the bundle")
+        refused("\"teacher\": {", "\"teachers\": {", "teacher is missing, not an object")
+        refused("\"shipped\": true", "\"shipped\": false", "a model and tokenizer.bin are needed")
+    }
+
+    companion object {
+        const val MANIFEST = """{
+          "schema": 1, "task": "text-classification", "labels": ["no", "yes"], "max_length": 24, "unknown": {"x": []},
+          "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "seq"]}, {"name": "attention_mask"}],
+          "target": "android-onnx", "runtime": {"name": "onnxruntime", "min_version": "1.16"},
+          "files": [
+            {"path": "README.md", "bytes": 1638, "sha256": "d2", "shipped": false},
+            {"path": "onnx/model_quantized.onnx", "bytes": 941174, "sha256": "06", "shipped": true},
+            {"path": "tokenizer.bin", "bytes": 5831, "sha256": "1e", "shipped": true}],
+          "shipped_bytes": 947005,
+          "metrics": {"artifact": {"name": "accuracy", "value": 0.94, "n": 800, "low": 0.92, "high": 0.96}},
+          "teacher": {"name": "t"}
+        }"""
+    }
+}
