@@ -19,7 +19,7 @@ class GoldenTest {
 
     private fun check(folder: File, file: File) {
         val tokenizer = Tokenizer.load(File(folder, "tokenizer.bin"))
-        val maxLength = Goldens.manifest(folder).maxLength
+        val maxLength by lazy { Goldens.manifest(folder).maxLength }
         val wrong = ArrayList<String>()
         var lines = 0
         Goldens.read(file) { number, line ->
