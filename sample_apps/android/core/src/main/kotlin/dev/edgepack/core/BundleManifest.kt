@@ -9,13 +9,20 @@ class FileRecord(val path: String, val bytes: Long, val sha256: String, val ship
 /** A metric on [n] examples with its 95 % confidence interval. */
 class Metric(val name: String, val value: Double, val n: Long, val low: Double, val high: Double)
 
-/** What a bundle is: `edgepack.json`, schema 1. Keys that this reader does not know are left alone. */
+/**
+ * What a bundle is: `edgepack.json`, schema 1. Keys that this reader does not know are left alone.
+ *
+ * @property inputs names of the tensors that the model takes, in its order
+ * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
+ */
 class BundleManifest(
     val task: String,
     val pair: Boolean,
     val labels: List<String>,
     val maxLength: Int,
+    val padId: Int,
     val inputs: List<String>,
+    val fixedLength: Int?,
     val target: String,
     val runtime: String,
     val runtimeMinVersion: String,
@@ -58,7 +65,9 @@ class BundleManifest(
                 pair = root["pair"].orElse(false) { boolean() },
                 labels = root["labels"].list().map { it.string() },
                 maxLength = root["max_length"].long().toInt(),
+                padId = root["padding"]["id"].long().toInt(),
                 inputs = root["inputs"].list().map { it["name"].string() },
+                fixedLength = root["inputs"].list().firstNotNullOfOrNull { it["shape"].list().getOrNull(1)?.longOrNull()?.toInt() },
                 target = root["target"].string(),
                 runtime = root["runtime"]["name"].string(),
                 runtimeMinVersion = root["runtime"]["min_version"].string(),
@@ -95,6 +104,7 @@ private class Node(private val place: String, private val value: Any?) {
     fun boolean(): Boolean = value as? Boolean ?: fail("true or false")
     fun long(): Long = value as? Long ?: fail("a whole number")
     fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
+    fun longOrNull(): Long? = value as? Long
     fun list(): List<Node> = (value as? List<*>)?.mapIndexed { i, it -> Node("$place[$i]", it) } ?: fail("a list")
     fun map(): Map<String, Node> = entries().entries.associate { it.key as String to Node("$place: ${it.key}", it.value) }
     fun <T> orElse(default: T, read: Node.() -> T): T = if (value == null) default else read()

@@ -5,7 +5,7 @@ package dev.edgepack.core
  *
  * Objects become `Map<String, Any?>`, arrays `List<Any?>`, numbers `Long` where they are whole and fit, else `Double`.
  */
-internal class Json private constructor(private val text: String) {
+class Json private constructor(private val text: String) {
     private var at = 0
     private var depth = 0
 

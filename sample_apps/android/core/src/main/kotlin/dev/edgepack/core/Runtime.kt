@@ -17,14 +17,17 @@ interface ModelRuntime {
 
 /** A loaded model. One call at a time. */
 interface ModelSession : Closeable {
-    /** The logits of one text: a number for each label, or for each token and label, row by row. */
+    /** The logits of one text: a number for each label, or for each token (padding included) and label, row by row. */
     fun run(encoding: Encoding): FloatArray
 }
 
-/** The tensors that a model may ask for by name, int64 `(1, tokens)`. */
-fun inputTensor(name: String, encoding: Encoding): LongArray = when (name) {
-    "input_ids" -> LongArray(encoding.size) { encoding.ids[it].toLong() }
-    "attention_mask" -> LongArray(encoding.size) { 1L }
-    "token_type_ids" -> LongArray(encoding.size) { encoding.typeIds[it].toLong() }
-    else -> throw BundleException("the model asks for the input $name; this app knows input_ids, attention_mask, token_type_ids")
+/** A tensor that the model asks for by [name], int64 `(1, tokens)`, padded where the model takes a fixed number of them. */
+fun BundleManifest.inputTensor(name: String, encoding: Encoding): LongArray {
+    val size = fixedLength ?: encoding.size
+    return when (name) {
+        "input_ids" -> LongArray(size) { if (it < encoding.size) encoding.ids[it].toLong() else padId.toLong() }
+        "attention_mask" -> LongArray(size) { if (it < encoding.size) 1L else 0L }
+        "token_type_ids" -> LongArray(size) { if (it < encoding.size) encoding.typeIds[it].toLong() else 0L }
+        else -> throw BundleException("the model asks for the input $name, which this app does not know; package the app again")
+    }
 }

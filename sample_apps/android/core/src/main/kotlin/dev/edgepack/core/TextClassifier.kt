@@ -13,19 +13,28 @@ class TextClassifier(
     /** What the model says of [text], and of [pair] where the task has two texts. */
     fun classify(text: String, pair: String? = null): Prediction {
         val start = System.nanoTime()
-        val encoding = tokenizer.encode(text, if (manifest.pair) pair.orEmpty() else null, manifest.maxLength)
+        val maxLength = minOf(manifest.maxLength, manifest.fixedLength ?: manifest.maxLength)
+        val encoding = tokenizer.encode(text, if (manifest.pair) pair.orEmpty() else null, maxLength)
         val tokenized = System.nanoTime()
         val logits = session.run(encoding)
         val done = System.nanoTime()
-        val entities = if (manifest.labelsWords) decodeBio(tagWords(encoding, logits, manifest.labels)) else emptyList()
+        val entities = if (manifest.labelsWords) tag(encoding, logits) else emptyList()
         val labels = if (manifest.labelsWords) emptyList() else score(logits)
         return Prediction(labels, entities, encoding.size, tokenized - start, done - tokenized)
     }
 
+    private fun tag(encoding: Encoding, logits: FloatArray): List<Entity> {
+        val rows = manifest.fixedLength ?: encoding.size
+        checkCount(logits, rows * manifest.labels.size)
+        return decodeBio(tagWords(encoding, logits.copyOf(encoding.size * manifest.labels.size), manifest.labels))
+    }
+
+    private fun checkCount(logits: FloatArray, wanted: Int) {
+        if (logits.size != wanted) throw BundleException("the model gives ${logits.size} numbers, not $wanted; package the app again")
+    }
+
     private fun score(logits: FloatArray): List<ScoredLabel> {
-        if (logits.size != manifest.labels.size) {
-            throw BundleException("the model gives ${logits.size} numbers for ${manifest.labels.size} labels; package the app again")
-        }
+        checkCount(logits, manifest.labels.size)
         val probabilities = softmax(logits)
         return manifest.labels.indices.map { ScoredLabel(manifest.labels[it], probabilities[it]) }
             .sortedByDescending { it.probability }

@@ -23,6 +23,19 @@ class BundleManifestTest {
     }
 
     @Test
+    fun aModelOfFixedLengthIsFedWithPadding() {
+        val text = MANIFEST.replace("[\"batch\", \"seq\"]", "[1, 4]")
+        val manifest = BundleManifest.parse(text)
+        val encoding = Encoding(intArrayOf(2, 7, 3), intArrayOf(0, 0, 1), IntArray(3), IntArray(3), intArrayOf(-1, 0, -1))
+        assertEquals(4, manifest.fixedLength)
+        assertEquals(listOf(2L, 7L, 3L, 834L), manifest.inputTensor("input_ids", encoding).toList())
+        assertEquals(listOf(1L, 1L, 1L, 0L), manifest.inputTensor("attention_mask", encoding).toList())
+        assertEquals(listOf(0L, 0L, 1L, 0L), manifest.inputTensor("token_type_ids", encoding).toList())
+        assertEquals(3, BundleManifest.parse(MANIFEST).inputTensor("input_ids", encoding).size)
+        assertFailsWith<BundleException> { manifest.inputTensor("position_ids", encoding) }
+    }
+
+    @Test
     fun theManifestsOfTheGoldens() {
         val folders = Goldens.folders.filter { File(it, BundleManifest.MANIFEST_NAME).isFile }
         for (folder in folders) assertTrue(Goldens.manifest(folder).labels.size > 1)
@@ -49,7 +62,8 @@ class BundleManifestTest {
     companion object {
         const val MANIFEST = """{
           "schema": 1, "task": "text-classification", "labels": ["no", "yes"], "max_length": 24, "unknown": {"x": []},
-          "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "seq"]}, {"name": "attention_mask"}],
+          "padding": {"side": "right", "id": 834},
+          "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "seq"]}, {"name": "attention_mask", "shape": []}],
           "target": "android-onnx", "runtime": {"name": "onnxruntime", "min_version": "1.16"},
           "files": [
             {"path": "README.md", "bytes": 1638, "sha256": "d2", "shipped": false},
