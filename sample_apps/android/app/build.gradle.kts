@@ -20,8 +20,8 @@ android {
     }
 
     androidResources {
-        // Already packed as far as they can be; stored as they are, they are read without unpacking.
-        noCompress += listOf("onnx", "ptl", "pte", "bin")
+        // A model is packed as far as it can be; stored as it is, it is read without unpacking.
+        noCompress += listOf("onnx", "ptl", "pte")
     }
 
     packaging {

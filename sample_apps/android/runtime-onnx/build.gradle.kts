@@ -22,7 +22,9 @@ android {
     testOptions.unitTests {
         isReturnDefaultValues = true // android.system.Os does nothing on a desktop JVM
         all { test ->
-            System.getProperty("edgepack.bundles")?.let { test.systemProperty("edgepack.bundles", it) }
+            val bundles = System.getProperty("edgepack.bundles") ?: rootDir.resolve("app/src/main/assets").path
+            test.systemProperty("edgepack.bundles", bundles)
+            test.systemProperty("edgepack.goldens", rootDir.resolve("core/src/test/resources/golden").path)
             test.environment("ORT_DISABLE_TELEMETRY", "1")
         }
     }

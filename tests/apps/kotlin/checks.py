@@ -62,7 +62,9 @@ class Checker:
         tests = self.work / "runtime-onnx-tests.jar"
         if not tests.exists():
             self.tools.compile([sources], tests, [*used, *self.tools.test_libraries])
-        return self.tools.test(sources, [*used, tests, self.stubs()], {"edgepack.bundles": joined(bundles)})
+        goldens = self.project / "core/src/test/resources/golden"
+        properties = {"edgepack.bundles": joined(bundles), "edgepack.goldens": str(goldens)}
+        return self.tools.test(sources, [*used, tests, self.stubs()], properties)
 
     def runtime_names(self) -> list[str]:
         """The runtime modules that the project has."""

@@ -6,8 +6,8 @@ import java.io.File
 /** What a golden line says of the model; for tokens, logits row by row and a label for each token. */
 class Golden(val text: String, val pair: String?, val logits: List<Double>, val labels: List<String>)
 
-/** The golden lines of a bundle. */
-fun goldens(bundle: File): List<Golden> = File(bundle, "golden.jsonl").readLines().map { line ->
+/** The golden lines of a bundle; assets have none, so those of an app come from the system property `edgepack.goldens`. */
+fun goldens(bundle: File): List<Golden> = goldenFile(bundle).readLines().map { line ->
     val fields = Json.parse(line) as Map<*, *>
     Golden(
         text = fields["text"] as String,
@@ -16,5 +16,10 @@ fun goldens(bundle: File): List<Golden> = File(bundle, "golden.jsonl").readLines
         labels = flat(fields["label"]).map { it as String },
     )
 }
+
+private fun goldenFile(bundle: File): File =
+    File(bundle, NAME).takeIf { it.isFile } ?: File(System.getProperty("edgepack.goldens") ?: error("$bundle has no $NAME"), NAME)
+
+private const val NAME = "golden.jsonl"
 
 private fun flat(value: Any?): List<Any?> = if (value is List<*>) value.flatMap(::flat) else listOf(value)

@@ -15,7 +15,7 @@ import kotlin.test.assertTrue
 /**
  * The app's whole path on a desktop JVM, ONNX Runtime's own Java library and a real model included.
  *
- * Bundles come from the system property `edgepack.bundles` (folders, `:` between them).
+ * Bundles, or the assets of a packaged app, come from the system property `edgepack.bundles` (folders, `:` between them).
  */
 class OnnxGoldenTest {
     private val bundles = System.getProperty("edgepack.bundles").orEmpty().split(':').filter { it.isNotEmpty() }.map(::File)
