@@ -56,7 +56,8 @@ class KotlinTokenizer:
     """The benchmark's process, which runs a round when it is told to."""
 
     def __init__(self, classpath: Sequence[Path], asset: Path, texts: Path, max_length: int) -> None:
-        command = ["java", "-XX:+UseSerialGC", "-classpath", joined(classpath), MAIN, str(asset), str(texts), str(max_length)]
+        command = ["java", "-XX:+UseSerialGC", "-classpath", joined(classpath), MAIN]
+        command += [str(asset), str(texts), str(max_length)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.load_ms = float(self.line())
 
@@ -110,7 +111,8 @@ def main(arguments: Sequence[str]) -> None:
     with TemporaryDirectory() as folder:
         listed = Path(folder) / "texts.txt"
         listed.write_text("\n".join(texts) + "\n", encoding="utf-8")
-        kotlin = KotlinTokenizer(compile_benchmark(tools, Path(folder)), options.bundle / ASSET_NAME, listed, max_length)
+        classpath = compile_benchmark(tools, Path(folder))
+        kotlin = KotlinTokenizer(classpath, options.bundle / ASSET_NAME, listed, max_length)
         pairs = [(kotlin.round(), python_round(tokenizer, texts)) for _ in range(ROUNDS)]
         kotlin.close()
     report(pairs, len(texts), kotlin.load_ms)

@@ -27,7 +27,6 @@ from edgepack.package.project import (
     copy_assets,
     copy_file,
     model_path,
-    shipped_records,
     write_readme,
 )
 from edgepack.package.template import copy_template
@@ -40,7 +39,9 @@ TEMPLATE_MODULE = "onnx"  # what gradle.properties of the template says
 SUFFIXES = ("onnx", "ptl", "pte")
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
-ANDROID_MANIFEST, NETWORK = "app/src/main/AndroidManifest.xml", Path("app/src/main/res/xml/network_security_config.xml")
+ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
+NETWORK = Path("app/src/main/res/xml/network_security_config.xml")
+NETWORK_ATTRIBUTE = '        android:networkSecurityConfig="@xml/network_security_config"\n'
 INTERNET = '    <uses-permission android:name="android.permission.INTERNET" />\n\n'
 
 STEPS = """
@@ -54,9 +55,9 @@ gradle wrapper                    # once: adds the Gradle wrapper, whose jar is 
 ./gradlew :app:bundleRelease      # for a store, once you have set up signing
 ```
 
-`:app` is the screen (Compose), `:core` is pure Kotlin without dependencies (tokenizer, manifest, labels, entities, files
-checked and fetched), `:runtime-{module}` runs the model in {runtime}. To move the model into an app of yours, copy
-`:core`, `:runtime-{module}` and the assets, and call `TextClassifier`.
+`:app` is the screen (Compose), `:core` is pure Kotlin without dependencies (tokenizer, manifest, labels, entities,
+files checked and fetched), `:runtime-{module}` runs the model in {runtime}. To move the model into an app of yours,
+copy `:core`, `:runtime-{module}` and the assets, and call `TextClassifier`.
 """
 
 VERIFIED = (
@@ -111,10 +112,10 @@ def check_application_id(application_id: str) -> None:
 def replacements(manifest: BundleManifest, options: AppOptions) -> dict[str, dict[str, str]]:
     """What the template's defaults become, by file."""
     suffixes = ", ".join(f'"{suffix}"' for suffix in SUFFIXES)
-    url = escape(options.download_url or "")
+    module, url = MODULES[manifest.runtime.name], escape(options.download_url or "")
     out = {
         "settings.gradle.kts": {"edgepack-sample": options.application_id},
-        "gradle.properties": {f"edgepack.runtime={TEMPLATE_MODULE}": f"edgepack.runtime={MODULES[manifest.runtime.name]}"},
+        "gradle.properties": {f"edgepack.runtime={TEMPLATE_MODULE}": f"edgepack.runtime={module}"},
         "app/build.gradle.kts": {
             DEFAULT_APPLICATION_ID: options.application_id,
             suffixes: f'"{Path(model_path(manifest)).suffix.removeprefix(".")}"',
@@ -125,7 +126,7 @@ def replacements(manifest: BundleManifest, options: AppOptions) -> dict[str, dic
         },
     }
     if options.download_url:
-        network = '        android:networkSecurityConfig="@xml/network_security_config"\n' if is_cleartext(options) else ""
+        network = NETWORK_ATTRIBUTE if is_cleartext(options) else ""
         out[ANDROID_MANIFEST] = {
             "    <application\n": f"{INTERNET}    <application\n",
             '        android:supportsRtl="true"\n': f'{network}        android:supportsRtl="true"\n',

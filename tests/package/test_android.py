@@ -77,7 +77,10 @@ def test_name_and_id_stand_where_android_reads_them(package: Callable[..., Path]
     assert application.attrib[f"{ANDROID}label"] == "@string/app_name"
 
 
-@pytest.mark.parametrize("name", ["Bob's \"x\"", "<b> & </b>", "@home", "?attr", "back\\slash", "two  spaces", "名前 é"])
+NAMES = ['Bob\'s "x"', "<b> & </b>", "@home", "?attr", "back\\slash", "two  spaces", "名前 é"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_any_name_reaches_the_launcher_as_it_is(package: Callable[..., Path], name: str) -> None:
     escaped = strings(package(AppOptions(name, "com.example.app")))["app_name"]
     unescaped = re.sub(r"\\u0020", " ", escaped)
@@ -148,7 +151,7 @@ def test_versions_are_exact_and_every_alias_is_defined(package: Callable[..., Pa
     for name, version in catalog["versions"].items():
         assert re.fullmatch(r"\d+(\.\d+)*", version), name
     scripts = "\n".join(path.read_text() for path in project.rglob("*.gradle.kts"))
-    used = {alias.replace(".", "-") for alias in re.findall(r"\blibs\.([a-z][A-Za-z.]*)\b", scripts)}
+    used = {alias.replace(".", "-") for alias in re.findall(r"\blibs\.([a-z][A-Za-z0-9.]*)\b", scripts)}
     defined = {f"plugins-{name}" for name in catalog["plugins"]} | {f"versions-{n}-get" for n in catalog["versions"]}
     assert used - {"versions-toml"} <= defined | set(catalog["libraries"])
     for entry in [*catalog["libraries"].values(), *catalog["plugins"].values()]:

@@ -1,7 +1,7 @@
 """What of an Android project can be checked without Google's Maven repository: compile all of it, run what is pure JVM.
 
-The app's own `R` class is made from its XML resources, so a string that is used and not defined, or defined with other
-arguments than it is given, is found. The Compose plugin's checks run over the app.
+The app's own `R` class is made from its XML resources, so a string that is used and not defined is found. The Compose
+plugin's checks run over the app.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.apps.kotlin.toolchain import ToolFailed, Toolchain, joined
+from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
 
 STUBS = Path(__file__).parent / "stubs"
 RUNTIMES = ("onnx", "pytorch", "executorch")
@@ -110,16 +110,6 @@ def resources(folder: Path) -> str:
                 names.setdefault(element.tag, set()).add(element.attrib["name"].replace(".", "_"))
     parts = ["package dev.edgepack.app", "", '@Suppress("unused", "ClassName")', "object R {"]
     for kind in sorted(names):
-        parts += [f"    object {kind} {{", *(f"        const val {n}: Int = {i}" for i, n in enumerate(sorted(names[kind])))]
-        parts.append("    }")
+        values = [f"        const val {name}: Int = {i}" for i, name in enumerate(sorted(names[kind]))]
+        parts += [f"    object {kind} {{", *values, "    }"]
     return "\n".join([*parts, "}", ""])
-
-
-def format_arguments(folder: Path) -> dict[str, int]:
-    """How many arguments each string takes, by its name."""
-    counts = {}
-    for path in sorted(folder.glob("values/*.xml")):
-        for element in ElementTree.parse(path).getroot().iter("string"):
-            places = re.findall(r"%(\d+)\$", element.text or "")
-            counts[element.attrib["name"]] = max(map(int, places), default=0)
-    return counts

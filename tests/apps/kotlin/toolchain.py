@@ -170,7 +170,8 @@ def unpacked(archive: Path, prefix: str, folder: Path) -> Path:
 
 def onnxruntime_classes(work: Path) -> Path:
     """A folder with ONNX Runtime's Java classes and its native library for Linux on x86-64."""
-    run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d", ".", ONNXRUNTIME], work)
+    options = ["--quiet", "--no-deps", "--no-binary", ":all:", "-d", "."]
+    run([sys.executable, "-m", "pip", "download", *options, ONNXRUNTIME], work)
     source = next(work.glob("pyserini-*.tar.gz"))
     folder = unpacked(source, source.name.removesuffix(".tar.gz") + "/pyserini/resources/jars/", work / "pyserini")
     with zipfile.ZipFile(next(folder.rglob("*.jar"))) as jar:

@@ -29,8 +29,7 @@ private fun entityType(tag: String): String? = if (tag == "O") null else tag.dro
 
 private fun close(words: List<TaggedWord>): Entity? {
     if (words.isEmpty()) return null
-    val mean = words.sumOf { it.probability.toDouble() } / words.size
-    return Entity(entityType(words[0].tag).orEmpty(), words[0].start, words.last().end, mean.toFloat())
+    return Entity(entityType(words[0].tag).orEmpty(), words[0].start, words.last().end, words.minOf { it.probability })
 }
 
 /**

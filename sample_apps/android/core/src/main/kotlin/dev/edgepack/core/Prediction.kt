@@ -5,7 +5,7 @@ import kotlin.math.exp
 /** A label and its probability. */
 class ScoredLabel(val label: String, val probability: Float)
 
-/** A stretch of the text, UTF-16 `[start, end)`, and the mean probability of its words' tags. */
+/** A stretch of the text, UTF-16 `[start, end)`; as probable as its least probable word. */
 class Entity(val type: String, val start: Int, val end: Int, val probability: Float)
 
 /** What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it. */

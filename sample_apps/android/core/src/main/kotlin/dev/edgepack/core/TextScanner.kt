@@ -108,11 +108,12 @@ internal class TextScanner(
         if (rank > 0) run.add(MarkRun.GONE, rank, source, hasOffset = true) else flushRun()
     }
 
-    /** A space that the tokenizer sets itself. */
+    /** A space that the tokenizer sets itself, beside an ideograph. */
     private fun gap(source: Int) {
         flushRun()
         lastSource = source
         flushWord()
+        stretch++
     }
 
     /** One folded code point, in order. */
@@ -124,7 +125,7 @@ internal class TextScanner(
             stretch++
         } else {
             word.append(point, source)
-            flushWord()
+            flushWord(mark = true)
         }
     }
 
@@ -133,7 +134,7 @@ internal class TextScanner(
     }
 
     /** The word's pieces, longest match first; one unknown token where a piece has no match or the word is too long. */
-    private fun flushWord() {
+    private fun flushWord(mark: Boolean = false) {
         if (word.isEmpty) return
         val before = out.size
         var at = 0
@@ -141,12 +142,12 @@ internal class TextScanner(
             val match = vocabulary.longest(word.chars, word.hashes, at, word.length)
             if (match == Vocabulary.NONE) break
             val end = match.toInt()
-            out.add((match ushr 32).toInt(), word.sources[at], endOf(word.sources[end - 1]), stretch)
+            out.add((match ushr 32).toInt(), word.sources[at], endOf(word.sources[end - 1]), stretch, mark)
             at = end
         }
         if (at < word.length || word.isTooLong) {
             out.cut(before)
-            out.add(unknownId, word.firstSource, endOf(word.lastSource), stretch)
+            out.add(unknownId, word.firstSource, endOf(word.lastSource), stretch, mark)
         }
         word.clear()
     }

@@ -54,6 +54,8 @@ class Tokenizer internal constructor(
         val size = frame.sumOf { if (it.kind == SPECIAL) 1 else if (it.kind == FIRST) first.size else second.size }
         val out = Encoding(IntArray(size), IntArray(size), IntArray(size), IntArray(size), IntArray(size))
         var at = 0
+        first.numberWords()
+        second.numberWords()
         for (piece in frame) {
             val from = at
             if (piece.kind == SPECIAL) {
