@@ -50,7 +50,7 @@ VERIFIED = (
 )
 NOT_VERIFIED = (
     "This copy was not opened in a browser. edgepack's own checks open the template with three bundles in headless "
-    "Chromium; Firefox and Safari were not run.",
+    "Chromium and Firefox. Safari was not run.",
     "Latency on phones was not measured.",
 )
 

@@ -3,8 +3,9 @@
     python -m tests.apps BUNDLE... [--count 100000] [--require] [--screenshots DIR]
 
 For each bundle the JavaScript tokenizer is compared with the reference on every golden and on fuzzed strings, and the
-web app is packaged and opened in headless Chromium (web/browser.mjs). What lacks a tool is reported as not run, with
-the reason; with `--require` that is a failure. npm fetches what the browser tests and the app's runtime need.
+web app is packaged and opened in headless Chromium (web/browser.mjs), and in Firefox where that is installed. What
+lacks a tool is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches
+what the browser tests and the app's runtime need.
 """
 
 from __future__ import annotations
@@ -32,13 +33,8 @@ NPM_INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--si
 
 def run(command: Sequence[str | Path], folder: Path | None = None, **environment: str) -> str:
     """What a command prints on stdout, also shown; ends this program where it fails."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     if done.returncode:
         sys.exit(f"failed: {' '.join(words)}")
@@ -75,6 +71,11 @@ def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
     shown = ["--screenshots", screenshots.resolve(), "--prefix", f"web-{bundle_name(bundle)}"] if screenshots else []
     command = ["node", programs / "browser.mjs", bundle.resolve(), site, "--download", download, *shown]
     run(command, MODEL_PORT=port, CHROMIUM=str(shutil.which("chromium")))
+    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
+    if firefox:
+        run(["node", programs / "firefox.mjs", bundle.resolve(), site], FIREFOX=firefox)
+    else:
+        print("not run: web app in Firefox: it is not on the path")
 
 
 def browser_programs(work: Path) -> Path:

@@ -7,15 +7,15 @@
 // /usr/bin/chromium. Each check prints a line; the first that does not hold ends the program with 1.
 
 import assert from "node:assert/strict";
-import { readFile, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
+import { checkPipeline, readBundle } from "./goldens.mjs";
 import { Site } from "./site.mjs";
 
 const TYPED = 50; // goldens typed into the page; all of them go through its pipeline
-const TOLERANCE = 0.15; // of a text's largest logit: docs/bundle.md
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -29,12 +29,7 @@ const { values: options, positionals } = parseArgs({
   },
 });
 const [bundle, folder] = positionals;
-const manifest = JSON.parse(await readFile(join(bundle, "edgepack.json"), "utf8"));
-const goldens = (await readFile(join(bundle, "golden.jsonl"), "utf8"))
-  .trim()
-  .split("\n")
-  .map((line) => JSON.parse(line));
-const model = manifest.files.find((file) => file.shipped && file.path !== "tokenizer.bin");
+const { manifest, goldens, model } = await readBundle(bundle);
 const classifies = manifest.task === "text-classification";
 const readable = (label) => label.replaceAll("_", " ");
 const browser = await chromium.launch({
@@ -80,41 +75,6 @@ async function checkTyped(page, which) {
   if (!classifies) return;
   for (const { text, label } of which) assert.equal(await typed(page, text), readable(label), JSON.stringify(text));
   done(`${which.length} goldens typed into the page: the label of ONNX Runtime in Python`);
-}
-
-/** All goldens through the page's own pipeline: ids, logits, decisions. */
-async function checkPipeline(page) {
-  const answers = await page.evaluate(async (samples) => {
-    const [{ openPipeline }, { CacheStore }] = await Promise.all([import("./pipeline.js"), import("./core/store.js")]);
-    const places = {
-      folder: new URL("model/", location.href).href,
-      download: "",
-      store: new CacheStore(location.href),
-    };
-    const pipeline = await openPipeline(places, () => {});
-    const answers = [];
-    for (const { text, pair } of samples) {
-      const { encoding, logits, modelMs } = await pipeline.answer(text, pair);
-      answers.push({ ids: encoding.inputIds, offsets: encoding.offsets, logits: Array.from(logits), modelMs });
-    }
-    return answers;
-  }, goldens);
-  let worst = 0;
-  goldens.forEach((golden, i) => {
-    assert.deepEqual(answers[i].ids, golden.input_ids, golden.text);
-    assert.deepEqual(answers[i].offsets, golden.offsets_utf16.flat(), golden.text);
-    const expected = golden.logits.flat();
-    assert.equal(answers[i].logits.length, expected.length);
-    const error = Math.max(...expected.map((logit, k) => Math.abs(logit - answers[i].logits[k])));
-    worst = Math.max(worst, error / Math.max(...expected.map(Math.abs)));
-  });
-  assert.ok(worst <= TOLERANCE, `logits differ by ${worst} of the largest`);
-  const times = answers.map(({ modelMs }) => modelMs).sort((a, b) => a - b);
-  const middle = times[times.length >> 1].toFixed(1);
-  done(
-    `${goldens.length} goldens: ids and offsets equal, logits within ${(100 * worst).toFixed(2)} % of the largest, ` +
-      `model ${middle} ms (median)`,
-  );
 }
 
 async function checkAccessible(page, state) {
@@ -258,7 +218,7 @@ try {
   const visitor = await visit(site);
   await ready(visitor.page);
   await checkTyped(visitor.page, typeable);
-  await checkPipeline(visitor.page);
+  done(await checkPipeline(visitor.page, goldens));
   await checkKeyboard(visitor.page);
   site = await checkOffline(site, visitor);
   await checkKept(visitor, site);
