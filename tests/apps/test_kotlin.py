@@ -1,17 +1,14 @@
-"""The Android app's Kotlin on the JVM: compiled as far as it can be here, and a small part of what `make test-apps` runs."""
+"""The Android app's Kotlin on the JVM: compiled as far as it can be, and a small part of what `make test-apps` runs."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgepack.package import AppOptions, package_bundle
-from tests.apps.kotlin.checks import STUBS, Checker, resources
+from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
 from tests.apps.reference import write_reference
 from tests.apps.variants import write_variants
@@ -65,33 +62,13 @@ def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) ->
     wrong["offsets_utf16"][-1] = [0, 1]
     path.write_text("\n".join([lines[0], json.dumps(wrong), lines[2]]))
     (folder / "edgepack.json").write_text(json.dumps(MANIFEST))
-    with pytest.raises(ToolFailed, match="1 of 3 lines of .* differ"):
+    with pytest.raises(ToolFailed, match=r"1 of 3 lines of .* differ"):
         checker.test_core([folder])
 
 
 @pytest.mark.parametrize("name", ["onnx", "executorch", "pytorch"])
 def test_runtime_modules_compile(checker: Checker, name: str) -> None:
     assert checker.runtime(name).is_file()
-
-
-def test_a_file_that_is_no_model_is_a_clear_error(checker: Checker) -> None:
-    """The real ONNX Runtime loads and refuses; models that run are for `make test-apps`, which has bundles."""
-    with pytest.raises(ToolFailed, match="give bundles with"):
-        checker.test_onnx([])
-
-
-def test_a_packaged_project_compiles(bundle: Path, tmp_path: Path) -> None:
-    project, work = tmp_path / "app", tmp_path / "work"
-    package_bundle(bundle, "android", project, AppOptions("Any 'name'", "com.example.app", "https://example.com/m"))
-    work.mkdir()
-    checker = Checker(default_toolchain(), project, work)
-    assert checker.runtime_names() == ["onnx"]
-    assert checker.app().is_file()
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    raise NotImplementedError
 
 
 def test_rules_of_compose_and_names_of_resources_are_checked(checker: Checker, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from edgepack.errors import InputError
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.android import MODULES, android_string
+from tests.apps.kotlin.checks import Checker
+from tests.apps.kotlin.toolchain import default_toolchain
 from tests.package.conftest import SHIPPED
 
 ANDROID = "{http://schemas.android.com/apk/res/android}"
@@ -196,3 +198,14 @@ def test_packaging_is_quick(package: Callable[..., Path]) -> None:
     started = time.process_time()
     package()
     assert time.process_time() - started < 5
+
+
+@pytest.mark.slow
+@pytest.mark.needs_java
+@pytest.mark.skipif(default_toolchain().missing() is not None, reason=str(default_toolchain().missing()))
+def test_the_packaged_project_compiles(package: Callable[..., Path], tmp_path: Path) -> None:
+    project = package(AppOptions("Any 'name'", "com.example.app", "https://models.example.com/1"))
+    (tmp_path / "work").mkdir()
+    checker = Checker(default_toolchain(), project, tmp_path / "work")
+    assert checker.runtime_names() == ["onnx"]
+    assert checker.app().is_file()

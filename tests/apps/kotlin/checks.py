@@ -72,10 +72,13 @@ class Checker:
 
     def app(self) -> Path:
         """The app, against stubs of androidx and Android: once as plain Kotlin, once by the rules of Compose."""
+        out = self.work / "app.jar"
+        if out.exists():
+            return out
         (self.work / "R.kt").write_text(resources(self.project / "app/src/main/res"), encoding="utf-8")
         sources = [self.project / "app" / SOURCES, self.work / "R.kt"]
         self.check_compose(sources)
-        return self.compile_app(sources, self.work / "app.jar")
+        return self.compile_app(sources, out)
 
     def compile_app(self, sources: Sequence[Path], out: Path, options: Sequence[str] = ()) -> Path:
         """Compile files of the app, or others that use Compose, together with the stubs."""

@@ -184,4 +184,4 @@ def onnxruntime_classes(work: Path) -> Path:
 if __name__ == "__main__":
     chosen = Toolchain(Path(sys.argv[1])) if len(sys.argv) > 1 else default_toolchain()
     fetch(chosen)
-    print(chosen.missing() or f"all there: {chosen.folder}")
+    sys.exit(chosen.missing())  # None: all is there
