@@ -23,7 +23,6 @@ android {
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_17
-        allWarningsAsErrors = true
     }
 }
 

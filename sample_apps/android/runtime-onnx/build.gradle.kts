@@ -33,7 +33,6 @@ android {
 kotlin {
     compilerOptions {
         jvmTarget = JvmTarget.JVM_17
-        allWarningsAsErrors = true
     }
 }
 

@@ -85,7 +85,7 @@ class Toolchain:
     ) -> Path:
         """Compile folders or files to the archive `out`; `friends` are archives whose internals are visible.
 
-        Warnings are errors, as in the app's Gradle files.
+        Warnings are errors.
         """
         command = [*JAVA, "-cp", str(self.library("kotlin-compiler")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
         command += ["-kotlin-home", str(self.home), "-language-version", LANGUAGE_VERSION, "-jvm-target", JVM_TARGET]

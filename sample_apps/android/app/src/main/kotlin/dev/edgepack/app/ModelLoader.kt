@@ -10,7 +10,7 @@ import dev.edgepack.core.TextClassifier
 import dev.edgepack.runtime.PackagedRuntime
 import java.io.File
 import java.io.FileNotFoundException
-import java.net.URL
+import java.net.URI
 
 /**
  * Brings the bundle to where the runtime can open it by path, and opens it.
@@ -29,7 +29,8 @@ class ModelLoader(private val context: Context) {
         store.keepOnly(listOf(manifest.tokenizer, manifest.model))
         val tokenizer = fromAssets(manifest.tokenizer)
         val folderUrl = context.getString(R.string.model_folder_url)
-        val model = if (folderUrl.isEmpty()) fromAssets(manifest.model) else download(manifest.model, folderUrl, progress)
+        val record = manifest.model
+        val model = if (folderUrl.isEmpty()) fromAssets(record) else download(record, folderUrl, progress)
         try {
             return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime)
         } catch (e: BundleException) { // bring it in again next time: the copy may have been damaged since
@@ -42,7 +43,8 @@ class ModelLoader(private val context: Context) {
     private fun manifest(): BundleManifest = try {
         BundleManifest.parse(context.assets.open(BundleManifest.MANIFEST_NAME).use { it.readBytes().decodeToString() })
     } catch (e: FileNotFoundException) {
-        throw BundleException("${BundleManifest.MANIFEST_NAME} is not in the app's assets; make the project with edgepack package", e)
+        val name = BundleManifest.MANIFEST_NAME
+        throw BundleException("$name is not in the app's assets; make the project with edgepack package", e)
     }
 
     private fun fromAssets(record: FileRecord): File = try {
@@ -53,7 +55,7 @@ class ModelLoader(private val context: Context) {
 
     private fun download(record: FileRecord, folderUrl: String, progress: (Float) -> Unit): File {
         store.find(record)?.let { return it }
-        val url = URL("${folderUrl.trimEnd('/')}/${record.path}")
+        val url = URI("${folderUrl.trimEnd('/')}/${record.path}").toURL()
         return ModelDownloader().download(url, record, store.place(record)) { progress(it.toFloat() / record.bytes) }
     }
 }

@@ -6,9 +6,10 @@ internal class AddedToken(val id: Int, val content: String, flags: Int) {
     val stripsRight = flags and 2 != 0
 }
 
-/** Finds added tokens, the longest first at each place. There are a handful, so a list and a filter on the first character do. */
+/** Finds added tokens, the longest first at each place. They are a handful: a list and a look at the first one do. */
 internal class AddedTokens(tokens: List<AddedToken>) {
-    private val longestFirst = tokens.filter { it.content.isNotEmpty() }.sortedByDescending { it.content.length }.toTypedArray()
+    private val longestFirst =
+        tokens.filter { it.content.isNotEmpty() }.sortedByDescending { it.content.length }.toTypedArray()
     private val asciiFirst = BooleanArray(ASCII)
     private val anyOther = longestFirst.any { it.content[0].code >= ASCII }
 

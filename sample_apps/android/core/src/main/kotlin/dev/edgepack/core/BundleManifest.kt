@@ -42,7 +42,9 @@ class BundleManifest(
 
     private fun shipped(wanted: (FileRecord) -> Boolean): FileRecord =
         files.singleOrNull { it.shipped && wanted(it) }
-            ?: throw BundleException("$MANIFEST_NAME ships ${files.count { it.shipped }} files; a model and $TOKENIZER_NAME are needed")
+            ?: throw BundleException(
+                "$MANIFEST_NAME ships ${files.count { it.shipped }} files; a model and $TOKENIZER_NAME are needed",
+            )
 
     companion object {
         const val MANIFEST_NAME = "edgepack.json"
@@ -55,10 +57,13 @@ class BundleManifest(
         fun parse(text: String): BundleManifest {
             val root = Node(MANIFEST_NAME, Json.parse(text))
             val schema = root["schema"].long()
-            if (schema != SCHEMA) throw BundleException("$MANIFEST_NAME has schema $schema, this app reads $SCHEMA; package the app again")
+            if (schema != SCHEMA) {
+                throw BundleException("$MANIFEST_NAME has schema $schema, this app reads $SCHEMA; package it again")
+            }
             val task = root["task"].string()
             if (task != TEXT_CLASSIFICATION && task != TOKEN_CLASSIFICATION) {
-                throw BundleException("$MANIFEST_NAME: task is $task; allowed: $TEXT_CLASSIFICATION, $TOKEN_CLASSIFICATION")
+                val allowed = "$TEXT_CLASSIFICATION, $TOKEN_CLASSIFICATION"
+                throw BundleException("$MANIFEST_NAME: task is $task; allowed: $allowed")
             }
             return BundleManifest(
                 task = task,
@@ -67,7 +72,7 @@ class BundleManifest(
                 maxLength = root["max_length"].long().toInt(),
                 padId = root["padding"]["id"].long().toInt(),
                 inputs = root["inputs"].list().map { it["name"].string() },
-                fixedLength = root["inputs"].list().firstNotNullOfOrNull { it["shape"].list().getOrNull(1)?.longOrNull()?.toInt() },
+                fixedLength = root["inputs"].list().firstNotNullOfOrNull(::fixedLength),
                 target = root["target"].string(),
                 runtime = root["runtime"]["name"].string(),
                 runtimeMinVersion = root["runtime"]["min_version"].string(),
@@ -77,6 +82,9 @@ class BundleManifest(
                 teacher = root["teacher"]["name"].string(),
             )
         }
+
+        /** The second dimension of an input, where it is a number and not a name. */
+        private fun fixedLength(input: Node): Int? = input["shape"].list().getOrNull(1)?.longOrNull()?.toInt()
 
         private fun fileRecord(node: Node): FileRecord {
             val path = node["path"].string()
@@ -106,10 +114,12 @@ private class Node(private val place: String, private val value: Any?) {
     fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
     fun longOrNull(): Long? = value as? Long
     fun list(): List<Node> = (value as? List<*>)?.mapIndexed { i, it -> Node("$place[$i]", it) } ?: fail("a list")
-    fun map(): Map<String, Node> = entries().entries.associate { it.key as String to Node("$place: ${it.key}", it.value) }
+    fun map(): Map<String, Node> =
+        entries().entries.associate { it.key as String to Node("$place: ${it.key}", it.value) }
     fun <T> orElse(default: T, read: Node.() -> T): T = if (value == null) default else read()
 
     private fun map(key: String): Any? = entries()[key]
     private fun entries(): Map<*, *> = value as? Map<*, *> ?: fail("an object")
-    private fun fail(wanted: String): Nothing = throw BundleException("$place is ${value ?: "missing"}, not $wanted; package the app again")
+    private fun fail(wanted: String): Nothing =
+        throw BundleException("$place is ${value ?: "missing"}, not $wanted; package the app again")
 }

@@ -1,6 +1,6 @@
 package dev.edgepack.core
 
-/** Takes numbers and strings off the front of a stream of `tokenizer.bin` (docs/bundle.md of edgepack has the layout). */
+/** Takes numbers and strings off the front of a stream of `tokenizer.bin` (layout: edgepack's docs/bundle.md). */
 internal class ByteReader(private val data: ByteArray) {
     private var at = 0
 
@@ -13,14 +13,14 @@ internal class ByteReader(private val data: ByteArray) {
         var shift = 0
         while (true) {
             val byte = byte()
-            if (shift > MAX_SHIFT) throw DamagedFileException("a number in the tokenizer asset has no end; bundle again")
+            check(shift <= MAX_SHIFT) { "a number without an end" }
             value = value or ((byte and 0x7F) shl shift)
             if (byte < 0x80) return value
             shift += 7
         }
     }
 
-    /** The next varint as a count of things that take a byte each at least; a damaged one must not ask for gigabytes. */
+    /** The next varint as a count of things of a byte or more; a damaged one must not ask for gigabytes. */
     fun count(): Int = checked(number())
 
     /** The next [count] varints. */
@@ -49,7 +49,7 @@ internal class ByteReader(private val data: ByteArray) {
 
     /** [count], if the rest of the stream can hold as many. */
     fun checked(count: Int): Int {
-        if (count < 0 || count > data.size - at) throw IndexOutOfBoundsException("count $count of ${data.size - at} bytes")
+        check(count in 0..data.size - at) { "a count of $count in ${data.size - at} bytes" }
         return count
     }
 

@@ -130,7 +130,8 @@ class Json private constructor(private val text: String) {
         while (at < text.length && text[at] in " \t\r\n") at++
     }
 
-    private fun fail(what: String, where: Int = at): Nothing = throw BundleException("no JSON: $what at character $where")
+    private fun fail(what: String, where: Int = at): Nothing =
+        throw BundleException("no JSON: $what at character $where")
 
     companion object {
         private const val DEEPEST = 64
@@ -138,7 +139,7 @@ class Json private constructor(private val text: String) {
         /** The value in [text]; [BundleException] where it is no JSON document. */
         fun parse(text: String): Any? = Json(text).document()
 
-        /** JSON's own grammar, which is narrower than Kotlin's: no leading zeros, a digit on both sides of the point. */
+        /** JSON's own grammar, narrower than Kotlin's: no leading zeros, a digit on both sides of the point. */
         private fun isNumber(token: String): Boolean {
             var at = if (token.startsWith('-')) 1 else 0
             fun digits(): Int {

@@ -31,7 +31,7 @@ internal class MarkRun {
         own[at] = hasOffset
     }
 
-    /** Hands the marks over in order, each with its offset, and is empty. [before] is the offset of the letter before. */
+    /** Hands the marks over in order, each with its offset, and is empty. [before] is the letter before's offset. */
     inline fun drain(before: Int, letter: (point: Int, source: Int) -> Unit) {
         var source = before
         var taken = 0

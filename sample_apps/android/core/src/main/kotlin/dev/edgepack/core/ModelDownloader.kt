@@ -5,6 +5,7 @@ import java.io.IOException
 import java.io.InputStream
 import java.io.InterruptedIOException
 import java.net.HttpURLConnection
+import java.net.SocketTimeoutException
 import java.net.URL
 
 /**
@@ -35,14 +36,16 @@ class ModelDownloader(
                 last = e
             } catch (e: BundleException) {
                 throw e
-            } catch (e: InterruptedIOException) {
-                if (e !is java.net.SocketTimeoutException) throw e
+            } catch (e: SocketTimeoutException) { // an InterruptedIOException too, but nobody asked to stop
                 last = e
+            } catch (e: InterruptedIOException) {
+                throw e
             } catch (e: IOException) {
                 last = e
             }
         }
-        throw BundleException("${record.name} could not be fetched from ${url.host} in $attempts attempts (${last?.message}); check the connection and try again", last)
+        val tried = "${url.host} in $attempts attempts (${last?.message})"
+        throw BundleException("${record.name} could not be fetched from $tried; check the connection, try again", last)
     }
 
     private fun rest(attempt: Int) {
@@ -67,7 +70,7 @@ class ModelDownloader(
         } finally {
             connection.disconnect()
         }
-        if (part.length < record.bytes) throw IOException("the connection ended after ${part.length} of ${record.bytes} bytes")
+        if (part.length < record.bytes) throw IOException("it ended after ${part.length} of ${record.bytes} bytes")
     }
 
     /** The body, with [part] set to where it begins. */
@@ -86,7 +89,7 @@ class ModelDownloader(
                 throw IOException("the server has no more bytes")
             }
             HttpURLConnection.HTTP_CLIENT_TIMEOUT, TOO_MANY_REQUESTS, in 500..599 -> throw IOException("HTTP $status")
-            else -> throw BundleException("${connection.url} answers HTTP $status; the app's download URL is wrong or the model is gone")
+            else -> throw BundleException("${connection.url} answers HTTP $status: a wrong URL, or the model is gone")
         }
         return connection.inputStream
     }

@@ -32,8 +32,8 @@ class ModelStore(private val folder: File) {
 
     /** Deletes what belongs to none of [records]: files of earlier versions of the app. */
     fun keepOnly(records: List<FileRecord>) {
-        val kept = records.map { place(it).name }
-        folder.listFiles()?.filter { file -> kept.none { file.name == it || file.name == "$it.part" } }?.forEach { it.delete() }
+        val kept = records.flatMap { listOf(place(it).name, "${place(it).name}.part") }
+        folder.listFiles().orEmpty().filter { it.name !in kept }.forEach { it.delete() }
     }
 
     /** Forgets a file that turned out to be unusable, so that the next start brings it in again. */

@@ -29,7 +29,7 @@ internal class PartialFile(private val target: File, private val record: FileRec
     /** Begins anew. */
     fun restart() = restart(keep = false)
 
-    /** Appends [input] to the end; [progress] hears of the bytes there are. Stops where the file would be too long. */
+    /** Appends [input]; [progress] hears of the bytes there are. Stops where the file would be too long. */
     fun append(input: InputStream, progress: (Long) -> Unit = {}) {
         target.absoluteFile.parentFile?.mkdirs()
         FileOutputStream(part, true).use { out ->

@@ -21,13 +21,13 @@ interface ModelSession : Closeable {
     fun run(encoding: Encoding): FloatArray
 }
 
-/** A tensor that the model asks for by [name], int64 `(1, tokens)`, padded where the model takes a fixed number of them. */
+/** A tensor that the model asks for by [name], int64 `(1, tokens)`, padded where it takes a fixed number of them. */
 fun BundleManifest.inputTensor(name: String, encoding: Encoding): LongArray {
     val size = fixedLength ?: encoding.size
     return when (name) {
         "input_ids" -> LongArray(size) { if (it < encoding.size) encoding.ids[it].toLong() else padId.toLong() }
         "attention_mask" -> LongArray(size) { if (it < encoding.size) 1L else 0L }
         "token_type_ids" -> LongArray(size) { if (it < encoding.size) encoding.typeIds[it].toLong() else 0L }
-        else -> throw BundleException("the model asks for the input $name, which this app does not know; package the app again")
+        else -> throw BundleException("the model asks for $name, which this app does not know; package the app again")
     }
 }

@@ -30,7 +30,8 @@ class TextClassifier(
     }
 
     private fun checkCount(logits: FloatArray, wanted: Int) {
-        if (logits.size != wanted) throw BundleException("the model gives ${logits.size} numbers, not $wanted; package the app again")
+        if (logits.size == wanted) return
+        throw BundleException("the model gives ${logits.size} numbers, not $wanted; package the app again")
     }
 
     private fun score(logits: FloatArray): List<ScoredLabel> {
@@ -48,7 +49,8 @@ class TextClassifier(
         /** Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow. */
         fun load(manifest: BundleManifest, tokenizer: File, model: File, runtime: ModelRuntime): TextClassifier {
             if (manifest.runtime != runtime.id) {
-                throw BundleException("the bundle is for ${manifest.runtime}, this app is built with ${runtime.id}; package the app again")
+                val mismatch = "the bundle is for ${manifest.runtime}, this app is built with ${runtime.id}"
+                throw BundleException("$mismatch; package the app again")
             }
             val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), runtime.load(model, manifest))
             repeat(WARM_UP_RUNS) { classifier.classify("warm up", "warm up") }

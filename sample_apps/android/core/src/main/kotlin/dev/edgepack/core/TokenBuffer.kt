@@ -34,8 +34,8 @@ internal class TokenBuffer {
     }
 
     /**
-     * Turns stretches into words as token classification saw them: each stretch is one, without the punctuation marks at
-     * its ends, which are words of their own.
+     * Turns stretches into words as token classification saw them: each stretch is one, without the punctuation marks
+     * at its ends, which are words of their own.
      */
     fun numberWords() {
         var word = 0

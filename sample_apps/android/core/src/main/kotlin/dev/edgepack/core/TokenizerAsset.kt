@@ -12,10 +12,10 @@ private const val HANGUL_FLAG = 1
 /** The tokenizer in the bytes of a `tokenizer.bin`, version 1: the magic, then six zlib streams. */
 fun readTokenizer(data: ByteArray): Tokenizer {
     val magic = data.size > MAGIC.length && MAGIC.indices.all { data[it].toInt() == MAGIC[it].code }
-    if (!magic) throw DamagedFileException("the tokenizer asset of ${data.size} bytes is no tokenizer.bin; bundle again")
+    if (!magic) throw DamagedFileException("the tokenizer asset (${data.size} bytes) is no tokenizer.bin; bundle again")
     val version = data[MAGIC.length].toInt()
     if (version != VERSION) {
-        throw BundleException("the tokenizer asset has version $version, this app reads $VERSION; package the app again")
+        throw BundleException("the tokenizer asset has version $version; this app reads $VERSION: package it again")
     }
     try {
         return decode(split(data).map(::ByteReader))

@@ -24,7 +24,7 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         return ranks[marks.binarySearch(point)]
     }
 
-    /** Writes what [point] becomes to [target] and returns how many code points that is; [target] holds [longestFold]. */
+    /** Writes what [point] becomes to [target], which holds [longestFold]; returns how many code points that is. */
     fun fold(point: Int, target: IntArray): Int {
         if (decomposesHangul && point in HANGUL_FIRST..HANGUL_LAST) return decomposeHangul(point, target)
         val entry = entry(point)

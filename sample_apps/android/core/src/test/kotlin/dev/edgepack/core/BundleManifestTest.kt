@@ -26,7 +26,8 @@ class BundleManifestTest {
     fun aModelOfFixedLengthIsFedWithPadding() {
         val text = MANIFEST.replace("[\"batch\", \"seq\"]", "[1, 4]")
         val manifest = BundleManifest.parse(text)
-        val encoding = Encoding(intArrayOf(2, 7, 3), intArrayOf(0, 0, 1), IntArray(3), IntArray(3), intArrayOf(-1, 0, -1))
+        val ids = intArrayOf(2, 7, 3)
+        val encoding = Encoding(ids, intArrayOf(0, 0, 1), IntArray(3), IntArray(3), intArrayOf(-1, 0, -1))
         assertEquals(4, manifest.fixedLength)
         assertEquals(listOf(2L, 7L, 3L, 834L), manifest.inputTensor("input_ids", encoding).toList())
         assertEquals(listOf(1L, 1L, 1L, 0L), manifest.inputTensor("attention_mask", encoding).toList())
@@ -63,7 +64,8 @@ class BundleManifestTest {
         const val MANIFEST = """{
           "schema": 1, "task": "text-classification", "labels": ["no", "yes"], "max_length": 24, "unknown": {"x": []},
           "padding": {"side": "right", "id": 834},
-          "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "seq"]}, {"name": "attention_mask", "shape": []}],
+          "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "seq"]},
+            {"name": "attention_mask", "shape": []}],
           "target": "android-onnx", "runtime": {"name": "onnxruntime", "min_version": "1.16"},
           "files": [
             {"path": "README.md", "bytes": 1638, "sha256": "d2", "shipped": false},

@@ -27,7 +27,8 @@ class GoldenTest {
             val got = tokenizer.encode(line.text, line.pair, line.maxLength ?: maxLength)
             val offsets = got.starts.zip(got.ends).flatMap { listOf(it.first, it.second) }
             if (got.ids.asList() != line.ids || got.typeIds.asList() != line.typeIds || offsets != line.offsets) {
-                wrong += "line $number: ${escaped(line.text)} gives ${got.ids.asList()} $offsets, not ${line.ids} ${line.offsets}"
+                val gives = "${got.ids.asList()} $offsets, not ${line.ids} ${line.offsets}"
+                wrong += "line $number: ${escaped(line.text)} gives $gives"
             }
         }
         println("goldens: $file: ${lines - wrong.size} of $lines lines equal")

@@ -22,8 +22,8 @@ class JsonTest {
     @Test
     fun whatIsNoJsonIsRefusedWithThePlace() {
         val bad = listOf(
-            "", "{", "[1,]", "[1 2]", "{\"a\" 1}", "{a: 1}", "01", "1.", ".5", "+1", "-", "1e", "tru", "nul", "\"", "\"\\x\"",
-            "\"\\u12g4\"", "\"\u0001\"", "[1] 2", "{\"a\":1,}", "'a'", "NaN", "[".repeat(100),
+            "", "{", "[1,]", "[1 2]", "{\"a\" 1}", "{a: 1}", "01", "1.", ".5", "+1", "-", "1e", "tru", "nul",
+            "\"", "\"\\x\"", "\"\\u12g4\"", "\"\u0001\"", "[1] 2", "{\"a\":1,}", "'a'", "NaN", "[".repeat(100),
         )
         for (text in bad) {
             val error = assertFailsWith<BundleException>(text) { Json.parse(text) }

@@ -48,7 +48,8 @@ class ModelFilesTest {
     fun aDamagedAssetIsRefusedAndLeavesNothing() {
         val store = ModelStore(folder)
         val altered = data.copyOf().also { it[1000]++ }
-        for ((bad, message) in listOf(altered to "has SHA-256", data.copyOf(999) to "has 999 bytes", data + 1 to "has more than")) {
+        val cases = listOf(altered to "has SHA-256", data.copyOf(999) to "has 999 bytes", data + 1 to "has more than")
+        for ((bad, message) in cases) {
             val error = assertFailsWith<DamagedFileException> { store.install(record) { ByteArrayInputStream(bad) } }
             assertTrue(message in error.message && "model.bin" in error.message, error.message)
             assertEquals(emptyList(), folder.list().orEmpty().toList())

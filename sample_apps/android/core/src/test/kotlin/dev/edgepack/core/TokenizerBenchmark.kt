@@ -3,7 +3,7 @@ package dev.edgepack.core
 import java.io.File
 
 /**
- * Tokenizes a file of texts, a line each, once for every line on standard input, so that another program can take turns.
+ * Tokenizes a file of texts, a line each, once for every line on standard input: another program can take turns.
  *
  * Arguments: `tokenizer.bin`, the texts, the maximum length. Prints the milliseconds to load the tokenizer, then for
  * each round its nanoseconds, how many tokens there were and the sum of their ids: proof that the work was done.

@@ -6,7 +6,7 @@ import java.io.File
 /** What a golden line says of the model; for tokens, logits row by row and a label for each token. */
 class Golden(val text: String, val pair: String?, val logits: List<Double>, val labels: List<String>)
 
-/** The golden lines of a bundle; assets have none, so those of an app come from the system property `edgepack.goldens`. */
+/** The golden lines of a bundle; assets have none: those of an app come from the system property `edgepack.goldens`. */
 fun goldens(bundle: File): List<Golden> = goldenFile(bundle).readLines().map { line ->
     val fields = Json.parse(line) as Map<*, *>
     Golden(
@@ -18,7 +18,8 @@ fun goldens(bundle: File): List<Golden> = goldenFile(bundle).readLines().map { l
 }
 
 private fun goldenFile(bundle: File): File =
-    File(bundle, NAME).takeIf { it.isFile } ?: File(System.getProperty("edgepack.goldens") ?: error("$bundle has no $NAME"), NAME)
+    File(bundle, NAME).takeIf { it.isFile }
+        ?: File(System.getProperty("edgepack.goldens") ?: error("$bundle has no $NAME"), NAME)
 
 private const val NAME = "golden.jsonl"
 

@@ -15,10 +15,11 @@ import kotlin.test.assertTrue
 /**
  * The app's whole path on a desktop JVM, ONNX Runtime's own Java library and a real model included.
  *
- * Bundles, or the assets of a packaged app, come from the system property `edgepack.bundles` (folders, `:` between them).
+ * Bundles, or the assets of a packaged app, come from the system property `edgepack.bundles` (folders joined by `:`).
  */
 class OnnxGoldenTest {
-    private val bundles = System.getProperty("edgepack.bundles").orEmpty().split(':').filter { it.isNotEmpty() }.map(::File)
+    private val bundles =
+        System.getProperty("edgepack.bundles").orEmpty().split(':').filter { it.isNotEmpty() }.map(::File)
 
     @Test
     fun everyGoldenHasItsLogitsAndLabel() {
@@ -44,7 +45,8 @@ class OnnxGoldenTest {
                 lines++
             }
         }
-        println("goldens: $bundle: $lines run, $sameLabel with the same labels, logits within ${"%.4f".format(worst)} of the largest")
+        val percent = "%.2f %%".format(100 * worst)
+        println("goldens: $bundle: $lines run, $sameLabel with the same labels, logits within $percent of the largest")
         assertTrue(lines > 0)
         assertTrue(sameLabel >= lines * SAME_LABELS, "only $sameLabel of $lines goldens have the same labels")
     }

@@ -26,7 +26,8 @@ fun ModelFacts(model: ModelState.Ready) {
             Heading(stringResource(R.string.facts_title))
             Fact(stringResource(R.string.fact_teacher), manifest.teacher)
             Fact(stringResource(R.string.fact_runtime), model.runtime)
-            Fact(stringResource(R.string.fact_size), stringResource(R.string.megabytes, number(manifest.shippedBytes / 1e6, 2)))
+            val megabytes = number(manifest.shippedBytes / 1e6, 2)
+            Fact(stringResource(R.string.fact_size), stringResource(R.string.megabytes, megabytes))
             Fact(stringResource(R.string.fact_labels), manifest.labels.size.toString())
             Fact(stringResource(R.string.fact_length), manifest.maxLength.toString())
             if (metric != null) {
