@@ -7,6 +7,7 @@ import { openPipeline } from "./pipeline.js";
 import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked } from "./view.js";
 
 const PAUSE_MS = 80; // after the last key
+const SHOWN_END = 14; // UTF-16 units
 const SPOKEN_PAUSE_MS = 900; // a screen reader is not interrupted at every key
 
 let pipeline = null;
@@ -72,13 +73,12 @@ async function answer() {
   spokenTimer = setTimeout(() => (element("spoken").textContent = words), SPOKEN_PAUSE_MS);
 }
 
+/** How many tokens, and where the model stops reading a text that is too long. */
 function countLine(text, encoding) {
-  const { maxLength } = pipeline.manifest;
-  const tokens = `${encoding.inputIds.length} of ${maxLength} tokens`;
+  const tokens = `${encoding.inputIds.length} of ${pipeline.manifest.maxLength} tokens`;
   const seen = pipeline.seen(text, encoding);
-  return text.slice(seen).trim() === ""
-    ? tokens
-    : `${tokens}: the model reads up to “${text.slice(Math.max(0, seen - 12), seen)}”`;
+  if (text.slice(seen).trim() === "") return tokens;
+  return `${tokens}; the model stops reading after “…${text.slice(Math.max(0, seen - SHOWN_END), seen).trim()}”`;
 }
 
 /** Have the service worker keep the page; true once it has all of it. */

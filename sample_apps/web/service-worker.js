@@ -50,7 +50,8 @@ async function removeOld() {
 
 async function respond(request) {
   const shell = await caches.open(SHELL);
-  const kept = await shell.match(request, { ignoreSearch: true });
+  const page = request.mode === "navigate" ? "./" : request; // there is one page
+  const kept = await shell.match(page, { ignoreSearch: true, ignoreVary: true });
   return kept ?? fetch(request);
 }
 

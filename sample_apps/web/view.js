@@ -127,13 +127,13 @@ export function showFacts({ task, labels, maxLength, model, tokenizer, document:
   const artifact = d.metrics?.artifact;
   const facts = {
     Task: `${task.replace("-", " ")}, ${labels.length} labels`,
-    "On this device": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; no room to keep it"}`,
+    "Model and tokenizer": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; no room to keep it"}`,
     "Longest text": `${maxLength} tokens`,
     Measured: artifact
       ? `${artifact.name.replace("_", " ")} ${artifact.value.toFixed(3)} on ${artifact.n} examples`
       : "not",
     "Learnt from": d.teacher?.name ?? "unknown",
-    Files: "size compared at each start, sha256 before the first",
+    Verified: "sha256 at first, size at each start",
     "Made by": `edgepack ${d.edgepack_version ?? ""}`,
   };
   element("facts").replaceChildren(
