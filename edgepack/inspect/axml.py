@@ -97,8 +97,9 @@ def _utf8(data: bytes, at: int) -> str:
     if length & 0x80:
         length = (length & 0x7F) << 8 | data[at]
         at += 1
-    # tools write emoji as two surrogates of three bytes each
-    return data[at : at + length].decode("utf-8", "surrogatepass")
+    # aapt2 writes a code point above 0xFFFF as two surrogates of three bytes each
+    halves = data[at : at + length].decode("utf-8", "surrogatepass")
+    return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _utf16(data: bytes, at: int) -> str:
@@ -107,7 +108,7 @@ def _utf16(data: bytes, at: int) -> str:
     if length & 0x8000:
         length = (length & 0x7FFF) << 16 | struct.unpack_from("<H", data, at)[0]
         at += 2
-    return data[at : at + 2 * length].decode("utf-16-le", "surrogatepass")
+    return data[at : at + 2 * length].decode("utf-16-le", "replace")
 
 
 def _element(data: bytes, chunk: Chunk, strings: list[str], resource_ids: tuple[int, ...]) -> Element:
