@@ -1,0 +1,161 @@
+// Reads tokenizer.bin (format: docs/bundle.md of edgepack) into flat tables.
+//
+// The file holds all Unicode data that the tokenizer needs. Nothing here or in wordpiece.js asks the browser about
+// case, accents, spaces or punctuation: browsers have different editions of Unicode, the model was trained with one.
+// A code point's classes are a byte in a table of all 1,114,112: a megabyte for a lookup without a branch.
+
+import { BundleError } from "./errors.js";
+import { readVocabulary } from "./trie.js";
+
+const MAGIC = [0x45, 0x50, 0x54, 0x4b]; // "EPTK"
+const VERSION = 1;
+const STREAMS = 6;
+const CODE_POINTS = 0x110000;
+const HANGUL_DECOMPOSES = 1;
+const FIRST_SYLLABLE = 0xac00;
+const SYLLABLES = 11172;
+
+/** Bits of a code point's class. */
+export const REMOVED = 1;
+export const SPACE = 2;
+export const PUNCTUATION = 4;
+export const PADDED = 8;
+export const FOLDS = 16;
+export const MARK = 32;
+export const HANGUL = 64;
+
+/** Takes numbers and strings off the front of bytes. */
+export class Reader {
+  /** @param {Uint8Array} data */
+  constructor(data) {
+    this.data = data;
+    this.at = 0;
+  }
+
+  byte() {
+    if (this.at >= this.data.length) throw new BundleError("tokenizer.bin ends too early");
+    return this.data[this.at++];
+  }
+
+  /** The next varint (LEB128). */
+  number() {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    throw new BundleError("tokenizer.bin holds a number that is too long");
+  }
+
+  numbers(count) {
+    return Array.from({ length: count }, () => this.number());
+  }
+
+  string() {
+    const length = this.number();
+    if (this.at + length > this.data.length) throw new BundleError("tokenizer.bin ends too early");
+    this.at += length;
+    return new TextDecoder().decode(this.data.subarray(this.at - length, this.at));
+  }
+}
+
+/**
+ * The tables of a tokenizer.bin.
+ * @param {Uint8Array} data
+ */
+export async function readAsset(data) {
+  if (!MAGIC.every((byte, i) => data[i] === byte)) throw new BundleError("tokenizer.bin is not a tokenizer");
+  if (data[4] !== VERSION) {
+    throw new BundleError(`tokenizer.bin has version ${data[4]}, this app reads ${VERSION}`, "unsupported");
+  }
+  const streams = await unpack(data);
+  const [header, lengths, , classes, folds, ranks] = streams.map((stream) => new Reader(stream));
+  const flags = header.number();
+  const [size, unknownId, longestWord] = header.numbers(3);
+  const prefix = header.string();
+  const added = Array.from({ length: header.number() }, () => readAdded(header));
+  const [single, pair] = [readTemplate(header), readTemplate(header)];
+  const trie = readVocabulary(lengths, streams[2], size);
+  const tables = { ...readClasses(classes), folds: readFolds(folds), ranks: readRanks(ranks) };
+  const { points } = tables;
+  for (const point of tables.folds.keys()) points[point] |= FOLDS;
+  for (const point of tables.ranks.keys()) points[point] |= MARK;
+  if (flags & HANGUL_DECOMPOSES) {
+    for (let i = 0; i < SYLLABLES; i++) points[FIRST_SYLLABLE + i] |= HANGUL;
+  }
+  return { unknownId, longestWord, prefix, added, single, pair, trie, ...tables };
+}
+
+/** Unpacks the zlib streams, each behind its length. */
+async function unpack(data) {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const packed = [];
+  for (let at = 5; at < data.length; ) {
+    const size = at + 4 <= data.length ? view.getUint32(at, true) : Infinity;
+    if (at + 4 + size > data.length) throw new BundleError("tokenizer.bin ends too early");
+    packed.push(data.subarray(at + 4, at + 4 + size));
+    at += 4 + size;
+  }
+  if (packed.length !== STREAMS) throw new BundleError(`tokenizer.bin has ${packed.length} parts, not ${STREAMS}`);
+  try {
+    return await Promise.all(packed.map(inflate));
+  } catch {
+    throw new BundleError("tokenizer.bin is damaged: a part of it does not unpack");
+  }
+}
+
+async function inflate(packed) {
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function readAdded(header) {
+  const [id, flags] = header.numbers(2);
+  return { id, swallowsBefore: (flags & 1) !== 0, swallowsAfter: (flags & 2) !== 0, content: header.string() };
+}
+
+/** Parts of a template: kind (0 special, 1 first text, 2 second), the special token's id, type id. */
+function readTemplate(header) {
+  return Array.from({ length: header.number() }, () => {
+    const [kind, id, typeId] = header.numbers(3);
+    return { kind, id, typeId };
+  });
+}
+
+/** The classes of all code points: four lists of ranges. */
+function readClasses(reader) {
+  const points = new Uint8Array(CODE_POINTS);
+  for (const bit of [REMOVED, SPACE, PUNCTUATION, PADDED]) {
+    let at = 0;
+    for (let ranges = reader.number(); ranges > 0; ranges--) {
+      at += reader.number();
+      const end = at + reader.number();
+      if (end > CODE_POINTS) throw new BundleError("tokenizer.bin names a code point that does not exist");
+      for (; at < end; at++) points[at] |= bit;
+    }
+  }
+  return { points };
+}
+
+/** Code point → the code points that it becomes. */
+function readFolds(reader) {
+  const sources = running(reader.numbers(reader.number()));
+  const lengths = reader.numbers(sources.length);
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const targets = running(reader.numbers(total).map((n) => (n % 2 === 0 ? n / 2 : -(n + 1) / 2)));
+  let at = 0;
+  return new Map(sources.map((source, i) => [source, Int32Array.from(targets.slice(at, (at += lengths[i])))]));
+}
+
+/** Combining mark → its rank among those around it. */
+function readRanks(reader) {
+  const marks = running(reader.numbers(reader.number()));
+  const ranks = reader.numbers(marks.length);
+  return new Map(marks.map((mark, i) => [mark, ranks[i]]));
+}
+
+function running(steps) {
+  let sum = 0;
+  return steps.map((step) => (sum += step));
+}

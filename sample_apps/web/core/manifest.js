@@ -1,0 +1,78 @@
+// Reads edgepack.json, the bundle's manifest: what the model is for, and size and sha256 of each file.
+
+import { BundleError } from "./errors.js";
+
+const SCHEMA = 1;
+const TASKS = ["text-classification", "token-classification"];
+const TOKENIZER = "tokenizer.bin";
+
+/**
+ * @typedef {{path: string, bytes: number, sha256: string, shipped: boolean}} FileRecord
+ * @typedef {object} Manifest
+ * @property {"text-classification" | "token-classification"} task
+ * @property {boolean} pair whether the model takes two texts
+ * @property {string[]} labels by class
+ * @property {number} maxLength in tokens
+ * @property {string[]} inputs the model's inputs
+ * @property {string} output the name of the logits
+ * @property {FileRecord} model
+ * @property {FileRecord} tokenizer
+ * @property {object} document all of it, for what only people read
+ */
+
+/**
+ * @param {string} text the file's text
+ * @returns {Manifest}
+ */
+export function readManifest(text) {
+  const document = parse(text);
+  check(document.schema === SCHEMA, `has schema ${document.schema}, this app reads ${SCHEMA}`, "unsupported");
+  check(TASKS.includes(document.task), `is for ${document.task}, this app does ${TASKS.join(" and ")}`, "unsupported");
+  check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
+  check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
+  check(Array.isArray(document.files) && document.files.every(isRecord), "has a damaged list of files");
+  check(Array.isArray(document.inputs) && Array.isArray(document.outputs), "names no inputs or outputs");
+  const shipped = document.files.filter((file) => file.shipped);
+  const tokenizer = shipped.find((file) => file.path === TOKENIZER);
+  const model = shipped.find((file) => file.path !== TOKENIZER);
+  check(tokenizer !== undefined && model !== undefined && shipped.length === 2, "does not name a model and a tokenizer.bin");
+  return {
+    task: document.task,
+    pair: document.pair === true,
+    labels: document.labels,
+    maxLength: document.max_length,
+    inputs: document.inputs.map((input) => input.name),
+    output: document.outputs[0]?.name ?? "logits",
+    model,
+    tokenizer,
+    document,
+  };
+}
+
+function parse(text) {
+  try {
+    const document = JSON.parse(text);
+    if (document !== null && typeof document === "object") return document;
+  } catch {
+    // told below
+  }
+  throw new BundleError("edgepack.json is not a manifest");
+}
+
+function check(holds, message, kind) {
+  if (!holds) throw new BundleError(`edgepack.json ${message}`, kind);
+}
+
+function isList(value, type) {
+  return Array.isArray(value) && value.every((item) => typeof item === type);
+}
+
+function isRecord(file) {
+  return (
+    typeof file?.path === "string" &&
+    Number.isInteger(file.bytes) &&
+    file.bytes >= 0 &&
+    /^[0-9a-f]{64}$/.test(file.sha256) &&
+    !file.path.split("/").includes("..")
+  );
+}

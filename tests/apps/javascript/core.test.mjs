@@ -1,0 +1,206 @@
+// The JavaScript core beside the tokenizer: manifest, decisions, download; run by `node --test`.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { readAsset } from "../../../sample_apps/web/core/asset.js";
+import { argmax, entities, rank, softmax } from "../../../sample_apps/web/core/decision.js";
+import { BundleError } from "../../../sample_apps/web/core/errors.js";
+import { openFile } from "../../../sample_apps/web/core/files.js";
+import { readManifest } from "../../../sample_apps/web/core/manifest.js";
+import { longestFirst } from "../../../sample_apps/web/core/wordpiece.js";
+
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+function manifest(changes = {}) {
+  const file = (path, shipped) => ({ path, bytes: 5, sha256: "0".repeat(64), shipped });
+  return JSON.stringify({
+    schema: 1,
+    task: "text-classification",
+    labels: ["no", "yes"],
+    max_length: 64,
+    inputs: [{ name: "input_ids" }, { name: "attention_mask" }],
+    outputs: [{ name: "logits" }],
+    files: [file("onnx/m.onnx", true), file("tokenizer.bin", true), file("golden.jsonl", false)],
+    some_newer_key: {},
+    ...changes,
+  });
+}
+
+test("a manifest is read; keys that are not known are left alone", () => {
+  const read = readManifest(manifest());
+  assert.equal(read.model.path, "onnx/m.onnx");
+  assert.equal(read.tokenizer.path, "tokenizer.bin");
+  assert.deepEqual(read.inputs, ["input_ids", "attention_mask"]);
+  assert.equal(read.pair, false);
+});
+
+test("what is no manifest of this version says so", () => {
+  for (const [text, message] of [
+    ["", /is not a manifest/],
+    ["null", /is not a manifest/],
+    [manifest({ schema: 2 }), /schema 2, this app reads 1/],
+    [manifest({ task: "translation" }), /is for translation/],
+    [manifest({ labels: [] }), /no labels/],
+    [manifest({ max_length: "64" }), /no maximum length/],
+    [manifest({ files: [{ path: "x" }] }), /damaged list/],
+    [manifest({ files: [{ path: "../x", bytes: 1, sha256: "0".repeat(64), shipped: true }] }), /damaged list/],
+    [manifest({ files: [] }), /does not name a model/],
+  ]) {
+    assert.throws(() => readManifest(text), (error) => error instanceof BundleError && message.test(error.message), text);
+  }
+});
+
+test("softmax and rank", () => {
+  assert.deepEqual(softmax([1000, 1000]), [0.5, 0.5]);
+  const [first, second] = softmax([Math.log(3), 0]);
+  assert.ok(Math.abs(first - 0.75) < 1e-12 && Math.abs(second - 0.25) < 1e-12);
+  assert.deepEqual(rank([0, 5], ["no", "yes"]).map(({ label }) => label), ["yes", "no"]);
+  assert.equal(argmax([1, 3, 3]), 1);
+});
+
+test("entities follow CoNLL's rule", () => {
+  const spans = (...labels) => {
+    const found = labels.map((_, i) => ({ start: 10 * i, end: 10 * i + 5 }));
+    const tags = labels.map((label, i) => ({ label, probability: 1 - i / 10 }));
+    return entities(found, tags).map(({ type, start, end, probability }) => [type, start, end, probability]);
+  };
+  assert.deepEqual(spans("O", "O"), []);
+  assert.deepEqual(spans("B-city", "I-city", "O"), [["city", 0, 15, 0.9]]);
+  assert.deepEqual(spans("B-city", "B-city"), [["city", 0, 5, 1], ["city", 10, 15, 0.9]]);
+  assert.deepEqual(spans("I-city", "I-date", "I-date"), [["city", 0, 5, 1], ["date", 10, 25, 0.8]]);
+  assert.deepEqual(spans("I-a", "O", "I-a"), [["a", 0, 5, 1], ["a", 20, 25, 0.8]]);
+});
+
+test("the longer text is cut first", () => {
+  for (let first = 0; first < 8; first++) {
+    for (let second = 0; second < 8; second++) {
+      for (let room = 0; room < 12; room++) {
+        const [a, b] = longestFirst(first, second, room);
+        assert.ok(a <= first && b <= second && a + b === Math.min(room, first + second), `${first} ${second} ${room}`);
+      }
+    }
+  }
+  assert.deepEqual(longestFirst(10, 2, 6), [4, 2]);
+  assert.deepEqual(longestFirst(10, 9, 7), [4, 3]);
+  assert.deepEqual(longestFirst(9, 10, 7), [3, 4]);
+});
+
+test("a damaged tokenizer is an error of its own kind", async () => {
+  const magic = [0x45, 0x50, 0x54, 0x4b];
+  for (const bytes of [[], [1, 2, 3], [...magic, 9], [...magic, 1], [...magic, 1, 255, 0, 0, 0, 1], [...magic, 1, 1, 0, 0, 0, 7]]) {
+    await assert.rejects(readAsset(new Uint8Array(bytes)), BundleError);
+  }
+});
+
+// Download: a server and a store made of a few lines.
+
+const BYTES = new Uint8Array(1_300_000).map((_, i) => (i * 31 + (i >> 8)) % 251);
+const RECORD = { path: "m.onnx", bytes: BYTES.length, sha256: sha256(BYTES), shipped: true };
+
+class MapStore extends Map {
+  async read(name) {
+    return this.get(name) ?? null;
+  }
+  async write(name, bytes) {
+    this.set(name, bytes);
+  }
+  async remove(name) {
+    this.delete(name);
+  }
+}
+
+/** Answers requests in turn: `ranges` whether it knows them, `breaks` after how many bytes each answer fails. */
+function server(bytes, { ranges = true, breaks = [], statuses = [] } = {}) {
+  const requests = [];
+  const fetch = async (url, { headers }) => {
+    const from = ranges && headers.Range ? Number(/^bytes=(\d+)-$/.exec(headers.Range)[1]) : 0;
+    requests.push(from);
+    const turn = requests.length - 1;
+    const status = statuses[turn] ?? (from > 0 ? 206 : 200);
+    const end = breaks[turn] ?? Infinity;
+    const body = new ReadableStream({
+      async pull(controller) {
+        for (let at = from; at < Math.min(bytes.length, end); at += 100_000) {
+          controller.enqueue(bytes.slice(at, Math.min(at + 100_000, bytes.length, end)));
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+        if (end < bytes.length) controller.error(new TypeError("connection lost"));
+        else controller.close();
+      },
+    }, { highWaterMark: 0 });
+    return new Response(status === 200 || status === 206 ? body : null, {
+      status,
+      headers: from > 0 ? { "Content-Range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {},
+    });
+  };
+  return { fetch, requests, wait: async () => {} };
+}
+
+const isMessage = (pattern, kind) => (error) => error instanceof BundleError && pattern.test(error.message) && error.kind === kind;
+
+test("a file is fetched once, hashed and kept; afterwards only its length is compared", async () => {
+  const [store, web] = [new MapStore(), server(BYTES)];
+  const progress = [];
+  const options = { ...web, onProgress: (bytes) => progress.push(bytes) };
+  assert.deepEqual(await openFile(RECORD, "u", store, options), BYTES);
+  assert.deepEqual([...store.keys()], [RECORD.sha256]);
+  assert.equal(progress.at(-1), BYTES.length);
+  assert.deepEqual(await openFile(RECORD, "u", store, options), BYTES);
+  assert.deepEqual(web.requests, [0]);
+  store.set(RECORD.sha256, BYTES.slice(1)); // cut short on disk
+  assert.deepEqual(await openFile(RECORD, "u", store, options), BYTES);
+  assert.deepEqual(web.requests, [0, 0]);
+});
+
+test("a connection that fails is taken up where it was", async () => {
+  const [store, web] = [new MapStore(), server(BYTES, { breaks: [700_000, 900_000] })];
+  assert.deepEqual(await openFile(RECORD, "u", store, web), BYTES);
+  assert.deepEqual(web.requests, [0, 700_000, 900_000]);
+  assert.deepEqual([...store.keys()], [RECORD.sha256]);
+});
+
+test("a later start goes on with the parts that an earlier one left", async () => {
+  const store = new MapStore();
+  const offline = server(BYTES, { breaks: [700_000, 0, 0, 0] });
+  await assert.rejects(openFile(RECORD, "u", store, offline), isMessage(/cannot be fetched/, "unreachable"));
+  const web = server(BYTES);
+  assert.deepEqual(await openFile(RECORD, "u", store, web), BYTES);
+  assert.deepEqual(web.requests, [700_000]);
+});
+
+test("a server without ranges sends all of it again", async () => {
+  const [store, web] = [new MapStore(), server(BYTES, { ranges: false, breaks: [700_000] })];
+  assert.deepEqual(await openFile(RECORD, "u", store, web), BYTES);
+  assert.deepEqual(web.requests, [0, 0]);
+});
+
+test("parts of an older file are found out by the hash and fetched again", async () => {
+  const [store, web] = [new MapStore(), server(BYTES)];
+  store.set(`${RECORD.sha256}.part0`, new Uint8Array(600_000));
+  assert.deepEqual(await openFile(RECORD, "u", store, web), BYTES);
+  assert.deepEqual(web.requests, [600_000, 0]);
+});
+
+test("an altered, a shorter and a longer file are refused and nothing of them stays", async () => {
+  const altered = BYTES.slice();
+  altered[1_000_000] ^= 1;
+  for (const [bytes, message] of [
+    [altered, /is not the file/],
+    [BYTES.slice(0, -1), /is not the file/],
+    [new Uint8Array([...BYTES, 0]), /is longer/],
+  ]) {
+    const store = new MapStore();
+    await assert.rejects(openFile(RECORD, "u", store, server(bytes)), isMessage(message, "damaged"));
+    assert.equal(store.size, 0);
+  }
+});
+
+test("a busy server is asked again, one that has no such file is not", async () => {
+  const busy = server(BYTES, { statuses: [503, 429] });
+  assert.deepEqual(await openFile(RECORD, "u", new MapStore(), busy), BYTES);
+  assert.equal(busy.requests.length, 3);
+  const missing = server(BYTES, { statuses: [404] });
+  await assert.rejects(openFile(RECORD, "u", new MapStore(), missing), isMessage(/not on the server \(status 404\)/, "unreachable"));
+  assert.equal(missing.requests.length, 1);
+});

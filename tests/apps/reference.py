@@ -1,0 +1,80 @@
+"""Writes what the Hugging Face fast tokenizer makes of fuzzed strings, for the apps' tokenizers to be compared with.
+
+    python -m tests.apps.reference BUNDLE_OR_TOKENIZER_FOLDER OUT.jsonl [--count 100000] [--seed 0] [--split 20000]
+    python -m tests.apps.reference --variants BUNDLE_OR_TOKENIZER_FOLDER FOLDER [--count 2000]
+
+A line is a JSON object in ASCII: `text`, `pair` where there is one, `max_length` (most often the manifest's, not
+always: take it from the line), `input_ids`, `token_type_ids`, `offsets_utf16`; as in golden.jsonl, which has no
+`max_length`. The strings are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on.
+`--variants` writes tokenizers of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from edgepack.golden import tokenize, with_length
+from edgepack.manifest import MANIFEST_NAME, load_manifest
+from tests.apps.fuzz import fuzzed
+from tests.apps.variants import write_variants
+
+DEFAULT_MAX_LENGTH = 64  # where a folder has no manifest
+KEYS = ("input_ids", "token_type_ids", "offsets_utf16")
+
+
+def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """The reference's answers for the tokenizer in `folder`."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    has_manifest = (folder / MANIFEST_NAME).is_file()
+    max_length = load_manifest(folder).max_length if has_manifest else DEFAULT_MAX_LENGTH
+    by_length: dict[int, Tokenizer] = {}
+    for sample in fuzzed(tokenizer, max_length, count, seed):
+        if sample.max_length not in by_length:
+            by_length[sample.max_length] = with_length(tokenizer, sample.max_length)
+        answer = tokenize(by_length[sample.max_length], sample.text, sample.pair)
+        pair = {} if sample.pair is None else {"pair": sample.pair}
+        line = {"text": sample.text, **pair, "max_length": sample.max_length}
+        yield line | {key: answer[key] for key in KEYS}
+
+
+def write_reference(folder: Path, out: Path, count: int, seed: int, split: int | None = None) -> list[Path]:
+    """Write the lines to `out`, or `split` lines at a time to files numbered after it."""
+    lines = reference_lines(folder, count, seed)
+    paths = [out] if not split else [out.with_stem(f"{out.stem}-{i}") for i in range(-(-count // split))]
+    for path in paths:
+        with path.open("w", encoding="ascii") as file:
+            for _, line in zip(range(split or count), lines, strict=False):
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    return paths
+
+
+def main(arguments: list[str]) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="bundle, or folder with tokenizer.json")
+    parser.add_argument("out", type=Path, help="OUT.jsonl; with --variants a new folder")
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", type=int, help="lines a file")
+    parser.add_argument("--variants", action="store_true", help="tokenizers of every option")
+    given = parser.parse_args(arguments)
+    if not given.variants:
+        paths = write_reference(given.source, given.out, given.count, given.seed, given.split)
+    else:
+        folders = write_variants(given.source, given.out)
+        paths = [
+            path for f in folders for path in write_reference(f, f / "fuzz.jsonl", given.count, given.seed, given.split)
+        ]
+    for path in paths:
+        print(f"{path}\t{path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

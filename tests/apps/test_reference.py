@@ -1,0 +1,88 @@
+"""The fuzzed strings are what they claim to be, and the plain Python reader passes what the apps must pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from edgepack.unicode_tables import SURROGATES
+from edgepack.wordpiece import read_tokenizer_asset
+from tests.apps.reference import reference_lines, write_reference
+from tests.apps.variants import NORMALIZERS, write_variants
+
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small BERT tokenizer."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    letters = [chr(point) for point in range(33, 127)]
+    tokens = [*SPECIALS, *letters, *("##" + letter for letter in letters), "the", "movie", "good", "##ing", "##s"]
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(SPECIALS)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def variants(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of them: each asks the reference about every code point, about two seconds."""
+    folder = tmp_path_factory.mktemp("variants")
+    assert [path.name for path in write_variants(source, folder)] == VARIANTS
+    return folder
+
+
+def check_reader(folder: Path, count: int) -> None:
+    reader = read_tokenizer_asset((folder / "tokenizer.bin").read_bytes())
+    for line in reference_lines(folder, count, seed=1):
+        got = reader.encode(line["text"], line.get("pair"), line["max_length"])
+        assert got.input_ids == line["input_ids"], ascii(line)
+        assert got.token_type_ids == line["token_type_ids"]
+        assert [list(offset) for offset in got.offsets_utf16] == line["offsets_utf16"], ascii(line)
+
+
+def test_the_python_reader_gives_the_references_ids_and_offsets(source: Path, tmp_path: Path) -> None:
+    (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
+    check_reader(folder, 500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_it_does_so_with_every_option(variants: Path, name: str) -> None:
+    check_reader(variants / name, 2000)
+
+
+@pytest.mark.slow
+def test_options_make_a_difference(variants: Path) -> None:
+    text = "Café ÉÇ İstanbul 中文 a\x00b"
+    ids = {n: tuple(Tokenizer.from_file(str(variants / n / "tokenizer.json")).encode(text).ids) for n in NORMALIZERS}
+    same = [("uncased", "uncased-no-accents")]  # by definition: accents go where lowercase is on
+    for first in NORMALIZERS:
+        for second in NORMALIZERS:
+            if first < second and (first, second) not in same:
+                assert ids[first] != ids[second], (first, second)
+
+
+def test_the_strings_reach_every_plane_and_are_the_same_each_time(source: Path, tmp_path: Path) -> None:
+    paths = write_reference(source, tmp_path / "out.jsonl", count=2500, seed=0, split=1000)
+    assert [path.name for path in paths] == ["out-0.jsonl", "out-1.jsonl", "out-2.jsonl"]
+    lines = [json.loads(line) for path in paths for line in path.read_text("ascii").splitlines()]
+    assert len(lines) == 2500
+    text = "".join(line["text"] + line.get("pair", "") for line in lines)
+    points = set(map(ord, text))
+    assert {point >> 16 for point in points} >= {0, 1, 2, 3, 14, 15, 16}
+    assert len({point >> 8 for point in points if point < 0x20000}) > 450  # of 504 pages without surrogates
+    assert not points & set(SURROGATES)
+    assert 0.15 < sum("pair" in line for line in lines) / 2500 < 0.25
+    at_limit = sum(len(line["input_ids"]) == line["max_length"] for line in lines)
+    assert 0.1 < at_limit / 2500 < 0.6
+    assert json.loads(json.dumps(next(iter(reference_lines(source, 1, seed=0))))) == lines[0]
+    assert next(iter(reference_lines(source, 1, seed=1))) != lines[0]
