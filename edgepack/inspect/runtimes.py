@@ -8,6 +8,7 @@ a JNI bridge or a GPU delegate, hold no copy of their own. Core ML is part of iO
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -33,19 +34,14 @@ RUNTIMES = {
     "pytorch-lite": RuntimeSigns(
         ("pytorch_jni_lite", "pytorch_jni", "torch", "torch_cpu", "LibTorch-Lite"), (b"N5torch3jit", b"torch::jit::")
     ),
-    "executorch": RuntimeSigns(("executorch", "executorch_jni"), (b"N10executorch7runtime", b"executorch::runtime::")),
+    "executorch": RuntimeSigns(("executorch", "executorch_jni"), (b"executorch::runtime::",)),
     "litert": RuntimeSigns(
         ("tensorflowlite_jni", "tensorflowlite", "tensorflowlite_c", "LiteRt", "TensorFlowLiteC"), (b"N6tflite",)
     ),
 }
-HELPERS = (
-    "onnxruntime4j_jni",
-    "pytorch_vision_jni",
-    "tensorflowlite_gpu_jni",
-    "LiteRtGpuAccelerator",
-    "LiteRtOpenClAccelerator",
-    "fbjni",
-    "c++_shared",
+# Bridges, delegates and dispatchers: they carry C++ names of the runtime that they belong to, and no copy of it.
+HELPER = re.compile(
+    r"onnxruntime4j_jni|onnxruntime_\w+|pytorch_vision_jni|tensorflowlite_\w+|LiteRt\w+|\w*executorch_backend\w*"
 )
 
 
@@ -104,7 +100,7 @@ def runtimes_in(path: str, data: bytes) -> list[str]:
     name = PurePosixPath(path).name
     if name.endswith(".so"):
         name = name.removesuffix(".so").removeprefix("lib")
-    if name in HELPERS:
-        return []
     named = [runtime for runtime, signs in RUNTIMES.items() if name in signs.names]
-    return named or [runtime for runtime, signs in RUNTIMES.items() if any(marker in data for marker in signs.markers)]
+    if named or HELPER.fullmatch(name):
+        return named
+    return [runtime for runtime, signs in RUNTIMES.items() if any(marker in data for marker in signs.markers)]
