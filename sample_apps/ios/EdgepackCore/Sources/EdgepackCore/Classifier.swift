@@ -4,8 +4,8 @@ import Foundation
 
 /// A model that a runtime has loaded.
 public protocol ModelSession: Sendable {
-    /// Logits for one text: a row, or for token classification a row for each token.
-    func logits(_ inputs: ModelInputs) throws -> [[Float]]
+    /// Logits for one text, all in one: a row of labels, or for token classification a row for each token and padding.
+    func logits(_ inputs: ModelInputs) throws -> [Float]
 }
 
 /// A runtime; the app has an implementation for each that it links.
@@ -20,11 +20,18 @@ public struct ModelInputs: Sendable {
     public let inputIDs: [Int64]
     public let tokenTypeIDs: [Int64]
     public let attentionMask: [Int64]
+    /// Without padding.
+    public let tokenCount: Int
 
-    public init(_ encoding: Encoding) {
-        inputIDs = encoding.inputIDs.map(Int64.init)
-        tokenTypeIDs = encoding.tokenTypeIDs.map(Int64.init)
-        attentionMask = [Int64](repeating: 1, count: inputIDs.count)
+    /// Padded where the model's inputs have a fixed length.
+    public init(_ encoding: Encoding, _ manifest: Manifest) {
+        tokenCount = encoding.inputIDs.count
+        let length = manifest.inputs.first?.sizes.dropFirst().first ?? nil
+        let padding = max(0, (length ?? 0) - tokenCount)
+        let zeros = [Int64](repeating: 0, count: padding)
+        inputIDs = encoding.inputIDs.map(Int64.init) + [Int64](repeating: Int64(manifest.padding.id), count: padding)
+        tokenTypeIDs = encoding.tokenTypeIDs.map(Int64.init) + zeros
+        attentionMask = [Int64](repeating: 1, count: tokenCount) + zeros
     }
 
     /// The values of a model's input by its name.
@@ -72,18 +79,21 @@ public struct Classifier: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         let encoding = tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength)
-        let rows = try session.logits(ModelInputs(encoding))
-        let content = try decide(text, encoding, rows)
+        let logits = try session.logits(ModelInputs(encoding, manifest))
+        let content = try decide(text, encoding, logits)
         let elapsed = (clock.now - start).components
         let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
         return Answer(content: content, tokenCount: encoding.inputIDs.count, milliseconds: milliseconds)
     }
 
-    private func decide(_ text: String, _ encoding: Encoding, _ rows: [[Float]]) throws -> Answer.Content {
+    private func decide(_ text: String, _ encoding: Encoding, _ logits: [Float]) throws -> Answer.Content {
         let isOfTokens = manifest.task == .tokenClassification
-        guard rows.count == (isOfTokens ? encoding.inputIDs.count : 1),
-            rows.allSatisfy({ $0.count == manifest.labels.count && $0.allSatisfy(\.isFinite) })
+        let columns = manifest.labels.count
+        let wanted = isOfTokens ? encoding.inputIDs.count : 1
+        guard logits.count % columns == 0, isOfTokens ? logits.count >= wanted * columns : logits.count == columns,
+            logits.allSatisfy(\.isFinite)
         else { throw BundleError("the model gave other numbers than its manifest says; install the app again") }
+        let rows = (0..<wanted).map { Array(logits[$0 * columns..<($0 + 1) * columns]) }
         guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels)) }
         let words = tokenizer.words(text, encoding)
         return .entities(entities(words, words.map { ranked(rows[$0.firstToken], manifest.labels)[0] }))

@@ -14,8 +14,32 @@ public struct Manifest: Decodable, Equatable, Sendable {
         public let shipped: Bool
     }
 
+    /// An input or output; a dimension that the runtime leaves open has a name and no size.
     public struct Tensor: Decodable, Equatable, Sendable {
         public let name: String
+        public let sizes: [Int?]
+
+        private enum CodingKeys: String, CodingKey { case name, shape }
+
+        private struct Dimension: Decodable {
+            let size: Int?
+
+            init(from decoder: Decoder) throws {
+                let container = try decoder.singleValueContainer()
+                size = try? container.decode(Int.self)
+                if size == nil { _ = try container.decode(String.self) }
+            }
+        }
+
+        public init(from decoder: Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            name = try container.decode(String.self, forKey: .name)
+            sizes = try container.decode([Dimension].self, forKey: .shape).map(\.size)
+        }
+    }
+
+    public struct Padding: Decodable, Equatable, Sendable {
+        public let id: Int
     }
 
     public struct Runtime: Decodable, Equatable, Sendable {
@@ -32,6 +56,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let pair: Bool
     public let labels: [String]
     public let maxLength: Int
+    public let padding: Padding
     public let inputs: [Tensor]
     public let outputs: [Tensor]
     public let target: String
@@ -48,7 +73,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
     static let tokenizerName = "tokenizer.bin"
 
     private enum CodingKeys: String, CodingKey {
-        case task, pair, labels, inputs, outputs, target, runtime, files, metrics
+        case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
     }
