@@ -5,12 +5,14 @@ DEMO_OUT ?= demo-out
 BENCH_TEACHER ?= ../shared/models/teacher-sst2
 BENCH_TRAIN ?= ../shared/data/sst2/train.tsv
 BENCH_BUNDLES ?= out/bundles/android-onnx
+APP_BUNDLES ?= $(DEMO_OUT)/build/bundles/android-onnx
+APP_OPTIONS ?=
 
 # One thread per worker: tiny models gain nothing from more, and workers would fight over the cores.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 RUN_ENV := HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 
-.PHONY: demo test test-slow lint format bench docs wheel clean
+.PHONY: demo test test-slow test-apps lint format bench docs wheel clean
 
 # torch first and alone: an open range may resolve to a build with gigabytes of CUDA packages.
 .venv/.ready: pyproject.toml constraints.txt
@@ -27,6 +29,10 @@ test: .venv/.ready
 
 test-slow: .venv/.ready
 	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+
+# APP_BUNDLES: bundles to hold the apps to; APP_OPTIONS: --require makes a failure of what cannot run here
+test-apps: .venv/.ready
+	$(TEST_ENV) $(BIN)/python -m tests.apps $(APP_BUNDLES) $(APP_OPTIONS)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -37,7 +37,8 @@ EXTRA_PACKAGES = {
 }
 TOOLS = {
     "java": (["java", "-version"], "checking Android code", "apt-get install openjdk-17-jdk-headless"),
-    "node": (["node", "--version"], "checking the web bundle", "apt-get install nodejs"),
+    "node": (["node", "--version"], "checking the web app and its tokenizer", "apt-get install nodejs npm"),
+    "chromium": (["chromium", "--version"], "opening the web app", "apt-get install chromium"),
 }
 DISK_NEEDED_BYTES = 3 * 10**9  # a build of a 90 MB teacher with 67,000 examples leaves about 2 GB
 MEMORY_NEEDED_BYTES = 4 * 10**9

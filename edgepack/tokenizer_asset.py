@@ -28,13 +28,15 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
 
 from edgepack.errors import InputError
 from edgepack.unicode_tables import UnicodeTables, unicode_tables
+
+if TYPE_CHECKING:  # half a second to import
+    from transformers import PreTrainedTokenizerBase
 
 MAGIC, VERSION = b"EPTK", 1
 ASSET_NAME, JSON_ASSET_NAME = "tokenizer.bin", "tokenizer.json"

@@ -1,43 +1,101 @@
-"""The Web app: today its assets and a page on what to load; there is no template yet."""
+"""The web app: static files that a server sends as they are, with the model inside or fetched from a URL.
+
+`sample_apps/web` is the app. Here its defaults give way to the user's name, id and download URL, the bundle's files go
+to `model/`, and the service worker gets a hash of all files as their version. The runtime, onnxruntime-web, comes from
+npm, and packaging uses no network: it is copied where the template's `vendor/` has it already, else the README says the
+line that fetches it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import html
+import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edgepack.manifest import BundleManifest
-from edgepack.package.project import AppOptions, copy_assets, model_path, write_readme
+from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
+from edgepack.package.template import copy_template, replaced
+from edgepack.workspace import sha256_file
 
 RUNTIMES = ("onnxruntime",)
-PLACE = "a folder that your server sends as static files"
+WORKER = "service-worker.js"
+CONNECT = "connect-src 'self'"
+RUNTIME_FILE = "vendor/ort-wasm-simd-threaded.wasm"
 
-STEPS = """
-`assets/` holds what the app needs. Copy it to {place}.
+VENDOR_STEP = """The runtime, onnxruntime-web, is not in this folder yet. Fetch it once, with Node.js 20 or newer;
+everything afterwards works without a network:
 
-1. Read `edgepack.json`, load `tokenizer.bin` (docs/bundle.md has a reader's steps).
-2. Load `{model}` in {runtime} {min_version} or newer; set `ORT_DISABLE_TELEMETRY=1` before ONNX Runtime loads.
-3. Feed {inputs}; read {outputs}. The label is the place of the largest logit in `labels`.
+```bash
+npm ci --ignore-scripts && npm run vendor
+```
 """
+
+STEPS = """{vendor}
+There is no build. Send this folder, without `node_modules/`, from any static server over https. To try it here:
+
+```bash
+npm run serve        # http://localhost:8000
+```
+
+The page must be on https or on localhost: browsers verify and keep files only there. Send the Content-Security-Policy
+of `index.html` as a header too, with `frame-ancestors 'none'`, and `.wasm` as `application/wasm`. After a change to a
+file of the page, change `VERSION` in `service-worker.js`, or package again: browsers keep what they have until then.
+"""
+
+VERIFIED = (
+    "At each start the page compares the length of model and tokenizer with the manifest; before they are first used, "
+    "also their sha256.",
+)
+NOT_VERIFIED = (
+    "This copy was not opened in a browser. edgepack's own checks open the template with three bundles in headless "
+    "Chromium and Firefox. Safari was not run.",
+    "Latency on phones was not measured.",
+)
 
 
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
-    """Write the assets and the page."""
-    copy_assets(bundle, manifest, options, folder / "assets")
-    steps = STEPS.format(
-        place=PLACE,
-        model=model_path(manifest),
-        runtime=manifest.runtime.name,
-        min_version=manifest.runtime.min_version,
-        inputs=", ".join(f"`{tensor.name}` ({tensor.dtype})" for tensor in manifest.inputs),
-        outputs=", ".join(f"`{tensor.name}`" for tensor in manifest.outputs),
-    )
-    not_verified = ("There is no app here yet: only the files that one needs.",)
+    """Write the site."""
+    copy_template("web", folder, replacements(options))
+    copy_assets(bundle, manifest, options, folder / "model")
+    set_version(folder)
+    vendored = (folder / RUNTIME_FILE).is_file()
     write_readme(
         bundle,
         manifest,
         options,
         folder,
-        kind="Web assets",
-        steps=steps,
-        verified=(),
-        not_verified=not_verified,
+        kind="A web app",
+        steps=STEPS.format(vendor="The runtime is in `vendor/`.\n" if vendored else VENDOR_STEP),
+        verified=VERIFIED,
+        not_verified=NOT_VERIFIED,
     )
+
+
+def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
+    """The user's values where the template's defaults stand."""
+    name = html.escape(options.name)
+    page = {f"<title>{DEFAULT_NAME}</title>": f"<title>{name}</title>", f">{DEFAULT_NAME}</h1>": f">{name}</h1>"}
+    files = {
+        "index.html": page,
+        "manifest.webmanifest": {
+            json.dumps(DEFAULT_NAME): json.dumps(options.name, ensure_ascii=False),
+            json.dumps(DEFAULT_APPLICATION_ID): json.dumps(options.application_id),
+        },
+    }
+    if options.download_url is not None:
+        url = urlsplit(options.download_url)
+        page[CONNECT] = f"{CONNECT} {url.scheme}://{url.netloc}"
+        files["config.js"] = {'DOWNLOAD_URL = ""': f"DOWNLOAD_URL = {json.dumps(options.download_url)}"}
+    return files
+
+
+def set_version(folder: Path) -> None:
+    """Name the state of the page's files in the service worker, so that browsers notice another one."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
+    worker = folder / WORKER
+    version = {'VERSION = "development"': f"VERSION = {json.dumps(digest.hexdigest()[:16])}"}
+    worker.write_text(replaced(worker.read_text(encoding="utf-8"), version, f"web/{WORKER}"), encoding="utf-8")

@@ -6,30 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer
 
 from edgepack.unicode_tables import SURROGATES
 from edgepack.wordpiece import read_tokenizer_asset
 from tests.apps.reference import reference_lines, write_reference
 from tests.apps.variants import NORMALIZERS, write_variants
 
-SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix"]
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small BERT tokenizer."""
-    folder = tmp_path_factory.mktemp("tokenizer")
-    letters = [chr(point) for point in range(33, 127)]
-    tokens = [*SPECIALS, *letters, *("##" + letter for letter in letters), "the", "movie", "good", "##ing", "##s"]
-    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.add_special_tokens(SPECIALS)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 @pytest.fixture(scope="module")

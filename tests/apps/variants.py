@@ -48,7 +48,7 @@ DEFAULTS = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": N
 
 
 def write_variants(source: Path, folder: Path, names: Sequence[str] | None = None) -> list[Path]:
-    """Write variants of the tokenizer in `source` (a folder with tokenizer.json) below `folder`: all, or those named."""
+    """Write variants of the tokenizer in `source`, a folder with tokenizer.json: all, or those named."""
     document = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     made = {name: normalized(document, options) for name, options in NORMALIZERS.items()}
     made["trimmed"] = trimmed(normalized(document, NORMALIZERS["uncased"]))

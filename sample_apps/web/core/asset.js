@@ -91,7 +91,7 @@ export async function readAsset(data) {
 async function unpack(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const packed = [];
-  for (let at = 5; at < data.length; ) {
+  for (let at = 5; at < data.length;) {
     const size = at + 4 <= data.length ? view.getUint32(at, true) : Infinity;
     if (at + 4 + size > data.length) throw new BundleError("tokenizer.bin ends too early");
     packed.push(data.subarray(at + 4, at + 4 + size));

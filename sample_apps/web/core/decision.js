@@ -23,7 +23,9 @@ export function argmax(values) {
 /** Labels with their probabilities, the most probable first. */
 export function rank(logits, labels) {
   const probabilities = softmax(logits);
-  return labels.map((label, i) => ({ label, probability: probabilities[i] })).sort((a, b) => b.probability - a.probability);
+  return labels
+    .map((label, i) => ({ label, probability: probabilities[i] }))
+    .sort((a, b) => b.probability - a.probability);
 }
 
 /**
@@ -41,7 +43,13 @@ export function words(tokenizer, text, encoding) {
     const [start, end] = encoding.offsets.slice(2 * token, 2 * token + 2);
     const kind = tokenizer.points[text.codePointAt(start)];
     const alone = end - start <= 2 && Array.from(text.slice(start, end)).length === 1;
-    tokens.push({ first: token, start, end, ideograph: alone && (kind & PADDED) !== 0, mark: alone && (kind & PUNCTUATION) !== 0 });
+    tokens.push({
+      first: token,
+      start,
+      end,
+      ideograph: alone && (kind & PADDED) !== 0,
+      mark: alone && (kind & PUNCTUATION) !== 0,
+    });
   });
   return groups(tokenizer, text, tokens).flatMap(joined);
 }
@@ -51,7 +59,8 @@ function groups(tokenizer, text, tokens) {
   const found = [];
   tokens.forEach((token, i) => {
     const before = tokens[i - 1];
-    const apart = before === undefined || token.ideograph || before.ideograph || hasSpace(tokenizer, text, before.end, token.start);
+    const apart =
+      before === undefined || token.ideograph || before.ideograph || hasSpace(tokenizer, text, before.end, token.start);
     if (apart) found.push([]);
     found[found.length - 1].push(token);
   });
@@ -75,8 +84,8 @@ function joined(group) {
 }
 
 /**
- * Entities by CoNLL's rule: B- begins one, I- goes on where the type is the same and begins one elsewhere. An entity is as
- * probable as its least probable word.
+ * Entities by CoNLL's rule: B- begins one, I- goes on where the type is the same and begins one elsewhere. An entity is
+ * as probable as its least probable word.
  * @param {{start: number, end: number}[]} found words
  * @param {{label: string, probability: number}[]} tags of each word
  */

@@ -1,9 +1,9 @@
 // A bundle's file, fetched once, compared with the manifest, kept.
 //
-// What is kept under a file's sha256 was hashed before; at each start only its length is compared. What arrives is kept in
-// parts as it comes, so a download that breaks off goes on where it was (HTTP ranges); a server without ranges sends all of
-// it again. A file of another length or hash never leaves this module. WebCrypto hashes only what is whole, so the file is
-// in memory once: models are a few megabytes.
+// What is kept under a file's sha256 was hashed before; at each start only its length is compared. What arrives is kept
+// in parts as it comes, so a download that breaks off goes on where it was (HTTP ranges); a server without ranges sends
+// all of it again. A file of another length or hash never leaves this module. WebCrypto hashes only what is whole, so
+// the file is in memory once: models are a few megabytes.
 //
 // A store is `read(name)`, `write(name, bytes)` and `remove(name)`, all asynchronous: store.js, or a Map in tests.
 
@@ -34,7 +34,7 @@ export async function openFile(record, url, store, options = {}) {
   }
   const sound = await matches(bytes, record);
   await download.drop();
-  if (!sound) throw new BundleError(`${record.path} is not the file that was checked when this app was made`);
+  if (!sound) throw new BundleError(`The file ${record.path} is not the one that was checked when this app was made`);
   await store.write(record.sha256, bytes);
   return bytes;
 }
@@ -67,7 +67,7 @@ class Download {
 
   /** Take up the parts that an earlier download left; whether there were any. */
   async resume() {
-    for (let part; (part = await this.store.read(this.name(this.parts.length))) !== null; ) this.parts.push(part);
+    for (let part; (part = await this.store.read(this.name(this.parts.length))) !== null;) this.parts.push(part);
     if (this.length > this.record.bytes) await this.drop();
     return this.parts.length > 0;
   }
@@ -83,18 +83,21 @@ class Download {
     this.parts.push(part);
   }
 
-  /** Fetch what is missing, again and again where the connection fails. */
+  /** Fetch what is missing, again where the connection fails; a failure after which more is here does not count. */
   async finish() {
-    for (let attempt = 1; this.length < this.record.bytes; attempt++) {
+    for (let failures = 0; this.length < this.record.bytes;) {
+      const before = this.length;
       try {
         await this.attempt();
         break;
       } catch (error) {
         if (error instanceof BundleError) throw error;
-        if (attempt === TRIES) {
-          throw new BundleError(`${this.record.path} cannot be fetched (${error.message}); check the connection`, "unreachable");
+        failures = this.length > before ? 0 : failures + 1;
+        if (failures === TRIES) {
+          const reason = `cannot be fetched (${error.message}); check the connection`;
+          throw new BundleError(`The file ${this.record.path} ${reason}`, "unreachable");
         }
-        await this.wait(FIRST_WAIT_MS * 2 ** (attempt - 1));
+        await this.wait(FIRST_WAIT_MS * 2 ** failures);
       }
     }
     return joined(this.parts);
@@ -111,7 +114,7 @@ class Download {
       const response = await this.fetch(this.url, { headers, cache: "no-store", signal: abort.signal });
       await this.accept(response, from);
       const reader = response.body.getReader();
-      for (let step; !(step = await reader.read()).done; ) {
+      for (let step; !(step = await reader.read()).done;) {
         watch.reset();
         await this.take(step.value, pending);
       }
@@ -128,7 +131,9 @@ class Download {
     if (this.length + pending.length > this.record.bytes) {
       pending.take();
       await this.drop();
-      throw new BundleError(`${this.record.path} is longer than the file that was checked when this app was made`);
+      throw new BundleError(
+        `The file ${this.record.path} is not the one that was checked when this app was made: longer`,
+      );
     }
     this.onProgress(this.length + pending.length);
     if (pending.length >= PART_BYTES) await this.keep(pending.take());
@@ -147,7 +152,7 @@ class Download {
       throw new Error(`status ${status} for a part`);
     }
     if (status >= 500 || status === 408 || status === 429) throw new Error(`status ${status}`);
-    throw new BundleError(`${this.record.path} is not on the server (status ${status})`, "unreachable");
+    throw new BundleError(`The file ${this.record.path} is not on the server (status ${status})`, "unreachable");
   }
 }
 

@@ -35,7 +35,10 @@ export function readManifest(text) {
   const shipped = document.files.filter((file) => file.shipped);
   const tokenizer = shipped.find((file) => file.path === TOKENIZER);
   const model = shipped.find((file) => file.path !== TOKENIZER);
-  check(tokenizer !== undefined && model !== undefined && shipped.length === 2, "does not name a model and a tokenizer.bin");
+  check(
+    tokenizer !== undefined && model !== undefined && shipped.length === 2,
+    "does not name a model and a tokenizer.bin",
+  );
   return {
     task: document.task,
     pair: document.pair === true,

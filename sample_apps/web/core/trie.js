@@ -1,6 +1,6 @@
 // The vocabulary as a tree of code points, so that the longest token at a place is found in one walk.
 //
-// Edges stand in one open-addressing hash table, (node, code point) → node: three flat arrays, no objects, no strings.
+// Edges stand in one open-addressing hash table, (node, code point) → node: three flat arrays, no object, no string.
 // The vocabulary arrives front-coded: how many bytes a token shares with the one before it, and its other bytes. Nodes
 // along the token before are remembered by byte, so shared bytes are not walked again and no token becomes a string.
 
@@ -74,7 +74,8 @@ export function readVocabulary(lengths, suffixes, size) {
   for (let id = 0; id < size; id++) {
     const shared = lengths.byte();
     const own = lengths.number();
-    if (shared > length || taken + own > suffixes.length) throw new BundleError("tokenizer.bin: its vocabulary is damaged");
+    if (shared > length || taken + own > suffixes.length)
+      throw new BundleError("tokenizer.bin: its vocabulary is damaged");
     if (shared + own > bytes.length) [bytes, nodes] = [longer(bytes, shared + own), longer(nodes, shared + own + 1)];
     bytes.set(suffixes.subarray(taken, taken + own), shared);
     taken += own;

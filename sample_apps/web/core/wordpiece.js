@@ -7,6 +7,7 @@
 // edgepack/wordpiece.py. A lone surrogate, for which the reference has no answer, counts as U+FFFD.
 
 import { FOLDS, HANGUL, MARK, PADDED, PUNCTUATION, REMOVED, SPACE, readAsset } from "./asset.js";
+import { Run } from "./marks.js";
 import { ROOT } from "./trie.js";
 
 const BLANK = 0x20;
@@ -36,36 +37,6 @@ class Tokens {
 
   cut(length) {
     this.ids.length = this.starts.length = this.ends.length = length;
-  }
-}
-
-/** Marks that wait for the end of their run. */
-class Run {
-  constructor() {
-    this.ranks = [];
-    this.points = []; // −1: a mark that vanishes
-    this.own = []; // whether it has an offset of its own
-    this.offsets = [];
-    this.sorted = true;
-  }
-
-  push(rank, point, own, offset) {
-    if (this.ranks.length > 0 && rank < this.ranks[this.ranks.length - 1]) this.sorted = false;
-    this.ranks.push(rank);
-    this.points.push(point);
-    this.own.push(own);
-    if (own) this.offsets.push(offset);
-  }
-
-  /** Places in order of rank, equal ranks as they came. */
-  order() {
-    const places = Array.from(this.ranks.keys());
-    return this.sorted ? places : places.sort((a, b) => this.ranks[a] - this.ranks[b]);
-  }
-
-  clear() {
-    this.ranks.length = this.points.length = this.own.length = this.offsets.length = 0;
-    this.sorted = true;
   }
 }
 
@@ -111,7 +82,8 @@ export class WordPiece {
     const room = maxLength - template.filter((piece) => piece.kind === SPECIAL).length;
     const texts = [this.tokenize(text, pair === null ? room : Infinity)];
     if (pair !== null) texts.push(this.tokenize(pair));
-    const kept = pair === null ? [Math.min(texts[0].ids.length, room)] : longestFirst(...texts.map((t) => t.ids.length), room);
+    const kept =
+      pair === null ? [Math.min(texts[0].ids.length, room)] : longestFirst(...texts.map((t) => t.ids.length), room);
     const out = { inputIds: [], tokenTypeIds: [], offsets: [], sequences: [] };
     const push = (id, typeId, start, end, sequence) => {
       out.inputIds.push(id);
@@ -134,7 +106,7 @@ export class WordPiece {
   tokenize(text, limit = Infinity) {
     const out = new Tokens(limit);
     let done = 0;
-    for (let at = 0; at < text.length && !out.full; ) {
+    for (let at = 0; at < text.length && !out.full;) {
       const token = this.added.get(text.charCodeAt(at))?.find(({ content }) => text.startsWith(content, at));
       if (token === undefined) {
         at++;
@@ -159,7 +131,7 @@ export class WordPiece {
   /** Tokens of a stretch without added ones. */
   stretch(text, start, end, out) {
     this.begin(text, out, start);
-    for (let at = start; at < end && !out.full; ) {
+    for (let at = start; at < end && !out.full;) {
       const point = pointAt(text, at);
       const kind = this.points[point];
       if ((kind & CHANGES) !== 0) {
@@ -274,7 +246,7 @@ export class WordPiece {
   /** Push the word's pieces; false where one has no match. */
   match(length) {
     const { trie } = this.data;
-    for (let at = 0; at < length; ) {
+    for (let at = 0; at < length;) {
       let node = at === 0 ? ROOT : this.continuing;
       let id = -1;
       let end = at;

@@ -31,7 +31,8 @@ for (const file of files) {
     ].find(([, value, expected]) => !same(value, expected));
     if (wrong === undefined) continue;
     different += 1;
-    if (different <= SHOWN) console.log(`${file}:${lines}: other ${wrong[0]}: ${JSON.stringify(line)}\n  got ${wrong[1]}`);
+    if (different <= SHOWN)
+      console.log(`${file}:${lines}: other ${wrong[0]}: ${JSON.stringify(line)}\n  got ${wrong[1]}`);
   }
 }
 console.log(JSON.stringify({ lines, tokens, different, milliseconds: Math.round(milliseconds) }));

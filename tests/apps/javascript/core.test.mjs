@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, rank, softmax } from "../../../sample_apps/web/core/decision.js";
+import { argmax, entities, rank, softmax, words } from "../../../sample_apps/web/core/decision.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest } from "../../../sample_apps/web/core/manifest.js";
-import { longestFirst } from "../../../sample_apps/web/core/wordpiece.js";
+import { WordPiece, longestFirst } from "../../../sample_apps/web/core/wordpiece.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -47,7 +48,11 @@ test("what is no manifest of this version says so", () => {
     [manifest({ files: [{ path: "../x", bytes: 1, sha256: "0".repeat(64), shipped: true }] }), /damaged list/],
     [manifest({ files: [] }), /does not name a model/],
   ]) {
-    assert.throws(() => readManifest(text), (error) => error instanceof BundleError && message.test(error.message), text);
+    assert.throws(
+      () => readManifest(text),
+      (error) => error instanceof BundleError && message.test(error.message),
+      text,
+    );
   }
 });
 
@@ -55,7 +60,10 @@ test("softmax and rank", () => {
   assert.deepEqual(softmax([1000, 1000]), [0.5, 0.5]);
   const [first, second] = softmax([Math.log(3), 0]);
   assert.ok(Math.abs(first - 0.75) < 1e-12 && Math.abs(second - 0.25) < 1e-12);
-  assert.deepEqual(rank([0, 5], ["no", "yes"]).map(({ label }) => label), ["yes", "no"]);
+  assert.deepEqual(
+    rank([0, 5], ["no", "yes"]).map(({ label }) => label),
+    ["yes", "no"],
+  );
   assert.equal(argmax([1, 3, 3]), 1);
 });
 
@@ -67,9 +75,48 @@ test("entities follow CoNLL's rule", () => {
   };
   assert.deepEqual(spans("O", "O"), []);
   assert.deepEqual(spans("B-city", "I-city", "O"), [["city", 0, 15, 0.9]]);
-  assert.deepEqual(spans("B-city", "B-city"), [["city", 0, 5, 1], ["city", 10, 15, 0.9]]);
-  assert.deepEqual(spans("I-city", "I-date", "I-date"), [["city", 0, 5, 1], ["date", 10, 25, 0.8]]);
-  assert.deepEqual(spans("I-a", "O", "I-a"), [["a", 0, 5, 1], ["a", 20, 25, 0.8]]);
+  assert.deepEqual(spans("B-city", "B-city"), [
+    ["city", 0, 5, 1],
+    ["city", 10, 15, 0.9],
+  ]);
+  assert.deepEqual(spans("I-city", "I-date", "I-date"), [
+    ["city", 0, 5, 1],
+    ["date", 10, 25, 0.8],
+  ]);
+  assert.deepEqual(spans("I-a", "O", "I-a"), [
+    ["a", 0, 5, 1],
+    ["a", 20, 25, 0.8],
+  ]);
+});
+
+// TOKENIZER: the tokenizer.bin that tests/apps/test_javascript.py makes
+test(
+  "words stand between spaces; punctuation at their ends and ideographs are their own",
+  { skip: !process.env.TOKENIZER },
+  async () => {
+    const tokenizer = await WordPiece.read(new Uint8Array(await readFile(process.env.TOKENIZER)));
+    const split = (text) =>
+      words(tokenizer, text, tokenizer.encode(text)).map(({ start, end }) => text.slice(start, end));
+    assert.deepEqual(split("Fly to  Paris, please."), ["Fly", "to", "Paris", ",", "please", "."]);
+    assert.deepEqual(split("don't (at o'clock)"), ["don't", "(", "at", "o'clock", ")"]);
+    assert.deepEqual(split("中文ab 中"), ["中", "文", "ab", "中"]);
+    assert.deepEqual(split("a\u0000b 😀!"), ["a\u0000b", "😀", "!"]);
+    assert.deepEqual(split("...\u3000x"), [".", ".", ".", "x"]);
+    assert.deepEqual(split(" "), []);
+    const encoding = tokenizer.encode("movies goods");
+    assert.deepEqual(
+      words(tokenizer, "movies goods", encoding).map(({ first }) => first),
+      [1, 3],
+    );
+  },
+);
+
+test("a lone surrogate counts as the replacement character", { skip: !process.env.TOKENIZER }, async () => {
+  const tokenizer = await WordPiece.read(new Uint8Array(await readFile(process.env.TOKENIZER)));
+  for (const text of ["a\ud800b", "\udc00", "a\udc00", "😀\ud83d"]) {
+    const [lone, replaced] = [tokenizer.encode(text), tokenizer.encode(text.replace(/\p{Surrogate}/gu, "\ufffd"))];
+    assert.deepEqual(lone, replaced, JSON.stringify(text));
+  }
 });
 
 test("the longer text is cut first", () => {
@@ -88,7 +135,14 @@ test("the longer text is cut first", () => {
 
 test("a damaged tokenizer is an error of its own kind", async () => {
   const magic = [0x45, 0x50, 0x54, 0x4b];
-  for (const bytes of [[], [1, 2, 3], [...magic, 9], [...magic, 1], [...magic, 1, 255, 0, 0, 0, 1], [...magic, 1, 1, 0, 0, 0, 7]]) {
+  for (const bytes of [
+    [],
+    [1, 2, 3],
+    [...magic, 9],
+    [...magic, 1],
+    [...magic, 1, 255, 0, 0, 0, 1],
+    [...magic, 1, 1, 0, 0, 0, 7],
+  ]) {
     await assert.rejects(readAsset(new Uint8Array(bytes)), BundleError);
   }
 });
@@ -119,16 +173,19 @@ function server(bytes, { ranges = true, breaks = [], statuses = [] } = {}) {
     const turn = requests.length - 1;
     const status = statuses[turn] ?? (from > 0 ? 206 : 200);
     const end = breaks[turn] ?? Infinity;
-    const body = new ReadableStream({
-      async pull(controller) {
-        for (let at = from; at < Math.min(bytes.length, end); at += 100_000) {
-          controller.enqueue(bytes.slice(at, Math.min(at + 100_000, bytes.length, end)));
-          await new Promise((resolve) => setTimeout(resolve));
-        }
-        if (end < bytes.length) controller.error(new TypeError("connection lost"));
-        else controller.close();
+    const body = new ReadableStream(
+      {
+        async pull(controller) {
+          for (let at = from; at < Math.min(bytes.length, end); at += 100_000) {
+            controller.enqueue(bytes.slice(at, Math.min(at + 100_000, bytes.length, end)));
+            await new Promise((resolve) => setTimeout(resolve));
+          }
+          if (end < bytes.length) controller.error(new TypeError("connection lost"));
+          else controller.close();
+        },
       },
-    }, { highWaterMark: 0 });
+      { highWaterMark: 0 },
+    );
     return new Response(status === 200 || status === 206 ? body : null, {
       status,
       headers: from > 0 ? { "Content-Range": `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {},
@@ -137,7 +194,8 @@ function server(bytes, { ranges = true, breaks = [], statuses = [] } = {}) {
   return { fetch, requests, wait: async () => {} };
 }
 
-const isMessage = (pattern, kind) => (error) => error instanceof BundleError && pattern.test(error.message) && error.kind === kind;
+const isMessage = (pattern, kind) => (error) =>
+  error instanceof BundleError && pattern.test(error.message) && error.kind === kind;
 
 test("a file is fetched once, hashed and kept; afterwards only its length is compared", async () => {
   const [store, web] = [new MapStore(), server(BYTES)];
@@ -160,9 +218,16 @@ test("a connection that fails is taken up where it was", async () => {
   assert.deepEqual([...store.keys()], [RECORD.sha256]);
 });
 
+test("failures do not add up while the file grows", async () => {
+  const breaks = [200_000, 400_000, 600_000, 800_000, 1_000_000, 1_200_000];
+  const [store, web] = [new MapStore(), server(BYTES, { breaks })];
+  assert.deepEqual(await openFile(RECORD, "u", store, web), BYTES);
+  assert.deepEqual(web.requests, [0, ...breaks]);
+});
+
 test("a later start goes on with the parts that an earlier one left", async () => {
   const store = new MapStore();
-  const offline = server(BYTES, { breaks: [700_000, 0, 0, 0] });
+  const offline = server(BYTES, { breaks: [700_000, 0, 0, 0, 0] });
   await assert.rejects(openFile(RECORD, "u", store, offline), isMessage(/cannot be fetched/, "unreachable"));
   const web = server(BYTES);
   assert.deepEqual(await openFile(RECORD, "u", store, web), BYTES);
@@ -186,9 +251,9 @@ test("an altered, a shorter and a longer file are refused and nothing of them st
   const altered = BYTES.slice();
   altered[1_000_000] ^= 1;
   for (const [bytes, message] of [
-    [altered, /is not the file/],
-    [BYTES.slice(0, -1), /is not the file/],
-    [new Uint8Array([...BYTES, 0]), /is longer/],
+    [altered, /is not the one/],
+    [BYTES.slice(0, -1), /is not the one/],
+    [new Uint8Array([...BYTES, 0]), /is not the one .* longer/],
   ]) {
     const store = new MapStore();
     await assert.rejects(openFile(RECORD, "u", store, server(bytes)), isMessage(message, "damaged"));
@@ -201,6 +266,9 @@ test("a busy server is asked again, one that has no such file is not", async () 
   assert.deepEqual(await openFile(RECORD, "u", new MapStore(), busy), BYTES);
   assert.equal(busy.requests.length, 3);
   const missing = server(BYTES, { statuses: [404] });
-  await assert.rejects(openFile(RECORD, "u", new MapStore(), missing), isMessage(/not on the server \(status 404\)/, "unreachable"));
+  await assert.rejects(
+    openFile(RECORD, "u", new MapStore(), missing),
+    isMessage(/not on the server \(status 404\)/, "unreachable"),
+  );
   assert.equal(missing.requests.length, 1);
 });

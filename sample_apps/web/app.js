@@ -1,0 +1,115 @@
+// The page: opens the pipeline, answers as one types, says what went wrong.
+
+import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
+import { BundleError } from "./core/errors.js";
+import { CacheStore } from "./core/store.js";
+import { openPipeline } from "./pipeline.js";
+import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked } from "./view.js";
+
+const PAUSE_MS = 80; // after the last key
+const SHOWN_END = 14; // UTF-16 units
+const SPOKEN_PAUSE_MS = 900; // a screen reader is not interrupted at every key
+
+let pipeline = null;
+let timer = 0;
+let spokenTimer = 0;
+let turn = 0;
+
+function need(present, what) {
+  if (!present)
+    throw new BundleError(`This browser has no ${what}; open the page over https, in a current browser`, "unsupported");
+}
+
+async function start() {
+  show("loading");
+  const scope = new URL("./", location.href).href;
+  const store = new CacheStore(scope);
+  try {
+    need("caches" in globalThis && globalThis.crypto?.subtle, "storage for verified files");
+    need("DecompressionStream" in globalThis && "WebAssembly" in globalThis, "WebAssembly or DecompressionStream");
+    pipeline = await openPipeline(
+      { folder: new URL(MODEL_FOLDER, scope).href, download: DOWNLOAD_URL, store },
+      showProgress,
+    );
+  } catch (error) {
+    if (!(error instanceof BundleError)) console.error(error);
+    showFailure(error);
+    return;
+  }
+  showFacts(pipeline.manifest, store.stored);
+  element("pair-field").hidden = !pipeline.manifest.pair;
+  element("text-label").textContent = pipeline.manifest.pair ? "First text" : "Text";
+  show("workplace");
+  document.documentElement.dataset.ready = "true";
+  if (store.stored) sayOffline();
+  await answer();
+}
+
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(answer, PAUSE_MS);
+}
+
+/** Answer the text that is there; an answer that a newer one has overtaken is not shown. */
+async function answer() {
+  const mine = ++turn;
+  const [text, pair] = [element("text").value, element("pair").value];
+  const blank = text.trim() === "";
+  element("empty").hidden = !blank;
+  element("clear").hidden = text === "" && pair === "";
+  if (blank) {
+    element("result").replaceChildren();
+    for (const id of ["latency", "count", "spoken"]) element(id).textContent = "";
+    return;
+  }
+  const found = await pipeline.answer(text, pair);
+  if (mine !== turn) return;
+  const words = found.ranked ? showRanked(found.ranked) : showEntities(text, found.entities);
+  element("latency").textContent = `${(found.tokenizeMs + found.modelMs).toFixed(1)} ms`;
+  element("latency").title =
+    `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;
+  element("count").textContent = countLine(text, found.encoding);
+  clearTimeout(spokenTimer);
+  spokenTimer = setTimeout(() => (element("spoken").textContent = words), SPOKEN_PAUSE_MS);
+}
+
+/** How many tokens, and where the model stops reading a text that is too long. */
+function countLine(text, encoding) {
+  const tokens = `${encoding.inputIds.length} of ${pipeline.manifest.maxLength} tokens`;
+  const seen = pipeline.seen(text, encoding);
+  if (text.slice(seen).trim() === "") return tokens;
+  return `${tokens}; the model stops reading after “…${text.slice(Math.max(0, seen - SHOWN_END), seen).trim()}”`;
+}
+
+/** Have the service worker keep the page; true once it has all of it. */
+async function installShell() {
+  if (!("serviceWorker" in navigator)) return false;
+  try {
+    await navigator.serviceWorker.register("service-worker.js");
+    const { active } = await navigator.serviceWorker.ready;
+    const channel = new MessageChannel();
+    const answered = new Promise((resolve) => (channel.port1.onmessage = ({ data }) => resolve(data)));
+    active.postMessage("complete?", [channel.port2]);
+    return await answered;
+  } catch (error) {
+    console.warn("works online only:", error);
+    return false;
+  }
+}
+
+/** Say that a connection is not needed any more, once page and model are both here. */
+async function sayOffline() {
+  if (!(await shell) || pipeline === null) return;
+  element("offline").textContent = "Ready to work without a connection.";
+  document.documentElement.dataset.offline = "true";
+}
+
+for (const id of ["text", "pair"]) element(id).addEventListener("input", later);
+element("clear").addEventListener("click", () => {
+  element("text").value = element("pair").value = "";
+  element("text").focus();
+  answer();
+});
+element("retry").addEventListener("click", start);
+const shell = installShell();
+start();

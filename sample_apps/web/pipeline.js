@@ -1,0 +1,89 @@
+// From a bundle to answers: fetch and verify its files, tokenize, run, decide.
+
+import { argmax, entities, rank, softmax, words } from "./core/decision.js";
+import { BundleError } from "./core/errors.js";
+import { openFile } from "./core/files.js";
+import { readManifest } from "./core/manifest.js";
+import { WordPiece } from "./core/wordpiece.js";
+import { openModel } from "./runtime.js";
+
+/**
+ * @param {{folder: string, download: string, store: import("./core/store.js").CacheStore}} places
+ * @param {(step: string, share: number) => void} onProgress
+ */
+export async function openPipeline({ folder, download, store }, onProgress) {
+  const manifest = readManifest(await fetchManifest(`${folder}edgepack.json`));
+  const { tokenizer, model } = manifest;
+  await store.keepOnly([tokenizer.sha256, model.sha256]);
+  onProgress("Reading the tokenizer", 0);
+  const words = await openFile(tokenizer, folder + tokenizer.path, store);
+  const report = (bytes) =>
+    onProgress(`Fetching the model: ${megabytes(bytes)} of ${megabytes(model.bytes)} MB`, bytes / model.bytes);
+  const url = (download === "" ? folder : download.replace(/\/*$/, "/")) + model.path;
+  const bytes = await openFile(model, url, store, { onProgress: report });
+  onProgress("Loading the model", 1);
+  return new Pipeline(manifest, await WordPiece.read(words), await openModel(bytes, manifest));
+}
+
+export function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(1);
+}
+
+async function fetchManifest(url) {
+  let response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new BundleError(`edgepack.json cannot be fetched (${error.message}); check the connection`, "unreachable");
+  }
+  if (response.status === 404) {
+    throw new BundleError("There is no model in this app; `edgepack package --app web` puts one there", "unsupported");
+  }
+  if (!response.ok) throw new BundleError(`edgepack.json cannot be fetched (status ${response.status})`, "unreachable");
+  return response.text();
+}
+
+export class Pipeline {
+  constructor(manifest, tokenizer, model) {
+    this.manifest = manifest;
+    this.tokenizer = tokenizer;
+    this.model = model;
+  }
+
+  /**
+   * The answer for a text: `ranked` labels, or `entities` with their places.
+   * @param {string} text
+   * @param {string | null} pair
+   */
+  async answer(text, pair = null) {
+    const started = performance.now();
+    const encoding = this.tokenizer.encode(text, this.manifest.pair ? (pair ?? "") : null, this.manifest.maxLength);
+    const tokenized = performance.now();
+    const logits = await this.model.run(encoding);
+    const done = performance.now();
+    const decision =
+      this.manifest.task === "text-classification"
+        ? { ranked: rank(logits, this.manifest.labels) }
+        : { entities: this.entities(text, encoding, logits) };
+    return { ...decision, encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+  }
+
+  entities(text, encoding, logits) {
+    const { labels } = this.manifest;
+    const found = words(this.tokenizer, text, encoding);
+    const tags = found.map(({ first }) => {
+      const probabilities = softmax(logits.subarray(first * labels.length, (first + 1) * labels.length));
+      const best = argmax(probabilities);
+      return { label: labels[best], probability: probabilities[best] };
+    });
+    return entities(found, tags);
+  }
+
+  /** How much of the text the model saw: its last UTF-16 unit, or the text's length where nothing was cut. */
+  seen(text, encoding) {
+    const room = encoding.inputIds.length < this.manifest.maxLength;
+    return room
+      ? text.length
+      : Math.max(0, ...encoding.offsets.filter((_, i) => i % 2 === 1 && encoding.sequences[i >> 1] === 0));
+  }
+}

@@ -1,0 +1,142 @@
+// What is on the screen: answers, facts, failures. All text, the bundle's and the user's, goes in as text, never as HTML.
+
+import { megabytes } from "./pipeline.js";
+
+const SHOWN_LABELS = 5;
+const COLOURS = 8; // classes .colour-0 to .colour-7 of app.css
+
+export const element = (id) => document.getElementById(id);
+
+/** A new element with attributes and children. */
+function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+/** A label as people read it. */
+export const readable = (label) => label.replaceAll("_", " ");
+
+export function percent(share) {
+  if (share < 0.001) return "< 0.1 %";
+  return share > 0.999 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`;
+}
+
+/** Show one of the three states of the page. */
+export function show(state) {
+  for (const id of ["loading", "failure", "workplace"]) element(id).hidden = id !== state;
+}
+
+export function showProgress(step, share) {
+  element("loading-step").textContent = step;
+  element("loading-bar").value = share;
+}
+
+const FAILURES = {
+  damaged: [
+    "The model is damaged",
+    "Nothing was run. Trying again fetches it anew; if that does not help, the copy on the server is damaged.",
+  ],
+  unreachable: ["The model is not here yet", "It is needed once; after that the app works without a connection."],
+  unsupported: ["The model cannot run here", ""],
+};
+
+export function showFailure(error) {
+  const [title, next] = FAILURES[error.kind] ?? ["Something went wrong", ""];
+  element("failure-title").textContent = title;
+  element("failure-text").textContent = `${error.message}.`;
+  element("failure-next").textContent = next;
+  element("failure").dataset.kind = error.kind ?? "defect";
+  show("failure");
+  element("failure-title").focus();
+}
+
+/** Labels with bars, the most probable first; the rest behind a summary. */
+export function showRanked(ranked) {
+  const [best] = ranked;
+  const headline = make("p", { class: "headline" }, make("strong", {}, readable(best.label)));
+  const shown = ranked.slice(0, SHOWN_LABELS);
+  const parts = [headline, list(shown)];
+  if (ranked.length > shown.length) {
+    const rest = make(
+      "details",
+      { class: "rest" },
+      make("summary", {}, `All ${ranked.length} labels`),
+      list(ranked.slice(shown.length)),
+    );
+    rest.open = element("result").querySelector(".rest")?.open ?? false;
+    parts.push(rest);
+  }
+  element("result").replaceChildren(...parts);
+  return `${readable(best.label)}, ${percent(best.probability)}`;
+}
+
+function list(ranked) {
+  return make("ol", { class: "labels" }, ...ranked.map(bar));
+}
+
+function bar({ label, probability }) {
+  const fill = make("span", { class: "fill" });
+  fill.style.width = `${100 * probability}%`;
+  return make(
+    "li",
+    {},
+    make("span", { class: "label" }, readable(label)),
+    make("span", { class: "share" }, percent(probability)),
+    make("span", { class: "track", "aria-hidden": "true" }, fill),
+  );
+}
+
+/** The text with its entities marked, and the entities as a list. */
+export function showEntities(text, found) {
+  const types = [...new Set(found.map(({ type }) => type))];
+  const colour = (type) => `colour-${types.indexOf(type) % COLOURS}`;
+  const parts = [];
+  let at = 0;
+  for (const { type, start, end } of found) {
+    parts.push(text.slice(at, start));
+    parts.push(
+      make("mark", { class: colour(type) }, text.slice(start, end), make("span", { class: "type" }, readable(type))),
+    );
+    at = end;
+  }
+  parts.push(text.slice(at));
+  const items = found.map(({ type, start, end, probability }) =>
+    make(
+      "li",
+      {},
+      make("span", { class: `swatch ${colour(type)}`, "aria-hidden": "true" }),
+      make("span", { class: "label" }, readable(type)),
+      make("span", { class: "what" }, text.slice(start, end)),
+      make("span", { class: "share" }, percent(probability)),
+    ),
+  );
+  const none = make("p", { class: "quiet" }, "Nothing found in this text.");
+  element("result").replaceChildren(
+    make("p", { class: "marked" }, ...parts),
+    found.length > 0 ? make("ul", { class: "entities" }, ...items) : none,
+  );
+  return found.length > 0
+    ? found.map(({ type, start, end }) => `${readable(type)}: ${text.slice(start, end)}`).join("; ")
+    : "nothing found";
+}
+
+/** What the manifest says, for people. */
+export function showFacts({ task, labels, maxLength, model, tokenizer, document: d }, stored) {
+  const artifact = d.metrics?.artifact;
+  const facts = {
+    Task: `${task.replace("-", " ")}, ${labels.length} labels`,
+    "Model and tokenizer": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; no room to keep it"}`,
+    "Longest text": `${maxLength} tokens`,
+    Measured: artifact
+      ? `${artifact.name.replace("_", " ")} ${artifact.value.toFixed(3)} on ${artifact.n} examples`
+      : "not",
+    "Learnt from": d.teacher?.name ?? "unknown",
+    Verified: "sha256 at first, size at each start",
+    "Made by": `edgepack ${d.edgepack_version ?? ""}`,
+  };
+  element("facts").replaceChildren(
+    ...Object.entries(facts).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
+  );
+}

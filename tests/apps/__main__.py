@@ -1,0 +1,135 @@
+"""Holds the apps to their bundles: `make test-apps`, with bundles that a build has made.
+
+    python -m tests.apps BUNDLE... [--count 100000] [--require] [--screenshots DIR]
+
+For each bundle the JavaScript tokenizer is compared with the reference on every golden and on fuzzed strings, and the
+web app is packaged and opened in headless Chromium (web/browser.mjs), and in Firefox where that is installed. What
+lacks a tool is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches
+what the browser tests and the app's runtime need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgepack.golden import GOLDEN_NAME
+from edgepack.manifest import load_manifest
+from edgepack.package import AppOptions, package_bundle
+from edgepack.tokenizer_asset import ASSET_NAME
+from tests.apps.reference import write_reference
+
+HERE = Path(__file__).parent
+NPM_INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+
+
+def run(command: Sequence[str | Path], folder: Path | None = None, **environment: str) -> str:
+    """What a command prints on stdout, also shown; ends this program where it fails."""
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        sys.exit(f"failed: {' '.join(words)}")
+    return done.stdout
+
+
+def missing_tool(*names: str) -> str | None:
+    """The first tool that is not on the path."""
+    return next((f"{name} is not on the path" for name in names if shutil.which(name) is None), None)
+
+
+def check_javascript(bundle: Path, count: int, work: Path) -> None:
+    """Ids and offsets on goldens and fuzzed strings."""
+    fuzz = work / f"fuzz-{bundle_name(bundle)}.jsonl"
+    write_reference(bundle, fuzz, count, seed=0)
+    length = str(load_manifest(bundle).max_length)
+    for lines in (bundle / GOLDEN_NAME, fuzz):
+        out = run(["node", HERE / "javascript" / "compare.mjs", bundle / ASSET_NAME, length, lines])
+        assert json.loads(out.splitlines()[-1])["different"] == 0
+    fuzz.unlink()
+
+
+def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
+    """The packaged page in Chromium; its runtime fetched as its README says."""
+    programs = browser_programs(work)
+    site, download = work / "site", work / "site-download"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    package_bundle(bundle, "web", site, AppOptions(), force=True)
+    package_bundle(bundle, "web", download, AppOptions(download_url=f"http://localhost:{port}"), force=True)
+    for folder in (site, download):
+        put_runtime(folder, work / "vendor")
+    shown = ["--screenshots", screenshots.resolve(), "--prefix", f"web-{bundle_name(bundle)}"] if screenshots else []
+    command = ["node", programs / "browser.mjs", bundle.resolve(), site, "--download", download, *shown]
+    run(command, MODEL_PORT=port, CHROMIUM=str(shutil.which("chromium")))
+    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
+    if firefox:
+        run(["node", programs / "firefox.mjs", bundle.resolve(), site], FIREFOX=firefox)
+    else:
+        print("not run: web app in Firefox: it is not on the path")
+
+
+def browser_programs(work: Path) -> Path:
+    """A copy of web/ with what it needs from npm."""
+    programs = work / "browser"
+    if not programs.exists():
+        shutil.copytree(HERE / "web", programs, ignore=shutil.ignore_patterns("node_modules"))
+        run(NPM_INSTALL, programs)
+    return programs
+
+
+def put_runtime(site: Path, kept: Path) -> None:
+    """Fetch the site's runtime the documented way, once."""
+    if not kept.exists():
+        run(NPM_INSTALL, site)
+        run(["npm", "run", "--silent", "vendor"], site)
+        shutil.rmtree(site / "node_modules")
+        shutil.copytree(site / "vendor", kept)
+    shutil.copytree(kept, site / "vendor", dirs_exist_ok=True)
+
+
+def bundle_name(bundle: Path) -> str:
+    """A short name: that of the task's folder, out of …/NAME/bundles/TARGET or …/NAME/build/bundles/TARGET."""
+    parts = [part for part in bundle.resolve().parts[:-1] if part not in ("bundles", "build")]
+    return parts[-1]
+
+
+def main(arguments: list[str]) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundles", type=Path, nargs="+")
+    parser.add_argument("--count", type=int, default=100_000, help="fuzzed strings a bundle")
+    parser.add_argument("--require", action="store_true", help="what cannot run is a failure")
+    parser.add_argument("--screenshots", type=Path, help="folder for pictures of the web app")
+    given = parser.parse_args(arguments)
+    skipped = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for bundle in given.bundles:
+            print(f"--- {bundle}", flush=True)
+            reason = missing_tool("node")
+            skipped += [f"JavaScript tokenizer: {reason}"] if reason else []
+            if not reason:
+                check_javascript(bundle, given.count, work)
+            reason = missing_tool("node", "npm", "chromium")
+            if load_manifest(bundle).runtime.name != "onnxruntime":
+                continue
+            skipped += [f"web app in Chromium: {reason}"] if reason else []
+            if not reason:
+                check_web(bundle, work, given.screenshots)
+    for line in dict.fromkeys(skipped):
+        print(f"not run: {line}")
+    sys.exit(1 if skipped and given.require else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

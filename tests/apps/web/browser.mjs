@@ -1,0 +1,236 @@
+// Opens a packaged web app in headless Chromium and holds it to its bundle.
+//
+//   node browser.mjs BUNDLE SITE [--download SITE2] [--screenshots DIR --prefix NAME]
+//
+// SITE is `edgepack package BUNDLE --app web` with vendor/ filled; SITE2 the same with `--download-url` (its model is
+// served here, on MODEL_PORT). Needs playwright-core and axe-core beside this file, and Chromium at CHROMIUM or
+// /usr/bin/chromium. Each check prints a line; the first that does not hold ends the program with 1.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import axe from "axe-core";
+import { chromium } from "playwright-core";
+import { checkPipeline, readBundle } from "./goldens.mjs";
+import { Site } from "./site.mjs";
+
+const TYPED = 50; // goldens typed into the page; all of them go through its pipeline
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]; // prettier-ignore
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    download: { type: "string" },
+    screenshots: { type: "string" },
+    prefix: { type: "string", default: "web" },
+  },
+});
+const [bundle, folder] = positionals;
+const { manifest, goldens, model } = await readBundle(bundle);
+const classifies = manifest.task === "text-classification";
+const readable = (label) => label.replaceAll("_", " ");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: FLAGS,
+});
+const done = (what) => console.log(`ok  ${what}`);
+
+/** A page in a browser profile of its own, that records what it asks for and what it complains about. */
+async function visit(site, settings = {}) {
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, ...settings });
+  const page = await context.newPage();
+  const seen = { requests: [], complaints: [] };
+  context.on("request", (request) => seen.requests.push(request.url()));
+  page.on("console", (message) => message.type() === "error" && seen.complaints.push(message.text()));
+  page.on("pageerror", (error) => seen.complaints.push(String(error)));
+  await page.goto(site.url);
+  return { context, page, seen };
+}
+
+const ready = (page) => page.waitForSelector("html[data-ready=true]", { timeout: 60_000 });
+const failed = (page) => page.waitForSelector("#failure:not([hidden])", { timeout: 60_000 });
+
+/** Type a text and read the answer: the best label, or the entities. */
+async function typed(page, text) {
+  const before = await page
+    .locator("#latency")
+    .evaluateHandle((node) => ((node.dataset.seen = node.textContent), (node.textContent = "…"), node));
+  await page.fill("#text", "");
+  await page.fill("#text", text);
+  await page.waitForFunction((node) => /ms$/.test(node.textContent), before, { timeout: 20_000 });
+  return page.evaluate(
+    () =>
+      document.querySelector("#result strong")?.textContent ?? document.querySelector("#result .marked")?.textContent,
+  );
+}
+
+/** Goldens that a text field gives back as they are: it turns CR into LF, and blank texts are not answered. */
+const typeable = goldens.filter(({ text }) => text.trim() !== "" && !text.includes("\r")).slice(0, TYPED);
+
+async function checkTyped(page, which) {
+  if (!classifies) return;
+  for (const { text, label } of which) assert.equal(await typed(page, text), readable(label), JSON.stringify(text));
+  done(`${which.length} goldens typed into the page: the label of ONNX Runtime in Python`);
+}
+
+async function checkAccessible(page, state) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  assert.deepEqual(
+    violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]),
+    [],
+    state,
+  );
+}
+
+async function checkKeyboard(page) {
+  await page.fill("#text", "");
+  await page.locator("body").click({ position: { x: 2, y: 2 } });
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("good");
+  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.tagName);
+  assert.equal(await focused(), "text");
+  await page.waitForFunction(() => document.getElementById("spoken").textContent !== "");
+  await page.keyboard.press("Tab");
+  assert.equal(await focused(), manifest.pair ? "pair" : "clear");
+  await page.locator("#clear").press("Enter");
+  assert.equal(await page.inputValue("#text"), "");
+  assert.equal(await focused(), "text");
+  done("keyboard alone: type, hear the answer, clear");
+}
+
+async function checkOffline(site, { context, page }) {
+  await page.waitForSelector("html[data-offline=true]", { timeout: 60_000 });
+  const { port } = site;
+  await site.close();
+  await context.setOffline(true);
+  await page.reload();
+  await ready(page);
+  await checkTyped(page, typeable.slice(0, 5));
+  assert.ok(await typed(page, typeable[0].text));
+  done("works again with the server gone and the network off");
+  const again = await new Site(folder).open(port);
+  await context.setOffline(false);
+  return again;
+}
+
+/** A damaged model says so; the same page works once the server has the right one. */
+async function checkDamage(site) {
+  const flip = (bytes) => Object.assign(Buffer.from(bytes), { [bytes.length >> 1]: bytes[bytes.length >> 1] ^ 1 });
+  const damages = {
+    altered: flip,
+    "cut short": (bytes) => bytes.subarray(0, -1000),
+    longer: (bytes) => Buffer.concat([bytes, bytes]),
+  };
+  for (const [name, change] of Object.entries(damages)) {
+    site.changes.set(`model/${model.path}`, change);
+    const { page, context } = await visit(site);
+    await failed(page);
+    assert.equal(await page.textContent("#failure-title"), "The model is damaged");
+    assert.match(await page.textContent("#failure-text"), /onnx\/model_quantized\.onnx/);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "failure-title");
+    if (name === "altered") {
+      await checkAccessible(page, "failure");
+      await screenshot(page, "damaged-phone-light");
+    }
+    site.changes.clear();
+    await page.click("#retry");
+    await ready(page);
+    await context.close();
+    done(`a model that is ${name} says that it is damaged, and can be fetched again`);
+  }
+}
+
+/** What the browser has kept is compared too: a cut one is fetched again. */
+async function checkKept({ page }, site) {
+  await page.evaluate(async () => {
+    const cache = await caches.open(`edgepack files ${new URL("./", location.href).href}`);
+    const keys = await cache.keys();
+    for (const key of keys)
+      await cache.put(key, new Response((await (await cache.match(key)).arrayBuffer()).slice(0, -7)));
+  });
+  const before = site.requests.length;
+  await page.reload();
+  await ready(page);
+  const fetched = site.requests.slice(before).map(([path]) => path);
+  assert.ok(fetched.includes(`model/${model.path}`), fetched.join());
+  done("a kept file that was cut is fetched again");
+}
+
+async function checkDownload() {
+  if (!options.download) return;
+  const [site, models] = [
+    await new Site(options.download).open(),
+    await new Site(bundle).open(Number(process.env.MODEL_PORT)),
+  ];
+  const quarter = Math.floor(model.bytes / 4);
+  models.cuts.set(model.path, [quarter, quarter]);
+  const visitor = await visit(site);
+  await ready(visitor.page);
+  const ranges = models.requests
+    .filter(([path, range]) => path === model.path && range !== "")
+    .map(([, range]) => range);
+  assert.deepEqual(ranges, [`bytes=${quarter}-`, `bytes=${2 * quarter}-`]);
+  await checkTyped(visitor.page, typeable.slice(0, 5));
+  await visitor.context.close();
+  await site.close();
+  await models.close();
+  done("a model on another server: fetched, cut off twice, taken up where it was, verified");
+}
+
+async function screenshot(page, name) {
+  if (!options.screenshots) return;
+  await mkdir(options.screenshots, { recursive: true });
+  await page.screenshot({ path: join(options.screenshots, `${options.prefix}-${name}.png`), animations: "disabled" });
+}
+
+/** Every state at phone and desktop size, in light and dark. */
+async function look(site) {
+  const example = process.env.EXAMPLE ?? typeable.find(({ text }) => text.length > 30).text;
+  for (const [size, viewport] of Object.entries({
+    phone: { width: 390, height: 844 },
+    desktop: { width: 1120, height: 800 },
+  })) {
+    for (const colorScheme of ["light", "dark"]) {
+      const { page, context } = await visit(site, { viewport, colorScheme });
+      await ready(page);
+      await checkAccessible(page, `empty, ${size}, ${colorScheme}`);
+      for (let i = 0; i < 4; i++) await typed(page, example); // so that the picture's latency is a warm one
+      await page.waitForSelector("html[data-offline=true]", { timeout: 60_000 });
+      await checkAccessible(page, `answered, ${size}, ${colorScheme}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      assert.ok(!wide, `${size}: wider than the screen`);
+      await screenshot(page, `${size}-${colorScheme}`);
+      await page.locator("details.card summary").click();
+      await checkAccessible(page, `facts, ${size}, ${colorScheme}`);
+      await context.close();
+    }
+  }
+  done("axe finds nothing to object to: empty, answered and with facts, phone and desktop, light and dark");
+}
+
+try {
+  let site = await new Site(folder).open();
+  const visitor = await visit(site);
+  await ready(visitor.page);
+  await checkTyped(visitor.page, typeable);
+  done(await checkPipeline(visitor.page, goldens));
+  await checkKeyboard(visitor.page);
+  site = await checkOffline(site, visitor);
+  await checkKept(visitor, site);
+  const outside = visitor.seen.requests.filter((url) => !url.startsWith(site.url));
+  assert.deepEqual(outside, []);
+  assert.deepEqual(visitor.seen.complaints, []);
+  done(`${visitor.seen.requests.length} requests, all to the page's own server; no complaint on the console`);
+  await visitor.context.close();
+  await checkDamage(site);
+  await look(site);
+  await site.close();
+  await checkDownload();
+} finally {
+  await browser.close();
+}
