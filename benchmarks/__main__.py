@@ -1,4 +1,4 @@
-"""`python -m benchmarks latency|training|frontier|other-tools|plot|methods|ablation …`."""
+"""`python -m benchmarks latency|training|frontier|other-tools|plot|methods|ablation|kotlin-tokenizer …`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "plot": "benchmarks.plot",
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
+    "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
     "build-one": "benchmarks.runs",
 }
 

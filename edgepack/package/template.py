@@ -7,6 +7,7 @@ defect of edgepack, not of the user, and no result is written: an app with half 
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from collections.abc import Mapping
@@ -44,7 +45,10 @@ def copy_template(app: str, folder: Path, replacements: Mapping[str, Mapping[str
             raise MissingDependency(
                 "edgepack is installed without its sample apps; run: pip install --force-reinstall edgepack"
             )
-        shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*BUILD_OUTPUTS))
+        try:
+            shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*BUILD_OUTPUTS))
+        except shutil.Error as e:  # it collects what failed, as triples of source, copy and reason
+            raise OSError(errno.EIO, str(e.args[0][0][2])) from e
     for name, values in replacements.items():
         path = folder / name
         path.write_text(replaced(path.read_text(encoding="utf-8"), values, f"{app}/{name}"), encoding="utf-8")

@@ -2,10 +2,12 @@
 
     python -m tests.apps BUNDLE... [--count 100000] [--require] [--screenshots DIR]
 
-For each bundle the JavaScript tokenizer is compared with the reference on every golden and on fuzzed strings, and the
-web app is packaged and opened in headless Chromium (web/browser.mjs), and in Firefox where that is installed. What
-lacks a tool is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches
-what the browser tests and the app's runtime need.
+For each bundle the JavaScript and Kotlin tokenizers are compared with the reference on every golden and on fuzzed
+strings, the Android app's own code runs an ONNX bundle's goldens on the JVM, and the web app is packaged and opened in
+headless Chromium (web/browser.mjs), and in Firefox where that is installed. The Android template is compiled as far as
+it can be here. What lacks a tool is reported as not run, with the reason; with `--require` that is a failure, but for
+Firefox. npm fetches what the browser tests and the web app's runtime need, and `python -m
+tests.apps.kotlin.toolchain` what Kotlin does.
 """
 
 from __future__ import annotations
@@ -22,9 +24,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepack.golden import GOLDEN_NAME
-from edgepack.manifest import load_manifest
+from edgepack.manifest import MANIFEST_NAME, load_manifest
 from edgepack.package import AppOptions, package_bundle
+from edgepack.package.template import checkout
 from edgepack.tokenizer_asset import ASSET_NAME
+from tests.apps.kotlin.checks import Checker
+from tests.apps.kotlin.toolchain import ToolFailed, default_toolchain
 from tests.apps.reference import write_reference
 
 HERE = Path(__file__).parent
@@ -46,15 +51,35 @@ def missing_tool(*names: str) -> str | None:
     return next((f"{name} is not on the path" for name in names if shutil.which(name) is None), None)
 
 
-def check_javascript(bundle: Path, count: int, work: Path) -> None:
+def write_goldens(bundle: Path, count: int, folder: Path) -> None:
+    """A folder with the bundle's tokenizer, manifest and goldens, and fuzzed strings with the reference's answers."""
+    folder.mkdir()
+    for name in (ASSET_NAME, MANIFEST_NAME, GOLDEN_NAME):
+        shutil.copyfile(bundle / name, folder / name)
+    write_reference(bundle, folder / "fuzz.jsonl", count, seed=0)
+
+
+def check_javascript(goldens: Path) -> None:
     """Ids and offsets on goldens and fuzzed strings."""
-    fuzz = work / f"fuzz-{bundle_name(bundle)}.jsonl"
-    write_reference(bundle, fuzz, count, seed=0)
-    length = str(load_manifest(bundle).max_length)
-    for lines in (bundle / GOLDEN_NAME, fuzz):
-        out = run(["node", HERE / "javascript" / "compare.mjs", bundle / ASSET_NAME, length, lines])
+    length = str(load_manifest(goldens).max_length)
+    for name in (GOLDEN_NAME, "fuzz.jsonl"):
+        out = run(["node", HERE / "javascript" / "compare.mjs", goldens / ASSET_NAME, length, goldens / name])
         assert json.loads(out.splitlines()[-1])["different"] == 0
-    fuzz.unlink()
+
+
+def check_kotlin(bundle: Path, goldens: Path, work: Path) -> None:
+    """The same in Kotlin, with the other tests of :core; then the goldens' logits, where the bundle is for ONNX."""
+    work.mkdir(exist_ok=True)
+    checker = Checker(default_toolchain(), checkout() / "android", work)
+    try:
+        for name in checker.runtime_names():
+            checker.runtime(name)
+        checker.app()
+        print(checker.test_core([goldens]).strip(), flush=True)
+        if load_manifest(bundle).runtime.name == "onnxruntime":
+            print(checker.test_onnx([bundle]).strip(), flush=True)
+    except ToolFailed as e:
+        sys.exit(f"failed: the Android app's Kotlin: {e}")
 
 
 def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
@@ -116,10 +141,17 @@ def main(arguments: list[str]) -> None:
         work = Path(folder)
         for bundle in given.bundles:
             print(f"--- {bundle}", flush=True)
+            goldens = work / f"goldens-{bundle_name(bundle)}"
+            write_goldens(bundle, given.count, goldens)
             reason = missing_tool("node")
             skipped += [f"JavaScript tokenizer: {reason}"] if reason else []
             if not reason:
-                check_javascript(bundle, given.count, work)
+                check_javascript(goldens)
+            reason = default_toolchain().missing()
+            skipped += [f"Kotlin: {reason}"] if reason else []
+            if not reason:
+                check_kotlin(bundle, goldens, work / "kotlin")
+            shutil.rmtree(goldens)
             reason = missing_tool("node", "npm", "chromium")
             if load_manifest(bundle).runtime.name != "onnxruntime":
                 continue

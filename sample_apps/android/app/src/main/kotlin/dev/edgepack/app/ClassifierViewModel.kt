@@ -1,0 +1,80 @@
+package dev.edgepack.app
+
+import android.app.Application
+import android.os.SystemClock
+import androidx.lifecycle.AndroidViewModel
+import androidx.lifecycle.viewModelScope
+import dev.edgepack.core.TextClassifier
+import dev.edgepack.runtime.PackagedRuntime
+import java.io.IOException
+import java.util.concurrent.Executors
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.asCoroutineDispatcher
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.collectLatest
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runInterruptible
+import kotlinx.coroutines.withContext
+
+/** Holds the model over rotations. All that touches it runs on one thread of its own, never on the main one. */
+class ClassifierViewModel(application: Application) : AndroidViewModel(application) {
+    private val worker = Executors.newSingleThreadExecutor().asCoroutineDispatcher()
+    private val modelState = MutableStateFlow<ModelState>(ModelState.Preparing(null))
+    private val inputState = MutableStateFlow(Input())
+    private val outputState = MutableStateFlow<Output?>(null)
+    private var classifier: TextClassifier? = null // the worker's own
+    private var loading: Job? = null
+
+    val model: StateFlow<ModelState> = modelState.asStateFlow()
+    val input: StateFlow<Input> = inputState.asStateFlow()
+    val output: StateFlow<Output?> = outputState.asStateFlow()
+
+    init {
+        load()
+    }
+
+    /** Loads the model; also what "Try again" does. */
+    fun load() {
+        if (loading?.isActive == true) return
+        modelState.value = ModelState.Preparing(null)
+        loading = viewModelScope.launch {
+            modelState.value = runInterruptible(worker) { open() }
+            if (modelState.value is ModelState.Ready) inputState.collectLatest { outputState.value = classify(it) }
+        }
+    }
+
+    /** What the user has typed; the latest is classified, earlier ones may be skipped. */
+    fun type(input: Input) {
+        inputState.value = input
+    }
+
+    private fun open(): ModelState {
+        val start = SystemClock.elapsedRealtime()
+        return try {
+            val ready = ModelLoader(getApplication()).load { modelState.value = ModelState.Preparing(it) }
+            classifier = ready
+            ModelState.Ready(ready.manifest, PackagedRuntime.name, SystemClock.elapsedRealtime() - start)
+        } catch (e: IOException) { // a BundleException explains itself; the rest is the device's: no space, no access
+            ModelState.Failed(e.message ?: e.javaClass.simpleName)
+        } catch (e: UnsatisfiedLinkError) {
+            ModelState.Failed("${PackagedRuntime.name} has no native library for this device (${e.message})")
+        }
+    }
+
+    private suspend fun classify(input: Input): Output? = withContext(worker) {
+        val ready = classifier
+        if (ready == null || input.text.isBlank()) return@withContext null
+        try {
+            Output(input, ready.classify(input.text, input.pair), error = null)
+        } catch (e: IOException) {
+            Output(input, prediction = null, error = e.message)
+        }
+    }
+
+    override fun onCleared() {
+        worker.executor.execute { classifier?.close() }
+        worker.close()
+    }
+}

@@ -1,0 +1,27 @@
+package dev.edgepack.app
+
+import android.os.Bundle
+import androidx.activity.ComponentActivity
+import androidx.activity.compose.setContent
+import androidx.activity.enableEdgeToEdge
+import androidx.activity.viewModels
+import androidx.compose.runtime.collectAsState
+import androidx.compose.runtime.getValue
+import dev.edgepack.app.ui.ClassifierScreen
+import dev.edgepack.app.ui.EdgepackTheme
+
+/** The one screen. */
+class MainActivity : ComponentActivity() {
+    private val viewModel: ClassifierViewModel by viewModels()
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        enableEdgeToEdge()
+        setContent {
+            val model by viewModel.model.collectAsState()
+            val input by viewModel.input.collectAsState()
+            val output by viewModel.output.collectAsState()
+            EdgepackTheme { ClassifierScreen(model, input, output, viewModel::type, viewModel::load) }
+        }
+    }
+}

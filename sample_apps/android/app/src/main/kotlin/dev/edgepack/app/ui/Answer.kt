@@ -1,0 +1,92 @@
+package dev.edgepack.app.ui
+
+import androidx.compose.foundation.layout.Arrangement
+import androidx.compose.foundation.layout.Column
+import androidx.compose.foundation.layout.Row
+import androidx.compose.foundation.layout.fillMaxWidth
+import androidx.compose.material3.LinearProgressIndicator
+import androidx.compose.material3.MaterialTheme
+import androidx.compose.material3.Text
+import androidx.compose.runtime.Composable
+import androidx.compose.ui.Modifier
+import androidx.compose.ui.res.stringResource
+import androidx.compose.ui.semantics.LiveRegionMode
+import androidx.compose.ui.semantics.clearAndSetSemantics
+import androidx.compose.ui.semantics.contentDescription
+import androidx.compose.ui.semantics.liveRegion
+import androidx.compose.ui.semantics.semantics
+import androidx.compose.ui.text.font.FontWeight
+import androidx.compose.ui.unit.dp
+import dev.edgepack.app.Input
+import dev.edgepack.app.Output
+import dev.edgepack.app.R
+import dev.edgepack.core.Prediction
+import dev.edgepack.core.ScoredLabel
+import java.text.NumberFormat
+
+/** What the model says of what is typed. */
+@Composable
+fun Answer(input: Input, output: Output?) {
+    Column(
+        modifier = Modifier.semantics { liveRegion = LiveRegionMode.Polite },
+        verticalArrangement = Arrangement.spacedBy(8.dp),
+    ) {
+        val prediction = output?.prediction
+        val error = output?.error
+        when {
+            input.text.isBlank() -> Text(stringResource(R.string.type_something))
+            error != null -> Text(error, color = MaterialTheme.colorScheme.error)
+            prediction != null -> Predicted(output.input, prediction)
+        }
+    }
+}
+
+@Composable
+private fun Predicted(input: Input, prediction: Prediction) {
+    if (prediction.labels.isEmpty()) {
+        Heading(stringResource(R.string.entities_title))
+        Entities(input.text, prediction.entities)
+    } else {
+        Heading(stringResource(R.string.labels_title))
+        for (label in prediction.labels.take(SHOWN_LABELS)) LabelRow(label, first = label === prediction.labels[0])
+    }
+    Text(latency(prediction), style = MaterialTheme.typography.bodySmall)
+}
+
+/** A label, its probability in figures and as a bar; one thing for a screen reader. */
+@Composable
+private fun LabelRow(label: ScoredLabel, first: Boolean) {
+    val name = shown(label.label)
+    val percent = number(label.probability.toDouble() * PERCENT, 1)
+    val description = stringResource(R.string.label_description, name, percent)
+    Column(modifier = Modifier.fillMaxWidth().clearAndSetSemantics { contentDescription = description }) {
+        Row(modifier = Modifier.fillMaxWidth(), horizontalArrangement = Arrangement.SpaceBetween) {
+            Text(name, modifier = Modifier.weight(1f), fontWeight = if (first) FontWeight.Bold else null)
+            Text(stringResource(R.string.percent, percent))
+        }
+        LinearProgressIndicator(progress = { label.probability }, modifier = Modifier.fillMaxWidth())
+    }
+}
+
+@Composable
+private fun latency(prediction: Prediction): String = stringResource(
+    R.string.latency,
+    millis(prediction.tokenizeNanos + prediction.modelNanos),
+    millis(prediction.tokenizeNanos),
+    millis(prediction.modelNanos),
+    prediction.tokens,
+)
+
+/** Labels are the data set's words; an underscore reads badly. */
+internal fun shown(label: String): String = label.replace('_', ' ')
+
+/** A number as the user's language writes it. */
+internal fun number(value: Double, decimals: Int): String = NumberFormat.getInstance().run {
+    minimumFractionDigits = decimals
+    maximumFractionDigits = decimals
+    format(value)
+}
+
+private fun millis(nanos: Long): String = number(nanos / 1e6, 2)
+
+private const val SHOWN_LABELS = 5

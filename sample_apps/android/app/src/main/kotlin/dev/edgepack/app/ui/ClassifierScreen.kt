@@ -1,0 +1,116 @@
+package dev.edgepack.app.ui
+
+import androidx.compose.foundation.layout.Arrangement
+import androidx.compose.foundation.layout.Column
+import androidx.compose.foundation.layout.fillMaxSize
+import androidx.compose.foundation.layout.fillMaxWidth
+import androidx.compose.foundation.layout.padding
+import androidx.compose.foundation.layout.safeDrawingPadding
+import androidx.compose.foundation.rememberScrollState
+import androidx.compose.foundation.verticalScroll
+import androidx.compose.material3.Button
+import androidx.compose.material3.LinearProgressIndicator
+import androidx.compose.material3.MaterialTheme
+import androidx.compose.material3.OutlinedTextField
+import androidx.compose.material3.Surface
+import androidx.compose.material3.Text
+import androidx.compose.material3.TextButton
+import androidx.compose.runtime.Composable
+import androidx.compose.ui.Modifier
+import androidx.compose.ui.res.stringResource
+import androidx.compose.ui.semantics.LiveRegionMode
+import androidx.compose.ui.semantics.heading
+import androidx.compose.ui.semantics.liveRegion
+import androidx.compose.ui.semantics.semantics
+import androidx.compose.ui.unit.dp
+import dev.edgepack.app.Input
+import dev.edgepack.app.ModelState
+import dev.edgepack.app.Output
+import dev.edgepack.app.R
+
+/** Text in, labels or entities out, what the model is. Scrolls, so that large fonts and small screens lose nothing. */
+@Composable
+fun ClassifierScreen(
+    model: ModelState,
+    input: Input,
+    output: Output?,
+    onType: (Input) -> Unit,
+    onTryAgain: () -> Unit,
+) {
+    Surface(modifier = Modifier.fillMaxSize()) {
+        Column(
+            modifier = Modifier.safeDrawingPadding().verticalScroll(rememberScrollState()).padding(16.dp),
+            verticalArrangement = Arrangement.spacedBy(16.dp),
+        ) {
+            Heading(stringResource(R.string.app_name))
+            when (model) {
+                is ModelState.Preparing -> Preparing(model)
+                is ModelState.Failed -> Failed(model, onTryAgain)
+                is ModelState.Ready -> {
+                    TextFields(model.manifest.pair, input, onType)
+                    Answer(input, output)
+                    ModelFacts(model)
+                }
+            }
+        }
+    }
+}
+
+/** A title that a screen reader can jump to. */
+@Composable
+fun Heading(text: String) {
+    Text(text, modifier = Modifier.semantics { heading() }, style = MaterialTheme.typography.headlineSmall)
+}
+
+@Composable
+private fun Preparing(state: ModelState.Preparing) {
+    val share = state.downloaded
+    val message = if (share == null) {
+        stringResource(R.string.preparing)
+    } else {
+        stringResource(R.string.downloading, (share * PERCENT).toInt())
+    }
+    Text(message, modifier = Modifier.semantics { liveRegion = LiveRegionMode.Polite })
+    if (share == null) {
+        LinearProgressIndicator(modifier = Modifier.fillMaxWidth())
+    } else {
+        LinearProgressIndicator(progress = { share }, modifier = Modifier.fillMaxWidth())
+    }
+}
+
+@Composable
+private fun Failed(state: ModelState.Failed, onTryAgain: () -> Unit) {
+    Column(modifier = Modifier.semantics { liveRegion = LiveRegionMode.Assertive }) {
+        Text(
+            stringResource(R.string.failed_title),
+            color = MaterialTheme.colorScheme.error,
+            style = MaterialTheme.typography.titleMedium,
+        )
+        Text(state.message)
+    }
+    Button(onClick = onTryAgain) { Text(stringResource(R.string.try_again)) }
+}
+
+@Composable
+private fun TextFields(pair: Boolean, input: Input, onType: (Input) -> Unit) {
+    OutlinedTextField(
+        value = input.text,
+        onValueChange = { onType(input.copy(text = it)) },
+        modifier = Modifier.fillMaxWidth(),
+        label = { Text(stringResource(R.string.text_label)) },
+        minLines = MIN_LINES,
+    )
+    if (pair) {
+        OutlinedTextField(
+            value = input.pair,
+            onValueChange = { onType(input.copy(pair = it)) },
+            modifier = Modifier.fillMaxWidth(),
+            label = { Text(stringResource(R.string.pair_label)) },
+            minLines = MIN_LINES,
+        )
+    }
+    TextButton(onClick = { onType(Input()) }, enabled = input != Input()) { Text(stringResource(R.string.clear)) }
+}
+
+private const val MIN_LINES = 2
+internal const val PERCENT = 100

@@ -1,0 +1,125 @@
+package dev.edgepack.core
+
+/** A file of the bundle: what the app checks before it trusts it. [path] is relative, with `/`. */
+class FileRecord(val path: String, val bytes: Long, val sha256: String, val shipped: Boolean) {
+    /** The last part of [path]. */
+    val name: String get() = path.substringAfterLast('/')
+}
+
+/** A metric on [n] examples with its 95 % confidence interval. */
+class Metric(val name: String, val value: Double, val n: Long, val low: Double, val high: Double)
+
+/**
+ * What a bundle is: `edgepack.json`, schema 1. Keys that this reader does not know are left alone.
+ *
+ * @property inputs names of the tensors that the model takes, in its order
+ * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
+ */
+class BundleManifest(
+    val task: String,
+    val pair: Boolean,
+    val labels: List<String>,
+    val maxLength: Int,
+    val padId: Int,
+    val inputs: List<String>,
+    val fixedLength: Int?,
+    val target: String,
+    val runtime: String,
+    val runtimeMinVersion: String,
+    val files: List<FileRecord>,
+    val shippedBytes: Long,
+    val metrics: Map<String, Metric>,
+    val teacher: String,
+) {
+    /** Whether labels belong to words, as BIO tags, and not to the whole text. */
+    val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
+
+    /** The compact tokenizer. */
+    val tokenizer: FileRecord get() = shipped { it.name == TOKENIZER_NAME }
+
+    /** The model: the one shipped file beside the tokenizer. */
+    val model: FileRecord get() = shipped { it.name != TOKENIZER_NAME }
+
+    private fun shipped(wanted: (FileRecord) -> Boolean): FileRecord =
+        files.singleOrNull { it.shipped && wanted(it) }
+            ?: throw BundleException(
+                "$MANIFEST_NAME ships ${files.count { it.shipped }} files; a model and $TOKENIZER_NAME are needed",
+            )
+
+    companion object {
+        const val MANIFEST_NAME = "edgepack.json"
+        const val TEXT_CLASSIFICATION = "text-classification"
+        const val TOKEN_CLASSIFICATION = "token-classification"
+        private const val TOKENIZER_NAME = "tokenizer.bin"
+        private const val SCHEMA = 1L
+
+        /** Reads a manifest; [BundleException] names the key that is wrong. */
+        fun parse(text: String): BundleManifest {
+            val root = Node(MANIFEST_NAME, Json.parse(text))
+            val schema = root["schema"].long()
+            if (schema != SCHEMA) {
+                throw BundleException("$MANIFEST_NAME has schema $schema, this app reads $SCHEMA; package it again")
+            }
+            val task = root["task"].string()
+            if (task != TEXT_CLASSIFICATION && task != TOKEN_CLASSIFICATION) {
+                val allowed = "$TEXT_CLASSIFICATION, $TOKEN_CLASSIFICATION"
+                throw BundleException("$MANIFEST_NAME: task is $task; allowed: $allowed")
+            }
+            return BundleManifest(
+                task = task,
+                pair = root["pair"].orElse(false) { boolean() },
+                labels = root["labels"].list().map { it.string() },
+                maxLength = root["max_length"].long().toInt(),
+                padId = root["padding"]["id"].long().toInt(),
+                inputs = root["inputs"].list().map { it["name"].string() },
+                fixedLength = root["inputs"].list().firstNotNullOfOrNull(::fixedLength),
+                target = root["target"].string(),
+                runtime = root["runtime"]["name"].string(),
+                runtimeMinVersion = root["runtime"]["min_version"].string(),
+                files = root["files"].list().map(::fileRecord),
+                shippedBytes = root["shipped_bytes"].long(),
+                metrics = root["metrics"].map().mapValues { metric(it.value) },
+                teacher = root["teacher"]["name"].string(),
+            )
+        }
+
+        /** The second dimension of an input, where it is a number and not a name. */
+        private fun fixedLength(input: Node): Int? = input["shape"].list().getOrNull(1)?.longOrNull()?.toInt()
+
+        private fun fileRecord(node: Node): FileRecord {
+            val path = node["path"].string()
+            if (path.startsWith("/") || ".." in path.split('/')) {
+                throw BundleException("$MANIFEST_NAME names $path, outside the bundle; do not ship it")
+            }
+            return FileRecord(path, node["bytes"].long(), node["sha256"].string(), node["shipped"].boolean())
+        }
+
+        private fun metric(node: Node) = Metric(
+            node["name"].string(),
+            node["value"].double(),
+            node["n"].long(),
+            node["low"].double(),
+            node["high"].double(),
+        )
+    }
+}
+
+/** A JSON value that knows where it stands, so that an error can say so. */
+private class Node(private val place: String, private val value: Any?) {
+    operator fun get(key: String) = Node("$place: $key", map(key))
+
+    fun string(): String = value as? String ?: fail("a string")
+    fun boolean(): Boolean = value as? Boolean ?: fail("true or false")
+    fun long(): Long = value as? Long ?: fail("a whole number")
+    fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
+    fun longOrNull(): Long? = value as? Long
+    fun list(): List<Node> = (value as? List<*>)?.mapIndexed { i, it -> Node("$place[$i]", it) } ?: fail("a list")
+    fun map(): Map<String, Node> =
+        entries().entries.associate { it.key as String to Node("$place: ${it.key}", it.value) }
+    fun <T> orElse(default: T, read: Node.() -> T): T = if (value == null) default else read()
+
+    private fun map(key: String): Any? = entries()[key]
+    private fun entries(): Map<*, *> = value as? Map<*, *> ?: fail("an object")
+    private fun fail(wanted: String): Nothing =
+        throw BundleException("$place is ${value ?: "missing"}, not $wanted; package the app again")
+}

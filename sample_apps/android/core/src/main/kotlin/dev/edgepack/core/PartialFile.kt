@@ -1,0 +1,83 @@
+package dev.edgepack.core
+
+import java.io.File
+import java.io.FileOutputStream
+import java.io.IOException
+import java.io.InputStream
+import java.io.InterruptedIOException
+import java.security.MessageDigest
+
+/**
+ * A file on its way: written beside its place, hashed while it streams, and renamed when it is the manifest's.
+ *
+ * What lies at [target] is therefore always whole. A part that was left behind can go on ([resume]).
+ */
+internal class PartialFile(private val target: File, private val record: FileRecord) {
+    private val part = File("${target.path}.part")
+    private val digest = MessageDigest.getInstance("SHA-256")
+
+    /** Bytes there so far. */
+    var length = 0L
+        private set
+
+    /** Takes up what an earlier attempt left, or begins anew where that cannot be a part of the file. */
+    fun resume() {
+        restart(keep = part.isFile && part.length() <= record.bytes)
+        if (part.isFile) part.inputStream().use { stream -> copy(stream) { _, _ -> } }
+    }
+
+    /** Begins anew. */
+    fun restart() = restart(keep = false)
+
+    /** Appends [input]; [progress] hears of the bytes there are. Stops where the file would be too long. */
+    fun append(input: InputStream, progress: (Long) -> Unit = {}) {
+        target.absoluteFile.parentFile?.mkdirs()
+        FileOutputStream(part, true).use { out ->
+            copy(input) { block, count ->
+                out.write(block, 0, count)
+                progress(length)
+            }
+            out.fd.sync()
+        }
+    }
+
+    /** Compares with the manifest and puts the file in its place; [DamagedFileException] if it is another. */
+    fun finish(): File {
+        if (length != record.bytes) throw discard("has $length bytes, not ${record.bytes}")
+        val sha256 = digest.digest().toHex()
+        if (sha256 != record.sha256) throw discard("has SHA-256 ${sha256.take(12)}…, not ${record.sha256.take(12)}…")
+        if (!part.renameTo(target)) throw IOException("$part cannot be renamed to ${target.name}")
+        return target
+    }
+
+    private fun restart(keep: Boolean) {
+        if (!keep) part.delete()
+        digest.reset()
+        length = 0
+    }
+
+    private inline fun copy(input: InputStream, write: (ByteArray, Int) -> Unit) {
+        val block = ByteArray(BLOCK)
+        while (true) {
+            if (Thread.interrupted()) throw InterruptedIOException("stopped after $length bytes of ${record.name}")
+            val count = input.read(block)
+            if (count < 0) return
+            if (length + count > record.bytes) throw discard("has more than ${record.bytes} bytes")
+            digest.update(block, 0, count)
+            length += count
+            write(block, count)
+        }
+    }
+
+    private fun discard(what: String): DamagedFileException {
+        restart()
+        return DamagedFileException("${record.name} $what: it is cut short or altered; install the app again")
+    }
+
+    private companion object {
+        const val BLOCK = 64 * 1024
+    }
+}
+
+/** Lower-case hexadecimal. */
+internal fun ByteArray.toHex(): String = joinToString("") { ((it.toInt() and 0xFF) or 0x100).toString(16).substring(1) }

@@ -1,0 +1,27 @@
+package dev.edgepack.core
+
+import kotlin.math.exp
+
+/** A label and its probability. */
+class ScoredLabel(val label: String, val probability: Float)
+
+/** A stretch of the text, UTF-16 `[start, end)`; as probable as its least probable word. */
+class Entity(val type: String, val start: Int, val end: Int, val probability: Float)
+
+/** What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it. */
+class Prediction(
+    val labels: List<ScoredLabel>,
+    val entities: List<Entity>,
+    val tokens: Int,
+    val tokenizeNanos: Long,
+    val modelNanos: Long,
+)
+
+/** Probabilities out of logits; the largest is subtracted first, so that none overflows. */
+fun softmax(logits: FloatArray): FloatArray {
+    val largest = logits.max()
+    val out = FloatArray(logits.size) { exp(logits[it] - largest) }
+    val sum = out.sum()
+    for (i in out.indices) out[i] /= sum
+    return out
+}

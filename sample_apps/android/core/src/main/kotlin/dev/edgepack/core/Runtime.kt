@@ -1,0 +1,33 @@
+package dev.edgepack.core
+
+import java.io.Closeable
+import java.io.File
+
+/** A library that runs models. Each `runtime-…` module has one; the app is built with one of the modules. */
+interface ModelRuntime {
+    /** As people know it. */
+    val name: String
+
+    /** The manifest's word for it. */
+    val id: String
+
+    /** Opens the model at [model]; [BundleException] where the library refuses it. Slow: not for the main thread. */
+    fun load(model: File, manifest: BundleManifest): ModelSession
+}
+
+/** A loaded model. One call at a time. */
+interface ModelSession : Closeable {
+    /** The logits of one text: a number for each label, or for each token (padding included) and label, row by row. */
+    fun run(encoding: Encoding): FloatArray
+}
+
+/** A tensor that the model asks for by [name], int64 `(1, tokens)`, padded where it takes a fixed number of them. */
+fun BundleManifest.inputTensor(name: String, encoding: Encoding): LongArray {
+    val size = fixedLength ?: encoding.size
+    return when (name) {
+        "input_ids" -> LongArray(size) { if (it < encoding.size) encoding.ids[it].toLong() else padId.toLong() }
+        "attention_mask" -> LongArray(size) { if (it < encoding.size) 1L else 0L }
+        "token_type_ids" -> LongArray(size) { if (it < encoding.size) encoding.typeIds[it].toLong() else 0L }
+        else -> throw BundleException("the model asks for $name, which this app does not know; package the app again")
+    }
+}

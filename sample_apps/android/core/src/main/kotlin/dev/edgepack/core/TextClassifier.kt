@@ -1,0 +1,60 @@
+package dev.edgepack.core
+
+import java.io.Closeable
+import java.io.File
+
+/** A bundle that is ready: text in, [Prediction] out. One call at a time, off the main thread. */
+class TextClassifier(
+    val manifest: BundleManifest,
+    private val tokenizer: Tokenizer,
+    private val session: ModelSession,
+) : Closeable {
+
+    /** What the model says of [text], and of [pair] where the task has two texts. */
+    fun classify(text: String, pair: String? = null): Prediction {
+        val start = System.nanoTime()
+        val maxLength = minOf(manifest.maxLength, manifest.fixedLength ?: manifest.maxLength)
+        val encoding = tokenizer.encode(text, if (manifest.pair) pair.orEmpty() else null, maxLength)
+        val tokenized = System.nanoTime()
+        val logits = session.run(encoding)
+        val done = System.nanoTime()
+        val entities = if (manifest.labelsWords) tag(encoding, logits) else emptyList()
+        val labels = if (manifest.labelsWords) emptyList() else score(logits)
+        return Prediction(labels, entities, encoding.size, tokenized - start, done - tokenized)
+    }
+
+    private fun tag(encoding: Encoding, logits: FloatArray): List<Entity> {
+        val rows = manifest.fixedLength ?: encoding.size
+        checkCount(logits, rows * manifest.labels.size)
+        return decodeBio(tagWords(encoding, logits.copyOf(encoding.size * manifest.labels.size), manifest.labels))
+    }
+
+    private fun checkCount(logits: FloatArray, wanted: Int) {
+        if (logits.size == wanted) return
+        throw BundleException("the model gives ${logits.size} numbers, not $wanted; package the app again")
+    }
+
+    private fun score(logits: FloatArray): List<ScoredLabel> {
+        checkCount(logits, manifest.labels.size)
+        val probabilities = softmax(logits)
+        return manifest.labels.indices.map { ScoredLabel(manifest.labels[it], probabilities[it]) }
+            .sortedByDescending { it.probability }
+    }
+
+    override fun close() = session.close()
+
+    companion object {
+        private const val WARM_UP_RUNS = 2
+
+        /** Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow. */
+        fun load(manifest: BundleManifest, tokenizer: File, model: File, runtime: ModelRuntime): TextClassifier {
+            if (manifest.runtime != runtime.id) {
+                val mismatch = "the bundle is for ${manifest.runtime}, this app is built with ${runtime.id}"
+                throw BundleException("$mismatch; package the app again")
+            }
+            val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), runtime.load(model, manifest))
+            repeat(WARM_UP_RUNS) { classifier.classify("warm up", "warm up") }
+            return classifier
+        }
+    }
+}

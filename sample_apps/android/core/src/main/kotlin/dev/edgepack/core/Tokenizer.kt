@@ -1,0 +1,88 @@
+package dev.edgepack.core
+
+import java.io.File
+
+/** A place in the frame around a text: a special token (kind 0), the first text (1) or the second (2). */
+internal class Piece(val kind: Int, val id: Int, val typeId: Int)
+
+/**
+ * BERT's WordPiece over an edgepack `tokenizer.bin`: the same ids and offsets as the Hugging Face fast tokenizer.
+ *
+ * Buffers are used again from call to call: share one instance between threads only under a lock.
+ */
+class Tokenizer internal constructor(
+    private val scanner: TextScanner,
+    private val single: List<Piece>,
+    private val double: List<Piece>,
+    val vocabularySize: Int,
+) {
+    private val first = TokenBuffer()
+    private val second = TokenBuffer()
+    private val nothing = TokenBuffer()
+
+    /** Encodes [text] and perhaps [pair], cut to [maxLength] tokens, the longer text first. */
+    fun encode(text: String, pair: String? = null, maxLength: Int = Int.MAX_VALUE): Encoding {
+        val frame = if (pair == null) single else double
+        val room = maxLength - frame.count { it.kind == SPECIAL }
+        require(room >= 0) { "maxLength is $maxLength; the special tokens alone are ${maxLength - room}" }
+        if (pair == null) {
+            scanner.scan(text, first, enough = room)
+            first.cut(room)
+            return fill(frame, first, nothing)
+        }
+        scanner.scan(text, first, Int.MAX_VALUE)
+        scanner.scan(pair, second, Int.MAX_VALUE)
+        cutLongerFirst(room)
+        return fill(frame, first, second)
+    }
+
+    /** The reference's rule for a pair: the longer text gives way first; if both are too long, each has half. */
+    private fun cutLongerFirst(room: Int) {
+        if (first.size + second.size <= room) return
+        val firstIsShorter = first.size <= second.size
+        var short = minOf(first.size, second.size)
+        var long = if (short > room) short else maxOf(short, room - short)
+        if (short + long > room) {
+            short = room / 2
+            long = short + room % 2
+        }
+        first.cut(if (firstIsShorter) short else long)
+        second.cut(if (firstIsShorter) long else short)
+    }
+
+    private fun fill(frame: List<Piece>, first: TokenBuffer, second: TokenBuffer): Encoding {
+        val size = frame.sumOf { if (it.kind == SPECIAL) 1 else if (it.kind == FIRST) first.size else second.size }
+        val out = Encoding(IntArray(size), IntArray(size), IntArray(size), IntArray(size), IntArray(size))
+        var at = 0
+        first.numberWords()
+        second.numberWords()
+        for (piece in frame) {
+            val from = at
+            if (piece.kind == SPECIAL) {
+                out.ids[at] = piece.id
+                out.words[at++] = NO_WORD
+            } else {
+                at = copy(if (piece.kind == FIRST) first else second, out, at)
+            }
+            out.typeIds.fill(piece.typeId, from, at)
+        }
+        return out
+    }
+
+    private fun copy(tokens: TokenBuffer, out: Encoding, at: Int): Int {
+        tokens.ids.copyInto(out.ids, at, 0, tokens.size)
+        tokens.starts.copyInto(out.starts, at, 0, tokens.size)
+        tokens.ends.copyInto(out.ends, at, 0, tokens.size)
+        tokens.words.copyInto(out.words, at, 0, tokens.size)
+        return at + tokens.size
+    }
+
+    companion object {
+        internal const val SPECIAL = 0
+        internal const val FIRST = 1
+        private const val NO_WORD = -1
+
+        /** The tokenizer in a `tokenizer.bin`; [BundleException] where it is none or damaged. */
+        fun load(file: File): Tokenizer = readTokenizer(file.readBytes())
+    }
+}

@@ -1,0 +1,149 @@
+package dev.edgepack.core
+
+/**
+ * What the reference tokenizer does with each code point, as baked into the asset: devices' own Unicode tables differ.
+ *
+ * One `Int` for each code point in pages of 256, most of them shared: a lookup is two array reads. Bits 0–20 hold the
+ * code point that it becomes, or a place in [folds]; the bits above say how it behaves.
+ */
+internal class UnicodeTable(private val decomposesHangul: Boolean) {
+    private val pages = Array(PAGES) { UNTOUCHED }
+    private val owned = BooleanArray(PAGES)
+    private val uniform = HashMap<Int, IntArray>()
+    private var folds = IntArray(64)
+    private var foldsSize = 0
+    private var marks = IntArray(0)
+    private var ranks = IntArray(0)
+
+    /** Flags and folding of a code point. */
+    fun entry(point: Int): Int = pages[point ushr PAGE_BITS][point and PAGE_MASK]
+
+    /** Canonical order of a combining mark, 0 for everything else. */
+    fun rank(point: Int): Int {
+        if (entry(point) and MARK == 0) return 0
+        return ranks[marks.binarySearch(point)]
+    }
+
+    /** Writes what [point] becomes to [target], which holds [longestFold]; returns how many code points that is. */
+    fun fold(point: Int, target: IntArray): Int {
+        if (decomposesHangul && point in HANGUL_FIRST..HANGUL_LAST) return decomposeHangul(point, target)
+        val entry = entry(point)
+        when (entry and FOLD_MASK) {
+            FOLD_ONE -> target[0] = entry and VALUE_MASK
+            FOLD_MANY -> {
+                val at = entry and VALUE_MASK
+                folds.copyInto(target, 0, at + 1, at + 1 + folds[at])
+                return folds[at]
+            }
+            else -> target[0] = point
+        }
+        return 1
+    }
+
+    /** The most code points that one becomes. */
+    var longestFold = 3
+        private set
+
+    /** Sets [flag] on the ranges of a range list. */
+    fun flag(flag: Int, reader: ByteReader) {
+        var end = 0
+        repeat(reader.number()) {
+            val start = end + reader.number()
+            end = start + reader.number()
+            check(start in 0..end && end <= CODE_POINTS) { "range $start..$end" }
+            flagRange(flag, start, end)
+        }
+    }
+
+    /** Reads what code points become. */
+    fun readFolds(reader: ByteReader) {
+        val sources = reader.sorted(reader.count())
+        val lengths = reader.numbers(sources.size)
+        var target = 0
+        for (i in sources.indices) {
+            val points = IntArray(lengths[i]) {
+                val zigzag = reader.number()
+                target += (zigzag ushr 1) xor -(zigzag and 1)
+                check(target in 0 until CODE_POINTS) { "code point $target" }
+                target
+            }
+            setFold(sources[i], points)
+        }
+        if (decomposesHangul) for (point in HANGUL_FIRST..HANGUL_LAST) or(point, FOLD_MANY)
+    }
+
+    /** Reads the order of combining marks. */
+    fun readRanks(reader: ByteReader) {
+        marks = reader.sorted(reader.count())
+        ranks = reader.numbers(marks.size)
+        for (i in marks.indices) if (ranks[i] > 0) or(marks[i], MARK)
+    }
+
+    private fun setFold(source: Int, points: IntArray) {
+        if (points.size == 1) return or(source, FOLD_ONE or points[0])
+        longestFold = maxOf(longestFold, points.size)
+        while (foldsSize + points.size + 1 > folds.size) folds = folds.copyOf(folds.size * 2)
+        or(source, FOLD_MANY or foldsSize)
+        folds[foldsSize++] = points.size
+        points.copyInto(folds, foldsSize)
+        foldsSize += points.size
+    }
+
+    private fun flagRange(flag: Int, start: Int, end: Int) {
+        var point = start
+        while (point < end) {
+            val page = point ushr PAGE_BITS
+            val whole = point and PAGE_MASK == 0 && end - point >= PAGE_SIZE
+            if (whole && pages[page] === UNTOUCHED) {
+                pages[page] = uniform.getOrPut(flag) { IntArray(PAGE_SIZE) { flag } }
+                point += PAGE_SIZE
+            } else {
+                or(point++, flag)
+            }
+        }
+    }
+
+    private fun or(point: Int, bits: Int) {
+        val page = point ushr PAGE_BITS
+        if (!owned[page]) {
+            pages[page] = pages[page].copyOf()
+            owned[page] = true
+        }
+        pages[page][point and PAGE_MASK] = pages[page][point and PAGE_MASK] or bits
+    }
+
+    companion object {
+        const val REMOVED = 1 shl 23
+        const val SPACE = 1 shl 24
+        const val PUNCTUATION = 1 shl 25
+        const val PADDED = 1 shl 26
+        const val MARK = 1 shl 27
+        private const val FOLD_ONE = 1 shl 21
+        private const val FOLD_MANY = 1 shl 22
+        private const val FOLD_MASK = FOLD_ONE or FOLD_MANY
+        private const val VALUE_MASK = (1 shl 21) - 1
+
+        /** None of these bits: the code point stands for itself and no mark is in play. */
+        const val UNUSUAL = REMOVED or PADDED or MARK or FOLD_MASK
+
+        private const val CODE_POINTS = 0x110000
+        private const val PAGE_BITS = 8
+        private const val PAGE_SIZE = 1 shl PAGE_BITS
+        private const val PAGE_MASK = PAGE_SIZE - 1
+        private const val PAGES = CODE_POINTS ushr PAGE_BITS
+        private val UNTOUCHED = IntArray(PAGE_SIZE)
+
+        private const val HANGUL_FIRST = 0xAC00
+        private const val HANGUL_LAST = 0xD7A3
+        private const val SYLLABLES_OF_LEADING = 588
+        private const val TRAILING_COUNT = 28
+
+        private fun decomposeHangul(point: Int, target: IntArray): Int {
+            val index = point - HANGUL_FIRST
+            target[0] = 0x1100 + index / SYLLABLES_OF_LEADING
+            target[1] = 0x1161 + index % SYLLABLES_OF_LEADING / TRAILING_COUNT
+            target[2] = 0x11A7 + index % TRAILING_COUNT
+            return if (index % TRAILING_COUNT == 0) 2 else 3
+        }
+    }
+}

@@ -1,0 +1,61 @@
+package dev.edgepack.core
+
+import java.io.File
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
+
+/** Ids and offsets are the Hugging Face fast tokenizer's, on every line of every golden file. */
+class GoldenTest {
+    @Test
+    fun everyGoldenLineComesOutEqual() {
+        for (folder in Goldens.folders) {
+            val files = folder.listFiles { file -> file.extension == "jsonl" }.orEmpty().sorted()
+            assertTrue(files.isNotEmpty(), "$folder has no .jsonl file")
+            for (file in files) check(folder, file)
+        }
+    }
+
+    private fun check(folder: File, file: File) {
+        val tokenizer = Tokenizer.load(File(folder, "tokenizer.bin"))
+        val maxLength by lazy { Goldens.manifest(folder).maxLength }
+        val wrong = ArrayList<String>()
+        var lines = 0
+        Goldens.read(file) { number, line ->
+            lines++
+            val got = tokenizer.encode(line.text, line.pair, line.maxLength ?: maxLength)
+            val offsets = got.starts.zip(got.ends).flatMap { listOf(it.first, it.second) }
+            if (got.ids.asList() != line.ids || got.typeIds.asList() != line.typeIds || offsets != line.offsets) {
+                val gives = "${got.ids.asList()} $offsets, not ${line.ids} ${line.offsets}"
+                wrong += "line $number: ${escaped(line.text)} gives $gives"
+            }
+        }
+        println("goldens: $file: ${lines - wrong.size} of $lines lines equal")
+        assertTrue(lines > 0, "$file is empty")
+        assertEquals(emptyList(), wrong.take(10), "${wrong.size} of $lines lines of $file differ")
+    }
+
+    @Test
+    fun aDamagedAssetIsAClearErrorAndNothingElse() {
+        val good = File(Goldens.folders[0], "tokenizer.bin").readBytes()
+        val damaged = (0 until good.size step maxOf(1, good.size / 300)).flatMap { at ->
+            listOf(good.copyOf(at), good.copyOf().also { it[at] = (it[at] + 1).toByte() })
+        }
+        var refused = 0
+        for (data in damaged) {
+            try {
+                readTokenizer(data)
+            } catch (e: BundleException) {
+                refused++
+                assertTrue("tokenizer asset" in e.message, e.message)
+            }
+        }
+        assertTrue(refused >= damaged.size * 9 / 10, "only $refused of ${damaged.size} damaged assets are refused")
+        assertFailsWith<BundleException> { readTokenizer(good.copyOf().also { it[4] = 9 }) }
+        assertFailsWith<DamagedFileException> { readTokenizer(ByteArray(0)) }
+    }
+
+    private fun escaped(text: String) =
+        text.take(60).map { if (it in ' '..'~') it.toString() else "\\u%04x".format(it.code) }.joinToString("")
+}

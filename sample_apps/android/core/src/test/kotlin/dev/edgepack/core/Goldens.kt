@@ -1,0 +1,47 @@
+package dev.edgepack.core
+
+import java.io.File
+
+/**
+ * Bundles to prove the tokenizer on: folders with `tokenizer.bin` and files of golden lines (`*.jsonl`).
+ *
+ * They come from the system property `edgepack.goldens` (folders, `:` between them), or from the resources that
+ * `edgepack package` puts into the project.
+ */
+object Goldens {
+    val folders: List<File> = folders()
+
+    private fun folders(): List<File> {
+        val given = System.getProperty("edgepack.goldens")
+        if (given != null) return given.split(':').map(::File)
+        val resource = Goldens::class.java.classLoader.getResource("golden/tokenizer.bin")
+        return listOf(File((resource ?: error(MISSING)).toURI()).parentFile)
+    }
+
+    /** One parsed line. Numbers are `Long` or `Double`. */
+    class Line(private val fields: Map<*, *>) {
+        val text: String get() = fields["text"] as String
+        val pair: String? get() = fields["pair"] as String?
+        val maxLength: Int? get() = (fields["max_length"] as Long?)?.toInt()
+        val ids: List<Int> get() = ints(fields["input_ids"])
+        val typeIds: List<Int> get() = ints(fields["token_type_ids"])
+        val offsets: List<Int> get() = (fields["offsets_utf16"] as List<*>).flatMap(::ints)
+        val label: Any? get() = fields["label"]
+        val logits: List<Double> get() = doubles(fields["logits"])
+
+        private fun ints(value: Any?): List<Int> = (value as List<*>).map { (it as Long).toInt() }
+        private fun doubles(value: Any?): List<Double> =
+            if (value is List<*>) value.flatMap(::doubles) else listOf((value as Number).toDouble())
+    }
+
+    /** The lines of a file, one at a time. */
+    fun read(file: File, use: (number: Int, line: Line) -> Unit) {
+        var number = 0
+        file.forEachLine { use(++number, Line(Json.parse(it) as Map<*, *>)) }
+    }
+
+    /** The manifest beside the goldens. */
+    fun manifest(folder: File) = BundleManifest.parse(File(folder, BundleManifest.MANIFEST_NAME).readText())
+
+    private const val MISSING = "no goldens: test a packaged project, or give folders with -Dedgepack.goldens=…"
+}

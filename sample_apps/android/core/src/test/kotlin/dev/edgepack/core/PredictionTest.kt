@@ -1,0 +1,83 @@
+package dev.edgepack.core
+
+import java.io.File
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
+
+class PredictionTest {
+    @Test
+    fun softmaxSumsToOneAndDoesNotOverflow() {
+        assertEquals(listOf(0.5f, 0.5f), softmax(floatArrayOf(1000f, 1000f)).toList())
+        val out = softmax(floatArrayOf(0f, 1f, 2f))
+        assertEquals(1f, out.sum(), 1e-6f)
+        assertEquals(0.665241f, out[2], 1e-6f)
+        assertEquals(listOf(0f, 1f), softmax(floatArrayOf(-1000f, 1000f)).toList())
+    }
+
+    @Test
+    fun tagsBecomeEntities() {
+        fun spans(vararg tags: String): List<String> {
+            val words = tags.mapIndexed { i, tag -> TaggedWord(tag, 0.5f + i / 100f, 10 * i, 10 * i + 5) }
+            return decodeBio(words).map { "${it.type} ${it.start}-${it.end}" }
+        }
+        assertEquals(listOf("city 10-25"), spans("O", "B-city", "I-city", "O"))
+        assertEquals(listOf("city 0-5", "city 10-15"), spans("B-city", "B-city"))
+        assertEquals(listOf("city 0-15"), spans("I-city", "I-city"))
+        assertEquals(listOf("city 0-5", "date 10-15"), spans("B-city", "I-date"))
+        assertEquals(listOf("a-b 0-5", "a-b 20-25"), spans("B-a-b", "O", "I-a-b"))
+        assertEquals(emptyList(), spans("O", "O"))
+        val entity = decodeBio(listOf(TaggedWord("B-x", 0.6f, 0, 1), TaggedWord("I-x", 0.8f, 2, 3))).single()
+        assertEquals(0.6f, entity.probability)
+    }
+
+    @Test
+    fun aWordHasItsFirstTokensTag() {
+        val encoding = Encoding(
+            ids = intArrayOf(2, 7, 8, 9, 3),
+            typeIds = IntArray(5),
+            starts = intArrayOf(0, 0, 3, 6, 0),
+            ends = intArrayOf(0, 3, 5, 9, 0),
+            words = intArrayOf(-1, 0, 0, 1, -1),
+        )
+        val logits = FloatArray(10).also { it[3] = 5f; it[4] = 9f; it[6] = 4f } // tokens × (O, B-x)
+        val words = tagWords(encoding, logits, listOf("O", "B-x"))
+        assertEquals(listOf("B-x 0-5", "O 6-9"), words.map { "${it.tag} ${it.start}-${it.end}" })
+        assertFailsWith<IllegalArgumentException> { tagWords(encoding, FloatArray(3), listOf("O", "B-x")) }
+    }
+
+    @Test
+    fun theLikeliestLabelComesFirst() {
+        val classifier = TextClassifier(manifest("text-classification"), tokenizer(), session(floatArrayOf(1f, 3f)))
+        val prediction = classifier.classify("so good")
+        assertEquals(listOf("yes", "no"), prediction.labels.map { it.label })
+        assertEquals(1f, prediction.labels.sumOf { it.probability.toDouble() }.toFloat(), 1e-6f)
+        assertTrue(prediction.modelNanos >= 0 && prediction.tokens > 2)
+        val wrong = TextClassifier(manifest("text-classification"), tokenizer(), session(FloatArray(3)))
+        assertFailsWith<BundleException> { wrong.classify("so good") }
+    }
+
+    @Test
+    fun aBundleForAnotherRuntimeIsRefused() {
+        val runtime = object : ModelRuntime {
+            override val name = "Toaster"
+            override val id = "toaster"
+            override fun load(model: File, manifest: BundleManifest) = session(FloatArray(2))
+        }
+        val error = assertFailsWith<BundleException> {
+            TextClassifier.load(manifest("text-classification"), File("t"), File("m"), runtime)
+        }
+        assertTrue("is for onnxruntime, this app is built with toaster" in error.message, error.message)
+    }
+
+    private fun manifest(task: String) =
+        BundleManifest.parse(BundleManifestTest.MANIFEST.replace("text-classification", task))
+
+    private fun tokenizer() = Tokenizer.load(File(Goldens.folders[0], "tokenizer.bin"))
+
+    private fun session(logits: FloatArray) = object : ModelSession {
+        override fun run(encoding: Encoding) = logits
+        override fun close() = Unit
+    }
+}

@@ -1,0 +1,46 @@
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
+plugins {
+    alias(libs.plugins.android.library)
+    alias(libs.plugins.kotlin.android)
+}
+
+android {
+    namespace = "dev.edgepack.runtime"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+
+    defaultConfig {
+        minSdk = libs.versions.minSdk.get().toInt()
+        consumerProguardFiles("consumer-rules.pro")
+    }
+
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_17
+        targetCompatibility = JavaVersion.VERSION_17
+    }
+
+    testOptions.unitTests {
+        isReturnDefaultValues = true // android.system.Os does nothing on a desktop JVM
+        all { test ->
+            val bundles = System.getProperty("edgepack.bundles") ?: rootDir.resolve("app/src/main/assets").path
+            test.systemProperty("edgepack.bundles", bundles)
+            test.systemProperty("edgepack.goldens", rootDir.resolve("core/src/test/resources/golden").path)
+            test.environment("ORT_DISABLE_TELEMETRY", "1")
+        }
+    }
+}
+
+kotlin {
+    compilerOptions {
+        jvmTarget = JvmTarget.JVM_17
+    }
+}
+
+dependencies {
+    api(project(":core"))
+    implementation(libs.onnxruntime.android)
+
+    testImplementation(libs.onnxruntime.jvm)
+    testImplementation(libs.kotlin.test.junit)
+    testImplementation(libs.junit)
+}

@@ -1,0 +1,78 @@
+package dev.edgepack.runtime
+
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtException
+import ai.onnxruntime.OrtSession
+import android.system.ErrnoException
+import android.system.Os
+import dev.edgepack.core.BundleException
+import dev.edgepack.core.BundleManifest
+import dev.edgepack.core.Encoding
+import dev.edgepack.core.ModelRuntime
+import dev.edgepack.core.ModelSession
+import dev.edgepack.core.inputTensor
+import java.io.File
+import java.nio.LongBuffer
+
+/** ONNX Runtime. Every runtime module has an object of this name, and the app is built with one of the modules. */
+object PackagedRuntime : ModelRuntime {
+    override val name = "ONNX Runtime"
+    override val id = "onnxruntime"
+
+    override fun load(model: File, manifest: BundleManifest): ModelSession {
+        switchTelemetryOff()
+        try {
+            val environment = OrtEnvironment.getEnvironment()
+            environment.setTelemetry(false)
+            val session = OrtSession.SessionOptions().use { options ->
+                options.setIntraOpNumThreads(THREADS)
+                options.setInterOpNumThreads(1)
+                environment.createSession(model.path, options)
+            }
+            return OnnxSession(environment, session, manifest)
+        } catch (e: OrtException) {
+            throw BundleException("$name refuses the model: ${e.message?.lineSequence()?.first()}", e)
+        }
+    }
+
+    /** From 1.29 on the native library reports to its maker unless this is set before it loads. */
+    private fun switchTelemetryOff() {
+        try {
+            Os.setenv("ORT_DISABLE_TELEMETRY", "1", true)
+        } catch (e: ErrnoException) {
+            throw BundleException("telemetry of $name cannot be switched off (${e.message}), so it is not loaded", e)
+        }
+    }
+
+    // What the bundle was measured with. Models of a few MB gain little from more, and the screen needs cores too.
+    private const val THREADS = 1
+}
+
+private class OnnxSession(
+    private val environment: OrtEnvironment,
+    private val session: OrtSession,
+    private val manifest: BundleManifest,
+) : ModelSession {
+
+    override fun run(encoding: Encoding): FloatArray {
+        val shape = longArrayOf(1, (manifest.fixedLength ?: encoding.size).toLong())
+        val inputs = LinkedHashMap<String, OnnxTensor>()
+        try {
+            for (name in session.inputNames) {
+                val values = LongBuffer.wrap(manifest.inputTensor(name, encoding))
+                inputs[name] = OnnxTensor.createTensor(environment, values, shape)
+            }
+            return session.run(inputs).use { result ->
+                val logits = (result[0] as OnnxTensor).floatBuffer
+                FloatArray(logits.remaining()).also(logits::get)
+            }
+        } catch (e: OrtException) {
+            throw BundleException("the model does not run: ${e.message?.lineSequence()?.first()}", e)
+        } finally {
+            inputs.values.forEach(OnnxTensor::close)
+        }
+    }
+
+    override fun close() = session.close()
+}

@@ -1,0 +1,84 @@
+package dev.edgepack.runtime
+
+import dev.edgepack.core.BundleException
+import dev.edgepack.core.BundleManifest
+import dev.edgepack.core.TextClassifier
+import dev.edgepack.core.Tokenizer
+import java.io.File
+import kotlin.io.path.createTempFile
+import kotlin.math.abs
+import kotlin.test.Test
+import kotlin.test.assertEquals
+import kotlin.test.assertFailsWith
+import kotlin.test.assertTrue
+
+/**
+ * The app's whole path on a desktop JVM, ONNX Runtime's own Java library and a real model included.
+ *
+ * Bundles, or the assets of a packaged app, come from the system property `edgepack.bundles` (folders joined by `:`).
+ */
+class OnnxGoldenTest {
+    private val bundles =
+        System.getProperty("edgepack.bundles").orEmpty().split(':').filter { it.isNotEmpty() }.map(::File)
+
+    @Test
+    fun everyGoldenHasItsLogitsAndLabel() {
+        assertTrue(bundles.isNotEmpty(), "give bundles with -Dedgepack.bundles=…")
+        for (bundle in bundles) check(bundle)
+    }
+
+    private fun check(bundle: File) {
+        val manifest = BundleManifest.parse(File(bundle, BundleManifest.MANIFEST_NAME).readText())
+        val tokenizer = Tokenizer.load(File(bundle, manifest.tokenizer.path))
+        var lines = 0
+        var sameLabel = 0
+        var worst = 0.0
+        PackagedRuntime.load(File(bundle, manifest.model.path), manifest).use { session ->
+            for (golden in goldens(bundle)) {
+                val logits = session.run(tokenizer.encode(golden.text, golden.pair, manifest.maxLength))
+                assertEquals(golden.logits.size, logits.size)
+                val largest = golden.logits.maxOf { abs(it) }
+                val error = logits.indices.maxOf { abs(logits[it] - golden.logits[it]) } / largest
+                assertTrue(error <= TOLERANCE, "$bundle, line ${lines + 1}: logits differ by $error of the largest")
+                worst = maxOf(worst, error)
+                if (golden.labels == decide(logits, manifest.labels)) sameLabel++
+                lines++
+            }
+        }
+        val percent = "%.2f %%".format(100 * worst)
+        println("goldens: $bundle: $lines run, $sameLabel with the same labels, logits within $percent of the largest")
+        assertTrue(lines > 0)
+        assertTrue(sameLabel >= lines * SAME_LABELS, "only $sameLabel of $lines goldens have the same labels")
+    }
+
+    private fun decide(logits: FloatArray, labels: List<String>): List<String> =
+        logits.asList().chunked(labels.size).map { row -> labels[row.indices.maxBy { row[it] }] }
+
+    @Test
+    fun theAppsOwnCallGivesAPrediction() {
+        for (bundle in bundles) {
+            val manifest = BundleManifest.parse(File(bundle, BundleManifest.MANIFEST_NAME).readText())
+            val files = listOf(manifest.tokenizer, manifest.model).map { File(bundle, it.path) }
+            TextClassifier.load(manifest, files[0], files[1], PackagedRuntime).use { classifier ->
+                val text = goldens(bundle).first().text
+                val prediction = classifier.classify(text)
+                assertTrue(prediction.labels.isNotEmpty() != manifest.labelsWords)
+                assertTrue(prediction.entities.all { it.start in 0 until it.end && it.end <= text.length })
+            }
+        }
+    }
+
+    @Test
+    fun aFileThatIsNoModelIsAClearError() {
+        val file = createTempFile().toFile().apply { writeText("no model") }
+        val manifest = BundleManifest.parse(File(bundles[0], BundleManifest.MANIFEST_NAME).readText())
+        val error = assertFailsWith<BundleException> { PackagedRuntime.load(file, manifest) }
+        assertTrue("ONNX Runtime refuses the model" in error.message, error.message)
+        file.delete()
+    }
+
+    private companion object {
+        const val TOLERANCE = 0.15 // of the text's largest logit: CPUs round differently (docs/bundle.md of edgepack)
+        const val SAME_LABELS = 0.97 // where two labels are close, rounding decides
+    }
+}

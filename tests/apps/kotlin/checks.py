@@ -1,0 +1,118 @@
+"""What of an Android project can be checked without Google's Maven repository: compile all of it, run what is pure JVM.
+
+The app's own `R` class is made from its XML resources, so a string that is used and not defined is found. The Compose
+plugin's checks run over the app.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
+
+STUBS = Path(__file__).parent / "stubs"
+RUNTIMES = ("onnx", "pytorch", "executorch")
+SOURCES, TESTS = Path("src/main/kotlin"), Path("src/test/kotlin")
+SECOND_HALF = "IncompatibleComposeRuntimeVersionException"
+RESOURCE_KINDS = {"string": "string", "color": "color", "style": "style"}
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Compiles the project in `project` with `tools` into `work`."""
+
+    tools: Toolchain
+    project: Path
+    work: Path
+
+    def core(self) -> Path:
+        """The archive of :core, compiled when it is first asked for."""
+        out = self.work / "core.jar"
+        return out if out.exists() else self.tools.compile([self.project / "core" / SOURCES], out)
+
+    def test_core(self, goldens: Sequence[Path]) -> str:
+        """Run the tests of :core on folders of goldens."""
+        core, tests, sources = self.core(), self.work / "core-tests.jar", self.project / "core" / TESTS
+        if not tests.exists():
+            self.tools.compile([sources], tests, self.tools.test_libraries, friends=[core])
+        return self.tools.test(sources, [core, tests], {"edgepack.goldens": joined(goldens)})
+
+    def stubs(self) -> Path:
+        """Stubs that are written in Java, as classes."""
+        out = self.work / "stubs"
+        return out if out.exists() else self.tools.compile_java(STUBS, out)
+
+    def runtime(self, name: str) -> Path:
+        """The archive of a runtime module, against the real library where there is one here."""
+        out = self.work / f"runtime-{name}.jar"
+        if out.exists():
+            return out
+        library = {"onnx": self.tools.onnxruntime, "executorch": self.tools.executorch, "pytorch": self.stubs()}[name]
+        classpath = [self.core(), library, self.stubs()]
+        return self.tools.compile([self.project / f"runtime-{name}" / SOURCES], out, classpath)
+
+    def test_onnx(self, bundles: Sequence[Path]) -> str:
+        """Run the bundles' models through the app's own code in ONNX Runtime's Java library."""
+        sources = self.project / "runtime-onnx" / TESTS
+        used = [self.core(), self.runtime("onnx"), self.tools.onnxruntime]
+        tests = self.work / "runtime-onnx-tests.jar"
+        if not tests.exists():
+            self.tools.compile([sources], tests, [*used, *self.tools.test_libraries])
+        goldens = self.project / "core/src/test/resources/golden"
+        properties = {"edgepack.bundles": joined(bundles), "edgepack.goldens": str(goldens)}
+        return self.tools.test(sources, [*used, tests, self.stubs()], properties)
+
+    def runtime_names(self) -> list[str]:
+        """The runtime modules that the project has."""
+        return [name for name in RUNTIMES if (self.project / f"runtime-{name}").is_dir()]
+
+    def app(self) -> Path:
+        """The app, against stubs of androidx and Android: once as plain Kotlin, once by the rules of Compose."""
+        out = self.work / "app.jar"
+        if out.exists():
+            return out
+        (self.work / "R.kt").write_text(resources(self.project / "app/src/main/res"), encoding="utf-8")
+        sources = [self.project / "app" / SOURCES, self.work / "R.kt"]
+        self.check_compose(sources)
+        return self.compile_app(sources, out)
+
+    def compile_app(self, sources: Sequence[Path], out: Path, options: Sequence[str] = ()) -> Path:
+        """Compile files of the app, or others that use Compose, together with the stubs."""
+        coroutines = self.tools.library("kotlinx-coroutines-core-jvm")
+        classpath = [self.core(), self.runtime(self.runtime_names()[0]), coroutines, self.stubs()]
+        return self.tools.compile([*sources, STUBS / "compose"], out, classpath, options=options)
+
+    def check_compose(self, sources: Sequence[Path]) -> None:
+        """Have the Compose plugin check where composable functions are called; `ToolFailed` with what it found.
+
+        The plugin's second half, which rewrites the code, needs the real Compose runtime and says so: that it is
+        reached means that the first half, which reports errors, and the compiler itself had nothing to report.
+        """
+        plugin = self.tools.library("compose-compiler-plugin")
+        try:
+            self.compile_app(sources, self.work / "compose.jar", [f"-Xplugin={plugin}"])
+        except ToolFailed as e:
+            if SECOND_HALF not in str(e) or re.search(r"^.*: (error|warning): ", str(e), re.MULTILINE):
+                raise
+
+
+def resources(folder: Path) -> str:
+    """Kotlin source of the `R` that Android's build would make of a `res` folder."""
+    names: dict[str, set[str]] = {}
+    for path in sorted(folder.glob("*/*.xml")):
+        kind = path.parent.name.split("-")[0]
+        if kind != "values":
+            names.setdefault(kind, set()).add(path.stem)
+            continue
+        for element in ElementTree.parse(path).getroot():
+            if element.tag in RESOURCE_KINDS:
+                names.setdefault(element.tag, set()).add(element.attrib["name"].replace(".", "_"))
+    parts = ["package dev.edgepack.app", "", '@Suppress("unused", "ClassName")', "object R {"]
+    for kind in sorted(names):
+        values = [f"        const val {name}: Int = {i}" for i, name in enumerate(sorted(names[kind]))]
+        parts += [f"    object {kind} {{", *values, "    }"]
+    return "\n".join([*parts, "}", ""])

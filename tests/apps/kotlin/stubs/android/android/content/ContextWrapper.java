@@ -1,0 +1,9 @@
+package android.content;
+
+import android.content.res.AssetManager;
+import java.io.File;
+
+public class ContextWrapper extends Context {
+    @Override public AssetManager getAssets() { throw new UnsupportedOperationException(); }
+    @Override public File getNoBackupFilesDir() { throw new UnsupportedOperationException(); }
+}

@@ -1,0 +1,7 @@
+@file:Suppress("unused", "UNUSED_PARAMETER")
+
+package androidx.compose.ui
+
+interface Modifier {
+    companion object : Modifier
+}

@@ -1,0 +1,83 @@
+"""The Android app's Kotlin on the JVM: compiled as far as it can be, and a small part of what `make test-apps` runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.apps.kotlin.checks import Checker, resources
+from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
+from tests.apps.reference import write_reference
+from tests.apps.variants import write_variants
+
+TEMPLATE = ROOT / "sample_apps" / "android"
+COUNT = 2000
+MANIFEST = {
+    "schema": 1,
+    "task": "text-classification",
+    "labels": ["no", "yes"],
+    "max_length": 64,
+    "padding": {"side": "right", "id": 0},
+    "inputs": [{"name": "input_ids", "shape": ["batch", "seq"]}],
+    "target": "android-onnx",
+    "runtime": {"name": "onnxruntime", "min_version": "1.16"},
+    "files": [],
+    "shipped_bytes": 0,
+    "metrics": {},
+    "teacher": {"name": "t"},
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs_java,
+    pytest.mark.skipif(default_toolchain().missing() is not None, reason=str(default_toolchain().missing())),
+]
+
+
+@pytest.fixture(scope="module")
+def checker(tmp_path_factory: pytest.TempPathFactory) -> Checker:
+    return Checker(default_toolchain(), TEMPLATE, tmp_path_factory.mktemp("kotlin"))
+
+
+def test_ids_offsets_and_the_rest_of_core(
+    checker: Checker, source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folders = write_variants(source, tmp_path_factory.mktemp("variants"))
+    for folder in folders:
+        write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=3)
+    (folders[0] / "edgepack.json").write_text(json.dumps(MANIFEST))
+    printed = checker.test_core(folders)
+    assert printed.count(f"fuzz.jsonl: {COUNT} of {COUNT} lines equal") == len(folders) > 10
+    assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
+
+
+def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) -> None:
+    (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
+    (path,) = write_reference(folder, folder / "fuzz.jsonl", 3, seed=2)
+    lines = path.read_text().splitlines()
+    wrong = json.loads(lines[1])
+    wrong["offsets_utf16"][-1] = [0, 1]
+    path.write_text("\n".join([lines[0], json.dumps(wrong), lines[2]]))
+    (folder / "edgepack.json").write_text(json.dumps(MANIFEST))
+    with pytest.raises(ToolFailed, match=r"1 of 3 lines of .* differ"):
+        checker.test_core([folder])
+
+
+@pytest.mark.parametrize("name", ["onnx", "executorch", "pytorch"])
+def test_runtime_modules_compile(checker: Checker, name: str) -> None:
+    assert checker.runtime(name).is_file()
+
+
+def test_rules_of_compose_and_names_of_resources_are_checked(checker: Checker, tmp_path: Path) -> None:
+    composable = "import androidx.compose.runtime.Composable\n@Composable fun a() {}\n"
+    bad = tmp_path / "Bad.kt"
+    bad.write_text(f"package x\n{composable}fun b() {{ a() }}\n")
+    with pytest.raises(ToolFailed, match="@Composable invocations can only happen"):
+        checker.check_compose([bad])
+    (tmp_path / "R.kt").write_text(resources(TEMPLATE / "app/src/main/res"))
+    bad.write_text("package dev.edgepack.app\nval x = R.string.text_label + R.string.no_such_text\n")
+    with pytest.raises(ToolFailed, match=r"nresolved reference 'no_such_text'"):
+        checker.check_compose([bad, tmp_path / "R.kt"])
