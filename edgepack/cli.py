@@ -242,6 +242,30 @@ def package(
 
 
 @main.command()
+@click.argument("app", type=EXISTING_FILE)
+@click.option("--bundle", "bundles", multiple=True, type=EXISTING_FOLDER, help="Gated bundle that must be in it.")
+@click.option("--on-demand", is_flag=True, help="The app downloads its model: it may be absent, INTERNET may be asked.")
+@click.option("--allow", "allowed", multiple=True, metavar="PERMISSION", help="Android permission that the app needs.")
+@json_option
+@click.pass_context
+def inspect(
+    ctx: click.Context,
+    /,
+    app: Path,
+    bundles: tuple[Path, ...],
+    on_demand: bool,
+    allowed: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Check a built .apk, .aab or .ipa for what stores and phones reject."""
+    from edgepack.inspect.app import inspect_app
+
+    result = inspect_app(app, bundles, on_demand, allowed)
+    _print(result, as_json)
+    ctx.exit(0 if result.passed else 1)
+
+
+@main.command()
 @click.argument("output", type=EXISTING_FOLDER)
 @output_options
 def report(output: Path, as_json: bool, quiet: bool) -> None:

@@ -38,6 +38,16 @@ EXTRA_PACKAGES = {
 TOOLS = {
     "java": (["java", "-version"], "checking Android code", "apt-get install openjdk-17-jdk-headless"),
     "node": (["node", "--version"], "checking the web app and its tokenizer", "apt-get install nodejs npm"),
+    "swift": (
+        ["swift", "--version"],
+        "checking iOS code",
+        "tests/apps/swift/install.sh FOLDER, then FOLDER/bin on the path",
+    ),
+    "aapt2": (
+        ["aapt2", "version"],
+        "testing the inspector",
+        "apt-get install aapt zipalign apksigner android-framework-res",
+    ),
     "chromium": (["chromium", "--version"], "opening the web app", "apt-get install chromium"),
 }
 DISK_NEEDED_BYTES = 3 * 10**9  # a build of a 90 MB teacher with 67,000 examples leaves about 2 GB

@@ -137,12 +137,17 @@ def load_build_manifest(folder: Path) -> BuildManifest:
 
 def read_model(path: Path, kind: type[Model]) -> Model:
     """A model from a JSON file; an `InputError` names the file and the first key that is wrong."""
+    return parse_model(path.read_bytes(), kind, str(path))
+
+
+def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
+    """A model from JSON; an `InputError` names `where` it is and the first key that is wrong."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(data)
     except ValidationError as e:
         first = e.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the document"
-        raise InputError(f"{path}: {place}: {first['msg']} (schema {SCHEMA}); build the bundle again") from e
+        raise InputError(f"{where}: {place}: {first['msg']} (schema {SCHEMA}); build the bundle again") from e
 
 
 def write_model(path: Path, model: BaseModel) -> None:

@@ -24,7 +24,7 @@ from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDepen
 from edgepack.parameters import parse_share, parse_size
 
 COMMANDS = set(
-    "build plan finetune export validate bundle gate package report targets doctor demo".split()  # noqa: SIM905
+    "build plan finetune export validate bundle gate package inspect report targets doctor demo".split()  # noqa: SIM905
 )
 
 

@@ -1,43 +1,125 @@
-"""The iOS app: today its assets and a page on what to load; there is no template yet."""
+"""The iOS app: an Xcode project over the Swift package EdgepackCore, with the model inside or fetched from a URL.
+
+`sample_apps/ios` is the app. Here its defaults give way to the user's name, bundle identifier and download URL, and the
+bundle's files go to `assets/`, which Xcode copies into the app as a folder. The project links ONNX Runtime's Swift
+package, which Xcode fetches when it opens the project; a Core ML bundle needs none, so the reference is taken out.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from edgepack.errors import InputError
 from edgepack.manifest import BundleManifest
-from edgepack.package.project import AppOptions, copy_assets, model_path, write_readme
+from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
+from edgepack.package.template import copy_template
 
-RUNTIMES = ("onnxruntime", "pytorch-lite")
-PLACE = "the target's Copy Bundle Resources in Xcode, as a folder reference"
+RUNTIMES = ("onnxruntime", "coreml")
+PROJECT = "Sample.xcodeproj/project.pbxproj"
+SETTINGS = "Sample/Settings.swift"
+PLACEHOLDER = "assets/PLACEHOLDER.txt"
+# Ids in the project of what is there for ONNX Runtime alone: build file, product, package.
+ONNX_RUNTIME_IDS = ("ED6E00000000000000000B03", "ED6E00000000000000000D02", "ED6E00000000000000000D12")
+BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]+")
 
-STEPS = """
-`assets/` holds what the app needs. Copy it to {place}.
+STEPS = """Needs a Mac with Xcode 16 or newer; the app runs on iOS 17 or newer.
 
-1. Read `edgepack.json`, load `tokenizer.bin` (docs/bundle.md has a reader's steps).
-2. Load `{model}` in {runtime} {min_version} or newer; set `ORT_DISABLE_TELEMETRY=1` before ONNX Runtime loads.
-3. Feed {inputs}; read {outputs}. The label is the place of the largest logit in `labels`.
+1. Open `Sample.xcodeproj`. {packages}
+2. For a device, choose your team under Signing & Capabilities of the target Sample; a simulator needs none.
+3. Choose a device and run.
+
+The tokenizer's tests need no Mac; `BUNDLE` is the bundle's folder, whose golden vectors they compare with:
+
+```bash
+cd EdgepackCore && EDGEPACK_GOLDENS=BUNDLE swift test -c release -Xswiftc -enable-testing
+```
+
+Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{on_demand}`.
 """
+FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once)."
+FETCHES_NOTHING = "It needs no package from the network: Core ML is part of iOS."
+
+VERIFIED = (
+    "EdgepackCore was compiled and its tests were run with Swift 6.0.3 on Linux: ids and offsets equal to the Hugging "
+    "Face fast tokenizer's on golden vectors and fuzzed strings; manifest, file checks, download and decisions.",
+    "The app's own files were type-checked against EdgepackCore and against declarations of the parts of SwiftUI, ONNX "
+    "Runtime and Core ML that they use.",
+    "At each start the app compares the size of model and tokenizer with the manifest; the first time, also their "
+    "sha256.",
+)
+NOT_VERIFIED = (
+    "Nothing was built with Xcode, and nothing ran on an iPhone or in a simulator: not the project file, not the "
+    "screens, not ONNX Runtime or Core ML under them.",
+    "Latency and memory on a device were not measured.",
+)
 
 
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
-    """Write the assets and the page."""
+    """Write the Xcode project."""
+    needs_package = manifest.runtime.name == "onnxruntime"
+    check_options(options, needs_package)
+    copy_template("ios", folder, replacements(options))
+    (folder / PLACEHOLDER).unlink()
+    if not needs_package:
+        project = folder / PROJECT
+        project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
     copy_assets(bundle, manifest, options, folder / "assets")
     steps = STEPS.format(
-        place=PLACE,
-        model=model_path(manifest),
-        runtime=manifest.runtime.name,
-        min_version=manifest.runtime.min_version,
-        inputs=", ".join(f"`{tensor.name}` ({tensor.dtype})" for tensor in manifest.inputs),
-        outputs=", ".join(f"`{tensor.name}`" for tensor in manifest.outputs),
+        packages=FETCHES if needs_package else FETCHES_NOTHING, on_demand=" --on-demand" if options.download_url else ""
     )
-    not_verified = ("There is no app here yet: only the files that one needs.",)
     write_readme(
         bundle,
         manifest,
         options,
         folder,
-        kind="iOS assets",
+        kind="An iOS app",
         steps=steps,
-        verified=(),
-        not_verified=not_verified,
+        verified=VERIFIED,
+        not_verified=NOT_VERIFIED,
     )
+
+
+def check_options(options: AppOptions, is_one_file: bool) -> None:
+    """Refuse what Xcode or iOS would not take."""
+    if not BUNDLE_ID.fullmatch(options.application_id):
+        raise InputError(
+            f"application id is {options.application_id!r}; a bundle identifier has letters, digits, - and . only"
+        )
+    if re.search(r"\$[({]", options.name):
+        raise InputError(f"name is {options.name!r}; Xcode would replace what begins with $( or ${{; give another name")
+    if options.download_url and urlsplit(options.download_url).scheme != "https":
+        raise InputError(f"download URL is {options.download_url!r}; iOS apps load https:// only")
+    if options.download_url and not is_one_file:
+        raise InputError("a Core ML model is a folder and cannot be downloaded; package without --download-url")
+
+
+def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
+    """The user's values where the template's defaults stand."""
+    project = {
+        f'INFOPLIST_KEY_CFBundleDisplayName = "{DEFAULT_NAME}";': (
+            f"INFOPLIST_KEY_CFBundleDisplayName = {quoted(options.name)};"
+        ),
+        f"PRODUCT_BUNDLE_IDENTIFIER = {DEFAULT_APPLICATION_ID};": (
+            f"PRODUCT_BUNDLE_IDENTIFIER = {quoted(options.application_id)};"
+        ),
+    }
+    settings = {f'title = "{DEFAULT_NAME}"': f"title = {quoted(options.name)}"}
+    if options.download_url:
+        settings['downloadURL = ""'] = f"downloadURL = {quoted(options.download_url)}"
+    return {PROJECT: project, SETTINGS: settings}
+
+
+def quoted(text: str) -> str:
+    """A string literal: Swift's and those of Xcode's project files are escaped alike."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def without_objects(project: str, ids: tuple[str, ...]) -> str:
+    """An Xcode project file without these objects and without all lines that name them."""
+    for each in ids:
+        project = re.sub(rf"^\t\t{each} [^\n]*= \{{\n.*?^\t\t\}};\n", "", project, flags=re.MULTILINE | re.DOTALL)
+        project = re.sub(rf"^.*\b{each}\b.*\n", "", project, flags=re.MULTILINE)
+    return project

@@ -5,9 +5,9 @@
 For each bundle the JavaScript and Kotlin tokenizers are compared with the reference on every golden and on fuzzed
 strings, the Android app's own code runs an ONNX bundle's goldens on the JVM, and the web app is packaged and opened in
 headless Chromium (web/browser.mjs), and in Firefox where that is installed. The Android template is compiled as far as
-it can be here. What lacks a tool is reported as not run, with the reason; with `--require` that is a failure, but for
-Firefox. npm fetches what the browser tests and the web app's runtime need, and `python -m
-tests.apps.kotlin.toolchain` what Kotlin does.
+it can be here, and the iOS app's core is tested and its files are type-checked where there is Swift. What lacks a tool
+is reported as not run, with the reason; with `--require` that is a failure, but for Firefox and Swift. npm fetches what
+the browser tests and the web app's runtime need, and `python -m tests.apps.kotlin.toolchain` what Kotlin does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from edgepack.tokenizer_asset import ASSET_NAME
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import ToolFailed, default_toolchain
 from tests.apps.reference import write_reference
+from tests.apps.swift import checks as swift
 
 HERE = Path(__file__).parent
 NPM_INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
@@ -75,7 +76,7 @@ def check_kotlin(bundle: Path, goldens: Path, work: Path) -> None:
         for name in checker.runtime_names():
             checker.runtime(name)
         checker.app()
-        print(checker.test_core([goldens]).strip(), flush=True)
+        print(checker.run_core_tests([goldens]).strip(), flush=True)
         if load_manifest(bundle).runtime.name == "onnxruntime":
             print(checker.test_onnx([bundle]).strip(), flush=True)
     except ToolFailed as e:
@@ -101,6 +102,13 @@ def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
         run(["node", programs / "firefox.mjs", bundle.resolve(), site], FIREFOX=firefox)
     else:
         print("not run: web app in Firefox: it is not on the path")
+
+
+def check_swift(goldens: Path, work: Path) -> None:
+    """EdgepackCore's tests, on these goldens too, and the app's files against stubs."""
+    out = swift.run_core_tests(work, [goldens])
+    print("\n".join(line for line in out.splitlines() if line.startswith("compared") or "Executed" in line), flush=True)
+    swift.check_app(work / "stubs", checkout() / "ios")
 
 
 def browser_programs(work: Path) -> Path:
@@ -136,7 +144,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--require", action="store_true", help="what cannot run is a failure")
     parser.add_argument("--screenshots", type=Path, help="folder for pictures of the web app")
     given = parser.parse_args(arguments)
-    skipped = []
+    skipped: list[str] = []
+    optional: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for bundle in given.bundles:
@@ -151,6 +160,10 @@ def main(arguments: list[str]) -> None:
             skipped += [f"Kotlin: {reason}"] if reason else []
             if not reason:
                 check_kotlin(bundle, goldens, work / "kotlin")
+            reason = swift.missing()
+            optional += [f"Swift: {reason}"] if reason else []
+            if not reason:
+                check_swift(goldens, work / "swift")
             shutil.rmtree(goldens)
             reason = missing_tool("node", "npm", "chromium")
             if load_manifest(bundle).runtime.name != "onnxruntime":
@@ -158,7 +171,7 @@ def main(arguments: list[str]) -> None:
             skipped += [f"web app in Chromium: {reason}"] if reason else []
             if not reason:
                 check_web(bundle, work, given.screenshots)
-    for line in dict.fromkeys(skipped):
+    for line in dict.fromkeys([*skipped, *optional]):
         print(f"not run: {line}")
     sys.exit(1 if skipped and given.require else 0)
 

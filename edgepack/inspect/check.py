@@ -1,0 +1,38 @@
+"""One question about a built app, with its answer.
+
+`warning` is for what a release needs and a build on a desk lacks; `not_applicable` says why the question makes no
+sense for this kind of archive. Only `failed` makes an inspection fail: unlike a gate's, these checks need nothing
+but the file, so there is none that could not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["passed", "failed", "warning", "not_applicable"]
+SHOWN_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """A name that stays, a status, and one line on what was found."""
+
+    name: str
+    status: Status
+    reason: str
+
+
+def verdict_of(name: str, faults: Sequence[str], fine: str, remedy: str = "") -> Check:
+    """Failed with the first faults and what to do, or passed with `fine`."""
+    if not faults:
+        return Check(name, "passed", fine)
+    more = f" and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
+    found = "; ".join(faults[:SHOWN_FAULTS]) + more
+    return Check(name, "failed", f"{found}; {remedy}" if remedy else found)
+
+
+def not_applicable(name: str, reason: str) -> Check:
+    """A question that this kind of archive does not raise."""
+    return Check(name, "not_applicable", reason)

@@ -1,0 +1,72 @@
+// Takes bytes, LEB128 numbers and UTF-8 strings off the front of a stream; what is not there is an error, not a crash.
+
+struct ByteReader {
+    private let bytes: [UInt8]
+    private(set) var position = 0
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    var isAtEnd: Bool { position == bytes.count }
+
+    mutating func byte() throws -> UInt8 {
+        guard position < bytes.count else { throw Self.damaged }
+        defer { position += 1 }
+        return bytes[position]
+    }
+
+    mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
+        guard count >= 0, count <= bytes.count - position else { throw Self.damaged }
+        defer { position += count }
+        return bytes[position..<position + count]
+    }
+
+    /// Seven bits a byte, the lowest first, the high bit set on all but the last; at most 32 bits.
+    mutating func number() throws -> Int {
+        var value = 0
+        for shift in stride(from: 0, to: 35, by: 7) {
+            let next = Int(try byte())
+            value |= (next & 0x7F) << shift
+            if next < 0x80 { return value }
+        }
+        throw Self.damaged
+    }
+
+    /// A count, then something of at least one byte for each.
+    mutating func count() throws -> Int {
+        let value = try number()
+        guard value <= bytes.count - position else { throw Self.damaged }
+        return value
+    }
+
+    mutating func numbers(_ count: Int) throws -> [Int] {
+        guard count <= bytes.count - position else { throw Self.damaged }
+        var values = [Int]()
+        values.reserveCapacity(count)
+        for _ in 0..<count { values.append(try number()) }
+        return values
+    }
+
+    /// The code points of a string behind its byte count.
+    mutating func string() throws -> [UInt32] {
+        var points = [UInt32]()
+        try Self.decode(try take(try number()), into: &points)
+        return points
+    }
+
+    /// Appends the code points of UTF-8; strict, where `String(decoding:)` would repair.
+    static func decode(_ bytes: ArraySlice<UInt8>, into points: inout [UInt32]) throws {
+        var decoder = UTF8()
+        var iterator = bytes.makeIterator()
+        while true {
+            switch decoder.decode(&iterator) {
+            case .scalarValue(let scalar): points.append(scalar.value)
+            case .emptyInput: return
+            case .error: throw damaged
+            }
+        }
+    }
+
+    static let damaged = BundleError("tokenizer.bin is damaged; install the app again")
+}

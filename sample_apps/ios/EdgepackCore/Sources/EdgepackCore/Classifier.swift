@@ -1,0 +1,101 @@
+// A bundle, ready to use: its tokenizer, its model in a runtime, and what it decides. Whoever makes one does so off the main
+// thread: loading reads and hashes files and warms the model up.
+import Foundation
+
+/// A model that a runtime has loaded.
+public protocol ModelSession: Sendable {
+    /// Logits for one text, all in one: a row of labels, or for token classification a row for each token and padding.
+    func logits(_ inputs: ModelInputs) throws -> [Float]
+}
+
+/// A runtime; the app has an implementation for each that it links.
+public protocol ModelRuntime: Sendable {
+    /// As in a manifest's `runtime`.
+    var name: String { get }
+    func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession
+}
+
+/// What a model is fed for one text.
+public struct ModelInputs: Sendable {
+    public let inputIDs: [Int64]
+    public let tokenTypeIDs: [Int64]
+    public let attentionMask: [Int64]
+    /// Without padding.
+    public let tokenCount: Int
+
+    /// Padded where the model's inputs have a fixed length.
+    public init(_ encoding: Encoding, _ manifest: Manifest) {
+        tokenCount = encoding.inputIDs.count
+        let length = manifest.inputs.first?.sizes.dropFirst().first ?? nil
+        let padding = max(0, (length ?? 0) - tokenCount)
+        let zeros = [Int64](repeating: 0, count: padding)
+        inputIDs = encoding.inputIDs.map(Int64.init) + [Int64](repeating: Int64(manifest.padding.id), count: padding)
+        tokenTypeIDs = encoding.tokenTypeIDs.map(Int64.init) + zeros
+        attentionMask = [Int64](repeating: 1, count: tokenCount) + zeros
+    }
+
+    /// The values of a model's input by its name.
+    public func values(named name: String) throws -> [Int64] {
+        switch name {
+        case "input_ids": return inputIDs
+        case "token_type_ids": return tokenTypeIDs
+        case "attention_mask": return attentionMask
+        default: throw BundleError("the model wants an input \(name), which this app does not have", .unsupported)
+        }
+    }
+}
+
+/// What a model said of a text.
+public struct Answer: Equatable, Sendable {
+    public enum Content: Equatable, Sendable {
+        case labels([LabelProbability])
+        case entities([Entity])
+    }
+
+    public let content: Content
+    public let tokenCount: Int
+    /// Tokenizing, running and deciding.
+    public let milliseconds: Double
+}
+
+public struct Classifier: Sendable {
+    public let manifest: Manifest
+    private let tokenizer: WordPiece
+    private let session: ModelSession
+
+    /// Loads the model that is at `model` and runs it once.
+    public init(_ files: BundleFiles, model: URL, runtimes: [ModelRuntime]) throws {
+        manifest = files.manifest
+        tokenizer = try files.tokenizer()
+        let name = manifest.runtime.name
+        guard let runtime = runtimes.first(where: { $0.name == name }) else {
+            throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
+        }
+        session = try runtime.load(model, manifest)
+        _ = try answer("a", pair: manifest.pair ? "a" : nil)
+    }
+
+    public func answer(_ text: String, pair: String? = nil) throws -> Answer {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let encoding = tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength)
+        let logits = try session.logits(ModelInputs(encoding, manifest))
+        let content = try decide(text, encoding, logits)
+        let elapsed = (clock.now - start).components
+        let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
+        return Answer(content: content, tokenCount: encoding.inputIDs.count, milliseconds: milliseconds)
+    }
+
+    private func decide(_ text: String, _ encoding: Encoding, _ logits: [Float]) throws -> Answer.Content {
+        let isOfTokens = manifest.task == .tokenClassification
+        let columns = manifest.labels.count
+        let wanted = isOfTokens ? encoding.inputIDs.count : 1
+        guard logits.count % columns == 0, isOfTokens ? logits.count >= wanted * columns : logits.count == columns,
+            logits.allSatisfy(\.isFinite)
+        else { throw BundleError("the model gave other numbers than its manifest says; install the app again") }
+        let rows = (0..<wanted).map { Array(logits[$0 * columns..<($0 + 1) * columns]) }
+        guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels)) }
+        let words = tokenizer.words(text, encoding)
+        return .entities(entities(words, words.map { ranked(rows[$0.firstToken], manifest.labels)[0] }))
+    }
+}

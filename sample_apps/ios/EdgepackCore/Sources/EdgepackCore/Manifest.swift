@@ -1,0 +1,126 @@
+// Reads edgepack.json, the bundle's manifest: what the model is for, and size and sha256 of each file.
+import Foundation
+
+public struct Manifest: Decodable, Equatable, Sendable {
+    public enum Task: String, Decodable, Sendable {
+        case textClassification = "text-classification"
+        case tokenClassification = "token-classification"
+    }
+
+    public struct File: Decodable, Equatable, Sendable {
+        public let path: String
+        public let bytes: Int
+        public let sha256: String
+        public let shipped: Bool
+    }
+
+    /// An input or output; a dimension that the runtime leaves open has a name and no size.
+    public struct Tensor: Decodable, Equatable, Sendable {
+        public let name: String
+        public let sizes: [Int?]
+
+        private enum CodingKeys: String, CodingKey { case name, shape }
+
+        private struct Dimension: Decodable {
+            let size: Int?
+
+            init(from decoder: Decoder) throws {
+                let container = try decoder.singleValueContainer()
+                size = try? container.decode(Int.self)
+                if size == nil { _ = try container.decode(String.self) }
+            }
+        }
+
+        public init(from decoder: Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            name = try container.decode(String.self, forKey: .name)
+            sizes = try container.decode([Dimension].self, forKey: .shape).map(\.size)
+        }
+    }
+
+    public struct Padding: Decodable, Equatable, Sendable {
+        public let id: Int
+    }
+
+    public struct Runtime: Decodable, Equatable, Sendable {
+        public let name: String
+    }
+
+    public struct Metric: Decodable, Equatable, Sendable {
+        public let name: String
+        public let value: Double
+        public let n: Int
+    }
+
+    public let task: Task
+    public let pair: Bool
+    public let labels: [String]
+    public let maxLength: Int
+    public let padding: Padding
+    public let inputs: [Tensor]
+    public let outputs: [Tensor]
+    public let target: String
+    public let runtime: Runtime
+    public let files: [File]
+    public let shippedBytes: Int
+    public let metrics: [String: Metric]
+
+    public var tokenizer: File { files.first { $0.path == Self.tokenizerName }! }  // `read` made sure
+    /// The model: one file, or the files of a folder.
+    public var modelFiles: [File] { files.filter { $0.shipped && $0.path != Self.tokenizerName } }
+
+    static let schema = 1
+    static let tokenizerName = "tokenizer.bin"
+
+    private enum CodingKeys: String, CodingKey {
+        case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
+        case maxLength = "max_length"
+        case shippedBytes = "shipped_bytes"
+    }
+
+    /// From the bytes of edgepack.json.
+    public static func read(_ data: Data) throws -> Manifest {
+        struct Version: Decodable { let schema: Int }
+        let manifest: Manifest
+        do {
+            let schema = try JSONDecoder().decode(Version.self, from: data).schema
+            guard schema == Self.schema else {
+                throw BundleError("edgepack.json has schema \(schema), this app reads \(Self.schema); update the app", .unsupported)
+            }
+            manifest = try JSONDecoder().decode(Manifest.self, from: data)
+        } catch let error as DecodingError {
+            throw BundleError("edgepack.json is not a manifest (\(error.place)); install the app again")
+        }
+        try manifest.check()
+        return manifest
+    }
+
+    private func check() throws {
+        let shipped = files.filter(\.shipped)
+        guard !labels.isEmpty, maxLength > 0, !inputs.isEmpty, !outputs.isEmpty else {
+            throw BundleError("edgepack.json names no labels, inputs, outputs or maximum length; install the app again")
+        }
+        guard shipped.contains(where: { $0.path == Self.tokenizerName }), shipped.count > 1 else {
+            throw BundleError("edgepack.json does not name a model and a tokenizer.bin; install the app again")
+        }
+        let hexadecimal = Set("0123456789abcdef")
+        for file in shipped {
+            let isInside = !file.path.hasPrefix("/") && !file.path.split(separator: "/").contains("..")
+            guard isInside, file.bytes >= 0, file.sha256.count == 64, file.sha256.allSatisfy(hexadecimal.contains) else {
+                throw BundleError("edgepack.json has a damaged record of \(file.path); install the app again")
+            }
+        }
+    }
+}
+
+extension DecodingError {
+    /// The key that is missing or wrong.
+    fileprivate var place: String {
+        switch self {
+        case .keyNotFound(let key, let context): return (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+            return context.codingPath.isEmpty ? "the document" : context.codingPath.map(\.stringValue).joined(separator: ".")
+        @unknown default: return "the document"
+        }
+    }
+}

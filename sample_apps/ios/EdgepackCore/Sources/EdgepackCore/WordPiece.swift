@@ -1,0 +1,112 @@
+// BERT's tokenizer over a tokenizer.bin: the ids and offsets of the reference, whatever the device's Unicode tables say.
+//
+// All work is on code points, never on Characters: a grapheme may hold several words and several tokens. One pass: added
+// tokens are found in the raw text; what is between them is folded, marks are sorted by rank, words end at spaces and
+// punctuation and are matched, longest token first, as soon as they end. The scratch arrays are reused.
+
+/// Ids of a text or a pair, with special tokens.
+public struct Encoding: Equatable, Sendable {
+    public fileprivate(set) var inputIDs = [Int]()
+    public fileprivate(set) var tokenTypeIDs = [Int]()
+    /// Into the token's own text, in UTF-16 units; (0, 0) for special tokens.
+    public fileprivate(set) var offsetsUTF16 = [Range<Int>]()
+    /// The same in code points.
+    public fileprivate(set) var offsetsCodePoint = [Range<Int>]()
+    /// 0 for the first text, 1 for the second, -1 for special tokens.
+    public fileprivate(set) var sequences = [Int]()
+}
+
+public struct WordPiece: Sendable {
+    struct Token {
+        let id: Int
+        let start: Int
+        let end: Int
+    }
+
+    let asset: TokenizerAsset
+
+    /// From the bytes of tokenizer.bin; a `BundleError` where they are damaged.
+    public init(_ data: some Sequence<UInt8>) throws {
+        asset = try TokenizerAsset(Array(data))
+    }
+
+    /// Ids with special tokens, cut to `maxLength`, the longer text of a pair first.
+    public func encode(_ text: String, pair: String? = nil, maxLength: Int? = nil) -> Encoding {
+        let template = pair == nil ? asset.single : asset.pair
+        let room = maxLength.map { max(0, $0 - template.filter { $0.kind == .special }.count) }
+        let points = [text, pair ?? ""].map { text in text.unicodeScalars.map(\.value) }
+        var tokens = [self.tokens(points[0], limit: pair == nil ? room ?? .max : .max), pair == nil ? [] : self.tokens(points[1])]
+        if let room, pair != nil {
+            let kept = Self.longestFirst(tokens[0].count, tokens[1].count, room)
+            tokens = [Array(tokens[0].prefix(kept.first)), Array(tokens[1].prefix(kept.second))]
+        }
+        return fill(template, tokens, points.map(Self.unitsBefore))
+    }
+
+    private func fill(_ template: [TokenizerAsset.Piece], _ tokens: [[Token]], _ units: [[Int]]) -> Encoding {
+        var encoding = Encoding()
+        for piece in template {
+            let sequence = piece.kind.rawValue - 1
+            let found = sequence < 0 ? [Token(id: piece.id, start: 0, end: 0)] : tokens[sequence]
+            for token in found {
+                encoding.inputIDs.append(token.id)
+                encoding.tokenTypeIDs.append(piece.typeID)
+                encoding.sequences.append(sequence)
+                encoding.offsetsCodePoint.append(token.start..<token.end)
+                encoding.offsetsUTF16.append(sequence < 0 ? 0..<0 : units[sequence][token.start]..<units[sequence][token.end])
+            }
+        }
+        return encoding
+    }
+
+    /// How many tokens of each text fit into `room`, the longer one cut first.
+    static func longestFirst(_ first: Int, _ second: Int, _ room: Int) -> (first: Int, second: Int) {
+        if first + second <= room { return (first, second) }
+        var short = min(first, second)
+        var long = short > room ? short : max(short, room - short)
+        if short + long > room { (short, long) = (room / 2, room / 2 + room % 2) }
+        return first <= second ? (short, long) : (long, short)
+    }
+
+    /// UTF-16 units before each code point, and before the end.
+    private static func unitsBefore(_ points: [UInt32]) -> [Int] {
+        var units = [0]
+        units.reserveCapacity(points.count + 1)
+        for point in points { units.append(units[units.count - 1] + (point > 0xFFFF ? 2 : 1)) }
+        return units
+    }
+
+    /// A text's own tokens, the first `limit` of them.
+    func tokens(_ text: [UInt32], limit: Int = .max) -> [Token] {
+        var pass = WordPass(asset: asset, text: text, limit: limit)
+        var done = 0
+        for (token, range) in addedTokens(text) {
+            pass.run(from: done, to: range.lowerBound)
+            pass.append(Token(id: token.id, start: range.lowerBound, end: range.upperBound))
+            done = range.upperBound
+        }
+        pass.run(from: done, to: text.count)
+        return pass.tokens
+    }
+
+    /// Where added tokens stand, the longest at each place, with the spaces that they swallow.
+    private func addedTokens(_ text: [UInt32]) -> [(TokenizerAsset.AddedToken, Range<Int>)] {
+        var found = [(TokenizerAsset.AddedToken, Range<Int>)]()
+        var (at, before) = (0, 0)
+        while at < text.count {
+            guard let token = asset.added.first(where: { text[at...].starts(with: $0.content) }) else {
+                at += 1
+                continue
+            }
+            var (start, end) = (at, at + token.content.count)
+            at = end
+            while token.swallowsBefore, start > before, isSpace(text[start - 1]) { start -= 1 }
+            while token.swallowsAfter, end < text.count, isSpace(text[end]) { end += 1 }
+            found.append((token, start..<end))
+            before = end
+        }
+        return found
+    }
+
+    func isSpace(_ point: UInt32) -> Bool { asset.points[point] & PointTable.space != 0 }
+}

@@ -1,0 +1,146 @@
+// Manifest, files, decisions and the classifier over a runtime that only counts.
+import XCTest
+
+@testable import EdgepackCore
+
+private struct FakeRuntime: ModelRuntime {
+    let name = "fake"
+    var rows: @Sendable (ModelInputs) -> [Float] = { _ in [0, 1] }
+
+    struct Session: ModelSession {
+        let rows: @Sendable (ModelInputs) -> [Float]
+        func logits(_ inputs: ModelInputs) throws -> [Float] { rows(inputs) }
+    }
+
+    func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession { Session(rows: rows) }
+}
+
+final class BundleTests: XCTestCase {
+    private let files = ["tokenizer.bin": Fixtures.tokenizer(), "onnx/model.onnx": Array("model".utf8)]
+
+    func testAManifestIsRead() throws {
+        let manifest = try Manifest.read(Data(Fixtures.manifest(files).utf8))
+        XCTAssertEqual(manifest.task, .textClassification)
+        XCTAssertEqual(manifest.maxLength, 8)
+        XCTAssertEqual(manifest.modelFiles.map(\.path), ["onnx/model.onnx"])
+        XCTAssertEqual(manifest.metrics["artifact"]?.n, 10)
+    }
+
+    func testAManifestThatCannotBeUsedSaysWhy() {
+        let good = Fixtures.manifest(files)
+        let spoiled = [
+            (good.replacingOccurrences(of: "\"schema\": 1", with: "\"schema\": 2"), "schema 2"),
+            (good.replacingOccurrences(of: "\"max_length\": 8,", with: ""), "max_length"),
+            (good.replacingOccurrences(of: "\"max_length\": 8", with: "\"max_length\": 0"), "maximum length"),
+            (good.replacingOccurrences(of: "text-classification", with: "translation"), "task"),
+            (good.replacingOccurrences(of: "tokenizer.bin", with: "tokenizer.json"), "tokenizer.bin"),
+            (good.replacingOccurrences(of: "onnx/model", with: "../model"), "damaged record of ../model"),
+            ("{", "the document"),
+            ("[]", "the document"),
+        ]
+        for (text, expected) in spoiled {
+            let found = message { _ = try Manifest.read(Data(text.utf8)) }
+            XCTAssert(found.contains(expected), found)
+        }
+    }
+
+    func testFilesAreComparedWithTheManifest() throws {
+        let bundle = try Fixtures.bundle(self, files)
+        XCTAssertEqual(try bundle.shippedModel().lastPathComponent, "model.onnx")
+        let model = bundle.assets.appendingPathComponent("onnx/model.onnx")
+        try Data("mod".utf8).write(to: model)
+        XCTAssert(message { _ = try bundle.shippedModel() }.contains("has 3 bytes, it must have 5"))
+        try FileManager.default.removeItem(at: model)
+        XCTAssert(message { _ = try bundle.shippedModel() }.contains("is missing"))
+    }
+
+    func testAnAlteredFileIsFoundTheFirstTimeAndTheHashIsTakenOnce() throws {
+        let altered = try Fixtures.bundle(self, files)
+        let place = altered.assets.appendingPathComponent("onnx/model.onnx")
+        try Data("Model".utf8).write(to: place)
+        XCTAssert(message { _ = try altered.shippedModel() }.contains("is not the file that was checked"))
+        let bundle = try Fixtures.bundle(self, files)
+        _ = try bundle.shippedModel()
+        try Data("Model".utf8).write(to: bundle.assets.appendingPathComponent("onnx/model.onnx"))
+        XCTAssertNoThrow(try bundle.shippedModel())  // of its size, and hashed before
+        _ = try bundle.tokenizer()
+        let record = try String(contentsOf: bundle.storage.appendingPathComponent("hashed.txt"), encoding: .utf8)
+        XCTAssertEqual(record.split(separator: "\n").count, 2)
+    }
+
+    func testAModelThatIsAFolder() throws {
+        let package = ["m/model.mlpackage/Manifest.json": [UInt8](), "m/model.mlpackage/Data/a/w.bin": [1], "tokenizer.bin": [2]]
+        let bundle = try Fixtures.bundle(self, package)
+        XCTAssertEqual(try bundle.shippedModel().lastPathComponent, "model.mlpackage")
+    }
+
+    func testNoManifest() throws {
+        let folder = try Fixtures.folder(self)
+        XCTAssert(message { _ = try BundleFiles(assets: folder, storage: folder) }.contains("edgepack.json is missing"))
+    }
+
+    func testAClassifierRanksLabels() throws {
+        let bundle = try Fixtures.bundle(self, files)
+        let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [FakeRuntime()])
+        let answer = try classifier.answer("good films")
+        guard case .labels(let found) = answer.content else { return XCTFail("no labels") }
+        XCTAssertEqual(found.map(\.label), ["yes", "no"])
+        XCTAssertEqual(found[0].probability, 1 / (1 + exp(-1)), accuracy: 1e-12)
+        XCTAssertEqual(answer.tokenCount, 5)
+        XCTAssertGreaterThan(answer.milliseconds, 0)
+    }
+
+    func testAClassifierFindsEntities() throws {
+        let labels = ["O", "B-x", "I-x"]
+        let text = Fixtures.manifest(files, task: "token-classification", labels: labels)
+        let bundle = try Fixtures.bundle(self, files, manifest: text)
+        let runtime = FakeRuntime { inputs in
+            inputs.inputIDs.flatMap { id -> [Float] in id == 5 ? [0, 9, 0] : id == 6 ? [0, 0, 8] : [9, 0, 0] }
+        }
+        let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+        guard case .entities(let found) = try classifier.answer("a good films a").content else { return XCTFail("no entities") }
+        XCTAssertEqual(found.map(\.type), ["x"])
+        XCTAssertEqual(found[0].range, 2..<12)
+        XCTAssertEqual(found[0].probability, softmax([0, 0, 8])[2], accuracy: 1e-12)
+    }
+
+    func testAModelThatGivesOtherNumbersOrAnotherRuntime() throws {
+        let bundle = try Fixtures.bundle(self, files)
+        let model = try bundle.shippedModel()
+        for rows: [Float] in [[], [1], [1, 2, 1, 2], [.nan, 1], [.infinity, 1]] {
+            let runtime = FakeRuntime { _ in rows }
+            XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: [runtime]) }.contains("other numbers"))
+        }
+        XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: []) }.contains("the model is for fake"))
+    }
+
+    func testEntitiesByConllsRule() {
+        let words = (0..<7).map { Word(firstToken: $0, range: 10 * $0..<10 * $0 + 5) }
+        let tags = ["I-a", "I-a", "B-a", "I-b", "O", "I-b", "B-b"].map { LabelProbability(label: $0, probability: 0.5) }
+        let found = entities(words, tags)
+        XCTAssertEqual(found.map(\.type), ["a", "a", "b", "b", "b"])
+        XCTAssertEqual(found.map(\.range), [0..<15, 20..<25, 30..<35, 50..<55, 60..<65])
+    }
+
+    func testSoftmaxOfLargeAndOfNoLogits() {
+        XCTAssertEqual(softmax([1000, 1000]), [0.5, 0.5])
+        XCTAssertEqual(softmax([-1000, 0]), [0, 1])
+        XCTAssertEqual(softmax([]), [])
+        XCTAssertEqual(ranked([1, 1], ["a", "b"]).map(\.label), ["a", "b"])
+    }
+
+    func testInputsByNamePaddedWhereTheModelsLengthIsFixed() throws {
+        let open = Fixtures.manifest(files)
+        let encoding = try WordPiece(Fixtures.tokenizer()).encode("a")
+        let inputs = ModelInputs(encoding, try Manifest.read(Data(open.utf8)))
+        XCTAssertEqual(try inputs.values(named: "input_ids"), [2, 9, 3])
+        XCTAssertEqual(try inputs.values(named: "attention_mask"), [1, 1, 1])
+        XCTAssertEqual(try inputs.values(named: "token_type_ids"), [0, 0, 0])
+        XCTAssertThrowsError(try inputs.values(named: "position_ids"))
+        let fixed = open.replacingOccurrences(of: "[\"batch\", \"seq\"]", with: "[1, 5]")
+        let padded = ModelInputs(encoding, try Manifest.read(Data(fixed.utf8)))
+        XCTAssertEqual(try padded.values(named: "input_ids"), [2, 9, 3, 7, 7])
+        XCTAssertEqual(try padded.values(named: "attention_mask"), [1, 1, 1, 0, 0])
+        XCTAssertEqual(padded.tokenCount, 3)
+    }
+}

@@ -1,0 +1,103 @@
+import XCTest
+
+@testable import EdgepackCore
+
+final class WordPieceTests: XCTestCase {
+    private let tokenizer = try! WordPiece(Fixtures.tokenizer())
+
+    private func ids(_ text: String, pair: String? = nil, maxLength: Int? = nil) -> [Int] {
+        tokenizer.encode(text, pair: pair, maxLength: maxLength).inputIDs
+    }
+
+    func testWordsPiecesAndUnknowns() {
+        XCTAssertEqual(ids("good films!"), [2, 5, 6, 7, 10, 3])
+        XCTAssertEqual(ids("good filmx bad"), [2, 5, 1, 1, 3])
+        XCTAssertEqual(ids(""), [2, 3])
+        XCTAssertEqual(ids(String(repeating: "a", count: 101)), [2, 1, 3])
+    }
+
+    func testFoldsAndPaddingGoByCodePointsNotCharacters() {
+        XCTAssertEqual(ids("A"), [2, 9, 3])
+        XCTAssertEqual(ids("é"), [2, 8, 3])
+        XCTAssertEqual(ids("e\u{301}"), [2, 8, 3])
+        XCTAssertEqual(ids("a中a"), [2, 9, 12, 9, 3])
+        XCTAssertEqual(ids("\r\ngood\u{0}"), [2, 1, 3])  // CR is one code point of a CRLF, and not removed here
+    }
+
+    func testOffsetsInUTF16AndInCodePoints() {
+        let encoding = tokenizer.encode("\u{1F600} good")
+        XCTAssertEqual(encoding.inputIDs, [2, 11, 5, 3])
+        XCTAssertEqual(encoding.offsetsUTF16, [0..<0, 0..<2, 3..<7, 0..<0])
+        XCTAssertEqual(encoding.offsetsCodePoint, [0..<0, 0..<1, 2..<6, 0..<0])
+        XCTAssertEqual(encoding.sequences, [-1, 0, 0, -1])
+    }
+
+    func testAddedTokensSwallowSpacesWhereTheySaySo() {
+        let encoding = tokenizer.encode("a [MASK] a[SEP] a")
+        XCTAssertEqual(encoding.inputIDs, [2, 9, 4, 9, 3, 9, 3])
+        XCTAssertEqual(encoding.offsetsCodePoint[2], 1..<8)
+        XCTAssertEqual(encoding.offsetsCodePoint[4], 10..<15)
+    }
+
+    func testPairsAndTruncation() {
+        XCTAssertEqual(ids("a a a", pair: "good"), [2, 9, 9, 9, 3, 5, 3])
+        XCTAssertEqual(tokenizer.encode("a", pair: "good").tokenTypeIDs, [0, 0, 0, 1, 1])
+        XCTAssertEqual(ids("a a a", pair: "good", maxLength: 5), [2, 9, 3, 5, 3])
+        XCTAssertEqual(ids("a a a a", maxLength: 4), [2, 9, 9, 3])
+        XCTAssertEqual(ids("a", maxLength: 1), [2, 3])
+        for (first, second, room) in [(3, 5, 8), (3, 5, 6), (5, 3, 6), (9, 9, 7), (0, 9, 4), (9, 2, 3)] {
+            let kept = WordPiece.longestFirst(first, second, room)
+            XCTAssertEqual(kept.first + kept.second, min(room, first + second))
+            XCTAssert(kept.first <= first && kept.second <= second)
+        }
+    }
+
+    func testWordsOfATextForTokenClassification() {
+        let text = "films! 中a !a"
+        let found = tokenizer.words(text, tokenizer.encode(text))
+        XCTAssertEqual(found.map(\.range), [0..<5, 5..<6, 7..<8, 8..<9, 10..<11, 11..<12])
+        XCTAssertEqual(found.map(\.firstToken), [1, 3, 4, 5, 6, 7])
+    }
+
+    func testAVersionThatThisAppDoesNotRead() {
+        var data = Fixtures.tokenizer()
+        data[4] = 2
+        XCTAssert(message { _ = try WordPiece(data) }.contains("version 2"))
+    }
+
+    /// Whatever is changed or cut: an error or a tokenizer, never a crash.
+    func testDamageIsAnErrorAndNeverACrash() {
+        let whole = Fixtures.tokenizer()
+        for size in whole.indices { XCTAssertThrowsError(try WordPiece(whole[..<size])) }
+        var generator = SystemRandomNumberGenerator()
+        for place in whole.indices {
+            for _ in 0..<4 {
+                var data = whole
+                data[place] ^= UInt8.random(in: 1...255, using: &generator)
+                if let changed = try? WordPiece(data) { _ = changed.encode("good films! é 中 [MASK]", pair: "a", maxLength: 6) }
+            }
+        }
+    }
+
+    /// Streams that unpack and say something impossible.
+    func testNumbersThatLeadNowhereAreErrors() throws {
+        var generator = SystemRandomNumberGenerator()
+        let whole = Fixtures.tokenizer()
+        for _ in 0..<3000 {
+            var data = whole
+            var (streams, at) = ([Range<Int>](), 5)
+            while at < data.count {
+                let size = data[at..<at + 4].reversed().reduce(0) { $0 << 8 | Int($1) }
+                streams.append(at + 4 + 7..<at + 4 + size - 4)  // the content of a stored block
+                at += 4 + size
+            }
+            let stream = streams.randomElement(using: &generator)!
+            let place = stream.randomElement(using: &generator)!
+            data[place] = UInt8.random(in: 0...255, using: &generator)
+            let content = Array(data[stream])
+            let repacked = Fixtures.packed(content)
+            data.replaceSubrange(stream.lowerBound - 7..<stream.upperBound + 4, with: repacked)
+            if let changed = try? WordPiece(data) { _ = changed.encode("good films! é 中 [MASK] A", pair: "a", maxLength: 6) }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// The screen: a text to type, what the model makes of it, how long it took, and what the model is. All sizes are text
+// styles and all colours the system's, so that Dynamic Type and dark mode work by themselves.
+import EdgepackCore
+import SwiftUI
+
+struct ContentView: View {
+    @State private var model = ScreenModel()
+
+    var body: some View {
+        NavigationStack {
+            content.navigationTitle(Settings.title)
+        }
+        .task { await model.load() }
+    }
+
+    @ViewBuilder private var content: some View {
+        switch model.state {
+        case .loading:
+            ProgressView("Loading the model")
+        case .fetching(let share):
+            ProgressView("Fetching the model", value: share).padding()
+        case .failed(let message):
+            FailureView(message: message) { Task { await model.load() } }
+        case .ready(let classifier):
+            ReadyView(model: model, manifest: classifier.manifest)
+        }
+    }
+}
+
+/// What went wrong, and a way to try again.
+struct FailureView: View {
+    let message: String
+    let retry: () -> Void
+
+    var body: some View {
+        ContentUnavailableView {
+            Label("The model cannot be used", systemImage: "exclamationmark.triangle")
+        } description: {
+            Text(message)
+        } actions: {
+            Button("Try again", action: retry)
+        }
+    }
+}
+
+struct ReadyView: View {
+    @Bindable var model: ScreenModel
+    let manifest: Manifest
+
+    var body: some View {
+        Form {
+            Section("Text") {
+                TextField("Type a text", text: $model.text, axis: .vertical)
+                    .lineLimit(2...8)
+                    .accessibilityLabel("Text")
+                if manifest.pair {
+                    TextField("Type the second text", text: $model.pair, axis: .vertical)
+                        .lineLimit(2...8)
+                        .accessibilityLabel("Second text")
+                }
+            }
+            if let problem = model.problem {
+                Section { Label(problem, systemImage: "exclamationmark.triangle") }
+            }
+            if let answer = model.answer {
+                Section("Result") { ResultView(answer: answer, text: model.answeredText) }
+                Section { SpeedView(answer: answer) }
+            }
+            Section("Model") { FactsView(manifest: manifest) }
+        }
+    }
+}
+
+/// How long one run took, tokenizing included.
+struct SpeedView: View {
+    let answer: Answer
+
+    var body: some View {
+        let time = answer.milliseconds.formatted(.number.precision(.fractionLength(1)))
+        LabeledContent("Time", value: "\(time) ms for \(answer.tokenCount) tokens")
+    }
+}
+
+/// What the bundle's manifest says.
+struct FactsView: View {
+    let manifest: Manifest
+
+    var body: some View {
+        LabeledContent("Task", value: manifest.task.rawValue)
+        LabeledContent("Labels", value: manifest.labels.count.formatted())
+        LabeledContent("Size", value: Int64(manifest.shippedBytes).formatted(.byteCount(style: .file)))
+        LabeledContent("Longest text", value: "\(manifest.maxLength) tokens")
+        LabeledContent("Runtime", value: "\(manifest.runtime.name), \(manifest.target)")
+        if let metric = manifest.metrics["artifact"] {
+            let value = metric.value.formatted(.number.precision(.fractionLength(4)))
+            LabeledContent(metric.name, value: "\(value) on \(metric.n) examples")
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// The answer: labels with their probabilities, or the text with its entities highlighted and, since colour is not for
+// everybody, listed below.
+import EdgepackCore
+import SwiftUI
+
+struct ResultView: View {
+    let answer: Answer
+    let text: String
+    private static let shownLabels = 5
+
+    var body: some View {
+        switch answer.content {
+        case .labels(let labels):
+            ForEach(labels.prefix(Self.shownLabels), id: \.label) { LabelRow(found: $0) }
+        case .entities(let entities):
+            Text(highlighted(text, entities)).accessibilityLabel(text)
+            if entities.isEmpty { Text("No entity found").foregroundStyle(.secondary) }
+            ForEach(Array(entities.enumerated()), id: \.offset) { _, entity in
+                LabeledContent(entity.type, value: "\(part(of: text, entity.range)), \(percent(entity.probability))")
+            }
+        }
+    }
+}
+
+/// A label, its probability as a number and as a bar.
+struct LabelRow: View {
+    let found: LabelProbability
+
+    var body: some View {
+        VStack(alignment: .leading) {
+            LabeledContent(found.label, value: percent(found.probability))
+            ProgressView(value: found.probability)
+        }
+        .accessibilityElement(children: .ignore)
+        .accessibilityLabel(found.label)
+        .accessibilityValue(percent(found.probability))
+    }
+}
+
+func percent(_ share: Double) -> String {
+    share.formatted(.percent.precision(.fractionLength(1)))
+}
+
+/// The part of a text that a range of code points names; never cut by graphemes, which may hold several words.
+func part(of text: String, _ range: Range<Int>) -> String {
+    var scalars = String.UnicodeScalarView()
+    scalars.append(contentsOf: text.unicodeScalars.dropFirst(range.lowerBound).prefix(range.count))
+    return String(scalars)
+}
+
+/// The text with a background behind each entity.
+func highlighted(_ text: String, _ entities: [Entity]) -> AttributedString {
+    var result = AttributedString()
+    var done = 0
+    for entity in entities where entity.range.lowerBound >= done {
+        result += AttributedString(part(of: text, done..<entity.range.lowerBound))
+        var span = AttributedString(part(of: text, entity.range))
+        span.backgroundColor = .yellow.opacity(0.35)
+        span.font = .body.bold()
+        result += span
+        done = entity.range.upperBound
+    }
+    return result + AttributedString(part(of: text, done..<max(done, text.unicodeScalars.count)))
+}

@@ -1,0 +1,51 @@
+// ONNX Runtime by its own Swift package. The model is the .onnx file itself: an .ort file, or one that was saved after
+// optimization, would hold 4-bit weights expanded.
+#if canImport(OnnxRuntimeBindings)
+import EdgepackCore
+import Foundation
+import OnnxRuntimeBindings
+
+struct OnnxRuntime: ModelRuntime {
+    let name = "onnxruntime"
+
+    func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession {
+        do {
+            return try OnnxSession(model, manifest)
+        } catch {
+            throw BundleError("ONNX Runtime cannot load the model (\(error.localizedDescription)); install the app again")
+        }
+    }
+}
+
+/// A session may be run by several threads at once; nothing else here changes.
+private final class OnnxSession: ModelSession, @unchecked Sendable {
+    private let environment: ORTEnv  // lives as long as the session
+    private let session: ORTSession
+    private let inputs: [String]
+    private let output: String
+
+    init(_ model: URL, _ manifest: Manifest) throws {
+        inputs = manifest.inputs.map(\.name)
+        output = manifest.outputs[0].name
+        environment = try ORTEnv(loggingLevel: .warning)
+        let options = try ORTSessionOptions()
+        try options.setIntraOpNumThreads(1)  // small models lose more by waking threads than they win
+        session = try ORTSession(env: environment, modelPath: model.path, sessionOptions: options)
+    }
+
+    func logits(_ fed: ModelInputs) throws -> [Float] {
+        var values = [String: ORTValue]()
+        for name in inputs {
+            let numbers = try fed.values(named: name)
+            let data = numbers.withUnsafeBytes { NSMutableData(bytes: $0.baseAddress, length: $0.count) }
+            let shape = [NSNumber(value: 1), NSNumber(value: numbers.count)]
+            values[name] = try ORTValue(tensorData: data, elementType: .int64, shape: shape)
+        }
+        guard let logits = try session.run(withInputs: values, outputNames: [output], runOptions: nil)[output] else {
+            throw BundleError("the model has no output \(output); install the app again")
+        }
+        let data = try logits.tensorData() as Data
+        return data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+}
+#endif

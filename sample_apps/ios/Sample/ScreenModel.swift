@@ -1,0 +1,88 @@
+// What the screen shows, and the work behind it: files are read, hashed and fetched, and the model is loaded, warmed up and
+// run, off the main thread.
+import EdgepackCore
+import Foundation
+import Observation
+
+@MainActor
+@Observable
+final class ScreenModel {
+    enum State {
+        case loading
+        case fetching(Double)  // share of the model that is there
+        case ready(Classifier)
+        case failed(String)
+    }
+
+    private(set) var state = State.loading
+    private(set) var answer: Answer?
+    /// The text that `answer` is for.
+    private(set) var answeredText = ""
+    private(set) var problem: String?
+    var text = "" { didSet { classifySoon() } }
+    var pair = "" { didSet { classifySoon() } }
+
+    @ObservationIgnored private var running: Task<Void, Never>?
+    private static let pause = Duration.milliseconds(150)  // typing goes on meanwhile
+
+    /// Load the bundle that is in the app; again after a failure.
+    func load() async {
+        state = .loading
+        do {
+            state = .ready(try await Self.classifier { [weak self] share in
+                Task { @MainActor in self?.show(share) }
+            })
+            classifySoon()
+        } catch {
+            state = .failed(error.localizedDescription)
+        }
+    }
+
+    private func show(_ share: Double) {
+        if case .ready = state { return }
+        state = .fetching(share)
+    }
+
+    private func classifySoon() {
+        running?.cancel()
+        guard case .ready(let classifier) = state else { return }
+        let (text, pair) = (text, classifier.manifest.pair ? pair : nil)
+        guard !text.isEmpty else {
+            (answer, answeredText, problem) = (nil, "", nil)
+            return
+        }
+        running = Task {
+            try? await Task.sleep(for: Self.pause)
+            if Task.isCancelled { return }
+            let result = await Self.answer(classifier, text, pair)
+            if Task.isCancelled { return }
+            switch result {
+            case .success(let found): (answer, answeredText, problem) = (found, text, nil)
+            case .failure(let error): (answer, answeredText, problem) = (nil, "", error.localizedDescription)
+            }
+        }
+    }
+
+    private nonisolated static func answer(_ classifier: Classifier, _ text: String, _ pair: String?) async -> Result<Answer, Error> {
+        Result { try classifier.answer(text, pair: pair) }
+    }
+
+    private nonisolated static func classifier(_ progress: @escaping @Sendable (Double) -> Void) async throws -> Classifier {
+        let storage = try FileManager.default.url(
+            for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true
+        ).appendingPathComponent("edgepack")
+        let files = try BundleFiles(assets: Bundle.main.bundleURL.appendingPathComponent("assets"), storage: storage)
+        let model = try await place(of: files, progress)
+        return try Classifier(files, model: model, runtimes: linkedRuntimes())
+    }
+
+    /// The checked model: the one in the app, or the one that was fetched.
+    private nonisolated static func place(of files: BundleFiles, _ progress: @escaping @Sendable (Double) -> Void) async throws -> URL {
+        guard let folder = URL(string: Settings.downloadURL), !Settings.downloadURL.isEmpty else {
+            return try files.shippedModel()
+        }
+        let file = files.manifest.modelFiles[0]
+        let download = ModelDownload(file, from: folder.appendingPathComponent(file.path), into: files.storage)
+        return try await download.run { progress(Double($0) / Double(max(file.bytes, 1))) }
+    }
+}

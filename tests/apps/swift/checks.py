@@ -1,0 +1,49 @@
+"""The iOS app's Swift, as far as it runs without Xcode: EdgepackCore's tests, and the app's files against stubs.
+
+`swift` and `swiftc` come from the path; `install.sh` puts them into a folder where a Debian has none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgepack.package.template import checkout
+
+HERE = Path(__file__).parent
+TEST_FLAGS = ["-c", "release", "-Xswiftc", "-enable-testing"]
+
+
+def missing() -> str | None:
+    """Why Swift cannot run here."""
+    absent = next((name for name in ("swift", "swiftc") if shutil.which(name) is None), None)
+    return f"{absent} is not on the path; tests/apps/swift/install.sh puts it into a folder" if absent else None
+
+
+def run_core_tests(scratch: Path, goldens: Sequence[Path] = ()) -> str:
+    """What EdgepackCore's tests print; each folder of `goldens` holds tokenizer.bin, edgepack.json and *.jsonl."""
+    package = ["--package-path", checkout() / "ios" / "EdgepackCore", "--scratch-path", scratch]
+    environment = {"EDGEPACK_GOLDENS": ":".join(str(folder.resolve()) for folder in goldens)} if goldens else {}
+    return run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)
+
+
+def check_app(scratch: Path, app: Path) -> str:
+    """What the type check of an iOS project prints: nothing, where all is well."""
+    return run([str(HERE / "check_app.sh"), str(scratch), str(app)])
+
+
+def run(command: list[str], **environment: str) -> str:
+    """Output and errors together; `AssertionError` with both where the command fails."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout

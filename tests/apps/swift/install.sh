@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Puts Debian 13's Swift 6.0 into FOLDER on a Debian that has none, and writes FOLDER/bin/swift and FOLDER/bin/swiftc.
+#
+#   tests/apps/swift/install.sh FOLDER && PATH=FOLDER/bin:$PATH make test-apps
+#
+# Needs root: the compiler needs a newer C library than Debian 12's, so the packages are unpacked into FOLDER/root, which
+# the two commands enter by chroot, in a mount namespace of their own, with the machine's other folders where they were.
+# About 590 MB are fetched, from where this machine's apt fetches Debian; 2.6 GB stay.
+set -euo pipefail
+mkdir -p "$1/apt/lists/partial" "$1/apt/archives/partial" "$1/root/usr" "$1/bin"
+folder=$(cd "$1" && pwd)
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' | sed -n 's/ Debian$//p' | grep -v security | head -1)
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$folder/apt/sources.list"
+: > "$folder/apt/status"
+cat > "$folder/apt/apt.conf" <<CONF
+Dir::State::lists "$folder/apt/lists";
+Dir::State::status "$folder/apt/status";
+Dir::Cache::archives "$folder/apt/archives";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Dir::Etc::sourcelist "$folder/apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+APT::Install-Recommends "false";
+CONF
+export APT_CONFIG="$folder/apt/apt.conf"
+apt-get update -qq
+apt-get install -qq -y --download-only swiftlang swiftlang-dev bash coreutils g++ libc6-dev ca-certificates > /dev/null
+for name in bin sbin lib lib64; do
+  mkdir -p "$folder/root/usr/$name"
+  ln -sfn "usr/$name" "$folder/root/$name"
+done
+for package in "$folder"/apt/archives/*.deb; do
+  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$folder/root" --keep-directory-symlink
+done
+rm -rf "$folder/apt"
+cat > "$folder/bin/swiftc" <<WRAPPER
+#!/usr/bin/env bash
+exec unshare --mount bash -c '
+  root=\$1; shift
+  for place in /*; do
+    case \$place in /usr|/bin|/sbin|/lib*|/etc|/var) continue ;; esac
+    [[ -d \$place ]] && mkdir -p "\$root\$place" && mount --rbind "\$place" "\$root\$place"
+  done
+  exec chroot "\$root" env PATH=/usr/libexec/swift/bin:/usr/bin:/bin LANG=C.UTF-8 bash -c "cd \"\\\$1\" && shift && exec \"\\\$@\"" - "\$PWD" "\$@"
+' - "$folder/root" "\$(basename "\$0")" "\$@"
+WRAPPER
+chmod +x "$folder/bin/swiftc"
+ln -sfn swiftc "$folder/bin/swift"
+"$folder/bin/swiftc" --version

@@ -1,0 +1,200 @@
+"""The iOS project: the user's values are in it, and every reference of its project file leads somewhere."""
+
+from __future__ import annotations
+
+import json
+import plistlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgepack.errors import InputError
+from edgepack.inspect.privacy import privacy_faults
+from edgepack.package import AppOptions, package_bundle
+from edgepack.package.ios import ONNX_RUNTIME_IDS, PROJECT, without_objects
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "sample_apps" / "ios"
+TOKEN = re.compile(r'\s+|//[^\n]*|/\*.*?\*/|([{}()=;,])|"((?:\\.|[^"\\])*)"|([\w./$-]+)', re.DOTALL)
+
+
+def tokens(text: str) -> Iterator[str]:
+    """Marks and words of an old-style property list; strings are told from marks by a quote in front."""
+    at = 0
+    while at < len(text):
+        match = TOKEN.match(text, at)
+        assert match, f"no property list at {text[at : at + 40]!r}"
+        at = match.end()
+        mark, string, word = match.groups()
+        if mark:
+            yield mark
+        elif string is not None or word:
+            yield '"' + (re.sub(r"\\(.)", r"\1", string) if string is not None else word)
+
+
+def parse(text: str) -> Any:
+    """An old-style property list: dictionaries, arrays, strings."""
+    stream = tokens(text)
+
+    def value(token: str) -> Any:
+        if token == "{":
+            found = {}
+            while (key := next(stream)) != "}":
+                assert key[0] == '"'
+                assert next(stream) == "="
+                assert key[1:] not in found, f"{key} is there twice"
+                found[key[1:]] = value(next(stream))
+                assert next(stream) == ";"
+            return found
+        if token == "(":
+            items = []
+            while (token := next(stream)) != ")":
+                items.append(value(token))
+                assert next(stream) == ","
+            return items
+        assert token[0] == '"', f"unexpected {token}"
+        return token[1:]
+
+    document = value(next(stream))
+    assert next(stream, None) is None
+    return document
+
+
+def ids_in(value: Any) -> Iterator[str]:
+    """Everything that looks like an object's id."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from ids_in(key)
+            yield from ids_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from ids_in(item)
+    elif re.fullmatch(r"ED6E[0-9A-F]{20}", value):
+        yield value
+
+
+def check_project(document: dict[str, Any], folder: Path) -> None:
+    """Every id that is named exists and is reached from the root, and every file that is named is there."""
+    objects = document["objects"]
+    assert set(ids_in(document)) == set(objects)
+    reached, waiting = set(), [document["rootObject"]]
+    while waiting:
+        each = waiting.pop()
+        if each not in reached:
+            reached.add(each)
+            waiting += list(ids_in(objects[each]))
+    assert reached == set(objects)
+    for each in objects.values():
+        if each.get("sourceTree") == "<group>" and "path" in each:
+            assert (folder / each["path"]).exists(), each
+        if each["isa"] == "XCLocalSwiftPackageReference":
+            assert (folder / each["relativePath"] / "Package.swift").is_file()
+
+
+def settings(document: dict[str, Any], key: str) -> set[str]:
+    """The values of a build setting, where it is set."""
+    found = [o["buildSettings"].get(key) for o in document["objects"].values() if o["isa"] == "XCBuildConfiguration"]
+    return {value for value in found if value is not None}
+
+
+def test_the_templates_project_is_whole() -> None:
+    document = parse((TEMPLATE / PROJECT).read_text(encoding="utf-8"))
+    check_project(document, TEMPLATE)
+    assert document["objectVersion"] == "77"
+    kinds = [each["isa"] for each in document["objects"].values()]
+    assert kinds.count("PBXFileSystemSynchronizedRootGroup") == 1
+    (remote,) = (each for each in document["objects"].values() if each["isa"] == "XCRemoteSwiftPackageReference")
+    assert remote["requirement"] == {"kind": "exactVersion", "version": "1.20.0"}
+
+
+def test_the_assets_are_a_folder_that_is_copied_as_it_is() -> None:
+    objects = parse((TEMPLATE / PROJECT).read_text(encoding="utf-8"))["objects"]
+    (resources,) = (each for each in objects.values() if each["isa"] == "PBXResourcesBuildPhase")
+    (file,) = (objects[objects[each]["fileRef"]] for each in resources["files"])
+    assert (file["lastKnownFileType"], file["path"]) == ("folder", "assets")
+
+
+def test_a_parser_that_sees_what_is_wrong() -> None:
+    for text in ("{a = b}", "{a = b; a = c;}", "(a b,)", "{a = b;} c", "{a = §;}"):
+        with pytest.raises((AssertionError, StopIteration)):
+            parse(text)
+    with pytest.raises(AssertionError):
+        check_project(parse("{objects = {ED6E00000000000000000001 = {y = ED6E00000000000000000002;};};}"), TEMPLATE)
+
+
+def test_the_privacy_manifest_is_one_that_stores_take() -> None:
+    assert privacy_faults((TEMPLATE / "Sample" / "PrivacyInfo.xcprivacy").read_bytes()) == []
+    assert plistlib.loads((TEMPLATE / "Sample" / "PrivacyInfo.xcprivacy").read_bytes())["NSPrivacyTracking"] is False
+
+
+def test_the_users_values_are_in_the_project(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "app"
+    start = time.perf_counter()
+    packaged = package_bundle(bundle, "ios", out, AppOptions('Mein "Ä\\B"', "com.example.my-app"))
+    assert time.perf_counter() - start < 5
+    document = parse((out / PROJECT).read_text(encoding="utf-8"))
+    check_project(document, out)
+    assert settings(document, "INFOPLIST_KEY_CFBundleDisplayName") == {'Mein "Ä\\B"'}
+    assert settings(document, "PRODUCT_BUNDLE_IDENTIFIER") == {"com.example.my-app"}
+    swift = (out / "Sample" / "Settings.swift").read_text(encoding="utf-8")
+    assert r'title = "Mein \"Ä\\B\""' in swift
+    assert 'downloadURL = ""' in swift
+    assert "edgepack sample" not in swift
+    names = set(packaged.files)
+    assert {name for name in names if name.startswith("assets/")} == {
+        "assets/edgepack.json",
+        "assets/onnx/model_quantized.onnx",
+        "assets/tokenizer.bin",
+    }
+    assert {"README.md", "EdgepackCore/Package.swift", "Sample/PrivacyInfo.xcprivacy"} <= names
+    assert not any(".build" in name for name in names)
+
+
+def test_the_readme_says_what_was_not_run(bundle: Path, tmp_path: Path) -> None:
+    package_bundle(bundle, "ios", tmp_path / "app", AppOptions())
+    page = (tmp_path / "app" / "README.md").read_text(encoding="utf-8")
+    assert "Nothing was built with Xcode" in page
+    assert "Open `Sample.xcodeproj`" in page
+    assert json.loads((bundle / "edgepack.json").read_text())["files"][0]["sha256"] in page
+
+
+def test_a_model_that_is_downloaded_stays_out(bundle: Path, tmp_path: Path) -> None:
+    options = AppOptions(download_url="https://example.com/models/1")
+    packaged = package_bundle(bundle, "ios", tmp_path / "app", options)
+    assert not any(name.endswith(".onnx") for name in packaged.files)
+    assert "assets/tokenizer.bin" in packaged.files
+    swift = (tmp_path / "app" / "Sample" / "Settings.swift").read_text(encoding="utf-8")
+    assert 'downloadURL = "https://example.com/models/1"' in swift
+    assert "--on-demand" in (tmp_path / "app" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (AppOptions(application_id="com.example.my_app"), "letters, digits, - and . only"),
+        (AppOptions(name="a $(HOME)"), "Xcode would replace"),
+        (AppOptions(download_url="http://localhost/models"), "https:// only"),
+    ],
+)
+def test_what_ios_does_not_take_is_refused(bundle: Path, tmp_path: Path, options: AppOptions, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        package_bundle(bundle, "ios", tmp_path / "app", options)
+    assert not (tmp_path / "app").exists()
+
+
+def test_a_runtime_that_the_app_has_no_code_for_is_refused(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    torchscript = make_bundle({"model.ptl": b"m", "tokenizer.bin": b"w"}, target="ios-torchscript")
+    with pytest.raises(InputError, match="the ios app runs onnxruntime, coreml"):
+        package_bundle(torchscript, "ios", tmp_path / "app", AppOptions())
+
+
+def test_a_project_for_core_ml_has_no_package_to_fetch() -> None:
+    text = without_objects((TEMPLATE / PROJECT).read_text(encoding="utf-8"), ONNX_RUNTIME_IDS)
+    document = parse(text)
+    check_project(document, TEMPLATE)
+    kinds = {each["isa"] for each in document["objects"].values()}
+    assert "XCRemoteSwiftPackageReference" not in kinds
+    assert "XCLocalSwiftPackageReference" in kinds
