@@ -117,7 +117,7 @@ class Build:
         parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
         carved = self.shared_stage("carve", parts, self.write_carved)
         trained = [carved, *self.general_stages(carved)]
-        schedule = make_schedule(self.recipe)
+        schedule = make_schedule(self.recipe, self.plan.chosen.estimated_speed)
         for name, settings in make_stages(self.recipe, schedule, self.shape).items():
             if name == "quantize" and self.recipe.mixed_widths:
                 trained.append(self.widths_stage(trained[-1]))

@@ -1,6 +1,7 @@
 """How a student is trained: the recipe behind each `--effort`, on one page.
 
-One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A
+One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A student
+whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget. A
 build's steps are then cut into the stages `distil` (from `prune_ratio` times the plan's heads and FFN units),
 `prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the plan's bit widths, at the
 falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
@@ -31,6 +32,8 @@ from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
 
 AUGMENTATION, GENERAL, PLAIN = Augmentation(share=0.3), General(share=0.1), Structure()
 RANK_WEIGHTS = ("none", "inputs", "fisher")
+# students estimated at k times the speed of the teacher's int8 model see k / 4 times the examples, three times at most
+LONGER_FROM, LONGEST = 4.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,11 @@ def _read_loss(record: Mapping[str, Any]) -> Loss:
     return loss
 
 
-def make_schedule(recipe: Recipe) -> Schedule:
-    """The learning-rate schedule of the whole build."""
+def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:
+    """The learning-rate schedule of the whole build, for a student `speed` times as fast as the teacher's int8 model."""
+    examples = recipe.examples_seen * min(LONGEST, max(1.0, speed / LONGER_FROM))
     return Schedule(
-        total_steps=max(1, recipe.examples_seen // recipe.batch_size),
+        total_steps=max(1, int(examples) // recipe.batch_size),
         batch_size=recipe.batch_size,
         peak_lr=recipe.peak_lr,
         phases=recipe.phases,

@@ -61,6 +61,12 @@ def test_stages_follow_each_other_to_the_end(effort: str, ratio: float) -> None:
         assert stages["prune"].prune.heads == (2, 3)
 
 
+@pytest.mark.parametrize(("speed", "times"), [(1.0, 1), (4.0, 1), (6.0, 1.5), (12.0, 3), (40.0, 3)])
+def test_fast_students_are_trained_longer_up_to_three_times(speed: float, times: float) -> None:
+    recipe = replace(RECIPES["quick"], examples_seen=64_000, batch_size=64)
+    assert make_schedule(recipe, speed).total_steps == 1000 * times
+
+
 def test_the_carved_shape_is_wider_up_to_the_teachers_and_not_rounded() -> None:
     full = replace_widths(PLAN, [4, 4], [64, 64])
     shape = carved_shape(replace(RECIPES["quick"], prune_ratio=1.5), PLAN, full)
