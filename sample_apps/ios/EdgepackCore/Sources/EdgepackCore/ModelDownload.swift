@@ -55,6 +55,12 @@ public struct ModelDownload: Sendable {
         guard rename(partial.path, place.path) == 0 else {
             throw BundleError("\(file.path) cannot be kept; free some space and try again", .unreachable)
         }
+        #if canImport(Darwin)
+        var values = URLResourceValues()
+        values.isExcludedFromBackup = true  // it can be fetched again
+        var kept = place
+        try? kept.setResourceValues(values)
+        #endif
         return place
     }
 
