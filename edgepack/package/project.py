@@ -160,7 +160,7 @@ def verdict_line(bundle: Path) -> str:
     verdict = read_model(bundle / VERDICT_NAME, Verdict)
     failed = [f"{check.name} {check.status.replace('_', ' ')}" for check in verdict.checks if check.status != "passed"]
     metric = verdict.metrics.get("artifact")
-    figure = f" {metric.name} {metric.value:.4f} on {metric.n} examples." if metric else ""
+    figure = f": {metric.name} {metric.value:.4f} on {metric.n} examples" if metric else ""
     if verdict.passed:
-        return f"The bundle's verdict passed, on the machine that built it.{figure}"
-    return f"**The bundle's verdict did not pass** ({'; '.join(failed) or 'no check ran'}): do not ship it.{figure}"
+        return f"The bundle's verdict passed on the machine that built it{figure}."
+    return f"**The bundle's verdict did not pass** ({'; '.join(failed) or 'no check ran'}): do not ship it{figure}."

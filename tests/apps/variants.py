@@ -76,7 +76,7 @@ def normalized(document: dict[str, Any], options: dict[str, Any]) -> dict[str, A
     """The tokenizer with these normalizer options and the added letters and words."""
     vocabulary = dict(document["model"]["vocab"])
     for token in (*OTHER_LETTERS, *("##" + letter for letter in OTHER_LETTERS), *OTHER_WORDS):
-        vocabulary.setdefault(token, len(vocabulary))
+        vocabulary.setdefault(token, max(vocabulary.values()) + 1)  # there may be ids without a token
     model = {**document["model"], "vocab": vocabulary}
     normalizer = {"type": "BertNormalizer", **DEFAULTS, **options}
     return {**document, "model": model, "normalizer": normalizer}
