@@ -17,8 +17,8 @@ COMMANDS = {
     "plot": "benchmarks.plot",
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
+    "build": "benchmarks.runs",
     "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
-    "build-one": "benchmarks.runs",
 }
 
 

@@ -39,7 +39,7 @@ def export_baseline(teacher: Teacher, folder: Path) -> Path:
     class Logits(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = teacher.model
+            self.model = teacher.load_model()
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits

@@ -109,7 +109,7 @@ def measure_tools(task: str, tools: Sequence[str], shared: Path, work: Path, sto
     teacher, dev, max_length = open_task(task, shared)
     console = Console()
     with console.progress(f"{task} teacher", len(dev)) as advance:
-        goal = teacher.task.statistics(predict(teacher.model, dev, advance=advance), dev)
+        goal = teacher.task.statistics(predict(teacher.load_model(), dev, advance=advance), dev)
     folder = baseline(task, shared, work)
     tokenizer_bytes = len(asset_bytes(teacher.tokenizer))
     for tool in tools:

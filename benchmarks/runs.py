@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -28,13 +29,14 @@ import numpy as np
 import torch
 
 from benchmarks import teacher_cache
+from benchmarks.held_out import hold_out
 from benchmarks.latency import RUNS, WARM_UPS, export_baseline, time_once
 from benchmarks.store import RESULTS, Store
 from edgepack.build import build
 from edgepack.bundle import Bundle
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.inputs import BuildRequest
+from edgepack.inputs import BuildRequest, Inputs, open_inputs
 from edgepack.manifest import MetricRecord, Record, load_build_manifest
 from edgepack.measure import peak_memory_bytes
 from edgepack.parameters import parse_size
@@ -43,7 +45,7 @@ from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher
 from edgepack.verdict import IntervalRecord
-from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash, write_atomic
+from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = "android-onnx"
@@ -141,6 +143,7 @@ class Result(Record):
     stages: dict[str, float]  # the metric after each: student, quantized, artifact
     retention: IntervalRecord
     agreement: float | None
+    divergence: float | None = None  # KL(teacher ‖ artifact) in nats; settings are chosen by it, on held-out examples
     shape: dict[str, Any]
     seconds: float
     stage_seconds: dict[str, float]
@@ -222,6 +225,7 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
         effort=run.effort,
         seed=run.seed,
         device=device,
+        timed=run.table == FRONTIER,
         **changed,
     )
 
@@ -229,25 +233,6 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
 def run_folder(run: Run, work: Path) -> Path:
     """Where a run is built."""
     return work / run.table / run.key
-
-
-def hold_out(train: Path, count: int, folder: Path) -> tuple[Path, Path]:
-    """Two files of a training file's lines: what is left to train on, and `count` examples drawn from it (seed 0).
-
-    The header of a TSV stands in both. `InputError` where fewer lines than that are there.
-    """
-    lines = train.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    header, examples = (lines[:1], lines[1:]) if train.suffix == ".tsv" else ([], lines)
-    if not 0 < count < len(examples):
-        raise InputError(f"--held-out {count}; {train.name} has {len(examples)} examples, hold out fewer, at least 1")
-    held = np.zeros(len(examples), bool)
-    held[np.random.default_rng(0).permutation(len(examples))[:count]] = True
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = folder / f"train{train.suffix}", folder / f"held-out{train.suffix}"
-    for path, wanted in zip(paths, (False, True), strict=True):
-        chosen = [line for line, out in zip(examples, held, strict=True) if out == wanted]
-        write_atomic(path, ("\n".join([*header, *chosen]) + "\n").encode())
-    return paths
 
 
 def baseline(task: str, shared: Path, work: Path) -> Path:
@@ -277,8 +262,13 @@ def bundle_speed(run: Run, bundle: Path, max_length: int, shared: Path, work: Pa
     return measure_speed(artifact, baseline(run.task, shared, work) / "teacher-int8.onnx", min(TOKENS, max_length))
 
 
-def build_one(run: Run, shared: Path, work: Path, store: Store, device: str = "auto") -> None:
-    """Build, measure, keep the result, remove the stages. The process must be fresh: its peak memory is recorded."""
+def build_one(
+    run: Run, shared: Path, work: Path, store: Store, device: str = "auto", inputs: Inputs | None = None
+) -> Inputs:
+    """Build, measure, keep the result, remove the stages; the opened inputs, which the next build may take.
+
+    The recorded peak of memory is the process's: a build of the frontier has one of its own.
+    """
     request = build_request(run, shared, work, device)
     resumed = (request.output / HIDDEN_FOLDER).exists()
     if not resumed:
@@ -287,7 +277,9 @@ def build_one(run: Run, shared: Path, work: Path, store: Store, device: str = "a
     if run.table != FRONTIER:  # whose builds are timed whole
         teacher_cache.lend(request.output, kept)
     started = time.perf_counter()
-    bundle = build(request, Console()).bundles[0]
+    if inputs is None:
+        inputs = open_inputs(request, Console())
+    bundle = build(request, Console(), inputs).bundles[0]
     seconds, peak = time.perf_counter() - started, peak_memory_bytes()
     speed = None
     if run.table == FRONTIER:
@@ -296,6 +288,7 @@ def build_one(run: Run, shared: Path, work: Path, store: Store, device: str = "a
     if run.table != FRONTIER:
         teacher_cache.set_aside(request.output, kept)
     discard_stages(run, work)
+    return inputs
 
 
 def describe(
@@ -314,6 +307,7 @@ def describe(
         stages={name: record.value for name, record in verdict.metrics.items() if name != "teacher"},
         retention=verdict.retention,
         agreement=verdict.agreement,
+        divergence=verdict.divergence,
         shape={name: chosen[name] for name in SHAPE if name in chosen},
         seconds=round(seconds, 1),
         stage_seconds={stage["name"]: stage["seconds"] for stage in manifest.stages},
@@ -345,7 +339,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_all(runs: Sequence[Run], store: Store, options: argparse.Namespace) -> list[str]:
-    """Build what is left, one process after another; the keys of the builds that failed.
+    """Build what is left, one process for each group after another; the keys of the builds that failed.
 
     `--again` first forgets results with their folders.
     """
@@ -356,29 +350,47 @@ def run_all(runs: Sequence[Run], store: Store, options: argparse.Namespace) -> l
     for run in runs:
         if store.has(run.key):
             discard_stages(run, work)  # of a process that was killed between the two
-    failed = []
-    for number, run in enumerate(left, 1):
-        print(f"[{number}/{len(left)}] {run.key}", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "benchmarks", "build-one", json.dumps(asdict(run)), "--device", options.device]
+    for group in groups_of(left):
+        print(f"{len(left)} builds left, now {', '.join(run.key for run in group)}", file=sys.stderr, flush=True)
+        words = [json.dumps(asdict(run)) for run in group]
+        command = [sys.executable, "-m", "benchmarks", "build", *words, "--device", options.device]
         paths = {"--shared": shared, "--work": work, "--results": store.folder.resolve()}
         command += [str(word) for pair in paths.items() for word in pair]
-        code = subprocess.run(command, cwd=REPOSITORY, check=False).returncode
-        if code or not store.has(run.key):
-            print(f"[{number}/{len(left)}] {run.key} failed with code {code}", file=sys.stderr, flush=True)
-            failed.append(run.key)
+        subprocess.run(command, cwd=REPOSITORY, check=False)
+    failed = [run.key for run in left if not store.has(run.key)]
+    if failed:
+        print(f"failed: {' '.join(failed)}", file=sys.stderr, flush=True)
     stale = stale_keys(runs, store)
     if stale:
         print(f"trained by an earlier recipe, redo with --again: {' '.join(stale)}", file=sys.stderr)
     return failed
 
 
+def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that one process builds: each of the frontier alone, others together while they have the same inputs."""
+    groups: dict[tuple[str, str, int, int | None], list[Run]] = {}
+    alone = [[run] for run in runs if run.table == FRONTIER]
+    for run in runs:
+        if run.table != FRONTIER:
+            groups.setdefault((run.table, run.task, run.seed, run.held_out), []).append(run)
+    return [*alone, *groups.values()]
+
+
 def main(arguments: Sequence[str]) -> None:
-    """`python -m benchmarks build-one JSON …`: what the other benchmarks start for each build."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks build-one")
-    parser.add_argument("run", help="a Run as JSON")
+    """`python -m benchmarks build JSON… …`: what the other benchmarks start; a build that fails stops no other."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks build")
+    parser.add_argument("runs", nargs="+", help="each a Run as JSON, all with the same inputs")
     for name in ("--shared", "--work", "--results"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
-    run = Run(**json.loads(options.run))
-    build_one(run, options.shared, options.work, Store(options.results), options.device)
+    inputs, failed = None, False
+    for text in options.runs:
+        run = Run(**json.loads(text))
+        try:
+            inputs = build_one(run, options.shared, options.work, Store(options.results), options.device, inputs)
+        except Exception:  # a defect of one method must not cost the rows of the others; it is printed whole
+            traceback.print_exc()
+            failed = True
+    if failed:
+        sys.exit(1)

@@ -205,7 +205,7 @@ def main(arguments: Sequence[str]) -> None:
     max_length = suggest_max_length(data, data, teacher.tokenizer)
     encoded = encode(data, teacher.task, teacher.tokenizer, max_length)
     encoded = encoded.select(np.random.default_rng(0).permutation(len(encoded))[:EXAMPLES])
-    full = student_from_teacher(teacher.model, teacher.task.name)
+    full = student_from_teacher(teacher.load_model(), teacher.task.name)
     student = carved_student(full, encoded, max_length)
     with TemporaryDirectory() as name:
         folder, console = Path(name), Console(quiet=True)

@@ -32,6 +32,7 @@ from edgepack.train import Phase
 
 Change = Callable[[Recipe], Recipe]
 SOFT = SoftTargets(temperature=2.0)
+LAST = Phase(1.0, (SOFT,))
 
 
 def with_losses(*losses: Loss, **fields: Any) -> Change:
@@ -71,7 +72,7 @@ def general(**weights: float) -> Change:
     return with_fields(general=General(share=0.1, **weights))
 
 
-TINYBERT = (Phase(0.6, (HiddenStates(), AttentionScores())), Phase(1.0, (SOFT,)))
+TINYBERT = (Phase(0.6, (HiddenStates(), AttentionScores())), LAST)
 WIDTHS = {8: "8-bit", 4: "4-bit", 3: "3-bit", 2: "2-bit", 1: "ternary"}
 
 DISTILLATION = {
@@ -87,6 +88,10 @@ DISTILLATION = {
     "tinybert": Variant(
         "TinyBERT: embedding, hidden states and attention scores for 60 % of the steps, then predictions",
         with_phases(*TINYBERT),
+    ),
+    "hidden-first": Variant(
+        "the default's losses for 60 % of the steps, then soft targets alone",
+        lambda recipe: replace(recipe, phases=(*(Phase(0.6 * p.until, p.losses) for p in recipe.phases), LAST)),
     ),
     "mobilebert": Variant(
         "MobileBERT: feature maps and attention, layer after layer",

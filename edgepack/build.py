@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.memory import return_free_memory
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
@@ -52,7 +54,7 @@ from edgepack.train import (
 from edgepack.train.processes import from_main, same_view
 from edgepack.training_data import Training, TrainingData, make_replacing, stored_layers, task_data, text_data
 from edgepack.validate import validate_artifact
-from edgepack.verdict import Verdict
+from edgepack.verdict import Speed, Verdict
 from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
@@ -64,27 +66,35 @@ def plan_build(request: BuildRequest, console: Console) -> PlanReport:
     return PlanReport(search(make_search_space(inputs), request.budget_bytes))
 
 
-def build(request: BuildRequest, console: Console) -> BuildResult:
+def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
     """Run every stage that is not finished yet and write the output folder.
 
+    `inputs`: what an earlier build with the same teacher, data and targets opened; opened here where there is none.
     Under `accelerate launch` every process trains; the main one alone locks the folder, writes and has bundles.
     """
     accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
     if not accelerator.is_main_process:
-        return open_build(request, workspace, Console(quiet=True)).run()
+        return open_build(request, workspace, Console(quiet=True), inputs).run()
     with workspace.lock():
         if request.fresh:
             workspace.clear()
-        return open_build(request, workspace, console).run()
+        return open_build(request, workspace, console, inputs).run()
 
 
-def open_build(request: BuildRequest, workspace: Workspace, console: Console) -> Build:
+def start_after(stage: Stage) -> Progress:
+    """What training goes on from; the stage on raw text had a schedule of its own."""
+    done = read_result(stage)
+    return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
+
+
+def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
     """Inputs checked and the plan made."""
-    inputs = open_inputs(request, console)
+    inputs = replace(inputs, request=request) if inputs is not None else open_inputs(request, console)
     if request.chosen_recipe.mixed_widths:
         check_mixed_widths(inputs.targets)
     plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())
+    return_free_memory()
     return Build(inputs, plan, workspace, console)
 
 
@@ -141,6 +151,7 @@ class Build:
         else:
             work(stage)
             stage.finish()
+            return_free_memory()
         return stage
 
     def shared_stage(
@@ -162,7 +173,7 @@ class Build:
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
-            full, device = self.inputs.full_student, self.accelerator.device
+            full, device = self.inputs.load_full_student(), self.accelerator.device
             settings = {"device": device, "bf16": self.bf16, "with_inputs": with_inputs}
             save_teacher_outputs(full, data.teacher_ids, layers, stage.scratch, self.console, **settings)
 
@@ -195,12 +206,9 @@ class Build:
         """One call of the training loop, from the stage before to this one."""
 
         def work(stage: Stage) -> None:
-            start = read_result(before)
-            teacher = self.inputs.full_student if self.recipe.needs_vectors else None
-            if before.name == "general":  # it had a schedule of its own
-                start = Progress(start.student, {}, 0, [], hidden_map=start.hidden_map)
+            teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
             progress = train(
-                start,
+                start_after(before),  # not held here: the loop copies it
                 training.data.student_ids,
                 load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers, teacher),
                 training.schedule,
@@ -299,6 +307,7 @@ class Build:
             "evaluation": self.inputs.evaluation_data.sha256,
             "budget": request.budget_bytes,
             "max_drop": request.max_drop,
+            "timed": request.timed,
         }
 
         def write_verdict(stage: Stage) -> None:
@@ -310,13 +319,7 @@ class Build:
         """Run the artifact over the evaluation set and measure it beside the teacher."""
         inputs = self.inputs
         path = exported.folder / target.file
-        speed = measure(
-            {
-                "artifact": Subject("artifact", path, target.name),
-                "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
-            },
-            token_counts=[count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length],
-        )
+        speed = self.time_beside_teacher(path, target) if inputs.request.timed else {}
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
             return validate_artifact(
                 path,
@@ -332,6 +335,16 @@ class Build:
                 speed=speed,
                 advance=advance,
             )
+
+    def time_beside_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
+        """Load time, latency and memory of both."""
+        inputs = self.inputs
+        subjects = {
+            "artifact": Subject("artifact", artifact, target.name),
+            "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
+        }
+        counts = [count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length]
+        return measure(subjects, token_counts=counts)
 
     def write_bundle(self, target: Target, student: Student, exported: Stage, validated: Stage) -> Bundle:
         """The folder that an app ships."""

@@ -21,6 +21,7 @@ from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
 from edgepack.encoding import Encoded
 from edgepack.inputs import Inputs
+from edgepack.memory import return_free_memory
 from edgepack.plan.mixed_widths import choose_widths
 from edgepack.plan.search import Candidate
 from edgepack.recipe import Recipe, carved_shape
@@ -29,14 +30,14 @@ from edgepack.student.config import changed_config
 from edgepack.student.model import Student
 from edgepack.train import Progress
 
-IMPORTANCE_BATCH = 16  # the teacher's own width, in fp32 and with gradients: 64 long texts take over a gigabyte
+BATCH_TOKENS = 512  # the teacher's own width, in fp32 and with gradients: 64 long texts take over a gigabyte
 FITTED_EXAMPLES = 512  # whose states are held in memory at once, to fit norms and matrices to
 SENSITIVITY_EXAMPLES = 256  # run once for each matrix and width
 
 
 def carve_start(inputs: Inputs, plan: Candidate, recipe: Recipe, examples: Encoded, console: Console) -> Progress:
     """Importance on labelled training examples, then the cut. `examples` are training examples in the student's ids."""
-    student, hidden_map = select_layers(inputs.full_student, plan.layers), None
+    student, hidden_map = select_layers(inputs.load_full_student(), plan.layers), None
     if plan.config.hidden_size < student.config.hidden_size:
         student, hidden_map = narrow_stream(student, plan.config.hidden_size, inputs, recipe, console)
     importance = importance_of(student, inputs, recipe.importance_examples, console)
@@ -101,12 +102,18 @@ def sampled(
     with console.progress(name, len(sample)) as advance:
 
         def batches() -> Iterator[dict[str, Tensor]]:
-            for start in range(0, len(sample), IMPORTANCE_BATCH):
-                chosen = sample[start : start + IMPORTANCE_BATCH]
+            start = 0
+            while start < len(sample):
+                # the shortest first: as many as the next one's length allows
+                count = max(1, BATCH_TOKENS // int(data.lengths[sample[start]]))
+                chosen = sample[start : start + count]
+                chosen = chosen[: max(1, BATCH_TOKENS // int(data.lengths[chosen[-1]]))]
                 yield data.batch(chosen, student.config.pad_token_id)
+                start += len(chosen)
                 advance(len(chosen))
 
         yield batches()
+    return_free_memory()
 
 
 def example_loss(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:

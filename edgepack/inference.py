@@ -8,6 +8,7 @@ example, and padding would take part in their range).
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ def predict(
     model: nn.Module,
     encoded: Encoded,
     *,
-    batch_size: int = 64,
+    batch_tokens: int = 2048,
     device: str = "cpu",
     bf16: bool = False,
     exact: bool = False,
@@ -41,7 +42,7 @@ def predict(
     model.to(device).eval()
     logits: np.ndarray | None = None
     with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
-        for indices in _batches(encoded.lengths, batch_size, exact):
+        for indices in _batches(encoded.lengths, batch_tokens, exact):
             batch = {n: t.to(device) for n, t in encoded.batch(indices, pad_id).items() if n in names}
             output: Tensor = model(**batch).logits
             per_token = output.dim() == 3
@@ -78,10 +79,15 @@ def predict_session(session: Session, encoded: Encoded, advance: Advance | None 
     return np.concatenate(outputs).astype(np.float32, copy=False)
 
 
-def _batches(lengths: np.ndarray, batch_size: int, exact: bool) -> list[np.ndarray]:
+def _batches(lengths: np.ndarray, batch_tokens: int, exact: bool) -> Iterator[np.ndarray]:
     """Indices by length, longest first (a batch too large for memory fails at once, not at the end)."""
     order = np.argsort(-lengths, kind="stable")
     groups = [order]
     if exact:
         groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
-    return [g[start : start + batch_size] for g in groups for start in range(0, len(g), batch_size)]
+    for group in groups:
+        start = 0
+        while start < len(group):
+            count = max(1, batch_tokens // int(lengths[group[start]]))
+            yield group[start : start + count]
+            start += count

@@ -16,6 +16,7 @@ from edgepack.data import Columns, Dataset, check_distinct, infer_task, read_dat
 from edgepack.encoding import Encoded, encode, suggest_max_length
 from edgepack.errors import InputError
 from edgepack.inference import predict
+from edgepack.memory import return_free_memory
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import SearchSpace, Vocabulary
 from edgepack.recipe import Recipe, find_recipe, recipe_record
@@ -53,6 +54,7 @@ class BuildRequest:
     allow_untrained: bool = False
     fresh: bool = False
     recipe: Recipe | None = None  # None: the effort's own
+    timed: bool = True  # whether artifacts are timed beside the teacher
 
     @property
     def chosen_recipe(self) -> Recipe:
@@ -76,10 +78,11 @@ class Inputs:
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
 
-    @property
-    def full_student(self) -> Student:
-        """The teacher as a student of its own shape."""
-        return student_from_teacher(self.teacher.model, self.teacher.task.name)
+    def load_full_student(self) -> Student:
+        """The teacher as a student of its own shape, loaded anew: drop it when its work is done."""
+        student = student_from_teacher(self.teacher.load_model(), self.teacher.task.name)
+        return_free_memory()  # the checkpoint's own tensors
+        return student
 
 
 def open_inputs(request: BuildRequest, console: Console) -> Inputs:
@@ -102,11 +105,12 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     train = encode(train_data, task, teacher.tokenizer, max_length)
     evaluation = encode(evaluation_data, task, teacher.tokenizer, max_length)
     with console.progress("check", len(evaluation)) as advance:
-        logits = predict(teacher.model, evaluation, advance=advance)
+        logits = predict(teacher.load_model(), evaluation, advance=advance)
     check_teacher(teacher, evaluation, logits, request.allow_untrained)
     metric = metric_interval(task.statistics(logits, evaluation), task)
     console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
-    counts = np.bincount(train.input_ids, minlength=teacher.model.config.vocab_size)
+    counts = np.bincount(train.input_ids, minlength=teacher.config.vocab_size)
+    return_free_memory()
     return Inputs(
         request,
         targets,
@@ -159,7 +163,7 @@ def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
 
 def make_search_space(inputs: Inputs) -> SearchSpace:
     """What the plan may choose from, for these inputs."""
-    student = inputs.full_student
+    student = inputs.load_full_student()
     counts = torch.from_numpy(inputs.token_counts)
     return SearchSpace(
         full=student.config,

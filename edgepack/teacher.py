@@ -84,9 +84,9 @@ class Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A loaded teacher: fp32, in evaluation mode."""
+    """A checked teacher. Its weights are loaded when they are needed: a build has other uses for the memory."""
 
-    model: PreTrainedModel
+    checkpoint: Checkpoint
     tokenizer: PreTrainedTokenizerFast
     task: Task
     family: str
@@ -96,9 +96,18 @@ class Teacher:
     licence: str | None
     parameters: int
 
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The checkpoint's own config."""
+        return self.checkpoint.config
+
+    def load_model(self) -> PreTrainedModel:
+        """The model: fp32, in evaluation mode."""
+        return load_weights(self.checkpoint, self.task.name)[0].eval()
+
     def describe(self) -> str:
         """One line: family, shape, size, task."""
-        shape = NormalizedConfigManager.get_normalized_config_class(self.family)(self.model.config)
+        shape = NormalizedConfigManager.get_normalized_config_class(self.family)(self.config)
         return (
             f"{self.name}: {self.family}, {shape.num_layers} layers of {shape.hidden_size}, "
             f"{self.parameters / 1e6:.1f}M parameters, {self.task.name}, {len(self.task.labels)} labels"
@@ -129,7 +138,7 @@ def load_teacher(source: str, task_name: str | None = None, pair: bool = False) 
         )
     tokenizer = load_tokenizer(checkpoint, name)
     return Teacher(
-        model=model.eval(),
+        checkpoint=checkpoint,
         tokenizer=tokenizer,
         task=task,
         family=checkpoint.family,

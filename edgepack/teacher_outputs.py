@@ -13,8 +13,6 @@ examples is used.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -30,6 +28,7 @@ from torch.nn import functional as F
 from edgepack.console import Console
 from edgepack.encoding import Encoded
 from edgepack.errors import InputError
+from edgepack.memory import return_free_memory
 from edgepack.student.model import Attention, Student
 from edgepack.task import IGNORED
 
@@ -233,11 +232,3 @@ def save_teacher_outputs(
     np.save(folder / "logits.npy", logits)
     np.save(folder / "states.npy", np.array(states))
     return_free_memory()
-
-
-def return_free_memory() -> None:
-    """Give freed memory back to the system; glibc would keep hundreds of MB after tensors of many sizes."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

@@ -58,7 +58,7 @@ class Training:
 
 def stored_layers(recipe: Recipe, plan: Candidate, inputs: Inputs) -> list[int]:
     """The teacher's layers whose states are kept: those of the student, or all where a loss looks at others."""
-    every = range(inputs.teacher.model.config.num_hidden_layers)
+    every = range(inputs.teacher.config.num_hidden_layers)
     return list(plan.layers if recipe.paired_states_only else every)
 
 
@@ -67,7 +67,7 @@ def make_replacing(inputs: Inputs, plan: Plan) -> Replacing | None:
     settings = inputs.request.chosen_recipe.module_replacing
     if settings is None:
         return None
-    teacher = inputs.full_student
+    teacher = inputs.load_full_student()
     return Replacing(settings, teacher, successor_groups(plan.chosen.layers, teacher.config.num_hidden_layers))
 
 
@@ -76,7 +76,7 @@ def task_data(inputs: Inputs, shape: StudentConfig, augmentation: Augmentation |
 
     `states`: how many of the teacher's hidden states are kept for each token.
     """
-    seed, width = inputs.request.seed, inputs.teacher.model.config.hidden_size
+    seed, width = inputs.request.seed, inputs.teacher.config.hidden_size
     chosen = choose_examples(inputs.train.lengths, width, seed)
     data, note = inputs.train, f"{len(chosen)} training examples"
     if len(chosen) < len(data):
@@ -113,7 +113,7 @@ def text_data(
             student_ids = replace(student_ids, token_type_ids=np.zeros_like(student_ids.token_type_ids))
     else:
         student_ids = encode_text(lines, tokenizer, inputs.max_length, per_token)
-    width = inputs.teacher.model.config.hidden_size
+    width = inputs.teacher.config.hidden_size
     student_ids = student_ids.select(choose_examples(student_ids.lengths, width, seed))
     teacher_ids = student_ids
     if shape.vocab_map is not None:
@@ -143,7 +143,7 @@ def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encod
 
 def _with_augmented(inputs: Inputs, shape: StudentConfig, settings: Augmentation, states: int) -> Encoded:
     """The training data with new examples behind them, of words that the student knows; all, or as many as fit."""
-    embedding = inputs.full_student.embeddings.word.weight
+    embedding = inputs.load_full_student().embeddings.word.weight
     allowed = np.ones(len(embedding), bool)
     if shape.vocab_map is not None:
         allowed = np.zeros(len(embedding), bool)
@@ -152,6 +152,6 @@ def _with_augmented(inputs: Inputs, shape: StudentConfig, settings: Augmentation
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
     train, seed = inputs.train, inputs.request.seed
     data = add_augmented(train, neighbours, settings, seed, max_length=inputs.max_length).data
-    width = inputs.teacher.model.config.hidden_size
+    width = inputs.teacher.config.hidden_size
     fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * width * states), side="right")
     return data if fitting >= len(data) else data.select(np.arange(max(len(train), int(fitting))))

@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from edgepack.console import Advance
 from edgepack.encoding import Encoded
@@ -94,6 +95,7 @@ def validate_artifact(
         metrics=metrics,
         retention=IntervalRecord(value=kept.value, low=kept.low, high=kept.high),
         agreement=agreement(stages[-1], stages[0]) if comparable(stages[-1], stages[0]) else None,
+        divergence=divergence(stages[-1], stages[0]) if comparable(stages[-1], stages[0]) else None,
         parity=parity,
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
@@ -130,6 +132,12 @@ def comparable(after: StageLogits, before: StageLogits) -> bool:
 def agreement(after: StageLogits, before: StageLogits) -> float:
     """Share of equal decisions."""
     return float((after.scored().argmax(axis=1) == before.scored().argmax(axis=1)).mean())
+
+
+def divergence(after: StageLogits, before: StageLogits) -> float:
+    """Mean KL(before ‖ after) of a decision's probabilities, in nats; it sees what a metric on few examples cannot."""
+    p, q = (torch.from_numpy(stage.scored()).double().log_softmax(1) for stage in (before, after))
+    return float(torch.nn.functional.kl_div(q, p, reduction="batchmean", log_target=True))
 
 
 def compare(after: StageLogits, before: StageLogits, metric: float) -> StageParity:

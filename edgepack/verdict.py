@@ -70,6 +70,7 @@ class Verdict(Record):
     metrics: dict[str, MetricRecord]  # teacher, student, quantized, artifact
     retention: IntervalRecord | None = None
     agreement: float | None = None  # with the teacher's decisions
+    divergence: float | None = None  # mean KL(teacher ‖ artifact) of a decision, in nats
     parity: list[StageParity] = Field(default_factory=list)
     blame: str | None = None  # the stage that lost most of the metric, if any was lost
     shipped_bytes: int

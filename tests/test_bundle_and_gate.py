@@ -30,7 +30,7 @@ from edgepack.student.model import Student
 from edgepack.target import load_target
 from edgepack.task import Task
 from edgepack.tokenizer_asset import ASSET_NAME, asset_bytes
-from edgepack.validate import StageLogits, blame, compare, parity_check, validate_artifact
+from edgepack.validate import StageLogits, blame, compare, divergence, parity_check, validate_artifact
 from edgepack.verdict import Verdict
 
 TARGET = load_target("android-onnx")
@@ -292,6 +292,16 @@ def test_a_wrong_artifact_is_blamed_on_export(world: World, tmp_path: Path) -> N
     assert verdict.check("retention").status == "failed"
     assert verdict.blame == "export"
     assert blame({name: verdict.metrics["teacher"] for name in ("teacher", "student", "quantized", "artifact")}) is None
+
+
+def test_divergence_is_the_mean_kl_of_the_teachers_probabilities(world: World) -> None:
+    teacher = StageLogits("teacher", world.logits, world.evaluation)
+    shifted = world.logits + 3.0  # the same probabilities
+    assert divergence(StageLogits("artifact", shifted, world.evaluation), teacher) == pytest.approx(0, abs=1e-6)
+    uniform = StageLogits("artifact", np.zeros_like(world.logits), world.evaluation)
+    probabilities = np.exp(teacher.scored()) / np.exp(teacher.scored()).sum(axis=1, keepdims=True)
+    entropy = -(probabilities * np.log(probabilities)).sum(axis=1).mean()
+    assert divergence(uniform, teacher) == pytest.approx(np.log(probabilities.shape[1]) - entropy, rel=1e-5)
 
 
 def test_a_scale_error_fails_parity_where_decisions_agree(world: World) -> None:

@@ -162,7 +162,7 @@ def test_predict_equals_one_example_at_a_time(model_class: type) -> None:
     model.train()
     seen: list[int] = []
     for exact in (False, True):
-        logits = predict(model, encoded, batch_size=4, exact=exact, advance=seen.append)
+        logits = predict(model, encoded, batch_tokens=20, exact=exact, advance=seen.append)
         np.testing.assert_allclose(logits, np.concatenate(expected), atol=1e-6)
         assert logits.dtype == np.float32
     assert sum(seen) == 2 * len(encoded)
@@ -178,11 +178,11 @@ def test_exact_batches_hold_no_padding() -> None:
             return type("Output", (), {"logits": input_ids[:, :1].float()})
 
     encoded = random_encoded([5, 2, 9, 5, 3, 9, 5])
-    logits = predict(Probe(), encoded, batch_size=2, exact=True)
+    logits = predict(Probe(), encoded, batch_tokens=10, exact=True)
     assert all(mask.all() for mask in masks)
-    assert sorted(len(mask) for mask in masks) == [1, 1, 1, 2, 2]
+    assert sorted(len(mask) for mask in masks) == [1, 1, 1, 1, 1, 2]
     assert logits[:, 0].tolist() == encoded.input_ids[encoded.offsets[:-1]].tolist()
-    predict(Probe(), encoded, batch_size=7)
+    predict(Probe(), encoded, batch_tokens=63)
     assert not masks[-1].all()
 
 

@@ -80,7 +80,7 @@ def test_the_result_is_a_teacher_that_has_learnt(files: Files, tmp_path: Path) -
     assert teacher.task.labels == ("light", "music", "time")
     assert teacher.tokenizer.backend_tokenizer.truncation is None
     held_out = encode(read_dataset(files.evaluation, teacher.task), teacher.task, teacher.tokenizer, 16)
-    statistics = teacher.task.statistics(predict(teacher.model, held_out), held_out)
+    statistics = teacher.task.statistics(predict(teacher.load_model(), held_out), held_out)
     assert teacher.task.metric(statistics.sum(axis=0)) == result.metric
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
 

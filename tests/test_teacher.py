@@ -85,7 +85,7 @@ def test_every_family_loads(tmp_path: Path, family: str, kind: str) -> None:
     batch = {name: tensor for name, tensor in encoded.batch([1]).items() if name in ("input_ids", "attention_mask")}
     with torch.no_grad():
         expected = model(**batch).logits.reshape(-1, len(NAMES[kind]))
-    got = predict(teacher.model, encoded.select([1]))
+    got = predict(teacher.load_model(), encoded.select([1]))
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-6)
 
 
@@ -103,19 +103,21 @@ def test_roberta_gets_words_with_the_space_of_its_training(tmp_path: Path) -> No
     tokens = teacher.tokenizer.convert_ids_to_tokens(encoded.input_ids.tolist())
     assert tokens == ["<s>", "\u0120play", "\u0120songs", "</s>"]
     assert encoded.labels.tolist() == [-100, 1, 2, -100]
-    assert predict(teacher.model, encoded).shape == (4, 3)
+    assert predict(teacher.load_model(), encoded).shape == (4, 3)
 
 
 def test_fp16_and_pickles_load_as_fp32(folder: Path) -> None:
     first = load_teacher(str(folder))
-    state = {name: tensor.half() for name, tensor in first.model.state_dict().items()}
+    before = first.load_model()
+    state = {name: tensor.half() for name, tensor in before.state_dict().items()}
     (folder / "model.safetensors").unlink()
     torch.save(state, folder / "pytorch_model.bin")
     second = load_teacher(str(folder))
-    assert second.model.dtype == torch.float32
-    assert not second.model.training
+    after = second.load_model()
+    assert after.dtype == torch.float32
+    assert not after.training
     assert second.sha256 != first.sha256
-    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+    for a, b in zip(before.parameters(), after.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 

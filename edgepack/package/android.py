@@ -33,10 +33,10 @@ from edgepack.package.template import copy_template
 from edgepack.tokenizer_asset import ASSET_NAME
 from edgepack.workspace import write_atomic
 
-MODULES = {"onnxruntime": "onnx", "pytorch-lite": "pytorch", "executorch": "executorch"}
+MODULES = {"onnxruntime": "onnx", "pytorch-lite": "pytorch", "executorch": "executorch", "litert": "litert"}
 RUNTIMES = tuple(MODULES)
 TEMPLATE_MODULE = "onnx"  # what gradle.properties of the template says
-SUFFIXES = ("onnx", "ptl", "pte")
+SUFFIXES = ("onnx", "ptl", "pte", "tflite")
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
 ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
@@ -75,6 +75,7 @@ RUNTIME_NOT_VERIFIED = {
     "pytorch-lite": "The runtime module was compiled against stubs only. PyTorch Lite 2.1.0, its last release, has "
     "native libraries aligned to 4 KB: Google Play refuses them for apps that target Android 15 or newer.",
     "executorch": "The runtime module was compiled against ExecuTorch's Java classes and never run.",
+    "litert": "The runtime module was compiled against stubs and never run.",
 }
 
 

@@ -31,7 +31,7 @@ from edgepack.parameters import UNITS
 from edgepack.plan.losses import body_loss, body_rounding_loss, head_loss, table_loss
 from edgepack.plan.model_size import ModelSize
 from edgepack.plan.size import model_size
-from edgepack.plan.speed import speed_goal, student_time, teacher_time
+from edgepack.plan.speed import speed_goal, student_time, teacher_time, token_labels
 from edgepack.student.carve import spread_layers
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.target import Target
@@ -205,7 +205,7 @@ def _bodies(space: SearchSpace) -> Iterator[Body]:
     most_heads, most_ffn = max(full.num_heads or []), max(full.intermediate_sizes or [])
     size, hidden = (full.head_sizes or [])[0], space.hidden_size
     widths = _widths(space.structure.body_bits, "body", [target.body_bits for target in space.targets])
-    first_token = full.task == "text-classification"
+    labels = token_labels(full)
     for count in range(1, full.num_hidden_layers + 1):
         layers = tuple(spread_layers(full.num_hidden_layers, count))
         attention_sets, ffn_sets = (len(set(sharing)) for sharing in _sharing(space, layers))
@@ -216,7 +216,7 @@ def _bodies(space: SearchSpace) -> Iterator[Body]:
                 if space.structure.rank_share:
                     attention_weights = 4 * (hidden + heads * size) * _rank(space, hidden, heads * size)
                     ffn_weights = 2 * (hidden + ffn) * _rank(space, hidden, ffn)
-                time = student_time(count, heads, size, ffn, hidden, first_token)
+                time = student_time(count, heads, size, ffn, hidden, labels)
                 for head_share in HEAD_SHARES if full.head_act else (1.0,):
                     head = round(head_share * space.head_inputs)
                     weights = attention_sets * attention_weights + ffn_sets * ffn_weights

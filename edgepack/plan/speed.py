@@ -23,18 +23,27 @@ def layer_weights(heads: int, head_size: int, ffn: int, hidden: int) -> int:
     return hidden * (4 * heads * head_size + 2 * ffn)
 
 
-def student_time(layers: int, heads: int, head_size: int, ffn: int, hidden: int, first_token: bool) -> float:
-    """Estimated µs; `first_token`: the last layer makes keys and values of all tokens, the rest of one."""
+def student_time(layers: int, heads: int, head_size: int, ffn: int, hidden: int, labels: int) -> float:
+    """Estimated µs; `labels`: of each token, 0 where the head reads the first token alone.
+
+    Then the last layer makes keys and values of all tokens, the rest of one.
+    """
     weights = layer_weights(heads, head_size, ffn, hidden)
-    if not first_token:
-        return STUDENT_FIXED + layers * (STUDENT_LAYER + WEIGHT * weights)
+    if labels:
+        return STUDENT_FIXED + layers * (STUDENT_LAYER + WEIGHT * weights) + WEIGHT * hidden * labels
     last = FIRST_TOKEN_LAYER + WEIGHT * 2 * heads * head_size * hidden
     return STUDENT_FIXED + (layers - 1) * (STUDENT_LAYER + WEIGHT * weights) + last
 
 
 def teacher_time(full: StudentConfig) -> float:
     """Estimated µs of the teacher's int8 model."""
-    return TEACHER_FIXED + sum(TEACHER_LAYER + WEIGHT * weights for weights in teacher_weights(full))
+    layers = sum(TEACHER_LAYER + WEIGHT * weights for weights in teacher_weights(full))
+    return TEACHER_FIXED + layers + WEIGHT * full.hidden_size * token_labels(full)
+
+
+def token_labels(full: StudentConfig) -> int:
+    """Labels that each token is scored for; 0 where only the first token is."""
+    return full.num_labels if full.task == "token-classification" else 0
 
 
 def teacher_weights(full: StudentConfig) -> list[int]:

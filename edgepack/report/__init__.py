@@ -74,6 +74,7 @@ def bundle_tables(manifest: BundleManifest, verdict: Verdict) -> list[Table]:
         ["shipped bytes", f"{manifest.shipped_bytes:,} of {manifest.budget_bytes:,}"],
         ["retention", f"{kept.value:.4f} ({kept.low:.4f} to {kept.high:.4f})" if kept else "not measured"],
         ["agreement with the teacher", "not measured" if verdict.agreement is None else f"{verdict.agreement:.4f}"],
+        ["KL from the teacher, nats", "not measured" if verdict.divergence is None else f"{verdict.divergence:.4f}"],
         ["most of the loss is from", verdict.blame or "no stage"],
     ]
     metrics = [

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from edgepack.encoding import Encoded, length_buckets
-from edgepack.teacher_outputs import TeacherOutputs, padded, padded_length, return_free_memory
+from edgepack.memory import return_free_memory
+from edgepack.teacher_outputs import TeacherOutputs, padded, padded_length
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.schedule import steps_per_epoch
 
-RETURN_EVERY = 64  # batches between returns of freed memory, 20 ms each
+RETURN_EVERY = 32  # batches between returns of freed memory, 20 ms each
 
 
 @dataclass(frozen=True, eq=False)

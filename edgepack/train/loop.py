@@ -62,7 +62,7 @@ def train(
     replacing: Replacing | None = None,
     raw_text: RawText | None = None,
 ) -> Progress:
-    """Train from `stage.first` to `stage.last`, from the last checkpoint in `scratch` where there is one.
+    """Train a copy from `stage.first` to `stage.last`, from the last checkpoint in `scratch` where there is one.
 
     Several processes (accelerate's) train together and return the same; the main one alone writes. `replacing`: the
     teacher's layers stand in for some of the student's; `raw_text`: the data is raw text, with its own objectives.
@@ -177,6 +177,7 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     parameters = named_parameters(student, learned)
     optimizer = make_optimizer(student, schedule.weight_decay, learned)
     restore_moments(parameters, optimizer, progress.moments, progress.step)
+    progress.moments = {}  # the optimizer has them now
 
     def snapshot() -> Progress:
         values = {name: value.detach().cpu().clone() for name, value in learned.items()}

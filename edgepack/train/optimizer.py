@@ -38,13 +38,13 @@ def make_optimizer(
 
 
 def read_moments(parameters: Mapping[str, Parameter], optimizer: torch.optim.Optimizer) -> State:
-    """The optimizer's first and second moments by parameter name, on the CPU."""
+    """The optimizer's first and second moments by parameter name, on the CPU: its own tensors, where it is there."""
     moments: State = {}
     for name, parameter in parameters.items():
         state = optimizer.state.get(parameter, {})
         for kind in MOMENTS:
             if kind in state:
-                moments[f"{name}.{kind}"] = state[kind].detach().cpu().clone()
+                moments[f"{name}.{kind}"] = state[kind].detach().cpu()
     return moments
 
 

@@ -66,7 +66,7 @@ def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) ->
         checker.test_core([folder])
 
 
-@pytest.mark.parametrize("name", ["onnx", "executorch", "pytorch"])
+@pytest.mark.parametrize("name", ["onnx", "executorch", "pytorch", "litert"])
 def test_runtime_modules_compile(checker: Checker, name: str) -> None:
     assert checker.runtime(name).is_file()
 

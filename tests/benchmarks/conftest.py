@@ -63,16 +63,22 @@ class FakeProcesses:
     """Stands for `subprocess.run`: a build that records its result, or fails where it is told to."""
 
     def __init__(self) -> None:
-        self.started: list[str] = []
+        self.groups: list[list[str]] = []
         self.failing: tuple[str, ...] = ()
 
     def __call__(self, command: list[str], **_: Any) -> SimpleNamespace:
-        run = Run(**json.loads(command[command.index("build-one") + 1]))
-        self.started.append(run.key)
-        if run.key in self.failing:
-            return SimpleNamespace(returncode=2)
-        Store(Path(command[command.index("--results") + 1])).save(run.key, make_result(run))
-        return SimpleNamespace(returncode=0)
+        group = [Run(**json.loads(word)) for word in command[command.index("build") + 1 : command.index("--device")]]
+        self.groups.append([run.key for run in group])
+        store = Store(Path(command[command.index("--results") + 1]))
+        for run in group:
+            if run.key not in self.failing:
+                store.save(run.key, make_result(run))
+        return SimpleNamespace(returncode=int(any(run.key in self.failing for run in group)))
+
+    @property
+    def started(self) -> list[str]:
+        """All builds in order."""
+        return [key for group in self.groups for key in group]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import ablation, frontier, methods, runs
-from benchmarks.runs import Result, Run, Speed, Variant
+from benchmarks.runs import TASKS, Result, Run, Speed, Variant
 from benchmarks.store import Store
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
@@ -92,11 +92,35 @@ def test_a_stopped_benchmark_goes_on_with_what_is_missing(tmp_path: Path, result
     assert processes.started == [run.key for run in planned[1:]]
     assert not leftover.exists()
 
-    processes.started, processes.failing = [], ()
+    processes.groups, processes.failing = [], ()
     assert runs.run_all(planned, store, options(tmp_path)) == []
     assert processes.started == [bad]
     assert runs.run_all(planned, store, options(tmp_path)) == []
     assert processes.started == [bad]
+
+
+def test_the_frontiers_builds_have_a_process_each_and_others_one_for_the_same_inputs() -> None:
+    timed = [Run("frontier", "sst2", budget, 0) for budget in (1_000_000, 500_000)]
+    asked = [Run("methods", task, 2_000_000, seed, variant=v) for seed in (0, 1) for v in "ab" for task in TASKS]
+    found = runs.groups_of([*timed, *asked])
+    assert [len(group) for group in found] == [1, 1, 2, 2, 2, 2]
+    assert found[2] == [asked[0], asked[2]]
+    assert sorted(run.key for group in found for run in group) == sorted(run.key for run in [*timed, *asked])
+
+
+def test_a_build_that_fails_stops_none_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_one(run: Run, *rest: Any) -> str:
+        opened.append(rest[-1])
+        if run.seed == 0:
+            raise RuntimeError("a defect")
+        return "inputs"
+
+    opened: list[Any] = []
+    monkeypatch.setattr(runs, "build_one", build_one)
+    words = [json.dumps(Run("methods", "sst2", 2_000_000, seed).__dict__) for seed in (1, 0, 2)]
+    with pytest.raises(SystemExit):
+        runs.main([*words, *(w for name in ("--shared", "--work", "--results") for w in (name, str(tmp_path)))])
+    assert opened == [None, "inputs", "inputs"]
 
 
 def test_again_forgets_the_result_and_the_folder_of_its_build(tmp_path: Path, result_of: Make, processes: Any) -> None:
@@ -188,28 +212,7 @@ def test_the_request_asks_for_the_recipe_only_where_it_is_not_the_efforts_own(
     assert changed.output != plain.output
 
 
-@pytest.mark.parametrize(("suffix", "header"), [(".tsv", ["sentence\tlabel"]), (".jsonl", [])])
-def test_held_out_examples_are_a_part_of_training_and_not_trained_on(
-    tmp_path: Path, suffix: str, header: list[str]
-) -> None:
-    examples = [f"text {i}\u2028of one line\t{i % 2}" for i in range(50)]
-    path = tmp_path / f"data{suffix}"
-    path.write_text("\n".join([*header, *examples]) + "\n", encoding="utf-8")
-    train, held = runs.hold_out(path, 12, tmp_path / "out")
-    found = [p.read_text(encoding="utf-8").removesuffix("\n").split("\n") for p in (train, held)]
-    assert [lines[: len(header)] for lines in found] == [header, header]
-    left, out = (lines[len(header) :] for lines in found)
-    assert len(out) == 12
-    assert out != examples[:12]
-    assert sorted(left + out) == sorted(examples)
-    again = runs.hold_out(path, 12, tmp_path / "again")
-    assert again[1].read_bytes() == held.read_bytes()
-    for count in (0, 50):
-        with pytest.raises(InputError, match="50 examples"):
-            runs.hold_out(path, count, tmp_path / "out")
-
-
-def fake_build(request: Any, _: Any) -> SimpleNamespace:
+def fake_build(request: Any, *_: Any) -> SimpleNamespace:
     """Leaves what a build leaves, in small."""
     (request.output / ".edgepack" / "stages").mkdir(parents=True, exist_ok=True)
     (request.output / "bundles" / "android-onnx").mkdir(parents=True, exist_ok=True)
@@ -240,6 +243,7 @@ def fake_build(request: Any, _: Any) -> SimpleNamespace:
 
 def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "build", fake_build)
+    monkeypatch.setattr(runs, "open_inputs", lambda *_: None)
     monkeypatch.setattr(runs, "measure_speed", lambda a, b, tokens: Speed(tokens=tokens, artifact_ms=1, int8_ms=4))
     monkeypatch.setattr(runs, "baseline", lambda *_: Path())
     store, run = Store(tmp_path / "frontier"), Run("frontier", "snips", 2_000_000, 0)

@@ -90,7 +90,7 @@ def test_comparing_runs_what_is_left_and_rewrites_the_page(
     before = page.read_text(encoding="utf-8")
     methods.compare("ablation", [*words, "--held-out", "100", "--seeds", "0"], ("snips",))
     assert page.read_text(encoding="utf-8") == before  # figures for choosing are not reported
-    processes.started = []
+    processes.groups = []
     ablation.main([*words, "--seeds", "0", "1"])
     recipe = find_recipe("standard")
     built = [name for name, v in ablation.VARIANTS.items() if name == "default" or v.differs(recipe)]

@@ -21,7 +21,7 @@ android {
 
     androidResources {
         // A model is packed as far as it can be; stored as it is, it is read without unpacking.
-        noCompress += listOf("onnx", "ptl", "pte")
+        noCompress += listOf("onnx", "ptl", "pte", "tflite")
     }
 
     packaging {

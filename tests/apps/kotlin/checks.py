@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
 
 STUBS = Path(__file__).parent / "stubs"
-RUNTIMES = ("onnx", "pytorch", "executorch")
+RUNTIMES = ("onnx", "pytorch", "executorch", "litert")
 SOURCES, TESTS = Path("src/main/kotlin"), Path("src/test/kotlin")
 SECOND_HALF = "IncompatibleComposeRuntimeVersionException"
 RESOURCE_KINDS = {"string": "string", "color": "color", "style": "style"}
@@ -51,7 +51,7 @@ class Checker:
         out = self.work / f"runtime-{name}.jar"
         if out.exists():
             return out
-        library = {"onnx": self.tools.onnxruntime, "executorch": self.tools.executorch, "pytorch": self.stubs()}[name]
+        library = {"onnx": self.tools.onnxruntime, "executorch": self.tools.executorch}.get(name, self.stubs())
         classpath = [self.core(), library, self.stubs()]
         return self.tools.compile([self.project / f"runtime-{name}" / SOURCES], out, classpath)
 

@@ -1,0 +1,7 @@
+package org.tensorflow.lite;
+
+public interface InterpreterApi extends AutoCloseable {
+    class Options {
+        public Options setNumThreads(int numThreads) { throw new UnsupportedOperationException(); }
+    }
+}
