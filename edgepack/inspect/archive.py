@@ -27,16 +27,18 @@ MAX_RATIO, RATIO_FREE_BYTES = 50, 100 * 10**6  # code and models pack to a third
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 SIGNING_BLOCK_MAGIC = b"APK Sig Block 42"  # right before the central directory, signature schemes 2 and 3
 CHUNK_BYTES = 1 << 20
+HEAD_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file in the archive; `offset` is where its stored or packed bytes start."""
+    """One file in the archive; `offset` is where its stored or packed bytes start, `head` its first bytes, unpacked."""
 
     name: str
     size: int
     stored: bool
     offset: int
+    head: bytes
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,8 @@ def open_archive(path: Path) -> AppArchive:
             members = [info for info in archive.infolist() if not info.is_dir()]
             check_sizes(path, members)
             kind = kind_of(path, {info.filename for info in members})
-            entries = tuple(entry_of(file, info) for info in members)
+            entries = tuple(entry_of(file, info, unpack(archive, info)) for info in members)
             signed = has_signing_block(file, archive.start_dir)
-            for info in members:
-                unpack(archive, info)
     except (zipfile.BadZipFile, struct.error, EOFError) as e:
         raise InputError(f"{path} is no whole zip file ({e}); give the .apk, .aab or .ipa as it was built") from e
     except OSError as e:
@@ -101,14 +101,14 @@ def kind_of(path: Path, names: set[str]) -> Kind:
     )
 
 
-def entry_of(file: BinaryIO, info: zipfile.ZipInfo) -> Entry:
+def entry_of(file: BinaryIO, info: zipfile.ZipInfo, head: bytes) -> Entry:
     """An entry with the place of its bytes, from its local header."""
     file.seek(info.header_offset)
     signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
     if signature != b"PK\x03\x04":
         raise zipfile.BadZipFile(f"{info.filename} has no local header")
     offset = info.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes
-    return Entry(info.filename, info.file_size, info.compress_type == zipfile.ZIP_STORED, offset)
+    return Entry(info.filename, info.file_size, info.compress_type == zipfile.ZIP_STORED, offset, head)
 
 
 def has_signing_block(file: BinaryIO, central_directory: int) -> bool:
@@ -117,11 +117,13 @@ def has_signing_block(file: BinaryIO, central_directory: int) -> bool:
     return file.read(len(SIGNING_BLOCK_MAGIC)) == SIGNING_BLOCK_MAGIC
 
 
-def unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Read an entry to its end, where zipfile compares its checksum."""
+def unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The first bytes of an entry; reads to its end, where zipfile compares its checksum."""
     try:
         with archive.open(info) as packed:
+            head = packed.read(HEAD_BYTES)
             while packed.read(CHUNK_BYTES):
                 pass
+            return head
     except (NotImplementedError, RuntimeError, zlib.error) as e:  # an unknown method, encryption, damage
         raise zipfile.BadZipFile(f"{info.filename}: {e}") from e

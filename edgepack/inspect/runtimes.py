@@ -77,15 +77,12 @@ def check_runtimes(app: AppArchive, needed: frozenset[str]) -> Check:
 def runtime_copies(app: AppArchive) -> list[Copy]:
     """All copies in an app's binaries."""
     if app.kind == "ipa":
-        binaries = {entry.name: app_of(entry.name) for entry in app.entries if app_of(entry.name)}
+        binaries = {e.name: app_of(e.name) for e in app.entries if e.head in MACH_O_MAGICS and app_of(e.name)}
     else:
         binaries = {library.name: abi_of(library) for library in native_libraries(app)}
     copies = []
     for path, place in binaries.items():
-        data = app.read(path)
-        if app.kind == "ipa" and not data.startswith(MACH_O_MAGICS):
-            continue
-        copies += [Copy(runtime, path, place) for runtime in runtimes_in(path, data)]
+        copies += [Copy(runtime, path, place) for runtime in runtimes_in(path, app.read(path))]
     return copies
 
 

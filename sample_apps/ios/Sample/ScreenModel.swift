@@ -1,5 +1,5 @@
-// What the screen shows, and the work behind it: files are read, hashed and fetched, and the model is loaded, warmed up and
-// run, off the main thread.
+// What the screen shows, and the work behind it: files are read, hashed and fetched, and the model is loaded, warmed up
+// and run, off the main thread.
 import EdgepackCore
 import Foundation
 import Observation
@@ -29,9 +29,10 @@ final class ScreenModel {
     func load() async {
         state = .loading
         do {
-            state = .ready(try await Self.classifier { [weak self] share in
-                Task { @MainActor in self?.show(share) }
-            })
+            state = .ready(
+                try await Self.classifier { [weak self] share in
+                    Task { @MainActor in self?.show(share) }
+                })
             classifySoon()
         } catch {
             state = .failed(error.localizedDescription)
@@ -63,11 +64,15 @@ final class ScreenModel {
         }
     }
 
-    private nonisolated static func answer(_ classifier: Classifier, _ text: String, _ pair: String?) async -> Result<Answer, Error> {
+    private nonisolated static func answer(
+        _ classifier: Classifier, _ text: String, _ pair: String?
+    ) async -> Result<Answer, Error> {
         Result { try classifier.answer(text, pair: pair) }
     }
 
-    private nonisolated static func classifier(_ progress: @escaping @Sendable (Double) -> Void) async throws -> Classifier {
+    private nonisolated static func classifier(
+        _ progress: @escaping @Sendable (Double) -> Void
+    ) async throws -> Classifier {
         let storage = try FileManager.default.url(
             for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true
         ).appendingPathComponent("edgepack")
@@ -77,7 +82,9 @@ final class ScreenModel {
     }
 
     /// The checked model: the one in the app, or the one that was fetched.
-    private nonisolated static func place(of files: BundleFiles, _ progress: @escaping @Sendable (Double) -> Void) async throws -> URL {
+    private nonisolated static func place(
+        of files: BundleFiles, _ progress: @escaping @Sendable (Double) -> Void
+    ) async throws -> URL {
         guard let folder = URL(string: Settings.downloadURL), !Settings.downloadURL.isEmpty else {
             return try files.shippedModel()
         }

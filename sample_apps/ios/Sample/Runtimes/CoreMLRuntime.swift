@@ -13,7 +13,8 @@ struct CoreMLRuntime: ModelRuntime {
             defer { try? FileManager.default.removeItem(at: compiled) }
             return CoreMLSession(model: try MLModel(contentsOf: compiled), manifest: manifest)
         } catch {
-            throw BundleError("Core ML cannot load the model (\(error.localizedDescription)); install the app again")
+            throw BundleError(
+                "Core ML cannot load the model (\(error.localizedDescription)); install the app again")
         }
     }
 }
@@ -32,8 +33,11 @@ private final class CoreMLSession: ModelSession, @unchecked Sendable {
         var features = [String: Any]()
         for input in manifest.inputs {
             let numbers = try fed.values(named: input.name)
-            let array = try MLMultiArray(shape: [1, NSNumber(value: numbers.count)], dataType: .int32)  // Core ML has no int64
-            for (index, number) in numbers.enumerated() { array[index] = NSNumber(value: Int32(truncatingIfNeeded: number)) }
+            // Core ML has no int64
+            let array = try MLMultiArray(shape: [1, NSNumber(value: numbers.count)], dataType: .int32)
+            for (index, number) in numbers.enumerated() {
+                array[index] = NSNumber(value: Int32(truncatingIfNeeded: number))
+            }
             features[input.name] = array
         }
         let output = manifest.outputs[0].name

@@ -12,7 +12,8 @@ struct OnnxRuntime: ModelRuntime {
         do {
             return try OnnxSession(model, manifest)
         } catch {
-            throw BundleError("ONNX Runtime cannot load the model (\(error.localizedDescription)); install the app again")
+            throw BundleError(
+                "ONNX Runtime cannot load the model (\(error.localizedDescription)); install the app again")
         }
     }
 }
@@ -41,7 +42,8 @@ private final class OnnxSession: ModelSession, @unchecked Sendable {
             let shape = [NSNumber(value: 1), NSNumber(value: numbers.count)]
             values[name] = try ORTValue(tensorData: data, elementType: .int64, shape: shape)
         }
-        guard let logits = try session.run(withInputs: values, outputNames: [output], runOptions: nil)[output] else {
+        guard let logits = try session.run(withInputs: values, outputNames: [output], runOptions: nil)[output]
+        else {
             throw BundleError("the model has no output \(output); install the app again")
         }
         let data = try logits.tensorData() as Data

@@ -6,7 +6,10 @@ public enum MLMultiArrayDataType: Int { case int32, float32, double }
 open class MLMultiArray: NSObject {
     public init(shape: [NSNumber], dataType: MLMultiArrayDataType) throws {}
     public var count: Int { 0 }
-    public subscript(_ index: Int) -> NSNumber { get { 0 } set {} }
+    public subscript(_ index: Int) -> NSNumber {
+        get { 0 }
+        set {}
+    }
 }
 
 open class MLFeatureValue: NSObject {

@@ -17,7 +17,6 @@ extension Optional: View where Wrapped: View {
     public var body: Never { fatalError() }
 }
 
-
 public struct EmptyView: View {
     public nonisolated init() {}
     public var body: Never { fatalError() }
@@ -90,8 +89,14 @@ public struct Font: Hashable, Sendable {
 }
 
 extension AttributedString {
-    public var backgroundColor: Color? { get { nil } set {} }
-    public var font: Font? { get { nil } set {} }
+    public var backgroundColor: Color? {
+        get { nil }
+        set {}
+    }
+    public var font: Font? {
+        get { nil }
+        set {}
+    }
 }
 
 public protocol ShapeStyle {}

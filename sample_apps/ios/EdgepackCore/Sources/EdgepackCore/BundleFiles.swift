@@ -36,7 +36,9 @@ public struct BundleFiles: Sendable {
     public func modelPlace(below folder: URL) -> URL {
         let paths = manifest.modelFiles.map { $0.path.split(separator: "/").map(String.init) }
         guard paths.count > 1 else { return folder.appendingPathComponent(manifest.modelFiles[0].path) }
-        let common = paths[0].indices.prefix(while: { place in paths.allSatisfy { place < $0.count - 1 && $0[place] == paths[0][place] } })
+        let common = paths[0].indices.prefix(while: { place in
+            paths.allSatisfy { place < $0.count - 1 && $0[place] == paths[0][place] }
+        })
         return folder.appendingPathComponent(paths[0][..<common.endIndex].joined(separator: "/"))
     }
 
@@ -53,7 +55,8 @@ public struct BundleFiles: Sendable {
         let key = "\(place.path) \(file.sha256)"
         if hashed().contains(key) { return }
         guard try Sha256.hash(of: place) == file.sha256 else {
-            throw BundleError("\(file.path) is not the file that was checked when this app was made; install the app again")
+            throw BundleError(
+                "\(file.path) is not the file that was checked when this app was made; install the app again")
         }
         try remember(key)
     }

@@ -1,5 +1,5 @@
-// A bundle, ready to use: its tokenizer, its model in a runtime, and what it decides. Whoever makes one does so off the main
-// thread: loading reads and hashes files and warms the model up.
+// A bundle, ready to use: its tokenizer, its model in a runtime, and what it decides. Whoever makes one does so off the
+// main thread: loading reads and hashes files and warms the model up.
 import Foundation
 
 /// A model that a runtime has loaded.

@@ -85,7 +85,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
         do {
             let schema = try JSONDecoder().decode(Version.self, from: data).schema
             guard schema == Self.schema else {
-                throw BundleError("edgepack.json has schema \(schema), this app reads \(Self.schema); update the app", .unsupported)
+                throw BundleError(
+                    "edgepack.json has schema \(schema), this app reads \(Self.schema); update the app", .unsupported)
             }
             manifest = try JSONDecoder().decode(Manifest.self, from: data)
         } catch let error as DecodingError {
@@ -106,7 +107,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
         let hexadecimal = Set("0123456789abcdef")
         for file in shipped {
             let isInside = !file.path.hasPrefix("/") && !file.path.split(separator: "/").contains("..")
-            guard isInside, file.bytes >= 0, file.sha256.count == 64, file.sha256.allSatisfy(hexadecimal.contains) else {
+            guard isInside, file.bytes >= 0, file.sha256.count == 64, file.sha256.allSatisfy(hexadecimal.contains)
+            else {
                 throw BundleError("edgepack.json has a damaged record of \(file.path); install the app again")
             }
         }
@@ -117,9 +119,11 @@ extension DecodingError {
     /// The key that is missing or wrong.
     fileprivate var place: String {
         switch self {
-        case .keyNotFound(let key, let context): return (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
+        case .keyNotFound(let key, let context):
+            return (context.codingPath + [key]).map(\.stringValue).joined(separator: ".")
         case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-            return context.codingPath.isEmpty ? "the document" : context.codingPath.map(\.stringValue).joined(separator: ".")
+            return context.codingPath.isEmpty
+                ? "the document" : context.codingPath.map(\.stringValue).joined(separator: ".")
         @unknown default: return "the document"
         }
     }

@@ -1,6 +1,6 @@
-// Fetches a file of the bundle once: what arrives is appended to a partial file as it comes, so that a download that breaks
-// off goes on where it was (HTTP ranges); a server without ranges sends all of it again. The whole file is hashed in pieces,
-// and only a file of the manifest's size and SHA-256 gets its name, by one rename.
+// Fetches a file of the bundle once: what arrives is appended to a partial file as it comes, so that a download that
+// breaks off goes on where it was (HTTP ranges); a server without ranges sends all of it again. The whole file is
+// hashed in pieces, and only a file of the manifest's size and SHA-256 gets its name, by one rename.
 import Foundation
 
 #if canImport(FoundationNetworking)
@@ -55,6 +55,12 @@ public struct ModelDownload: Sendable {
         guard rename(partial.path, place.path) == 0 else {
             throw BundleError("\(file.path) cannot be kept; free some space and try again", .unreachable)
         }
+        #if canImport(Darwin)
+        var values = URLResourceValues()
+        values.isExcludedFromBackup = true  // it can be fetched again
+        var kept = place
+        try? kept.setResourceValues(values)
+        #endif
         return place
     }
 

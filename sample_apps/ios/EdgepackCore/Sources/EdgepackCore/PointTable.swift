@@ -1,6 +1,5 @@
-// What the tokenizer must know of a code point, for all of Unicode, from the bundle and not from the device: iOS versions
-// have different Unicode tables. Eight flags a code point in pages of 256; all pages without a
-// flag are one.
+// What the tokenizer must know of a code point, for all of Unicode, from the bundle and not from the device: iOS
+// versions have different Unicode tables. Eight flags a code point in pages of 256; all pages without a flag are one.
 
 struct PointTable: Sendable {
     static let removed: UInt8 = 1

@@ -42,7 +42,8 @@ public struct Sha256 {
         pending += [UInt8](repeating: 0, count: 56 - pending.count)
         pending += stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: bitCount >> UInt64($0)) }
         compress()
-        return state.map { String(repeating: "0", count: 8 - String($0, radix: 16).count) + String($0, radix: 16) }.joined()
+        return state.map { String(repeating: "0", count: 8 - String($0, radix: 16).count) + String($0, radix: 16) }
+            .joined()
     }
 
     private mutating func compress() {

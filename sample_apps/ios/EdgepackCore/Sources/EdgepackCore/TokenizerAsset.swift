@@ -73,7 +73,8 @@ struct TokenizerAsset: Sendable {
         for _ in 0..<(try reader.count()) {
             let (id, flags) = (try reader.number(), try reader.number())
             let content = try reader.string()
-            added.append(AddedToken(id: id, content: content, swallowsBefore: flags & 1 != 0, swallowsAfter: flags & 2 != 0))
+            added.append(
+                AddedToken(id: id, content: content, swallowsBefore: flags & 1 != 0, swallowsAfter: flags & 2 != 0))
         }
         added = added.filter { !$0.content.isEmpty }.sorted { $0.content.count > $1.content.count }
         single = try Self.readTemplate(&reader)

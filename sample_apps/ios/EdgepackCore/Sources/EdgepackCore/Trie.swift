@@ -1,4 +1,5 @@
-// The vocabulary as a trie over code points, its edges in one open-addressed table: longest match without making strings.
+// The vocabulary as a trie over code points, its edges in one open-addressed table: longest match without making
+// strings.
 //
 // An edge is (node, code point) → node, packed into one number; the table stays at most half full and is probed in
 // order. Node 0 is the root.

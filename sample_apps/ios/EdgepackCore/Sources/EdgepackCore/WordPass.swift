@@ -62,7 +62,9 @@ struct WordPass {
             if syllable % 28 != 0 { takeFolded(0x11A7 + syllable % 28, index, isFirst: false) }
         } else if flags & PointTable.folds != 0, let targets = asset.folds[point] {
             if targets.isEmpty, isFirst { takeNothing(point, index) }
-            for (position, target) in targets.enumerated() { takeFolded(target, index, isFirst: isFirst && position == 0) }
+            for (position, target) in targets.enumerated() {
+                takeFolded(target, index, isFirst: isFirst && position == 0)
+            }
         } else {
             takeFolded(point, index, isFirst: isFirst)
         }
@@ -146,7 +148,9 @@ struct WordPass {
             while at < letters.count, node >= 0 {
                 node = asset.vocabulary.step(from: node, by: letters[at])
                 at += 1
-                if node >= 0, asset.vocabulary.token(at: node) >= 0 { (end, id) = (at, asset.vocabulary.token(at: node)) }
+                if node >= 0, asset.vocabulary.token(at: node) >= 0 {
+                    (end, id) = (at, asset.vocabulary.token(at: node))
+                }
             }
             if id < 0 { return false }
             tokens.append(WordPiece.Token(id: id, start: sources[start], end: sources[end - 1] + 1))

@@ -1,8 +1,9 @@
-// BERT's tokenizer over a tokenizer.bin: the ids and offsets of the reference, whatever the device's Unicode tables say.
+// BERT's tokenizer over a tokenizer.bin: the ids and offsets of the reference, whatever the device's Unicode tables
+// say.
 //
-// All work is on code points, never on Characters: a grapheme may hold several words and several tokens. One pass: added
-// tokens are found in the raw text; what is between them is folded, marks are sorted by rank, words end at spaces and
-// punctuation and are matched, longest token first, as soon as they end. The scratch arrays are reused.
+// All work is on code points, never on Characters: a grapheme may hold several words and several tokens. One pass:
+// added tokens are found in the raw text; what is between them is folded, marks are sorted by rank, words end at spaces
+// and punctuation and are matched, longest token first, as soon as they end. The scratch arrays are reused.
 
 /// Ids of a text or a pair, with special tokens.
 public struct Encoding: Equatable, Sendable {
@@ -35,7 +36,9 @@ public struct WordPiece: Sendable {
         let template = pair == nil ? asset.single : asset.pair
         let room = maxLength.map { max(0, $0 - template.filter { $0.kind == .special }.count) }
         let points = [text, pair ?? ""].map { text in text.unicodeScalars.map(\.value) }
-        var tokens = [self.tokens(points[0], limit: pair == nil ? room ?? .max : .max), pair == nil ? [] : self.tokens(points[1])]
+        var tokens = [
+            self.tokens(points[0], limit: pair == nil ? room ?? .max : .max), pair == nil ? [] : self.tokens(points[1]),
+        ]
         if let room, pair != nil {
             let kept = Self.longestFirst(tokens[0].count, tokens[1].count, room)
             tokens = [Array(tokens[0].prefix(kept.first)), Array(tokens[1].prefix(kept.second))]
@@ -53,7 +56,8 @@ public struct WordPiece: Sendable {
                 encoding.tokenTypeIDs.append(piece.typeID)
                 encoding.sequences.append(sequence)
                 encoding.offsetsCodePoint.append(token.start..<token.end)
-                encoding.offsetsUTF16.append(sequence < 0 ? 0..<0 : units[sequence][token.start]..<units[sequence][token.end])
+                encoding.offsetsUTF16.append(
+                    sequence < 0 ? 0..<0 : units[sequence][token.start]..<units[sequence][token.end])
             }
         }
         return encoding

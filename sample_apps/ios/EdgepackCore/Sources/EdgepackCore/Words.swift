@@ -1,5 +1,5 @@
-// The words of a text as a teacher of token classification saw them: what stands between spaces, punctuation at its ends
-// and ideographs by themselves.
+// The words of a text as a teacher of token classification saw them: what stands between spaces, punctuation at its
+// ends and ideographs by themselves.
 
 extension WordPiece {
     private struct Piece {
@@ -16,7 +16,8 @@ extension WordPiece {
             let range = encoding.offsetsCodePoint[token]
             let flags = range.count == 1 ? asset.points[points[range.lowerBound]] : 0
             return Piece(
-                token: token, range: range, isIdeograph: flags & PointTable.padded != 0, isMark: flags & PointTable.punctuation != 0)
+                token: token, range: range, isIdeograph: flags & PointTable.padded != 0,
+                isMark: flags & PointTable.punctuation != 0)
         }
         return groups(points, pieces).flatMap(Self.joined)
     }
@@ -25,7 +26,8 @@ extension WordPiece {
     private func groups(_ points: [UInt32], _ pieces: [Piece]) -> [[Piece]] {
         var found = [[Piece]]()
         for (index, piece) in pieces.enumerated() {
-            if index > 0, !piece.isIdeograph, !pieces[index - 1].isIdeograph, !isApart(points, pieces[index - 1], piece) {
+            if index > 0, !piece.isIdeograph, !pieces[index - 1].isIdeograph, !isApart(points, pieces[index - 1], piece)
+            {
                 found[found.count - 1].append(piece)
             } else {
                 found.append([piece])

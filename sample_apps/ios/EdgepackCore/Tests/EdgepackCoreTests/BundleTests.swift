@@ -69,7 +69,9 @@ final class BundleTests: XCTestCase {
     }
 
     func testAModelThatIsAFolder() throws {
-        let package = ["m/model.mlpackage/Manifest.json": [UInt8](), "m/model.mlpackage/Data/a/w.bin": [1], "tokenizer.bin": [2]]
+        let package = [
+            "m/model.mlpackage/Manifest.json": [UInt8](), "m/model.mlpackage/Data/a/w.bin": [1], "tokenizer.bin": [2],
+        ]
         let bundle = try Fixtures.bundle(self, package)
         XCTAssertEqual(try bundle.shippedModel().lastPathComponent, "model.mlpackage")
     }
@@ -98,7 +100,9 @@ final class BundleTests: XCTestCase {
             inputs.inputIDs.flatMap { id -> [Float] in id == 5 ? [0, 9, 0] : id == 6 ? [0, 0, 8] : [9, 0, 0] }
         }
         let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
-        guard case .entities(let found) = try classifier.answer("a good films a").content else { return XCTFail("no entities") }
+        guard case .entities(let found) = try classifier.answer("a good films a").content else {
+            return XCTFail("no entities")
+        }
         XCTAssertEqual(found.map(\.type), ["x"])
         XCTAssertEqual(found[0].range, 2..<12)
         XCTAssertEqual(found[0].probability, softmax([0, 0, 8])[2], accuracy: 1e-12)
@@ -109,7 +113,8 @@ final class BundleTests: XCTestCase {
         let model = try bundle.shippedModel()
         for rows: [Float] in [[], [1], [1, 2, 1, 2], [.nan, 1], [.infinity, 1]] {
             let runtime = FakeRuntime { _ in rows }
-            XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: [runtime]) }.contains("other numbers"))
+            XCTAssert(
+                message { _ = try Classifier(bundle, model: model, runtimes: [runtime]) }.contains("other numbers"))
         }
         XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: []) }.contains("the model is for fake"))
     }

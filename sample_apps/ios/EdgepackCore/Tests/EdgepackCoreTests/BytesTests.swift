@@ -44,7 +44,8 @@ final class BytesTests: XCTestCase {
             "abc": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq":
                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
-            String(repeating: "a", count: 1_000_000): "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
+            String(repeating: "a", count: 1_000_000):
+                "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
         ]
         for (text, hash) in known {
             var sha = Sha256()
@@ -60,7 +61,9 @@ final class BytesTests: XCTestCase {
         let expected = whole.finish()
         for size in [1, 63, 64, 65] {
             var pieces = Sha256()
-            for start in stride(from: 0, to: data.count, by: size) { pieces.update(data[start..<min(start + size, data.count)]) }
+            for start in stride(from: 0, to: data.count, by: size) {
+                pieces.update(data[start..<min(start + size, data.count)])
+            }
             XCTAssertEqual(pieces.finish(), expected)
         }
     }

@@ -42,7 +42,8 @@ private final class Server: URLProtocol {
     }
 
     private func answer(_ status: Int, _ fields: [String: String], _ bytes: [UInt8], _ breaksAfter: Int?) {
-        let response = HTTPURLResponse(url: request.url!, statusCode: status, httpVersion: "HTTP/1.1", headerFields: fields)!
+        let response = HTTPURLResponse(
+            url: request.url!, statusCode: status, httpVersion: "HTTP/1.1", headerFields: fields)!
         client?.urlProtocol(self, didReceive: response, cacheStoragePolicy: .notAllowed)
         if !bytes.isEmpty { client?.urlProtocol(self, didLoad: Data(bytes.prefix(breaksAfter ?? bytes.count))) }
         if breaksAfter != nil {
@@ -62,7 +63,8 @@ final class DownloadTests: XCTestCase {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.protocolClasses = [Server.self]
         let source = URL(string: "https://models.test/model.onnx")!
-        return ModelDownload(file, from: source, into: folder, configuration: configuration, firstWait: .milliseconds(1))
+        return ModelDownload(
+            file, from: source, into: folder, configuration: configuration, firstWait: .milliseconds(1))
     }
 
     private func serve(_ replies: [Reply]) {

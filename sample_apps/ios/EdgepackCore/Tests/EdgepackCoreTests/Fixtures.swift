@@ -5,7 +5,9 @@ import XCTest
 @testable import EdgepackCore
 
 enum Fixtures {
-    static let vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film", "##s", "e\u{301}", "a", "!", "\u{1F600}", "中"]
+    static let vocabulary = [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film", "##s", "e\u{301}", "a", "!", "\u{1F600}", "中",
+    ]
     static let word = (pad: 0, unknown: 1, cls: 2, sep: 3, mask: 4)
 
     /// A tokenizer that folds A to a and é to e + U+0301, and pads 中.
@@ -20,7 +22,8 @@ enum Fixtures {
         let folds = numbers([2, 0x41, 0xE9 - 0x41, 1, 2, 2 * 0x61, 2 * 4, 2 * (0x301 - 0x65)])
         let ranks = numbers([1, 0x301, 230])
         let streams = [header, lengths, suffixes, classes, folds, ranks].map(packed)
-        return Array("EPTK".utf8) + [1] + streams.flatMap { stream -> [UInt8] in little(stream.count, bytes: 4) + stream }
+        return Array("EPTK".utf8) + [1]
+            + streams.flatMap { stream -> [UInt8] in little(stream.count, bytes: 4) + stream }
     }
 
     /// A zlib stream of one stored block.
@@ -31,7 +34,8 @@ enum Fixtures {
             high = (high + low) % 65521
         }
         let checksum = Array(little(high << 16 | low, bytes: 4).reversed())
-        return [0x78, 0x01, 0x01] + little(bytes.count, bytes: 2) + little(~bytes.count & 0xFFFF, bytes: 2) + bytes + checksum
+        return [0x78, 0x01, 0x01] + little(bytes.count, bytes: 2) + little(~bytes.count & 0xFFFF, bytes: 2) + bytes
+            + checksum
     }
 
     static func little(_ value: Int, bytes: Int) -> [UInt8] {
@@ -53,7 +57,8 @@ enum Fixtures {
 
     /// A manifest whose files are these, by path; the JSON's own text, so that tests can spoil it.
     static func manifest(
-        _ files: [String: [UInt8]], task: String = "text-classification", labels: [String] = ["no", "yes"], runtime: String = "fake"
+        _ files: [String: [UInt8]], task: String = "text-classification", labels: [String] = ["no", "yes"],
+        runtime: String = "fake"
     ) -> String {
         let records = files.sorted { $0.key < $1.key }.map { path, bytes in
             var sha = Sha256()
@@ -78,15 +83,20 @@ enum Fixtures {
     }
 
     /// An assets folder with these files and their manifest.
-    static func bundle(_ test: XCTestCase, _ files: [String: [UInt8]], manifest text: String? = nil) throws -> BundleFiles {
+    static func bundle(_ test: XCTestCase, _ files: [String: [UInt8]], manifest text: String? = nil) throws
+        -> BundleFiles
+    {
         let folder = try Self.folder(test)
         for (path, bytes) in files {
             let place = folder.appendingPathComponent("assets/\(path)")
-            try FileManager.default.createDirectory(at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(bytes).write(to: place)
         }
-        try (text ?? manifest(files)).write(to: folder.appendingPathComponent("assets/edgepack.json"), atomically: true, encoding: .utf8)
-        return try BundleFiles(assets: folder.appendingPathComponent("assets"), storage: folder.appendingPathComponent("storage"))
+        try (text ?? manifest(files)).write(
+            to: folder.appendingPathComponent("assets/edgepack.json"), atomically: true, encoding: .utf8)
+        return try BundleFiles(
+            assets: folder.appendingPathComponent("assets"), storage: folder.appendingPathComponent("storage"))
     }
 }
 

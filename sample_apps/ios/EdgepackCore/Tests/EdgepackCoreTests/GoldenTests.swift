@@ -37,11 +37,14 @@ final class GoldenTests: XCTestCase {
             var (count, differ) = (0, 0)
             for row in data.split(separator: UInt8(ascii: "\n")) {
                 let line = try JSONDecoder().decode(Line.self, from: row)
-                let encoding = tokenizer.encode(line.text, pair: line.pair, maxLength: line.max_length ?? manifest?.maxLength)
+                let encoding = tokenizer.encode(
+                    line.text, pair: line.pair, maxLength: line.max_length ?? manifest?.maxLength)
                 count += 1
                 if !isEqual(encoding, line) {
                     differ += 1
-                    if differ <= 5 { XCTFail("\(name), line \(count): \(row.prefix(300).map { String(UnicodeScalar($0)) }.joined())") }
+                    if differ <= 5 {
+                        XCTFail("\(name), line \(count): \(row.prefix(300).map { String(UnicodeScalar($0)) }.joined())")
+                    }
                 }
             }
             print("compared \(count) lines of \(folder.lastPathComponent)/\(name): \(differ) differ")

@@ -74,7 +74,9 @@ final class WordPieceTests: XCTestCase {
             for _ in 0..<4 {
                 var data = whole
                 data[place] ^= UInt8.random(in: 1...255, using: &generator)
-                if let changed = try? WordPiece(data) { _ = changed.encode("good films! é 中 [MASK]", pair: "a", maxLength: 6) }
+                if let changed = try? WordPiece(data) {
+                    _ = changed.encode("good films! é 中 [MASK]", pair: "a", maxLength: 6)
+                }
             }
         }
     }
@@ -97,7 +99,9 @@ final class WordPieceTests: XCTestCase {
             let content = Array(data[stream])
             let repacked = Fixtures.packed(content)
             data.replaceSubrange(stream.lowerBound - 7..<stream.upperBound + 4, with: repacked)
-            if let changed = try? WordPiece(data) { _ = changed.encode("good films! é 中 [MASK] A", pair: "a", maxLength: 6) }
+            if let changed = try? WordPiece(data) {
+                _ = changed.encode("good films! é 中 [MASK] A", pair: "a", maxLength: 6)
+            }
         }
     }
 }
