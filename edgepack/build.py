@@ -234,7 +234,7 @@ class Build:
         inputs = self.inputs
         return {
             "teacher": inputs.teacher.sha256,
-            "train": inputs.train_data.sha256,
+            "train": inputs.train_sha256,
             "columns": asdict(inputs.request.columns),
             "task": asdict(inputs.teacher.task),
             "max_length": inputs.max_length,
@@ -377,7 +377,7 @@ class Build:
         manifest = BuildManifest(
             inputs={
                 "teacher": {"path": request.teacher, "sha256": inputs.teacher.sha256},
-                "train": {"path": request.train, "sha256": inputs.train_data.sha256},
+                "train": {"path": request.train, "sha256": inputs.train_sha256},
                 "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
                 "request": request_record(request),
             },

@@ -69,7 +69,7 @@ class Inputs:
     request: BuildRequest
     targets: tuple[Target, ...]
     teacher: Teacher
-    train_data: Dataset
+    train_sha256: str  # of the data; its texts are gone once they are tokens
     evaluation_data: Dataset
     max_length: int
     train: Encoded
@@ -115,7 +115,7 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
         request,
         targets,
         teacher,
-        train_data,
+        train_data.sha256,
         evaluation_data,
         max_length,
         train,

@@ -132,7 +132,7 @@ def _read_loss(record: Mapping[str, Any]) -> Loss:
 
 
 def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:
-    """The learning-rate schedule of the whole build, for a student `speed` times as fast as the teacher's int8 model."""
+    """The learning-rate schedule of a whole build; `speed`: the student's beside the teacher's int8 model."""
     examples = recipe.examples_seen * min(LONGEST, max(1.0, speed / LONGER_FROM))
     return Schedule(
         total_steps=max(1, int(examples) // recipe.batch_size),
