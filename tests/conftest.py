@@ -15,6 +15,27 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+REQUIRED = os.environ.get("EDGEPACK_REQUIRED", "").split()  # tools that must be here: their tests fail, not skip
+
+
+def needs(tool: str, present: bool, reason: str) -> None:
+    """Skip the test where `tool` is missing; fail it where EDGEPACK_REQUIRED names the tool."""
+    if not present:
+        (pytest.fail if tool in REQUIRED else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def web_runtime() -> None:
+    """Node with onnxruntime-web."""
+    from edgepack.errors import MissingDependency
+    from edgepack.runtime.onnxruntime_web import find_modules, find_node
+
+    try:
+        find_node(), find_modules()
+    except MissingDependency as e:
+        needs("node", False, str(e))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The research data and teachers beside the checkout; skips the test where they are missing."""

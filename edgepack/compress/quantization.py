@@ -2,11 +2,11 @@
 
 Number formats, each a plain function from a float tensor to integers and their scales:
 
-- int8, one scale per output channel: `w ≈ q · scale[c]`, q in −127…127.
-- blocks at 4, 3 or 2 bits and ternary: `w ≈ q · m[c, b] · scale[c]`, m in 1…15 per block of `block_size` input
-  columns. q is −8…7 at 4 bits; odd, −7…7 and −3…3, at 3 and 2 bits (four levels evenly spread around 0 lose less than
-  four with a 0 among them); −1, 0, 1 for ternary weights. `q · m` fits in int8, so a runtime that expands the file
-  once at load runs at int8 speed.
+- int8, one scale per output channel: `w ≈ q · scale[c]`, q in −63…63 (`OPERAND_MAX`).
+- blocks at 4, 3 or 2 bits and ternary: `w ≈ q · m[c, b] · scale[c]`, m per block of `block_size` input columns.
+  q is −7…7 at 4 bits; odd, −7…7 and −3…3, at 3 and 2 bits (four levels evenly spread around 0 lose less than
+  four with a 0 among them); −1, 0, 1 for ternary weights. m is 1…9 at 4 and 3 bits, 1…15 below, so that `q · m` is in
+  −63…63 too, and a runtime that expands the file once at load runs at int8 speed.
 - rows at 8 or 4 bits (embedding tables): `w ≈ q · scale[r] + minimum[r]`, q in 0…2^bits − 1. Scale and minimum are
   fp32 at 8 bits and fp16 at 4 bits, the formats of torch's `embedding_bag_{byte,4bit}_rowwise_offsets`.
 - rows at 3 or 2 bits and ternary: `w ≈ q · 2^((e[r] − 128) / 16)`, q as in the blocks, e one byte: a row of a
@@ -34,7 +34,11 @@ import torch
 from torch import Tensor
 
 TERNARY = 1
-INT4_MIN, INT4_MAX, MULTIPLIER_MAX = -8, 7, 15
+# x86 CPUs without VNNI add two products of uint8 and int8 in 16 bits and saturate (VPMADDUBSW): 2 · 255 · 64 < 2^15
+# holds, 2 · 255 · 127 does not. Relaxed WebAssembly SIMD leaves open what more than 7 bits of the second factor give.
+OPERAND_MAX = 63
+INT4_MAX = 7
+MULTIPLIER_MAX = {TERNARY: 15, 2: 15, 3: OPERAND_MAX // 7, 4: OPERAND_MAX // INT4_MAX}  # four bits in the file
 TINY = 1e-12  # keeps an all-zero channel from dividing by zero
 SMALLEST_SCALE = 2.0**-22  # of fp16: a channel this small has hardly any effect
 LEVELS = {TERNARY: 3, 2: 4, 3: 8, 4: 16}
@@ -58,7 +62,7 @@ class ChannelInt8:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Codes of a weight `(out, in)` held in int8, `multiplier (out, blocks)` 1…15 in uint8, `scale (out,)`.
+    """Codes of a weight `(out, in)` held in int8, `multiplier (out, blocks)` from 1 in uint8, `scale (out,)`.
 
     The last block is shorter where `in` is not a multiple of `block_size`.
     """
@@ -109,10 +113,10 @@ class CentredRows:
 
 
 def quantize_int8(weight: Tensor) -> ChannelInt8:
-    """Symmetric int8 per output channel, range −127…127 (−128 unused, so no sign asymmetry)."""
+    """Symmetric int8 per output channel, range −63…63: one bit of eight is left for sums of products."""
     weight = weight.float()
-    scale = stored_scale(weight.abs().amax(dim=1) / 127)
-    q = torch.clamp(torch.round(weight / scale[:, None]), -127, 127)
+    scale = stored_scale(weight.abs().amax(dim=1) / OPERAND_MAX)
+    q = torch.clamp(torch.round(weight / scale[:, None]), -OPERAND_MAX, OPERAND_MAX)
     return ChannelInt8(q.to(torch.int8), scale)
 
 
@@ -123,10 +127,11 @@ def quantize_blocks(weight: Tensor, bits: int, block_size: int = 32) -> Blocks:
     blocks = -(-columns // block_size)
     padded = torch.nn.functional.pad(weight, (0, blocks * block_size - columns)).view(rows, blocks, block_size)
     step = padded.abs().amax(dim=2) / INT4_MAX if bits == 4 else search_step(padded, bits)
-    scale = stored_scale(step.amax(dim=1) / MULTIPLIER_MAX)
+    most = MULTIPLIER_MAX[bits]
+    scale = stored_scale(step.amax(dim=1) / most)
     multiplier = step / scale[:, None]
     multiplier = torch.ceil(multiplier - 1e-4) if bits == 4 else torch.round(multiplier)
-    multiplier = torch.clamp(multiplier, 1, MULTIPLIER_MAX)
+    multiplier = torch.clamp(multiplier, 1, most)
     q = codes(padded / (multiplier * scale[:, None])[:, :, None], bits).view(rows, -1)[:, :columns]
     return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, bits)
 
@@ -154,7 +159,7 @@ def quantize_centred_rows(table: Tensor, bits: int) -> CentredRows:
 def codes(x: Tensor, bits: int) -> Tensor:
     """The code nearest to each number, as floats: whole at 4 bits and for ternary weights, odd at 3 and 2 bits."""
     if bits == 4:
-        return torch.clamp(torch.round(x), INT4_MIN, INT4_MAX)
+        return torch.clamp(torch.round(x), -INT4_MAX, INT4_MAX)
     if bits == TERNARY:
         return torch.clamp(torch.round(x), -1, 1)
     most = LEVELS[bits] - 1

@@ -30,8 +30,8 @@ def export_onnx(student: Student, target: Target, folder: Path) -> Artifact:
     for an operator that the target does not allow.
     """
     _check_widths(student, target)
-    graph = EncoderGraph(student.config)
-    model = graph.model(graph.inputs, "logits", graph.output_shape, graph.opset)
+    graph = EncoderGraph(student.config, target.static_shape)
+    model = graph.declared()
     check_target(model, target)
     weights = Weights(student)
     for tensor, initializer in zip(model.graph.initializer, graph.initializers.values(), strict=True):

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.jit.mobile import _get_model_ops_and_info
 
-from edgepack.compress.quantization import INT4_MIN, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
+from edgepack.compress.quantization import LEVELS, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.torchscript_layout import Layout, layout
@@ -108,7 +108,7 @@ def packed_rows(table: RowTable) -> Tensor:
 
 def packed_blocks(weight: Blocks) -> Tensor:
     """q + 8, then the multipliers, as half bytes: the first half of them low, the second half high; flat uint8."""
-    halves = torch.cat([(weight.q - INT4_MIN).to(torch.uint8).flatten(), weight.multiplier.flatten()])
+    halves = torch.cat([(weight.q + LEVELS[4] // 2).to(torch.uint8).flatten(), weight.multiplier.flatten()])
     low, high = torch.nn.functional.pad(halves, (0, len(halves) % 2)).chunk(2)
     return low | high << 4
 

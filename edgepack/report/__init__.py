@@ -59,6 +59,9 @@ def build_tables(folder: Path, build: BuildManifest) -> list[Table]:
             raise InputError(f"{folder}: bundle {artifact.get('bundle')!r} is outside the build; build again")
         manifest = load_manifest(place)
         tables += bundle_tables(manifest, read_model(place / VERDICT_NAME, Verdict))
+    if build.missing:
+        tables.append(Table("Not built", ["target", "why"], [[name, why] for name, why in build.missing.items()]))
+    tables.append(runtime_table(build))
     for title, record in (("Inputs", build.inputs), ("Plan", build.plan), ("Versions", build.versions)):
         tables.append(Table(title, ["name", "value"], [[name, shown(value)] for name, value in record.items()]))
     tables.append(Table("Stages", ["stage"], [[shown(stage)] for stage in build.stages]))
@@ -96,6 +99,21 @@ def bundle_tables(manifest: BundleManifest, verdict: Verdict) -> list[Table]:
         Table(f"{name}: logits", ["stages", "max abs", "mean abs", "relative", "agreement"], parity),
         Table(f"{name}: speed, 1 thread", ["model", "load ms", "p50 ms by tokens", "peak MB"], speed),
     ]
+
+
+def runtime_table(build: BuildManifest) -> Table:
+    """Artifacts of the same student beside each other, a row for each pair of runtimes."""
+    columns = ["runtimes", "targets", "max abs", "relative", "same labels", "metrics"]
+    rows = [
+        [
+            *(" / ".join(pair[name]) for name in ("runtimes", "targets")),
+            *(f"{pair[name]:.4g}" for name in ("max_abs", "relative_error")),
+            f"{pair['agreement']:.2%}",
+            " / ".join(f"{metric:.4f}" for metric in pair["metrics"]),
+        ]
+        for pair in build.runtimes
+    ]
+    return Table("Runtimes beside each other", columns, rows)
 
 
 def by_tokens(times_ms: dict[int, float]) -> str:

@@ -21,6 +21,7 @@ from edgepack.errors import CheckFailed, InputError
 from edgepack.export.onnx import export_onnx
 from edgepack.export.onnx_graph import operators
 from edgepack.export.onnx_packing import PackingGraph, pack, packed_bytes
+from edgepack.plan.size import model_size
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -143,6 +144,22 @@ def test_rounded_artifact_equals_the_rounded_student(shape: str, bits: tuple[int
     assert np.median(errors) <= ROUNDED_TOLERANCE
     assert max(errors) <= max(unrounded)
     assert max(unrounded) > ROUNDING_ITSELF
+
+
+@pytest.mark.parametrize("bits", [(32, 32), (8, 8), (3, 2)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_static_shape_pads_without_changing_a_rounding(shape: str, bits: tuple[int, int], tmp_path: Path) -> None:
+    student, static = make_student(bits, **SHAPES[shape]), dataclasses.replace(TARGET, static_shape=True)
+    artifact = export_onnx(student, static, tmp_path)
+    assert artifact.size_bytes == model_size(student.config, static).total
+    declared = onnx.load(artifact.path).graph
+    for value in [*declared.input, *declared.output]:
+        assert [dim.dim_value for dim in value.type.tensor_type.shape.dim][:1] == [1]
+    assert [dim.dim_value for dim in declared.input[0].type.tensor_type.shape.dim] == [1, POSITIONS]
+    session = load(artifact.path)
+    sentences = [make_inputs([length], seed=length) for length in SENTENCES]
+    errors = [np.abs(session.run(i) - torch_logits(student, i)).max() for i in sentences]
+    assert np.median(errors) <= ROUNDED_TOLERANCE
 
 
 @pytest.mark.parametrize("shape", ["uneven", "mpnet_odd_widths"])

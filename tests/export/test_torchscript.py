@@ -208,9 +208,9 @@ def test_packed_blocks_expand_to_the_int8_operand(rows: int, columns: int, block
 
 
 def test_packed_blocks_are_the_documented_layout() -> None:
-    # q 7 −7 | 7 as 15 1 15, steps 15 and 3 of a scale of 1 as multipliers 15 3: five half bytes and a zero
-    packed = packed_blocks(quantize_blocks(torch.tensor([[105.0, -105.0, 21.0]]), 4, 2))
-    assert packed.tolist() == [15 | 15 << 4, 1 | 3 << 4, 15]
+    # q 7 −7 | 7 as 15 1 15, steps 9 and 3 of a scale of 1 as multipliers 9 3: five half bytes and a zero
+    packed = packed_blocks(quantize_blocks(torch.tensor([[63.0, -63.0, 21.0]]), 4, 2))
+    assert packed.tolist() == [15 | 9 << 4, 1 | 3 << 4, 15]
 
 
 def test_file_holds_the_codes_of_quantize_int8() -> None:
