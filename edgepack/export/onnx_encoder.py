@@ -125,8 +125,7 @@ class EncoderGraph(PackingGraph):
         step = 1 if bits == TERNARY else 2
         shape, path = (config.vocab_size, config.embedding_size), "embeddings.word.weight"
         codes, unit = self._centred_table(path, shape, bits)
-        whole = self.node("Mul", [codes, self.number(step)], "w.whole")
-        whole = self.node("Cast", [whole], "w.bytes", to=UINT8)
+        whole = codes if step == 1 else self._shifted(codes, 1, "w.whole")
         zero = self.bytes("w.zero", np.array(step * (LEVELS[bits] - 1) // 2, np.uint8))
         gathered = self.node("Gather", [whole, "input_ids"], "w.codes")
         linear = self._embedding_projection()
@@ -155,21 +154,20 @@ class EncoderGraph(PackingGraph):
             step = 1 if bits == TERNARY else 2  # odd codes are 2 apart
             scale = self.node("Mul", [unit, self.number(step)], f"{unit}.step")
             minimum = self.node("Mul", [unit, self.number(-(LEVELS[bits] - 1) * step / 2)], f"{unit}.minimum")
-            return self.node("Cast", [codes], f"{codes}.bytes", to=UINT8), scale, minimum
-        name, stored = path.removesuffix(".weight"), FLOAT16 if bits == 4 else FLOAT
+            return codes, scale, minimum
+        name = path.removesuffix(".weight")
         scale, minimum = (
-            self.initializer(f"{name}.{part}", stored, (shape[0], 1), partial(_row_part, path, bits, part))
+            self.initializer(f"{name}.{part}", FLOAT16, (shape[0], 1), partial(_row_part, path, bits, part))
             for part in ("scale", "minimum")
         )
+        scale, minimum = (self.node("Cast", [part], f"{part}.float", to=FLOAT) for part in (scale, minimum))
         values = partial(_row_part, path, bits, "codes")
         if bits == 8:
             return self.initializer(f"{name}.codes", UINT8, shape, values), scale, minimum
-        scale, minimum = (self.node("Cast", [part], f"{part}.float", to=FLOAT) for part in (scale, minimum))
-        codes = self.packed_rows(f"{name}.codes", values, bits, shape)
-        return self.node("Cast", [codes], f"{name}.bytes", to=UINT8), scale, minimum
+        return self.packed_rows(f"{name}.codes", values, bits, shape), scale, minimum
 
     def _centred_table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str]:
-        """A centred table's codes 0 … levels − 1, fp32 `(rows, columns)`, and the unit `(rows, 1)` of its numbers."""
+        """A centred table's codes 0 … levels − 1, uint8 `(rows, columns)`, and the unit `(rows, 1)` of its numbers."""
         name = path.removesuffix(".weight")
         codes = self.packed_rows(f"{name}.codes", partial(_row_part, path, bits, "codes"), bits, shape)
         stored = self.initializer(f"{name}.exponent", UINT8, (shape[0], 1), partial(_row_part, path, bits, "exponent"))

@@ -285,6 +285,7 @@ def test_packed_codes_come_back_through_the_runtime(bits: int, shape: tuple[int,
     graph = PackingGraph()
     name = graph._unpacked("t", lambda _: packed, bits, shape[:-1], shape[-1])
     graph.node("Identity", [name], "out")
+    graph.finish()
     model = graph.model((), "out", shape, 18)
     for tensor, initializer in zip(model.graph.initializer, graph.initializers.values(), strict=True):
         tensor.raw_data = initializer.raw(None)
