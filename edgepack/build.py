@@ -62,10 +62,10 @@ from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
 
-def plan_build(request: BuildRequest, console: Console) -> PlanReport:
+def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs = open_inputs(request, console)
-    return PlanReport(search(make_search_space(inputs), request.budget_bytes))
+    return PlanReport(search(make_search_space(inputs), request.budget_bytes), show_tensors)
 
 
 def build(request: BuildRequest, console: Console) -> BuildResult:

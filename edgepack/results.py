@@ -10,6 +10,7 @@ from typing import Any
 from edgepack.bundle import Bundle
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.numerics import RuntimePair
+from edgepack.plan.model_size import byte_rows
 from edgepack.plan.search import Candidate, Plan
 from edgepack.target import load_target
 from edgepack.workspace import Stage, hash_json
@@ -23,9 +24,10 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
-    """The plan with its runners-up."""
+    """The plan with its runners-up; `show_tensors`: the table says where the bytes of the first go."""
 
     plan: Plan
+    show_tensors: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Candidates, the chosen one first, with its bytes by tensor on each target."""
@@ -50,7 +52,12 @@ class PlanReport:
         header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", "est. speed", *targets]
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
-        return "\n".join([*lines, *([self.plan.note] if self.plan.note else [])])
+        lines += [self.plan.note] if self.plan.note else []
+        if self.show_tensors:
+            record = self.to_json()
+            for target in targets:
+                lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
+        return "\n".join(lines)
 
 
 def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:

@@ -17,15 +17,14 @@ Query, key and value stand side by side in one product where none of them is fac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, numpy_helper
 
-from edgepack.compress.quantization import LEVELS, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY
-from edgepack.export.onnx_packing import PackingGraph
+from edgepack.compress.quantization import LEVELS, TERNARY
+from edgepack.export.onnx_tables import TableGraph
 from edgepack.export.onnx_weights import Linear, Weights
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import matrix_name, relative_buckets
@@ -34,7 +33,7 @@ FLOAT, FLOAT16, UINT8, INT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProt
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class EncoderGraph(PackingGraph):
+class EncoderGraph(TableGraph):
     """The graph of one config. Building it needs no weights; filling it does (`Weights`).
 
     With `static_shape` it takes batch 1 and `max_position_embeddings` tokens. Padding would then be part of every
@@ -146,36 +145,6 @@ class EncoderGraph(PackingGraph):
             x = self.node("Mul", [self.node("Cast", [codes], "p.float", to=FLOAT), scale], "p.scaled")
             table = self.node("Add", [x, minimum], "p.table")
         return self.node("Slice", [table, self.integers(0), "length", self.integers(0)], "p.rows")
-
-    def _table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str, str]:
-        """A table's codes uint8 `(rows, columns)`, scales and minima `(rows, 1)`, unpacked at load."""
-        if bits < 4:
-            codes, unit = self._centred_table(path, shape, bits)
-            step = 1 if bits == TERNARY else 2  # odd codes are 2 apart
-            scale = self.node("Mul", [unit, self.number(step)], f"{unit}.step")
-            minimum = self.node("Mul", [unit, self.number(-(LEVELS[bits] - 1) * step / 2)], f"{unit}.minimum")
-            return codes, scale, minimum
-        name = path.removesuffix(".weight")
-        scale, minimum = (
-            self.initializer(f"{name}.{part}", FLOAT16, (shape[0], 1), partial(_row_part, path, bits, part))
-            for part in ("scale", "minimum")
-        )
-        scale, minimum = (self.node("Cast", [part], f"{part}.float", to=FLOAT) for part in (scale, minimum))
-        values = partial(_row_part, path, bits, "codes")
-        if bits == 8:
-            return self.initializer(f"{name}.codes", UINT8, shape, values), scale, minimum
-        return self.packed_rows(f"{name}.codes", values, bits, shape), scale, minimum
-
-    def _centred_table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str]:
-        """A centred table's codes 0 … levels − 1, uint8 `(rows, columns)`, and the unit `(rows, 1)` of its numbers."""
-        name = path.removesuffix(".weight")
-        codes = self.packed_rows(f"{name}.codes", partial(_row_part, path, bits, "codes"), bits, shape)
-        stored = self.initializer(f"{name}.exponent", UINT8, (shape[0], 1), partial(_row_part, path, bits, "exponent"))
-        x = self.node("Cast", [stored], f"{name}.exponent.float", to=FLOAT)
-        x = self.node("Sub", [x, self.number(ROW_SCALE_ZERO)], f"{name}.steps")
-        octave = np.array(np.log(2) / ROW_SCALES_PER_OCTAVE, np.float32)
-        x = self.node("Mul", [x, self.initializer("octave", FLOAT, (), lambda _: octave)], f"{name}.log")
-        return codes, self.node("Exp", [x], f"{name}.unit")
 
     # layers
 
@@ -413,7 +382,3 @@ class EncoderGraph(PackingGraph):
                 filler = numpy_helper.from_array(np.array([value], np.float32))
                 self._made[name] = self.node("ConstantOfShape", ["length"], name, value=filler)
         return self._made["ones"], self._made["zeros"]
-
-
-def _row_part(path: str, bits: int, part: str, weights: Weights) -> np.ndarray:
-    return weights.rows(path, bits)[part]

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from edgepack.errors import InputError
 from edgepack.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
+from edgepack.plan.model_size import byte_rows
 from edgepack.verdict import VERDICT_NAME, Verdict
 from edgepack.workspace import write_atomic
 
@@ -62,7 +63,12 @@ def build_tables(folder: Path, build: BuildManifest) -> list[Table]:
     if build.missing:
         tables.append(Table("Not built", ["target", "why"], [[name, why] for name, why in build.missing.items()]))
     tables.append(runtime_table(build))
-    for title, record in (("Inputs", build.inputs), ("Plan", build.plan), ("Versions", build.versions)):
+    tables += [
+        Table(f"{target}: bytes", ["tensor", "bytes", "share"], byte_rows(build.plan, target))
+        for target in build.plan.get("tensors", {})
+    ]
+    plan = {name: value for name, value in build.plan.items() if name != "tensors"}
+    for title, record in (("Inputs", build.inputs), ("Plan", plan), ("Versions", build.versions)):
         tables.append(Table(title, ["name", "value"], [[name, shown(value)] for name, value in record.items()]))
     tables.append(Table("Stages", ["stage"], [[shown(stage)] for stage in build.stages]))
     return [table for table in tables if table.rows]
