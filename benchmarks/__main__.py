@@ -1,4 +1,4 @@
-"""`python -m benchmarks latency|training|frontier|other-tools|plot|methods|ablation|kotlin-tokenizer …`."""
+"""`python -m benchmarks COMMAND …`; the commands are listed below."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from edgepack.errors import EdgepackError
 
 COMMANDS = {
     "latency": "benchmarks.latency",
+    "onnx-graph": "benchmarks.onnx_graph",
     "training": "benchmarks.training",
     "frontier": "benchmarks.frontier",
     "other-tools": "benchmarks.other_tools",

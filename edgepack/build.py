@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
@@ -26,17 +27,19 @@ from edgepack.carving import carve_start, widths_of
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.encoding import Encoded, encode
-from edgepack.errors import InputError
+from edgepack.errors import InputError, MissingDependency
 from edgepack.export import Artifact, export
 from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.memory import return_free_memory
+from edgepack.numerics import LOGITS_NAME, compare_runtimes
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
-from edgepack.results import BuildResult, PlanReport, artifact_record
+from edgepack.results import BuildResult, Made, PlanReport, artifact_record
+from edgepack.runtime import load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
@@ -60,10 +63,10 @@ from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
 
-def plan_build(request: BuildRequest, console: Console) -> PlanReport:
+def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs = open_inputs(request, console)
-    return PlanReport(search(make_search_space(inputs), request.budget_bytes))
+    return PlanReport(search(make_search_space(inputs), request.budget_bytes), show_tensors)
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -129,14 +132,10 @@ class Build:
         student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
         student.round_vectors()
         self.write_student(student)
-        bundles, stages = [], [outputs, planned, *trained]
-        for target in self.inputs.targets:
-            exported, validated = self.run_target(target, student, trained[-1])
-            stages += [exported, validated]
-            bundles.append(self.write_bundle(target, student, exported, validated))
-        self.write_manifest(bundles, stages)
+        made = self.run_targets(student, trained[-1])
+        self.write_manifest(made, [outputs, planned, *trained])
         write_report(request.output)
-        return BuildResult(request.output, tuple(bundles))
+        return BuildResult(request.output, tuple(made.bundles.values()), made.missing)
 
     def stage(self, name: str, parts: dict[str, Any], work: Callable[[Stage], None]) -> Stage:
         """The finished stage; `work` fills its scratch folder where it is not finished yet."""
@@ -293,6 +292,22 @@ class Build:
         examples = self.train_data.own_examples
         write_result(stage, carve_start(self.inputs, self.plan.chosen, self.recipe, examples, self.console))
 
+    def run_targets(self, student: Student, trained: Stage) -> Made:
+        """Export, validate and bundle for each target; one whose tools are missing is left out and said so."""
+        made, logits = Made(), {}
+        for target in self.inputs.targets:
+            try:
+                exported, validated = self.run_target(target, student, trained)
+                made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
+            except MissingDependency as e:
+                made.missing[target.name] = str(e)
+                self.console.warn(f"{target.name}: not built: {e}")
+                continue
+            made.stages.extend([exported, validated])
+            logits[target.name] = np.load(validated.folder / LOGITS_NAME)
+        made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, self.inputs.teacher.task))
+        return made
+
     def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
         """Export and validate for one target."""
         request = self.inputs.request
@@ -311,14 +326,16 @@ class Build:
         }
 
         def write_verdict(stage: Stage) -> None:
-            write_model(stage.scratch / "verdict.json", self.judge(target, student, exported))
+            verdict = self.judge(target, student, exported, stage.scratch / LOGITS_NAME)
+            write_model(stage.scratch / "verdict.json", verdict)
 
         return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
 
-    def judge(self, target: Target, student: Student, exported: Stage) -> Verdict:
+    def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
         """Run the artifact over the evaluation set and measure it beside the teacher."""
         inputs = self.inputs
         path = exported.folder / target.file
+        load(path, target)  # a runtime that is not here is said so before anything is measured
         speed = self.time_beside_teacher(path, target) if inputs.request.timed else {}
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
             return validate_artifact(
@@ -333,6 +350,7 @@ class Build:
                 max_drop=inputs.request.max_drop,
                 teacher_evaluation=inputs.evaluation,
                 speed=speed,
+                keep_logits=keep_logits,
                 advance=advance,
             )
 
@@ -371,7 +389,7 @@ class Build:
             self.tokenizer.save_pretrained(beside)
         publish_folder(beside, final)
 
-    def write_manifest(self, bundles: list[Bundle], stages: list[Stage]) -> None:
+    def write_manifest(self, made: Made, trained: list[Stage]) -> None:
         """OUT/edgepack.json."""
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
@@ -382,11 +400,13 @@ class Build:
                 "request": request_record(request),
             },
             plan=PlanReport(self.plan).to_record(),
-            stages=[{"name": s.name, "key": s.key, "seconds": s.record.seconds} for s in stages],
+            stages=[{"name": s.name, "key": s.key, "seconds": s.record.seconds} for s in [*trained, *made.stages]],
             versions={"edgepack": edgepack.__version__, **self.decisive["libraries"]},
             seed=request.seed,
             metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
-            artifacts=[artifact_record(bundle) for bundle in bundles],
+            artifacts=[artifact_record(bundle) for bundle in made.bundles.values()],
+            missing=made.missing,
+            runtimes=[pair.model_dump(mode="json") for pair in made.pairs],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_model(request.output / "edgepack.json", manifest)

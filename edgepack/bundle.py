@@ -136,8 +136,8 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         labels=list(task.labels),
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),
-        inputs=[TensorRecord(name=name, dtype="int64", shape=["batch", "seq"]) for name in names],
-        outputs=[TensorRecord(name="logits", dtype="float32", shape=output_shape(task))],
+        inputs=[TensorRecord(name=name, dtype="int64", shape=input_shape(contents)) for name in names],
+        outputs=[TensorRecord(name="logits", dtype="float32", shape=output_shape(task, input_shape(contents)))],
         target=artifact.target.name,
         runtime=runtime_record(artifact.target, artifact.operators),
         files=files,
@@ -157,10 +157,16 @@ def with_goldens(verdict: Verdict, failures: Sequence[str]) -> Verdict:
     return verdict.model_copy(update={"checks": checks, "passed": all_passed(checks)})
 
 
-def output_shape(task: Task) -> list[int | str]:
-    """Shape of the logits."""
+def input_shape(contents: Contents) -> list[int | str]:
+    """Shape of each input."""
+    fixed = contents.artifact.target.static_shape
+    return [1, contents.config.max_position_embeddings] if fixed else ["batch", "seq"]
+
+
+def output_shape(task: Task, inputs: list[int | str]) -> list[int | str]:
+    """Shape of the logits, from that of the inputs."""
     classes = len(task.labels)
-    return ["batch", "seq", classes] if task.name == "token-classification" else ["batch", classes]
+    return [*inputs, classes] if task.name == "token-classification" else [inputs[0], classes]
 
 
 def padding(tokenizer: PreTrainedTokenizerFast) -> PaddingRecord:

@@ -107,17 +107,18 @@ def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **in
         return
     result = run_build(request, console)
     _print(result, as_json)
-    ctx.exit(0 if result.passed else 1)
+    ctx.exit(result.exit_code)
 
 
 @main.command()
 @build_options
+@click.option("--tensors", is_flag=True, help="Print where the bytes go, tensor by tensor (--json always has it).")
 @output_options
-def plan(as_json: bool, quiet: bool, **inputs: Any) -> None:
+def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     """Print candidate shapes and their predicted bytes; train nothing."""
     from edgepack.build import plan_build
 
-    _print(plan_build(_request({**inputs, "output": Path("out")}), _console(quiet)), as_json)
+    _print(plan_build(_request({**inputs, "output": Path("out")}), _console(quiet), tensors), as_json)
 
 
 @main.command()
@@ -167,15 +168,29 @@ def export(
 
 @main.command()
 @click.argument("output", type=EXISTING_FOLDER)
+@click.option("--arch", type=click.Choice(["arm64"]), help="Run the ONNX artifacts on this CPU, emulated, and here.")
+@click.option(
+    "--examples", type=click.IntRange(min=1), help="With --arch: so many of the evaluation data. [default: all]"
+)
 @output_options
 @click.pass_context
-def validate(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> None:
+def validate(
+    ctx: click.Context, /, output: Path, arch: str | None, examples: int | None, as_json: bool, quiet: bool
+) -> None:
     """Run a build's artifacts again in their runtimes and compare them with the teacher."""
+    from edgepack.architecture import ArchitectureResult, compare_architecture
+    from edgepack.results import BuildResult
     from edgepack.single_stage import validate_output
 
-    result = validate_output(output, _console(quiet))
+    if examples is not None and arch is None:
+        raise click.UsageError("--examples goes with --arch")
+    result: ArchitectureResult | BuildResult
+    if arch is not None:
+        result = compare_architecture(output, arch, examples, _console(quiet))
+    else:
+        result = validate_output(output, _console(quiet))
     _print(result, as_json)
-    ctx.exit(0 if result.passed else 1)
+    ctx.exit(result.exit_code)
 
 
 @main.command()

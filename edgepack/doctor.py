@@ -20,6 +20,10 @@ import psutil
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from edgepack.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT
+from edgepack.errors import MissingDependency
+from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
+
 CORE_PACKAGES = {
     "torch": "training and the TorchScript artifacts",
     "transformers": "teachers and students",
@@ -37,7 +41,7 @@ EXTRA_PACKAGES = {
 }
 TOOLS = {
     "java": (["java", "-version"], "checking Android code", "apt-get install openjdk-17-jdk-headless"),
-    "node": (["node", "--version"], "checking the web app and its tokenizer", "apt-get install nodejs npm"),
+    "node": (["node", "--version"], "web-onnx artifacts, the web app", "apt-get install nodejs npm"),
     "swift": (
         ["swift", "--version"],
         "checking iOS code",
@@ -48,7 +52,7 @@ TOOLS = {
         "testing the inspector",
         "apt-get install aapt zipalign apksigner android-framework-res",
     ),
-    "chromium": (["chromium", "--version"], "opening the web app", "apt-get install chromium"),
+    "chromium": (["chromium", "--version"], "checking web bundles and the web app", "apt-get install chromium"),
 }
 DISK_NEEDED_BYTES = 3 * 10**9  # a build of a 90 MB teacher with 67,000 examples leaves about 2 GB
 MEMORY_NEEDED_BYTES = 4 * 10**9
@@ -96,7 +100,17 @@ class Diagnosis:
 
 def examine() -> Diagnosis:
     """Look at this machine."""
-    findings = [_python(), *_packages(), *_extras(), *_torch(), *_tools(), _disk(), _memory()]
+    findings = [
+        _python(),
+        *_packages(),
+        *_extras(),
+        *_torch(),
+        *_tools(),
+        _web_runtime(),
+        *_arm64(),
+        _disk(),
+        _memory(),
+    ]
     return Diagnosis(tuple(findings))
 
 
@@ -164,6 +178,25 @@ def _tool(name: str, command: list[str], purpose: str, remedy: str) -> Finding:
     except (OSError, subprocess.SubprocessError) as e:
         return Finding(name, False, f"does not run: {type(e).__name__}", purpose, remedy)
     return Finding(name, True, (done.stdout or done.stderr).splitlines()[0], purpose, remedy)
+
+
+def _web_runtime() -> Finding:
+    purpose = "running web-onnx artifacts"
+    try:
+        return Finding("onnxruntime-web", True, f"in {find_modules()}", purpose)
+    except MissingDependency:
+        return Finding("onnxruntime-web", False, "not installed", purpose, INSTALL_PACKAGE)
+
+
+def _arm64() -> list[Finding]:
+    """What `edgepack validate --arch arm64` needs."""
+    purpose = "validate --arch arm64"
+    found = next((path for path in map(shutil.which, ARM64_QEMU) if path), None)
+    ready = (ROOT.expanduser() / READY).is_file()
+    return [
+        Finding("qemu-aarch64", found is not None, found or "not on the path", purpose, INSTALL_QEMU),
+        Finding("ARM64 Python", ready, str(ROOT) if ready else f"not in {ROOT}", purpose, PREPARE),
+    ]
 
 
 def _disk() -> Finding:

@@ -113,6 +113,8 @@ class BuildManifest(Record):
     seed: int
     metrics: dict[str, Any]
     artifacts: list[dict[str, Any]]  # target, bundle (folder relative to the manifest), passed
+    missing: dict[str, str] = Field(default_factory=dict)  # target → what it lacked here, and the line that adds it
+    runtimes: list[dict[str, Any]] = Field(default_factory=list)  # pairs compared (`edgepack.numerics`)
     created: str
 
 

@@ -7,7 +7,8 @@ inside a process for the same reason.
 
 Peak memory is the process's highest resident size (`VmHWM`; elsewhere `ru_maxrss`, which on Linux would
 count the parent's memory before `exec`); `baseline_bytes` is what the interpreter and its libraries took before
-the model. Figures are this machine's: they compare models, they do not predict a phone.
+the model. A runtime that runs in a process of its own (`runtime.ProcessSession`) is measured there. Figures are this
+machine's: they compare models, they do not predict a phone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,15 @@ TIMEOUT_S = 300
 TOKEN_ID = 5  # any id that every vocabulary has; the time does not depend on it
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-Run = Callable[[int], None]  # one inference at a token count
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that runs: `run` takes a token count and gives the milliseconds of one inference."""
+
+    run: Callable[[int], float]
+    load_ms: float
+    process_id: int | None = None  # where it runs; None: in this process
+    baseline_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,33 +110,29 @@ def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:
     )
 
 
-def measure_here(load: Callable[[], Run], token_counts: Sequence[int], runs: int) -> dict[str, Any]:
+def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: int) -> dict[str, Any]:
     """Load and run in this process; the figures as plain JSON."""
-    baseline_bytes = peak_memory_bytes()
-    started = time.perf_counter()
-    run = load()
-    load_ms = (time.perf_counter() - started) * 1e3
+    own_bytes = peak_memory_bytes()
+    loaded = load()
     for _ in range(WARM_UPS):
         for count in token_counts:
-            run(count)
+            loaded.run(count)
     times_ms: dict[int, list[float]] = {count: [] for count in token_counts}
     for _ in range(runs):
         for count in token_counts:
-            started = time.perf_counter()
-            run(count)
-            times_ms[count].append((time.perf_counter() - started) * 1e3)
+            times_ms[count].append(loaded.run(count))
     return {
-        "load_ms": load_ms,
+        "load_ms": loaded.load_ms,
         "p50_ms": {count: float(np.percentile(times, 50)) for count, times in times_ms.items()},
         "p95_ms": {count: float(np.percentile(times, 95)) for count, times in times_ms.items()},
-        "peak_bytes": peak_memory_bytes(),
-        "baseline_bytes": baseline_bytes,
+        "peak_bytes": peak_memory_bytes(loaded.process_id),
+        "baseline_bytes": own_bytes if loaded.baseline_bytes is None else loaded.baseline_bytes,
     }
 
 
-def peak_memory_bytes() -> int:
-    """The highest resident size of this process so far."""
-    status = Path("/proc/self/status")
+def peak_memory_bytes(process_id: int | None = None) -> int:
+    """The highest resident size so far of this process, or on Linux of another one."""
+    status = Path(f"/proc/{process_id or 'self'}/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
@@ -135,30 +140,36 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def artifact_loader(path: Path, target_name: str) -> Callable[[], Run]:
+def artifact_loader(path: Path, target_name: str) -> Callable[[], Loaded]:
     """How to load an artifact in its runtime, whose library is imported now: that is not load time."""
     from importlib import import_module
 
-    from edgepack.runtime import RUNTIMES, load
+    from edgepack.runtime import RUNTIMES, ProcessSession, load
     from edgepack.target import load_target
 
     target = load_target(target_name)
     import_module(RUNTIMES[target.runtime].split(":")[0])
 
-    def loader() -> Run:
+    def loader() -> Loaded:
+        started = time.perf_counter()
         session = load(path, target, threads=1)
+        load_ms = since_ms(started)
 
-        def run(count: int) -> None:
+        def run(count: int) -> float:
             ids = np.full((1, count), TOKEN_ID, dtype=np.int64)
             ones = np.ones_like(ids)
+            started = time.perf_counter()
             session.run({"input_ids": ids, "attention_mask": ones, "token_type_ids": ones - 1})
+            return session.run_ms if isinstance(session, ProcessSession) else since_ms(started)
 
-        return run
+        if isinstance(session, ProcessSession):
+            return Loaded(run, session.load_ms, session.process_id, session.baseline_bytes)
+        return Loaded(run, load_ms)
 
     return loader
 
 
-def teacher_loader(folder: Path, task_name: str) -> Callable[[], Run]:
+def teacher_loader(folder: Path, task_name: str) -> Callable[[], Loaded]:
     """How to load a teacher in torch, fp32."""
     import torch
 
@@ -166,17 +177,26 @@ def teacher_loader(folder: Path, task_name: str) -> Callable[[], Run]:
 
     torch.set_num_threads(1)
 
-    def loader() -> Run:
+    def loader() -> Loaded:
+        started = time.perf_counter()
         model = load_weights(open_checkpoint(str(folder)), task_name)[0].eval()
+        load_ms = since_ms(started)
 
-        def run(count: int) -> None:
+        def run(count: int) -> float:
+            started = time.perf_counter()
             with torch.inference_mode():
                 ids = torch.full((1, count), TOKEN_ID)
                 model(input_ids=ids, attention_mask=torch.ones_like(ids))
+            return since_ms(started)
 
-        return run
+        return Loaded(run, load_ms)
 
     return loader
+
+
+def since_ms(started: float) -> float:
+    """Milliseconds since a reading of `time.perf_counter`."""
+    return (time.perf_counter() - started) * 1e3
 
 
 def main() -> None:

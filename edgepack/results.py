@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgepack.bundle import Bundle
+from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.numerics import RuntimePair
+from edgepack.plan.model_size import byte_rows
 from edgepack.plan.search import Candidate, Plan
 from edgepack.target import load_target
-from edgepack.workspace import hash_json
+from edgepack.workspace import Stage, hash_json
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
@@ -21,9 +24,10 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
-    """The plan with its runners-up."""
+    """The plan with its runners-up; `show_tensors`: the table says where the bytes of the first go."""
 
     plan: Plan
+    show_tensors: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Candidates, the chosen one first, with its bytes by tensor on each target."""
@@ -48,7 +52,12 @@ class PlanReport:
         header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", "est. speed", *targets]
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
-        return "\n".join([*lines, *([self.plan.note] if self.plan.note else [])])
+        lines += [self.plan.note] if self.plan.note else []
+        if self.show_tensors:
+            record = self.to_json()
+            for target in targets:
+                lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
+        return "\n".join(lines)
 
 
 def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
@@ -61,22 +70,41 @@ def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> lis
 
 
 @dataclass(frozen=True, eq=False)
+class Made:
+    """What the targets came to: bundles, their stages, what lacked tools and how to get them, runtimes compared."""
+
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    pairs: list[RuntimePair] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
 class BuildResult:
     """A finished build: its bundles and their verdicts."""
 
     output: Path
     bundles: tuple[Bundle, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)  # target → what it lacked here
 
     @property
     def passed(self) -> bool:
-        """Whether every bundle's verdict passed."""
-        return all(bundle.passed for bundle in self.bundles)
+        """Whether every target was built and its verdict passed."""
+        return not self.missing and all(bundle.passed for bundle in self.bundles)
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a check failed, 3 when a target lacked something of this machine, else 0."""
+        if not all(bundle.passed for bundle in self.bundles):
+            return CheckFailed.exit_code
+        return MissingDependency.exit_code if self.missing else 0
 
     def to_json(self) -> dict[str, Any]:
         """Verdicts by target."""
         return {
             "passed": self.passed,
             "output": str(self.output),
+            "missing": dict(self.missing),
             "verdicts": {b.manifest.target: b.verdict.model_dump(mode="json") for b in self.bundles},
         }
 
@@ -99,7 +127,8 @@ class BuildResult:
                     "passed" if bundle.passed else f"failed: {', '.join(failed)}",
                 ]
             )
-        return "\n".join([format_table(rows), f"bundles in {self.output / 'bundles'}"])
+        lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
+        return "\n".join([format_table(rows), *lacking, f"bundles in {self.output / 'bundles'}"])
 
 
 def artifact_record(bundle: Bundle) -> dict[str, Any]:

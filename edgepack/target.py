@@ -28,6 +28,8 @@ class Target:
     `body_bits` and `embedding_bits` are the widths the runtime can run, in order of preference; `file` is the
     model's path inside a bundle; `opset` and `ir_version` are the newest that a file may ask for (`None` where
     they do not apply); `operators` are all that a file may use, with their domain where it is not ONNX's own;
+    `static_shape` asks for a file of batch 1 and the student's longest sequence, which some accelerators need, and
+    the app pads to;
     `runtime_library` names what the app links, with its approximate size, which is reported beside the shipped
     bytes and not counted; `extra` is the pip extra that exporting needs.
     """
@@ -44,6 +46,7 @@ class Target:
     operators: tuple[str, ...]
     opset: int | None = None
     ir_version: int | None = None
+    static_shape: bool = False
     runtime_library: str | None = None
     extra: str | None = None
     notes: str = ""
@@ -84,11 +87,10 @@ def parse_target(name: str, text: str) -> Target:
 def _checked(file: str, field: Field[Any], value: Any) -> Any:
     """`value` if it has the type that the field's annotation asks for, lists as tuples."""
     annotation = str(field.type)
-    item = int if "int" in annotation else str
+    item: type = bool if annotation == "bool" else int if "int" in annotation else str
     is_tuple = annotation.startswith("tuple")
     values = value if is_tuple and isinstance(value, list) else [value]
-    # bool is an int in Python, never in a target
-    right = all(isinstance(v, item) and not isinstance(v, bool) for v in values) and is_tuple == isinstance(value, list)
+    right = all(type(v) is item for v in values) and is_tuple == isinstance(value, list)  # a bool is no int here
     if not right:
         wanted = f"a list of {item.__name__}" if is_tuple else f"of type {item.__name__}"
         raise InputError(f"{file}: key {field.name!r} is {value!r}; it must be {wanted}")

@@ -64,12 +64,14 @@ def validate_artifact(
     teacher_evaluation: Encoded | None = None,
     golden_failures: Sequence[str] | None = None,
     speed: Mapping[str, Speed] | None = None,
+    keep_logits: Path | None = None,
     advance: Advance | None = None,
 ) -> Verdict:
     """Judge the model file `artifact` against the student that it was exported from, and the teacher.
 
     `teacher_evaluation` is the same examples in the teacher's vocabulary, if that is another. `golden_failures` comes
     from `golden.check_goldens`; None says that goldens were not checked. The student keeps its bit widths.
+    The artifact's logits are saved to `keep_logits`.
     """
     session = load(artifact, target, threads=1)
     stages = [
@@ -77,6 +79,8 @@ def validate_artifact(
         *student_stages(student, evaluation),
         StageLogits("artifact", predict_session(session, evaluation, advance), evaluation),
     ]
+    if keep_logits is not None:
+        np.save(keep_logits, stages[-1].logits)
     statistics = {s.name: task.statistics(s.logits, s.encoded) for s in stages}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     kept = retention(statistics["artifact"], statistics["teacher"], task)

@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("edgepack", deadline=None)  # a busy machine is no defect
+settings.load_profile("edgepack")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -13,6 +17,27 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+REQUIRED = os.environ.get("EDGEPACK_REQUIRED", "").split()  # tools that must be here: their tests fail, not skip
+
+
+def needs(tool: str, present: bool, reason: str) -> None:
+    """Skip the test where `tool` is missing; fail it where EDGEPACK_REQUIRED names the tool."""
+    if not present:
+        (pytest.fail if tool in REQUIRED else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def web_runtime() -> None:
+    """Node with onnxruntime-web."""
+    from edgepack.errors import MissingDependency
+    from edgepack.runtime.onnxruntime_web import find_modules, find_node
+
+    try:
+        find_node(), find_modules()
+    except MissingDependency as e:
+        needs("node", False, str(e))
 
 
 @pytest.fixture(scope="session")

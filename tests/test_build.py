@@ -35,16 +35,18 @@ from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.console import Console
 from edgepack.data import Columns
 from edgepack.demo.base import make_tokenizer
-from edgepack.errors import InputError
+from edgepack.errors import InputError, MissingDependency
 from edgepack.finetune import finetune
 from edgepack.gate import gate
 from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_build_manifest, load_manifest
 from edgepack.plan.search import Structure
 from edgepack.recipe import Recipe
+from edgepack.runtime import Session, load
 from edgepack.single_stage import bundle_output, export_student, validate_output
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from edgepack.target import Target
 from edgepack.train import Phase, loop
 
 TARGETS = ("android-onnx", "android-torchscript")
@@ -181,6 +183,36 @@ def test_bundles_fit_and_pass_the_gate(unbroken: Path) -> None:
     assert gate(bundles, console=QUIET).passed
     assert (unbroken / "report.html").is_file()
     assert (unbroken / "student" / "model.safetensors").is_file()
+
+
+def test_a_runtime_that_is_missing_leaves_the_other_targets(
+    files: Files, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(unbroken, copy)
+
+    def load_if_there(path: Path, target: Target, threads: int = 1) -> Session:
+        if target.name == "android-torchscript":
+            raise MissingDependency("the runtime is not here; run: pip install it")
+        return load(path, target, threads)
+
+    monkeypatch.setattr("edgepack.build.load", load_if_there)
+    result = validate_output(copy, QUIET)
+    assert (result.passed, result.exit_code) == (False, 3)
+    assert [bundle.manifest.target for bundle in result.bundles] == ["android-onnx"]
+    assert "android-torchscript: not built: the runtime is not here; run: pip install it" in result.table()
+    assert load_build_manifest(copy).missing == result.to_json()["missing"]
+    assert "| android-torchscript | the runtime is not here; run: pip install it |" in (copy / "report.md").read_text()
+
+
+def test_runtimes_are_compared_over_the_evaluation_set(unbroken: Path) -> None:
+    (pair,) = load_build_manifest(unbroken).runtimes
+    assert (pair["targets"], pair["runtimes"]) == (list(TARGETS), ["onnxruntime", "pytorch-lite"])
+    metrics = [load_manifest(unbroken / "bundles" / target).metrics["artifact"].value for target in TARGETS]
+    assert pair["metrics"] == metrics
+    assert pair["agreement"] > 0.95
+    assert 0 < pair["relative_error"] < 0.05
+    assert "| onnxruntime / pytorch-lite | android-onnx / android-torchscript |" in (unbroken / "report.md").read_text()
 
 
 def test_predicted_bytes_are_the_shipped_bytes(unbroken: Path) -> None:

@@ -23,8 +23,8 @@ operators = ["Add"]
 """
 
 
-def test_the_four_targets_are_listed() -> None:
-    expected = {"android-onnx", "ios-onnx", "android-torchscript", "ios-torchscript"}
+def test_the_targets_are_listed() -> None:
+    expected = {"android-onnx", "ios-onnx", "linux-onnx", "web-onnx", "android-torchscript", "ios-torchscript"}
     assert expected <= set(list_targets())
     assert list(list_targets()) == sorted(list_targets())
 
@@ -66,6 +66,7 @@ def test_a_name_is_not_a_path(name: str) -> None:
         ('opset = "17"', "t.toml: key 'opset' is '17'; it must be of type int"),
         ("opset = true", "t.toml: key 'opset' is True; it must be of type int"),
         ("opset = [17]", r"t.toml: key 'opset' is \[17\]; it must be of type int"),
+        ("static_shape = 1", "t.toml: key 'static_shape' is 1; it must be of type bool"),
         ("extra = 3", "t.toml: key 'extra' is 3; it must be of type str"),
         ("opset = ", "t.toml is not valid TOML"),
     ],

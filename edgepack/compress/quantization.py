@@ -8,7 +8,8 @@ Number formats, each a plain function from a float tensor to integers and their 
   four with a 0 among them); −1, 0, 1 for ternary weights. m is 1…9 at 4 and 3 bits, 1…15 below, so that `q · m` is in
   −63…63 too, and a runtime that expands the file once at load runs at int8 speed.
 - rows at 8 or 4 bits (embedding tables): `w ≈ q · scale[r] + minimum[r]`, q in 0…2^bits − 1. Scale and minimum are
-  fp32 at 8 bits and fp16 at 4 bits, the formats of torch's `embedding_bag_{byte,4bit}_rowwise_offsets`.
+  fp16 numbers, held in fp32 at 8 bits and in fp16 at 4 bits, the formats of torch's
+  `embedding_bag_{byte,4bit}_rowwise_offsets`.
 - rows at 3 or 2 bits and ternary: `w ≈ q · 2^((e[r] − 128) / 16)`, q as in the blocks, e one byte: a row of a
   carved table is centred, and a scale that is 4 % coarse costs nothing beside two bits.
 
@@ -141,8 +142,8 @@ def quantize_rows(table: Tensor, bits: int) -> RowTable:
     stored = torch.float16 if bits == 4 else torch.float32
     table = table.float()
     levels = 2**bits - 1
-    minimum = table.amin(dim=1).to(stored)
-    scale = ((table.amax(dim=1) - minimum.float()) / levels).clamp(min=1e-7).to(stored)
+    minimum = table.amin(dim=1).half().to(stored)
+    scale = ((table.amax(dim=1) - minimum.float()) / levels).clamp(min=1e-7).half().to(stored)
     q = torch.clamp(torch.round((table - minimum.float()[:, None]) / scale.float()[:, None]), 0, levels)
     return RowTable(q.to(torch.uint8), scale, minimum, bits)
 

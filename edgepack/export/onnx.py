@@ -10,6 +10,7 @@ runtime and for each example by the torch model, which differ in a padded batch.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import onnx
@@ -30,8 +31,8 @@ def export_onnx(student: Student, target: Target, folder: Path) -> Artifact:
     for an operator that the target does not allow.
     """
     _check_widths(student, target)
-    graph = EncoderGraph(student.config)
-    model = graph.model(graph.inputs, "logits", graph.output_shape, graph.opset)
+    graph = EncoderGraph(student.config, target.static_shape)
+    model = graph.declared()
     check_target(model, target)
     weights = Weights(student)
     for tensor, initializer in zip(model.graph.initializer, graph.initializers.values(), strict=True):
@@ -49,8 +50,8 @@ def check_target(model: onnx.ModelProto, target: Target) -> None:
     for what, value, most in (("opset", opset, target.opset), ("IR version", model.ir_version, target.ir_version)):
         if most is not None and value > most:
             raise InputError(
-                f"target {target.name}: the model needs {what} {value}, the target allows up to {most}; "
-                "use 8-bit weights, which need opset 17"
+                f"target {target.name}: the model needs {what} {value}, the target allows up to {most}"
+                f"{newest(model, most) if what == 'opset' else ''}; use 8-bit weights, which need opset 17"
             )
     for node in model.graph.node:
         if qualified(node) not in target.operators:
@@ -58,6 +59,22 @@ def check_target(model: onnx.ModelProto, target: Target) -> None:
                 f"target {target.name}: the node that computes {node.output[0]!r} is a {qualified(node)}, which the "
                 f"target does not allow; allowed: {', '.join(target.operators)}"
             )
+
+
+def newest(model: onnx.ModelProto, opset: int) -> str:
+    """The first node whose operator is not in this opset yet, in words; "" where there is none."""
+    for node in model.graph.node:
+        if not node.domain:
+            since = min(schema.since_version for schema in _schemas() if schema.name == node.op_type)
+            if since > opset:
+                return f": the node that computes {node.output[0]!r} is a {node.op_type}, new in opset {since}"
+    return ""
+
+
+@cache
+def _schemas() -> tuple[onnx.defs.OpSchema, ...]:
+    """Every version of ONNX's own operators."""
+    return tuple(schema for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain)
 
 
 def _check_widths(student: Student, target: Target) -> None:

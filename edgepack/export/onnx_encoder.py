@@ -17,14 +17,14 @@ Query, key and value stand side by side in one product where none of them is fac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
+import onnx
 import torch
 from onnx import TensorProto, numpy_helper
 
-from edgepack.compress.quantization import LEVELS, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY
-from edgepack.export.onnx_packing import PackingGraph
+from edgepack.compress.quantization import LEVELS, TERNARY
+from edgepack.export.onnx_tables import TableGraph
 from edgepack.export.onnx_weights import Linear, Weights
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import matrix_name, relative_buckets
@@ -33,12 +33,16 @@ FLOAT, FLOAT16, UINT8, INT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProt
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-class EncoderGraph(PackingGraph):
-    """The graph of one config. Building it needs no weights; filling it does (`Weights`)."""
+class EncoderGraph(TableGraph):
+    """The graph of one config. Building it needs no weights; filling it does (`Weights`).
 
-    def __init__(self, config: StudentConfig) -> None:
+    With `static_shape` it takes batch 1 and `max_position_embeddings` tokens. Padding would then be part of every
+    tensor whose range is rounded by: each is multiplied by the mask first, and zero is always in the range.
+    """
+
+    def __init__(self, config: StudentConfig, static_shape: bool = False) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.static_shape = config, static_shape
         self.inputs = INPUTS if config.type_vocab_size else INPUTS[:2]
         widths = {config.embedding_bits, config.body_bits, *(config.widths or {}).values()}
         self.opset = 18 if any(bits < 8 for bits in widths) else 17  # 18 has BitwiseAnd
@@ -82,7 +86,7 @@ class EncoderGraph(PackingGraph):
         return self._self_attentive(x) if config.embedding_projection == "self_attentive" else x
 
     def _projection(self, x: str) -> str:
-        return self._product("e.project", x, self._embedding_projection(), fold_bias=False)[0]
+        return self._product("e.project", self._real(x), self._embedding_projection(), fold_bias=False)[0]
 
     def _embedding_projection(self) -> Linear:
         sizes = (self.config.embedding_size, self.config.hidden_size)
@@ -120,8 +124,7 @@ class EncoderGraph(PackingGraph):
         step = 1 if bits == TERNARY else 2
         shape, path = (config.vocab_size, config.embedding_size), "embeddings.word.weight"
         codes, unit = self._centred_table(path, shape, bits)
-        whole = self.node("Mul", [codes, self.number(step)], "w.whole")
-        whole = self.node("Cast", [whole], "w.bytes", to=UINT8)
+        whole = codes if step == 1 else self._shifted(codes, 1, "w.whole")
         zero = self.bytes("w.zero", np.array(step * (LEVELS[bits] - 1) // 2, np.uint8))
         gathered = self.node("Gather", [whole, "input_ids"], "w.codes")
         linear = self._embedding_projection()
@@ -143,37 +146,6 @@ class EncoderGraph(PackingGraph):
             table = self.node("Add", [x, minimum], "p.table")
         return self.node("Slice", [table, self.integers(0), "length", self.integers(0)], "p.rows")
 
-    def _table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str, str]:
-        """A table's codes uint8 `(rows, columns)`, scales and minima `(rows, 1)`, unpacked at load."""
-        if bits < 4:
-            codes, unit = self._centred_table(path, shape, bits)
-            step = 1 if bits == TERNARY else 2  # odd codes are 2 apart
-            scale = self.node("Mul", [unit, self.number(step)], f"{unit}.step")
-            minimum = self.node("Mul", [unit, self.number(-(LEVELS[bits] - 1) * step / 2)], f"{unit}.minimum")
-            return self.node("Cast", [codes], f"{codes}.bytes", to=UINT8), scale, minimum
-        name, stored = path.removesuffix(".weight"), FLOAT16 if bits == 4 else FLOAT
-        scale, minimum = (
-            self.initializer(f"{name}.{part}", stored, (shape[0], 1), partial(_row_part, path, bits, part))
-            for part in ("scale", "minimum")
-        )
-        values = partial(_row_part, path, bits, "codes")
-        if bits == 8:
-            return self.initializer(f"{name}.codes", UINT8, shape, values), scale, minimum
-        scale, minimum = (self.node("Cast", [part], f"{part}.float", to=FLOAT) for part in (scale, minimum))
-        codes = self.packed_rows(f"{name}.codes", values, bits, shape)
-        return self.node("Cast", [codes], f"{name}.bytes", to=UINT8), scale, minimum
-
-    def _centred_table(self, path: str, shape: tuple[int, int], bits: int) -> tuple[str, str]:
-        """A centred table's codes 0 … levels − 1, fp32 `(rows, columns)`, and the unit `(rows, 1)` of its numbers."""
-        name = path.removesuffix(".weight")
-        codes = self.packed_rows(f"{name}.codes", partial(_row_part, path, bits, "codes"), bits, shape)
-        stored = self.initializer(f"{name}.exponent", UINT8, (shape[0], 1), partial(_row_part, path, bits, "exponent"))
-        x = self.node("Cast", [stored], f"{name}.exponent.float", to=FLOAT)
-        x = self.node("Sub", [x, self.number(ROW_SCALE_ZERO)], f"{name}.steps")
-        octave = np.array(np.log(2) / ROW_SCALES_PER_OCTAVE, np.float32)
-        x = self.node("Mul", [x, self.initializer("octave", FLOAT, (), lambda _: octave)], f"{name}.log")
-        return codes, self.node("Exp", [x], f"{name}.unit")
-
     # layers
 
     def _attention(
@@ -183,14 +155,24 @@ class EncoderGraph(PackingGraph):
         num_heads, head_size = heads
         inner = num_heads * head_size
         ranks = self._ranks(ATTENTION_MATRICES, weight_set)
-        queries = self._query_key_value(tag, path, x, width, inner, ranks)
+        queries = self._query_key_value(tag, path, self._real(x), width, inner, ranks)
         bias = "" if weight_set is None else self._relative_bias(path, num_heads)
         if bias and self._first_only:
             limits = [self.integers(0), self.integers(1), self.integers(2)]
             bias = self.node("Slice", [bias, *limits], f"{tag}.bias")  # the first query's row
         context = self.node("MultiHeadAttention", [*queries, "", "mask", bias], f"{tag}.context", num_heads=num_heads)
         output = self._factors(f"{path}.output", inner, width, ranks["output"])
+        context = context if self._first_only else self._real(context)
         return self._chain(f"{tag}.output", context, output, fold_bias=False)[0]
+
+    def _real(self, x: str) -> str:
+        """`x` `(batch, seq, width)`, zero at padding where that would count in a rounding's range."""
+        if not self.static_shape or self.config.body_bits == 32:
+            return x
+        if "real" not in self._made:
+            real = self.node("Cast", ["attention_mask"], "mask.float", to=FLOAT)
+            self._made["real"] = self.node("Unsqueeze", [real, self.integers(2)], "mask.real")
+        return self.node("Mul", [x, self._made["real"]], f"{x}.real")
 
     def _ranks(self, matrices: Sequence[str], weight_set: int | None) -> dict[str, int]:
         """Rank of each matrix of a weight set; the embedding's own network (`None`) is never factorized."""
@@ -283,7 +265,8 @@ class EncoderGraph(PackingGraph):
         config = self.config
         ranks = self._ranks(FFN_MATRICES, weight_set)
         up = self._factors(f"{path}.up", width, inner, ranks["up"])
-        x = self._activated(f"{tag}.up", x, up, config.hidden_act)
+        x = self._activated(f"{tag}.up", x if self._first_only else self._real(x), up, config.hidden_act)
+        x = x if self._first_only else self._real(x)
         down = self._factors(f"{path}.down", inner, config.hidden_size, ranks["down"])
         return self._chain(f"{tag}.down", x, down, fold_bias=False)[0]
 
@@ -297,12 +280,13 @@ class EncoderGraph(PackingGraph):
 
     def _head(self, x: str) -> None:
         config = self.config
-        if config.task == "text-classification":
-            x = self.node("Squeeze", [x, self.integers(1)], "h.first")  # (batch, H)
+        one_token = config.task == "text-classification"
+        x = self.node("Squeeze", [x, self.integers(1)], "h.first") if one_token else self._real(x)  # (batch, H) if one
         hidden, inputs = config.hidden_size, config.classifier_inputs
         if config.head_act is not None:
             dense = Linear("head.dense", ("head.dense",), hidden, inputs)
             x = self._activated("h.dense", x, [dense], config.head_act)
+            x = x if one_token else self._real(x)
         classifier = Linear("head.classifier", ("head.classifier",), inputs, config.num_labels)
         self._product("logits", x, classifier, fold_bias=False)
 
@@ -310,7 +294,17 @@ class EncoderGraph(PackingGraph):
     def output_shape(self) -> tuple[str | int, ...]:
         """Declared shape of `logits`."""
         labels = self.config.num_labels
-        return ("batch", labels) if self.config.task == "text-classification" else ("batch", "seq", labels)
+        one_token = self.config.task == "text-classification"
+        return (self.input_shape[0], labels) if one_token else (*self.input_shape, labels)
+
+    @property
+    def input_shape(self) -> tuple[str | int, str | int]:
+        """Declared shape of the inputs."""
+        return (1, self.config.max_position_embeddings) if self.static_shape else ("batch", "seq")
+
+    def declared(self) -> onnx.ModelProto:
+        """The model, its initializers declared but empty."""
+        return self.model(self.inputs, "logits", self.output_shape, self.opset, self.input_shape)
 
     # products and norms
 
@@ -388,7 +382,3 @@ class EncoderGraph(PackingGraph):
                 filler = numpy_helper.from_array(np.array([value], np.float32))
                 self._made[name] = self.node("ConstantOfShape", ["length"], name, value=filler)
         return self._made["ones"], self._made["zeros"]
-
-
-def _row_part(path: str, bits: int, part: str, weights: Weights) -> np.ndarray:
-    return weights.rows(path, bits)[part]

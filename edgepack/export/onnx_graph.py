@@ -97,11 +97,16 @@ class GraphBuilder:
         return self.initializer(f"s{value}", TensorProto.INT64, (), lambda _: np.array(value, np.int64))
 
     def model(
-        self, inputs: Sequence[str], output: str, output_shape: Sequence[str | int], opset: int
+        self,
+        inputs: Sequence[str],
+        output: str,
+        output_shape: Sequence[str | int],
+        opset: int,
+        input_shape: Sequence[str | int] = ("batch", "seq"),
     ) -> onnx.ModelProto:
         """The model with its initializers declared but empty; the same calls give the same model."""
         tensors = [TensorProto(name=i.name, data_type=i.data_type, dims=i.shape) for i in self.initializers.values()]
-        int64 = [helper.make_tensor_value_info(name, TensorProto.INT64, ("batch", "seq")) for name in inputs]
+        int64 = [helper.make_tensor_value_info(name, TensorProto.INT64, input_shape) for name in inputs]
         logits = helper.make_tensor_value_info(output, TensorProto.FLOAT, output_shape)
         graph = onnx.GraphProto(node=self.nodes, name="student", initializer=tensors, input=int64, output=[logits])
         return onnx.ModelProto(

@@ -83,7 +83,11 @@ class Weights:
             values = torch.from_numpy(self.parameter(path))
             if bits >= 4:
                 table = quantize_rows(values, bits)
-                parts = {"codes": table.q, "scale": table.scale[:, None], "minimum": table.minimum[:, None]}
+                parts = {
+                    "codes": table.q,
+                    "scale": table.scale.half()[:, None],
+                    "minimum": table.minimum.half()[:, None],
+                }
                 self._made[key] = {name: part.numpy() for name, part in parts.items()}
             else:
                 centred = quantize_centred_rows(values, bits)

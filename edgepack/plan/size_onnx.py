@@ -11,11 +11,11 @@ from edgepack.export.onnx_encoder import EncoderGraph
 from edgepack.export.onnx_graph import file_size
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
+from edgepack.target import Target
 
 
-def model_bytes(config: StudentConfig) -> ModelSize:
+def model_bytes(config: StudentConfig, target: Target) -> ModelSize:
     """The size that `export_onnx` would write for this config at its bit widths."""
-    graph = EncoderGraph(config)
+    graph = EncoderGraph(config, target.static_shape)
     initializers = tuple(graph.initializers.values())
-    model = graph.model(graph.inputs, "logits", graph.output_shape, graph.opset)
-    return ModelSize(file_size(model, initializers), tuple((i.name, i.size_bytes) for i in initializers))
+    return ModelSize(file_size(graph.declared(), initializers), tuple((i.name, i.size_bytes) for i in initializers))

@@ -14,6 +14,7 @@ from math import prod
 from edgepack.export.torchscript_layout import Layout, layout
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
+from edgepack.target import Target
 
 PROGRAM_BYTES = 8154  # bytecode.pkl, deflated
 PICKLE_BYTES = 858  # data.pkl without integers and storage types
@@ -26,7 +27,7 @@ STORAGES = {"float32": "FloatStorage", "int8": "CharStorage", "uint8": "ByteStor
 NAMES = ("body weights", "scales, biases and norms", "word embeddings", "position embeddings", "relative buckets")
 
 
-def model_bytes(config: StudentConfig) -> ModelSize:
+def model_bytes(config: StudentConfig, _: Target | None = None) -> ModelSize:
     """The file that `export_torchscript` would write for a student of this shape and these bit widths."""
     shape = layout(config)
     tensors = [ELEMENT_BYTES[element] * prod(size) for element, size in shape.tensors()]

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from edgepack.errors import InputError
 from edgepack.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
+from edgepack.plan.model_size import byte_rows
 from edgepack.verdict import VERDICT_NAME, Verdict
 from edgepack.workspace import write_atomic
 
@@ -59,7 +60,15 @@ def build_tables(folder: Path, build: BuildManifest) -> list[Table]:
             raise InputError(f"{folder}: bundle {artifact.get('bundle')!r} is outside the build; build again")
         manifest = load_manifest(place)
         tables += bundle_tables(manifest, read_model(place / VERDICT_NAME, Verdict))
-    for title, record in (("Inputs", build.inputs), ("Plan", build.plan), ("Versions", build.versions)):
+    if build.missing:
+        tables.append(Table("Not built", ["target", "why"], [[name, why] for name, why in build.missing.items()]))
+    tables.append(runtime_table(build))
+    tables += [
+        Table(f"{target}: bytes", ["tensor", "bytes", "share"], byte_rows(build.plan, target))
+        for target in build.plan.get("tensors", {})
+    ]
+    plan = {name: value for name, value in build.plan.items() if name != "tensors"}
+    for title, record in (("Inputs", build.inputs), ("Plan", plan), ("Versions", build.versions)):
         tables.append(Table(title, ["name", "value"], [[name, shown(value)] for name, value in record.items()]))
     tables.append(Table("Stages", ["stage"], [[shown(stage)] for stage in build.stages]))
     return [table for table in tables if table.rows]
@@ -97,6 +106,21 @@ def bundle_tables(manifest: BundleManifest, verdict: Verdict) -> list[Table]:
         Table(f"{name}: logits", ["stages", "max abs", "mean abs", "relative", "agreement"], parity),
         Table(f"{name}: speed, 1 thread", ["model", "load ms", "p50 ms by tokens", "peak MB"], speed),
     ]
+
+
+def runtime_table(build: BuildManifest) -> Table:
+    """Artifacts of the same student beside each other, a row for each pair of runtimes."""
+    columns = ["runtimes", "targets", "max abs", "relative", "same labels", "metrics"]
+    rows = [
+        [
+            *(" / ".join(pair[name]) for name in ("runtimes", "targets")),
+            *(f"{pair[name]:.4g}" for name in ("max_abs", "relative_error")),
+            f"{pair['agreement']:.2%}",
+            " / ".join(f"{metric:.4f}" for metric in pair["metrics"]),
+        ]
+        for pair in build.runtimes
+    ]
+    return Table("Runtimes beside each other", columns, rows)
 
 
 def by_tokens(times_ms: dict[int, float]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -25,8 +25,19 @@ class Session(Protocol):
         ...
 
 
+@runtime_checkable
+class ProcessSession(Session, Protocol):
+    """A session in another process, which says how long things took there."""
+
+    process_id: int
+    baseline_bytes: int  # resident there before the model was loaded
+    load_ms: float
+    run_ms: float  # of the last run
+
+
 RUNTIMES: dict[str, str] = {
     "onnxruntime": "edgepack.runtime.onnxruntime:load",
+    "onnxruntime-web": "edgepack.runtime.onnxruntime_web:load",
     "pytorch-lite": "edgepack.runtime.pytorch_lite:load",
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.errors import InputError
+from edgepack.runtime.fixed_shape import fixed_length, padded, unpadded
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -27,14 +28,16 @@ class OnnxSession:
     def __init__(self, session: ort.InferenceSession) -> None:
         self._session = session
         self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
+        self._length = fixed_length(session.get_inputs()[0].shape)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
         missing = [name for name in self.input_names if name not in inputs]
         if missing:
             raise InputError(f"model input {missing[0]!r} was not given; needed: {', '.join(self.input_names)}")
-        feed = {name: np.asarray(inputs[name], dtype=np.int64) for name in self.input_names}
-        return np.asarray(self._session.run(None, feed)[0], dtype=np.float32)
+        given = {name: inputs[name] for name in self.input_names}
+        logits = self._session.run(None, padded(given, self._length))[0]
+        return unpadded(np.asarray(logits, dtype=np.float32), inputs[self.input_names[0]].shape[1])
 
 
 def load(path: Path, threads: int = 1) -> OnnxSession:

@@ -84,7 +84,7 @@ def sharing_maps(layers: int) -> st.SearchStrategy[list[int]]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configs())
 def test_predicted_bytes_are_the_bytes_written(config: StudentConfig) -> None:
-    predicted = model_bytes(config)
+    predicted = model_bytes(config, TARGET)
     with tempfile.TemporaryDirectory() as folder:
         artifact = export_onnx(Student(config), TARGET, Path(folder))
         model = onnx.load(artifact.path)
@@ -95,21 +95,21 @@ def test_predicted_bytes_are_the_bytes_written(config: StudentConfig) -> None:
 @pytest.mark.parametrize("bits", [(8, 8), (8, 4), (4, 4)])
 def test_a_realistic_shape_is_exact_and_fast(bits: tuple[int, int], tmp_path: Path) -> None:
     config = StudentConfig(**REALISTIC, body_bits=bits[0], embedding_bits=bits[1])
-    predicted = model_bytes(config)
+    predicted = model_bytes(config, TARGET)
     assert predicted.total == export_onnx(Student(config), TARGET, tmp_path).size_bytes
     structure = predicted.total - sum(size for _, size in predicted.tensors)
     assert 0 < structure < 36_000
     seconds = []
     for _ in range(10):
         start = time.perf_counter()
-        model_bytes(config)
+        model_bytes(config, TARGET)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.02  # 1 to 3 ms seen; a search asks for hundreds
 
 
 def test_bytes_of_the_parts_are_what_the_formats_say() -> None:
     config = StudentConfig(**REALISTIC, body_bits=4, embedding_bits=4, num_labels=3)
-    sizes = dict(model_bytes(config).tensors)
+    sizes = dict(model_bytes(config, TARGET).tensors)
     assert sizes["embeddings.word.codes"] == 12000 * 128 // 2
     assert sizes["embeddings.word.scale"] == sizes["embeddings.word.minimum"] == 12000 * 2
     assert sizes["embeddings.position.codes"] == 512 * 384
@@ -125,7 +125,7 @@ def test_bytes_of_the_parts_are_what_the_formats_say() -> None:
 # bits of a code, and of a block's share of a multiplier: five ternary digits to a byte
 @pytest.mark.parametrize(("bits", "stored"), [(1, 1.6), (2, 2), (3, 3), (4, 4)])
 def test_bytes_of_a_matrix_and_a_table_at_every_packed_width(bits: int, stored: float) -> None:
-    sizes = dict(model_bytes(StudentConfig(**REALISTIC, body_bits=bits, embedding_bits=bits)).tensors)
+    sizes = dict(model_bytes(StudentConfig(**REALISTIC, body_bits=bits, embedding_bits=bits), TARGET).tensors)
     count = 384 * (128 + 6 * (4 * 128 + 2 * 320) + 384 + 2)
     assert sizes[f"b{bits}.codes"] == pytest.approx(count * stored / 8, abs=1)
     assert sizes[f"b{bits}.multipliers"] == -(-count // 64)

@@ -1,0 +1,196 @@
+"""The ONNX file that edgepack writes beside what others make of the same student.
+
+    python -m benchmarks onnx-graph [--student OUT/student] [--bits 8 4] [--rounds N]
+
+torch             `torch.onnx.export`, then `quantize_dynamic` per channel: what `optimum-cli` makes as well
+torch, optimized  the same with `onnxruntime.transformers.optimizer` between the two
+edgepack N        the exporter's own file at N bits, body and embedding
+
+Load, first run and peak memory are those of fresh processes, one model after the other in each round; medians over
+rounds. p50 at 32 tokens is measured in one process, the models' runs interleaved. One thread, batch 1. Only the ratios
+mean anything elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np
+
+from benchmarks.tables import markdown_table
+from edgepack.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
+from edgepack.runtime.onnxruntime import OnnxSession, load
+
+TOKENS = 32
+RUNS, WARM_UPS, ROUNDS = 300, 10, 7
+SHAPE: dict[str, Any] = {  # a 4 MB student of a 6-layer, 384-wide teacher
+    "vocab_size": 29528,
+    "embedding_size": 192,
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_heads": [4] * 6,
+    "head_sizes": [32] * 6,
+    "intermediate_sizes": [384] * 6,
+    "max_position_embeddings": 64,
+    "num_labels": 2,
+}
+BASELINE, OPTIMIZED = "torch", "torch, optimized"
+FIGURES = ("bytes", "load_ms", "first_ms", "p50_ms", "peak_bytes")
+
+
+def make_files(student_folder: Path | None, bits: Sequence[int], folder: Path) -> dict[str, Path]:
+    """All models of one student; its weights are random where no folder is given: speed does not depend on them."""
+    import torch
+
+    from edgepack.export.onnx import export_onnx
+    from edgepack.single_stage import load_student
+    from edgepack.student.config import StudentConfig
+    from edgepack.student.model import Student
+    from edgepack.target import load_target
+
+    torch.manual_seed(0)
+    student = load_student(student_folder) if student_folder else Student(StudentConfig(**SHAPE)).eval()
+    student.set_bits(32, 32)
+    files = export_by_torch(student, folder)
+    for width in bits:
+        student.set_bits(width, width)
+        files[f"edgepack {width}"] = export_onnx(student, load_target("linux-onnx"), folder / str(width)).path
+    return files
+
+
+def export_by_torch(student: Any, folder: Path) -> dict[str, Path]:
+    """torch's graph, and ONNX Runtime's optimizer's of it, each quantized dynamically per channel."""
+    import onnx
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = student
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+            return logits
+
+    logging.disable(logging.WARNING)  # each tool explains itself at length
+    names, ids = ["input_ids", "attention_mask"], torch.ones(2, 8, dtype=torch.int64)
+    axes = {name: {0: "batch", 1: "seq"} for name in names}
+    paths = {BASELINE: folder / "torch.onnx", OPTIMIZED: folder / "optimized.onnx"}
+    torch.onnx.export(
+        Logits().eval(), (ids, ids), str(paths[BASELINE]), input_names=names, output_names=["logits"],
+        dynamic_axes=axes, dynamo=False, opset_version=17,
+    )  # fmt: skip
+    heads, hidden = max(student.config.num_heads), student.config.hidden_size
+    optimized = optimize_model(str(paths[BASELINE]), "bert", num_heads=heads, hidden_size=hidden)
+    optimized.save_model_to_file(str(paths[OPTIMIZED]))
+    files = {}
+    for name, path in paths.items():
+        files[name] = path.with_suffix(".int8.onnx")
+        # the type of what a fused node gives is not inferred
+        options = {"DefaultTensorType": onnx.TensorProto.FLOAT} if name == OPTIMIZED else None
+        quantize_dynamic(path, files[name], per_channel=True, weight_type=QuantType.QInt8, extra_options=options)
+    return files
+
+
+def measure_cold(path: Path) -> dict[str, float]:
+    """Load and first run in a process of its own."""
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
+    command = [sys.executable, "-m", "benchmarks", "onnx-graph", "--cold", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def cold_here(path: Path) -> dict[str, float]:
+    """What `measure_cold` asks of its process; the library is imported before the clock starts."""
+    before = peak_memory_bytes()
+    started = time.perf_counter()
+    session = load(path, 1)
+    load_ms = since_ms(started)
+    first_ms = time_once(session)
+    return {"load_ms": load_ms, "first_ms": first_ms, "peak_bytes": peak_memory_bytes() - before}
+
+
+def time_once(session: OnnxSession) -> float:
+    """Milliseconds of one inference."""
+    ids = np.full((1, TOKENS), 5, np.int64)
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    started = time.perf_counter()
+    session.run(inputs)
+    return since_ms(started)
+
+
+def measure_warm(files: dict[str, Path], runs: int) -> dict[str, float]:
+    """Median milliseconds of an inference by model, interleaved."""
+    sessions = {name: load(path, 1) for name, path in files.items()}
+    times: dict[str, list[float]] = {name: [] for name in files}
+    for run in range(WARM_UPS + runs):
+        for name, session in sessions.items():
+            elapsed = time_once(session)
+            if run >= WARM_UPS:
+                times[name].append(elapsed)
+    return {name: float(np.median(found)) for name, found in times.items()}
+
+
+def measure_files(files: dict[str, Path], runs: int, rounds: int) -> dict[str, dict[str, float]]:
+    """All figures by model."""
+    cold: dict[str, list[dict[str, float]]] = {name: [] for name in files}
+    for _ in range(rounds):
+        for name, path in files.items():
+            cold[name].append(measure_cold(path))
+    warm = measure_warm(files, runs)
+    return {
+        name: {
+            "bytes": path.stat().st_size,
+            **{key: float(np.median([figures[key] for figures in cold[name]])) for key in cold[name][0]},
+            "p50_ms": warm[name],
+        }
+        for name, path in files.items()
+    }
+
+
+def graph_table(figures: dict[str, dict[str, float]]) -> str:
+    """Markdown: each figure, and in brackets how many times the first model's it is."""
+    rows = [["model", "bytes", "load ms", "first run ms", f"p50 ms, {TOKENS} tokens", "peak MB"]]
+    for name, found in figures.items():
+        shown = {
+            "bytes": f"{found['bytes']:,.0f}",
+            **{key: f"{found[key]:.2f}" for key in ("load_ms", "first_ms", "p50_ms")},
+            "peak_bytes": f"{found['peak_bytes'] / 1e6:.1f}",
+        }
+        cells = [f"{shown[key]} ({found[key] / figures[BASELINE][key]:.2f} x)" for key in FIGURES]
+        rows.append([name, *cells])
+    return markdown_table(rows)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print a table and one JSON line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks onnx-graph")
+    parser.add_argument("--student", type=Path, help="a build's student/ folder [default: random weights]")
+    parser.add_argument("--bits", type=int, nargs="+", default=[8, 4], choices=(8, 4, 3, 2, 1))
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--cold", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.cold:
+        print(json.dumps(cold_here(options.cold)))
+        return
+    with TemporaryDirectory() as folder:
+        figures = measure_files(make_files(options.student, options.bits, Path(folder)), options.runs, options.rounds)
+    print(graph_table(figures))
+    print(json.dumps({"machine": platform.platform(), "threads": 1, "tokens": TOKENS, "models": figures}))

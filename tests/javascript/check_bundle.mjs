@@ -1,0 +1,52 @@
+// What an app does with a bundle's folder, in Node or in a page: `pipeline()` of the real transformers.js, compared
+// with the bundle's goldens. Ids are not held to: transformers.js has its own tokenizer, which differs from the
+// reference on rare characters (CJK Extension B, final sigma), so labels count where the ids are the reference's.
+const TASKS = { "text-classification": checkText, "token-classification": checkTokens };
+const TOLERANCE = 0.15; // of the largest logit, as edgepack/golden.py; of a probability
+const LEAST_SAME_IDS = 0.8; // of the goldens
+
+export async function checkBundle({ pipeline, env }, name, manifest, goldens) {
+  env.allowRemoteModels = false;
+  env.allowLocalModels = true;
+  const pipe = await pipeline(manifest.task, name);
+  const failures = [];
+  let compared = 0;
+  for (const golden of goldens.filter((each) => each.pair === undefined)) {
+    const { input_ids: ids } = pipe.tokenizer(golden.text, { truncation: true, max_length: manifest.max_length });
+    if (JSON.stringify(Array.from(ids.data, Number)) !== JSON.stringify(golden.input_ids)) continue;
+    compared += 1;
+    const failure = await TASKS[manifest.task](pipe, golden, manifest.labels);
+    if (failure) failures.push(`${JSON.stringify(golden.text)}: ${failure}`);
+  }
+  const enough = compared >= LEAST_SAME_IDS * goldens.length;
+  const summary = `${manifest.task}: ${goldens.length} goldens, ${compared} with the reference's ids, ${failures.length} of these wrong`;
+  return { passed: enough && failures.length === 0, lines: [...failures, summary] };
+}
+
+async function checkText(pipe, golden, labels) {
+  const [{ label, score }] = await pipe(golden.text);
+  return wrong(label, score, golden.label, golden.logits, labels);
+}
+
+async function checkTokens(pipe, golden, labels) {
+  const special = new Set(pipe.tokenizer.all_special_ids);
+  const found = new Map((await pipe(golden.text)).map(({ index, entity, score }) => [index, { entity, score }]));
+  for (const [i, expected] of golden.label.entries()) {
+    if (special.has(golden.input_ids[i])) continue;
+    const { entity, score } = found.get(i) ?? { entity: "O", score: null }; // tokens outside entities are left out
+    const failure = wrong(entity, score, expected, golden.logits[i], labels);
+    if (failure) return `token ${i}: ${failure}`;
+  }
+  return null;
+}
+
+// Sums of another order can tip an activation over a rounding step: labels may change places where they are as good
+// as equal, and probabilities move a little.
+function wrong(label, score, expected, logits, labels) {
+  const [got, right] = [label, expected].map((each) => logits[labels.indexOf(each)]);
+  if (right - got > TOLERANCE * Math.max(...logits.map(Math.abs))) return `${label}, expected ${expected}`;
+  if (label !== expected || score === null) return null;
+  const most = Math.max(...logits);
+  const probability = Math.exp(right - most) / logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0);
+  return Math.abs(score - probability) <= TOLERANCE ? null : `${label} with score ${score}, expected ${probability}`;
+}
