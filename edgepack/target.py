@@ -29,7 +29,9 @@ class Target:
     model's path inside a bundle; `opset` and `ir_version` are the newest that a file may ask for (`None` where
     they do not apply); `operators` are all that a file may use, with their domain where it is not ONNX's own;
     `runtime_library` names what the app links, with its approximate size, which is reported beside the shipped
-    bytes and not counted; `extra` is the pip extra that exporting needs.
+    bytes and not counted; `extra` is the pip extra that exporting or running needs. `activations` says what shares a
+    range when activations are rounded: "example", "token", or "nothing" where they are not. `fixed_batch` is the number
+    of texts that a file takes at once (`None`: any).
     """
 
     name: str
@@ -46,6 +48,8 @@ class Target:
     ir_version: int | None = None
     runtime_library: str | None = None
     extra: str | None = None
+    activations: str = "example"
+    fixed_batch: int | None = None
     notes: str = ""
 
 

@@ -27,6 +27,9 @@ Exporter = Callable[[Student, Target, Path], Artifact]
 EXPORTERS: dict[str, str] = {
     "onnx": "edgepack.export.onnx:export_onnx",
     "torchscript": "edgepack.export.torchscript:export_torchscript",
+    "executorch": "edgepack.export.executorch:export_executorch",
+    "litert": "edgepack.export.litert:export_litert",
+    "coreml": "edgepack.export.coreml:export_coreml",
 }
 
 

@@ -1,8 +1,9 @@
 """One way through a student, in the steps that a graph format has to write.
 
-Formats whose files are written node by node (LiteRT, Core ML) differ in their operators, not in the order of an
-encoder's steps. `EncoderWalk` is that order: embeddings, layers with the weight sets that the config names, head. A format
-fills in a dozen steps, each from named values to one named value. Values have no batch: a text is `(seq, width)`, heads
+Formats that are written node by node (LiteRT, Core ML) and the module that is traced for ExecuTorch differ in their
+operators, not in the order of an encoder's steps. `EncoderWalk` is that order: embeddings, layers with the weight sets
+that the config names, head. A format fills in a dozen steps, each from values to a value: names in a graph, tensors in
+a module; `tag` is a name for what a step computes. Values have no batch: a text is `(seq, width)`, heads
 are `(heads, seq, head size)`, scores `(heads, seq, seq)`; batch 1 is what a phone runs, and per-token rounding
 makes the rest of a batch independent anyway.
 
@@ -14,62 +15,72 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from edgepack.export.onnx_weights import Linear
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 
 
-class EncoderWalk(ABC):
-    """A walk over a config; `logits()` returns the name of the last value."""
+INPUTS = ("query", "key", "value")
+V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
+
+
+class EncoderWalk(ABC, Generic[V]):
+    """A walk over a config; `logits()` returns the last value."""
 
     def __init__(self, config: StudentConfig) -> None:
         self.config = config
 
     @abstractmethod
-    def rows(self, path: str, index: str, width: int, bits: int) -> str:
+    def rows(self, path: str, index: str, width: int, bits: int) -> V:
         """Rows of the table at `path`, `(seq, width)`; `index` is `words`, `positions` or `types`."""
 
     @abstractmethod
-    def linear(self, tag: str, x: str, linear: Linear) -> str:
+    def linear(self, tag: str, x: V, linear: Linear) -> V:
         """`x @ weight + bias`."""
 
     @abstractmethod
-    def add(self, tag: str, x: str, y: str) -> str:
+    def add(self, tag: str, x: V, y: V) -> V:
         """Sum of two values of one shape."""
 
     @abstractmethod
-    def norm(self, tag: str, x: str, path: str, size: int) -> str:
+    def norm(self, tag: str, x: V, path: str, size: int) -> V:
         """The config's norm over the last axis."""
 
     @abstractmethod
-    def activation(self, tag: str, x: str, act: str) -> str:
+    def activation(self, tag: str, x: V, act: str) -> V:
         """The named activation."""
 
     @abstractmethod
-    def first(self, tag: str, x: str) -> str:
+    def first(self, tag: str, x: V) -> V:
         """The first token, `(1, width)`."""
 
     @abstractmethod
-    def split_heads(self, tag: str, x: str, parts: int, heads: int, size: int) -> list[str]:
+    def split_heads(self, tag: str, x: V, parts: int, heads: int, size: int) -> list[V]:
         """`(seq, parts · heads · size)` as `parts` values `(heads, seq, size)`."""
 
     @abstractmethod
-    def attend(self, tag: str, query: str, key: str, value: str, size: int, bias: str | None) -> str:
+    def attend(self, tag: str, query: V, key: V, value: V, size: int, bias: V | None) -> V:
         """`softmax(query keyᵀ / √size + mask + bias) value`, `(heads, queries, size)`; `bias` `(heads, seq, seq)`."""
 
     @abstractmethod
-    def merge_heads(self, tag: str, x: str, width: int) -> str:
+    def merge_heads(self, tag: str, x: V, width: int) -> V:
         """`(heads, seq, size)` as `(seq, width)`."""
 
     @abstractmethod
-    def first_rows(self, tag: str, x: str) -> str:
+    def first_rows(self, tag: str, x: V) -> V:
         """The first row of each head, `(heads, seq, n)` → `(heads, 1, n)`."""
 
     @abstractmethod
-    def relative_bias(self, path: str, heads: int) -> str:
+    def relative_bias(self, path: str, heads: int) -> V:
         """MPNet's bias of each pair of positions `(heads, seq, seq)`."""
 
-    def logits(self) -> str:
+    def query_key_value(self, tag: str, path: str, x: V, width: int, heads: int, size: int) -> list[V]:
+        """All three of an unfactorized attention, `(heads, seq, size)` each: one product here."""
+        linear = Linear(f"{path}.qkv", tuple(f"{path}.{name}.full" for name in INPUTS), width, 3 * heads * size)
+        return self.split_heads(f"{tag}.qkv", self.linear(f"{tag}.qkv", x, linear), 3, heads, size)
+
+    def logits(self) -> V:
         """The whole student."""
         config = self.config
         x = self._embeddings()
@@ -85,7 +96,7 @@ class EncoderWalk(ABC):
     def _head_inputs(self) -> int:
         return self.config.classifier_inputs
 
-    def _embeddings(self) -> str:
+    def _embeddings(self) -> V:
         config, total = self.config, self.config.sum_size
         x = self.rows("embeddings.word.weight", "words", config.embedding_size, config.embedding_bits)
         if config.has_projection and not config.norm_before_projection:
@@ -101,13 +112,13 @@ class EncoderWalk(ABC):
             x = self._self_attentive(x)
         return x
 
-    def _projection(self, x: str) -> str:
+    def _projection(self, x: V) -> V:
         config = self.config
         path = "embeddings.projection"
         linear = Linear(path, (path,), config.embedding_size, config.hidden_size, config.projection_bias)
         return self.linear("e.projection", x, linear)
 
-    def _self_attentive(self, x: str) -> str:
+    def _self_attentive(self, x: V) -> V:
         config, width = self.config, self.config.embedding_size
         heads = config.embedding_num_heads
         attention = self._attention("e", "embeddings.attention", x, width, heads, width // heads, None, None)
@@ -115,7 +126,7 @@ class EncoderWalk(ABC):
         x = self._feed_forward("e", "embeddings.feed_forward", x, width, config.embedding_intermediate_size, None)
         return self.norm("e.output", x, "embeddings.output_norm", config.hidden_size)
 
-    def _layer(self, layer: int, x: str) -> str:
+    def _layer(self, layer: int, x: V) -> V:
         config, hidden, tag = self.config, self.config.hidden_size, f"l{layer}"
         chosen, ffn = (config.attention_sharing or [])[layer], (config.ffn_sharing or [])[layer]
         heads, size = (config.num_heads or [])[chosen], (config.head_sizes or [])[chosen]
@@ -128,34 +139,37 @@ class EncoderWalk(ABC):
         return self.norm(f"{tag}.ffn", self.add(f"{tag}.ffn", x, y), f"ffn_norms.{layer}", hidden)
 
     def _attention(
-        self, tag: str, path: str, x: str, width: int, heads: int, size: int, chosen: int | None, layer: int | None
-    ) -> str:
+        self, tag: str, path: str, x: V, width: int, heads: int, size: int, chosen: int | None, layer: int | None
+    ) -> V:
         inner, ranks = heads * size, self._ranks(ATTENTION_MATRICES, chosen)
-        if not any(ranks[matrix] for matrix in ("query", "key", "value")):
-            paths = tuple(f"{path}.{matrix}.full" for matrix in ("query", "key", "value"))
-            joined = self.linear(f"{tag}.qkv", x, Linear(f"{path}.qkv", paths, width, 3 * inner))
-            query, key, value = self.split_heads(f"{tag}.qkv", joined, 3, heads, size)
+        if not any(ranks[matrix] for matrix in INPUTS):
+            query, key, value = self.query_key_value(tag, path, x, width, heads, size)
         else:
-            chains = [
-                self._chain(f"{tag}.{matrix}", x, f"{path}.{matrix}", width, inner, ranks[matrix])
-                for matrix in ("query", "key", "value")
-            ]
-            query, key, value = (self.split_heads(chain, chain, 1, heads, size)[0] for chain in chains)
+            query, key, value = (
+                self.split_heads(
+                    f"{tag}.{matrix}",
+                    self._chain(f"{tag}.{matrix}", x, f"{path}.{matrix}", width, inner, ranks[matrix]),
+                    1,
+                    heads,
+                    size,
+                )[0]
+                for matrix in INPUTS
+            )
         relative = self.config.relative_attention_buckets and layer is not None
         bias = self.relative_bias(path, heads) if relative else None
         if layer is not None and layer == self.config.first_token_layer:
             query = self.first_rows(f"{tag}.query", query)
-            bias = bias and self.first_rows(f"{tag}.bias", bias)
+            bias = None if bias is None else self.first_rows(f"{tag}.bias", bias)
         context = self.merge_heads(tag, self.attend(tag, query, key, value, size, bias), inner)
         return self._chain(f"{tag}.output", context, f"{path}.output", inner, width, ranks["output"])
 
-    def _feed_forward(self, tag: str, path: str, x: str, width: int, inner: int, chosen: int | None) -> str:
+    def _feed_forward(self, tag: str, path: str, x: V, width: int, inner: int, chosen: int | None) -> V:
         ranks = self._ranks(FFN_MATRICES, chosen)
         x = self._chain(f"{tag}.up", x, f"{path}.up", width, inner, ranks["up"])
         x = self.activation(f"{tag}.up", x, self.config.hidden_act)
         return self._chain(f"{tag}.down", x, f"{path}.down", inner, self.config.hidden_size, ranks["down"])
 
-    def _chain(self, tag: str, x: str, path: str, width: int, out: int, rank: int) -> str:
+    def _chain(self, tag: str, x: V, path: str, width: int, out: int, rank: int) -> V:
         for linear in factors(path, width, out, rank):
             x = self.linear(f"{tag}.low" if not linear.bias else tag, x, linear)
         return x

@@ -25,6 +25,7 @@ import torch
 from edgepack.compress.quantization import RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.export.encoder_walk import EncoderWalk
 from edgepack.export.onnx_weights import Linear
+from edgepack.export.support import BLOCK, fits_blocks
 from edgepack.export.tflite_file import (
     BOOL,
     FLOAT16,
@@ -43,13 +44,12 @@ from edgepack.export.tflite_file import (
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, relative_buckets
 
-BLOCK = 32  # inputs that share a scale in the runtime's 4-bit kernels
 MASKED = -1e9  # added to the scores of padding
 KEEP_DIMS = (Option(0, "b", 1),)
 INTEGER, FLOAT = np.int32, np.float32
 
 
-class LitertEncoder(EncoderWalk):
+class LitertEncoder(EncoderWalk[str]):
     """A config's graph; with a student, also its weights."""
 
     def __init__(self, config: StudentConfig, student: Student | None = None) -> None:
@@ -242,7 +242,7 @@ class LitertEncoder(EncoderWalk):
         bits, shape = self.config.body_bits, (linear.out_features, linear.in_features)
         if bits == 32:
             return self._constant(f"{linear.name}.weight", shape, FLOAT32, lambda: self._matrix(linear).numpy())
-        if bits == 4 and self.has_blocks(linear):
+        if bits == 4 and fits_blocks(linear.in_features, self.config):
             return self._blocks(linear, shape)
 
         def quantized() -> tuple[np.ndarray, np.ndarray]:
@@ -253,10 +253,6 @@ class LitertEncoder(EncoderWalk):
             return blocks.int8_operand().numpy(), blocks.scale.numpy()
 
         return self._constant(f"{linear.name}.weight", shape, INT8, lambda: quantized()[0], lambda: quantized()[1])
-
-    def has_blocks(self, linear: Linear) -> bool:
-        """Whether the runtime's 4-bit kernels can hold this matrix."""
-        return linear.in_features % BLOCK == 0 and self.config.block_size == BLOCK
 
     def _blocks(self, linear: Linear, shape: Shape) -> str:
         quantized = lambda: quantize_blocks(self._matrix(linear), 4, BLOCK)  # noqa: E731

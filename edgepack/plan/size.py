@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from edgepack.plan import size_onnx, size_torchscript
+from edgepack.plan import size_coreml, size_executorch, size_litert, size_onnx, size_torchscript
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
 
-SIZE_MODELS = {"onnx": size_onnx.model_bytes, "torchscript": size_torchscript.model_bytes}
+SIZE_MODELS = {
+    "onnx": size_onnx.model_bytes,
+    "torchscript": size_torchscript.model_bytes,
+    "executorch": size_executorch.model_bytes,
+    "litert": size_litert.model_bytes,
+    "coreml": size_coreml.model_bytes,
+}
 
 
 def model_size(config: StudentConfig, target: Target) -> ModelSize:

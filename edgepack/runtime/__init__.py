@@ -28,6 +28,8 @@ class Session(Protocol):
 RUNTIMES: dict[str, str] = {
     "onnxruntime": "edgepack.runtime.onnxruntime:load",
     "pytorch-lite": "edgepack.runtime.pytorch_lite:load",
+    "executorch": "edgepack.runtime.executorch:load",
+    "litert": "edgepack.runtime.litert:load",
 }
 
 
