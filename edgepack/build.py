@@ -8,6 +8,7 @@ started again finds the finished stages and goes on; training goes on from its l
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,8 +26,8 @@ from edgepack.carving import carve_start, widths_of
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.encoding import Encoded, encode
-from edgepack.errors import InputError
-from edgepack.export import Artifact, export
+from edgepack.errors import InputError, MissingDependency
+from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
@@ -35,6 +36,7 @@ from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
 from edgepack.results import BuildResult, PlanReport, artifact_record
+from edgepack.runtime import runs_here
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
@@ -119,14 +121,20 @@ class Build:
         student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
         student.round_vectors()
         self.write_student(student)
-        bundles, stages = [], [outputs, planned, *trained]
+        bundles, stages, missing = [], [outputs, planned, *trained], {}
         for target in self.inputs.targets:
-            exported, validated = self.run_target(target, student, trained[-1])
+            try:
+                exported, validated = self.run_target(target, student, trained[-1])
+                bundles.append(self.write_bundle(target, student, exported, validated))
+            except MissingDependency as e:  # the other targets still build
+                missing[target.name] = str(e)
+                self.console.warn(f"{target.name}: {e}")
+                shutil.rmtree(request.output / "bundles" / target.name, ignore_errors=True)  # of an earlier student
+                continue
             stages += [exported, validated]
-            bundles.append(self.write_bundle(target, student, exported, validated))
-        self.write_manifest(bundles, stages)
+        self.write_manifest(bundles, stages, missing)
         write_report(request.output)
-        return BuildResult(request.output, tuple(bundles))
+        return BuildResult(request.output, tuple(bundles), missing)
 
     def stage(self, name: str, parts: dict[str, Any], work: Callable[[Stage], None]) -> Stage:
         """The finished stage; `work` fills its scratch folder where it is not finished yet."""
@@ -310,13 +318,15 @@ class Build:
         """Run the artifact over the evaluation set and measure it beside the teacher."""
         inputs = self.inputs
         path = exported.folder / target.file
-        speed = measure(
-            {
+        speed = {}
+        if runs_here(path, target):
+            teacher = open_checkpoint(inputs.request.teacher).folder
+            subjects = {
                 "artifact": Subject("artifact", path, target.name),
-                "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
-            },
-            token_counts=[count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length],
-        )
+                "teacher": Subject("teacher", teacher, inputs.teacher.task.name),
+            }
+            counts = [count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length]
+            speed = measure(subjects, token_counts=counts)
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
             return validate_artifact(
                 path,
@@ -326,7 +336,7 @@ class Build:
                 inputs.teacher.task,
                 inputs.teacher_logits,
                 budget_bytes=inputs.request.budget_bytes,
-                shipped_bytes=path.stat().st_size + self.plan.chosen.vocabulary.asset_bytes,
+                shipped_bytes=artifact_bytes(path) + self.plan.chosen.vocabulary.asset_bytes,
                 max_drop=inputs.request.max_drop,
                 teacher_evaluation=inputs.evaluation,
                 speed=speed,
@@ -338,7 +348,7 @@ class Build:
         teacher, path = self.inputs.teacher, exported.folder / target.file
         operators = tuple(json.loads((exported.folder / "operators.json").read_text()))
         contents = Contents(
-            artifact=Artifact(target, path, path.stat().st_size, operators),
+            artifact=Artifact(target, path, artifact_bytes(path), operators),
             config=student.config,
             tokenizer=self.tokenizer,
             teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
@@ -346,6 +356,7 @@ class Build:
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,
             golden_texts=golden_texts(self.inputs),
+            student=student,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
 
@@ -358,7 +369,7 @@ class Build:
             self.tokenizer.save_pretrained(beside)
         publish_folder(beside, final)
 
-    def write_manifest(self, bundles: list[Bundle], stages: list[Stage]) -> None:
+    def write_manifest(self, bundles: list[Bundle], stages: list[Stage], missing: dict[str, str]) -> None:
         """OUT/edgepack.json."""
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
@@ -374,6 +385,7 @@ class Build:
             seed=request.seed,
             metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
             artifacts=[artifact_record(bundle) for bundle in bundles],
+            missing=missing,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_model(request.output / "edgepack.json", manifest)

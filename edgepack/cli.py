@@ -107,7 +107,7 @@ def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **in
         return
     result = run_build(request, console)
     _print(result, as_json)
-    ctx.exit(0 if result.passed else 1)
+    ctx.exit(result.exit_code)
 
 
 @main.command()
@@ -175,7 +175,7 @@ def validate(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) ->
 
     result = validate_output(output, _console(quiet))
     _print(result, as_json)
-    ctx.exit(0 if result.passed else 1)
+    ctx.exit(result.exit_code)
 
 
 @main.command()

@@ -113,6 +113,7 @@ class BuildManifest(Record):
     seed: int
     metrics: dict[str, Any]
     artifacts: list[dict[str, Any]]  # target, bundle (folder relative to the manifest), passed
+    missing: dict[str, str] = Field(default_factory=dict)  # targets that were not built, and the line that installs
     created: str
 
 
@@ -160,6 +161,11 @@ def runtime_record(target: Target, operators: tuple[str, ...] = ()) -> RuntimeRe
         ir_version=target.ir_version,
         operators=list(operators),
     )
+
+
+def is_model_file(path: str, target: Target) -> bool:
+    """Whether a bundle's file is the target's model, or inside it where a model is a folder."""
+    return path == target.file or path.startswith(f"{target.file}/")
 
 
 def file_record(folder: Path, path: Path, shipped: bool) -> FileRecord:

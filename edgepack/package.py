@@ -17,7 +17,7 @@ from typing import Any
 
 from edgepack.errors import CheckFailed, InputError
 from edgepack.golden import GOLDEN_NAME
-from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, load_manifest
+from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, load_manifest
 from edgepack.target import load_target
 from edgepack.workspace import publish_folder, sha256_file, write_atomic
 
@@ -102,7 +102,7 @@ def _copy_checked(bundle: Path, record: FileRecord, assets: Path) -> None:
 
 def _readme(manifest: BundleManifest, app: str) -> str:
     shipped = [record.path for record in manifest.files if record.shipped]
-    model = load_target(manifest.target).file
+    target = load_target(manifest.target)
     return README.format(
         target=manifest.target,
         app=app,
@@ -112,10 +112,10 @@ def _readme(manifest: BundleManifest, app: str) -> str:
         task=manifest.task,
         label_count=len(manifest.labels),
         max_length=manifest.max_length,
-        tokenizer=", ".join(f"`{path}`" for path in shipped if path != model),
+        tokenizer=", ".join(f"`{path}`" for path in shipped if not is_model_file(path, target)),
         runtime=manifest.runtime.name,
         min_version=manifest.runtime.min_version,
-        model=model,
+        model=target.file,
         inputs=", ".join(f"`{tensor.name}` ({tensor.dtype})" for tensor in manifest.inputs),
         outputs=", ".join(f"`{tensor.name}`" for tensor in manifest.outputs),
         goldens=GOLDEN_NAME,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgepack.bundle import Bundle
+from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.manifest import is_model_file
 from edgepack.plan.search import Candidate, Plan
 from edgepack.target import load_target
 from edgepack.workspace import hash_json
@@ -66,17 +68,26 @@ class BuildResult:
 
     output: Path
     bundles: tuple[Bundle, ...]
+    missing: dict[str, str] = field(default_factory=dict)  # targets that were not built: what to install
 
     @property
     def passed(self) -> bool:
-        """Whether every bundle's verdict passed."""
-        return all(bundle.passed for bundle in self.bundles)
+        """Whether every target was built and every bundle's verdict passed."""
+        return not self.missing and all(bundle.passed for bundle in self.bundles)
+
+    @property
+    def exit_code(self) -> int:
+        """3 where a target could not be built for want of a package, else 1 where a verdict did not pass."""
+        if self.missing:
+            return MissingDependency.exit_code
+        return 0 if self.passed else CheckFailed.exit_code
 
     def to_json(self) -> dict[str, Any]:
         """Verdicts by target."""
         return {
             "passed": self.passed,
             "output": str(self.output),
+            "missing": self.missing,
             "verdicts": {b.manifest.target: b.verdict.model_dump(mode="json") for b in self.bundles},
         }
 
@@ -87,29 +98,35 @@ class BuildResult:
             verdict = bundle.verdict
             kept, speed = verdict.retention, verdict.speed.get("artifact")
             shown = f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run"
-            failed = [check.name for check in verdict.checks if check.status != "passed"]
+            metric = verdict.metrics.get("artifact")
+            failed = [check.name for check in verdict.checks if check.status == "failed"]
+            waiting = [check.name for check in verdict.checks if check.status == "not_run"]
+            words = [f"failed: {', '.join(failed)}"] if failed else []
+            words += [f"not run: {', '.join(waiting)}"] if waiting else []
             rows.append(
                 [
                     bundle.manifest.target,
                     f"{verdict.shipped_bytes:,}",
-                    f"{verdict.metrics['artifact'].value:.4f}",
+                    "not run" if metric is None else f"{metric.value:.4f}",
                     shown,
                     "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
                     " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
-                    "passed" if bundle.passed else f"failed: {', '.join(failed)}",
+                    "; ".join(words) or "passed",
                 ]
             )
-        return "\n".join([format_table(rows), f"bundles in {self.output / 'bundles'}"])
+        lines = [f"{target}: not built; {reason}" for target, reason in self.missing.items()]
+        return "\n".join([format_table(rows), *lines, f"bundles in {self.output / 'bundles'}"])
 
 
 def artifact_record(bundle: Bundle) -> dict[str, Any]:
     """A bundle's artifact in a build's manifest."""
     manifest = bundle.manifest
-    model = load_target(manifest.target).file
+    target = load_target(manifest.target)
+    model = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
     return {
         "target": manifest.target,
         "bundle": f"bundles/{manifest.target}",
         "passed": bundle.passed,
-        "sha256": next(record.sha256 for record in manifest.files if record.path == model),
+        "sha256": model.get(target.file) or hash_json(model),  # of a folder: of its files' hashes
         "shipped_bytes": manifest.shipped_bytes,
     }

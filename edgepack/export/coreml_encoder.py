@@ -48,7 +48,9 @@ class Emitter(Protocol):
 class CoremlEncoder(EncoderWalk[Any]):
     """The walk over an emitter's values. `inputs`: int32 `(1, seq)` by name."""
 
-    def __init__(self, config: StudentConfig, emit: Emitter, inputs: dict[str, Any], student: Student | None = None) -> None:
+    def __init__(
+        self, config: StudentConfig, emit: Emitter, inputs: dict[str, Any], student: Student | None = None
+    ) -> None:
         super().__init__(config)
         self._emit, self._inputs, self._student = emit, inputs, student
         self._made: dict[str, Any] = {}
@@ -78,7 +80,9 @@ class CoremlEncoder(EncoderWalk[Any]):
     def linear(self, tag: str, x: Any, linear: Linear) -> Any:
         inputs = {"x": x, "weight": self._weight(linear)}
         if linear.bias:
-            inputs["bias"] = self._vector(f"{linear.name}.bias", linear.out_features, lambda: self._joined(linear, "bias"))
+            inputs["bias"] = self._vector(
+                f"{linear.name}.bias", linear.out_features, lambda: self._joined(linear, "bias")
+            )
         return self._emit.op("linear", f"{tag}.product", **inputs)
 
     def add(self, tag: str, x: Any, y: Any) -> Any:
@@ -145,7 +149,9 @@ class CoremlEncoder(EncoderWalk[Any]):
     def _index(self, name: str) -> Any:
         """Indices `(seq,)` of words, positions or types."""
         if name not in self._made:
-            source = self._inputs["token_type_ids" if name == "types" and self.config.type_vocab_size > 1 else "input_ids"]
+            source = self._inputs[
+                "token_type_ids" if name == "types" and self.config.type_vocab_size > 1 else "input_ids"
+            ]
             if name == "types" and self.config.type_vocab_size == 1:
                 source = self._emit.op("fill_like", "t.zeros", ref_tensor=source, value=np.int32(0))
             if name == "positions":
@@ -160,7 +166,9 @@ class CoremlEncoder(EncoderWalk[Any]):
             config, most, positions = self.config, self.config.max_position_embeddings, self._index("positions")
 
             def by_distance() -> np.ndarray:
-                pairs = relative_buckets(most, config.relative_attention_buckets, config.relative_attention_max_distance)
+                pairs = relative_buckets(
+                    most, config.relative_attention_buckets, config.relative_attention_max_distance
+                )
                 return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).numpy()  # −(most − 1) … most − 1
 
             table = self._emit.constant("relative_buckets", (2 * most - 1,), INT32, by_distance)
@@ -185,7 +193,9 @@ class CoremlEncoder(EncoderWalk[Any]):
             scale = self._emit.constant(
                 f"{name}.scale", (shape[0], groups), FP16, lambda: self._quantized(linear, blocks)[1]
             )
-            self._made[name] = self._emit.op("constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale)
+            self._made[name] = self._emit.op(
+                "constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale
+            )
         return self._made[name]
 
     def _quantized(self, linear: Linear, blocks: bool) -> tuple[np.ndarray, np.ndarray]:

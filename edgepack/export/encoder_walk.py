@@ -20,7 +20,6 @@ from typing import Generic, TypeVar
 from edgepack.export.onnx_weights import Linear
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 
-
 INPUTS = ("query", "key", "value")
 V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
 

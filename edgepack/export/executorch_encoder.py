@@ -134,9 +134,7 @@ class ExecutorchEncoder(EncoderWalk[Tensor]):
     def split_heads(self, tag: str, x: Tensor, parts: int, heads: int, size: int) -> list[Tensor]:
         return [x.view(-1, heads, size).permute(1, 0, 2)]
 
-    def attend(
-        self, tag: str, query: Tensor, key: Tensor, value: Tensor, size: int, bias: Tensor | None
-    ) -> Tensor:
+    def attend(self, tag: str, query: Tensor, key: Tensor, value: Tensor, size: int, bias: Tensor | None) -> Tensor:
         scores = torch.bmm(query * size**-0.5, key.permute(0, 2, 1)) + self._mask
         if bias is not None:
             scores = scores + bias
@@ -157,7 +155,9 @@ class ExecutorchEncoder(EncoderWalk[Tensor]):
             config, most = self.config, self.config.max_position_embeddings
 
             def by_distance(_: Student) -> Tensor:
-                pairs = relative_buckets(most, config.relative_attention_buckets, config.relative_attention_max_distance)
+                pairs = relative_buckets(
+                    most, config.relative_attention_buckets, config.relative_attention_max_distance
+                )
                 return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).int()  # −(most − 1) … most − 1
 
             positions = self._indices["positions"]

@@ -97,7 +97,9 @@ class LitertEncoder(EncoderWalk[str]):
         stored = width if bits == 8 else -(-width // 2)
         table = self._constant(f"{name}.codes", (rows, stored), UINT8, lambda: packed_codes(self._table(path, bits)))
         tail = self._tail(path, name, rows, bits)
-        codes = self._op("CAST", [self._gather(table, index, f"{name}.packed", stored, UINT8)], f"{name}.float", (self._seq, stored))
+        codes = self._op(
+            "CAST", [self._gather(table, index, f"{name}.packed", stored, UINT8)], f"{name}.float", (self._seq, stored)
+        )
         if bits == 4:
             codes = self._unpack(name, codes, stored, width)
         parts = [f"{name}.scale", f"{name}.minimum"]
@@ -108,7 +110,9 @@ class LitertEncoder(EncoderWalk[str]):
     def linear(self, tag: str, x: str, linear: Linear) -> str:
         weight, bias = self._weight(linear), -1
         if linear.bias:
-            values: Callable[[], np.ndarray] = lambda: np.concatenate([self._parameter(f"{p}.bias") for p in linear.paths])
+            values: Callable[[], np.ndarray] = lambda: np.concatenate(
+                [self._parameter(f"{p}.bias") for p in linear.paths]
+            )
             bias = self._numbers[self._constant(f"{linear.name}.bias", (linear.out_features,), FLOAT32, values)]
         inputs = (self._numbers[x], self._numbers[weight], bias)
         shape = (self._shape(x)[0], linear.out_features)
@@ -147,7 +151,9 @@ class LitertEncoder(EncoderWalk[str]):
 
     def split_heads(self, tag: str, x: str, parts: int, heads: int, size: int) -> list[str]:
         seq = self._shape(x)[0]
-        split = self._op("RESHAPE", [x, self._integers(-1, parts * heads, size)], f"{tag}.heads", (seq, parts * heads, size))
+        split = self._op(
+            "RESHAPE", [x, self._integers(-1, parts * heads, size)], f"{tag}.heads", (seq, parts * heads, size)
+        )
         turned = self._op("TRANSPOSE", [split, self._integers(1, 0, 2)], f"{tag}.turned", (parts * heads, seq, size))
         if parts == 1:
             return [turned]
@@ -273,7 +279,11 @@ class LitertEncoder(EncoderWalk[str]):
 
     def _rows_of(self, path: str) -> int:
         config = self.config
-        counts = {"word": config.vocab_size, "position": config.max_position_embeddings, "token_type": config.type_vocab_size}
+        counts = {
+            "word": config.vocab_size,
+            "position": config.max_position_embeddings,
+            "token_type": config.type_vocab_size,
+        }
         return counts[path.split(".")[1]]
 
     def _parameter(self, path: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Run a `.pte` file in ExecuTorch's own runtime, as Android and iOS apps do.
 
-XNNPACK computes on a pool of threads that belongs to the process; it is set to the number asked for, and stays so. Texts of a
-batch run one after the other, padding and all; the mask makes the rest equal.
+XNNPACK computes on a pool of threads that belongs to the process; it is set to the number asked for, and stays so.
+Texts of a batch run one after the other, padding and all; the mask makes the rest equal.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def load(path: Path, threads: int = 1) -> ExecutorchSession:
     with warnings.catch_warnings(), captured_stderr() as written:
         warnings.simplefilter("ignore")  # the runtime calls its Python interface experimental
         try:
-            from executorch.extension.pybindings import _C  # type: ignore[attr-defined]
+            from executorch.extension.pybindings import _C
             from executorch.kernels import quantized  # noqa: F401  registers the embedding kernels
             from executorch.runtime import Runtime
         except ImportError as e:
