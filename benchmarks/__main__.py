@@ -11,6 +11,7 @@ from edgepack.errors import EdgepackError
 
 COMMANDS = {
     "latency": "benchmarks.latency",
+    "runtimes": "benchmarks.runtimes",
     "training": "benchmarks.training",
     "frontier": "benchmarks.frontier",
     "other-tools": "benchmarks.other_tools",

@@ -22,8 +22,8 @@ Scales of weights, like all vectors of a rounded student, are fp16 numbers held 
 
 Activations are rounded per example to uint8 with one scale, zero always exact: what `DynamicQuantizeLinear`
 (ONNX) and qnnpack's dynamic linear compute for a batch of one. XNNPACK rounds each token by a range of its own, which
-is finer; Core ML leaves activations as they are. Students are trained for the coarsest, the first. Training uses the straight-through
-estimator (Bengio et al. 2013, arXiv:1308.3432) on the same functions; nothing here is learned.
+is finer; Core ML leaves activations as they are. Students are trained for the coarsest, the first. Training uses the
+straight-through estimator (Bengio et al. 2013, arXiv:1308.3432) on the same functions; nothing here is learned.
 """
 
 from __future__ import annotations

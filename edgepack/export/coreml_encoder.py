@@ -6,8 +6,8 @@
   operator's integer offset cannot hold, from a second table.
 - activations are not rounded: Core ML multiplies fp16 numbers.
 
-Positions are counted with `cumsum`, so no shape is computed. The steps call `emit(operator, name, inputs)`: the exporter's
-makes the operator, the planner's counts it.
+Positions are counted with `cumsum`, so no shape is computed. The steps call an emitter: the exporter's makes an
+operator, the planner's counts it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Export to ExecuTorch: `executorch_encoder.py` traced, lowered to XNNPACK, emitted as one `.pte` file.
 
 What the runtime must have is read from the finished program: portable kernels by name and overload, and, for what
-XNNPACK computes, the operators inside its parts, as `xnnpack:aten.bmm.default`. An operator that XNNPACK does not take would
-be left to a portable kernel without a word, so both lists are held against the target's.
+XNNPACK computes, the operators inside its parts, as `xnnpack:aten.bmm.default`. An operator that XNNPACK does not take
+would be left to a portable kernel without a word, so both lists are held against the target's.
 
 Weights that layers share are one buffer; XNNPACK's named data holds equal bytes once.
 """

@@ -3,9 +3,9 @@
 Inputs are int64 `(1, seq)`; the file's own `seq` is the longest input, and a caller may resize it to what a text
 needs. Everything that depends on weights' formats is here:
 
-- matrices at 8 bits: `FULLY_CONNECTED` with int8 codes and one scale a channel, the codes and scales of `quantize_int8`.
+- matrices at 8 bits: `FULLY_CONNECTED` with int8 codes and one scale a channel, those of `quantize_int8`.
   A float input makes it the runtime's dynamic scheme: each token is rounded to int8 by its own range.
-- matrices at 4 bits: int4 codes with one fp16 scale for each block of 32 inputs, `q` of `quantize_blocks` and m · scale.
+- matrices at 4 bits: int4 codes `q` of `quantize_blocks` with one fp16 scale m · scale for each block of 32 inputs.
   Where the inputs are no multiple of 32, and for blocks of another size, the same weights are stored as the int8
   operand q · m, exact and twice the bytes.
 - tables: rows are gathered as codes, made floats and scaled by arithmetic, so a file of 2017's operators can do it.
@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from edgepack.compress.quantization import RowTable, quantize_blocks, quantize_int8, quantize_rows
+from edgepack.compress.quantization import Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.export.encoder_walk import EncoderWalk
 from edgepack.export.onnx_weights import Linear
 from edgepack.export.support import BLOCK, fits_blocks
@@ -110,10 +110,8 @@ class LitertEncoder(EncoderWalk[str]):
     def linear(self, tag: str, x: str, linear: Linear) -> str:
         weight, bias = self._weight(linear), -1
         if linear.bias:
-            values: Callable[[], np.ndarray] = lambda: np.concatenate(
-                [self._parameter(f"{p}.bias") for p in linear.paths]
-            )
-            bias = self._numbers[self._constant(f"{linear.name}.bias", (linear.out_features,), FLOAT32, values)]
+            name, shape = f"{linear.name}.bias", (linear.out_features,)
+            bias = self._numbers[self._constant(name, shape, FLOAT32, lambda: self._joined(linear, "bias"))]
         inputs = (self._numbers[x], self._numbers[weight], bias)
         shape = (self._shape(x)[0], linear.out_features)
         return self._node("FULLY_CONNECTED", inputs, tag, shape, (Option(3, "b", 1),))
@@ -261,17 +259,17 @@ class LitertEncoder(EncoderWalk[str]):
         return self._constant(f"{linear.name}.weight", shape, INT8, lambda: quantized()[0], lambda: quantized()[1])
 
     def _blocks(self, linear: Linear, shape: Shape) -> str:
-        quantized = lambda: quantize_blocks(self._matrix(linear), 4, BLOCK)  # noqa: E731
-        scales = self._constant(
-            f"{linear.name}.scales",
-            (shape[0], shape[1] // BLOCK),
-            FLOAT16,
-            lambda: (quantized().multiplier * quantized().scale[:, None]).half().numpy(),
-        )
+        def quantized() -> Blocks:
+            return quantize_blocks(self._matrix(linear), 4, BLOCK)
+
+        def scales() -> np.ndarray:
+            return (quantized().multiplier * quantized().scale[:, None]).half().numpy()
+
         name = f"{linear.name}.weight"
         if name not in self._numbers:
-            codes: Callable[[], np.ndarray] = lambda: packed_int4(quantized().q.numpy())
-            tensor = Tensor(name, shape, INT4, codes, block=(self._numbers[scales], BLOCK))
+            stored = self._constant(f"{linear.name}.scales", (shape[0], shape[1] // BLOCK), FLOAT16, scales)
+            block = (self._numbers[stored], BLOCK)
+            tensor = Tensor(name, shape, INT4, lambda: packed_int4(quantized().q.numpy()), block=block)
             self._numbers[name] = self.graph.add(tensor)
         return name
 
@@ -290,8 +288,11 @@ class LitertEncoder(EncoderWalk[str]):
         assert self._student is not None, "this graph was built to be measured"
         return np.asarray(self._student.get_parameter(path).detach().float().cpu().numpy())
 
+    def _joined(self, linear: Linear, part: str) -> np.ndarray:
+        return np.concatenate([self._parameter(f"{path}.{part}") for path in linear.paths])
+
     def _matrix(self, linear: Linear) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([self._parameter(f"{path}.weight") for path in linear.paths]))
+        return torch.from_numpy(self._joined(linear, "weight"))
 
     def _table(self, path: str, bits: int) -> RowTable:
         return quantize_rows(torch.from_numpy(self._parameter(path)), bits)

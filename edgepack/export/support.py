@@ -39,7 +39,7 @@ def check_widths(config: StudentConfig, target: Target) -> None:
 
 
 def check_operators(used: Mapping[str, str], target: Target) -> None:
-    """`used`: each operator of the graph with the name of a node that is one. `CheckFailed` names the first too many."""
+    """`used`: each operator of the graph with a node that is one. `CheckFailed` names the first that is too many."""
     for operator, node in used.items():
         if operator not in target.operators:
             raise CheckFailed(
