@@ -99,9 +99,8 @@ def test_shared_weights_are_stored_once(sharing: list[int], tools: Any, make_stu
     padded = 64 + sum(64 + -(-size // 64) * 64 for size in planned.values())
     assert weights == pytest.approx(padded, abs=256)  # of which a set is 12 kB
     parameters = [*student.attention.parameters(), *student.feed_forward.parameters()]
-    codes = sum(
-        size for name, size in planned.items() if name.endswith("codes") and not name.startswith(("emb", "head"))
-    )
+    layers = {name: size for name, size in planned.items() if name.startswith(("attention.", "feed_forward."))}
+    codes = sum(size for name, size in layers.items() if name.endswith("codes"))
     assert codes == sum(p.numel() for p in parameters if p.dim() == 2)
 
 
