@@ -12,6 +12,7 @@ from edgepack.errors import EdgepackError
 COMMANDS = {
     "latency": "benchmarks.latency",
     "onnx-graph": "benchmarks.onnx_graph",
+    "runtimes": "benchmarks.runtimes",
     "training": "benchmarks.training",
     "frontier": "benchmarks.frontier",
     "other-tools": "benchmarks.other_tools",

@@ -8,6 +8,7 @@ started again finds the finished stages and goes on; training goes on from its l
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.encoding import Encoded, encode
 from edgepack.errors import InputError, MissingDependency
-from edgepack.export import Artifact, export
+from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
@@ -39,7 +40,7 @@ from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
 from edgepack.results import BuildResult, Made, PlanReport, artifact_record
-from edgepack.runtime import load
+from edgepack.runtime import runs_here
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
@@ -302,9 +303,11 @@ class Build:
             except MissingDependency as e:
                 made.missing[target.name] = str(e)
                 self.console.warn(f"{target.name}: not built: {e}")
+                shutil.rmtree(self.inputs.request.output / "bundles" / target.name, ignore_errors=True)  # of before
                 continue
             made.stages.extend([exported, validated])
-            logits[target.name] = np.load(validated.folder / LOGITS_NAME)
+            if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
+                logits[target.name] = np.load(validated.folder / LOGITS_NAME)
         made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, self.inputs.teacher.task))
         return made
 
@@ -335,8 +338,7 @@ class Build:
         """Run the artifact over the evaluation set and measure it beside the teacher."""
         inputs = self.inputs
         path = exported.folder / target.file
-        load(path, target)  # a runtime that is not here is said so before anything is measured
-        speed = self.time_beside_teacher(path, target) if inputs.request.timed else {}
+        speed = self.time_beside_teacher(path, target) if inputs.request.timed and runs_here(path, target) else {}
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
             return validate_artifact(
                 path,
@@ -346,7 +348,7 @@ class Build:
                 inputs.teacher.task,
                 inputs.teacher_logits,
                 budget_bytes=inputs.request.budget_bytes,
-                shipped_bytes=path.stat().st_size + self.plan.chosen.vocabulary.asset_bytes,
+                shipped_bytes=artifact_bytes(path) + self.plan.chosen.vocabulary.asset_bytes,
                 max_drop=inputs.request.max_drop,
                 teacher_evaluation=inputs.evaluation,
                 speed=speed,
@@ -369,7 +371,7 @@ class Build:
         teacher, path = self.inputs.teacher, exported.folder / target.file
         operators = tuple(json.loads((exported.folder / "operators.json").read_text()))
         contents = Contents(
-            artifact=Artifact(target, path, path.stat().st_size, operators),
+            artifact=Artifact(target, path, artifact_bytes(path), operators),
             config=student.config,
             tokenizer=self.tokenizer,
             teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
@@ -377,6 +379,7 @@ class Build:
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,
             golden_texts=golden_texts(self.inputs),
+            student=student,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
 

@@ -26,8 +26,10 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from edgepack import __version__
+from edgepack.errors import NotRunHere
 from edgepack.export import Artifact
 from edgepack.golden import GOLDEN_NAME, Text, check_goldens, write_goldens
+from edgepack.inference import TorchSession
 from edgepack.manifest import (
     MANIFEST_NAME,
     BundleManifest,
@@ -35,12 +37,14 @@ from edgepack.manifest import (
     TeacherRecord,
     TensorRecord,
     file_record,
+    is_model_file,
     runtime_record,
     write_model,
 )
 from edgepack.model_card import model_card
-from edgepack.runtime import load
+from edgepack.runtime import Session, load
 from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
 from edgepack.task import Task
 from edgepack.tokenizer_asset import backend_tokenizer, write_tokenizer_asset
 from edgepack.validate import golden_check
@@ -80,6 +84,7 @@ class Contents:
     verdict: Verdict
     max_length: int
     golden_texts: Sequence[Text]
+    student: Student | None = None  # answers the goldens where the artifact's runtime is not here
 
 
 def write_bundle(folder: Path, contents: Contents) -> Bundle:
@@ -102,7 +107,10 @@ def write_files(folder: Path, contents: Contents) -> Path:
     artifact, tokenizer, max_length = contents.artifact, contents.tokenizer, contents.max_length
     model = folder / artifact.target.file
     model.parent.mkdir(parents=True)
-    shutil.copyfile(artifact.path, model)
+    if artifact.path.is_dir():
+        shutil.copytree(artifact.path, model)
+    else:
+        shutil.copyfile(artifact.path, model)
     backend = backend_tokenizer(tokenizer)
     (folder / TOKENIZER_JSON).write_text(backend.to_str(), encoding="utf-8")
     write_json(folder / "config.json", transformers_config(contents))
@@ -113,30 +121,45 @@ def write_files(folder: Path, contents: Contents) -> Path:
 def write_evidence(folder: Path, contents: Contents) -> Verdict:
     """Write goldens, the verdict that they complete, and the model card; return the verdict."""
     target, max_length, task = contents.artifact.target, contents.max_length, contents.task
-    session = load(folder / target.file, target, threads=1)
+    session = session_of(folder, contents)
     backend = backend_tokenizer(contents.tokenizer)
     write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, max_length, contents.golden_texts)
-    verdict = with_goldens(contents.verdict, check_goldens(folder, target, max_length))
+    verdict = contents.verdict
+    if not isinstance(session, TorchSession):
+        verdict = with_goldens(verdict, check_goldens(folder, target, max_length))
     write_model(folder / VERDICT_NAME, verdict)
     card = model_card(task, contents.teacher, target, verdict, max_length)
     (folder / "README.md").write_text(card, encoding="utf-8")
     return verdict
 
 
+def session_of(folder: Path, contents: Contents) -> Session:
+    """The artifact in its runtime; where that is not here, the torch model that it was exported from."""
+    target = contents.artifact.target
+    try:
+        return load(folder / target.file, target, threads=1)
+    except NotRunHere:
+        if contents.student is None:
+            raise
+        contents.student.round_activations_by(target.activations)
+        return TorchSession(contents.student)
+
+
 def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) -> BundleManifest:
     """The manifest of the files that are in `folder`."""
     artifact, task = contents.artifact, contents.task
-    shipped = (folder / artifact.target.file, asset)
+    target = artifact.target
     found = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [file_record(folder, path, path in shipped) for path in found]
-    names = load(shipped[0], artifact.target, threads=1).input_names
+    files = [file_record(folder, path, path == asset) for path in found]
+    files = [r.model_copy(update={"shipped": True}) if is_model_file(r.path, target) else r for r in files]
+    names = session_of(folder, contents).input_names
     return BundleManifest(
         task=task.name,
         pair=task.pair,
         labels=list(task.labels),
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),
-        inputs=[TensorRecord(name=name, dtype="int64", shape=input_shape(contents)) for name in names],
+        inputs=[TensorRecord(name=name, dtype=target.integers, shape=input_shape(contents)) for name in names],
         outputs=[TensorRecord(name="logits", dtype="float32", shape=output_shape(task, input_shape(contents)))],
         target=artifact.target.name,
         runtime=runtime_record(artifact.target, artifact.operators),
@@ -159,8 +182,10 @@ def with_goldens(verdict: Verdict, failures: Sequence[str]) -> Verdict:
 
 def input_shape(contents: Contents) -> list[int | str]:
     """Shape of each input."""
-    fixed = contents.artifact.target.static_shape
-    return [1, contents.config.max_position_embeddings] if fixed else ["batch", "seq"]
+    target = contents.artifact.target
+    if target.static_shape:
+        return [1, contents.config.max_position_embeddings]
+    return [target.fixed_batch or "batch", "seq"]
 
 
 def output_shape(task: Task, inputs: list[int | str]) -> list[int | str]:

@@ -36,8 +36,8 @@ CORE_PACKAGES = {
 }
 EXTRA_PACKAGES = {
     "executorch": ("executorch", "ExecuTorch artifacts"),
-    "coreml": ("coremltools", "Core ML artifacts"),
-    "litert": ("litert-torch", "LiteRT artifacts"),
+    "coreml": ("coremltools", "Core ML artifacts, which macOS alone runs"),
+    "litert": ("ai-edge-litert", "running LiteRT artifacts"),
 }
 TOOLS = {
     "java": (["java", "-version"], "checking Android code", "apt-get install openjdk-17-jdk-headless"),

@@ -28,6 +28,12 @@ class CheckFailed(EdgepackError):
     exit_code: ClassVar[int] = 1
 
 
+class NotRunHere(EdgepackError):
+    """A runtime that this system does not have at all. What it would have checked was not run. Exit code 3."""
+
+    exit_code: ClassVar[int] = 3
+
+
 class MissingDependency(EdgepackError):
     """The environment lacks something; the message holds the line that installs it. Exit code 3."""
 

@@ -26,10 +26,10 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.console import Console
 from edgepack.data import read_dataset
 from edgepack.encoding import encode
-from edgepack.errors import EdgepackError, InputError
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
 from edgepack.golden import check_goldens, load_tokenizer, summarize
 from edgepack.inference import predict_session
-from edgepack.manifest import MANIFEST_NAME, BundleManifest, load_manifest, read_model
+from edgepack.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest, read_model
 from edgepack.runtime import load
 from edgepack.target import load_target
 from edgepack.task import Task
@@ -173,6 +173,8 @@ def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[
     for name, ask in questions:
         try:
             checks += ask()
+        except (NotRunHere, MissingDependency) as e:
+            checks.append(Check(name=name, status="not_run", reason=str(e)))
         except EdgepackError as e:
             checks.append(Check(name=name, status="failed", reason=str(e)))
     present = {check.name for check in checks}
@@ -197,8 +199,11 @@ def files_check(folder: Path, manifest: BundleManifest) -> Check:
     recorded = {record.path for record in manifest.files} | {MANIFEST_NAME}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     problems += [f"{name}: is not recorded" for name in sorted(found - recorded)]
-    needed = [load_target(manifest.target).file, VERDICT_NAME]
-    problems += [f"{name}: is not recorded" for name in needed if name not in recorded]
+    target = load_target(manifest.target)
+    if not any(is_model_file(name, target) for name in recorded):
+        problems.append(f"{target.file}: is not recorded")
+    if VERDICT_NAME not in recorded:
+        problems.append(f"{VERDICT_NAME}: is not recorded")
     reason = summarize(problems) or f"{len(manifest.files)} files are as recorded"
     return Check(name="files", status="failed" if problems else "passed", value=len(problems), limit=0, reason=reason)
 
@@ -206,9 +211,11 @@ def files_check(folder: Path, manifest: BundleManifest) -> Check:
 def size_check(manifest: BundleManifest, policy: Policy) -> Check:
     """Shipped bytes, added up again from the files, against the policy's limit or the budget."""
     shipped = sum(record.bytes for record in manifest.files if record.shipped)
-    model = load_target(manifest.target).file
-    if shipped != manifest.shipped_bytes or not any(r.shipped and r.path == model for r in manifest.files):
-        reason = f"shipped files have {shipped} bytes, the manifest says {manifest.shipped_bytes}; {model} must ship"
+    target = load_target(manifest.target)
+    model = [record.shipped for record in manifest.files if is_model_file(record.path, target)]
+    if shipped != manifest.shipped_bytes or not model or not all(model):
+        said = f"the manifest says {manifest.shipped_bytes}"
+        reason = f"shipped files have {shipped} bytes, {said}; {target.file} must ship"
         return Check(name="size", status="failed", value=shipped, limit=manifest.shipped_bytes, reason=reason)
     limit = manifest.budget_bytes if policy.max_bytes is None else policy.max_bytes
     return limit_check("size", shipped, limit, True, "shipped bytes")

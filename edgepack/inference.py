@@ -8,7 +8,7 @@ example, and padding would take part in their range).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +77,21 @@ def predict_session(session: Session, encoded: Encoded, advance: Advance | None 
         if advance is not None:
             advance(1)
     return np.concatenate(outputs).astype(np.float32, copy=False)
+
+
+class TorchSession:
+    """A torch student as a session: what goldens hold where the artifact itself cannot run."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self.input_names = input_names(model)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
+        with torch.inference_mode():
+            batch = {name: torch.from_numpy(np.asarray(inputs[name], dtype=np.int64)) for name in self.input_names}
+            logits: np.ndarray = self._model(**batch).logits.float().numpy()
+        return logits
 
 
 def _batches(lengths: np.ndarray, batch_tokens: int, exact: bool) -> Iterator[np.ndarray]:

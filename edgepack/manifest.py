@@ -169,6 +169,11 @@ def runtime_record(target: Target, operators: tuple[str, ...] = ()) -> RuntimeRe
     )
 
 
+def is_model_file(path: str, target: Target) -> bool:
+    """Whether a bundle's file is the target's model, or inside it where a model is a folder."""
+    return path == target.file or path.startswith(f"{target.file}/")
+
+
 def file_record(folder: Path, path: Path, shipped: bool) -> FileRecord:
     """Size and hash of a file under `folder`."""
     return FileRecord(

@@ -144,11 +144,13 @@ def artifact_loader(path: Path, target_name: str) -> Callable[[], Loaded]:
     """How to load an artifact in its runtime, whose library is imported now: that is not load time."""
     from importlib import import_module
 
-    from edgepack.runtime import RUNTIMES, ProcessSession, load
+    from edgepack.runtime import LIBRARIES, RUNTIMES, ProcessSession, load
     from edgepack.target import load_target
 
     target = load_target(target_name)
     import_module(RUNTIMES[target.runtime].split(":")[0])
+    if target.runtime in LIBRARIES:
+        import_module(LIBRARIES[target.runtime])
 
     def loader() -> Loaded:
         started = time.perf_counter()

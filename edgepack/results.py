@@ -9,6 +9,7 @@ from typing import Any
 
 from edgepack.bundle import Bundle
 from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.manifest import is_model_file
 from edgepack.numerics import RuntimePair
 from edgepack.plan.model_size import byte_rows
 from edgepack.plan.search import Candidate, Plan
@@ -94,10 +95,10 @@ class BuildResult:
 
     @property
     def exit_code(self) -> int:
-        """1 when a check failed, 3 when a target lacked something of this machine, else 0."""
-        if not all(bundle.passed for bundle in self.bundles):
-            return CheckFailed.exit_code
-        return MissingDependency.exit_code if self.missing else 0
+        """3 when a target lacked something of this machine, else 1 when a check failed or did not run, else 0."""
+        if self.missing:
+            return MissingDependency.exit_code
+        return 0 if self.passed else CheckFailed.exit_code
 
     def to_json(self) -> dict[str, Any]:
         """Verdicts by target."""
@@ -115,16 +116,20 @@ class BuildResult:
             verdict = bundle.verdict
             kept, speed = verdict.retention, verdict.speed.get("artifact")
             shown = f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run"
-            failed = [check.name for check in verdict.checks if check.status != "passed"]
+            metric = verdict.metrics.get("artifact")
+            failed = [check.name for check in verdict.checks if check.status == "failed"]
+            waiting = [check.name for check in verdict.checks if check.status == "not_run"]
+            words = [f"failed: {', '.join(failed)}"] if failed else []
+            words += [f"not run: {', '.join(waiting)}"] if waiting else []
             rows.append(
                 [
                     bundle.manifest.target,
                     f"{verdict.shipped_bytes:,}",
-                    f"{verdict.metrics['artifact'].value:.4f}",
+                    "not run" if metric is None else f"{metric.value:.4f}",
                     shown,
                     "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
                     " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
-                    "passed" if bundle.passed else f"failed: {', '.join(failed)}",
+                    "; ".join(words) or "passed",
                 ]
             )
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
@@ -134,11 +139,12 @@ class BuildResult:
 def artifact_record(bundle: Bundle) -> dict[str, Any]:
     """A bundle's artifact in a build's manifest."""
     manifest = bundle.manifest
-    model = load_target(manifest.target).file
+    target = load_target(manifest.target)
+    model = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
     return {
         "target": manifest.target,
         "bundle": f"bundles/{manifest.target}",
         "passed": bundle.passed,
-        "sha256": next(record.sha256 for record in manifest.files if record.path == model),
+        "sha256": model.get(target.file) or hash_json(model),  # of a folder: of its files' hashes
         "shipped_bytes": manifest.shipped_bytes,
     }

@@ -31,7 +31,9 @@ class Target:
     `static_shape` asks for a file of batch 1 and the student's longest sequence, which some accelerators need, and
     the app pads to;
     `runtime_library` names what the app links, with its approximate size, which is reported beside the shipped
-    bytes and not counted; `extra` is the pip extra that exporting needs.
+    bytes and not counted; `extra` is the pip extra that exporting or running needs. `activations` says what shares a
+    range when activations are rounded: "example", "token", or "nothing" where they are not. `fixed_batch` is the number
+    of texts that a file takes at once (`None`: any), `integers` the type of its inputs.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Target:
     static_shape: bool = False
     runtime_library: str | None = None
     extra: str | None = None
+    activations: str = "example"
+    fixed_batch: int | None = None
+    integers: str = "int64"
     notes: str = ""
 
 

@@ -23,6 +23,7 @@ import torch
 
 from edgepack.console import Advance
 from edgepack.encoding import Encoded
+from edgepack.errors import NotRunHere
 from edgepack.golden import summarize
 from edgepack.inference import predict, predict_session
 from edgepack.manifest import MetricRecord
@@ -73,12 +74,16 @@ def validate_artifact(
     from `golden.check_goldens`; None says that goldens were not checked. The student keeps its bit widths.
     The artifact's logits are saved to `keep_logits`.
     """
-    session = load(artifact, target, threads=1)
     stages = [
         StageLogits("teacher", teacher_logits, teacher_evaluation or evaluation),
-        *student_stages(student, evaluation),
-        StageLogits("artifact", predict_session(session, evaluation, advance), evaluation),
+        *student_stages(student, evaluation, target.activations),
     ]
+    size = limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes")
+    try:
+        session = load(artifact, target, threads=1)
+    except NotRunHere as e:
+        return not_run(target, stages, task, size, str(e))
+    stages.append(StageLogits("artifact", predict_session(session, evaluation, advance), evaluation))
     if keep_logits is not None:
         np.save(keep_logits, stages[-1].logits)
     statistics = {s.name: task.statistics(s.logits, s.encoded) for s in stages}
@@ -86,7 +91,7 @@ def validate_artifact(
     kept = retention(statistics["artifact"], statistics["teacher"], task)
     parity = [compare(a, b, metrics[a.name].value) for b, a in pairwise(stages) if comparable(a, b)]
     checks = [
-        limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes"),
+        size,
         limit_check("retention", kept.value, 1 - max_drop, False, f"{task.metric_name} beside the teacher's"),
         parity_check(parity[-1]),
         finite_check(stages[-1].logits, len(task.labels)),
@@ -108,15 +113,39 @@ def validate_artifact(
     )
 
 
-def student_stages(student: Student, evaluation: Encoded) -> list[StageLogits]:
-    """Logits of the torch model without rounding and at its own bit widths, which are put back."""
+def not_run(target: Target, stages: Sequence[StageLogits], task: Task, size: Check, reason: str) -> Verdict:
+    """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
+    metrics = {s.name: metric_record(task.statistics(s.logits, s.encoded), task) for s in stages}
+    missing = [
+        Check(name=name, status="not_run", reason=reason) for name in ("retention", "parity", "finite", "goldens")
+    ]
+    return Verdict(
+        target=target.name,
+        passed=False,
+        checks=[size, *missing],
+        metrics=metrics,
+        parity=[compare(a, b, metrics[a.name].value) for b, a in pairwise(stages) if comparable(a, b)],
+        shipped_bytes=int(size.value or 0),
+        budget_bytes=int(size.limit or 0),
+    )
+
+
+def student_stages(student: Student, evaluation: Encoded, rounded_by: str = "example") -> list[StageLogits]:
+    """Logits of the torch model without rounding and at its own bit widths, which are put back.
+
+    `rounded_by`: what shares a range of activations in the target's runtime.
+    """
     body_bits, embedding_bits = student.config.body_bits, student.config.embedding_bits
     try:
         student.set_bits(32, 32)
         full = predict(student, evaluation, exact=True)
     finally:
         student.set_bits(body_bits, embedding_bits)
-    quantized = predict(student, evaluation, exact=True)
+    student.round_activations_by(rounded_by)
+    try:
+        quantized = predict(student, evaluation, exact=True)
+    finally:
+        student.round_activations_by("example")
     return [StageLogits("student", full, evaluation), StageLogits("quantized", quantized, evaluation)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -42,7 +43,7 @@ from edgepack.inputs import BuildRequest
 from edgepack.manifest import load_build_manifest, load_manifest
 from edgepack.plan.search import Structure
 from edgepack.recipe import Recipe
-from edgepack.runtime import Session, load
+from edgepack.runtime import RUNTIMES, Session, load
 from edgepack.single_stage import bundle_output, export_student, validate_output
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -421,3 +422,38 @@ def test_a_build_with_a_recipe_of_its_own_can_be_opened_again(files: Files, tmp_
     before = made.student_files("quantize")
     validate_output(made.output, QUIET)
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.student_files("quantize").items())
+
+
+def test_a_target_without_its_package_is_recorded_and_the_others_are_built(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)  # not installed
+    output = tmp_path / "out"
+    result = run_build(request(files, output, targets=("android-litert", *ONE), budget_bytes=80_000), QUIET)
+    assert result.exit_code == 3
+    assert [bundle.manifest.target for bundle in result.bundles] == list(ONE)
+    assert result.bundles[0].passed
+    line = 'LiteRT is not installed; run: pip install "edgepack[litert]"'
+    assert load_build_manifest(output).missing == {"android-litert": line}
+    assert f"android-litert: not built; {line}" in result.table()
+    assert "edgepack[litert]" in (output / "report.md").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS runs Core ML")
+def test_what_cannot_run_here_is_reported_as_not_run_and_fails_the_gate(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", "edgepack.runtime.coreml:load")  # a runtime that is not here
+    result = run_build(request(files, tmp_path / "out", targets=ONE), QUIET)
+    (bundle,) = result.bundles
+    assert (result.passed, result.exit_code) == (False, 1)
+    statuses = {check.name: check.status for check in bundle.verdict.checks}
+    missing = ("retention", "parity", "finite", "goldens")
+    assert statuses == {"size": "passed", **dict.fromkeys(missing, "not_run")}
+    assert "artifact" not in bundle.verdict.metrics
+    assert "not run: retention, parity" in result.table()
+    outcome = gate([bundle.folder], console=QUIET).bundles[0]
+    assert {check.name for check in outcome.failures} == set(missing)
+    policy = tmp_path / "gate.toml"
+    policy.write_text(f"waive = {json.dumps(missing)}")
+    assert gate([bundle.folder], policy, console=QUIET).passed

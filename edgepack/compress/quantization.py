@@ -22,8 +22,9 @@ the least-squares step of the codes it leads to, in turn, twice.
 Scales of weights, like all vectors of a rounded student, are fp16 numbers held in fp32: files store two bytes for each.
 
 Activations are rounded per example to uint8 with one scale, zero always exact: what `DynamicQuantizeLinear`
-(ONNX) and qnnpack's dynamic linear compute for a batch of one. Training uses the straight-through
-estimator (Bengio et al. 2013, arXiv:1308.3432) on the same functions; nothing here is learned.
+(ONNX) and qnnpack's dynamic linear compute for a batch of one. XNNPACK rounds each token by a range of its own, which
+is finer; Core ML leaves activations as they are. Students are trained for the coarsest, the first. Training uses the
+straight-through estimator (Bengio et al. 2013, arXiv:1308.3432) on the same functions; nothing here is learned.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ LEVELS = {TERNARY: 3, 2: 4, 3: 8, 4: 16}
 # bits are 2 apart
 NORMAL_STEPS = {TERNARY: 1.224, 2: 0.9957 / 2, 3: 0.586 / 2}
 REFINEMENTS = 2
+ROUNDED_BY = ("example", "token", "nothing")  # what shares a range of activations
 ROW_SCALES_PER_OCTAVE, ROW_SCALE_ZERO = 16, 128
 
 
@@ -203,11 +205,16 @@ def round_rows(table: Tensor, bits: int) -> Tensor:
     return table + error
 
 
-def round_activation(x: Tensor, first_only: bool = False) -> Tensor:
-    """Dynamic uint8 rounding of `(batch, …)`, one scale and zero point per example, as at batch size 1.
+def round_activation(x: Tensor, first_only: bool = False, by: str = "example") -> Tensor:
+    """Dynamic 8-bit rounding of `(batch, …)`, one scale and zero point per example, as at batch size 1.
 
-    With `first_only` the range is that of each example's first token, `x[:, 0]`: the runtime computes no other.
+    With `first_only` the range is that of each example's first token, `x[:, 0]`: the runtime computes no other. `by`
+    is one of `ROUNDED_BY`: "token" has a range for each token, "nothing" leaves the numbers as they are.
     """
+    if by == "nothing":
+        return x
+    if by == "token":
+        return round_activation(x.flatten(0, -2)).view_as(x)
     with torch.no_grad():
         flat = (x[:, :1] if first_only else x).detach().float().flatten(1)
         # amin and amax are vectorized, aminmax along a dimension is not: 20 times as long

@@ -22,11 +22,21 @@ class Artifact:
     operators: tuple[str, ...]
 
 
+def artifact_bytes(path: Path) -> int:
+    """Bytes of a model file, or of all files of a model that is a folder."""
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    )
+
+
 Exporter = Callable[[Student, Target, Path], Artifact]
 
 EXPORTERS: dict[str, str] = {
     "onnx": "edgepack.export.onnx:export_onnx",
     "torchscript": "edgepack.export.torchscript:export_torchscript",
+    "executorch": "edgepack.export.executorch:export_executorch",
+    "litert": "edgepack.export.litert:export_litert",
+    "coreml": "edgepack.export.coreml:export_coreml",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgepack.plan import size_onnx, size_torchscript
+from edgepack.plan import size_coreml, size_executorch, size_litert, size_onnx, size_torchscript
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
@@ -12,6 +12,9 @@ from edgepack.target import Target
 SIZE_MODELS: dict[str, Callable[[StudentConfig, Target], ModelSize]] = {
     "onnx": size_onnx.model_bytes,
     "torchscript": size_torchscript.model_bytes,
+    "executorch": size_executorch.model_bytes,
+    "litert": size_litert.model_bytes,
+    "coreml": size_coreml.model_bytes,
 }
 
 

@@ -70,6 +70,7 @@ def build_tables(folder: Path, build: BuildManifest) -> list[Table]:
     plan = {name: value for name, value in build.plan.items() if name != "tensors"}
     for title, record in (("Inputs", build.inputs), ("Plan", plan), ("Versions", build.versions)):
         tables.append(Table(title, ["name", "value"], [[name, shown(value)] for name, value in record.items()]))
+    tables.append(Table("Not built", ["target", "why"], [[name, reason] for name, reason in build.missing.items()]))
     tables.append(Table("Stages", ["stage"], [[shown(stage)] for stage in build.stages]))
     return [table for table in tables if table.rows]
 
@@ -79,7 +80,7 @@ def bundle_tables(manifest: BundleManifest, verdict: Verdict) -> list[Table]:
     name = manifest.target
     kept = verdict.retention
     figures = [
-        ["verdict", "passed" if verdict.passed else "failed"],
+        ["verdict", "passed" if verdict.passed else "not passed"],
         ["shipped bytes", f"{manifest.shipped_bytes:,} of {manifest.budget_bytes:,}"],
         ["retention", f"{kept.value:.4f} ({kept.low:.4f} to {kept.high:.4f})" if kept else "not measured"],
         ["agreement with the teacher", "not measured" if verdict.agreement is None else f"{verdict.agreement:.4f}"],

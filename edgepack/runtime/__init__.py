@@ -12,6 +12,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from edgepack.errors import NotRunHere
 from edgepack.target import Target
 
 
@@ -39,7 +40,20 @@ RUNTIMES: dict[str, str] = {
     "onnxruntime": "edgepack.runtime.onnxruntime:load",
     "onnxruntime-web": "edgepack.runtime.onnxruntime_web:load",
     "pytorch-lite": "edgepack.runtime.pytorch_lite:load",
+    "executorch": "edgepack.runtime.executorch:load",
+    "litert": "edgepack.runtime.litert:load",
+    "coreml": "edgepack.runtime.coreml:load",
 }
+LIBRARIES = {"executorch": "executorch.runtime", "litert": "ai_edge_litert.interpreter"}  # imported when first loaded
+
+
+def runs_here(path: Path, target: Target) -> bool:
+    """Whether this system has the target's runtime; `MissingDependency` where it could be installed."""
+    try:
+        load(path, target)
+    except NotRunHere:
+        return False
+    return True
 
 
 def load(path: Path, target: Target, threads: int = 1) -> Session:

@@ -24,7 +24,8 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from edgepack.compress.quantization import round_activation, round_rows, round_weight
+from edgepack.compress.quantization import ROUNDED_BY, round_activation, round_rows, round_weight
+from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 
 
@@ -52,11 +53,12 @@ class QuantizedLinear(nn.Linear):
     bits: int = 32
     block_size: int = 32
     exact_input: bool = False  # the runtime multiplies the input's own codes: nothing to round
+    rounded_by: str = "example"  # what shares a range of activations
 
     def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
         if self.bits == 32:
             return F.linear(x, self.weight, self.bias)
-        x = x if self.exact_input else round_activation(x, first_only)
+        x = x if self.exact_input else round_activation(x, first_only, self.rounded_by)
         return F.linear(x, round_weight(self.weight, self.bits, self.block_size), self.bias)
 
 
@@ -142,10 +144,11 @@ class Attention(nn.Module):
         weight = round_weight(torch.cat([linear.weight for linear in full]), bits, block_size)
         bias = torch.cat([linear.bias for linear in full])
         inner = self.num_heads * self.head_size
-        rounded = x if bits == 32 else round_activation(x)
+        by = full[0].rounded_by
+        rounded = x if bits == 32 else round_activation(x, by=by)
         if bits == 32 or not first_only:
             return F.linear(rounded, weight, bias).split(inner, dim=-1)
-        query = F.linear(round_activation(x, first_only), weight[:inner], bias[:inner])
+        query = F.linear(round_activation(x, first_only, by), weight[:inner], bias[:inner])
         return [query, *F.linear(rounded, weight[inner:], bias[inner:]).split(inner, dim=-1)]
 
 
@@ -295,6 +298,14 @@ class Student(PreTrainedModel):
                 module.bits, module.block_size = self.config.bits_of(matrix_name(name)), self.config.block_size
         if self.embeddings.projection is not None:
             self.embeddings.projection.exact_input = self.config.multiplies_codes
+
+    def round_activations_by(self, what: str) -> None:
+        """Give each example or each token a range of its own, or round no activations; see `ROUNDED_BY`."""
+        if what not in ROUNDED_BY:
+            raise InputError(f"activations rounded by {what!r}; allowed: {', '.join(ROUNDED_BY)}")
+        for module in self.modules():
+            if isinstance(module, QuantizedLinear):
+                module.rounded_by = what
 
     def round_vectors(self) -> None:
         """Make every bias, norm and small table the fp16 number that files store; weights have formats of their own."""

@@ -1,0 +1,228 @@
+"""The student as a Core ML program: operators of iOS 18, fp16 numbers, weights with the student's own codes.
+
+- matrices: int8 codes with one scale a channel, or int4 codes with one for each block of 32 inputs, under
+  `constexpr_blockwise_shift_scale`; where inputs are no multiple of 32, the int8 operand q · m of the 4-bit format.
+- tables: codes under the same operator, one scale a row; rows are gathered from it, and each row's minimum, which the
+  operator's integer offset cannot hold, from a second table.
+- activations are not rounded: Core ML multiplies fp16 numbers.
+
+Positions are counted with `cumsum`, so no shape is computed. The steps call an emitter: the exporter's makes an
+operator, the planner's counts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from edgepack.compress.quantization import RowTable, quantize_blocks, quantize_int8, quantize_rows
+from edgepack.export.encoder_walk import EncoderWalk
+from edgepack.export.onnx_weights import Linear
+from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student, relative_buckets
+
+MASKED = -3e4  # added to the scores of padding; fp16 ends at 65504
+SMALLEST_EPS = 2.0**-24  # of fp16: a smaller one would be zero
+INT4, INT8, UINT4, UINT8, FP16, INT32 = "int4", "int8", "uint4", "uint8", "fp16", "int32"
+BITS = {INT4: 4, INT8: 8, UINT4: 4, UINT8: 8, FP16: 16, INT32: 32}
+
+Make = Callable[[], np.ndarray]
+
+
+class Emitter(Protocol):
+    """Where the steps go: a program that is being made, or a count of what it would hold."""
+
+    def op(self, operator: str, name: str, **inputs: Any) -> Any:
+        """One operator; its value (a list of values for `split`)."""
+        ...
+
+    def constant(self, name: str, shape: tuple[int, ...], dtype: str, make: Make) -> Any:
+        """A constant, stored once however often it is asked for."""
+        ...
+
+
+class CoremlEncoder(EncoderWalk[Any]):
+    """The walk over an emitter's values. `inputs`: int32 `(1, seq)` by name."""
+
+    def __init__(
+        self, config: StudentConfig, emit: Emitter, inputs: dict[str, Any], student: Student | None = None
+    ) -> None:
+        super().__init__(config)
+        self._emit, self._inputs, self._student = emit, inputs, student
+        self._made: dict[str, Any] = {}
+
+    def output(self) -> Any:
+        """fp32 `(1, labels)` or `(1, seq, labels)`."""
+        logits = self.logits()
+        if self.config.task == "token-classification":
+            logits = self._emit.op("expand_dims", "batch_logits", x=logits, axes=[0])
+        return self._emit.op("cast", "logits", x=logits, dtype="fp32")
+
+    def rows(self, path: str, index: str, width: int, bits: int) -> Any:
+        name, rows, indices = path.removesuffix(".weight"), self._rows_of(path), self._index(index)
+        if bits == 32:
+            table = self._emit.constant(name, (rows, width), FP16, lambda: self._parameter(path))
+            return self._gather(f"{name}.rows", table, indices)
+        code, scale = (UINT8 if bits == 8 else UINT4), f"{name}.scale"
+        data = self._emit.constant(f"{name}.codes", (rows, width), code, lambda: self._table(path, bits).q.numpy())
+        scales = self._emit.constant(scale, (rows, 1), FP16, lambda: self._table(path, bits).scale[:, None].numpy())
+        minima = self._emit.constant(
+            f"{name}.minimum", (rows, 1), FP16, lambda: self._table(path, bits).minimum[:, None].numpy()
+        )
+        table = self._emit.op("constexpr_blockwise_shift_scale", f"{name}.table", data=data, scale=scales)
+        found = self._gather(f"{name}.scaled", table, indices)
+        return self._emit.op("add", f"{name}.rows", x=found, y=self._gather(f"{name}.minima", minima, indices))
+
+    def linear(self, tag: str, x: Any, linear: Linear) -> Any:
+        inputs = {"x": x, "weight": self._weight(linear)}
+        if linear.bias:
+            inputs["bias"] = self._vector(
+                f"{linear.name}.bias", linear.out_features, lambda: self._joined(linear, "bias")
+            )
+        return self._emit.op("linear", f"{tag}.product", **inputs)
+
+    def add(self, tag: str, x: Any, y: Any) -> Any:
+        return self._emit.op("add", f"{tag}.sum", x=x, y=y)
+
+    def norm(self, tag: str, x: Any, path: str, size: int) -> Any:
+        gain = self._vector(f"{path}.gain", size, lambda: self._parameter(f"{path}.weight"))
+        bias = self._vector(f"{path}.bias", size, lambda: self._parameter(f"{path}.bias"))
+        if self.config.norm == "no_norm":
+            return self.add(f"{tag}.norm", self._emit.op("mul", f"{tag}.gained", x=x, y=gain), bias)
+        epsilon = np.float16(max(self.config.norm_eps, SMALLEST_EPS))
+        return self._emit.op("layer_norm", f"{tag}.norm", x=x, axes=[-1], gamma=gain, beta=bias, epsilon=epsilon)
+
+    def activation(self, tag: str, x: Any, act: str) -> Any:
+        if act.startswith("gelu"):
+            mode = "TANH_APPROXIMATION" if act == "gelu_tanh" else "EXACT"
+            return self._emit.op("gelu", f"{tag}.act", x=x, mode=mode)
+        return self._emit.op(act, f"{tag}.act", x=x)
+
+    def first(self, tag: str, x: Any) -> Any:
+        return self._emit.op("slice_by_size", f"{tag}.first", x=x, begin=[0, 0], size=[1, -1])
+
+    def first_rows(self, tag: str, x: Any) -> Any:
+        return self._emit.op("slice_by_size", f"{tag}.first", x=x, begin=[0, 0, 0], size=[-1, 1, -1])
+
+    def split_heads(self, tag: str, x: Any, parts: int, heads: int, size: int) -> list[Any]:
+        split = self._emit.op("reshape", f"{tag}.heads", x=x, shape=[-1, parts * heads, size])
+        turned = self._emit.op("transpose", f"{tag}.turned", x=split, perm=[1, 0, 2])
+        if parts == 1:
+            return [turned]
+        return list(self._emit.op("split", f"{tag}.parts", x=turned, num_splits=parts, axis=0))
+
+    def attend(self, tag: str, query: Any, key: Any, value: Any, size: int, bias: Any | None) -> Any:
+        query = self._emit.op("mul", f"{tag}.scaled", x=query, y=np.float16(size**-0.5))
+        scores = self._emit.op("matmul", f"{tag}.scores", x=query, y=key, transpose_x=False, transpose_y=True)
+        scores = self._emit.op("add", f"{tag}.masked", x=scores, y=self._mask())
+        if bias is not None:
+            scores = self._emit.op("add", f"{tag}.biased", x=scores, y=bias)
+        shares = self._emit.op("softmax", f"{tag}.shares", x=scores, axis=-1)
+        return self._emit.op("matmul", f"{tag}.context", x=shares, y=value, transpose_x=False, transpose_y=False)
+
+    def merge_heads(self, tag: str, x: Any, width: int) -> Any:
+        turned = self._emit.op("transpose", f"{tag}.back", x=x, perm=[1, 0, 2])
+        return self._emit.op("reshape", f"{tag}.merged", x=turned, shape=[-1, width])
+
+    def relative_bias(self, path: str, heads: int) -> Any:
+        if path not in self._made:
+            shape = (self.config.relative_attention_buckets, heads)
+            parameter = f"{path}.relative_bias"
+            table = self._emit.constant(parameter, shape, FP16, lambda: self._parameter(parameter))
+            by_pair = self._gather(f"{path}.by_pair", table, self._pairs())
+            self._made[path] = self._emit.op("transpose", f"{path}.relative", x=by_pair, perm=[2, 0, 1])
+        return self._made[path]
+
+    def _mask(self) -> Any:
+        """0 for a text's own tokens, a large negative number for padding: `(1, 1, seq)`."""
+        if "mask" not in self._made:
+            present = self._emit.op("cast", "m.present", x=self._inputs["attention_mask"], dtype="fp16")
+            absent = self._emit.op("sub", "m.absent", x=np.float16(1), y=present)
+            scaled = self._emit.op("mul", "m.scaled", x=absent, y=np.float16(MASKED))
+            self._made["mask"] = self._emit.op("expand_dims", "mask", x=scaled, axes=[0])
+        return self._made["mask"]
+
+    def _index(self, name: str) -> Any:
+        """Indices `(seq,)` of words, positions or types."""
+        if name not in self._made:
+            source = self._inputs[
+                "token_type_ids" if name == "types" and self.config.type_vocab_size > 1 else "input_ids"
+            ]
+            if name == "types" and self.config.type_vocab_size == 1:
+                source = self._emit.op("fill_like", "t.zeros", ref_tensor=source, value=np.int32(0))
+            if name == "positions":
+                ones = self._emit.op("fill_like", "p.ones", ref_tensor=source, value=np.int32(1))
+                source = self._emit.op("cumsum", "p.counted", x=ones, axis=1, exclusive=True)
+            self._made[name] = self._emit.op("squeeze", name, x=source, axes=[0])
+        return self._made[name]
+
+    def _pairs(self) -> Any:
+        """Bucket of each (query, key), `(seq, seq)`: looked up by their distance, query − key."""
+        if "pairs" not in self._made:
+            config, most, positions = self.config, self.config.max_position_embeddings, self._index("positions")
+
+            def by_distance() -> np.ndarray:
+                pairs = relative_buckets(
+                    most, config.relative_attention_buckets, config.relative_attention_max_distance
+                )
+                return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).numpy()  # −(most − 1) … most − 1
+
+            table = self._emit.constant("relative_buckets", (2 * most - 1,), INT32, by_distance)
+            down = self._emit.op("expand_dims", "r.down", x=positions, axes=[1])
+            distance = self._emit.op("sub", "r.distance", x=down, y=positions)
+            place = self._emit.op("add", "r.place", x=distance, y=np.int32(most - 1))
+            self._made["pairs"] = self._gather("pairs", table, place)
+        return self._made["pairs"]
+
+    def _gather(self, name: str, table: Any, indices: Any) -> Any:
+        return self._emit.op("gather", name, x=table, indices=indices, axis=0)
+
+    def _weight(self, linear: Linear) -> Any:
+        name, shape, bits = linear.name, (linear.out_features, linear.in_features), self.config.body_bits
+        if bits == 32:
+            return self._emit.constant(f"{name}.weight", shape, FP16, lambda: self._joined(linear, "weight"))
+        if name not in self._made:
+            blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
+            groups = linear.in_features // BLOCK if blocks else 1
+            code = INT4 if blocks else INT8
+            data = self._emit.constant(f"{name}.codes", shape, code, lambda: self._quantized(linear, blocks)[0])
+            scale = self._emit.constant(
+                f"{name}.scale", (shape[0], groups), FP16, lambda: self._quantized(linear, blocks)[1]
+            )
+            self._made[name] = self._emit.op(
+                "constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale
+            )
+        return self._made[name]
+
+    def _quantized(self, linear: Linear, blocks: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Codes and scales of a matrix in the format that it is stored in."""
+        weight = torch.from_numpy(self._joined(linear, "weight"))
+        if self.config.body_bits == 8:
+            channels = quantize_int8(weight)
+            return channels.q.numpy(), channels.scale[:, None].numpy()
+        found = quantize_blocks(weight, 4, self.config.block_size)
+        if not blocks:
+            return found.int8_operand().numpy(), found.scale[:, None].numpy()
+        return found.q.numpy(), (found.multiplier * found.scale[:, None]).numpy()
+
+    def _vector(self, name: str, size: int, make: Make) -> Any:
+        return self._emit.constant(name, (size,), FP16, make)
+
+    def _rows_of(self, path: str) -> int:
+        config = self.config
+        counts = {"word": config.vocab_size, "position": config.max_position_embeddings}
+        return counts.get(path.split(".")[1], config.type_vocab_size)
+
+    def _parameter(self, path: str) -> np.ndarray:
+        assert self._student is not None, "this walk only counts"
+        return np.asarray(self._student.get_parameter(path).detach().float().cpu().numpy())
+
+    def _joined(self, linear: Linear, part: str) -> np.ndarray:
+        return np.concatenate([self._parameter(f"{path}.{part}") for path in linear.paths])
+
+    def _table(self, path: str, bits: int) -> RowTable:
+        return quantize_rows(torch.from_numpy(self._parameter(path)), bits)

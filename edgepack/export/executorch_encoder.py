@@ -1,0 +1,233 @@
+"""The student as a module that torch.export traces and XNNPACK takes whole, but for tables and norms.
+
+Weights are buffers with the student's own codes and scales, not numbers for a quantizer to round again:
+
+- matrices at 8 bits: int8 codes of `quantize_int8` and a scale for each channel, under `dequantize_per_channel`.
+- matrices at 4 bits: `q` of `quantize_blocks` and m · scale for each block of 32 inputs, under
+  `dequantize_per_channel_group`; XNNPACK keeps those scales as bf16. Where inputs are no multiple of 32 it has no
+  kernel, and the same weights are stored as the int8 operand q · m, exact and twice the bytes.
+- activations: rounded to int8 with a range for each token, which is XNNPACK's only dynamic scheme. Queries, keys and
+  values are three products of one rounded input: one product would have to be cut, which XNNPACK does not do at a
+  length that is not fixed.
+- tables: `quantized_decomposed::embedding_byte` and `embedding_4bit` with the codes of `quantize_rows`; a row's minimum
+  is its zero point, −minimum / scale, which these operators keep as a float. The 4-bit one computes in fp16.
+
+Shapes: one text, any length up to the longest. Reshapes name the one unknown length -1; XNNPACK refuses a symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edgepack.compress.quantization import quantize_blocks, quantize_int8, quantize_rows
+from edgepack.export.encoder_walk import INPUTS, EncoderWalk
+from edgepack.export.onnx_weights import Linear
+from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student, activation, relative_buckets
+
+MASKED = -1e9  # added to the scores of padding
+LOWEST, HIGHEST = -128, 127  # of int8
+INT4_MIN, INT4_MAX = -8, 7  # of int4
+
+
+class ExecutorchModule(nn.Module):
+    """`(input_ids, attention_mask[, token_type_ids])`, int64 `(1, seq)`, to logits.
+
+    Buffers are made out of the student in a first run, here, each once however many layers use it.
+    """
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.config: StudentConfig = student.config
+        self._sources = [student]  # in a list, so that the student's parameters are not this module's
+        with torch.no_grad():
+            self(*self.example_inputs())
+        self._sources.clear()
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Inputs to trace with, longer than one token: torch takes a length of one for a constant."""
+        ids = torch.zeros(1, min(3, self.config.max_position_embeddings), dtype=torch.int64)
+        inputs = (ids, torch.ones_like(ids))
+        return (*inputs, ids) if self.config.type_vocab_size > 1 else inputs
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        indices = {"words": input_ids[0], "positions": torch.arange(input_ids.shape[1])}
+        if token_type_ids is not None:
+            indices["types"] = token_type_ids[0]
+        mask = (1.0 - attention_mask.float()) * MASKED
+        logits = ExecutorchEncoder(self.config, self.constant, indices, mask).logits()
+        return logits[None] if self.config.task == "token-classification" else logits
+
+    def constant(self, name: str, make: Callable[[Student], Tensor]) -> Tensor:
+        """The buffer of this name."""
+        flat = name.replace(".", "_")
+        if not hasattr(self, flat):
+            self.register_buffer(flat, make(self._sources[0]).detach().contiguous())
+        buffer: Tensor = getattr(self, flat)
+        return buffer
+
+
+class ExecutorchEncoder(EncoderWalk[Tensor]):
+    """The walk over tensors. `constant` gives a buffer by name; `mask` is `(1, seq)`."""
+
+    def __init__(
+        self,
+        config: StudentConfig,
+        constant: Callable[[str, Callable[[Student], Tensor]], Tensor],
+        indices: dict[str, Tensor],
+        mask: Tensor,
+    ) -> None:
+        super().__init__(config)
+        self._constant, self._indices, self._mask = constant, indices, mask
+        self._made: dict[str, Tensor] = {}
+
+    def rows(self, path: str, index: str, width: int, bits: int) -> Tensor:
+        if index not in self._indices:  # one token type: its row is added to every token
+            return self._parameter(path)
+        name, index_tensor = path.removesuffix(".weight"), self._indices[index]
+        if bits == 32:
+            return F.embedding(index_tensor, self._parameter(path))
+        operators = torch.ops.quantized_decomposed
+        codes = self._constant(f"{name}.codes", lambda s: packed_codes(s.get_parameter(path), bits))
+        scale = self._constant(f"{name}.scale", lambda s: quantize_rows(s.get_parameter(path), bits).scale)
+        zero = self._constant(f"{name}.zero", lambda s: zero_points(s.get_parameter(path), bits))
+        if bits == 8:
+            rows: Tensor = operators.embedding_byte(codes, scale, zero, LOWEST, HIGHEST, index_tensor)
+            return rows
+        rows = operators.embedding_4bit.dtype(
+            codes, scale, zero, INT4_MIN, INT4_MAX, index_tensor, dtype=torch.float16
+        ).float()
+        return rows if width % 2 == 0 else rows[:, :width]
+
+    def linear(self, tag: str, x: Tensor, linear: Linear) -> Tensor:
+        return self._multiply(self._rounded(x), linear)
+
+    def query_key_value(self, tag: str, path: str, x: Tensor, width: int, heads: int, size: int) -> list[Tensor]:
+        rounded, found = self._rounded(x), []
+        for name in INPUTS:
+            linear = Linear(f"{path}.{name}", (f"{path}.{name}.full",), width, heads * size)
+            found += self.split_heads(tag, self._multiply(rounded, linear), 1, heads, size)
+        return found
+
+    def add(self, tag: str, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+    def norm(self, tag: str, x: Tensor, path: str, size: int) -> Tensor:
+        gain, bias = self._parameter(f"{path}.weight"), self._parameter(f"{path}.bias")
+        if self.config.norm == "no_norm":
+            return x * gain + bias
+        return F.layer_norm(x, (size,), gain, bias, self.config.norm_eps)
+
+    def activation(self, tag: str, x: Tensor, act: str) -> Tensor:
+        return activation(act, x)
+
+    def first(self, tag: str, x: Tensor) -> Tensor:
+        return x[:1]
+
+    def first_rows(self, tag: str, x: Tensor) -> Tensor:
+        return x[:, :1]
+
+    def split_heads(self, tag: str, x: Tensor, parts: int, heads: int, size: int) -> list[Tensor]:
+        return [x.view(-1, heads, size).permute(1, 0, 2)]
+
+    def attend(self, tag: str, query: Tensor, key: Tensor, value: Tensor, size: int, bias: Tensor | None) -> Tensor:
+        scores = torch.bmm(query * size**-0.5, key.permute(0, 2, 1)) + self._mask
+        if bias is not None:
+            scores = scores + bias
+        return torch.bmm(torch.softmax(scores, dim=-1), value)
+
+    def merge_heads(self, tag: str, x: Tensor, width: int) -> Tensor:
+        return x.permute(1, 0, 2).contiguous().view(-1, width)
+
+    def relative_bias(self, path: str, heads: int) -> Tensor:
+        if path not in self._made:
+            table = self._parameter(f"{path}.relative_bias")
+            self._made[path] = F.embedding(self._pairs(), table).permute(2, 0, 1)
+        return self._made[path]
+
+    def _pairs(self) -> Tensor:
+        """Bucket of each (query, key), `(seq, seq)`: looked up by their distance, query − key."""
+        if "pairs" not in self._made:
+            config, most = self.config, self.config.max_position_embeddings
+
+            def by_distance(_: Student) -> Tensor:
+                pairs = relative_buckets(
+                    most, config.relative_attention_buckets, config.relative_attention_max_distance
+                )
+                return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).int()  # −(most − 1) … most − 1
+
+            positions = self._indices["positions"]
+            distances = positions[:, None] - positions[None, :] + (most - 1)
+            self._made["pairs"] = self._constant("relative_buckets", by_distance)[distances]
+        return self._made["pairs"]
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        """The nearest int8 numbers in each token's own range."""
+        if self.config.body_bits == 32:
+            return x
+        operators = torch.ops.quantized_decomposed
+        scale, zero = operators.choose_qparams_per_token_asymmetric(x, torch.int8)
+        codes = operators.quantize_per_token(x, scale, zero, LOWEST, HIGHEST, torch.int8)
+        rounded: Tensor = operators.dequantize_per_token(codes, scale, zero, LOWEST, HIGHEST, torch.int8, torch.float32)
+        return rounded
+
+    def _multiply(self, x: Tensor, linear: Linear) -> Tensor:
+        bias = None
+        if linear.bias:
+            bias = self._constant(f"{linear.name}.bias", lambda s: _joined(s, linear, "bias"))
+        return F.linear(x, self._weight(linear), bias)
+
+    def _weight(self, linear: Linear) -> Tensor:
+        """The weight as its codes say, fp32 `(out, in)`."""
+        bits, name, operators = self.config.body_bits, linear.name, torch.ops.quantized_decomposed
+        if bits == 32:
+            return self._constant(f"{name}.weight", lambda s: _joined(s, linear, "weight"))
+        blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
+        codes = self._constant(f"{name}.codes", lambda s: self._quantized(s, linear, blocks)[0])
+        scale = self._constant(f"{name}.scale", lambda s: self._quantized(s, linear, blocks)[1])
+        zero = self._constant(f"{name}.zero", lambda s: torch.zeros(scale.shape, dtype=torch.int64))
+        if blocks:
+            limits = (INT4_MIN, INT4_MAX, torch.int8, BLOCK, torch.float32)
+            weight: Tensor = operators.dequantize_per_channel_group(codes, scale, zero, *limits)
+        else:
+            weight = operators.dequantize_per_channel(codes, scale, zero, 0, LOWEST + 1, HIGHEST, torch.int8)
+        return weight
+
+    def _quantized(self, student: Student, linear: Linear, blocks: bool) -> tuple[Tensor, Tensor]:
+        """Codes and scales of a matrix in the format that it is stored in."""
+        weight = _joined(student, linear, "weight")
+        if self.config.body_bits == 8:
+            channels = quantize_int8(weight)
+            return channels.q, channels.scale
+        quantized = quantize_blocks(weight, 4, self.config.block_size)
+        if not blocks:
+            return quantized.int8_operand(), quantized.scale
+        return quantized.q, (quantized.multiplier * quantized.scale[:, None]).bfloat16().float()
+
+    def _parameter(self, path: str) -> Tensor:
+        return self._constant(path, lambda s: s.get_parameter(path).float())
+
+
+def packed_codes(table: Tensor, bits: int) -> Tensor:
+    """Codes of rows: int8 at 8 bits; at 4 bits two to a byte, the even column in the high half."""
+    codes = quantize_rows(table, bits).q
+    if bits == 8:
+        return (codes.to(torch.int16) + LOWEST).to(torch.int8)
+    codes = F.pad(codes, (0, codes.shape[1] % 2))
+    return codes[:, ::2] << 4 | codes[:, 1::2]
+
+
+def zero_points(table: Tensor, bits: int) -> Tensor:
+    """What a row's codes stand at for zero, not rounded: −minimum / scale, shifted as the codes are."""
+    rows = quantize_rows(table, bits)
+    zero = -rows.minimum.float() / rows.scale.float() - 2 ** (bits - 1)
+    return zero.to(rows.scale.dtype)
+
+
+def _joined(student: Student, linear: Linear, part: str) -> Tensor:
+    return torch.cat([student.get_parameter(f"{path}.{part}").detach() for path in linear.paths]).float()

@@ -1,0 +1,129 @@
+"""Bytes of an ExecuTorch program from the config alone, within 0.5 %.
+
+Nearly all of a `.pte` file is constants, and those are exact: the exporter's walk is taken with sizes instead of
+tensors. The rest, flatbuffers that describe XNNPACK's parts and the calls between them, is written by ExecuTorch and
+takes a number of bytes for each thing described: `FITTED` was fitted to real files of 1.5.1 (`docs/targets.md` says how
+well). Lowering a student takes half a minute, so it cannot be tried for each candidate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from edgepack.export.encoder_walk import INPUTS, EncoderWalk
+from edgepack.export.onnx_weights import Linear
+from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.plan.model_size import ModelSize
+from edgepack.student.config import StudentConfig
+from edgepack.target import Target
+
+ALIGNMENT = 16  # of constants
+FITTED = {
+    "base": 4318,
+    "linears": 510,
+    "rounded": 110,
+    "norms": 2141,
+    "attentions": 3011,
+    "tables": 759,
+    "relative": 2431,
+}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A value of the walk: nothing is known of it but that it is there."""
+
+
+VALUE = Counted()
+
+
+class SizeWalk(EncoderWalk[Counted]):
+    """Adds up constants by name, and what the program describes by kind."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        self.tensors: dict[str, int] = {}
+        self.kinds: Counter[str] = Counter()
+        self.logits()
+
+    def rows(self, path: str, index: str, width: int, bits: int) -> Counted:
+        config, name = self.config, path.removesuffix(".weight")
+        counts = {"word": config.vocab_size, "position": config.max_position_embeddings}
+        rows = counts.get(path.split(".")[1], config.type_vocab_size)
+        self.kinds["tables"] += 1
+        if bits == 32:
+            self.tensors[name] = 4 * rows * width
+            return VALUE
+        self.tensors[f"{name}.codes"] = rows * (width if bits == 8 else -(-width // 2))
+        for part in ("scale", "zero"):
+            self.tensors[f"{name}.{part}"] = rows * (4 if bits == 8 else 2)
+        return VALUE
+
+    def linear(self, tag: str, x: Counted, linear: Linear) -> Counted:
+        name, bits, out = linear.name, self.config.body_bits, linear.out_features
+        self.kinds["linears"] += 1
+        if linear.bias:
+            self.tensors[f"{name}.bias"] = 4 * out
+        if bits == 32:
+            self.tensors[f"{name}.weight"] = 4 * out * linear.in_features
+            return VALUE
+        blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
+        self.tensors[f"{name}.codes"] = out * linear.in_features // (2 if blocks else 1)
+        self.tensors[f"{name}.scale"] = 2 * out * (linear.in_features // BLOCK) if blocks else 4 * out
+        self.kinds["rounded"] += 1
+        return VALUE
+
+    def query_key_value(self, tag: str, path: str, x: Counted, width: int, heads: int, size: int) -> list[Counted]:
+        for name in INPUTS:
+            self.linear(tag, x, Linear(f"{path}.{name}", (f"{path}.{name}.full",), width, heads * size))
+        return [VALUE] * len(INPUTS)
+
+    def add(self, tag: str, x: Counted, y: Counted) -> Counted:
+        return VALUE
+
+    def norm(self, tag: str, x: Counted, path: str, size: int) -> Counted:
+        self.kinds["norms"] += 1
+        self.tensors[f"{path}.weight"] = self.tensors[f"{path}.bias"] = 4 * size
+        return VALUE
+
+    def activation(self, tag: str, x: Counted, act: str) -> Counted:
+        return VALUE
+
+    def first(self, tag: str, x: Counted) -> Counted:
+        return VALUE
+
+    def first_rows(self, tag: str, x: Counted) -> Counted:
+        return VALUE
+
+    def split_heads(self, tag: str, x: Counted, parts: int, heads: int, size: int) -> list[Counted]:
+        return [VALUE] * parts
+
+    def attend(
+        self, tag: str, query: Counted, key: Counted, value: Counted, size: int, bias: Counted | None
+    ) -> Counted:
+        self.kinds["attentions"] += 1
+        return VALUE
+
+    def merge_heads(self, tag: str, x: Counted, width: int) -> Counted:
+        return VALUE
+
+    def relative_bias(self, path: str, heads: int) -> Counted:
+        config = self.config
+        self.tensors[f"{path}.relative_bias"] = 4 * config.relative_attention_buckets * heads
+        if "relative_buckets" not in self.tensors:
+            self.tensors["relative_buckets"] = 4 * (2 * config.max_position_embeddings - 1)
+            self.kinds["relative"] += 1
+        return VALUE
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all constants in the file."""
+        return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in self.tensors.values())
+
+
+def model_bytes(config: StudentConfig, _: Target | None = None) -> ModelSize:
+    """The size that `export_executorch` would write for this config at its bit widths."""
+    walk = SizeWalk(config)
+    described = FITTED["base"] + sum(FITTED[kind] * number for kind, number in walk.kinds.items())
+    return ModelSize(walk.stored_bytes + round(described), tuple(walk.tensors.items()))

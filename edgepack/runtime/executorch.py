@@ -1,0 +1,68 @@
+"""Run a `.pte` file in ExecuTorch's own runtime, as Android and iOS apps do.
+
+XNNPACK computes on a pool of threads that belongs to the process; it is set to the number asked for, and stays so.
+Texts of a batch run one after the other, padding and all; the mask makes the rest equal.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgepack.errors import InputError, MissingDependency
+from edgepack.runtime.native_output import captured_stderr
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")  # a program knows their number, not their names
+
+
+class ExecutorchSession:
+    """A loaded `.pte` file."""
+
+    def __init__(self, program: Any) -> None:
+        self._program = program  # holds the file that the method reads its weights from
+        self._method = program.load_method("forward")
+        self.input_names: tuple[str, ...] = INPUT_NAMES[: self._method.metadata.num_inputs()]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
+        missing = [name for name in self.input_names if name not in inputs]
+        if missing:
+            raise InputError(f"the model needs the input {missing[0]!r}; given: {', '.join(inputs) or 'none'}")
+        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name], dtype=np.int64)) for name in self.input_names]
+        return np.concatenate([self._run_one([t[i : i + 1] for t in tensors]) for i in range(len(tensors[0]))])
+
+    def _run_one(self, tensors: list[torch.Tensor]) -> np.ndarray:
+        try:
+            # the runtime reuses its output's memory: copied before the next run
+            return np.array(self._method.execute(tensors)[0].numpy(), dtype=np.float32)
+        except RuntimeError as e:
+            shape = tuple(tensors[0].shape)
+            raise InputError(f"the model cannot run on input of shape {shape}: {str(e).splitlines()[0]}") from e
+
+
+def load(path: Path, threads: int = 1) -> ExecutorchSession:
+    """Load a `.pte` file; raise `InputError` where it is missing, damaged or refused."""
+    with warnings.catch_warnings(), captured_stderr() as written:
+        warnings.simplefilter("ignore")  # the runtime calls its Python interface experimental
+        try:
+            from executorch.extension.pybindings import _C
+            from executorch.kernels import quantized  # noqa: F401  registers the embedding kernels
+            from executorch.runtime import Runtime
+        except ImportError as e:
+            raise MissingDependency('ExecuTorch is not installed; run: pip install "edgepack[executorch]"') from e
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; export the student first")
+        _C._unsafe_reset_threadpool(threads)
+        try:
+            session = ExecutorchSession(Runtime.get().load_program(path))
+        except (RuntimeError, ValueError, AttributeError) as e:
+            failure = e
+        else:
+            return session
+    reason = written.last_line or str(failure).splitlines()[0]
+    raise InputError(f"{path} does not load in ExecuTorch: {reason}; export it again") from failure

@@ -1,0 +1,127 @@
+"""The Core ML package: written and read again here; run it can be on macOS alone, so nothing says that it computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from edgepack.errors import CheckFailed, MissingDependency, NotRunHere
+from edgepack.export.coreml import export_coreml
+from edgepack.plan.size_coreml import model_bytes
+from edgepack.runtime.coreml import load
+from edgepack.target import load_target
+
+TARGET = load_target("ios-coreml")
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def tools() -> Any:
+    """coremltools; skips where it is not installed."""
+    return pytest.importorskip("coremltools", reason="the extra coreml is not installed")
+
+
+def read_program(tools: Any, path: Path) -> Any:
+    """The package's main function in coremltools' form: reading infers and checks every type again."""
+    from coremltools.converters.mil.frontend.milproto.load import load as load_program
+
+    specification = tools.utils.load_spec(str(path))
+    weights = path / "Data" / "com.apple.CoreML" / "weights"
+    program = load_program(specification, specification.specificationVersion, str(weights))
+    return program.functions["main"]
+
+
+@pytest.mark.needs_coreml
+@pytest.mark.parametrize("bits", [8, 4])
+def test_package_holds_the_students_weights(bits: int, tools: Any, make_student: Make, tmp_path: Path) -> None:
+    student = make_student(bits, bits)
+    function = read_program(tools, export_coreml(student, TARGET, tmp_path).path)
+    found = {op.outputs[0].name: op for op in function.operations}
+    dense = found["head_dense_weight"]
+    expected = student.head.dense.weight.detach()
+    from edgepack.compress.quantization import round_weight
+
+    rounded = round_weight(expected, bits, 32).numpy()
+    data, scale = dense.data.val.astype(np.float32), dense.scale.val.astype(np.float32)
+    columns = data.shape[1] // scale.shape[1]
+    np.testing.assert_allclose(data * scale.repeat(columns, axis=1), rounded, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.needs_coreml
+def test_numbers_are_fp16_and_inputs_may_be_of_any_length(tools: Any, make_student: Make, tmp_path: Path) -> None:
+    path = export_coreml(make_student(8, 8), TARGET, tmp_path).path
+    function = read_program(tools, path)
+    products = [op for op in function.operations if op.op_type in ("linear", "matmul", "layer_norm", "softmax")]
+    assert products
+    assert {op.outputs[0].dtype.__name__ for op in products} == {"fp16"}
+    description = tools.utils.load_spec(str(path)).description
+    sizes = description.input[0].type.multiArrayType.shapeRange.sizeRanges
+    assert [(size.lowerBound, size.upperBound) for size in sizes] == [(1, 1), (1, 24)]
+
+
+@pytest.mark.needs_coreml
+@pytest.mark.parametrize("bits", [8, 4])
+def test_every_axis_is_written_within_the_predicted_bytes(
+    axis: dict[str, Any], bits: int, tools: Any, make_student: Make, tmp_path: Path
+) -> None:
+    student = make_student(bits, bits, **axis, vocab_size=12_000)
+    artifact = export_coreml(student, TARGET, tmp_path)
+    assert model_bytes(student.config).total == pytest.approx(artifact.size_bytes, rel=0.005)
+
+
+@pytest.mark.needs_coreml
+def test_same_bytes_every_time(tools: Any, make_student: Make, tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "two"):
+        path = export_coreml(make_student(8, 4), TARGET, tmp_path / name).path
+        files.append({f.relative_to(path): f.read_bytes() for f in path.rglob("*") if f.is_file()})
+    assert files[0] == files[1]
+    assert len(files[0]) == 3
+
+
+@pytest.mark.needs_coreml
+@pytest.mark.parametrize("sharing", [[0] * 5, [0, 1, 1, 1, 2]], ids=["albert", "sandwich"])
+def test_shared_weights_are_stored_once(sharing: list[int], tools: Any, make_student: Make, tmp_path: Path) -> None:
+    sets = len(set(sharing))
+    shape = {"num_hidden_layers": 5, "attention_sharing": sharing, "ffn_sharing": sharing, "num_heads": [2] * sets}
+    student = make_student(8, 8, **shape, head_sizes=[16] * sets, intermediate_sizes=[40] * sets)
+    path = export_coreml(student, TARGET, tmp_path).path
+    weights = (path / "Data" / "com.apple.CoreML" / "weights" / "weight.bin").stat().st_size
+    planned = dict(model_bytes(student.config).tensors)
+    padded = 64 + sum(64 + -(-size // 64) * 64 for size in planned.values())
+    assert weights == pytest.approx(padded, abs=256)  # of which a set is 12 kB
+    parameters = [*student.attention.parameters(), *student.feed_forward.parameters()]
+    layers = {name: size for name, size in planned.items() if name.startswith(("attention.", "feed_forward."))}
+    codes = sum(size for name, size in layers.items() if name.endswith("codes"))
+    assert codes == sum(p.numel() for p in parameters if p.dim() == 2)
+
+
+@pytest.mark.needs_coreml
+def test_an_operator_that_the_target_does_not_list_is_named(tools: Any, make_student: Make, tmp_path: Path) -> None:
+    poorer = dataclasses.replace(TARGET, operators=tuple(o for o in TARGET.operators if o != "gelu"))
+    with pytest.raises(CheckFailed, match=r"'l0\.up\.act' is a gelu"):
+        export_coreml(make_student(8, 8), poorer, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(platform.system() == "Darwin", reason="macOS runs Core ML")
+def test_elsewhere_than_on_macos_nothing_is_run(tmp_path: Path) -> None:
+    with pytest.raises(NotRunHere, match="macOS alone"):
+        load(tmp_path)
+
+
+def test_without_the_package_one_line_says_what_to_install(
+    make_student: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "coremltools", None)
+    with pytest.raises(MissingDependency, match=r'pip install "edgepack\[coreml\]"'):
+        export_coreml(make_student(8, 8), TARGET, tmp_path)
+    assert torch.is_grad_enabled()
