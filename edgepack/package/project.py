@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edgepack.errors import CheckFailed, InputError
-from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, read_model
+from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
 from edgepack.target import load_target
 from edgepack.verdict import VERDICT_NAME, Verdict
 from edgepack.workspace import sha256_file, write_atomic
@@ -65,8 +65,9 @@ def model_path(manifest: BundleManifest) -> str:
 
 def asset_records(manifest: BundleManifest, options: AppOptions) -> list[FileRecord]:
     """The shipped files that go into the app: all, or all but the model where that is downloaded."""
-    left_out = model_path(manifest) if options.download_url else None
-    return [record for record in shipped_records(manifest) if record.path != left_out]
+    target = load_target(manifest.target)
+    inside = options.download_url is None
+    return [record for record in shipped_records(manifest) if inside or not is_model_file(record.path, target)]
 
 
 def check_file(folder: Path, record: FileRecord) -> None:
