@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgepack.console import Advance
 from edgepack.encoding import Encoded
+from edgepack.memory import return_free_memory
 
 if TYPE_CHECKING:
     from edgepack.runtime import Session
@@ -54,6 +55,7 @@ def predict(
             if advance is not None:
                 advance(len(indices))
     model.train(training)
+    return_free_memory()  # of batches of many sizes
     if logits is None:
         raise ValueError("no examples to predict")
     return logits
