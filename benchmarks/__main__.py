@@ -1,4 +1,4 @@
-"""`python -m benchmarks latency|onnx-graph|training|frontier|other-tools|plot|methods|ablation …`."""
+"""`python -m benchmarks latency|onnx-graph|targets|training|frontier|other-tools|plot|methods|ablation …`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgepack.errors import EdgepackError
 COMMANDS = {
     "latency": "benchmarks.latency",
     "onnx-graph": "benchmarks.onnx_graph",
+    "targets": "benchmarks.targets",
     "training": "benchmarks.training",
     "frontier": "benchmarks.frontier",
     "other-tools": "benchmarks.other_tools",

@@ -22,6 +22,14 @@ class Artifact:
     operators: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ModelSize:
+    """What is known of a file that does not exist yet: `total` bytes, and those of each tensor; the rest is structure."""
+
+    total: int
+    tensors: tuple[tuple[str, int], ...]
+
+
 Exporter = Callable[[Student, Target, Path], Artifact]
 
 EXPORTERS: dict[str, str] = {
