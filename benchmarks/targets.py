@@ -3,9 +3,9 @@
     python -m benchmarks targets --shared ../shared --work WORK [--targets NAME …] [--budget 4MB]
     python -m benchmarks targets --output OUT
 
-The first builds SST-2 for all targets in WORK/targets, or goes on with it; the second reads a finished build. Figures are
-those that the build's validation measured in each target's own runtime: one thread, batch 1, medians of processes in turn.
-A target that lacks something here stands in the table with what it lacks.
+The first builds SST-2 for all targets in WORK/targets, or goes on with it; the second reads a finished build. Figures
+are those that the build's validation measured in each target's own runtime: one thread, batch 1, medians of processes
+in turn. A target that lacks something here stands in the table with what it lacks.
 """
 
 from __future__ import annotations

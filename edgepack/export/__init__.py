@@ -24,7 +24,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What is known of a file that does not exist yet: `total` bytes, and those of each tensor; the rest is structure."""
+    """A file that does not exist yet: `total` bytes, and those of each tensor; the rest is structure."""
 
     total: int
     tensors: tuple[tuple[str, int], ...]

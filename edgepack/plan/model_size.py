@@ -7,7 +7,6 @@ from typing import Any
 
 from edgepack.export import ModelSize
 
-
 __all__ = ["ModelSize", "byte_rows"]
 
 
