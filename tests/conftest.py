@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,18 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 REQUIRED = os.environ.get("EDGEPACK_REQUIRED", "").split()  # tools that must be here: their tests fail, not skip
 
 
-def needs(tool: str, present: bool, reason: str) -> None:
-    """Skip the test where `tool` is missing; fail it where EDGEPACK_REQUIRED names the tool."""
-    if not present:
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, str], None]:
+    """Call it where a tool is missing, with the reason: skips the test; fails it if EDGEPACK_REQUIRED names it."""
+
+    def missing(tool: str, reason: str) -> None:
         (pytest.fail if tool in REQUIRED else pytest.skip)(reason)
+
+    return missing
 
 
 @pytest.fixture(scope="session")
-def web_runtime() -> None:
+def web_runtime(require: Callable[[str, str], None]) -> None:
     """Node with onnxruntime-web."""
     from edgepack.errors import MissingDependency
     from edgepack.runtime.onnxruntime_web import find_modules, find_node
@@ -37,7 +42,7 @@ def web_runtime() -> None:
     try:
         find_node(), find_modules()
     except MissingDependency as e:
-        needs("node", False, str(e))
+        require("node", str(e))
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from conftest import needs
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepack import emulation
@@ -44,19 +44,23 @@ def one_example() -> Encoded:
     return Encoded(ids, np.zeros(WIDTH, np.int8), np.array([0, WIDTH]), np.zeros(1, np.int64))
 
 
-def machine_or_skip(find: object) -> Machine:
+@pytest.fixture
+def machine(request: pytest.FixtureRequest, require: Callable[[str, str], None]) -> Machine:
+    """The machine that the parameter names; skips where its emulator is missing."""
     try:
-        return find()  # type: ignore[operator]
+        found: Machine = request.param()
     except MissingDependency as e:
-        needs("qemu", False, str(e))
-        raise
+        require("qemu", str(e))
+    return found
 
 
 @pytest.mark.needs_qemu
 @pytest.mark.slow
+@pytest.mark.parametrize("machine", [x86_without_vnni], indirect=True)
 @pytest.mark.parametrize("sign", [1, -1])
-def test_the_largest_sums_are_exact_without_vnni_and_would_not_be_with_eight_bits(sign: int, tmp_path: Path) -> None:
-    machine = machine_or_skip(x86_without_vnni)
+def test_the_largest_sums_are_exact_without_vnni_and_would_not_be_with_eight_bits(
+    sign: int, machine: Machine, tmp_path: Path
+) -> None:
     safe, _ = machine.predict(worst_case(tmp_path, sign * OPERAND_MAX), one_example())
     np.testing.assert_allclose(safe, sign * WIDTH * LARGEST * OPERAND_MAX, rtol=1e-6)
     full, _ = machine.predict(worst_case(tmp_path, sign * 127), one_example())
@@ -65,8 +69,9 @@ def test_the_largest_sums_are_exact_without_vnni_and_would_not_be_with_eight_bit
 
 @pytest.mark.needs_qemu
 @pytest.mark.slow
-def test_arm64_computes_the_same(tmp_path: Path) -> None:
-    machine, path = machine_or_skip(arm64), worst_case(tmp_path, OPERAND_MAX)
+@pytest.mark.parametrize("machine", [arm64], indirect=True)
+def test_arm64_computes_the_same(machine: Machine, tmp_path: Path) -> None:
+    path = worst_case(tmp_path, OPERAND_MAX)
     there, version = machine.predict(path, one_example())
     here, _ = this_python().predict(path, one_example())
     np.testing.assert_allclose(there, here, rtol=1e-6)

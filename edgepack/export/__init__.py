@@ -29,6 +29,14 @@ def artifact_bytes(path: Path) -> int:
     )
 
 
+@dataclass(frozen=True)
+class ModelSize:
+    """A file that does not exist yet: `total` bytes, and those of each tensor; the rest is structure."""
+
+    total: int
+    tensors: tuple[tuple[str, int], ...]
+
+
 Exporter = Callable[[Student, Target, Path], Artifact]
 
 EXPORTERS: dict[str, str] = {

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from edgepack.export import ModelSize
 
-@dataclass(frozen=True)
-class ModelSize:
-    """`total` bytes of the file, and the bytes of each tensor in it; the rest is structure."""
-
-    total: int
-    tensors: tuple[tuple[str, int], ...]
+__all__ = ["ModelSize", "byte_rows"]
 
 
 def byte_rows(plan: Mapping[str, Any], target: str) -> list[list[str]]:
