@@ -8,43 +8,34 @@ started again finds the finished stages and goes on; training goes on from its l
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
 
 import edgepack
-from edgepack.bundle import Bundle, Contents, write_bundle
 from edgepack.carving import carve_start, widths_of
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
-from edgepack.encoding import Encoded, encode
-from edgepack.errors import InputError, MissingDependency
-from edgepack.export import Artifact, artifact_bytes, export
-from edgepack.inputs import BuildRequest, Inputs, golden_texts, make_search_space, open_inputs, request_record
-from edgepack.manifest import BuildManifest, TeacherRecord, read_model, write_model
-from edgepack.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.delivery import Delivery, Made
+from edgepack.errors import InputError
+from edgepack.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
+from edgepack.manifest import BuildManifest, write_model
 from edgepack.memory import return_free_memory
-from edgepack.numerics import LOGITS_NAME, compare_runtimes
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
-from edgepack.results import BuildResult, Made, PlanReport, artifact_record
-from edgepack.runtime import runs_here
+from edgepack.results import BuildResult, PlanReport, artifact_record
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.target import Target
-from edgepack.teacher import open_checkpoint, quiet_transformers
+from edgepack.teacher import quiet_transformers
 from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
 from edgepack.train import (
     Progress,
@@ -57,8 +48,6 @@ from edgepack.train import (
 )
 from edgepack.train.processes import from_main, same_view
 from edgepack.training_data import Training, TrainingData, make_replacing, stored_layers, task_data, text_data
-from edgepack.validate import validate_artifact
-from edgepack.verdict import Speed, Verdict
 from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
@@ -133,7 +122,7 @@ class Build:
         student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
         student.round_vectors()
         self.write_student(student)
-        made = self.run_targets(student, trained[-1])
+        made = self.delivery.run(student, trained[-1])
         self.write_manifest(made, [outputs, planned, *trained])
         write_report(request.output)
         return BuildResult(request.output, tuple(made.bundles.values()), made.missing)
@@ -280,11 +269,11 @@ class Build:
         """The teacher's layers whose states are kept."""
         return stored_layers(self.recipe, self.plan.chosen, self.inputs)
 
-    @cached_property
-    def evaluation_ids(self) -> Encoded:
-        """The evaluation data as the student's own tokenizer cuts it."""
-        inputs = self.inputs
-        return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
+    @property
+    def delivery(self) -> Delivery:
+        """What is done for each target."""
+        asset_bytes = self.plan.chosen.vocabulary.asset_bytes
+        return Delivery(self.inputs, self.tokenizer, asset_bytes, self.stage, self.console)
 
     def write_plan(self, stage: Stage) -> None:
         (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).to_record(), indent=2))
@@ -292,96 +281,6 @@ class Build:
     def write_carved(self, stage: Stage) -> None:
         examples = self.train_data.own_examples
         write_result(stage, carve_start(self.inputs, self.plan.chosen, self.recipe, examples, self.console))
-
-    def run_targets(self, student: Student, trained: Stage) -> Made:
-        """Export, validate and bundle for each target; one whose tools are missing is left out and said so."""
-        made, logits = Made(), {}
-        for target in self.inputs.targets:
-            try:
-                exported, validated = self.run_target(target, student, trained)
-                made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
-            except MissingDependency as e:
-                made.missing[target.name] = str(e)
-                self.console.warn(f"{target.name}: not built: {e}")
-                shutil.rmtree(self.inputs.request.output / "bundles" / target.name, ignore_errors=True)  # of before
-                continue
-            made.stages.extend([exported, validated])
-            if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
-                logits[target.name] = np.load(validated.folder / LOGITS_NAME)
-        made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, self.inputs.teacher.task))
-        return made
-
-    def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
-        """Export and validate for one target."""
-        request = self.inputs.request
-
-        def write_artifact(stage: Stage) -> None:
-            artifact = export(student, target, stage.scratch)
-            (stage.scratch / "operators.json").write_text(json.dumps(artifact.operators))
-
-        exported = self.stage(f"export-{target.name}", {"after": trained.key, "target": asdict(target)}, write_artifact)
-        parts = {
-            "after": exported.key,
-            "evaluation": self.inputs.evaluation_data.sha256,
-            "budget": request.budget_bytes,
-            "max_drop": request.max_drop,
-            "timed": request.timed,
-        }
-
-        def write_verdict(stage: Stage) -> None:
-            verdict = self.judge(target, student, exported, stage.scratch / LOGITS_NAME)
-            write_model(stage.scratch / "verdict.json", verdict)
-
-        return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
-
-    def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
-        """Run the artifact over the evaluation set and measure it beside the teacher."""
-        inputs = self.inputs
-        path = exported.folder / target.file
-        speed = self.time_beside_teacher(path, target) if inputs.request.timed and runs_here(path, target) else {}
-        with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
-            return validate_artifact(
-                path,
-                target,
-                student,
-                self.evaluation_ids,
-                inputs.teacher.task,
-                inputs.teacher_logits,
-                budget_bytes=inputs.request.budget_bytes,
-                shipped_bytes=artifact_bytes(path) + self.plan.chosen.vocabulary.asset_bytes,
-                max_drop=inputs.request.max_drop,
-                teacher_evaluation=inputs.evaluation,
-                speed=speed,
-                keep_logits=keep_logits,
-                advance=advance,
-            )
-
-    def time_beside_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
-        """Load time, latency and memory of both."""
-        inputs = self.inputs
-        subjects = {
-            "artifact": Subject("artifact", artifact, target.name),
-            "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
-        }
-        counts = [count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length]
-        return measure(subjects, token_counts=counts)
-
-    def write_bundle(self, target: Target, student: Student, exported: Stage, validated: Stage) -> Bundle:
-        """The folder that an app ships."""
-        teacher, path = self.inputs.teacher, exported.folder / target.file
-        operators = tuple(json.loads((exported.folder / "operators.json").read_text()))
-        contents = Contents(
-            artifact=Artifact(target, path, artifact_bytes(path), operators),
-            config=student.config,
-            tokenizer=self.tokenizer,
-            teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
-            task=teacher.task,
-            verdict=read_model(validated.folder / "verdict.json", Verdict),
-            max_length=self.inputs.max_length,
-            golden_texts=golden_texts(self.inputs),
-            student=student,
-        )
-        return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
 
     def write_student(self, student: Student) -> None:
         """OUT/student: the trained student with its tokenizer, for transformers."""

@@ -10,11 +10,10 @@ from typing import Any
 from edgepack.bundle import Bundle
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.manifest import is_model_file
-from edgepack.numerics import RuntimePair
 from edgepack.plan.model_size import byte_rows
 from edgepack.plan.search import Candidate, Plan
 from edgepack.target import load_target
-from edgepack.workspace import Stage, hash_json
+from edgepack.workspace import hash_json
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
@@ -68,16 +67,6 @@ def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> lis
     estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
     return ["→" if number == 0 else "", *map(str, figures), bits, *estimates, *sizes]
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """What the targets came to: bundles, their stages, what lacked tools and how to get them, runtimes compared."""
-
-    bundles: dict[str, Bundle] = field(default_factory=dict)
-    stages: list[Stage] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)
-    pairs: list[RuntimePair] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
