@@ -110,10 +110,8 @@ class LitertEncoder(EncoderWalk[str]):
     def linear(self, tag: str, x: str, linear: Linear) -> str:
         weight, bias = self._weight(linear), -1
         if linear.bias:
-            vector = self._constant(
-                f"{linear.name}.bias", (linear.out_features,), FLOAT32, lambda: self._joined(linear, "bias")
-            )
-            bias = self._numbers[vector]
+            name, size = f"{linear.name}.bias", (linear.out_features,)
+            bias = self._numbers[self._constant(name, size, FLOAT32, lambda: self._joined(linear, "bias"))]
         inputs = (self._numbers[x], self._numbers[weight], bias)
         shape = (self._shape(x)[0], linear.out_features)
         return self._node("FULLY_CONNECTED", inputs, tag, shape, (Option(3, "b", 1),))
