@@ -31,13 +31,13 @@ from torch.jit.mobile import _get_model_ops_and_info
 from edgepack.compress.quantization import LEVELS, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
+from edgepack.export.support import check_widths
 from edgepack.export.torchscript_layout import Layout, layout
 from edgepack.export.torchscript_program import MobileEncoder, State
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Attention, Projection, QuantizedLinear, Student, relative_buckets
 from edgepack.target import Target
 
-UNROUNDED = 32  # bits; every target takes it, for comparisons
 ARCHIVE = "m"  # the zip's one folder; any name is read, so the shortest
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 READ = ("data.pkl", "constants.pkl", "bytecode.pkl", ".data/version")  # with data/*: what the lite interpreter opens
@@ -65,19 +65,7 @@ def export_torchscript(student: Student, target: Target, folder: Path) -> Artifa
 
 def check_supported(config: StudentConfig, target: Target) -> None:
     """Raise `InputError` for what this format cannot hold."""
-    for field in ("body_bits", "embedding_bits"):
-        bits, allowed = getattr(config, field), getattr(target, field)
-        if bits not in (*allowed, UNROUNDED):
-            raise InputError(
-                f"target {target.name}: {field} is {bits}; allowed: {', '.join(map(str, allowed))}; "
-                "set the student's widths with set_bits"
-            )
-    other = [name for name, bits in (config.widths or {}).items() if bits != config.body_bits]
-    if other and config.body_bits != UNROUNDED:  # unrounded students have no widths
-        raise InputError(
-            f"target {target.name}: widths[{other[0]!r}] is {(config.widths or {})[other[0]]} bits; "
-            f"this format stores every matrix at body_bits, {config.body_bits}; leave widths empty"
-        )
+    check_widths(config, target)
     if config.relative_attention_buckets > MAX_BUCKETS:
         raise InputError(
             f"target {target.name}: relative_attention_buckets is {config.relative_attention_buckets}; "
