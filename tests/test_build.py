@@ -454,3 +454,24 @@ def test_what_cannot_run_here_is_reported_as_not_run_and_fails_the_gate(
     policy = tmp_path / "gate.toml"
     policy.write_text(f"waive = {json.dumps(missing)}")
     assert gate([bundle.folder], policy, console=QUIET).passed
+
+
+@pytest.mark.slow
+@pytest.mark.needs_executorch
+@pytest.mark.needs_litert
+@pytest.mark.needs_coreml
+def test_one_student_for_every_kind_of_target(files: Files, tmp_path: Path) -> None:
+    for package in ("executorch", "ai_edge_litert", "coremltools"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    targets = (*TARGETS, "android-executorch", "android-litert", "ios-coreml")
+    output = tmp_path / "out"
+    result = run_build(request(files, output, targets=targets, budget_bytes=120_000), QUIET)
+    assert result.missing == {}
+    planned = load_build_manifest(output).plan["candidates"][0]["bytes"]
+    for bundle in result.bundles:
+        name = bundle.manifest.target
+        # structure is half of a file this small, so estimated ones may be further off than half a percent
+        assert bundle.manifest.shipped_bytes == pytest.approx(planned[name], rel=0.03), name
+        statuses = {check.status for check in bundle.verdict.checks if check.name in ("parity", "finite", "goldens")}
+        assert statuses == {"not_run" if name == "ios-coreml" else "passed"}, name
+    assert result.exit_code == 1  # what was not run has not passed

@@ -53,7 +53,8 @@ class ExecutorchModule(nn.Module):
         """Inputs to trace with, longer than one token: torch takes a length of one for a constant."""
         ids = torch.zeros(1, min(3, self.config.max_position_embeddings), dtype=torch.int64)
         inputs = (ids, torch.ones_like(ids))
-        return (*inputs, ids) if self.config.type_vocab_size > 1 else inputs
+        # a tensor of its own: given twice, one tensor would be traced as one input
+        return (*inputs, torch.zeros_like(ids)) if self.config.type_vocab_size > 1 else inputs
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         indices = {"words": input_ids[0], "positions": torch.arange(input_ids.shape[1])}
