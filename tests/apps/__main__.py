@@ -76,7 +76,7 @@ def check_kotlin(bundle: Path, goldens: Path, work: Path) -> None:
         for name in checker.runtime_names():
             checker.runtime(name)
         checker.app()
-        print(checker.run_core_tests([goldens]).strip(), flush=True)
+        print(checker.test_core([goldens]).strip(), flush=True)
         if load_manifest(bundle).runtime.name == "onnxruntime":
             print(checker.test_onnx([bundle]).strip(), flush=True)
     except ToolFailed as e:
