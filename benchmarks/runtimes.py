@@ -68,7 +68,7 @@ def compare(
     data, longest = read_dataset(str(evaluation), teacher.task), student.config.max_position_embeddings
     encoded = encode(data, teacher.task, tokenizer, longest)
     teachers = encode(data, teacher.task, teacher.tokenizer, longest)
-    logits = predict(teacher.model, teachers)
+    logits = predict(teacher.load_model(), teachers)
     records = []
     with TemporaryDirectory() as scratch:
         for name in targets:

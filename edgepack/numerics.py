@@ -15,7 +15,8 @@ import numpy as np
 from edgepack.encoding import Encoded
 from edgepack.manifest import Record
 from edgepack.target import Target
-from edgepack.task import IGNORED, Task
+from edgepack.task import Task
+from edgepack.validate import StageLogits, compare
 
 LOGITS_NAME = "logits.npy"  # of a validation, in the layout of `Encoded.labels`
 
@@ -43,15 +44,13 @@ def compare_runtimes(
 
 
 def _pair(a: Target, b: Target, left: np.ndarray, right: np.ndarray, encoded: Encoded, task: Task) -> RuntimePair:
-    scored = encoded.labels != IGNORED
-    x, y = left[scored].astype(np.float64), right[scored].astype(np.float64)
     first, second = (float(task.metric(task.statistics(side, encoded).sum(axis=0))) for side in (left, right))
-    norm = float(np.linalg.norm(y))
+    parity = compare(StageLogits(a.name, left, encoded), StageLogits(b.name, right, encoded), first)
     return RuntimePair(
         targets=(a.name, b.name),
         runtimes=(a.runtime, b.runtime),
-        max_abs=float(np.abs(x - y).max()),
-        relative_error=float(np.linalg.norm(x - y)) / norm if norm else float(np.any(x != y)),
-        agreement=float((x.argmax(axis=1) == y.argmax(axis=1)).mean()),
+        max_abs=parity.max_abs,
+        relative_error=parity.relative_error,
+        agreement=parity.agreement,
         metrics=(first, second),
     )
