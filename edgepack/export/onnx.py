@@ -15,11 +15,12 @@ from pathlib import Path
 
 import onnx
 
-from edgepack.errors import CheckFailed, InputError
+from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.onnx_encoder import EncoderGraph
 from edgepack.export.onnx_graph import operators, qualified
 from edgepack.export.onnx_weights import Weights
+from edgepack.export.support import check_operators
 from edgepack.student.model import Student
 from edgepack.target import Target
 
@@ -53,12 +54,10 @@ def check_target(model: onnx.ModelProto, target: Target) -> None:
                 f"target {target.name}: the model needs {what} {value}, the target allows up to {most}"
                 f"{newest(model, most) if what == 'opset' else ''}; use 8-bit weights, which need opset 17"
             )
+    first: dict[str, str] = {}
     for node in model.graph.node:
-        if qualified(node) not in target.operators:
-            raise CheckFailed(
-                f"target {target.name}: the node that computes {node.output[0]!r} is a {qualified(node)}, which the "
-                f"target does not allow; allowed: {', '.join(target.operators)}"
-            )
+        first.setdefault(qualified(node), node.output[0])
+    check_operators(first, target)
 
 
 def newest(model: onnx.ModelProto, opset: int) -> str:

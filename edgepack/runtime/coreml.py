@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.errors import InputError, MissingDependency, NotRunHere
+from edgepack.runtime.inputs import chosen
 
 
 class CoremlSession:
@@ -27,10 +28,7 @@ class CoremlSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        missing = [name for name in self.input_names if name not in inputs]
-        if missing:
-            raise InputError(f"the model needs the input {missing[0]!r}; given: {', '.join(inputs) or 'none'}")
-        arrays = {name: np.ascontiguousarray(inputs[name], dtype=np.int32) for name in self.input_names}
+        arrays = chosen(inputs, self.input_names, np.int32)
         count = len(arrays["input_ids"])
         rows = [self._model.predict({n: a[i : i + 1] for n, a in arrays.items()})[self._output] for i in range(count)]
         return np.concatenate(rows).astype(np.float32)

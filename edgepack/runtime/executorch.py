@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from edgepack.errors import InputError, MissingDependency
+from edgepack.runtime.inputs import chosen
 from edgepack.runtime.native_output import captured_stderr
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")  # a program knows their number, not their names
@@ -30,10 +31,7 @@ class ExecutorchSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        missing = [name for name in self.input_names if name not in inputs]
-        if missing:
-            raise InputError(f"the model needs the input {missing[0]!r}; given: {', '.join(inputs) or 'none'}")
-        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name], dtype=np.int64)) for name in self.input_names]
+        tensors = [torch.from_numpy(array) for array in chosen(inputs, self.input_names).values()]
         return np.concatenate([self._run_one([t[i : i + 1] for t in tensors]) for i in range(len(tensors[0]))])
 
     def _run_one(self, tensors: list[torch.Tensor]) -> np.ndarray:

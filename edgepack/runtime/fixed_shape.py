@@ -15,9 +15,12 @@ def fixed_length(shape: Sequence[int | str | None]) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def padded(inputs: Mapping[str, np.ndarray], length: int | None) -> dict[str, np.ndarray]:
-    """int64 `(1, seq)` arrays as `(1, length)`, zeros behind (the mask hides them); as they are without a length."""
-    arrays = {name: np.asarray(array, dtype=np.int64) for name, array in inputs.items()}
+def padded(inputs: Mapping[str, np.ndarray], names: Sequence[str], length: int | None) -> dict[str, np.ndarray]:
+    """The named int64 `(1, seq)` arrays, zeros behind up to `(1, length)` (the mask hides them), where there is one."""
+    missing = [name for name in names if name not in inputs]
+    if missing:
+        raise InputError(f"model input {missing[0]!r} was not given; needed: {', '.join(names)}")
+    arrays = {name: np.asarray(inputs[name], dtype=np.int64) for name in names}
     if length is None:
         return arrays
     for name, array in arrays.items():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.errors import InputError, MissingDependency
+from edgepack.runtime.inputs import chosen
 from edgepack.runtime.native_output import captured_stderr
 
 
@@ -29,10 +30,7 @@ class LitertSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        missing = [name for name in self.input_names if name not in inputs]
-        if missing:
-            raise InputError(f"the model needs the input {missing[0]!r}; given: {', '.join(inputs) or 'none'}")
-        arrays = {name: np.ascontiguousarray(inputs[name], dtype=np.int64) for name in self.input_names}
+        arrays = chosen(inputs, self.input_names)
         batch, length = arrays["input_ids"].shape
         self._resize(length)
         return np.concatenate([self._run_one({n: a[i : i + 1] for n, a in arrays.items()}) for i in range(batch)])

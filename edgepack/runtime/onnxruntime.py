@@ -32,11 +32,7 @@ class OnnxSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        missing = [name for name in self.input_names if name not in inputs]
-        if missing:
-            raise InputError(f"model input {missing[0]!r} was not given; needed: {', '.join(self.input_names)}")
-        given = {name: inputs[name] for name in self.input_names}
-        logits = self._session.run(None, padded(given, self._length))[0]
+        logits = self._session.run(None, padded(inputs, self.input_names, self._length))[0]
         return unpadded(np.asarray(logits, dtype=np.float32), inputs[self.input_names[0]].shape[1])
 
 

@@ -49,10 +49,7 @@ class WebSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        missing = [name for name in self.input_names if name not in inputs]
-        if missing:
-            raise InputError(f"model input {missing[0]!r} was not given; needed: {', '.join(self.input_names)}")
-        arrays = padded({name: inputs[name] for name in self.input_names}, self._length)
+        arrays = padded(inputs, self.input_names, self._length)
         shape = list(arrays[self.input_names[0]].shape)
         request = {"shape": shape, "inputs": {name: array.ravel().tolist() for name, array in arrays.items()}}
         assert self._process.stdin is not None

@@ -17,6 +17,7 @@ import torch
 from torch.jit.mobile import LiteScriptModule, _load_for_lite_interpreter
 
 from edgepack.errors import InputError
+from edgepack.runtime.inputs import chosen
 
 ENGINE = "qnnpack"
 
@@ -30,10 +31,7 @@ class LiteSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        missing = [name for name in self.input_names if name not in inputs]
-        if missing:
-            raise InputError(f"the model needs the input {missing[0]!r}; given: {', '.join(inputs) or 'none'}")
-        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name], dtype=np.int64)) for name in self.input_names]
+        tensors = [torch.from_numpy(array) for array in chosen(inputs, self.input_names).values()]
         with mobile_engine(self._threads), torch.no_grad():
             try:
                 logits: np.ndarray = self._module(*tensors).numpy()
