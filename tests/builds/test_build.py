@@ -1,0 +1,89 @@
+"""A whole build on a tiny teacher: it finishes, repeats to the byte, and finds what is finished."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepack.build import build as run_build
+from edgepack.build import plan_build
+from edgepack.errors import InputError
+from edgepack.gate import gate
+from edgepack.manifest import load_build_manifest, load_manifest
+from edgepack.single_stage import bundle_output, export_student, validate_output
+from tests.builds.tiny import QUIET, TARGETS, Files, hashes, request
+
+
+def test_bundles_fit_and_pass_the_gate(unbroken: Path) -> None:
+    bundles = [unbroken / "bundles" / target for target in TARGETS]
+    for bundle in bundles:
+        assert load_manifest(bundle).shipped_bytes <= 60_000
+    assert gate(bundles, console=QUIET).passed
+    assert (unbroken / "report.html").is_file()
+    assert (unbroken / "student" / "model.safetensors").is_file()
+
+
+def test_runtimes_are_compared_over_the_evaluation_set(unbroken: Path) -> None:
+    (pair,) = load_build_manifest(unbroken).runtimes
+    assert (pair["targets"], pair["runtimes"]) == (list(TARGETS), ["onnxruntime", "pytorch-lite"])
+    metrics = [load_manifest(unbroken / "bundles" / target).metrics["artifact"].value for target in TARGETS]
+    assert pair["metrics"] == metrics
+    assert pair["agreement"] > 0.95
+    assert 0 < pair["relative_error"] < 0.05
+    assert "| onnxruntime / pytorch-lite | android-onnx / android-torchscript |" in (unbroken / "report.md").read_text()
+
+
+def test_predicted_bytes_are_the_shipped_bytes(unbroken: Path) -> None:
+    predicted = load_build_manifest(unbroken).plan["candidates"][0]["bytes"]
+    assert predicted == {target: load_manifest(unbroken / "bundles" / target).shipped_bytes for target in TARGETS}
+
+
+def test_the_second_run_finds_everything_finished(
+    files: Files, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = hashes(unbroken)
+    monkeypatch.setattr("edgepack.build.train", lambda *_, **__: pytest.fail("trained again"))
+    run_build(request(files, unbroken), QUIET)
+    validate_output(unbroken, QUIET)
+    bundle_output(unbroken, QUIET)
+    assert hashes(unbroken) == before
+
+
+def test_another_seed_gives_other_weights(files: Files, unbroken: Path, tmp_path: Path) -> None:
+    run_build(request(files, tmp_path / "out", seed=1), QUIET)
+    assert hashes(tmp_path / "out") != hashes(unbroken)
+
+
+def test_a_dry_run_writes_nothing(files: Files, tmp_path: Path) -> None:
+    report = plan_build(request(files, tmp_path / "out"), QUIET)
+    assert report.plan.candidates
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_nothing_fits_names_one_that_does(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no shape fits; the smallest needs (\d+) bytes") as caught:
+        plan_build(request(files, tmp_path, budget_bytes=9_000), QUIET)
+    needed = int(str(caught.value).split("needs ")[1].split()[0])
+    assert plan_build(request(files, tmp_path, budget_bytes=needed), QUIET).plan.chosen
+    with pytest.raises(InputError):
+        plan_build(request(files, tmp_path, budget_bytes=needed - 1), QUIET)
+
+
+def test_a_student_folder_exports_at_other_widths(unbroken: Path, tmp_path: Path) -> None:
+    wide = export_student(unbroken / "student", TARGETS, tmp_path / "wide", 8, 8, QUIET)
+    narrow = export_student(unbroken / "student", TARGETS, tmp_path / "narrow", 4, 4, QUIET)
+    for a, b in zip(wide.artifacts, narrow.artifacts, strict=True):
+        assert a.size_bytes > b.size_bytes
+    with pytest.raises(InputError, match="allowed: 8, 4"):
+        export_student(unbroken / "student", TARGETS, tmp_path / "no", 32, 8, QUIET)
+
+
+def test_validation_alone_never_trains(files: Files, unbroken: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(unbroken, copy)
+    for folder in (copy / ".edgepack" / "stages").glob("distil-*"):
+        shutil.rmtree(folder)
+    with pytest.raises(InputError, match="stage distil is not finished"):
+        validate_output(copy, QUIET)

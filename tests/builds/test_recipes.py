@@ -1,0 +1,152 @@
+"""One build for each method of a recipe, barely trained: what is checked is that the method did its part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgepack.build import build as run_build
+from edgepack.compress.augmentation import Augmentation
+from edgepack.compress.distil.attention_maps import AttentionScores
+from edgepack.compress.distil.earth_mover import EarthMover
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.patience import Patience
+from edgepack.compress.distil.relations import Relations
+from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.compress.general import General
+from edgepack.compress.l0 import L0Pruning
+from edgepack.compress.module_replacing import ModuleReplacing
+from edgepack.errors import InputError
+from edgepack.manifest import load_build_manifest, load_manifest
+from edgepack.plan.search import Structure
+from edgepack.recipe import Recipe
+from edgepack.single_stage import validate_output
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.train import Phase
+from tests.builds.tiny import QUIET, TARGETS, Files, request
+
+BARELY = Recipe(examples_seen=800, batch_size=16)
+ONE = TARGETS[:1]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished build's plan, student and stages."""
+
+    plan: dict[str, Any]
+    config: StudentConfig
+    stages: list[str]
+    shipped_bytes: int
+    output: Path
+
+    def student_files(self, stage: str) -> dict[str, torch.Tensor]:
+        """What a training stage handed on."""
+        (folder,) = (self.output / ".edgepack" / "stages").glob(f"{stage}-*")
+        return load_file(folder / "result" / "progress.safetensors")
+
+
+def make(files: Files, output: Path, **changes: object) -> Made:
+    """A build of one target with `BARELY` changed; `budget_bytes` and `text` are the request's."""
+    asked: dict[str, object] = {name: changes.pop(name) for name in ("budget_bytes", "text") if name in changes}
+    recipe = replace(BARELY, **changes)  # type: ignore[arg-type]
+    run_build(request(files, output, targets=ONE, recipe=recipe, max_drop=1.0, **asked), QUIET)
+    manifest = load_build_manifest(output)
+    return Made(
+        manifest.plan,
+        Student.from_pretrained(output / "student").config,
+        [str(stage["name"]) for stage in manifest.stages],
+        load_manifest(output / "bundles" / ONE[0]).shipped_bytes,
+        output,
+    )
+
+
+def predicted(made: Made) -> int:
+    return int(made.plan["candidates"][0]["bytes"][ONE[0]])
+
+
+def test_losses_over_attention_and_other_layers_get_the_states_that_they_need(files: Files, tmp_path: Path) -> None:
+    phases = (
+        Phase(0.3, (AttentionScores(), HiddenStates())),
+        Phase(0.6, (Relations(relation_heads=4), LearnedMap(), EarthMover(), HardLabels())),
+        Phase(1.0, (SoftTargets(), Patience(layers="last"))),
+    )
+    made = make(files, tmp_path / "out", phases=phases, augmentation=Augmentation(0.3), budget_bytes=40_000)
+    assert made.shipped_bytes == predicted(made)
+    (folder,) = (made.output / ".edgepack" / "stages").glob("teacher-*")
+    assert np.load(folder / "states.npy").tolist() == [0, 1, 2]
+    assert not any(name.startswith("learned.") for name in made.student_files("quantize"))
+
+
+def test_module_replacing_trains_a_student_that_runs_alone(files: Files, tmp_path: Path) -> None:
+    made = make(files, tmp_path / "out", module_replacing=ModuleReplacing(), phases=(Phase(1.0, (SoftTargets(),)),))
+    assert made.shipped_bytes == predicted(made)
+    assert made.student_files("distil").keys() >= {"student.attention.0.query.full.weight"}
+
+
+def test_l0_pruning_ends_at_the_plans_shape(files: Files, tmp_path: Path) -> None:
+    made = make(files, tmp_path / "out", l0=L0Pruning(0.5), prune_ratio=2.0, budget_bytes=30_000)
+    assert made.shipped_bytes == predicted(made)
+    assert (made.config.num_heads, made.config.intermediate_sizes) == (
+        made.plan["shape"]["num_heads"],
+        made.plan["shape"]["intermediate_sizes"],
+    )
+    before, after = made.student_files("distil"), made.student_files("prune")
+    name = "student.feed_forward.0.up.full.bias"
+    assert len(before[name]) > len(after[name])
+    assert not any("l0." in key for key in after)
+
+
+@pytest.mark.parametrize("objectives", [{}, {"masked_words": 1.0}, {"masked_words": 1.0, "sentence_order": 1.0}])
+def test_the_general_stage_trains_its_objectives_and_drops_their_heads(
+    objectives: dict[str, float], files: Files, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.txt"
+    sentence = "could you play the song now . please just dim my lamp . set a clock ."
+    text.write_text(f"{sentence} {sentence}\n\n" * 40)
+    made = make(files, tmp_path / "out", general=General(0.5, **objectives), text=text)
+    assert "general" in made.stages
+    if not objectives:  # the same words in another order: the same plan, but another text to train on
+        text.write_text("\n".join(reversed(text.read_text().split(" "))))
+        again = make(files, tmp_path / "out", general=General(0.5), text=text)
+        assert (again.plan["shape"], again.shipped_bytes) == (made.plan["shape"], made.shipped_bytes)
+        assert len(list((made.output / ".edgepack" / "stages").glob("general-*"))) == 2
+        return
+    assert made.shipped_bytes == predicted(made)
+    assert not any(name.startswith("learned.") for name in made.student_files("general"))
+
+
+@pytest.mark.parametrize("weights", ["none", "inputs", "fisher"])
+def test_a_cut_hidden_width_with_low_rank_matrices(weights: str, files: Files, tmp_path: Path) -> None:
+    structure = Structure(hidden_size=48, rank_share=0.5, vocabulary="whole", body_bits=8, embedding_bits=4)
+    made = make(files, tmp_path / "out", structure=structure, rank_weights=weights)
+    assert made.shipped_bytes == predicted(made)
+    config = made.config
+    assert (config.hidden_size, config.body_bits, config.embedding_bits) == (48, 8, 4)
+    assert all((config.ranks or {})["query"])
+    assert made.student_files("carve")["hidden_map"].sum() == 48
+
+
+def test_mixed_widths_stay_within_the_plans_bytes(files: Files, tmp_path: Path) -> None:
+    structure = Structure(body_bits=4)
+    made = make(files, tmp_path / "out", mixed_widths=True, structure=structure, budget_bytes=40_000)
+    assert made.stages.index("widths") == made.stages.index("quantize") - 1
+    assert made.shipped_bytes <= predicted(made)
+    assert made.shipped_bytes == predicted(made) or made.config.widths
+    both = replace(request(files, tmp_path / "no"), recipe=replace(BARELY, mixed_widths=True))
+    with pytest.raises(InputError, match="mixed widths: target android-torchscript"):
+        run_build(both, QUIET)
+
+
+def test_a_build_with_a_recipe_of_its_own_can_be_opened_again(files: Files, tmp_path: Path) -> None:
+    made = make(files, tmp_path / "out", phases=(Phase(1.0, (SoftTargets(temperature=3.0),)),))
+    before = made.student_files("quantize")
+    validate_output(made.output, QUIET)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in made.student_files("quantize").items())

@@ -1,0 +1,96 @@
+"""A tiny teacher and what a build of it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from edgepack import measure, recipe
+from edgepack.console import Console
+from edgepack.data import Columns
+from edgepack.demo.base import make_tokenizer
+from edgepack.finetune import finetune
+from edgepack.inputs import BuildRequest
+from edgepack.manifest import load_manifest
+
+TARGETS = ("android-onnx", "android-torchscript")
+EXAMPLES_SEEN = 6_400
+TINY = replace(recipe.RECIPES["quick"], examples_seen=EXAMPLES_SEEN, batch_size=16, prune_ratio=2.0)
+QUIET = Console(quiet=True)
+
+
+@dataclass(frozen=True)
+class Files:
+    teacher: str
+    train: str
+    evaluation: str
+
+
+def make_files(folder: Path) -> Files:
+    """Data of a task that a bag of words decides, and a two-layer teacher of it."""
+    generator = np.random.default_rng(0)
+    words = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
+    fillers = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]
+    rows = [
+        (" ".join([*generator.choice(fillers, generator.integers(1, 6)), generator.choice(keys)]), label)
+        for _ in range(200)
+        for label, keys in words.items()
+    ]
+    for name, chosen in (("train", rows[:480]), ("eval", rows[480:])):
+        (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in chosen))
+    tokenizer = make_tokenizer([text for text, _ in rows])
+    tokenizer.save_pretrained(folder / "base")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=32,
+    )
+    BertModel(config).save_pretrained(folder / "base")
+    paths = Files(str(folder / "teacher"), str(folder / "train.tsv"), str(folder / "eval.tsv"))
+    finetune(
+        str(folder / "base"),
+        paths.train,
+        paths.evaluation,
+        folder / "teacher",
+        columns=Columns(),
+        epochs=6,
+        batch_size=16,
+        learning_rate=2e-3,
+        seed=0,
+        max_length=None,
+        console=QUIET,
+    )
+    return paths
+
+
+def shorten(patch: pytest.MonkeyPatch) -> None:
+    """Little training, and each speed measured once: its figures are not what is tested here."""
+    patch.setitem(recipe.RECIPES, "quick", TINY)
+    patch.setattr(measure, "REPEATS", 1)
+    patch.setattr(measure, "RUNS", 2)
+
+
+def request(files: Files, output: Path, **changes: object) -> BuildRequest:
+    asked = BuildRequest(
+        files.teacher, files.train, files.evaluation, 60_000, TARGETS, output, effort="quick", max_drop=0.3
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+def hashes(output: Path) -> dict[str, str]:
+    """sha256 of every shipped file, by target and path."""
+    return {
+        f"{target}/{record.path}": record.sha256
+        for target in TARGETS
+        for record in load_manifest(output / "bundles" / target).files
+        if record.shipped
+    }
