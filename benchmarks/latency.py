@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
-import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from benchmarks.timing import time_once
+from benchmarks.torch_export import export_by_torch
 from edgepack.manifest import load_manifest
 from edgepack.results import format_table
 from edgepack.runtime import Session
@@ -35,39 +36,10 @@ RUNS, WARM_UPS, LOADS = 200, 10, 5
 
 def export_baseline(teacher: Teacher, folder: Path) -> Path:
     """The teacher as ONNX int8, by torch's exporter and ONNX Runtime's quantizer."""
-
-    class Logits(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = teacher.load_model()
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-            return logits
-
-    names = ["input_ids", "attention_mask"]
-    ids = torch.ones(2, 8, dtype=torch.int64)
-    torch.onnx.export(
-        Logits().eval(),
-        (ids, ids),
-        str(folder / "teacher.onnx"),
-        input_names=names,
-        output_names=["logits"],
-        dynamic_axes={name: {0: "batch", 1: "seq"} for name in names},
-        dynamo=False,
-    )
+    export_by_torch(teacher.load_model(), folder / "teacher.onnx")
     path = folder / "teacher-int8.onnx"
     quantize_dynamic(folder / "teacher.onnx", path, per_channel=True, weight_type=QuantType.QInt8)
     return path
-
-
-def time_once(session: Session, tokens: int) -> float:
-    """Milliseconds of one inference."""
-    ids = np.full((1, tokens), 5, np.int64)
-    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    started = time.perf_counter()
-    session.run(inputs)
-    return (time.perf_counter() - started) * 1e3
 
 
 def load_ms(path: Path) -> float:

@@ -31,8 +31,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 
 from benchmarks.tables import markdown_table
+from benchmarks.timing import time_once
 from edgepack.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
-from edgepack.runtime.onnxruntime import OnnxSession, load
+from edgepack.runtime.onnxruntime import load
 
 TOKENS = 32
 RUNS, WARM_UPS, ROUNDS = 300, 10, 7
@@ -64,37 +65,24 @@ def make_files(student_folder: Path | None, bits: Sequence[int], folder: Path) -
     torch.manual_seed(0)
     student = load_student(student_folder) if student_folder else Student(StudentConfig(**SHAPE)).eval()
     student.set_bits(32, 32)
-    files = export_by_torch(student, folder)
+    files = make_others(student, folder)
     for width in bits:
         student.set_bits(width, width)
         files[f"edgepack {width}"] = export_onnx(student, load_target("linux-onnx"), folder / str(width)).path
     return files
 
 
-def export_by_torch(student: Any, folder: Path) -> dict[str, Path]:
+def make_others(student: Any, folder: Path) -> dict[str, Path]:
     """torch's graph, and ONNX Runtime's optimizer's of it, each quantized dynamically per channel."""
     import onnx
-    import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers.optimizer import optimize_model
 
-    class Logits(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = student
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-            return logits
+    from benchmarks.torch_export import export_by_torch
 
     logging.disable(logging.WARNING)  # each tool explains itself at length
-    names, ids = ["input_ids", "attention_mask"], torch.ones(2, 8, dtype=torch.int64)
-    axes = {name: {0: "batch", 1: "seq"} for name in names}
     paths = {BASELINE: folder / "torch.onnx", OPTIMIZED: folder / "optimized.onnx"}
-    torch.onnx.export(
-        Logits().eval(), (ids, ids), str(paths[BASELINE]), input_names=names, output_names=["logits"],
-        dynamic_axes=axes, dynamo=False, opset_version=17,
-    )  # fmt: skip
+    export_by_torch(student, paths[BASELINE], opset_version=17)
     heads, hidden = max(student.config.num_heads), student.config.hidden_size
     optimized = optimize_model(str(paths[BASELINE]), "bert", num_heads=heads, hidden_size=hidden)
     optimized.save_model_to_file(str(paths[OPTIMIZED]))
@@ -122,17 +110,8 @@ def cold_here(path: Path) -> dict[str, float]:
     started = time.perf_counter()
     session = load(path, 1)
     load_ms = since_ms(started)
-    first_ms = time_once(session)
+    first_ms = time_once(session, TOKENS)
     return {"load_ms": load_ms, "first_ms": first_ms, "peak_bytes": peak_memory_bytes() - before}
-
-
-def time_once(session: OnnxSession) -> float:
-    """Milliseconds of one inference."""
-    ids = np.full((1, TOKENS), 5, np.int64)
-    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    started = time.perf_counter()
-    session.run(inputs)
-    return since_ms(started)
 
 
 def measure_warm(files: dict[str, Path], runs: int) -> dict[str, float]:
@@ -141,7 +120,7 @@ def measure_warm(files: dict[str, Path], runs: int) -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in files}
     for run in range(WARM_UPS + runs):
         for name, session in sessions.items():
-            elapsed = time_once(session)
+            elapsed = time_once(session, TOKENS)
             if run >= WARM_UPS:
                 times[name].append(elapsed)
     return {name: float(np.median(found)) for name, found in times.items()}

@@ -30,8 +30,9 @@ import torch
 
 from benchmarks import teacher_cache
 from benchmarks.held_out import hold_out
-from benchmarks.latency import RUNS, WARM_UPS, export_baseline, time_once
+from benchmarks.latency import RUNS, WARM_UPS, export_baseline
 from benchmarks.store import RESULTS, Store
+from benchmarks.timing import time_once
 from edgepack.build import build
 from edgepack.bundle import Bundle
 from edgepack.console import Console

@@ -29,7 +29,6 @@ from edgepack.inference import predict
 from edgepack.measure import Subject, measure
 from edgepack.plan.size import model_size
 from edgepack.results import format_table
-from edgepack.runtime import runs_here
 from edgepack.single_stage import load_student
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher, quiet_transformers
@@ -91,7 +90,7 @@ def compare(
                 shipped_bytes=artifact_bytes(artifact.path),
                 teacher_evaluation=teachers,
             )
-            if runs_here(artifact.path, target):
+            if "artifact" in verdict.metrics:
                 subject = {"artifact": Subject("artifact", artifact.path, name)}
                 verdict = verdict.model_copy(update={"speed": measure(subject, TOKENS, runs)})
             predicted = model_size(student.config, target).total

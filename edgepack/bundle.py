@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,8 +142,9 @@ def session_of(folder: Path, contents: Contents) -> Session:
     except NotRunHere:
         if contents.student is None:
             raise
-        contents.student.round_activations_by(target.activations)
-        return TorchSession(contents.student)
+        student = deepcopy(contents.student)
+        student.round_activations_by(target.activations)
+        return TorchSession(student)
 
 
 def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) -> BundleManifest:
@@ -150,8 +152,8 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
     artifact, task = contents.artifact, contents.task
     target = artifact.target
     found = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [file_record(folder, path, path == asset) for path in found]
-    files = [r.model_copy(update={"shipped": True}) if is_model_file(r.path, target) else r for r in files]
+    model = [path for path in found if is_model_file(path.relative_to(folder).as_posix(), target)]
+    files = [file_record(folder, path, path in (asset, *model)) for path in found]
     names = session_of(folder, contents).input_names
     return BundleManifest(
         task=task.name,

@@ -25,7 +25,6 @@ from edgepack.inputs import Inputs, golden_texts
 from edgepack.manifest import TeacherRecord, read_model, write_model
 from edgepack.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.numerics import LOGITS_NAME, RuntimePair, compare_runtimes
-from edgepack.runtime import runs_here
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.teacher import open_checkpoint
@@ -107,9 +106,8 @@ class Delivery:
         """Run the artifact over the evaluation set and measure it beside the teacher."""
         inputs = self.inputs
         path = exported.folder / target.file
-        speed = self.time_beside_teacher(path, target) if inputs.request.timed and runs_here(path, target) else {}
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
-            return validate_artifact(
+            verdict = validate_artifact(
                 path,
                 target,
                 student,
@@ -120,10 +118,12 @@ class Delivery:
                 shipped_bytes=artifact_bytes(path) + self.asset_bytes,
                 max_drop=inputs.request.max_drop,
                 teacher_evaluation=inputs.evaluation,
-                speed=speed,
                 keep_logits=keep_logits,
                 advance=advance,
             )
+        if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
+            return verdict
+        return verdict.model_copy(update={"speed": self.time_beside_teacher(path, target)})
 
     def time_beside_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of both."""

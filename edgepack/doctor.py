@@ -20,7 +20,7 @@ import psutil
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from edgepack.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT
+from edgepack.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT, find_qemu
 from edgepack.errors import MissingDependency
 from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
@@ -191,10 +191,13 @@ def _web_runtime() -> Finding:
 def _arm64() -> list[Finding]:
     """What `edgepack validate --arch arm64` needs."""
     purpose = "validate --arch arm64"
-    found = next((path for path in map(shutil.which, ARM64_QEMU) if path), None)
+    try:
+        found = find_qemu(ARM64_QEMU)
+    except MissingDependency:
+        found = ""
     ready = (ROOT.expanduser() / READY).is_file()
     return [
-        Finding("qemu-aarch64", found is not None, found or "not on the path", purpose, INSTALL_QEMU),
+        Finding("qemu-aarch64", bool(found), found or "not on the path", purpose, INSTALL_QEMU),
         Finding("ARM64 Python", ready, str(ROOT) if ready else f"not in {ROOT}", purpose, PREPARE),
     ]
 

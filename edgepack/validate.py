@@ -27,11 +27,11 @@ from edgepack.errors import NotRunHere
 from edgepack.golden import summarize
 from edgepack.inference import predict, predict_session
 from edgepack.manifest import MetricRecord
-from edgepack.runtime import load
+from edgepack.runtime import Session, load
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task import IGNORED, Task, metric_interval, retention
-from edgepack.verdict import MAX_DROP, Check, IntervalRecord, Speed, StageParity, Verdict, all_passed, limit_check
+from edgepack.verdict import MAX_DROP, Check, IntervalRecord, StageParity, Verdict, all_passed, limit_check
 
 MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.05
 STAGES = ("teacher", "student", "quantized", "artifact")
@@ -64,7 +64,6 @@ def validate_artifact(
     max_drop: float = MAX_DROP,
     teacher_evaluation: Encoded | None = None,
     golden_failures: Sequence[str] | None = None,
-    speed: Mapping[str, Speed] | None = None,
     keep_logits: Path | None = None,
     advance: Advance | None = None,
 ) -> Verdict:
@@ -74,15 +73,14 @@ def validate_artifact(
     from `golden.check_goldens`; None says that goldens were not checked. The student keeps its bit widths.
     The artifact's logits are saved to `keep_logits`.
     """
+    session, absence = load_if_here(artifact, target)
     stages = [
         StageLogits("teacher", teacher_logits, teacher_evaluation or evaluation),
         *student_stages(student, evaluation, target.activations),
     ]
     size = limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes")
-    try:
-        session = load(artifact, target, threads=1)
-    except NotRunHere as e:
-        return not_run(target, stages, task, size, str(e))
+    if session is None:
+        return not_run(target, stages, task, size, absence)
     stages.append(StageLogits("artifact", predict_session(session, evaluation, advance), evaluation))
     if keep_logits is not None:
         np.save(keep_logits, stages[-1].logits)
@@ -109,8 +107,15 @@ def validate_artifact(
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=budget_bytes,
-        speed=dict(speed or {}),
     )
+
+
+def load_if_here(artifact: Path, target: Target) -> tuple[Session | None, str]:
+    """The artifact in its runtime, or None and why this system has no such runtime."""
+    try:
+        return load(artifact, target, threads=1), ""
+    except NotRunHere as e:
+        return None, str(e)
 
 
 def not_run(target: Target, stages: Sequence[StageLogits], task: Task, size: Check, reason: str) -> Verdict:

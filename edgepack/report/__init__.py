@@ -60,8 +60,7 @@ def build_tables(folder: Path, build: BuildManifest) -> list[Table]:
             raise InputError(f"{folder}: bundle {artifact.get('bundle')!r} is outside the build; build again")
         manifest = load_manifest(place)
         tables += bundle_tables(manifest, read_model(place / VERDICT_NAME, Verdict))
-    if build.missing:
-        tables.append(Table("Not built", ["target", "why"], [[name, why] for name, why in build.missing.items()]))
+    tables.append(Table("Not built", ["target", "why"], [[name, why] for name, why in build.missing.items()]))
     tables.append(runtime_table(build))
     tables += [
         Table(f"{target}: bytes", ["tensor", "bytes", "share"], byte_rows(build.plan, target))
@@ -70,7 +69,6 @@ def build_tables(folder: Path, build: BuildManifest) -> list[Table]:
     plan = {name: value for name, value in build.plan.items() if name != "tensors"}
     for title, record in (("Inputs", build.inputs), ("Plan", plan), ("Versions", build.versions)):
         tables.append(Table(title, ["name", "value"], [[name, shown(value)] for name, value in record.items()]))
-    tables.append(Table("Not built", ["target", "why"], [[name, reason] for name, reason in build.missing.items()]))
     tables.append(Table("Stages", ["stage"], [[shown(stage)] for stage in build.stages]))
     return [table for table in tables if table.rows]
 

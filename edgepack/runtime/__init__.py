@@ -12,7 +12,6 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from edgepack.errors import NotRunHere
 from edgepack.target import Target
 
 
@@ -45,15 +44,6 @@ RUNTIMES: dict[str, str] = {
     "coreml": "edgepack.runtime.coreml:load",
 }
 LIBRARIES = {"executorch": "executorch.runtime", "litert": "ai_edge_litert.interpreter"}  # imported when first loaded
-
-
-def runs_here(path: Path, target: Target) -> bool:
-    """Whether this system has the target's runtime; `MissingDependency` where it could be installed."""
-    try:
-        load(path, target)
-    except NotRunHere:
-        return False
-    return True
 
 
 def load(path: Path, target: Target, threads: int = 1) -> Session:

@@ -3,11 +3,11 @@
 #
 #   tests/apps/swift/install.sh FOLDER && PATH=FOLDER/bin:$PATH make test-apps
 #
-# Needs root: the compiler needs a newer C library than Debian 12's, so the packages are unpacked into FOLDER/root, which
+# Needs root: the compiler needs a newer C library than Debian 12's, so the packages are unpacked into FOLDER/system, which
 # the two commands enter by chroot, in a mount namespace of their own, with the machine's other folders where they were.
 # About 590 MB are fetched, from where this machine's apt fetches Debian; 2.6 GB stay.
 set -euo pipefail
-mkdir -p "$1/apt/lists/partial" "$1/apt/archives/partial" "$1/root/usr" "$1/bin"
+mkdir -p "$1/apt/lists/partial" "$1/apt/archives/partial" "$1/system/usr" "$1/bin"
 folder=$(cd "$1" && pwd)
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' | sed -n 's/ Debian$//p' | grep -v security | head -1)
 echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" > "$folder/apt/sources.list"
@@ -26,11 +26,11 @@ export APT_CONFIG="$folder/apt/apt.conf"
 apt-get update -qq
 apt-get install -qq -y --download-only swiftlang swiftlang-dev bash coreutils g++ libc6-dev ca-certificates > /dev/null
 for name in bin sbin lib lib64; do
-  mkdir -p "$folder/root/usr/$name"
-  ln -sfn "usr/$name" "$folder/root/$name"
+  mkdir -p "$folder/system/usr/$name"
+  ln -sfn "usr/$name" "$folder/system/$name"
 done
 for package in "$folder"/apt/archives/*.deb; do
-  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$folder/root" --keep-directory-symlink
+  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$folder/system" --keep-directory-symlink
 done
 rm -rf "$folder/apt"
 cat > "$folder/bin/swiftc" <<WRAPPER
@@ -42,7 +42,7 @@ exec unshare --mount bash -c '
     [[ -d \$place ]] && mkdir -p "\$root\$place" && mount --rbind "\$place" "\$root\$place"
   done
   exec chroot "\$root" env PATH=/usr/libexec/swift/bin:/usr/bin:/bin LANG=C.UTF-8 bash -c "cd \"\\\$1\" && shift && exec \"\\\$@\"" - "\$PWD" "\$@"
-' - "$folder/root" "\$(basename "\$0")" "\$@"
+' - "$folder/system" "\$(basename "\$0")" "\$@"
 WRAPPER
 chmod +x "$folder/bin/swiftc"
 ln -sfn swiftc "$folder/bin/swift"
