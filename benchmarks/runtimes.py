@@ -75,21 +75,21 @@ def compare(
             started = time.perf_counter()
             try:
                 artifact = export(student, target, Path(scratch) / name)
+                seconds = time.perf_counter() - started
+                verdict = validate_artifact(
+                    artifact.path,
+                    target,
+                    student,
+                    encoded,
+                    teacher.task,
+                    logits,
+                    budget_bytes=artifact.size_bytes,
+                    shipped_bytes=artifact_bytes(artifact.path),
+                    teacher_evaluation=teachers,
+                )
             except MissingDependency as e:
                 records.append({**record_of(name, None), "export s": str(e)})
                 continue
-            seconds = time.perf_counter() - started
-            verdict = validate_artifact(
-                artifact.path,
-                target,
-                student,
-                encoded,
-                teacher.task,
-                logits,
-                budget_bytes=artifact.size_bytes,
-                shipped_bytes=artifact_bytes(artifact.path),
-                teacher_evaluation=teachers,
-            )
             if "artifact" in verdict.metrics:
                 subject = {"artifact": Subject("artifact", artifact.path, name)}
                 verdict = verdict.model_copy(update={"speed": measure(subject, TOKENS, runs)})
