@@ -18,6 +18,7 @@ needs. Everything that depends on weights' formats is here:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -249,6 +250,7 @@ class LitertEncoder(EncoderWalk[str]):
         if bits == 4 and fits_blocks(linear.in_features, self.config):
             return self._blocks(linear, shape)
 
+        @cache  # asked for codes and for scales
         def quantized() -> tuple[np.ndarray, np.ndarray]:
             if bits == 8:
                 channels = quantize_int8(self._matrix(linear))
@@ -259,6 +261,7 @@ class LitertEncoder(EncoderWalk[str]):
         return self._constant(f"{linear.name}.weight", shape, INT8, lambda: quantized()[0], lambda: quantized()[1])
 
     def _blocks(self, linear: Linear, shape: Shape) -> str:
+        @cache
         def quantized() -> Blocks:
             return quantize_blocks(self._matrix(linear), 4, BLOCK)
 
