@@ -64,7 +64,7 @@ def build_program(ct: Any, student: Student) -> tuple[Any, dict[str, str]]:
 
     config = student.config
     names = INPUTS[: 3 if config.type_vocab_size > 1 else 2]
-    length = get_new_symbol("seq")
+    length = get_new_symbol()  # unnamed: a name stays taken for the process when a conversion fails
     placeholders = {name: ct.converters.mil.Builder.placeholder(shape=(1, length), dtype=types.int32) for name in names}
     program, emit = Program(), ProgramEmitter(ct)
     with Function(placeholders, opset_version=ct.target.iOS18) as function:
