@@ -1,8 +1,8 @@
 """An ONNX bundle's latency and load time beside ONNX Runtime's own int8 model of the teacher, in one run.
 
 The baseline is what `optimum-cli` makes as well: `torch.onnx.export` of the teacher, then `quantize_dynamic` per
-channel. Both run in ONNX Runtime in this process, one thread, batch 1; runs of the models and lengths are
-interleaved, so that a change in the machine's load falls on all of them alike. Only the ratios mean anything elsewhere.
+channel. Both run in ONNX Runtime in this process, one thread, batch 1, by turns (`timing.py`). Only the ratios mean
+anything elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from benchmarks.timing import time_once
+from benchmarks.timing import median_times, time_once
 from benchmarks.torch_export import export_by_torch
 from edgepack.manifest import load_manifest
 from edgepack.results import format_table
@@ -31,7 +31,7 @@ from edgepack.target import load_target
 from edgepack.teacher import Teacher, load_teacher
 
 TOKENS = (16, 32, 64, 128)
-RUNS, WARM_UPS, LOADS = 200, 10, 5
+RUNS, LOADS = 200, 5
 
 
 def export_baseline(teacher: Teacher, folder: Path) -> Path:
@@ -68,13 +68,7 @@ def main(arguments: Sequence[str]) -> None:
         sizes = {name: path.stat().st_size for name, path in paths.items()}
     # a student of 64 positions cannot run 128 tokens: leave that cell empty
     lengths = {name: [n for n in TOKENS if fits(session, n)] for name, session in sessions.items()}
-    times: dict[tuple[str, int], list[float]] = {(name, n): [] for name, ns in lengths.items() for n in ns}
-    for run in range(WARM_UPS + RUNS):
-        for name, tokens in times:
-            elapsed = time_once(sessions[name], tokens)
-            if run >= WARM_UPS:
-                times[name, tokens].append(elapsed)
-    p50 = {key: float(np.median(values)) for key, values in times.items()}
+    p50 = median_times({(name, n): (sessions[name], n) for name, ns in lengths.items() for n in ns}, RUNS)
     rows = [["model", "bytes", "load ms", *(f"p50 ms, {n} tokens" for n in TOKENS)]]
     for name in paths:
         cells = [

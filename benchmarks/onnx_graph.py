@@ -7,8 +7,8 @@ torch, optimized  the same with `onnxruntime.transformers.optimizer` between the
 edgepack N        the exporter's own file at N bits, body and embedding
 
 Load, first run and peak memory are those of fresh processes, one model after the other in each round; medians over
-rounds. p50 at 32 tokens is measured in one process, the models' runs interleaved. One thread, batch 1. Only the ratios
-mean anything elsewhere.
+rounds. p50 at 32 tokens is measured in one process, the models by turns. One thread, batch 1. Only the ratios mean
+anything elsewhere.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 
 from benchmarks.tables import markdown_table
-from benchmarks.timing import time_once
+from benchmarks.timing import median_times, time_once
 from edgepack.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
 from edgepack.runtime.onnxruntime import load
 
 TOKENS = 32
-RUNS, WARM_UPS, ROUNDS = 300, 10, 7
+RUNS, ROUNDS = 300, 7
 SHAPE: dict[str, Any] = {  # a 4 MB student of a 6-layer, 384-wide teacher
     "vocab_size": 29528,
     "embedding_size": 192,
@@ -114,25 +114,13 @@ def cold_here(path: Path) -> dict[str, float]:
     return {"load_ms": load_ms, "first_ms": first_ms, "peak_bytes": peak_memory_bytes() - before}
 
 
-def measure_warm(files: dict[str, Path], runs: int) -> dict[str, float]:
-    """Median milliseconds of an inference by model, interleaved."""
-    sessions = {name: load(path, 1) for name, path in files.items()}
-    times: dict[str, list[float]] = {name: [] for name in files}
-    for run in range(WARM_UPS + runs):
-        for name, session in sessions.items():
-            elapsed = time_once(session, TOKENS)
-            if run >= WARM_UPS:
-                times[name].append(elapsed)
-    return {name: float(np.median(found)) for name, found in times.items()}
-
-
 def measure_files(files: dict[str, Path], runs: int, rounds: int) -> dict[str, dict[str, float]]:
     """All figures by model."""
     cold: dict[str, list[dict[str, float]]] = {name: [] for name in files}
     for _ in range(rounds):
         for name, path in files.items():
             cold[name].append(measure_cold(path))
-    warm = measure_warm(files, runs)
+    warm = median_times({name: (load(path, 1), TOKENS) for name, path in files.items()}, runs)
     return {
         name: {
             "bytes": path.stat().st_size,

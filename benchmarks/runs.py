@@ -25,14 +25,13 @@ from typing import Any, cast
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import numpy as np
 import torch
 
 from benchmarks import teacher_cache
 from benchmarks.held_out import hold_out
-from benchmarks.latency import RUNS, WARM_UPS, export_baseline
+from benchmarks.latency import RUNS, export_baseline
 from benchmarks.store import RESULTS, Store
-from benchmarks.timing import time_once
+from benchmarks.timing import median_times
 from edgepack.build import build
 from edgepack.bundle import Bundle
 from edgepack.console import Console
@@ -119,7 +118,7 @@ class Run:
 
 
 class Speed(Record):
-    """Median milliseconds of an inference, one thread, batch 1, the two models interleaved in one process."""
+    """Median milliseconds of an inference, one thread, batch 1, the two models by turns in one process."""
 
     tokens: int
     artifact_ms: float
@@ -249,12 +248,11 @@ def baseline(task: str, shared: Path, work: Path) -> Path:
 
 
 def measure_speed(artifact: Path, int8: Path, tokens: int) -> Speed:
-    """Time two ONNX files in turn, one thread, batch 1; medians."""
-    sessions = [load(path, 1) for path in (artifact, int8)]
-    times = [[time_once(session, tokens) for session in sessions] for _ in range(WARM_UPS + RUNS)]
-    ours, theirs = np.median(np.array(times)[WARM_UPS:], axis=0)
+    """Time two ONNX files, one thread, batch 1."""
+    times = median_times({path: (load(path, 1), tokens) for path in (artifact, int8)}, RUNS)
     busy = round(os.getloadavg()[0], 2)
-    return Speed(tokens=tokens, artifact_ms=round(float(ours), 4), int8_ms=round(float(theirs), 4), load_average=busy)
+    ours, theirs = (round(times[path], 4) for path in (artifact, int8))
+    return Speed(tokens=tokens, artifact_ms=ours, int8_ms=theirs, load_average=busy)
 
 
 def bundle_speed(run: Run, bundle: Path, max_length: int, shared: Path, work: Path) -> Speed:

@@ -1,13 +1,24 @@
-"""One inference, timed. Imports no torch: a process that measures memory has the runtime alone."""
+"""Inferences, timed. Imports no torch: a process that measures memory has the runtime alone.
+
+Models are timed in one process, by turns, so that a change in the machine's load falls on all alike. A turn is a block
+of inferences of one model, the first few of which do not count: with a turn for each single inference every model finds
+its weights pushed out of the CPU's caches by the others', and a small model, which would fit, loses more by it than a
+large one (docs/decisions.md has figures of both).
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from edgepack.measure import since_ms
 from edgepack.runtime import Session
+
+Key = TypeVar("Key")
+BLOCK, WARM_UPS = 20, 5  # inferences of a turn that count, and those before them
 
 
 def time_once(session: Session, tokens: int) -> float:
@@ -17,3 +28,13 @@ def time_once(session: Session, tokens: int) -> float:
     started = time.perf_counter()
     session.run(inputs)
     return since_ms(started)
+
+
+def median_times(models: Mapping[Key, tuple[Session, int]], runs: int) -> dict[Key, float]:
+    """Median milliseconds of at least `runs` inferences of each session at its number of tokens, in blocks by turns."""
+    times: dict[Key, list[float]] = {key: [] for key in models}
+    for _ in range(-(-runs // BLOCK)):
+        for key, (session, tokens) in models.items():
+            block = [time_once(session, tokens) for _ in range(WARM_UPS + BLOCK)]
+            times[key] += block[WARM_UPS:]
+    return {key: float(np.median(found)) for key, found in times.items()}

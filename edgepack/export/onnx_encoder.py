@@ -1,11 +1,14 @@
 """A student's config as an ONNX graph, node by node.
 
 Written rather than traced, so that every int8 product with its bias is one `DynamicQuantizeMatMul`, attention is one
-`MultiHeadAttention`, and a weight set that layers share is one initializer (tracing and constant folding store it once
-for each use). Residual + norm is written out in plain operators on purpose: ONNX Runtime 1.32 computes
-`SkipLayerNormalization` and `LayerNormalization` with scalar code, the plain ones with vector code; at 32 tokens of 384
-numbers 15 µs against 58 µs, and the norms were half of a small student's latency. The mean and the deviation
-come from one `InstanceNormalization`, which sees tokens as channels: it is vectorized, and one node for seven.
+`QAttention` with the products that it begins with (`MultiHeadAttention` behind them where these are in fp32, factorized
+or of one token alone, or scores have a bias), and a weight set that layers share is one initializer (tracing and
+constant folding store it once for each use).
+
+Residual + norm is written out in plain operators on purpose: ONNX Runtime 1.32 computes `SkipLayerNormalization` and
+`LayerNormalization` with scalar code, the plain ones with vector code; at 32 tokens of 384 numbers 15 µs against 58 µs,
+and the norms were half of a small student's latency. The mean and the deviation come from one `InstanceNormalization`,
+which sees tokens as channels: it is vectorized, and one node for seven.
 
 How weights are stored and unpacked is `onnx_packing.py`: 8-bit operands as they are, smaller ones packed, expanded to
 int8 once at load, so that a small file runs at int8 speed.
@@ -129,9 +132,10 @@ class EncoderGraph(TableGraph):
         gathered = self.node("Gather", [whole, "input_ids"], "w.codes")
         linear = self._embedding_projection()
         operand, scale, bias = self._operand(linear)
-        x = self.node("Cast", [self.node("MatMulInteger", [gathered, operand, zero], "w.product")], "w.float", to=FLOAT)
-        x = self.node("Mul", [x, self.node("Gather", [unit, "input_ids"], "w.unit")], "w.scaled")
-        x = self.node("Mul", [x, scale], "e.product" if bias else "e.project")
+        one = self.initializer("w.one", FLOAT, (), lambda _: np.array(1, np.float32))  # the units differ by row
+        x = self.node("MatMulIntegerToFloat", [gathered, operand, one, scale, zero], "w.product")
+        unit = self.node("Gather", [unit, "input_ids"], "w.unit")
+        x = self.node("Mul", [x, unit], "e.product" if bias else "e.project")
         return self.node("Add", [x, bias], "e.project") if bias else x
 
     def _position_rows(self) -> str:
@@ -155,12 +159,22 @@ class EncoderGraph(TableGraph):
         num_heads, head_size = heads
         inner = num_heads * head_size
         ranks = self._ranks(ATTENTION_MATRICES, weight_set)
-        queries = self._query_key_value(tag, path, self._real(x), width, inner, ranks)
-        bias = "" if weight_set is None else self._relative_bias(path, num_heads)
-        if bias and self._first_only:
-            limits = [self.integers(0), self.integers(1), self.integers(2)]
-            bias = self.node("Slice", [bias, *limits], f"{tag}.bias")  # the first query's row
-        context = self.node("MultiHeadAttention", [*queries, "", "mask", bias], f"{tag}.context", num_heads=num_heads)
+        x, bias = self._real(x), "" if weight_set is None else self._relative_bias(path, num_heads)
+        joined = self._joined(path, width, inner)
+        factorized = any(ranks[name] for name in ("query", "key", "value"))
+        if factorized or bias or self._first_only or self.config.bits_of(matrix_name(joined.name)) == 32:
+            queries = self._query_key_value(tag, path, x, width, inner, ranks)
+            if bias and self._first_only:
+                limits = [self.integers(0), self.integers(1), self.integers(2)]
+                bias = self.node("Slice", [bias, *limits], f"{tag}.bias")  # the first query's row
+            inputs = [*queries, "", "mask", bias]
+            context = self.node("MultiHeadAttention", inputs, f"{tag}.context", num_heads=num_heads)
+        else:
+            operand, scale, shift = self._operand(joined)
+            names = [f"{tag}.{name}" for name in ("codes", "step", "zero")]
+            codes, step, zero = self.split_node("DynamicQuantizeLinear", [x], names)
+            inputs = [codes, operand, shift, step, scale, "mask", zero]
+            context = self.node("QAttention", inputs, f"{tag}.context", num_heads=num_heads)
         output = self._factors(f"{path}.output", inner, width, ranks["output"])
         context = context if self._first_only else self._real(context)
         return self._chain(f"{tag}.output", context, output, fold_bias=False)[0]
@@ -189,11 +203,16 @@ class EncoderGraph(TableGraph):
             sources = [self._first(x) if self._first_only else x, x, x]
             triples = zip(outputs, sources, factors, strict=True)
             return [self._chain(output, source, f, fold_bias=False)[0] for output, source, f in triples]
-        linear = Linear(f"{path}.qkv", tuple(f"{path}.{name}.full" for name in names), width, 3 * inner)
+        linear = self._joined(path, width, inner)
         if self._first_only:
             return self._first_query(tag, x, linear, inner)
         fused, _ = self._product(f"{tag}.qkv", x, linear, fold_bias=False)
         return self.split_node("Split", [fused, self.integers(inner, inner, inner)], outputs, axis=-1)
+
+    def _joined(self, path: str, width: int, inner: int) -> Linear:
+        """Query, key and value side by side in one product."""
+        parts = tuple(f"{path}.{name}.full" for name in ("query", "key", "value"))
+        return Linear(f"{path}.qkv", parts, width, 3 * inner)
 
     def _first_query(self, tag: str, x: str, linear: Linear, inner: int) -> Sequence[str]:
         """The first token's query, and all keys and values: the joined operand is cut when the session loads it."""

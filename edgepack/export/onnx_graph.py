@@ -23,7 +23,9 @@ from onnx import TensorProto, helper
 
 # Microsoft's domain holds the fused and the int8 operators; every ONNX Runtime build carries them
 CONTRIB = "com.microsoft"
-CONTRIB_OPERATORS = frozenset(("BiasGelu", "DynamicQuantizeMatMul", "FastGelu", "MultiHeadAttention"))
+CONTRIB_OPERATORS = frozenset(
+    ("BiasGelu", "DynamicQuantizeMatMul", "FastGelu", "MatMulIntegerToFloat", "MultiHeadAttention", "QAttention")
+)
 ITEM_BYTES = {
     TensorProto.FLOAT: 4,
     TensorProto.FLOAT16: 2,

@@ -194,17 +194,18 @@ def test_the_session_unpacks_weights_at_load_and_not_at_every_run(bits: tuple[in
     chain = {"BitShift", "BitwiseAnd", "Reshape", "Transpose"} | ({"Floor", "Exp"} if 1 in bits else set())
     assert chain <= {node.op_type for node in stored.graph.node}
     assert not chain & {node.op_type for node in loaded.graph.node}
-    products = [node for node in loaded.graph.node if node.op_type == "DynamicQuantizeMatMul"]
+    products = [node for node in loaded.graph.node if node.op_type in ("DynamicQuantizeMatMul", "QAttention")]
     types = {tensor.name: tensor.data_type for tensor in loaded.graph.initializer}
     assert {types[node.input[1]] for node in products} == {onnx.TensorProto.INT8}
 
 
-def test_one_fused_product_for_query_key_value_where_nothing_is_factorized(tmp_path: Path) -> None:
+def test_query_key_value_are_part_of_attention_where_nothing_is_factorized(tmp_path: Path) -> None:
     whole = onnx.load(export_onnx(make_student((8, 8)), TARGET, tmp_path / "a").path)
     split = onnx.load(export_onnx(make_student((8, 8), ranks={"key": [3, 0, 0]}), TARGET, tmp_path / "b").path)
-    count = [Counter(node.op_type for node in m.graph.node)["DynamicQuantizeMatMul"] for m in (whole, split)]
-    # the last layer's query is a product of its own; layer 0: 1 product becomes query, key down, key up, value
-    assert count == [1 + 3 * 4 + 1 + 2, 1 + 3 * 4 + 1 + 2 + 3]
+    count = [Counter(node.op_type for node in m.graph.node) for m in (whole, split)]
+    # the last layer has a product for its query and one for keys and values; layer 0: query, key down, key up, value
+    assert [c["DynamicQuantizeMatMul"] for c in count] == [1 + 3 * 3 + 2 + 2, 1 + 3 * 3 + 2 + 2 + 4]
+    assert [(c["QAttention"], c["MultiHeadAttention"]) for c in count] == [(2, 1), (1, 2)]
 
 
 @pytest.mark.parametrize(("bits", "opset"), [((32, 32), 17), ((8, 8), 17), ((8, 4), 18), ((4, 8), 18), ((4, 4), 18)])

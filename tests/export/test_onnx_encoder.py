@@ -185,7 +185,7 @@ def test_the_projection_multiplies_the_words_own_codes(embedding_bits: int, tmp_
     """Whole numbers times int8: no rounding of activations between the table and the hidden width."""
     student, inputs = make_student(8, embedding_bits, projection_bias=True), make_inputs()
     path = export_onnx(student, TARGET, tmp_path).path
-    assert sum(node.op_type == "MatMulInteger" for node in onnx.load(path).graph.node) == 1
+    assert sum(node.op_type == "MatMulIntegerToFloat" for node in onnx.load(path).graph.node) == 1
     seen: list[torch.Tensor] = []
     assert student.embeddings.projection is not None
     student.embeddings.projection.register_forward_hook(lambda _, __, output: seen.append(output))

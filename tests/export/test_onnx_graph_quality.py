@@ -71,9 +71,9 @@ def test_one_node_for_each_thing(shape: str, tmp_path: Path) -> None:
     """An int8 layer: attention, its products, residuals and norms, the feed-forward network; nothing computed twice."""
     count = Counter(node.op_type for node in exported((8, 8), tmp_path, **SHAPES[shape]).graph.node)
     layers = 3
-    assert count["MultiHeadAttention"] == count["BiasGelu"] == layers
+    split = shape != "tokens"  # a last layer of one token: its query by itself, attention behind the products
+    assert (count["QAttention"], count["MultiHeadAttention"], count["BiasGelu"]) == (layers - split, split, layers)
     assert count["InstanceNormalization"] == 2 * layers + 1
-    # query with key and value, output, up, down; the embedding's projection; the head; a last layer of one token splits
-    head = 1 if shape == "tokens" else 2
-    assert count["DynamicQuantizeMatMul"] == 4 * layers + 1 + head + (shape != "tokens")
+    # output, up, down; the embedding's projection; the head; the last layer's query, its keys with values
+    assert count["DynamicQuantizeMatMul"] == 3 * layers + 1 + (2 + 2 if split else 1)
     assert count["Softmax"] == count["DequantizeLinear"] == count["Einsum"] == 0
