@@ -27,7 +27,7 @@ from edgepack.delivery import Delivery, Made
 from edgepack.errors import InputError
 from edgepack.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.manifest import BuildManifest, write_model
-from edgepack.memory import return_free_memory
+from edgepack.memory import keep_large_blocks_apart, return_free_memory
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
@@ -65,6 +65,7 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
     `inputs`: what an earlier build with the same teacher, data and targets opened; opened here where there is none.
     Under `accelerate launch` every process trains; the main one alone locks the folder, writes and has bundles.
     """
+    keep_large_blocks_apart()
     accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
     if not accelerator.is_main_process:
         return open_build(request, workspace, Console(quiet=True), inputs).run()
