@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -122,7 +122,7 @@ def report(pairs: Sequence[tuple[Round, Round]], count: int, load_ms: float) -> 
     """Compare and print; the first round is the JVM's cold one."""
     wrong = [pair for pair in pairs if (pair[0].tokens, pair[0].id_sum) != (pair[1].tokens, pair[1].id_sum)]
     ours, theirs = (np.array([pair[i].seconds for pair in pairs]) for i in (0, 1))
-    result = {
+    result: dict[str, Any] = {
         "texts": count,
         "tokens": pairs[0][0].tokens,
         "kotlin_ms": round(float(np.median(ours[1:])) * 1e3, 2),

@@ -26,7 +26,12 @@ IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "REA
 OURS, THEIRS = "#1560bd", "#6b6b6b"
 TICKS_MB = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 # text as outlines: looks alike everywhere; the salt and the missing date make the bytes repeat
-STYLE = {"svg.hashsalt": "edgepack", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9}
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "edgepack",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+}
 
 
 def draw(found: Sequence[Point], others: Sequence[OtherResult]) -> bytes:

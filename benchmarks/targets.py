@@ -33,8 +33,8 @@ BUDGET = 4_000_000
 def build_all(shared: Path, work: Path, targets: Sequence[str], budget_bytes: int, effort: str) -> Path:
     """The output folder of a build for these targets; a finished one is only looked through."""
     files, output = TASKS["sst2"], work / "targets" / "sst2"
-    paths = (str(shared / name) for name in (files.teacher, files.train, files.evaluation))
-    build(BuildRequest(*paths, budget_bytes, tuple(targets), output, effort=effort), Console())
+    teacher, train, evaluation = (str(shared / name) for name in (files.teacher, files.train, files.evaluation))
+    build(BuildRequest(teacher, train, evaluation, budget_bytes, tuple(targets), output, effort=effort), Console())
     return output
 
 

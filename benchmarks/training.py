@@ -50,7 +50,7 @@ HEADS, UNITS, EMBEDDING = 4, 320, 128
 SOFT, HIDDEN = SoftTargets(temperature=2.0), HiddenStates(weight=100.0)
 
 
-class DistillingTrainer(Trainer):  # type: ignore[misc]
+class DistillingTrainer(Trainer):
     """Teacher and student on every batch; the losses of the recipe."""
 
     def __init__(self, teacher: Student, **arguments: Any) -> None:
