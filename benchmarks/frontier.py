@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.runs import (
     AS_IT_IS,
@@ -25,7 +26,8 @@ from benchmarks.runs import (
     Result,
     Run,
     add_options,
-    bundle_speed,
+    artifact_speed,
+    planned_artifact,
     run_all,
     run_folder,
     size_name,
@@ -35,6 +37,7 @@ from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval
 from edgepack.errors import InputError
 from edgepack.manifest import MetricRecord, load_manifest
+from edgepack.target import load_target
 from edgepack.task import Interval
 from edgepack.verdict import IntervalRecord
 
@@ -154,13 +157,24 @@ def frontier_row(point: Point) -> list[str]:
 
 
 def measure_again(runs: Sequence[Run], store: Store, shared: Path, work: Path) -> None:
-    """Time the bundles of finished runs anew; a run whose bundle is gone keeps its figures."""
+    """Time the bundles of finished runs anew; where one is gone, a student of its shape with random weights.
+
+    Speed does not depend on what the weights are. A run that the plan gives another shape today keeps its figures.
+    """
     for run in runs:
-        bundle = run_folder(run, work) / "bundles" / TARGET
-        if not store.has(run.key) or not bundle.is_dir():
+        if not store.has(run.key):
             continue
-        speed = bundle_speed(run, bundle, load_manifest(bundle).max_length, shared, work)
-        result = store.load(run.key, Result)
+        bundle, result = run_folder(run, work) / "bundles" / TARGET, store.load(run.key, Result)
+        if bundle.is_dir():
+            artifact, longest = bundle / load_target(TARGET).file, load_manifest(bundle).max_length
+            speed = artifact_speed(run, artifact, longest, shared, work)
+        else:
+            with TemporaryDirectory() as folder:
+                planned = planned_artifact(run, result.shape, Path(folder), shared, work)
+                if planned is None:
+                    print(f"{run.key}: the plan is another now; run it again", file=sys.stderr)
+                    continue
+                speed = artifact_speed(run, *planned, shared, work)
         store.save(run.key, result.model_copy(update={"speed": speed}))
         print(f"{run.key}: {speed.ratio:.2f} × faster than int8", file=sys.stderr)
 
@@ -172,7 +186,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--budgets", nargs="+", type=size_option, default=list(BUDGETS), metavar="SIZE")
     parser.add_argument("--seeds", nargs="+", type=int, help="[default: 0 1 2 at 4MB, 0 elsewhere]")
-    parser.add_argument("--speed-only", action="store_true", help="time the finished builds' bundles again")
+    parser.add_argument("--speed-only", action="store_true", help="time what the finished builds made again")
     options = parser.parse_args(arguments)
     store = Store(options.results / FRONTIER)
     runs = plan_runs(options.tasks, options.budgets, options.seeds, options.effort)

@@ -23,7 +23,10 @@ from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.errors import InputError
 from edgepack.manifest import BuildManifest, MetricRecord, write_model
 from edgepack.parameters import parse_size
+from edgepack.plan.search import Candidate, Vocabulary
 from edgepack.recipe import find_recipe, recipe_record
+from edgepack.runtime.onnxruntime import load
+from edgepack.student.config import StudentConfig
 from edgepack.train import Phase
 from edgepack.verdict import IntervalRecord, Verdict
 
@@ -278,3 +281,43 @@ def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monke
     store.path(run.key).unlink()
     runs.build_one(run, tmp_path, tmp_path / "work", store)
     assert store.load(run.key, Result).resumed is False
+
+
+def test_a_bundle_that_is_gone_is_timed_by_a_student_of_its_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result_of: Make
+) -> None:
+    config = StudentConfig(
+        vocab_size=300,
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_heads=[2, 2],
+        head_sizes=[8, 8],
+        intermediate_sizes=[24, 24],
+        max_position_embeddings=16,
+        num_labels=2,
+        body_bits=4,
+        embedding_bits=2,
+    )
+    chosen = Candidate(config, (0, 1), Vocabulary(None, 300, 0, 0, 0.0), 0.0, 1.0, {})
+    monkeypatch.setattr(runs, "open_inputs", lambda *_: None)
+    monkeypatch.setattr(runs, "make_search_space", lambda *_: None)
+    monkeypatch.setattr(runs, "search", lambda *_: SimpleNamespace(chosen=chosen))
+    seen: list[tuple[int, tuple[str, ...]]] = []
+
+    def time_it(run: Run, artifact: Path, longest: int, *_: Any) -> Speed:
+        seen.append((longest, load(artifact).input_names))
+        return Speed(tokens=16, artifact_ms=1.0, int8_ms=7.0)
+
+    monkeypatch.setattr(frontier, "artifact_speed", time_it)
+    store, run = Store(tmp_path / "frontier"), Run("frontier", "snips", 2_000_000, 0)
+    other = Run("frontier", "snips", 1_000_000, 0)
+    shape = {name: chosen.describe()[name] for name in runs.SHAPE}
+    keep(store, result_of(run).model_copy(update={"shape": shape, "speed": None}))
+    keep(store, result_of(other).model_copy(update={"shape": {**shape, "layers": 3}, "speed": None}))
+    frontier.measure_again([run, other], store, tmp_path, tmp_path / "work")
+    assert seen == [(16, ("input_ids", "attention_mask"))]
+    timed = store.load(run.key, Result).speed
+    assert timed is not None
+    assert timed.ratio == 7.0
+    assert store.load(other.key, Result).speed is None  # the plan is another now
