@@ -13,6 +13,7 @@ COMMANDS = {
     "latency": "benchmarks.latency",
     "onnx-graph": "benchmarks.onnx_graph",
     "runtimes": "benchmarks.runtimes",
+    "executorch-profile": "benchmarks.executorch_profile",
     "targets": "benchmarks.targets",
     "training": "benchmarks.training",
     "frontier": "benchmarks.frontier",
