@@ -85,6 +85,7 @@ class ProgramEmitter:
 
         self._builder = ct.converters.mil.Builder
         self._types = {"int4": types.np_int4_dtype, "uint4": types.np_uint4_dtype, "fp16": np.float16}
+        self._types |= {"uint3": types.np_uint3_dtype, "uint2": types.np_uint2_dtype}
         self._made: dict[str, Any] = {}
         self.used: dict[str, str] = {}
 

@@ -3,7 +3,8 @@
 - matrices: int8 codes with one scale a channel, or int4 codes with one for each block of 32 inputs, under
   `constexpr_blockwise_shift_scale`; where inputs are no multiple of 32, the int8 operand q · m of the 4-bit format.
 - tables: codes under the same operator, one scale a row; rows are gathered from it, and each row's minimum, which the
-  operator's integer offset cannot hold, from a second table.
+  operator's integer offset cannot hold, from a second table. There is no integer type of 3 or 2 bits: such tables are
+  places in a palette under `constexpr_lut_to_dense`, one for all rows; gathered rows are multiplied by their scales.
 - activations are not rounded: Core ML multiplies fp16 numbers.
 
 Positions are counted with `cumsum`, so no shape is computed. The steps call an emitter: the exporter's makes an
@@ -18,7 +19,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from edgepack.compress.quantization import RowTable, quantize_blocks, quantize_int8, quantize_rows
+from edgepack.compress.quantization import (
+    LEVELS,
+    CentredRows,
+    RowTable,
+    quantize_blocks,
+    quantize_centred_rows,
+    quantize_int8,
+    quantize_rows,
+)
 from edgepack.export.encoder_walk import EncoderWalk
 from edgepack.export.onnx_weights import Linear
 from edgepack.export.support import BLOCK, fits_blocks
@@ -28,7 +37,8 @@ from edgepack.student.model import Student, relative_buckets
 MASKED = -3e4  # added to the scores of padding; fp16 ends at 65504
 SMALLEST_EPS = 2.0**-24  # of fp16: a smaller one would be zero
 INT4, INT8, UINT4, UINT8, FP16, INT32 = "int4", "int8", "uint4", "uint8", "fp16", "int32"
-BITS = {INT4: 4, INT8: 8, UINT4: 4, UINT8: 8, FP16: 16, INT32: 32}
+PALETTES = {3: "uint3", 2: "uint2"}  # types of the places in a palette
+BITS = {INT4: 4, INT8: 8, UINT4: 4, UINT8: 8, FP16: 16, INT32: 32, "uint3": 3, "uint2": 2}
 
 Make = Callable[[], np.ndarray]
 
@@ -67,6 +77,8 @@ class CoremlEncoder(EncoderWalk[Any]):
         if bits == 32:
             table = self._emit.constant(name, (rows, width), FP16, lambda: self._parameter(path))
             return self._gather(f"{name}.rows", table, indices)
+        if bits in PALETTES:
+            return self._palette_rows(name, path, (rows, width), bits, indices)
         code, scale = (UINT8 if bits == 8 else UINT4), f"{name}.scale"
         data = self._emit.constant(f"{name}.codes", (rows, width), code, lambda: self._table(path, bits).q.numpy())
         scales = self._emit.constant(scale, (rows, 1), FP16, lambda: self._table(path, bits).scale[:, None].numpy())
@@ -76,6 +88,20 @@ class CoremlEncoder(EncoderWalk[Any]):
         table = self._emit.op("constexpr_blockwise_shift_scale", f"{name}.table", data=data, scale=scales)
         found = self._gather(f"{name}.scaled", table, indices)
         return self._emit.op("add", f"{name}.rows", x=found, y=self._gather(f"{name}.minima", minima, indices))
+
+    def _palette_rows(self, name: str, path: str, shape: tuple[int, int], bits: int, indices: Any) -> Any:
+        most = LEVELS[bits] - 1  # the codes are odd: -most, 2 - most, … most
+        palette = np.arange(-most, most + 1, 2).reshape(1, 1, LEVELS[bits], 1)
+        places = self._emit.constant(
+            f"{name}.codes", shape, PALETTES[bits], lambda: (self._centred(path, bits).q.numpy() + most) // 2
+        )
+        lut = self._emit.constant(f"{name}.palette", palette.shape, FP16, lambda: palette)
+        scales = self._emit.constant(
+            f"{name}.scale", (shape[0], 1), FP16, lambda: self._centred(path, bits).scale[:, None].numpy()
+        )
+        table = self._emit.op("constexpr_lut_to_dense", f"{name}.table", indices=places, lut=lut)
+        found = self._gather(f"{name}.found", table, indices)
+        return self._emit.op("mul", f"{name}.rows", x=found, y=self._gather(f"{name}.scales", scales, indices))
 
     def linear(self, tag: str, x: Any, linear: Linear) -> Any:
         inputs = {"x": x, "weight": self._weight(linear)}
@@ -226,3 +252,6 @@ class CoremlEncoder(EncoderWalk[Any]):
 
     def _table(self, path: str, bits: int) -> RowTable:
         return quantize_rows(torch.from_numpy(self._parameter(path)), bits)
+
+    def _centred(self, path: str, bits: int) -> CentredRows:
+        return quantize_centred_rows(torch.from_numpy(self._parameter(path)), bits)

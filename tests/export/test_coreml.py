@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgepack.compress.quantization import quantize_centred_rows
 from edgepack.errors import CheckFailed, MissingDependency, NotRunHere
 from edgepack.export.coreml import export_coreml
 from edgepack.plan.size_coreml import model_bytes
@@ -56,6 +57,22 @@ def test_package_holds_the_students_weights(bits: int, tools: Any, make_student:
 
 
 @pytest.mark.needs_coreml
+@pytest.mark.parametrize("bits", [3, 2])
+def test_tables_of_few_bits_are_palettes(bits: int, tools: Any, make_student: Make, tmp_path: Path) -> None:
+    student = make_student(8, bits)
+    function = read_program(tools, export_coreml(student, TARGET, tmp_path).path)
+    found = {op.outputs[0].name: op for op in function.operations}
+    table, scaled = found["embeddings_word_table"], found["embeddings_word_rows"]
+    assert table.op_type == "constexpr_lut_to_dense"
+    assert table.lut.val.shape == (1, 1, 2**bits, 1)
+    scales = scaled.y.op.x.val.astype(np.float32)  # gathered like the rows
+    rows = table.lut.val.astype(np.float32).ravel()[table.indices.val.astype(int)] * scales
+    expected = quantize_centred_rows(student.embeddings.word.weight.detach(), bits).dequantize().numpy()
+    np.testing.assert_allclose(rows, expected, rtol=1e-3)
+    assert len(np.unique(table.indices.val.astype(int))) == 2**bits
+
+
+@pytest.mark.needs_coreml
 def test_numbers_are_fp16_and_inputs_may_be_of_any_length(tools: Any, make_student: Make, tmp_path: Path) -> None:
     path = export_coreml(make_student(8, 8), TARGET, tmp_path).path
     function = read_program(tools, path)
@@ -68,11 +85,11 @@ def test_numbers_are_fp16_and_inputs_may_be_of_any_length(tools: Any, make_stude
 
 
 @pytest.mark.needs_coreml
-@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("bits", [(8, 8), (4, 4), (4, 2)])
 def test_every_axis_is_written_within_the_predicted_bytes(
-    axis: dict[str, Any], bits: int, tools: Any, make_student: Make, tmp_path: Path
+    axis: dict[str, Any], bits: tuple[int, int], tools: Any, make_student: Make, tmp_path: Path
 ) -> None:
-    student = make_student(bits, bits, **axis, vocab_size=12_000)
+    student = make_student(*bits, **axis, vocab_size=12_000)
     artifact = export_coreml(student, TARGET, tmp_path)
     assert model_bytes(student.config).total == pytest.approx(artifact.size_bytes, rel=0.005)
 
