@@ -95,7 +95,7 @@ def test_comparing_runs_what_is_left_and_rewrites_the_page(
     recipe = find_recipe("standard")
     built = [name for name, v in ablation.VARIANTS.items() if name == "default" or v.differs(recipe)]
     assert len(processes.started) == 2 * len(built)
-    assert all(key.startswith("snips-2MB-standard-96000ex-") for key in processes.started)
+    assert all(key.startswith(f"snips-2MB-standard-{ablation.EXAMPLES}ex-") for key in processes.started)
     after = page.read_text(encoding="utf-8")
     block = after.split("<!-- table:ablation -->\n")[1].split("\n<!-- end -->")[0]
     assert block in capsys.readouterr().out
