@@ -19,8 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
 from benchmarks.tables import markdown_table
-from edgepack.errors import MissingDependency
+from edgepack.measure import sample_inputs
 from edgepack.runtime.executorch import load
 
 WHOLE, CALL, KERNEL = "Method::execute", "DELEGATE_CALL", "native_call_"
@@ -30,19 +32,16 @@ RUNS = 200
 
 def trace(path: Path, tokens: int, runs: int) -> list[tuple[str, float]]:
     """Name and median milliseconds of every event of one execution."""
-    session = load(path, 1)  # checks the file, registers the kernels and sets the threads
+    session = load(path, 1)  # or says what is missing; registers the kernels and sets the threads
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            import torch
-            from executorch.devtools import Inspector
-            from executorch.runtime import Runtime
-        except ImportError as e:
-            raise MissingDependency('ExecuTorch is not installed; run: pip install "edgepack[executorch]"') from e
+        from executorch.devtools import Inspector
+        from executorch.runtime import Runtime
+
         program = Runtime.get().load_program(path, enable_etdump=True)
         method = program.load_method("forward")
-        ids = torch.full((1, tokens), 5, dtype=torch.int64)
-        inputs = [ids, torch.ones_like(ids), torch.zeros_like(ids)][: len(session.input_names)]
+        sample = sample_inputs(tokens)
+        inputs = [torch.from_numpy(sample[name]) for name in session.input_names]
         for _ in range(runs):
             method.execute(inputs)
         with TemporaryDirectory() as folder:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.runs import (
     AS_IT_IS,
     DEFAULT,
     FRONTIER,
+    SHAPE,
     TARGET,
     TASKS,
     TOKENS,
@@ -27,7 +29,7 @@ from benchmarks.runs import (
     Run,
     add_options,
     artifact_speed,
-    planned_artifact,
+    build_request,
     run_all,
     run_folder,
     size_name,
@@ -35,8 +37,13 @@ from benchmarks.runs import (
 )
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval
+from edgepack.console import Console
 from edgepack.errors import InputError
+from edgepack.export.onnx import export_onnx
+from edgepack.inputs import make_search_space, open_inputs
 from edgepack.manifest import MetricRecord, load_manifest
+from edgepack.plan.search import search
+from edgepack.student.model import Student
 from edgepack.target import load_target
 from edgepack.task import Interval
 from edgepack.verdict import IntervalRecord
@@ -165,18 +172,30 @@ def measure_again(runs: Sequence[Run], store: Store, shared: Path, work: Path) -
         if not store.has(run.key):
             continue
         bundle, result = run_folder(run, work) / "bundles" / TARGET, store.load(run.key, Result)
-        if bundle.is_dir():
-            artifact, longest = bundle / load_target(TARGET).file, load_manifest(bundle).max_length
-            speed = artifact_speed(run, artifact, longest, shared, work)
-        else:
-            with TemporaryDirectory() as folder:
-                planned = planned_artifact(run, result.shape, Path(folder), shared, work)
-                if planned is None:
-                    print(f"{run.key}: the plan is another now; run it again", file=sys.stderr)
-                    continue
-                speed = artifact_speed(run, *planned, shared, work)
+        with TemporaryDirectory() as folder:
+            made: tuple[Path, int] | None
+            if bundle.is_dir():
+                made = bundle / load_target(TARGET).file, load_manifest(bundle).max_length
+            else:
+                made = planned_artifact(run, result.shape, Path(folder), shared, work)
+            if made is None:
+                print(f"{run.key}: the plan is another now; run it again", file=sys.stderr)
+                continue
+            speed = artifact_speed(run, *made, shared, work)
         store.save(run.key, result.model_copy(update={"speed": speed}))
         print(f"{run.key}: {speed.ratio:.2f} × faster than int8", file=sys.stderr)
+
+
+def planned_artifact(
+    run: Run, shape: Mapping[str, Any], folder: Path, shared: Path, work: Path
+) -> tuple[Path, int] | None:
+    """The ONNX file of the plan's student with random weights, and its longest input; None if `shape` is not its."""
+    request = build_request(run, shared, work, "cpu")
+    chosen = search(make_search_space(open_inputs(request, Console(quiet=True))), request.budget_bytes).chosen
+    if any(chosen.describe()[name] != shape[name] for name in SHAPE):
+        return None
+    student = Student(chosen.config).eval()
+    return export_onnx(student, load_target(TARGET), folder).path, chosen.config.max_position_embeddings
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,16 +36,12 @@ from edgepack.build import build
 from edgepack.bundle import Bundle
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.export.onnx import export_onnx
-from edgepack.inputs import BuildRequest, Inputs, make_search_space, open_inputs
+from edgepack.inputs import BuildRequest, Inputs, open_inputs
 from edgepack.manifest import MetricRecord, Record, load_build_manifest
 from edgepack.measure import peak_memory_bytes
 from edgepack.parameters import parse_size
-from edgepack.plan.search import search
 from edgepack.recipe import RECIPES, Recipe, find_recipe, recipe_record
 from edgepack.runtime.onnxruntime import load
-from edgepack.student.config import changed_config
-from edgepack.student.model import Student
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher
 from edgepack.verdict import IntervalRecord
@@ -262,20 +258,6 @@ def measure_speed(artifact: Path, int8: Path, tokens: int) -> Speed:
 def artifact_speed(run: Run, artifact: Path, max_length: int, shared: Path, work: Path) -> Speed:
     """Speed of an ONNX file beside the teacher's int8 model."""
     return measure_speed(artifact, baseline(run.task, shared, work) / "teacher-int8.onnx", min(TOKENS, max_length))
-
-
-def planned_artifact(
-    run: Run, shape: Mapping[str, Any], folder: Path, shared: Path, work: Path
-) -> tuple[Path, int] | None:
-    """The ONNX file of the plan's student with random weights, and its longest input; None if `shape` is not its."""
-    request = build_request(run, shared, work, "cpu")
-    chosen = search(make_search_space(open_inputs(request, Console(quiet=True))), request.budget_bytes).chosen
-    if any(chosen.describe()[name] != shape[name] for name in SHAPE):
-        return None
-    config = chosen.config
-    student = Student(changed_config(config, body_bits=32, embedding_bits=32)).eval()
-    student.set_bits(config.body_bits, config.embedding_bits)
-    return export_onnx(student, load_target(TARGET), folder).path, config.max_position_embeddings
 
 
 def build_one(

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edgepack.measure import since_ms
+from edgepack.measure import sample_inputs, since_ms
 from edgepack.runtime import Session
 
 Key = TypeVar("Key")
@@ -23,8 +23,7 @@ BLOCK, WARM_UPS = 20, 5  # inferences of a turn that count, and those before the
 
 def time_once(session: Session, tokens: int) -> float:
     """Milliseconds of one inference, batch 1."""
-    ids = np.full((1, tokens), 5, np.int64)
-    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    inputs = sample_inputs(tokens)
     started = time.perf_counter()
     session.run(inputs)
     return since_ms(started)

@@ -158,10 +158,9 @@ def artifact_loader(path: Path, target_name: str) -> Callable[[], Loaded]:
         load_ms = since_ms(started)
 
         def run(count: int) -> float:
-            ids = np.full((1, count), TOKEN_ID, dtype=np.int64)
-            ones = np.ones_like(ids)
+            inputs = sample_inputs(count)
             started = time.perf_counter()
-            session.run({"input_ids": ids, "attention_mask": ones, "token_type_ids": ones - 1})
+            session.run(inputs)
             return session.run_ms if isinstance(session, ProcessSession) else since_ms(started)
 
         if isinstance(session, ProcessSession):
@@ -169,6 +168,12 @@ def artifact_loader(path: Path, target_name: str) -> Callable[[], Loaded]:
         return Loaded(run, load_ms)
 
     return loader
+
+
+def sample_inputs(count: int) -> dict[str, np.ndarray]:
+    """A text of so many tokens, int64 `(1, count)` by input name."""
+    ids = np.full((1, count), TOKEN_ID, dtype=np.int64)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 def teacher_loader(folder: Path, task_name: str) -> Callable[[], Loaded]:

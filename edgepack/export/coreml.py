@@ -22,7 +22,7 @@ import numpy as np
 
 from edgepack.errors import MissingDependency
 from edgepack.export import Artifact, artifact_bytes
-from edgepack.export.coreml_encoder import CoremlEncoder, Make
+from edgepack.export.coreml_encoder import FP16, INT4, UINT2, UINT3, UINT4, CoremlEncoder, Make
 from edgepack.export.support import check_operators, check_student
 from edgepack.runtime.native_output import captured_stderr
 from edgepack.student.model import Student
@@ -84,8 +84,8 @@ class ProgramEmitter:
         from coremltools.converters.mil.mil import types
 
         self._builder = ct.converters.mil.Builder
-        self._types = {"int4": types.np_int4_dtype, "uint4": types.np_uint4_dtype, "fp16": np.float16}
-        self._types |= {"uint3": types.np_uint3_dtype, "uint2": types.np_uint2_dtype}
+        narrow = {name: getattr(types, f"np_{name}_dtype") for name in (INT4, UINT4, UINT3, UINT2)}
+        self._types = {**narrow, FP16: np.float16}
         self._made: dict[str, Any] = {}
         self.used: dict[str, str] = {}
 

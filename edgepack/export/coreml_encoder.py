@@ -14,6 +14,7 @@ operator, the planner's counts it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,8 +22,6 @@ import torch
 
 from edgepack.compress.quantization import (
     LEVELS,
-    CentredRows,
-    RowTable,
     quantize_blocks,
     quantize_centred_rows,
     quantize_int8,
@@ -36,9 +35,10 @@ from edgepack.student.model import Student, relative_buckets
 
 MASKED = -3e4  # added to the scores of padding; fp16 ends at 65504
 SMALLEST_EPS = 2.0**-24  # of fp16: a smaller one would be zero
-INT4, INT8, UINT4, UINT8, FP16, INT32 = "int4", "int8", "uint4", "uint8", "fp16", "int32"
-PALETTES = {3: "uint3", 2: "uint2"}  # types of the places in a palette
-BITS = {INT4: 4, INT8: 8, UINT4: 4, UINT8: 8, FP16: 16, INT32: 32, "uint3": 3, "uint2": 2}
+INT4, INT8, UINT2, UINT3, UINT4, UINT8, INT32 = "int4", "int8", "uint2", "uint3", "uint4", "uint8", "int32"
+FP16 = "fp16"
+PALETTES = {3: UINT3, 2: UINT2}  # types of the places in a palette
+BITS = {INT4: 4, INT8: 8, UINT2: 2, UINT3: 3, UINT4: 4, UINT8: 8, FP16: 16, INT32: 32}
 
 Make = Callable[[], np.ndarray]
 
@@ -80,11 +80,11 @@ class CoremlEncoder(EncoderWalk[Any]):
         if bits in PALETTES:
             return self._palette_rows(name, path, (rows, width), bits, indices)
         code, scale = (UINT8 if bits == 8 else UINT4), f"{name}.scale"
-        data = self._emit.constant(f"{name}.codes", (rows, width), code, lambda: self._table(path, bits).q.numpy())
-        scales = self._emit.constant(scale, (rows, 1), FP16, lambda: self._table(path, bits).scale[:, None].numpy())
-        minima = self._emit.constant(
-            f"{name}.minimum", (rows, 1), FP16, lambda: self._table(path, bits).minimum[:, None].numpy()
-        )
+        # asked for codes, for scales and for minima
+        table_of = cache(lambda: quantize_rows(torch.from_numpy(self._parameter(path)), bits))
+        data = self._emit.constant(f"{name}.codes", (rows, width), code, lambda: table_of().q.numpy())
+        scales = self._emit.constant(scale, (rows, 1), FP16, lambda: table_of().scale[:, None].numpy())
+        minima = self._emit.constant(f"{name}.minimum", (rows, 1), FP16, lambda: table_of().minimum[:, None].numpy())
         table = self._emit.op("constexpr_blockwise_shift_scale", f"{name}.table", data=data, scale=scales)
         found = self._gather(f"{name}.scaled", table, indices)
         return self._emit.op("add", f"{name}.rows", x=found, y=self._gather(f"{name}.minima", minima, indices))
@@ -92,13 +92,10 @@ class CoremlEncoder(EncoderWalk[Any]):
     def _palette_rows(self, name: str, path: str, shape: tuple[int, int], bits: int, indices: Any) -> Any:
         most = LEVELS[bits] - 1  # the codes are odd: -most, 2 - most, … most
         palette = np.arange(-most, most + 1, 2).reshape(1, 1, LEVELS[bits], 1)
-        places = self._emit.constant(
-            f"{name}.codes", shape, PALETTES[bits], lambda: (self._centred(path, bits).q.numpy() + most) // 2
-        )
+        table_of = cache(lambda: quantize_centred_rows(torch.from_numpy(self._parameter(path)), bits))
+        places = self._emit.constant(f"{name}.codes", shape, PALETTES[bits], lambda: (table_of().q.numpy() + most) // 2)
         lut = self._emit.constant(f"{name}.palette", palette.shape, FP16, lambda: palette)
-        scales = self._emit.constant(
-            f"{name}.scale", (shape[0], 1), FP16, lambda: self._centred(path, bits).scale[:, None].numpy()
-        )
+        scales = self._emit.constant(f"{name}.scale", (shape[0], 1), FP16, lambda: table_of().scale[:, None].numpy())
         table = self._emit.op("constexpr_lut_to_dense", f"{name}.table", indices=places, lut=lut)
         found = self._gather(f"{name}.found", table, indices)
         return self._emit.op("mul", f"{name}.rows", x=found, y=self._gather(f"{name}.scales", scales, indices))
@@ -215,10 +212,9 @@ class CoremlEncoder(EncoderWalk[Any]):
             blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
             groups = linear.in_features // BLOCK if blocks else 1
             code = INT4 if blocks else INT8
-            data = self._emit.constant(f"{name}.codes", shape, code, lambda: self._quantized(linear, blocks)[0])
-            scale = self._emit.constant(
-                f"{name}.scale", (shape[0], groups), FP16, lambda: self._quantized(linear, blocks)[1]
-            )
+            quantized = cache(lambda: self._quantized(linear, blocks))
+            data = self._emit.constant(f"{name}.codes", shape, code, lambda: quantized()[0])
+            scale = self._emit.constant(f"{name}.scale", (shape[0], groups), FP16, lambda: quantized()[1])
             self._made[name] = self._emit.op(
                 "constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale
             )
@@ -249,9 +245,3 @@ class CoremlEncoder(EncoderWalk[Any]):
 
     def _joined(self, linear: Linear, part: str) -> np.ndarray:
         return np.concatenate([self._parameter(f"{path}.{part}") for path in linear.paths])
-
-    def _table(self, path: str, bits: int) -> RowTable:
-        return quantize_rows(torch.from_numpy(self._parameter(path)), bits)
-
-    def _centred(self, path: str, bits: int) -> CentredRows:
-        return quantize_centred_rows(torch.from_numpy(self._parameter(path)), bits)

@@ -300,9 +300,9 @@ def test_a_bundle_that_is_gone_is_timed_by_a_student_of_its_shape(
         embedding_bits=2,
     )
     chosen = Candidate(config, (0, 1), Vocabulary(None, 300, 0, 0, 0.0), 0.0, 1.0, {})
-    monkeypatch.setattr(runs, "open_inputs", lambda *_: None)
-    monkeypatch.setattr(runs, "make_search_space", lambda *_: None)
-    monkeypatch.setattr(runs, "search", lambda *_: SimpleNamespace(chosen=chosen))
+    monkeypatch.setattr(frontier, "open_inputs", lambda *_: None)
+    monkeypatch.setattr(frontier, "make_search_space", lambda *_: None)
+    monkeypatch.setattr(frontier, "search", lambda *_: SimpleNamespace(chosen=chosen))
     seen: list[tuple[int, tuple[str, ...]]] = []
 
     def time_it(run: Run, artifact: Path, longest: int, *_: Any) -> Speed:
