@@ -36,7 +36,7 @@ from edgepack.results import BuildResult, PlanReport, artifact_record
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.teacher import quiet_transformers
-from edgepack.teacher_outputs import load_teacher_outputs, save_teacher_outputs
+from edgepack.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
 from edgepack.train import (
     Progress,
     StageSettings,
@@ -123,6 +123,7 @@ class Build:
         student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
         student.round_vectors()
         self.write_student(student)
+        self.drop_states(outputs)
         made = self.delivery.run(student, trained[-1])
         self.write_manifest(made, [outputs, planned, *trained])
         write_report(request.output)
@@ -179,7 +180,23 @@ class Build:
         outputs = self.teacher_stage("teacher-text", data)
         schedule = general_schedule(self.recipe, general)
         training = Training(data, outputs, schedule, StageSettings(0, schedule.total_steps))
-        return [self.training_stage("general", training, carved)]
+        general_stage = self.training_stage("general", training, carved)
+        if self.accelerator.is_main_process:
+            self.drop_states(outputs)
+        return [general_stage]
+
+    def drop_states(self, outputs: Stage) -> None:
+        """Remove the teacher's hidden states, which nothing needs after training."""
+        if not self.inputs.request.keep_states:
+            outputs.drop(HIDDEN_FILE)
+
+    def restore_states(self, training: Training) -> None:
+        """Have the teacher's hidden states again, where an earlier build of this folder had no more need of them."""
+        outputs = training.outputs
+        if same_view(self.accelerator, lambda: bool(outputs.record.dropped)):
+            if self.accelerator.is_main_process:
+                outputs.forget()
+            self.teacher_stage(outputs.name, training.data)
 
     def widths_stage(self, before: Stage) -> Stage:
         """Widths of single matrices, measured on the student that is about to be trained in them."""
@@ -196,6 +213,7 @@ class Build:
         """One call of the training loop, from the stage before to this one."""
 
         def work(stage: Stage) -> None:
+            self.restore_states(training)
             teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
             progress = train(
                 start_after(before),  # not held here: the loop copies it

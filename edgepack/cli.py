@@ -8,6 +8,7 @@ traceback. Heavy libraries are imported inside the commands, so `--help` and com
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgepack import __version__
-from edgepack.errors import EdgepackError
+from edgepack.errors import DiskFull, EdgepackError
 from edgepack.parameters import Share, Size
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Commands(click.Group):
         except EdgepackError as e:
             click.echo(f"error: {' '.join(str(e).split())}", err=True)
             ctx.exit(e.exit_code)
+        except OSError as e:
+            if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" for {e.filename}" if e.filename else ""
+            click.echo(f"error: no room left on the disk{where}; make some, then give the same command again", err=True)
+            ctx.exit(DiskFull.exit_code)
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:

@@ -34,6 +34,12 @@ class NotRunHere(EdgepackError):
     exit_code: ClassVar[int] = 3
 
 
+class DiskFull(EdgepackError):
+    """A disk has no room for what is to be written. What was there before is untouched. Exit code 3."""
+
+    exit_code: ClassVar[int] = 3
+
+
 class MissingDependency(EdgepackError):
     """The environment lacks something; the message holds the line that installs it. Exit code 3."""
 

@@ -55,6 +55,7 @@ class BuildRequest:
     fresh: bool = False
     recipe: Recipe | None = None  # None: the effort's own
     timed: bool = True  # whether artifacts are timed beside the teacher
+    keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property
     def chosen_recipe(self) -> Recipe:

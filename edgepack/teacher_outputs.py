@@ -13,6 +13,7 @@ examples is used.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -27,13 +28,14 @@ from torch.nn import functional as F
 
 from edgepack.console import Console
 from edgepack.encoding import Encoded
-from edgepack.errors import InputError
+from edgepack.errors import DiskFull, InputError
 from edgepack.memory import return_free_memory
 from edgepack.student.model import Attention, Student
 from edgepack.task import IGNORED
 
 TOKENS_PER_BATCH = 2048
 LENGTH_MULTIPLE = 4  # each new length makes the matrix library build and keep another set of kernels
+HIDDEN_FILE = "hidden.npy"
 DISK_BYTES = 8_000_000_000  # of hidden states: still page cache on a machine of ordinary size
 FEWEST_STATES = 3
 
@@ -86,11 +88,17 @@ def _read_into(file: FileIO, array: np.ndarray) -> int:
 
 
 def create_hidden_file(path: Path, shape: tuple[int, int, int]) -> HiddenFile:
-    """A new file of zeros, sparse where the file system can."""
+    """A new file of zeros, sparse where the file system can; `DiskFull` where there is no room to fill it."""
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
         hidden = HiddenFile(path, shape, file.tell())
-        file.truncate(hidden.start + shape[0] * hidden.token_bytes)
+        size, free = hidden.start + shape[0] * hidden.token_bytes, shutil.disk_usage(path.parent).free
+        if size > free:
+            raise DiskFull(
+                f"the teacher's hidden states take {size / 1e9:.1f} GB while a student is trained; the disk of "
+                f"{path.parent} has {free / 1e9:.1f} GB free; make room, or give -o on another disk"
+            )
+        file.truncate(size)
     return hidden
 
 
@@ -151,7 +159,7 @@ def load_teacher_outputs(folder: Path, layers: Sequence[int], teacher: Student |
     if teacher is not None:
         sharing = teacher.config.attention_sharing or []
         attention = [cast(Attention, teacher.attention[sharing[layer]]) for layer in layers]
-    hidden = open_hidden_file(folder / "hidden.npy")
+    hidden = open_hidden_file(folder / HIDDEN_FILE)
     return TeacherOutputs(np.load(folder / "logits.npy"), hidden, pairs, inputs, tuple(attention))
 
 
@@ -208,7 +216,7 @@ def save_teacher_outputs(
     tokens = int(data.offsets[-1])
     per_token = config.task == "token-classification"
     states = choose_states(layers, config.hidden_size, tokens, with_inputs)
-    file = create_hidden_file(folder / "hidden.npy", (tokens, len(states), config.hidden_size))
+    file = create_hidden_file(folder / HIDDEN_FILE, (tokens, len(states), config.hidden_size))
     logits = np.zeros((tokens if per_token else len(data), config.num_labels), np.float32)
     order = np.argsort(-data.lengths, kind="stable")  # the longest first: later ones fit in memory that is there
     longest, pad_id = config.max_position_embeddings, config.pad_token_id or 0

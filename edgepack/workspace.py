@@ -24,7 +24,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,17 @@ def _sync(path: Path) -> None:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What stage.json says: the key and its parts, seconds of the run that finished it, bytes and sha256 by file."""
+    """What stage.json says: the key and its parts, seconds of the run that finished it, bytes and sha256 by file.
+
+    `dropped`: files that are not there any more, since all that needed them is finished.
+    """
 
     stage: str
     key: str
     key_parts: dict[str, Any]
     seconds: float
     files: dict[str, dict[str, Any]]
+    dropped: list[str] = field(default_factory=list)
 
 
 def stage_label(name: str, key: str) -> str:
@@ -166,10 +170,25 @@ class Stage:
         }
         seconds = round(time.monotonic() - self._started, 3)
         record = StageRecord(self.name, self.key, self.key_parts, seconds, files)
-        write_atomic(self.scratch / RECORD_NAME, json.dumps(record.__dict__, indent=2).encode())
+        self._write_record(self.scratch, record)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         publish_folder(self.scratch, self.folder)
         return record
+
+    def drop(self, name: str) -> None:
+        """Remove one file of the finished result that nothing needs any more; it still counts as finished."""
+        record = self.record
+        if name in record.files:
+            files = {other: entry for other, entry in record.files.items() if other != name}
+            self._write_record(self.folder, replace(record, files=files, dropped=[*record.dropped, name]))
+            (self.folder / name).unlink()
+
+    def forget(self) -> None:
+        """Remove the finished result."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_record(self, folder: Path, record: StageRecord) -> None:
+        write_atomic(folder / RECORD_NAME, json.dumps(record.__dict__, indent=2).encode())
 
     def _read_record(self) -> StageRecord | None:
         try:

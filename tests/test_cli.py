@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import subprocess
@@ -87,6 +88,19 @@ def test_an_error_of_edgepack_is_one_line_and_its_code(
     result = call("doctor")
     assert result.exit_code == code
     assert result.stderr == "error: first second\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line_and_3(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fail() -> Diagnosis:
+        raise OSError(number, "full", "out/model.onnx")
+
+    monkeypatch.setattr(doctor_module, "examine", fail)
+    result = call("doctor")
+    assert result.exit_code == 3
+    assert result.stderr == (
+        "error: no room left on the disk for out/model.onnx; make some, then give the same command again\n"
+    )
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,20 @@ def test_a_finished_stage_is_found_again_and_only_by_its_key(tmp_path: Path) -> 
     assert not Workspace(tmp_path / "out").stage("prune", {"seed": 1}).done
 
 
+def test_a_dropped_file_is_gone_and_the_stage_still_finished(tmp_path: Path) -> None:
+    stage = Workspace(tmp_path).stage("teacher", {})
+    for name in ("hidden", "logits"):
+        (stage.scratch / name).write_text(name)
+    stage.finish()
+    for _ in range(2):  # a second time finds nothing to do
+        stage.drop("hidden")
+        assert stage.done
+        assert sorted(path.name for path in stage.folder.iterdir()) == ["logits", "stage.json"]
+        assert (list(stage.record.files), stage.record.dropped) == (["logits"], ["hidden"])
+    stage.forget()
+    assert not stage.done
+
+
 @pytest.mark.parametrize(
     "damage",
     [

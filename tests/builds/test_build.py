@@ -51,6 +51,28 @@ def test_the_second_run_finds_everything_finished(
     assert hashes(unbroken) == before
 
 
+def test_the_teachers_states_go_when_training_is_done_and_come_again_with_it(
+    files: Files, unbroken: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "out"
+    shutil.copytree(unbroken, copy)
+    stages = copy / ".edgepack" / "stages"
+    (outputs,) = stages.glob("teacher-*")
+    left = {path.name for path in outputs.iterdir()}
+    assert left == {"logits.npy", "states.npy", "stage.json"}
+    kept = ("teacher", "plan", "carve", "distil")
+    after = [path for path in stages.iterdir() if not path.name.startswith(kept)]
+    for path in [*after, copy / "bundles"]:
+        shutil.rmtree(path)
+    run_build(request(files, copy), QUIET)
+    assert {path.name for path in outputs.iterdir()} == left
+    assert hashes(copy) == hashes(unbroken)
+    (quantized,) = stages.glob("quantize-*")
+    shutil.rmtree(quantized)
+    run_build(request(files, copy, keep_states=True), QUIET)
+    assert {path.name for path in outputs.iterdir()} == left | {"hidden.npy"}
+
+
 def test_another_seed_gives_other_weights(files: Files, unbroken: Path, tmp_path: Path) -> None:
     run_build(request(files, tmp_path / "out", seed=1), QUIET)
     assert hashes(tmp_path / "out") != hashes(unbroken)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from edgepack import teacher_outputs
 from edgepack.encoding import Encoded, length_buckets
-from edgepack.errors import InputError
+from edgepack.errors import DiskFull, InputError
 from edgepack.teacher_outputs import TeacherOutputs, create_hidden_file, load_teacher_outputs, open_hidden_file
 from edgepack.train.batches import Reader, batch_indices
 
@@ -41,6 +43,18 @@ def outputs(tmp_path: Path) -> TeacherOutputs:
     np.save(tmp_path / "logits.npy", np.random.default_rng(1).normal(size=(len(LENGTHS), 2)).astype(np.float32))
     np.save(tmp_path / "states.npy", np.arange(STATES))
     return load_teacher_outputs(tmp_path, range(STATES - 1))
+
+
+def test_states_that_the_disk_cannot_hold_are_refused_before_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(free=400_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(DiskFull, match=r"take 0.0 GB .* has 0.0 GB free; make room"):
+        create_hidden_file(tmp_path / "hidden.npy", (1000, 2, 100))
+    assert (tmp_path / "hidden.npy").stat().st_size < 1000
+    free.free = 401_000
+    assert create_hidden_file(tmp_path / "hidden.npy", (1000, 2, 100)).token_bytes == 400
 
 
 def test_the_file_is_a_plain_array(outputs: TeacherOutputs, tmp_path: Path) -> None:
