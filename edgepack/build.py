@@ -30,7 +30,7 @@ from edgepack.manifest import BuildManifest, write_model
 from edgepack.memory import keep_large_blocks_apart, return_free_memory
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
-from edgepack.recipe import Recipe, general_schedule, make_schedule, make_stages, recipe_record
+from edgepack.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
 from edgepack.report import write_report
 from edgepack.results import BuildResult, PlanReport, artifact_record
 from edgepack.student.config import StudentConfig
@@ -281,7 +281,8 @@ class Build:
     @cached_property
     def train_data(self) -> TrainingData:
         """The task's data, with what the recipe adds to it."""
-        return task_data(self.inputs, self.shape, self.recipe.augmentation, len(self.stored_layers) + 1)
+        augmentation = make_augmentation(self.recipe, self.plan.chosen.estimated_speed)
+        return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1)
 
     @cached_property
     def stored_layers(self) -> list[int]:

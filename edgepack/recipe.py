@@ -1,7 +1,8 @@
 """How a student is trained: the recipe behind each `--effort`, on one page.
 
 One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A student
-whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget. A
+whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget; what it
+sees more are new made examples. A
 build's steps are then cut into the stages `distil` (from `prune_ratio` times the plan's heads and FFN units),
 `prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the plan's bit widths, at the
 falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgepack.compress.augmentation import Augmentation
@@ -131,9 +132,22 @@ def _read_loss(record: Mapping[str, Any]) -> Loss:
     return loss
 
 
+def times_longer(speed: float) -> float:
+    """How many times the recipe's examples a student sees; `speed`: its own beside the teacher's int8 model."""
+    return min(LONGEST, max(1.0, speed / LONGER_FROM))
+
+
+def make_augmentation(recipe: Recipe, speed: float) -> Augmentation | None:
+    """As many more made examples as a student of this speed sees more: new ones, not the same ones again."""
+    if recipe.augmentation is None:
+        return None
+    share = 1 - (1 - recipe.augmentation.share) / times_longer(speed)
+    return replace(recipe.augmentation, share=share)
+
+
 def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:
     """The learning-rate schedule of a whole build; `speed`: the student's beside the teacher's int8 model."""
-    examples = recipe.examples_seen * min(LONGEST, max(1.0, speed / LONGER_FROM))
+    examples = recipe.examples_seen * times_longer(speed)
     return Schedule(
         total_steps=max(1, int(examples) // recipe.batch_size),
         batch_size=recipe.batch_size,

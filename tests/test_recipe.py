@@ -25,6 +25,7 @@ from edgepack.recipe import (
     Recipe,
     carved_shape,
     find_recipe,
+    make_augmentation,
     make_schedule,
     make_stages,
     read_recipe,
@@ -65,6 +66,17 @@ def test_stages_follow_each_other_to_the_end(effort: str, ratio: float) -> None:
 def test_fast_students_are_trained_longer_up_to_three_times(speed: float, times: float) -> None:
     recipe = replace(RECIPES["quick"], examples_seen=64_000, batch_size=64)
     assert make_schedule(recipe, speed).total_steps == 1000 * times
+
+
+@pytest.mark.parametrize(
+    ("speed", "share"), [(1.0, 0.3), (4.0, 0.3), (8.0, 0.65), (12.0, 1 - 0.7 / 3), (40.0, 1 - 0.7 / 3)]
+)
+def test_what_is_seen_more_are_new_made_examples(speed: float, share: float) -> None:
+    recipe = replace(RECIPES["quick"], augmentation=Augmentation(0.3, candidates=7))
+    made = make_augmentation(recipe, speed)
+    assert made is not None
+    assert (made.share, made.candidates) == (pytest.approx(share), 7)
+    assert make_augmentation(replace(recipe, augmentation=None), speed) is None
 
 
 def test_the_carved_shape_is_wider_up_to_the_teachers_and_not_rounded() -> None:
