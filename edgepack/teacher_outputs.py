@@ -34,7 +34,7 @@ from edgepack.student.model import Attention, Student
 from edgepack.task import IGNORED
 
 TOKENS_PER_BATCH = 2048
-LENGTH_MULTIPLE = 4  # each new length makes the matrix library build and keep another set of kernels
+LENGTH_MULTIPLE = 4  # of short texts; each new length makes the matrix library build and keep another set of kernels
 HIDDEN_FILE = "hidden.npy"
 DISK_BYTES = 8_000_000_000  # of hidden states: still page cache on a machine of ordinary size
 FEWEST_STATES = 3
@@ -164,8 +164,9 @@ def load_teacher_outputs(folder: Path, layers: Sequence[int], teacher: Student |
 
 
 def padded_length(tokens: int, longest: int) -> int:
-    """The multiple of `LENGTH_MULTIPLE` that holds `tokens`, but no more than `longest`."""
-    return max(tokens, min(longest, -(-tokens // LENGTH_MULTIPLE) * LENGTH_MULTIPLE))
+    """The multiple of 4 that holds `tokens`, from 32 on of 8, from 64 on of 16, and so on; no more than `longest`."""
+    multiple = max(LENGTH_MULTIPLE, 1 << max(0, tokens.bit_length() - 3))
+    return max(tokens, min(longest, -(-tokens // multiple) * multiple))
 
 
 def padded(batch: dict[str, Tensor], length: int, pad_id: int) -> dict[str, Tensor]:

@@ -93,7 +93,8 @@ def shares_of(data: Encoded, indices: np.ndarray, rank: int, world: int, most_to
     if not len(own):
         return [Share(indices[:1], 0.0, 0.0, 0.0, 0.0)]
     longest = int(data.lengths[own].max())
-    pieces = np.array_split(own, -(-len(own) // max(1, most_tokens // longest)))
+    needed = -(-len(own) // max(1, most_tokens // longest))
+    pieces = np.array_split(own, min(len(own), 1 << (needed - 1).bit_length()))  # halves of halves: of few sizes
     if world == len(pieces) == 1:
         return [Share(own)]
 

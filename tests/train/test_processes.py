@@ -186,6 +186,17 @@ def test_a_whole_batch_keeps_the_objective_itself() -> None:
 
 def test_lengths_are_rounded_up_but_never_past_the_positions() -> None:
     assert [padded_length(n, 14) for n in (1, 4, 5, 12, 13, 14)] == [4, 4, 8, 12, 14, 14]
+    assert [padded_length(n, 100) for n in (31, 32, 33, 63, 64, 65, 97)] == [32, 32, 40, 64, 64, 80, 100]
+
+
+def test_the_lengths_and_sizes_of_pieces_are_few() -> None:
+    assert len({padded_length(n, 512) for n in range(1, 513)}) == 8 + 4 * 4
+    lengths = np.repeat(np.arange(4, 70), 64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    tokens = np.zeros(offsets[-1], np.int32)
+    data = Encoded(tokens, tokens.astype(np.int8), offsets, np.zeros(len(lengths), np.int64))
+    batches = np.arange(len(lengths)).reshape(-1, 64)
+    assert {len(share.indices) for batch in batches for share in shares_of(data, batch, 0, 1, 1024)} == {8, 16, 32, 64}
 
 
 # trains in this process, or in each of those that a launcher starts, and writes the main one's losses and weights
