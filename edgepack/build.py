@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 import edgepack
 from edgepack.carving import carve_start, widths_of
+from edgepack.compress.augmentation import single_texts
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.delivery import Delivery, Made
@@ -281,7 +282,8 @@ class Build:
     @cached_property
     def train_data(self) -> TrainingData:
         """The task's data, with what the recipe adds to it."""
-        augmentation = make_augmentation(self.recipe, self.plan.chosen.estimated_speed)
+        spliceable = bool(single_texts(self.inputs.train).any())
+        augmentation = make_augmentation(self.recipe, self.plan.chosen.estimated_speed, spliceable)
         return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1)
 
     @cached_property

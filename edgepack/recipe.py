@@ -137,12 +137,19 @@ def times_longer(speed: float) -> float:
     return min(LONGEST, max(1.0, speed / LONGER_FROM))
 
 
-def make_augmentation(recipe: Recipe, speed: float) -> Augmentation | None:
-    """As many more made examples as a student of this speed sees more: new ones, not the same ones again."""
-    if recipe.augmentation is None:
-        return None
-    share = 1 - (1 - recipe.augmentation.share) / times_longer(speed)
-    return replace(recipe.augmentation, share=share)
+def make_augmentation(recipe: Recipe, speed: float, spliceable: bool = True) -> Augmentation | None:
+    """As many more made examples as a student of this speed sees more: new ones, not the same ones again.
+
+    Half of those that are more are cut or joined first, where the texts are `spliceable`.
+    """
+    settings, times = recipe.augmentation, times_longer(speed)
+    if settings is None or times == 1:
+        return settings
+    share = 1 - (1 - settings.share) / times
+    before, now = (value / (1 - value) for value in (settings.share, share))  # made examples for each of the task's own
+    more = 1 - before / now
+    splice = (1 - more) * settings.splice + more * (0.5 if spliceable else settings.splice)
+    return replace(settings, share=share, splice=splice)
 
 
 def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:

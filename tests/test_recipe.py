@@ -76,6 +76,11 @@ def test_what_is_seen_more_are_new_made_examples(speed: float, share: float) -> 
     made = make_augmentation(recipe, speed)
     assert made is not None
     assert (made.share, made.candidates) == (pytest.approx(share), 7)
+    more = share / (1 - share) - 0.3 / 0.7  # made examples for each of the task's own; half of these are spliced
+    assert made.splice * share / (1 - share) == pytest.approx(more / 2, abs=1e-9)
+    plain = make_augmentation(recipe, speed, spliceable=False)
+    assert plain is not None
+    assert (plain.share, plain.splice) == (made.share, 0.0)
     assert make_augmentation(replace(recipe, augmentation=None), speed) is None
 
 

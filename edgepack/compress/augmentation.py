@@ -203,7 +203,9 @@ def _sources(
     wanted = generator.random(count) < settings.splice
     if not wanted.any():
         return data.select(drawn), wanted
-    eligible = _single_text(data)
+    eligible = single_texts(data)
+    if not eligible.any():
+        raise InputError("splice needs single texts between a first and a last special token; allowed for pairs: 0")
     longest = int(data.lengths.max()) if max_length is None else max_length
     able = wanted & eligible[drawn] & (data.lengths[drawn] > 2)
     partner, fits = _partners(data, drawn, eligible, longest, generator)
@@ -216,8 +218,8 @@ def _sources(
     return _gather(data, drawn, starts, lengths), cut | join
 
 
-def _single_text(data: Encoded) -> np.ndarray:
-    """Which examples are one text between two special tokens, `(n,)`; `InputError` where no example is."""
+def single_texts(data: Encoded) -> np.ndarray:
+    """Which examples are one text between two special tokens, bool `(n,)`: those that can be spliced."""
     first, last = data.offsets[:-1], data.offsets[1:] - 1
     opening, closing = data.input_ids[first], data.input_ids[last]
     framed = len(data) > 0 and (opening == opening[0]).all() and (closing == closing[0]).all()
@@ -225,8 +227,6 @@ def _single_text(data: Encoded) -> np.ndarray:
     if framed:
         inner_ends = np.add.reduceat((data.input_ids == closing[0]).astype(np.int64), first) - 1
         single = (inner_ends == 0) & ~np.maximum.reduceat(data.token_type_ids, first).astype(bool)
-    if not single.any():
-        raise InputError("splice needs single texts between a first and a last special token; allowed for pairs: 0")
     return single
 
 
