@@ -181,14 +181,13 @@ class Build:
         outputs = self.teacher_stage("teacher-text", data)
         schedule = general_schedule(self.recipe, general)
         training = Training(data, outputs, schedule, StageSettings(0, schedule.total_steps))
-        general_stage = self.training_stage("general", training, carved)
-        if self.accelerator.is_main_process:
-            self.drop_states(outputs)
-        return [general_stage]
+        trained = self.training_stage("general", training, carved)
+        self.drop_states(outputs)
+        return [trained]
 
     def drop_states(self, outputs: Stage) -> None:
         """Remove the teacher's hidden states, which nothing needs after training."""
-        if not self.inputs.request.keep_states:
+        if self.accelerator.is_main_process and not self.inputs.request.keep_states:
             outputs.drop(HIDDEN_FILE)
 
     def restore_states(self, training: Training) -> None:
@@ -196,7 +195,7 @@ class Build:
         outputs = training.outputs
         if same_view(self.accelerator, lambda: bool(outputs.record.dropped)):
             if self.accelerator.is_main_process:
-                outputs.forget()
+                self.workspace.forget(outputs.folder.name)
             self.teacher_stage(outputs.name, training.data)
 
     def widths_stage(self, before: Stage) -> Stage:

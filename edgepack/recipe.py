@@ -2,10 +2,9 @@
 
 One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A student
 whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget; what it
-sees more are new made examples. A
-build's steps are then cut into the stages `distil` (from `prune_ratio` times the plan's heads and FFN units),
-`prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the plan's bit widths, at the
-falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
+sees more are new made examples. A build's steps are then cut into the stages `distil` (from `prune_ratio` times the
+plan's heads and FFN units), `prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the
+plan's bit widths, at the falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
 
 Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures say that
 it helps: docs/decisions.md has those of what is in it, docs/methods.md is where the others' will stand.
@@ -35,6 +34,7 @@ AUGMENTATION, GENERAL, PLAIN = Augmentation(share=0.3), General(share=0.1), Stru
 RANK_WEIGHTS = ("none", "inputs", "fisher")
 # students estimated at k times the speed of the teacher's int8 model see k / 4 times the examples, three times at most
 LONGER_FROM, LONGEST = 4.0, 3.0
+SPLICED = 0.5  # share of the examples made for that which are cut or joined first
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def make_augmentation(recipe: Recipe, speed: float, spliceable: bool = True) -> 
     share = 1 - (1 - settings.share) / times
     before, now = (value / (1 - value) for value in (settings.share, share))  # made examples for each of the task's own
     more = 1 - before / now
-    splice = (1 - more) * settings.splice + more * (0.5 if spliceable else settings.splice)
+    splice = settings.splice + more * (SPLICED - settings.splice) if spliceable else settings.splice
     return replace(settings, share=share, splice=splice)
 
 

@@ -183,10 +183,6 @@ class Stage:
             self._write_record(self.folder, replace(record, files=files, dropped=[*record.dropped, name]))
             (self.folder / name).unlink()
 
-    def forget(self) -> None:
-        """Remove the finished result."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _write_record(self, folder: Path, record: StageRecord) -> None:
         write_atomic(folder / RECORD_NAME, json.dumps(record.__dict__, indent=2).encode())
 

@@ -127,7 +127,7 @@ def test_a_dropped_file_is_gone_and_the_stage_still_finished(tmp_path: Path) -> 
         assert stage.done
         assert sorted(path.name for path in stage.folder.iterdir()) == ["logits", "stage.json"]
         assert (list(stage.record.files), stage.record.dropped) == (["logits"], ["hidden"])
-    stage.forget()
+    Workspace(tmp_path).forget(stage.folder.name)
     assert not stage.done
 
 
