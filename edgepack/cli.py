@@ -12,7 +12,7 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -39,14 +39,18 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except EdgepackError as e:
-            click.echo(f"error: {' '.join(str(e).split())}", err=True)
-            ctx.exit(e.exit_code)
+            end_with(ctx, e)
         except OSError as e:
             if e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             where = f" for {e.filename}" if e.filename else ""
-            click.echo(f"error: no room left on the disk{where}; make some, then give the same command again", err=True)
-            ctx.exit(DiskFull.exit_code)
+            end_with(ctx, DiskFull(f"no room left on the disk{where}; make some, then give the same command again"))
+
+
+def end_with(ctx: click.Context, error: EdgepackError) -> NoReturn:
+    """Say what was wrong in one line and leave with the error's exit code."""
+    click.echo(f"error: {' '.join(str(error).split())}", err=True)
+    ctx.exit(error.exit_code)
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:

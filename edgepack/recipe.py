@@ -143,7 +143,7 @@ def make_augmentation(recipe: Recipe, speed: float, spliceable: bool = True) -> 
     Half of those that are more are cut or joined first, where the texts are `spliceable`.
     """
     settings, times = recipe.augmentation, times_longer(speed)
-    if settings is None or times == 1:
+    if settings is None or settings.share == 0 or times == 1:
         return settings
     share = 1 - (1 - settings.share) / times
     before, now = (value / (1 - value) for value in (settings.share, share))  # made examples for each of the task's own

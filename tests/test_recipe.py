@@ -81,7 +81,11 @@ def test_what_is_seen_more_are_new_made_examples(speed: float, share: float) -> 
     plain = make_augmentation(recipe, speed, spliceable=False)
     assert plain is not None
     assert (plain.share, plain.splice) == (made.share, 0.0)
-    assert make_augmentation(replace(recipe, augmentation=None), speed) is None
+
+
+@pytest.mark.parametrize("off", [None, Augmentation(0.0)])
+def test_a_recipe_without_made_examples_gets_none_for_longer_training(off: Augmentation | None) -> None:
+    assert make_augmentation(replace(RECIPES["quick"], augmentation=off), 12.0) == off
 
 
 def test_the_carved_shape_is_wider_up_to_the_teachers_and_not_rounded() -> None:

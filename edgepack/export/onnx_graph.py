@@ -7,7 +7,7 @@ initializers and writes the file, and the planner adds up the file's exact size 
 protobuf.dev/programming-guides/encoding).
 
 Values are named rather than numbered, so that a viewer shows a readable graph; nodes are not named, since their
-outputs are. It knows nothing of transformers: `onnx_encoder.py` does.
+outputs are. It knows nothing of transformers: `onnx_layers.py` and `onnx_encoder.py` do.
 """
 
 from __future__ import annotations
