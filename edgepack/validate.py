@@ -87,7 +87,7 @@ def validate_artifact(
     statistics = {s.name: task.statistics(s.logits, s.encoded) for s in stages}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     kept = retention(statistics["artifact"], statistics["teacher"], task)
-    parity = [compare(a, b, metrics[a.name].value) for b, a in pairwise(stages) if comparable(a, b)]
+    parity = [compare(a, b, metrics[a.name].value) for b, a in pairwise(stages)]
     checks = [
         size,
         limit_check("retention", kept.value, 1 - max_drop, False, f"{task.metric_name} beside the teacher's"),
@@ -101,8 +101,8 @@ def validate_artifact(
         checks=checks,
         metrics=metrics,
         retention=IntervalRecord(value=kept.value, low=kept.low, high=kept.high),
-        agreement=agreement(stages[-1], stages[0]) if comparable(stages[-1], stages[0]) else None,
-        divergence=divergence(stages[-1], stages[0]) if comparable(stages[-1], stages[0]) else None,
+        agreement=agreement(stages[-1], stages[0]),
+        divergence=divergence(stages[-1], stages[0]),
         parity=parity,
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
@@ -129,7 +129,7 @@ def not_run(target: Target, stages: Sequence[StageLogits], task: Task, size: Che
         passed=False,
         checks=[size, *missing],
         metrics=metrics,
-        parity=[compare(a, b, metrics[a.name].value) for b, a in pairwise(stages) if comparable(a, b)],
+        parity=[compare(a, b, metrics[a.name].value) for b, a in pairwise(stages)],
         shipped_bytes=int(size.value or 0),
         budget_bytes=int(size.limit or 0),
     )
@@ -162,25 +162,40 @@ def metric_record(statistics: np.ndarray, task: Task) -> MetricRecord:
     )
 
 
-def comparable(after: StageLogits, before: StageLogits) -> bool:
-    """Whether both score the same things; truncation may cut another number of words from another vocabulary."""
-    return after.scored().shape == before.scored().shape
+def scored_by_both(after: StageLogits, before: StageLogits) -> tuple[np.ndarray, np.ndarray]:
+    """Logits `(examples or labelled words, C)` of what both score, in one order.
+
+    Truncation takes the last words of an example, and another number of them where the vocabularies differ.
+    """
+    owners = [_owners(stage.encoded) for stage in (after, before)]
+    fewest = np.minimum(*(np.bincount(owner, minlength=len(after.encoded)) for owner in owners))
+    ranks = [np.arange(len(owner)) - np.searchsorted(owner, owner) for owner in owners]  # within its example
+    kept = [rank < fewest[owner] for rank, owner in zip(ranks, owners, strict=True)]
+    return after.scored()[kept[0]], before.scored()[kept[1]]
+
+
+def _owners(encoded: Encoded) -> np.ndarray:
+    """The example of each label that counts, ascending."""
+    examples = np.arange(len(encoded))
+    owners = np.repeat(examples, encoded.lengths) if encoded.per_token else examples
+    return owners[encoded.labels != IGNORED]
 
 
 def agreement(after: StageLogits, before: StageLogits) -> float:
     """Share of equal decisions."""
-    return float((after.scored().argmax(axis=1) == before.scored().argmax(axis=1)).mean())
+    a, b = scored_by_both(after, before)
+    return float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
 
 
 def divergence(after: StageLogits, before: StageLogits) -> float:
     """Mean KL(before ‖ after) of a decision's probabilities, in nats; it sees what a metric on few examples cannot."""
-    p, q = (torch.from_numpy(stage.scored()).double().log_softmax(1) for stage in (before, after))
+    q, p = (torch.from_numpy(logits).double().log_softmax(1) for logits in scored_by_both(after, before))
     return float(torch.nn.functional.kl_div(q, p, reduction="batchmean", log_target=True))
 
 
 def compare(after: StageLogits, before: StageLogits, metric: float) -> StageParity:
     """How far the logits of one stage are from those of the stage before."""
-    a, b = after.scored().astype(np.float64), before.scored().astype(np.float64)
+    a, b = (logits.astype(np.float64) for logits in scored_by_both(after, before))
     error = np.abs(a - b)
     norm = float(np.linalg.norm(b))
     return StageParity(

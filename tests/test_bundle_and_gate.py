@@ -30,7 +30,16 @@ from edgepack.student.model import Student
 from edgepack.target import load_target
 from edgepack.task import Task
 from edgepack.tokenizer_asset import ASSET_NAME, asset_bytes
-from edgepack.validate import StageLogits, blame, compare, divergence, parity_check, validate_artifact
+from edgepack.validate import (
+    StageLogits,
+    agreement,
+    blame,
+    compare,
+    divergence,
+    parity_check,
+    scored_by_both,
+    validate_artifact,
+)
 from edgepack.verdict import Verdict
 
 TARGET = load_target("android-onnx")
@@ -302,6 +311,25 @@ def test_divergence_is_the_mean_kl_of_the_teachers_probabilities(world: World) -
     probabilities = np.exp(teacher.scored()) / np.exp(teacher.scored()).sum(axis=1, keepdims=True)
     entropy = -(probabilities * np.log(probabilities)).sum(axis=1).mean()
     assert divergence(uniform, teacher) == pytest.approx(np.log(probabilities.shape[1]) - entropy, rel=1e-5)
+
+
+def test_words_that_truncation_left_to_one_side_alone_are_not_compared() -> None:
+    one, other = (
+        Encoded(np.zeros(len(labels), np.int32), np.zeros(len(labels), np.int8), np.array(offsets), np.array(labels))
+        for labels, offsets in (
+            ([-100, 0, 1, 1, -100, -100, 2, -100], [0, 5, 8]),  # three words, one word
+            ([-100, 0, -100, 1, -100, -100, 2, -100, 0, -100], [0, 5, 10]),  # two words, two words
+        )
+    )
+    a = StageLogits("artifact", np.arange(8 * 3, dtype=np.float32).reshape(8, 3), one)
+    b = StageLogits("teacher", 100 + np.arange(10 * 3, dtype=np.float32).reshape(10, 3), other)
+    left, right = scored_by_both(a, b)
+    assert left[:, 0].tolist() == [3, 6, 18]
+    assert right[:, 0].tolist() == [103, 109, 118]
+    assert agreement(a, b) == 1.0
+    b.logits[3] = [9, 0, 0]  # the second word's decision
+    assert agreement(a, b) == pytest.approx(2 / 3)
+    assert compare(a, b, 1.0).agreement == pytest.approx(2 / 3)
 
 
 def test_a_scale_error_fails_parity_where_decisions_agree(world: World) -> None:
