@@ -281,8 +281,8 @@ class Build:
     @cached_property
     def train_data(self) -> TrainingData:
         """The task's data, with what the recipe adds to it."""
-        spliceable = bool(single_texts(self.inputs.train).any())
-        augmentation = make_augmentation(self.recipe, self.plan.chosen.estimated_speed, spliceable)
+        own, speed = self.inputs.train, self.plan.chosen.estimated_speed
+        augmentation = make_augmentation(self.recipe, speed, len(own), bool(single_texts(own).any()))
         return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1)
 
     @cached_property

@@ -2,9 +2,10 @@
 
 One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A student
 whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget; what it
-sees more are new made examples. A build's steps are then cut into the stages `distil` (from `prune_ratio` times the
-plan's heads and FFN units), `prune` (down to the plan's shape; empty when the ratio is 1) and `quantize` (with the
-plan's bit widths, at the falling end of the learning rate). With `--text`, a stage `general` on raw text comes first.
+sees more are new made examples, and no example is seen more than `PASSES` times. A build's steps are then cut into the
+stages `distil` (from `prune_ratio` times the plan's heads and FFN units), `prune` (down to the plan's shape; empty when
+the ratio is 1) and `quantize` (with the plan's bit widths, at the falling end of the learning rate). With `--text`, a
+stage `general` on raw text comes first.
 
 Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures say that
 it helps: docs/decisions.md has those of what is in it, docs/methods.md is where the others' will stand.
@@ -34,7 +35,8 @@ AUGMENTATION, GENERAL, PLAIN = Augmentation(share=0.3), General(share=0.1), Stru
 RANK_WEIGHTS = ("none", "inputs", "fisher")
 # students estimated at k times the speed of the teacher's int8 model see k / 4 times the examples, three times at most
 LONGER_FROM, LONGEST = 4.0, 3.0
-SPLICED = 0.5  # share of the examples made for that which are cut or joined first
+PASSES = 20.0  # how often an example is seen at most: small data gets more made examples
+SPLICED = 0.5  # share of the examples made for either which are cut or joined first
 
 
 @dataclass(frozen=True)
@@ -137,19 +139,24 @@ def times_longer(speed: float) -> float:
     return min(LONGEST, max(1.0, speed / LONGER_FROM))
 
 
-def make_augmentation(recipe: Recipe, speed: float, spliceable: bool = True) -> Augmentation | None:
-    """As many more made examples as a student of this speed sees more: new ones, not the same ones again.
+def make_augmentation(recipe: Recipe, speed: float, own_examples: int, spliceable: bool = True) -> Augmentation | None:
+    """New made examples in the place of the same ones again, where a student sees more of them than the recipe's share.
 
-    Half of those that are more are cut or joined first, where the texts are `spliceable`.
+    A student that is trained k times longer gets k times the data, small data more, until no example is seen more than
+    `PASSES` times. Half of what is made beyond the recipe's share is cut or joined first, where texts are `spliceable`.
     """
     settings, times = recipe.augmentation, times_longer(speed)
-    if settings is None or settings.share == 0 or times == 1:
+    if settings is None or settings.share == 0:
         return settings
-    share = 1 - (1 - settings.share) / times
-    before, now = (value / (1 - value) for value in (settings.share, share))  # made examples for each of the task's own
+    own = min((1 - settings.share) / times, own_examples * PASSES / (recipe.examples_seen * times))
+    if own >= 1 - settings.share:
+        return settings
+    before, now = (
+        share / (1 - share) for share in (settings.share, 1 - own)
+    )  # made examples for each of the task's own
     more = 1 - before / now
     splice = settings.splice + more * (SPLICED - settings.splice) if spliceable else settings.splice
-    return replace(settings, share=share, splice=splice)
+    return replace(settings, share=1 - own, splice=splice)
 
 
 def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:

@@ -21,6 +21,7 @@ from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.errors import InputError
 from edgepack.plan.search import Structure
 from edgepack.recipe import (
+    PASSES,
     RECIPES,
     Recipe,
     carved_shape,
@@ -34,6 +35,7 @@ from edgepack.recipe import (
 from edgepack.student.config import StudentConfig
 from edgepack.train import Phase
 
+LARGE = 10**6  # examples
 PLAN = StudentConfig(
     hidden_size=64,
     num_hidden_layers=2,
@@ -73,19 +75,31 @@ def test_fast_students_are_trained_longer_up_to_three_times(speed: float, times:
 )
 def test_what_is_seen_more_are_new_made_examples(speed: float, share: float) -> None:
     recipe = replace(RECIPES["quick"], augmentation=Augmentation(0.3, candidates=7))
-    made = make_augmentation(recipe, speed)
+    made = make_augmentation(recipe, speed, LARGE)
     assert made is not None
     assert (made.share, made.candidates) == (pytest.approx(share), 7)
     more = share / (1 - share) - 0.3 / 0.7  # made examples for each of the task's own; half of these are spliced
     assert made.splice * share / (1 - share) == pytest.approx(more / 2, abs=1e-9)
-    plain = make_augmentation(recipe, speed, spliceable=False)
+    plain = make_augmentation(recipe, speed, LARGE, spliceable=False)
     assert plain is not None
     assert (plain.share, plain.splice) == (made.share, 0.0)
 
 
 @pytest.mark.parametrize("off", [None, Augmentation(0.0)])
 def test_a_recipe_without_made_examples_gets_none_for_longer_training(off: Augmentation | None) -> None:
-    assert make_augmentation(replace(RECIPES["quick"], augmentation=off), 12.0) == off
+    assert make_augmentation(replace(RECIPES["quick"], augmentation=off), 12.0, 10) == off
+
+
+@pytest.mark.parametrize("speed", [1.0, 6.0, 40.0])
+@pytest.mark.parametrize("own", [10, 2_000, 30_000, LARGE])
+def test_small_data_gets_made_examples_until_none_is_seen_too_often(own: int, speed: float) -> None:
+    recipe = replace(RECIPES["standard"], augmentation=Augmentation(0.3))
+    schedule, made = make_schedule(recipe, speed), make_augmentation(recipe, speed, own)
+    assert made is not None
+    passes = schedule.total_steps * schedule.batch_size * (1 - made.share) / own
+    assert passes <= PASSES * 1.001
+    if passes < PASSES * 0.999:  # then nothing but the longer training made its examples
+        assert made == make_augmentation(recipe, speed, LARGE)
 
 
 def test_the_carved_shape_is_wider_up_to_the_teachers_and_not_rounded() -> None:
