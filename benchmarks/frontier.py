@@ -131,13 +131,13 @@ def frontier_table(found: Sequence[Point]) -> str:
         f"p50, {TOKENS} tokens, beside int8",
         "layers × heads × FFN, embedding, tokens, bits",
         "build",
-        "peak RSS",
+        "peak RSS of the last build",
     ]
     return markdown_table([header, *(frontier_row(point) for point in found)])
 
 
 def frontier_row(point: Point) -> list[str]:
-    """One row; the build's time is the mean over seeds, its memory the most."""
+    """One row; the time is the mean over seeds, the memory that of the last build: the code's, whatever the seed."""
     first = point.results[0]
     shape = ", ".join(
         [
@@ -159,7 +159,7 @@ def frontier_row(point: Point) -> list[str]:
         " / ".join(f"{ratio:.1f} × faster" for ratio in point.ratios) or "-",
         shape,
         f"{sum(minutes) / len(minutes):.0f} min" if whole else "was interrupted",
-        f"{max(result.peak_rss_bytes for result in whole) / 1e9:.2f} GB" if whole else "-",
+        f"{max(whole, key=lambda result: result.created).peak_rss_bytes / 1e9:.2f} GB" if whole else "-",
     ]
 
 
