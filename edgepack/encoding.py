@@ -52,6 +52,12 @@ class Encoded:
         """Whether labels belong to tokens. Every example has its special tokens, so `T` is never `n`."""
         return len(self.labels) != len(self)
 
+    @property
+    def label_examples(self) -> np.ndarray:
+        """The example that each entry of `labels` belongs to, int64, ascending."""
+        examples = np.arange(len(self))
+        return np.repeat(examples, self.lengths) if self.per_token else examples
+
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Flat positions of these examples' tokens, one example after another."""
         chosen = np.asarray(indices, dtype=np.int64)

@@ -8,7 +8,7 @@ the ratio is 1) and `quantize` (with the plan's bit widths, at the falling end o
 stage `general` on raw text comes first.
 
 Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures say that
-it helps: docs/decisions.md has those of what is in it, docs/methods.md is where the others' will stand.
+it helps: docs/decisions.md has those of what is in it, docs/methods.md has all of them, one at a time.
 """
 
 from __future__ import annotations
@@ -148,12 +148,10 @@ def make_augmentation(recipe: Recipe, speed: float, own_examples: int, spliceabl
     settings, times = recipe.augmentation, times_longer(speed)
     if settings is None or settings.share == 0:
         return settings
-    own = min((1 - settings.share) / times, own_examples * PASSES / (recipe.examples_seen * times))
+    own = min(1 - settings.share, own_examples * PASSES / recipe.examples_seen) / times
     if own >= 1 - settings.share:
         return settings
-    before, now = (
-        share / (1 - share) for share in (settings.share, 1 - own)
-    )  # made examples for each of the task's own
+    before, now = 1 / (1 - settings.share) - 1, 1 / own - 1  # made examples for each of the task's own
     more = 1 - before / now
     splice = settings.splice + more * (SPLICED - settings.splice) if spliceable else settings.splice
     return replace(settings, share=1 - own, splice=splice)

@@ -79,13 +79,13 @@ class Task:
         decided = self.decide(logits)
         if self.name == "text-classification":
             return np.stack([decided == encoded.labels, np.ones(len(decided))], axis=1).astype(np.int64)
-        example = np.repeat(np.arange(len(encoded)), encoded.lengths)
         scored = encoded.labels != IGNORED
-        gold = self._spans(encoded.labels[scored], example[scored])
-        predicted = self._spans(decided[scored], example[scored])
+        example = encoded.label_examples[scored]
+        gold = self._spans(encoded.labels[scored], example)
+        predicted = self._spans(decided[scored], example)
         found = (gold == predicted).all(axis=1) & (gold[:, 0] > 0)
         hits = (found, predicted[:, 0] > 0, gold[:, 0] > 0)
-        counts = [np.bincount(example[scored][hit], minlength=len(encoded)) for hit in hits]
+        counts = [np.bincount(example[hit], minlength=len(encoded)) for hit in hits]
         return np.stack(counts, axis=1).astype(np.int64)
 
     def metric(self, sums: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def validate_artifact(
     statistics = {s.name: task.statistics(s.logits, s.encoded) for s in stages}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     kept = retention(statistics["artifact"], statistics["teacher"], task)
-    parity = [compare(a, b, metrics[a.name].value) for b, a in pairwise(stages)]
+    parity = compare_neighbours(stages, metrics)
     checks = [
         size,
         limit_check("retention", kept.value, 1 - max_drop, False, f"{task.metric_name} beside the teacher's"),
@@ -129,7 +129,7 @@ def not_run(target: Target, stages: Sequence[StageLogits], task: Task, size: Che
         passed=False,
         checks=[size, *missing],
         metrics=metrics,
-        parity=[compare(a, b, metrics[a.name].value) for b, a in pairwise(stages)],
+        parity=compare_neighbours(stages, metrics),
         shipped_bytes=int(size.value or 0),
         budget_bytes=int(size.limit or 0),
     )
@@ -167,23 +167,19 @@ def scored_by_both(after: StageLogits, before: StageLogits) -> tuple[np.ndarray,
 
     Truncation takes the last words of an example, and another number of them where the vocabularies differ.
     """
-    owners = [_owners(stage.encoded) for stage in (after, before)]
+    owners = [e.label_examples[e.labels != IGNORED] for e in (after.encoded, before.encoded)]
     fewest = np.minimum(*(np.bincount(owner, minlength=len(after.encoded)) for owner in owners))
     ranks = [np.arange(len(owner)) - np.searchsorted(owner, owner) for owner in owners]  # within its example
     kept = [rank < fewest[owner] for rank, owner in zip(ranks, owners, strict=True)]
     return after.scored()[kept[0]], before.scored()[kept[1]]
 
 
-def _owners(encoded: Encoded) -> np.ndarray:
-    """The example of each label that counts, ascending."""
-    examples = np.arange(len(encoded))
-    owners = np.repeat(examples, encoded.lengths) if encoded.per_token else examples
-    return owners[encoded.labels != IGNORED]
-
-
 def agreement(after: StageLogits, before: StageLogits) -> float:
     """Share of equal decisions."""
-    a, b = scored_by_both(after, before)
+    return _equal_decisions(*scored_by_both(after, before))
+
+
+def _equal_decisions(a: np.ndarray, b: np.ndarray) -> float:
     return float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
 
 
@@ -204,9 +200,14 @@ def compare(after: StageLogits, before: StageLogits, metric: float) -> StagePari
         max_abs=float(error.max()),
         mean_abs=float(error.mean()),
         relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
-        agreement=agreement(after, before),
+        agreement=_equal_decisions(a, b),
         metric=metric,
     )
+
+
+def compare_neighbours(stages: Sequence[StageLogits], metrics: Mapping[str, MetricRecord]) -> list[StageParity]:
+    """Each stage but the first beside the one before it."""
+    return [compare(after, before, metrics[after.name].value) for before, after in pairwise(stages)]
 
 
 def parity_check(exported: StageParity) -> Check:
