@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from benchmarks import methods
 from benchmarks.runs import AS_IT_IS, DEFAULT, Variant
+from edgepack.build.recipe import Recipe
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import SoftTargets
-from edgepack.recipe import Recipe
 from edgepack.train import Phase
 
 EXAMPLES = 32_000  # two seeds of six rows are fewer builds than all methods on both tasks

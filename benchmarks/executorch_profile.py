@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.tables import markdown_table
-from edgepack.measure import sample_inputs
+from edgepack.evidence.measure import sample_inputs
 from edgepack.runtime.executorch import load
 
 WHOLE, CALL, KERNEL = "Method::execute", "DELEGATE_CALL", "native_call_"

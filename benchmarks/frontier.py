@@ -37,16 +37,16 @@ from benchmarks.runs import (
 )
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval
+from edgepack.build.inputs import make_search_space, open_inputs
+from edgepack.bundle.manifest import MetricRecord, load_manifest
+from edgepack.bundle.verdict import IntervalRecord
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.export.onnx import export_onnx
-from edgepack.inputs import make_search_space, open_inputs
-from edgepack.manifest import MetricRecord, load_manifest
 from edgepack.plan.search import search
 from edgepack.student.model import Student
 from edgepack.target import load_target
-from edgepack.task import Interval
-from edgepack.verdict import IntervalRecord
+from edgepack.task.metric import Interval
 
 VARIANTS = {DEFAULT: AS_IT_IS}
 BUDGETS = (4_000_000, 2_000_000, 1_000_000, 500_000)

@@ -22,11 +22,11 @@ from typing import IO, Any, cast
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgepack.bundle.goldens import load_tokenizer, with_length
+from edgepack.bundle.manifest import load_manifest
+from edgepack.console import format_table
 from edgepack.errors import MissingDependency
-from edgepack.golden import load_tokenizer, with_length
-from edgepack.manifest import load_manifest
-from edgepack.results import format_table
-from edgepack.tokenizer_asset import ASSET_NAME
+from edgepack.tokenizer.asset import ASSET_NAME
 from tests.apps.kotlin.checks import SOURCES, TESTS
 from tests.apps.kotlin.toolchain import ROOT, Toolchain, default_toolchain, joined
 

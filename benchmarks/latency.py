@@ -23,8 +23,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.timing import median_times, time_once
 from benchmarks.torch_export import export_by_torch
-from edgepack.manifest import load_manifest
-from edgepack.results import format_table
+from edgepack.bundle.manifest import load_manifest
+from edgepack.console import format_table
 from edgepack.runtime import Session
 from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target

@@ -32,8 +32,8 @@ from benchmarks.runs import (
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval, write_table
 from benchmarks.variants import METHODS
-from edgepack.recipe import find_recipe
-from edgepack.task import Interval
+from edgepack.build.recipe import find_recipe
+from edgepack.task.metric import Interval
 
 PAGE = REPOSITORY / "docs" / "methods.md"
 BUDGET = 2_000_000

@@ -32,7 +32,7 @@ import numpy as np
 
 from benchmarks.tables import markdown_table
 from benchmarks.timing import median_times, time_once
-from edgepack.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
+from edgepack.evidence.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
 from edgepack.runtime.onnxruntime import load
 
 TOKENS = 32
@@ -56,8 +56,8 @@ def make_files(student_folder: Path | None, bits: Sequence[int], folder: Path) -
     """All models of one student; its weights are random where no folder is given: speed does not depend on them."""
     import torch
 
+    from edgepack.build.single_stage import load_student
     from edgepack.export.onnx import export_onnx
-    from edgepack.single_stage import load_student
     from edgepack.student.config import StudentConfig
     from edgepack.student.model import Student
     from edgepack.target import load_target

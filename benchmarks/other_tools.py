@@ -27,18 +27,19 @@ from benchmarks.frontier import with_bounds
 from benchmarks.runs import TASKS, TOKENS, Speed, baseline, measure_speed
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table
+from edgepack.bundle.manifest import MetricRecord, Record
+from edgepack.bundle.verdict import IntervalRecord
 from edgepack.console import Console
-from edgepack.data import infer_task, read_dataset
-from edgepack.encoding import Encoded, encode, suggest_max_length
 from edgepack.errors import MissingDependency
+from edgepack.evidence.validate import metric_record
 from edgepack.inference import predict, predict_session
-from edgepack.manifest import MetricRecord, Record
 from edgepack.runtime.onnxruntime import load
-from edgepack.task import Interval, retention
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import infer_task, read_dataset
+from edgepack.task.metric import Interval, retention
+from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import Teacher, load_teacher
-from edgepack.tokenizer_asset import asset_bytes
-from edgepack.validate import metric_record
-from edgepack.verdict import IntervalRecord
+from edgepack.tokenizer.asset import asset_bytes
 from edgepack.workspace import write_atomic
 
 NAME = "other-tools"

@@ -32,19 +32,19 @@ from benchmarks.held_out import hold_out
 from benchmarks.latency import RUNS, export_baseline
 from benchmarks.store import RESULTS, Store
 from benchmarks.timing import median_times
-from edgepack.build import build
-from edgepack.bundle import Bundle
+from edgepack.build.flow import build
+from edgepack.build.inputs import BuildRequest, Inputs, open_inputs
+from edgepack.build.recipe import RECIPES, Recipe, find_recipe, recipe_record
+from edgepack.bundle.manifest import MetricRecord, Record, load_build_manifest
+from edgepack.bundle.verdict import IntervalRecord
+from edgepack.bundle.write import Bundle
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.inputs import BuildRequest, Inputs, open_inputs
-from edgepack.manifest import MetricRecord, Record, load_build_manifest
-from edgepack.measure import peak_memory_bytes
+from edgepack.evidence.measure import peak_memory_bytes
 from edgepack.parameters import parse_size
-from edgepack.recipe import RECIPES, Recipe, find_recipe, recipe_record
 from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target
 from edgepack.teacher import load_teacher
-from edgepack.verdict import IntervalRecord
 from edgepack.workspace import HIDDEN_FOLDER, beside_folder, publish_folder, source_hash
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -21,19 +21,19 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from transformers import AutoTokenizer
 
-from edgepack.data import read_dataset
-from edgepack.encoding import encode
+from edgepack.build.single_stage import load_student
+from edgepack.bundle.verdict import Verdict
+from edgepack.console import format_table
 from edgepack.errors import MissingDependency
+from edgepack.evidence.measure import Subject, measure
+from edgepack.evidence.validate import validate_artifact
 from edgepack.export import artifact_bytes, export
 from edgepack.inference import predict
-from edgepack.measure import Subject, measure
 from edgepack.plan.size import model_size
-from edgepack.results import format_table
-from edgepack.single_stage import load_student
 from edgepack.target import load_target
+from edgepack.task.examples import read_dataset
+from edgepack.task.tokenize import encode
 from edgepack.teacher import load_teacher, quiet_transformers
-from edgepack.validate import validate_artifact
-from edgepack.verdict import Verdict
 
 TOKENS = (32,)
 

@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from edgepack.bundle.manifest import read_model, write_model
 from edgepack.errors import InputError
-from edgepack.manifest import read_model, write_model
 
 RESULTS = Path(__file__).resolve().parent / "results"
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

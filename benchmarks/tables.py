@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepack.errors import InputError
-from edgepack.task import Interval
+from edgepack.task.metric import Interval
 from edgepack.workspace import write_atomic
 
 CONFIDENCE = 0.95

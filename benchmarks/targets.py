@@ -19,12 +19,12 @@ from typing import Any
 
 from benchmarks.runs import TASKS, size_option
 from benchmarks.tables import markdown_table
-from edgepack.build import build
+from edgepack.build.flow import build
+from edgepack.build.inputs import BuildRequest
+from edgepack.bundle.manifest import BuildManifest, load_build_manifest, load_manifest, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.console import Console
-from edgepack.inputs import BuildRequest
-from edgepack.manifest import BuildManifest, load_build_manifest, load_manifest, read_model
 from edgepack.target import list_targets, load_target
-from edgepack.verdict import VERDICT_NAME, Verdict
 
 TOKENS = 32
 BUDGET = 4_000_000

@@ -9,7 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edgepack.manifest import load_build_manifest
+from edgepack.bundle.manifest import load_build_manifest
 from edgepack.workspace import HIDDEN_FOLDER, stage_label
 
 KEPT = 2  # gigabytes each

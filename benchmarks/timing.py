@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edgepack.measure import sample_inputs, since_ms
+from edgepack.evidence.measure import sample_inputs, since_ms
 from edgepack.runtime import Session
 
 Key = TypeVar("Key")

@@ -28,22 +28,22 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Trainer, TrainingArguments
 
+from edgepack.build.recipe import find_recipe, make_schedule
+from edgepack.compress.carve import Importance, carve
 from edgepack.compress.distil.hidden_states import HiddenStates, hidden_state_loss
 from edgepack.compress.distil.soft_targets import SoftTargets, soft_target_loss
-from edgepack.console import Console
-from edgepack.data import infer_task, read_dataset
-from edgepack.encoding import Encoded, encode, suggest_max_length
-from edgepack.recipe import find_recipe, make_schedule
-from edgepack.results import format_table
-from edgepack.student.carve import Importance, carve
+from edgepack.console import Console, format_table
 from edgepack.student.config import changed_config
 from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import infer_task, read_dataset
+from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import load_teacher
-from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from edgepack.train import Phase, Progress, StageSettings, has_bf16, make_accelerator, train
 from edgepack.train import loop as training_loop
 from edgepack.train.batches import Reader
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS, ROUNDS, EXAMPLES = 40, 3, 20_000
 HEADS, UNITS, EMBEDDING = 4, 320, 128

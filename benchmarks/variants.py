@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.runs import AS_IT_IS, DEFAULT, Variant
+from edgepack.build.recipe import Recipe
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.attention_maps import AttentionScores, AttentionTransfer
 from edgepack.compress.distil.cosine import CosineStates
@@ -27,7 +28,6 @@ from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
-from edgepack.recipe import Recipe
 from edgepack.train import Phase
 
 Change = Callable[[Recipe], Recipe]

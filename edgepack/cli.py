@@ -21,8 +21,8 @@ from edgepack.errors import DiskFull, EdgepackError
 from edgepack.parameters import Share, Size
 
 if TYPE_CHECKING:
+    from edgepack.build.inputs import BuildRequest
     from edgepack.console import Console
-    from edgepack.inputs import BuildRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -109,8 +109,8 @@ def main() -> None:
 @click.pass_context
 def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     """Make an artifact for each target that fits the budget, and check it."""
-    from edgepack.build import build as run_build
-    from edgepack.build import plan_build
+    from edgepack.build.flow import build as run_build
+    from edgepack.build.flow import plan_build
 
     request, console = _request(inputs), _console(quiet)
     if dry_run:
@@ -127,7 +127,7 @@ def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **in
 @output_options
 def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     """Print candidate shapes and their predicted bytes; train nothing."""
-    from edgepack.build import plan_build
+    from edgepack.build.flow import plan_build
 
     _print(plan_build(_request({**inputs, "output": Path("out")}), _console(quiet), tensors), as_json)
 
@@ -171,7 +171,7 @@ def export(
     quiet: bool,
 ) -> None:
     """Write a student folder as an artifact for each target."""
-    from edgepack.single_stage import export_student
+    from edgepack.build.single_stage import export_student
 
     body, embedding = (int(bits) if bits else None for bits in (body_bits, embedding_bits))
     _print(export_student(student, targets, output, body, embedding, _console(quiet)), as_json)
@@ -189,9 +189,9 @@ def validate(
     ctx: click.Context, /, output: Path, arch: str | None, examples: int | None, as_json: bool, quiet: bool
 ) -> None:
     """Run a build's artifacts again in their runtimes and compare them with the teacher."""
-    from edgepack.architecture import ArchitectureResult, compare_architecture
-    from edgepack.results import BuildResult
-    from edgepack.single_stage import validate_output
+    from edgepack.build.results import BuildResult
+    from edgepack.build.single_stage import validate_output
+    from edgepack.evidence.compare_cpus import ArchitectureResult, compare_architecture
 
     if examples is not None and arch is None:
         raise click.UsageError("--examples goes with --arch")
@@ -209,7 +209,7 @@ def validate(
 @output_options
 def bundle(output: Path, as_json: bool, quiet: bool) -> None:
     """Write a build's bundles again from its finished stages."""
-    from edgepack.single_stage import bundle_output
+    from edgepack.build.single_stage import bundle_output
 
     _print(bundle_output(output, _console(quiet)), as_json)
 
@@ -232,7 +232,7 @@ def gate(
     quiet: bool,
 ) -> None:
     """Check bundles again and apply a policy: exit 0 when all pass, 1 when not."""
-    from edgepack.gate import gate as run_gate
+    from edgepack.evidence.gate import gate as run_gate
 
     result = run_gate(bundles, policy, evaluation=evaluation, junit=junit, console=_console(quiet))
     _print(result, as_json)
@@ -358,13 +358,13 @@ def _console(quiet: bool) -> Console:
 
 def _columns(inputs: dict[str, Any]) -> Any:
     """Take the column flags out of `inputs` as `Columns`."""
-    from edgepack.data import Columns
+    from edgepack.task.examples import Columns
 
     return Columns(**{name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")})
 
 
 def _request(inputs: dict[str, Any]) -> BuildRequest:
-    from edgepack.inputs import BuildRequest
+    from edgepack.build.inputs import BuildRequest
 
     return BuildRequest(columns=_columns(inputs), budget_bytes=inputs.pop("budget"), **inputs)
 

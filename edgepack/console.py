@@ -1,8 +1,8 @@
-"""Readable output on stderr: messages, warnings and progress bars with rate and time left."""
+"""Readable output: messages, warnings and progress bars on stderr; tables as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
@@ -59,3 +59,9 @@ class Console:
                 bar.update(task, advance=steps, figures=shown or bar.tasks[0].fields["figures"])
 
             yield advance
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns, two spaces apart."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

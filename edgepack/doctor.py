@@ -20,8 +20,8 @@ import psutil
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from edgepack.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT, find_qemu
 from edgepack.errors import MissingDependency
+from edgepack.evidence.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT, find_qemu
 from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
 CORE_PACKAGES = {

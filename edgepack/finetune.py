@@ -22,11 +22,12 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_linear_schedule_with_warmup
 
 from edgepack.console import Console
-from edgepack.data import Columns, Dataset, check_distinct, infer_task, read_dataset, read_labels
-from edgepack.encoding import Encoded, encode, length_buckets, suggest_max_length
 from edgepack.errors import InputError
 from edgepack.inference import input_names, predict
-from edgepack.task import Task
+from edgepack.task.encoded import Encoded, length_buckets
+from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset, read_labels
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
     Checkpoint,
     load_tokenizer,

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from edgepack.console import Advance
-from edgepack.encoding import Encoded
 from edgepack.memory import return_free_memory
+from edgepack.task.encoded import Encoded
 
 if TYPE_CHECKING:
     from edgepack.runtime import Session

@@ -36,9 +36,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from edgepack.encoding import Encoded
 from edgepack.errors import InputError
-from edgepack.task import TASK_NAMES, Task, TaskName
+from edgepack.task.encoded import Encoded
+from edgepack.task.metric import TASK_NAMES, Task, TaskName
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 OFFSET_POSITIONS = ("roberta", "mpnet")  # their position ids start behind pad_token_id

@@ -127,7 +127,7 @@ def test_doctor_here() -> None:
 
 def test_build_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     seen: list[Any] = []
-    build_module = importlib.import_module("edgepack.build")
+    build_module = importlib.import_module("edgepack.build.flow")
 
     def record(request: Any, console: Any) -> Any:
         seen.append(request)

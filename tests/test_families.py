@@ -27,11 +27,12 @@ from transformers import (
     RobertaConfig,
 )
 
-from edgepack import measure, recipe
-from edgepack.build import build
+from edgepack.build import recipe
+from edgepack.build.flow import build
+from edgepack.build.inputs import BuildRequest
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
-from edgepack.inputs import BuildRequest
+from edgepack.evidence import measure
 
 pytestmark = pytest.mark.slow
 

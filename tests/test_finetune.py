@@ -13,12 +13,12 @@ from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from edgepack import finetune as module
 from edgepack.console import Console
-from edgepack.data import Columns, read_dataset
 from edgepack.demo.base import make_tokenizer
-from edgepack.encoding import encode
 from edgepack.errors import InputError
 from edgepack.finetune import FinetuneResult, finetune
 from edgepack.inference import predict
+from edgepack.task.examples import Columns, read_dataset
+from edgepack.task.tokenize import encode
 from edgepack.teacher import load_teacher
 
 WORDS = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}

@@ -27,11 +27,12 @@ from transformers import (
 )
 
 from edgepack import teacher as module
-from edgepack.data import Dataset, Example
 from edgepack.demo.base import make_tokenizer
-from edgepack.encoding import Encoded, encode
 from edgepack.errors import InputError
 from edgepack.inference import predict
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Dataset, Example
+from edgepack.task.tokenize import encode
 from edgepack.teacher import FAMILIES, check_teacher, load_teacher
 
 SHARED = Path(__file__).parents[1].parent / "shared"

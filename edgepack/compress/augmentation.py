@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.encoding import Encoded
+from edgepack.compress.carve import weighted_covariance
 from edgepack.errors import InputError
-from edgepack.student.carve import weighted_covariance
+from edgepack.task.encoded import Encoded
 
 WORD_STARTS = ("Ġ", "▁")  # byte-level BPE and Unigram mark a word's first piece; WordPiece marks the others
 ROWS_AT_ONCE = 1024  # of the similarity matrix: 1024 × 30,000 fp32 are 120 MB

@@ -29,9 +29,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.encoding import Encoded
 from edgepack.errors import InputError
-from edgepack.task import IGNORED
+from edgepack.task.encoded import IGNORED, Encoded
 
 MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the others stay as they are
 HEADING = re.compile(r"=.*=")

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgepack.compress.surgery import POSITION, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.model import Student
-from edgepack.student.surgery import POSITION, WORD, State, rebuild
 
 RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the cut one where data say nothing
 

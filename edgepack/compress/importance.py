@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgepack.student.carve import Importance
+from edgepack.compress.carve import Importance
 from edgepack.student.model import Student
 
 

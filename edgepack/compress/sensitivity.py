@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgepack.compress.knapsack import choose_options
-from edgepack.compress.quantization import round_weight
 from edgepack.errors import InputError
+from edgepack.quantization import round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
 
 Rounding = Callable[[Tensor, int, int], Tensor]

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from edgepack import __version__
-from edgepack.build import build
+from edgepack.build.flow import build
+from edgepack.build.inputs import BuildRequest
+from edgepack.bundle.manifest import load_manifest, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.console import Console
-from edgepack.data import Columns
 from edgepack.demo.base import write_base
 from edgepack.demo.grammar import write_demo
 from edgepack.errors import InputError
+from edgepack.evidence.gate import GateResult, gate
 from edgepack.finetune import finetune
-from edgepack.gate import GateResult, gate
-from edgepack.inputs import BuildRequest
-from edgepack.manifest import load_manifest, read_model
-from edgepack.verdict import VERDICT_NAME, Verdict
+from edgepack.task.examples import Columns
 from edgepack.workspace import hash_json, sha256_file
 
 BUDGET_BYTES = 1_000_000

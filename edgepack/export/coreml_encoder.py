@@ -20,16 +20,16 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from edgepack.compress.quantization import (
+from edgepack.export.encoder_walk import EncoderWalk
+from edgepack.export.onnx_weights import Linear
+from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.quantization import (
     LEVELS,
     quantize_blocks,
     quantize_centred_rows,
     quantize_int8,
     quantize_rows,
 )
-from edgepack.export.encoder_walk import EncoderWalk
-from edgepack.export.onnx_weights import Linear
-from edgepack.export.support import BLOCK, fits_blocks
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, relative_buckets
 

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgepack.compress.quantization import quantize_blocks, quantize_int8, quantize_rows
 from edgepack.export.encoder_walk import INPUTS, EncoderWalk
 from edgepack.export.onnx_weights import Linear
 from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.quantization import quantize_blocks, quantize_int8, quantize_rows
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, activation, relative_buckets
 

@@ -23,7 +23,6 @@ from functools import cache
 import numpy as np
 import torch
 
-from edgepack.compress.quantization import Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.export.encoder_walk import EncoderWalk
 from edgepack.export.onnx_weights import Linear
 from edgepack.export.support import BLOCK, fits_blocks
@@ -42,6 +41,7 @@ from edgepack.export.tflite_file import (
     Tensor,
     TfliteGraph,
 )
+from edgepack.quantization import Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, relative_buckets
 

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edgepack.compress.quantization import LEVELS, TERNARY
 from edgepack.export.onnx_layers import LayerGraph
 from edgepack.export.onnx_weights import Linear
+from edgepack.quantization import LEVELS, TERNARY
 from edgepack.student.config import StudentConfig
 
 FLOAT = TensorProto.FLOAT

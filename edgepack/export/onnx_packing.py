@@ -26,9 +26,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edgepack.compress.quantization import LEVELS, TERNARY
 from edgepack.export.onnx_graph import GraphBuilder
 from edgepack.export.onnx_weights import Linear, Weights
+from edgepack.quantization import LEVELS, TERNARY
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 UINT8, INT8, INT32 = TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32

@@ -1,7 +1,7 @@
 """Embedding tables in an ONNX graph: codes of one byte a number, scales and minima by row.
 
 At 8 and 4 bits a row is `code · scale + minimum`; below that it is centred, and its scale is one byte, an exponent
-(formats: `edgepack.compress.quantization`). What is stored smaller is unpacked by the session when it loads.
+(formats: `edgepack.quantization`). What is stored smaller is unpacked by the session when it loads.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import partial
 import numpy as np
 from onnx import TensorProto
 
-from edgepack.compress.quantization import LEVELS, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY
 from edgepack.export.onnx_packing import PackingGraph
 from edgepack.export.onnx_weights import Weights
+from edgepack.quantization import LEVELS, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY
 
 FLOAT, FLOAT16, UINT8 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8
 

@@ -1,7 +1,7 @@
 """A student's tensors in the layouts that the ONNX graph stores: transposed, joined, rounded.
 
 ONNX multiplies `(…, in) @ (in, out)`, torch keeps `(out, in)`: int8 operands are transposed here, smaller ones by the
-session once it has unpacked them (`onnx_packing.py`). Rounding is `edgepack.compress.quantization`, the functions that
+session once it has unpacked them (`onnx_packing.py`). Rounding is `edgepack.quantization`, the functions that
 the torch model trains through.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgepack.compress.quantization import (
+from edgepack.quantization import (
     LEVELS,
     TERNARY,
     quantize_blocks,
@@ -107,7 +107,7 @@ class Weights:
 
 
 def stored_codes(q: np.ndarray, bits: int) -> np.ndarray:
-    """Codes of `edgepack.compress.quantization` as 0 … levels − 1: offset, halved where they are odd."""
+    """Codes of `edgepack.quantization` as 0 … levels − 1: offset, halved where they are odd."""
     levels = LEVELS[bits]
     offset = 1 if bits == TERNARY else levels // 2
     shifted = (q.astype(np.int16) + levels - 1) // 2 if bits in (2, 3) else q.astype(np.int16) + offset

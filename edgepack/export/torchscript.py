@@ -28,12 +28,12 @@ import torch
 from torch import Tensor
 from torch.jit.mobile import _get_model_ops_and_info
 
-from edgepack.compress.quantization import LEVELS, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.support import check_widths
 from edgepack.export.torchscript_layout import Layout, layout
 from edgepack.export.torchscript_program import MobileEncoder, State
+from edgepack.quantization import LEVELS, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Attention, Projection, QuantizedLinear, Student, relative_buckets
 from edgepack.target import Target

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgepack.bundle.manifest import load_manifest
 from edgepack.inspect.android_manifest import INTERNET, check_debuggable, check_permissions, read_android_manifest
 from edgepack.inspect.archive import AppArchive, open_archive
 from edgepack.inspect.check import Check, not_applicable
@@ -23,7 +24,6 @@ from edgepack.inspect.privacy import check_privacy
 from edgepack.inspect.runtimes import check_runtimes
 from edgepack.inspect.signing import check_signature, profile_allows_debugger
 from edgepack.inspect.storage import check_stored
-from edgepack.manifest import load_manifest
 
 
 @dataclass(frozen=True)

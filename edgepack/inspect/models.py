@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, parse_model
 from edgepack.inspect.archive import AppArchive, Entry
 from edgepack.inspect.check import Check, verdict_of
-from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, parse_model
 from edgepack.target import load_target
 
 MODEL_ENDINGS = (".onnx", ".ort", ".ptl", ".pte", ".tflite", ".mlmodel", ".mlmodelc", ".mlpackage")

@@ -18,10 +18,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from edgepack.bundle.manifest import BundleManifest, load_manifest
 from edgepack.errors import CheckFailed, InputError
-from edgepack.manifest import BundleManifest, load_manifest
 from edgepack.package.project import AppOptions, check_file, check_options, shipped_records
-from edgepack.tokenizer_asset import ASSET_NAME
+from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import beside_folder, publish_folder
 
 __all__ = ["APPS", "AppOptions", "Packaged", "package_bundle"]

@@ -17,9 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
+from edgepack.bundle.goldens import GOLDEN_NAME
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest
 from edgepack.errors import InputError
-from edgepack.golden import GOLDEN_NAME
-from edgepack.manifest import MANIFEST_NAME, BundleManifest
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
@@ -30,7 +30,7 @@ from edgepack.package.project import (
     write_readme,
 )
 from edgepack.package.template import copy_template
-from edgepack.tokenizer_asset import ASSET_NAME
+from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import write_atomic
 
 MODULES = {"onnxruntime": "onnx", "pytorch-lite": "pytorch", "executorch": "executorch", "litert": "litert"}

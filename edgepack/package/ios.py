@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError
-from edgepack.manifest import BundleManifest
 from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
 from edgepack.package.template import copy_template
 

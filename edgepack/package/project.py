@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError
-from edgepack.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
 from edgepack.target import load_target
-from edgepack.verdict import VERDICT_NAME, Verdict
 from edgepack.workspace import sha256_file, write_atomic
 
 DEFAULT_NAME, DEFAULT_APPLICATION_ID = "edgepack sample", "dev.edgepack.sample"

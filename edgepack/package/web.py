@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgepack.manifest import BundleManifest
+from edgepack.bundle.manifest import BundleManifest
 from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
 from edgepack.package.template import copy_template, replaced
 from edgepack.workspace import sha256_file

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import torch
 
+from edgepack.compress.narrow_embedding import weighted_covariance
 from edgepack.plan.speed import layer_weights, teacher_weights
 from edgepack.student.config import StudentConfig
-from edgepack.student.narrow_embedding import weighted_covariance
 
 BODY_LOSS, BODY_POWER = 0.0012, 1.2  # share s of the teacher's body loses 0.0012 · (s^-1.2 − 1)
 COMPUTE_PRICE = 0.01  # what a whole teacher's compute is worth, in metric

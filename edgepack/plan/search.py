@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from edgepack.compress.carve import spread_layers
 from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
 from edgepack.parameters import UNITS
@@ -32,7 +33,6 @@ from edgepack.plan.losses import body_loss, body_rounding_loss, head_loss, table
 from edgepack.plan.model_size import ModelSize
 from edgepack.plan.size import model_size
 from edgepack.plan.speed import speed_goal, student_time, teacher_time, token_labels
-from edgepack.student.carve import spread_layers
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.target import Target
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from edgepack.bundle.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import InputError
-from edgepack.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
 from edgepack.plan.model_size import byte_rows
-from edgepack.verdict import VERDICT_NAME, Verdict
 from edgepack.workspace import write_atomic
 
 TEMPLATES = ("report.md", "report.html")

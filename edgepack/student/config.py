@@ -14,8 +14,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from edgepack.compress.quantization import TERNARY
 from edgepack.errors import InputError
+from edgepack.quantization import TERNARY
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
 NORMS = ("layer_norm", "no_norm")

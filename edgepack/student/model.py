@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from edgepack.compress.quantization import ROUNDED_BY, round_activation, round_rows, round_weight
 from edgepack.errors import InputError
+from edgepack.quantization import ROUNDED_BY, round_activation, round_rows, round_weight
 from edgepack.student.config import StudentConfig
 
 

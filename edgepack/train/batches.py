@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgepack.encoding import Encoded, length_buckets
 from edgepack.memory import return_free_memory
-from edgepack.teacher_outputs import TeacherOutputs, padded, padded_length
+from edgepack.task.encoded import Encoded, length_buckets
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.schedule import steps_per_epoch
+from edgepack.train.teacher_outputs import TeacherOutputs, padded, padded_length
 
 RETURN_EVERY = 32  # batches between returns of freed memory, 20 ms each
 

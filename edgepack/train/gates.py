@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from edgepack.compress.carve import Importance, top_indices
 from edgepack.compress.l0 import L0Pruning, expected_share, fold_gates, lagrangian, sample_gates
-from edgepack.student.carve import Importance, top_indices
+from edgepack.compress.surgery import State
 from edgepack.student.model import Student
-from edgepack.student.surgery import State
 from edgepack.train.optimizer import read_moments, restore_moments
 from edgepack.train.progress import Progress
 from edgepack.train.random import GATES, step_generator

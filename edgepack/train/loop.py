@@ -23,14 +23,13 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import Parameter
 
+from edgepack.compress.carve import Importance, top_indices
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Shapes
 from edgepack.compress.distil.states import MAP
 from edgepack.console import Advance, Console
-from edgepack.encoding import Encoded
-from edgepack.student.carve import Importance, top_indices
 from edgepack.student.model import Student
-from edgepack.teacher_outputs import TeacherOutputs
+from edgepack.task.encoded import Encoded
 from edgepack.train.batches import Batch, Reader, batch_indices
 from edgepack.train.gates import PREFIX as GATES
 from edgepack.train.gates import remove_closed, start_gates
@@ -42,6 +41,7 @@ from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing, fill_gradients
 from edgepack.train.schedule import Schedule, StageSettings
 from edgepack.train.step import Forward, StepResult, TextStep, compute_step
+from edgepack.train.teacher_outputs import TeacherOutputs
 
 CHECKPOINT_SECONDS = 30.0
 IMPORTANCE_EVERY, IMPORTANCE_DECAY = 4, 0.95

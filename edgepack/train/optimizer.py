@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from edgepack.compress.surgery import State
 from edgepack.student.model import Student
-from edgepack.student.surgery import State
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 

@@ -31,8 +31,7 @@ from edgepack.compress.distil.output_space import OutputSpace
 from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
-from edgepack.encoding import Encoded
-from edgepack.task import IGNORED
+from edgepack.task.encoded import IGNORED, Encoded
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=2)  # the other processes wait while the main one exports or runs the teacher

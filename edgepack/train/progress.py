@@ -10,10 +10,10 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from edgepack.compress.carve import Importance, keep_units, slice_state
+from edgepack.compress.surgery import State
 from edgepack.errors import InputError
-from edgepack.student.carve import Importance, keep_units, slice_state
 from edgepack.student.model import Student
-from edgepack.student.surgery import State
 from edgepack.workspace import Stage
 
 RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step

@@ -24,7 +24,7 @@ from edgepack.compress.general import (
 )
 from edgepack.errors import InputError
 from edgepack.student.model import Student
-from edgepack.task import IGNORED
+from edgepack.task.encoded import IGNORED
 from edgepack.train.batches import Batch
 from edgepack.train.random import TEXT, step_generator
 

@@ -16,17 +16,17 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from edgepack.compress.carve import Importance
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Signals, Vectors
 from edgepack.compress.importance import gates
 from edgepack.errors import InputError
-from edgepack.student.carve import Importance
 from edgepack.student.model import Attention, Student, StudentOutput
-from edgepack.task import IGNORED
-from edgepack.teacher_outputs import TeacherOutputs
+from edgepack.task.encoded import IGNORED
 from edgepack.train.batches import Batch
 from edgepack.train.processes import average
 from edgepack.train.raw_text import RawText
+from edgepack.train.teacher_outputs import TeacherOutputs
 
 UNLABELLED = -101  # scored like a labelled row, but only the teacher says what it is
 Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them

@@ -23,11 +23,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgepack.golden import GOLDEN_NAME
-from edgepack.manifest import MANIFEST_NAME, load_manifest
+from edgepack.bundle.goldens import GOLDEN_NAME
+from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.template import checkout
-from edgepack.tokenizer_asset import ASSET_NAME
+from edgepack.tokenizer.asset import ASSET_NAME
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import ToolFailed, default_toolchain
 from tests.apps.reference import write_reference

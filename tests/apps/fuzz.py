@@ -15,7 +15,7 @@ from random import Random
 
 from tokenizers import Tokenizer
 
-from edgepack.unicode_tables import CODE_POINTS, HANGUL, SURROGATES, unicode_tables
+from edgepack.tokenizer.unicode_tables import CODE_POINTS, HANGUL, SURROGATES, unicode_tables
 
 PLANES = (0, 0, 0, 1, 1, 2, 3, 14, 15, 16)  # by weight; 4 to 13 hold nothing
 BLOCK = 128  # code points; a script's letters lie together

@@ -20,8 +20,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from edgepack.golden import tokenize, with_length
-from edgepack.manifest import MANIFEST_NAME, load_manifest
+from edgepack.bundle.goldens import tokenize, with_length
+from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
 from tests.apps.fuzz import fuzzed
 from tests.apps.variants import write_variants
 

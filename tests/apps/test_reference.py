@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from edgepack.unicode_tables import SURROGATES
-from edgepack.wordpiece import read_tokenizer_asset
+from edgepack.tokenizer.reader import read_tokenizer_asset
+from edgepack.tokenizer.unicode_tables import SURROGATES
 from tests.apps.reference import reference_lines, write_reference
 from tests.apps.variants import NORMALIZERS, write_variants
 

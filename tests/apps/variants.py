@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from edgepack.tokenizer_asset import write_tokenizer_asset
+from edgepack.tokenizer.asset import write_tokenizer_asset
 
 OTHER_LETTERS = "éÉçßẞİıΣσςабвАБВÅåñ中文豈更ががカ゚パ한국각𠀀𐐀𐐨ﬁﬀǅǆשׁمُहिน้ำ\u0301\u0323\u0307ｱＡａ½²"
 OTHER_WORDS = (

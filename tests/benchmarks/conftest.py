@@ -13,9 +13,9 @@ import pytest
 from benchmarks import runs
 from benchmarks.runs import Result, Run, Speed
 from benchmarks.store import Store
-from edgepack.manifest import MetricRecord
-from edgepack.recipe import recipe_record
-from edgepack.verdict import IntervalRecord
+from edgepack.build.recipe import recipe_record
+from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.verdict import IntervalRecord
 
 SHAPE = {
     "layers": 6,

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from benchmarks import ablation, frontier, methods, runs
 from benchmarks.runs import TASKS, Result, Run, Speed, Variant
 from benchmarks.store import Store
+from edgepack.build.recipe import find_recipe, recipe_record
+from edgepack.bundle.manifest import BuildManifest, MetricRecord, write_model
+from edgepack.bundle.verdict import IntervalRecord, Verdict
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.errors import InputError
-from edgepack.manifest import BuildManifest, MetricRecord, write_model
 from edgepack.parameters import parse_size
 from edgepack.plan.search import Candidate, Vocabulary
-from edgepack.recipe import find_recipe, recipe_record
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.train import Phase
-from edgepack.verdict import IntervalRecord, Verdict
 
 Make = Callable[..., Result]
 SHAPE = {"layers": 4, "heads": 1, "ffn": 64, "embedding": 32, "vocabulary": 9_000, "body_bits": 4, "embedding_bits": 2}

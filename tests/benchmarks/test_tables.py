@@ -17,8 +17,8 @@ from scipy import stats
 from benchmarks import ablation, methods
 from benchmarks.runs import Result
 from benchmarks.tables import markdown_table, mean_interval, with_table
+from edgepack.build.recipe import find_recipe
 from edgepack.errors import InputError
-from edgepack.recipe import find_recipe
 
 Make = Callable[..., Result]
 

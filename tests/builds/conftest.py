@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.build import build as run_build
+from edgepack.build.flow import build as run_build
 from tests.builds.tiny import QUIET, Files, make_files, request, shorten
 
 

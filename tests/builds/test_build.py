@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.build import build as run_build
-from edgepack.build import plan_build
+from edgepack.build.flow import build as run_build
+from edgepack.build.flow import plan_build
+from edgepack.build.single_stage import bundle_output, export_student, validate_output
+from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.errors import InputError
-from edgepack.gate import gate
-from edgepack.manifest import load_build_manifest, load_manifest
-from edgepack.single_stage import bundle_output, export_student, validate_output
+from edgepack.evidence.gate import gate
 from tests.builds.tiny import QUIET, TARGETS, Files, hashes, request
 
 
@@ -44,7 +44,7 @@ def test_the_second_run_finds_everything_finished(
     files: Files, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = hashes(unbroken)
-    monkeypatch.setattr("edgepack.build.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("edgepack.build.flow.train", lambda *_, **__: pytest.fail("trained again"))
     run_build(request(files, unbroken), QUIET)
     validate_output(unbroken, QUIET)
     bundle_output(unbroken, QUIET)

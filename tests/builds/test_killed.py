@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.build import build as run_build
+from edgepack.build.flow import build as run_build
 from edgepack.train import loop
 from tests.builds.tiny import EXAMPLES_SEEN, QUIET, TARGETS, Files, hashes, request
 
@@ -32,16 +32,17 @@ DRIVER = f"""
 import sys
 from dataclasses import replace
 from pathlib import Path
-from edgepack import measure, recipe
+from edgepack.build import recipe
+from edgepack.evidence import measure
 from edgepack.train import loop
 recipe.RECIPES["quick"] = replace(
     recipe.RECIPES["quick"], examples_seen={EXAMPLES_SEEN}, batch_size=16, prune_ratio=2.0
 )
 loop.CHECKPOINT_SECONDS = 0.0
 measure.REPEATS, measure.RUNS = 1, 2
-from edgepack.build import build
+from edgepack.build.flow import build
 from edgepack.console import Console
-from edgepack.inputs import BuildRequest
+from edgepack.build.inputs import BuildRequest
 teacher, data, evaluation, output = sys.argv[1:]
 build(
     BuildRequest(teacher, data, evaluation, 60_000, {TARGETS!r}, Path(output), effort="quick", max_drop=0.3),

@@ -11,7 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgepack.build import build as run_build
+from edgepack.build.flow import build as run_build
+from edgepack.build.recipe import Recipe
+from edgepack.build.single_stage import validate_output
+from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.earth_mover import EarthMover
@@ -24,10 +27,7 @@ from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.errors import InputError
-from edgepack.manifest import load_build_manifest, load_manifest
 from edgepack.plan.search import Structure
-from edgepack.recipe import Recipe
-from edgepack.single_stage import validate_output
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.train import Phase

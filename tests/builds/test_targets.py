@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from edgepack.build import build as run_build
+from edgepack.build.flow import build as run_build
+from edgepack.build.single_stage import validate_output
+from edgepack.bundle.manifest import load_build_manifest
 from edgepack.errors import MissingDependency
-from edgepack.gate import gate
-from edgepack.manifest import load_build_manifest
+from edgepack.evidence.gate import gate
 from edgepack.runtime import RUNTIMES, Session
-from edgepack.single_stage import validate_output
 from tests.builds.tiny import QUIET, TARGETS, Files, request
 
 ONE = TARGETS[:1]

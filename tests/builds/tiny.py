@@ -10,13 +10,14 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from edgepack import measure, recipe
+from edgepack.build import recipe
+from edgepack.build.inputs import BuildRequest
+from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
-from edgepack.data import Columns
 from edgepack.demo.base import make_tokenizer
+from edgepack.evidence import measure
 from edgepack.finetune import finetune
-from edgepack.inputs import BuildRequest
-from edgepack.manifest import load_manifest
+from edgepack.task.examples import Columns
 
 TARGETS = ("android-onnx", "android-torchscript")
 EXAMPLES_SEEN = 6_400

@@ -22,8 +22,8 @@ from edgepack.compress.augmentation import (
     read_words,
 )
 from edgepack.demo.base import make_tokenizer
-from edgepack.encoding import Encoded
 from edgepack.errors import InputError
+from edgepack.task.encoded import Encoded
 
 PAD, CLS, SEP, MASK = 0, 1, 2, 3
 VOCABULARY = 60

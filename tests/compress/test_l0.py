@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgepack.compress.carve import keep_units
 from edgepack.compress.importance import gates
 from edgepack.compress.l0 import (
     L0Pruning,
@@ -22,7 +23,6 @@ from edgepack.compress.l0 import (
     select_by_gates,
 )
 from edgepack.errors import InputError
-from edgepack.student.carve import keep_units
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 

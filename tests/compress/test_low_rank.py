@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgepack.compress.carve import factorize_matrices
 from edgepack.compress.knapsack import choose_options
 from edgepack.compress.low_rank import (
     allocate_ranks,
@@ -20,7 +21,6 @@ from edgepack.compress.low_rank import (
     input_moments,
 )
 from edgepack.errors import InputError
-from edgepack.student.carve import factorize_matrices
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 

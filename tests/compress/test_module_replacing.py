@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from edgepack.compress.carve import factorize_embedding, keep_units, select_layers, trim_vocabulary
 from edgepack.compress.module_replacing import (
     Groups,
     ModuleReplacing,
@@ -20,7 +21,6 @@ from edgepack.compress.module_replacing import (
     theseus_forward,
 )
 from edgepack.errors import InputError
-from edgepack.student.carve import factorize_embedding, keep_units, select_layers, trim_vocabulary
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from edgepack.compress.carve import Importance, carve
 from edgepack.compress.importance import gates, measure_importance
+from edgepack.compress.share_layers import share_layers
 from edgepack.compress.sharing import (
     AttentionWeights,
     match_heads,
@@ -19,10 +21,8 @@ from edgepack.compress.sharing import (
     solve_assignment,
 )
 from edgepack.errors import InputError
-from edgepack.student.carve import Importance, carve
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
-from edgepack.student.share import share_layers
 
 LAYERS, HEADS, SIZE, HIDDEN, UNITS = 4, 3, 4, 16, 10
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.quantization import quantize_centred_rows
 from edgepack.errors import CheckFailed, MissingDependency, NotRunHere
 from edgepack.export.coreml import export_coreml
 from edgepack.plan.size_coreml import model_bytes
+from edgepack.quantization import quantize_centred_rows
 from edgepack.runtime.coreml import load
 from edgepack.target import load_target
 
@@ -48,7 +48,7 @@ def test_package_holds_the_students_weights(bits: int, tools: Any, make_student:
     found = {op.outputs[0].name: op for op in function.operations}
     dense = found["head_dense_weight"]
     expected = student.head.dense.weight.detach()
-    from edgepack.compress.quantization import round_weight
+    from edgepack.quantization import round_weight
 
     rounded = round_weight(expected, bits, 32).numpy()
     data, scale = dense.data.val.astype(np.float32), dense.scale.val.astype(np.float32)

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.quantization import quantize_rows
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.export.executorch import export_executorch
 from edgepack.export.executorch_encoder import packed_codes, zero_points
 from edgepack.plan.size_executorch import SizeWalk, model_bytes
+from edgepack.quantization import quantize_rows
 from edgepack.runtime.executorch import load
 from edgepack.target import load_target
 

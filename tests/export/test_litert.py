@@ -74,7 +74,7 @@ def test_same_bytes_in_another_process(make_student: Make, tmp_path: Path) -> No
     here = export_litert(student, TARGET, tmp_path / "here").path.read_bytes()
     student.save_pretrained(tmp_path / "student")
     script = (
-        "import sys; from pathlib import Path; from edgepack.single_stage import export_student; "
+        "import sys; from pathlib import Path; from edgepack.build.single_stage import export_student; "
         "from edgepack.console import Console; "
         "export_student(Path(sys.argv[1]), ('android-litert',), Path(sys.argv[2]), None, None, Console(quiet=True))"
     )

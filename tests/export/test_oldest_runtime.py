@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.emulation import Machine, this_python
-from edgepack.encoding import Encoded
+from edgepack.evidence.emulation import Machine, this_python
 from edgepack.export.onnx import export_onnx
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
+from edgepack.task.encoded import Encoded
 
 TARGET = load_target("linux-onnx")
 VOCABULARY = 60

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgepack.compress.quantization import LEVELS
 from edgepack.errors import CheckFailed, InputError
 from edgepack.export.onnx import export_onnx
 from edgepack.export.onnx_graph import operators
 from edgepack.export.onnx_packing import PackingGraph, pack, packed_bytes
 from edgepack.plan.size import model_size
+from edgepack.quantization import LEVELS
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

@@ -16,11 +16,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepack.compress.quantization import quantize_blocks, quantize_int8, quantize_rows
 from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.torchscript import export_torchscript, packed_blocks, packed_rows, program_state
 from edgepack.export.torchscript_program import expand_int4
+from edgepack.quantization import quantize_blocks, quantize_int8, quantize_rows
 from edgepack.runtime.pytorch_lite import load, mobile_engine
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

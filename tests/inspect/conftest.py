@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.manifest import (
+from edgepack.bundle.manifest import (
     BundleManifest,
     MetricRecord,
     PaddingRecord,

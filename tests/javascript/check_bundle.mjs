@@ -2,7 +2,7 @@
 // with the bundle's goldens. Ids are not held to: transformers.js has its own tokenizer, which differs from the
 // reference on rare characters (CJK Extension B, final sigma), so labels count where the ids are the reference's.
 const TASKS = { "text-classification": checkText, "token-classification": checkTokens };
-const TOLERANCE = 0.15; // of the largest logit, as edgepack/golden.py; of a probability
+const TOLERANCE = 0.15; // of the largest logit, as edgepack/bundle/goldens.py; of a probability
 const LEAST_SAME_IDS = 0.8; // of the goldens
 
 export async function checkBundle({ pipeline, env }, name, manifest, goldens) {

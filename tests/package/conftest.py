@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.manifest import (
+from edgepack.bundle.manifest import (
     BundleManifest,
     FileRecord,
     MetricRecord,
@@ -18,8 +18,8 @@ from edgepack.manifest import (
     runtime_record,
     write_model,
 )
+from edgepack.bundle.verdict import Check, Verdict
 from edgepack.target import load_target
-from edgepack.verdict import Check, Verdict
 
 SHIPPED = {"onnx/model_quantized.onnx": b"model", "tokenizer.bin": b"words"}
 BESIDE = {"golden.jsonl": b"{}\n", "README.md": b"# card"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.bundle.manifest import FileRecord
 from edgepack.errors import CheckFailed, InputError
-from edgepack.manifest import FileRecord
 from edgepack.package import APPS, AppOptions, package_bundle
 from tests.package.conftest import SHIPPED, write_manifest
 

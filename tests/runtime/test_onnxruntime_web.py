@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from edgepack.errors import InputError, MissingDependency
+from edgepack.evidence.measure import Subject, measure
 from edgepack.export.onnx import export_onnx
-from edgepack.measure import Subject, measure
 from edgepack.runtime import ProcessSession, load, onnxruntime
 from edgepack.runtime.onnxruntime_web import find_modules, find_node
 from edgepack.runtime.onnxruntime_web import load as load_web

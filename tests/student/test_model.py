@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
-from edgepack.compress.quantization import quantize_centred_rows, quantize_int8, round_activation, round_weight
 from edgepack.errors import InputError
+from edgepack.quantization import quantize_centred_rows, quantize_int8, round_activation, round_weight
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import QuantizedLinear, Student, matrix_name, relative_buckets
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack import teacher_outputs
-from edgepack.encoding import Encoded, length_buckets
 from edgepack.errors import DiskFull, InputError
-from edgepack.teacher_outputs import TeacherOutputs, create_hidden_file, load_teacher_outputs, open_hidden_file
+from edgepack.task.encoded import Encoded, length_buckets
+from edgepack.train import teacher_outputs
 from edgepack.train.batches import Reader, batch_indices
+from edgepack.train.teacher_outputs import TeacherOutputs, create_hidden_file, load_teacher_outputs, open_hidden_file
 
 LENGTHS = np.array([3, 6, 1, 9, 4, 2, 7])
 STATES, WIDTH = 3, 5

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Signals
 from edgepack.compress.distil.soft_targets import SoftTargets
@@ -17,12 +18,9 @@ from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning, expected_share
 from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.console import Console
-from edgepack.encoding import Encoded
-from edgepack.student.carve import keep_units
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.task import IGNORED
-from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Phase, Progress, PruneTarget, Schedule, StageSettings, load_progress, loop, make_accelerator
 from edgepack.train.batches import Reader
 from edgepack.train.gates import PREFIX, initial_gates, kept_share, log_alphas
@@ -30,6 +28,7 @@ from edgepack.train.random import step_generator
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing
 from edgepack.train.step import UNLABELLED, compute_signals
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS = 24
 PHASES = (Phase(1.0, (SoftTargets(), HiddenStates(weight=2.0))),)

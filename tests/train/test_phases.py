@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.console import Console
-from edgepack.encoding import Encoded
 from edgepack.errors import InputError
-from edgepack.student.carve import keep_units
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from edgepack.task.encoded import Encoded
 from edgepack.train import Phase, Progress, Schedule, StageSettings, load_progress, loop, make_accelerator, train
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS = 20
 PHASES = (Phase(0.4, (LearnedMap(),)), Phase(1.0, (SoftTargets(), LearnedMap(weight=3.0), HiddenStates(weight=2.0))))

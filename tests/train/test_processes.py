@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
@@ -27,14 +28,13 @@ from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.signals import Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.console import Console
-from edgepack.encoding import Encoded
-from edgepack.student.carve import keep_units
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
+from edgepack.task.encoded import Encoded
 from edgepack.train.batches import Reader
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.step import StepResult, compute_step
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
 
 CPU = torch.device("cpu")
 LAYERS = 3

@@ -16,14 +16,14 @@ from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.signals import Signals
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.console import Console
-from edgepack.encoding import Encoded
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from edgepack.task.encoded import Encoded
 from edgepack.train import make_accelerator
 from edgepack.train.batches import Batch, Reader
 from edgepack.train.step import compute_signals, compute_step
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 LAYERS, CPU = 3, torch.device("cpu")
 INDICES = np.array([1, 4, 2])

@@ -1,0 +1,154 @@
+"""What is done with a trained student for each target: export, validate, bundle, and the runtimes compared.
+
+A target whose package or tool is missing is left out and said so, with the line that installs it; the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from edgepack.build.inputs import Inputs, golden_texts
+from edgepack.bundle.manifest import TeacherRecord, read_model, write_model
+from edgepack.bundle.verdict import Speed, Verdict
+from edgepack.bundle.write import Bundle, Contents, write_bundle
+from edgepack.console import Console
+from edgepack.errors import MissingDependency
+from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
+from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.evidence.validate import validate_artifact
+from edgepack.export import Artifact, artifact_bytes, export
+from edgepack.student.model import Student
+from edgepack.target import Target
+from edgepack.task.encoded import Encoded
+from edgepack.task.tokenize import encode
+from edgepack.teacher import open_checkpoint
+from edgepack.workspace import Stage
+
+MakeStage = Callable[[str, dict[str, Any], Callable[[Stage], None]], Stage]  # name, what decides it, work
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What the targets came to: bundles, their stages, what lacked tools and how to get them, runtimes compared."""
+
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    pairs: list[RuntimePair] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """All targets of one build. `asset_bytes`: the tokenizer's file; `stage`: the finished stage of a name."""
+
+    inputs: Inputs
+    tokenizer: PreTrainedTokenizerFast
+    asset_bytes: int
+    stage: MakeStage
+    console: Console
+
+    @cached_property
+    def evaluation_ids(self) -> Encoded:
+        """The evaluation data as the student's own tokenizer cuts it."""
+        inputs = self.inputs
+        return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
+
+    def run(self, student: Student, trained: Stage) -> Made:
+        """Export, validate and bundle for each target; one whose tools are missing is left out and said so."""
+        made, logits = Made(), {}
+        for target in self.inputs.targets:
+            try:
+                exported, validated = self.run_target(target, student, trained)
+                made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
+            except MissingDependency as e:
+                made.missing[target.name] = str(e)
+                self.console.warn(f"{target.name}: not built: {e}")
+                shutil.rmtree(self.inputs.request.output / "bundles" / target.name, ignore_errors=True)  # of before
+                continue
+            made.stages.extend([exported, validated])
+            if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
+                logits[target.name] = np.load(validated.folder / LOGITS_NAME)
+        made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, self.inputs.teacher.task))
+        return made
+
+    def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
+        """Export and validate for one target."""
+        request = self.inputs.request
+
+        def write_artifact(stage: Stage) -> None:
+            artifact = export(student, target, stage.scratch)
+            (stage.scratch / "operators.json").write_text(json.dumps(artifact.operators))
+
+        exported = self.stage(f"export-{target.name}", {"after": trained.key, "target": asdict(target)}, write_artifact)
+        parts = {
+            "after": exported.key,
+            "evaluation": self.inputs.evaluation_data.sha256,
+            "budget": request.budget_bytes,
+            "max_drop": request.max_drop,
+            "timed": request.timed,
+        }
+
+        def write_verdict(stage: Stage) -> None:
+            verdict = self.judge(target, student, exported, stage.scratch / LOGITS_NAME)
+            write_model(stage.scratch / "verdict.json", verdict)
+
+        return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
+
+    def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
+        """Run the artifact over the evaluation set and measure it beside the teacher."""
+        inputs = self.inputs
+        path = exported.folder / target.file
+        with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
+            verdict = validate_artifact(
+                path,
+                target,
+                student,
+                self.evaluation_ids,
+                inputs.teacher.task,
+                inputs.teacher_logits,
+                budget_bytes=inputs.request.budget_bytes,
+                shipped_bytes=artifact_bytes(path) + self.asset_bytes,
+                max_drop=inputs.request.max_drop,
+                teacher_evaluation=inputs.evaluation,
+                keep_logits=keep_logits,
+                advance=advance,
+            )
+        if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
+            return verdict
+        return verdict.model_copy(update={"speed": self.time_beside_teacher(path, target)})
+
+    def time_beside_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
+        """Load time, latency and memory of both."""
+        inputs = self.inputs
+        subjects = {
+            "artifact": Subject("artifact", artifact, target.name),
+            "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
+        }
+        counts = [count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length]
+        return measure(subjects, token_counts=counts)
+
+    def write_bundle(self, target: Target, student: Student, exported: Stage, validated: Stage) -> Bundle:
+        """The folder that an app ships."""
+        teacher, path = self.inputs.teacher, exported.folder / target.file
+        operators = tuple(json.loads((exported.folder / "operators.json").read_text()))
+        contents = Contents(
+            artifact=Artifact(target, path, artifact_bytes(path), operators),
+            config=student.config,
+            tokenizer=self.tokenizer,
+            teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
+            task=teacher.task,
+            verdict=read_model(validated.folder / "verdict.json", Verdict),
+            max_length=self.inputs.max_length,
+            golden_texts=golden_texts(self.inputs),
+            student=student,
+        )
+        return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)

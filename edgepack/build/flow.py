@@ -1,0 +1,335 @@
+"""The flow of a build: plan, carve, distil, prune, quantize, export, validate, bundle.
+
+Each stage's result is a folder in the workspace under a key made of all that decides it: the hashes of
+teacher and data, the settings, the versions, the seed, and the key of the stage before. A build that is
+started again finds the finished stages and goes on; training goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedTokenizerFast
+
+import edgepack
+from edgepack.build.delivery import Delivery, Made
+from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
+from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
+from edgepack.build.results import BuildResult, PlanReport, artifact_record
+from edgepack.build.starting_student import carve_start, widths_of
+from edgepack.build.training_data import Training, TrainingData, make_replacing, stored_layers, task_data, text_data
+from edgepack.bundle.manifest import BuildManifest, write_model
+from edgepack.compress.augmentation import single_texts
+from edgepack.compress.vocabulary import trim_tokenizer
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.memory import keep_large_blocks_apart, return_free_memory
+from edgepack.plan.mixed_widths import check_mixed_widths
+from edgepack.plan.search import Plan, search
+from edgepack.report import write_report
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.teacher import quiet_transformers
+from edgepack.train import (
+    Progress,
+    StageSettings,
+    has_bf16,
+    make_accelerator,
+    read_result,
+    train,
+    write_result,
+)
+from edgepack.train.processes import from_main, same_view
+from edgepack.train.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
+from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, source_hash
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
+
+
+def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
+    """Open and check the inputs, search, and report the candidates; nothing is written."""
+    inputs = open_inputs(request, console)
+    return PlanReport(search(make_search_space(inputs), request.budget_bytes), show_tensors)
+
+
+def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
+    """Run every stage that is not finished yet and write the output folder.
+
+    `inputs`: what an earlier build with the same teacher, data and targets opened; opened here where there is none.
+    Under `accelerate launch` every process trains; the main one alone locks the folder, writes and has bundles.
+    """
+    keep_large_blocks_apart()
+    accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
+    if not accelerator.is_main_process:
+        return open_build(request, workspace, Console(quiet=True), inputs).run()
+    with workspace.lock():
+        if request.fresh:
+            workspace.clear()
+        return open_build(request, workspace, console, inputs).run()
+
+
+def start_after(stage: Stage) -> Progress:
+    """What training goes on from; the stage on raw text had a schedule of its own."""
+    done = read_result(stage)
+    return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
+
+
+def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
+    """Inputs checked and the plan made."""
+    inputs = replace(inputs, request=request) if inputs is not None else open_inputs(request, console)
+    if request.chosen_recipe.mixed_widths:
+        check_mixed_widths(inputs.targets)
+    plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
+    console.info(PlanReport(plan).table())
+    return_free_memory()
+    return Build(inputs, plan, workspace, console)
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """One build with its inputs and plan; `run` goes through the stages."""
+
+    inputs: Inputs
+    plan: Plan
+    workspace: Workspace
+    console: Console
+    finished_only: bool = False  # refuse to train; validation and bundles may be made anew
+
+    def run(self) -> BuildResult:
+        """All stages, then the output folder's own files."""
+        request = self.inputs.request
+        outputs = self.teacher_stage("teacher", self.train_data)
+        parts = {"after": outputs.key, "plan": PlanReport(self.plan).to_record()}
+        planned = self.shared_stage("plan", parts, self.write_plan)
+        parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
+        carved = self.shared_stage("carve", parts, self.write_carved)
+        trained = [carved, *self.general_stages(carved)]
+        schedule = make_schedule(self.recipe, self.plan.chosen.estimated_speed)
+        for name, settings in make_stages(self.recipe, schedule, self.shape).items():
+            if name == "quantize" and self.recipe.mixed_widths:
+                trained.append(self.widths_stage(trained[-1]))
+            training = Training(self.train_data, outputs, schedule, settings, make_replacing(self.inputs, self.plan))
+            trained.append(self.training_stage(name, training, trained[-1]))
+        if not self.accelerator.is_main_process:
+            return BuildResult(request.output, ())
+        student = read_result(trained[-1]).student.eval()
+        student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
+        student.round_vectors()
+        self.write_student(student)
+        self.drop_states(outputs)
+        made = self.delivery.run(student, trained[-1])
+        self.write_manifest(made, [outputs, planned, *trained])
+        write_report(request.output)
+        return BuildResult(request.output, tuple(made.bundles.values()), made.missing)
+
+    def stage(self, name: str, parts: dict[str, Any], work: Callable[[Stage], None]) -> Stage:
+        """The finished stage; `work` fills its scratch folder where it is not finished yet."""
+        stage = self.workspace.stage(name, {**self.decisive, **parts})
+        if stage.done:
+            self.console.info(f"{name}: finished before")
+        elif self.finished_only and not name.startswith("validate-"):
+            raise InputError(
+                f"output {self.workspace.root}: stage {name} is not finished for these inputs and this version; "
+                "run `edgepack build` again"
+            )
+        else:
+            work(stage)
+            stage.finish()
+            return_free_memory()
+        return stage
+
+    def shared_stage(
+        self, name: str, parts: dict[str, Any], work: Callable[[Stage], None], together: bool = False
+    ) -> Stage:
+        """A stage that every process has to pass: all work `together`, or the others wait for the main one."""
+        stage = self.workspace.stage(name, {**self.decisive, **parts})
+        done = same_view(self.accelerator, lambda: stage.done)
+        if self.accelerator.is_main_process:
+            self.stage(name, parts, work)
+        elif together and not done:
+            work(stage)
+        self.accelerator.wait_for_everyone()
+        return stage
+
+    def teacher_stage(self, name: str, data: TrainingData) -> Stage:
+        """The teacher's outputs on this data."""
+        layers, with_inputs = self.stored_layers, self.recipe.needs_vectors
+
+        def write(stage: Stage) -> None:
+            self.console.info(f"{name}: {data.note}")
+            full, device = self.inputs.load_full_student(), self.accelerator.device
+            settings = {"device": device, "bf16": self.bf16, "with_inputs": with_inputs}
+            save_teacher_outputs(full, data.teacher_ids, layers, stage.scratch, self.console, **settings)
+
+        parts = {"bf16": self.bf16, "layers": layers, "inputs": with_inputs, "data": data.teacher_ids.sha256()}
+        return self.shared_stage(name, parts, write)
+
+    def general_stages(self, carved: Stage) -> list[Stage]:
+        """With `--text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
+        path, general = self.inputs.request.text, self.recipe.general
+        if path is None or general is None or not general.share:
+            return []
+        data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
+        outputs = self.teacher_stage("teacher-text", data)
+        schedule = general_schedule(self.recipe, general)
+        training = Training(data, outputs, schedule, StageSettings(0, schedule.total_steps))
+        trained = self.training_stage("general", training, carved)
+        self.drop_states(outputs)
+        return [trained]
+
+    def drop_states(self, outputs: Stage) -> None:
+        """Remove the teacher's hidden states, which nothing needs after training."""
+        if self.accelerator.is_main_process and not self.inputs.request.keep_states:
+            outputs.drop(HIDDEN_FILE)
+
+    def restore_states(self, training: Training) -> None:
+        """Have the teacher's hidden states again, where an earlier build of this folder had no more need of them."""
+        outputs = training.outputs
+        if same_view(self.accelerator, lambda: bool(outputs.record.dropped)):
+            if self.accelerator.is_main_process:
+                self.workspace.forget(outputs.folder.name)
+            self.teacher_stage(outputs.name, training.data)
+
+    def widths_stage(self, before: Stage) -> Stage:
+        """Widths of single matrices, measured on the student that is about to be trained in them."""
+
+        def write(stage: Stage) -> None:
+            progress, examples = read_result(before), self.train_data.own_examples
+            widths = widths_of(progress.student, self.plan.chosen, self.inputs, examples, self.console)
+            progress.student.config.widths = widths
+            write_result(stage, progress)
+
+        return self.shared_stage("widths", {"after": before.key}, write)
+
+    def training_stage(self, name: str, training: Training, before: Stage) -> Stage:
+        """One call of the training loop, from the stage before to this one."""
+
+        def work(stage: Stage) -> None:
+            self.restore_states(training)
+            teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
+            progress = train(
+                start_after(before),  # not held here: the loop copies it
+                training.data.student_ids,
+                load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers, teacher),
+                training.schedule,
+                training.settings,
+                seed=self.inputs.request.seed,
+                scratch=stage.scratch,
+                console=self.console,
+                accelerator=self.accelerator,
+                name=stage.name,
+                replacing=training.replacing,
+                raw_text=training.data.raw_text,
+            )
+            if self.accelerator.is_main_process:
+                write_result(stage, progress)
+
+        workers = {"threads": torch.get_num_threads(), "processes": self.accelerator.num_processes}
+        parts = {"after": before.key, "outputs": training.outputs.key, "stage": asdict(training.settings), **workers}
+        return self.shared_stage(name, parts, work, together=True)
+
+    @cached_property
+    def decisive(self) -> dict[str, Any]:
+        """What decides every stage: inputs by content, seed, code and libraries."""
+        inputs = self.inputs
+        return {
+            "teacher": inputs.teacher.sha256,
+            "train": inputs.train_sha256,
+            "columns": asdict(inputs.request.columns),
+            "task": asdict(inputs.teacher.task),
+            "max_length": inputs.max_length,
+            "seed": inputs.request.seed,
+            "code": source_hash(),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "device": self.accelerator.device.type,
+        }
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The settings to train by."""
+        return self.inputs.request.chosen_recipe
+
+    @cached_property
+    def shape(self) -> StudentConfig:
+        """The student's final shape and widths."""
+        return self.plan.chosen.config
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """Where training runs."""
+        return make_accelerator(self.inputs.request.device)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether the teacher's outputs are computed in bf16."""
+        return has_bf16(self.accelerator.device.type == "cpu")
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The student's tokenizer."""
+        kept, tokenizer = self.shape.vocab_map, self.inputs.teacher.tokenizer
+        return tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
+
+    @cached_property
+    def train_data(self) -> TrainingData:
+        """The task's data, with what the recipe adds to it."""
+        own, speed = self.inputs.train, self.plan.chosen.estimated_speed
+        augmentation = make_augmentation(self.recipe, speed, len(own), bool(single_texts(own).any()))
+        return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1)
+
+    @cached_property
+    def stored_layers(self) -> list[int]:
+        """The teacher's layers whose states are kept."""
+        return stored_layers(self.recipe, self.plan.chosen, self.inputs)
+
+    @property
+    def delivery(self) -> Delivery:
+        """What is done for each target."""
+        asset_bytes = self.plan.chosen.vocabulary.asset_bytes
+        return Delivery(self.inputs, self.tokenizer, asset_bytes, self.stage, self.console)
+
+    def write_plan(self, stage: Stage) -> None:
+        (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).to_record(), indent=2))
+
+    def write_carved(self, stage: Stage) -> None:
+        examples = self.train_data.own_examples
+        write_result(stage, carve_start(self.inputs, self.plan.chosen, self.recipe, examples, self.console))
+
+    def write_student(self, student: Student) -> None:
+        """OUT/student: the trained student with its tokenizer, for transformers."""
+        final = self.inputs.request.output / "student"
+        beside = beside_folder(final)
+        with quiet_transformers():
+            student.save_pretrained(beside)
+            self.tokenizer.save_pretrained(beside)
+        publish_folder(beside, final)
+
+    def write_manifest(self, made: Made, trained: list[Stage]) -> None:
+        """OUT/edgepack.json."""
+        inputs, request = self.inputs, self.inputs.request
+        manifest = BuildManifest(
+            inputs={
+                "teacher": {"path": request.teacher, "sha256": inputs.teacher.sha256},
+                "train": {"path": request.train, "sha256": inputs.train_sha256},
+                "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
+                "request": request_record(request),
+            },
+            plan=PlanReport(self.plan).to_record(),
+            stages=[{"name": s.name, "key": s.key, "seconds": s.record.seconds} for s in [*trained, *made.stages]],
+            versions={"edgepack": edgepack.__version__, **self.decisive["libraries"]},
+            seed=request.seed,
+            metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
+            artifacts=[artifact_record(bundle) for bundle in made.bundles.values()],
+            missing=made.missing,
+            runtimes=[pair.model_dump(mode="json") for pair in made.pairs],
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_model(request.output / "edgepack.json", manifest)

@@ -1,0 +1,236 @@
+"""What a build is asked for, opened and checked before anything is spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgepack.build.recipe import Recipe, find_recipe, recipe_record
+from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.inference import predict
+from edgepack.memory import return_free_memory
+from edgepack.plan.losses import embedding_spectrum
+from edgepack.plan.search import SearchSpace, Vocabulary
+from edgepack.student.from_teacher import student_from_teacher
+from edgepack.student.model import Student
+from edgepack.target import Target, load_target
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset
+from edgepack.task.metric import Interval, metric_interval
+from edgepack.task.tokenize import encode, suggest_max_length
+from edgepack.teacher import Teacher, check_teacher, load_teacher
+from edgepack.tokenizer.asset import asset_bytes
+
+GOLDEN_TEXTS = 64  # of the task's own sentences
+HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
+VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
+TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """A build as the user asked for it."""
+
+    teacher: str
+    train: str
+    evaluation: str
+    budget_bytes: int
+    targets: tuple[str, ...]
+    output: Path
+    task: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    max_drop: float = 0.02
+    effort: str = "standard"
+    seed: int = 0
+    device: str = "auto"
+    text: Path | None = None
+    max_length: int | None = None
+    allow_untrained: bool = False
+    fresh: bool = False
+    recipe: Recipe | None = None  # None: the effort's own
+    timed: bool = True  # whether artifacts are timed beside the teacher
+    keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
+
+    @property
+    def chosen_recipe(self) -> Recipe:
+        """The settings to train by."""
+        return self.recipe or find_recipe(self.effort)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Everything opened: the teacher, the data in its tokens, its answers on the evaluation set."""
+
+    request: BuildRequest
+    targets: tuple[Target, ...]
+    teacher: Teacher
+    train_sha256: str  # of the data; its texts are gone once they are tokens
+    evaluation_data: Dataset
+    max_length: int
+    train: Encoded
+    evaluation: Encoded
+    teacher_logits: np.ndarray
+    teacher_metric: Interval
+    token_counts: np.ndarray  # (vocabulary,): uses in the training data
+
+    def load_full_student(self) -> Student:
+        """The teacher as a student of its own shape, loaded anew: drop it when its work is done."""
+        student = student_from_teacher(self.teacher.load_model(), self.teacher.task.name)
+        return_free_memory()  # the checkpoint's own tensors
+        return student
+
+
+def open_inputs(request: BuildRequest, console: Console) -> Inputs:
+    """Load and check teacher, data and targets; every mistake is one line before any long work."""
+    find_recipe(request.effort)
+    check_device(request.device)
+    targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
+    if not targets:
+        raise InputError("no target given; add -t NAME, see `edgepack targets`")
+    found_task, pair = infer_task(request.train, request.columns)
+    teacher = load_teacher(request.teacher, request.task or found_task, pair)
+    console.info(teacher.describe())
+    task = teacher.task
+    train_data = read_dataset(request.train, task, request.columns, "train")
+    evaluation_data = read_dataset(request.evaluation, task, request.columns, "validation")
+    shared = check_distinct(train_data, evaluation_data)
+    if shared:
+        console.warn(f"{shared} of {len(evaluation_data.examples)} evaluation examples also stand in the training data")
+    max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
+    train = encode(train_data, task, teacher.tokenizer, max_length)
+    evaluation = encode(evaluation_data, task, teacher.tokenizer, max_length)
+    with console.progress("check", len(evaluation)) as advance:
+        logits = predict(teacher.load_model(), evaluation, advance=advance)
+    check_teacher(teacher, evaluation, logits, request.allow_untrained)
+    metric = metric_interval(task.statistics(logits, evaluation), task)
+    console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
+    counts = np.bincount(train.input_ids, minlength=teacher.config.vocab_size)
+    return_free_memory()
+    return Inputs(
+        request,
+        targets,
+        teacher,
+        train_data.sha256,
+        evaluation_data,
+        max_length,
+        train,
+        evaluation,
+        logits,
+        metric,
+        counts,
+    )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not here."""
+    if device in ("auto", "cpu"):
+        return
+    if device.split(":")[0] != "cuda":
+        raise InputError(f"device is {device!r}; allowed: auto, cpu, cuda, cuda:N")
+    number = device.partition(":")[2] or "0"
+    if not number.isdigit() or int(number) >= torch.cuda.device_count():
+        raise InputError(
+            f"device is {device!r}; this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
+        )
+
+
+def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evaluation: Dataset) -> int:
+    """The asked length if the teacher can do it, else what the data needs."""
+    if asked is None:
+        return suggest_max_length(train, evaluation, teacher.tokenizer, teacher.max_length)
+    if asked > teacher.max_length:
+        raise InputError(f"max length {asked}; the teacher's positions allow 8 to {teacher.max_length}")
+    return asked
+
+
+def request_record(request: BuildRequest) -> dict[str, Any]:
+    """A request as JSON."""
+    record = asdict(replace(request, recipe=None))
+    record["recipe"] = recipe_record(request.chosen_recipe)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
+
+
+def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
+    """The first sentences of the evaluation data."""
+    chosen = inputs.evaluation_data.examples[:GOLDEN_TEXTS]
+    return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
+
+
+def make_search_space(inputs: Inputs) -> SearchSpace:
+    """What the plan may choose from, for these inputs."""
+    student = inputs.load_full_student()
+    counts = torch.from_numpy(inputs.token_counts)
+    return SearchSpace(
+        full=student.config,
+        spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
+        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id)),
+        targets=inputs.targets,
+        max_length=inputs.max_length,
+        keep_types=inputs.teacher.task.pair,
+        structure=inputs.request.chosen_recipe.structure,
+    )
+
+
+def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
+    """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
+    tokenizer = inputs.teacher.tokenizer
+    if not can_trim(tokenizer):
+        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
+    required = required_ids(tokenizer, inputs.token_counts)
+    order = general_order(tokenizer, text_counts(inputs))
+    size = len(required.union(order))
+    choices = []
+    for wanted in sorted({len(required), *(step for step in VOCABULARY_STEPS if len(required) < step < size), size}):
+        ids, general = choose_ids(tokenizer, required, order, wanted)
+        share = max(
+            unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows),
+            TASK_SHARE * general_unknown_share(order, set(ids)),
+        )
+        asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
+        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
+    return choices
+
+
+def text_counts(inputs: Inputs) -> np.ndarray | None:
+    """How often the raw text, if there is any, uses each token."""
+    path = inputs.request.text
+    if path is None:
+        return None
+    lines = [line for line in read_text_lines(path) if line.strip()]
+    ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
+    return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+
+
+def read_text_lines(path: Path) -> list[str]:
+    """The lines of a file of raw text, blank ones too: they part documents."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: no text in it; --text takes a file of UTF-8 sentences, one on a line")
+    return lines
+
+
+def general_unknown_share(order: Sequence[int], kept: set[int]) -> float:
+    """Share of general text that tokens outside `kept` make up, by Zipf's law: the r-th commonest is used as 1 / r."""
+    weight = 1 / np.arange(1, len(order) + 1)
+    missing = np.array([number not in kept for number in order])
+    return float(weight[missing].sum() / weight.sum())
+
+
+def unknown_share(train: Encoded, known_anyway: set[int], table_rows: int) -> float:
+    """Share of tokens in every tenth example that neither the other examples use nor `known_anyway` holds."""
+    held_out = np.zeros(len(train), bool)
+    held_out[::HELD_OUT] = True
+    known = np.zeros(table_rows, bool)
+    known[train.input_ids[train.rows(np.flatnonzero(~held_out))]] = True
+    known[sorted(known_anyway)] = True
+    return float(1 - known[train.input_ids[train.rows(np.flatnonzero(held_out))]].mean())

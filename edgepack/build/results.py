@@ -1,0 +1,134 @@
+"""What `plan` and `build` report: as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgepack.bundle.manifest import is_model_file
+from edgepack.bundle.write import Bundle
+from edgepack.console import format_table
+from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.plan.model_size import byte_rows
+from edgepack.plan.search import Candidate, Plan
+from edgepack.target import load_target
+from edgepack.workspace import hash_json
+
+
+@dataclass(frozen=True, eq=False)
+class PlanReport:
+    """The plan with its runners-up; `show_tensors`: the table says where the bytes of the first go."""
+
+    plan: Plan
+    show_tensors: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Candidates, the chosen one first, with its bytes by tensor on each target."""
+        chosen = self.plan.chosen
+        return {
+            "budget_bytes": self.plan.budget_bytes,
+            "note": self.plan.note,
+            "candidates": [candidate.describe() for candidate in self.plan.candidates],
+            "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
+            "tokenizer_bytes": chosen.vocabulary.asset_bytes,
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """The same with the chosen shape in full; its vocabulary map by hash, being long."""
+        config = self.plan.chosen.config
+        shape = {**config.to_dict(), "vocab_map": None if config.vocab_map is None else hash_json(config.vocab_map)}
+        return {**self.to_json(), "shape": shape}
+
+    def table(self) -> str:
+        """A line for each candidate; the first is what `build` makes."""
+        targets = sorted(self.plan.chosen.sizes)
+        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", "est. speed", *targets]
+        rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
+        lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
+        lines += [self.plan.note] if self.plan.note else []
+        if self.show_tensors:
+            record = self.to_json()
+            for target in targets:
+                lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
+        return "\n".join(lines)
+
+
+def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
+    shape = candidate.describe()
+    figures = [shape[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
+    bits = f"{shape['body_bits']}/{shape['embedding_bits']}"
+    estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
+    sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
+    return ["→" if number == 0 else "", *map(str, figures), bits, *estimates, *sizes]
+
+
+@dataclass(frozen=True, eq=False)
+class BuildResult:
+    """A finished build: its bundles and their verdicts."""
+
+    output: Path
+    bundles: tuple[Bundle, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)  # target → what it lacked here
+
+    @property
+    def passed(self) -> bool:
+        """Whether every target was built and its verdict passed."""
+        return not self.missing and all(bundle.passed for bundle in self.bundles)
+
+    @property
+    def exit_code(self) -> int:
+        """3 when a target lacked something of this machine, else 1 when a check failed or did not run, else 0."""
+        if self.missing:
+            return MissingDependency.exit_code
+        return 0 if self.passed else CheckFailed.exit_code
+
+    def to_json(self) -> dict[str, Any]:
+        """Verdicts by target."""
+        return {
+            "passed": self.passed,
+            "output": str(self.output),
+            "missing": dict(self.missing),
+            "verdicts": {b.manifest.target: b.verdict.model_dump(mode="json") for b in self.bundles},
+        }
+
+    def table(self) -> str:
+        """A line for each bundle."""
+        rows = [["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]]
+        for bundle in self.bundles:
+            verdict = bundle.verdict
+            kept, speed = verdict.retention, verdict.speed.get("artifact")
+            shown = f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run"
+            metric = verdict.metrics.get("artifact")
+            failed = [check.name for check in verdict.checks if check.status == "failed"]
+            waiting = [check.name for check in verdict.checks if check.status == "not_run"]
+            words = [f"failed: {', '.join(failed)}"] if failed else []
+            words += [f"not run: {', '.join(waiting)}"] if waiting else []
+            rows.append(
+                [
+                    bundle.manifest.target,
+                    f"{verdict.shipped_bytes:,}",
+                    "not run" if metric is None else f"{metric.value:.4f}",
+                    shown,
+                    "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
+                    " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
+                    "; ".join(words) or "passed",
+                ]
+            )
+        lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
+        return "\n".join([format_table(rows), *lacking, f"bundles in {self.output / 'bundles'}"])
+
+
+def artifact_record(bundle: Bundle) -> dict[str, Any]:
+    """A bundle's artifact in a build's manifest."""
+    manifest = bundle.manifest
+    target = load_target(manifest.target)
+    model = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
+    return {
+        "target": manifest.target,
+        "bundle": f"bundles/{manifest.target}",
+        "passed": bundle.passed,
+        "sha256": model.get(target.file) or hash_json(model),  # of a folder: of its files' hashes
+        "shipped_bytes": manifest.shipped_bytes,
+    }

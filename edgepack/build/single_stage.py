@@ -1,0 +1,119 @@
+"""The commands that run one stage of a finished build, or export a student folder by itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from edgepack.build.flow import Build, open_build
+from edgepack.build.inputs import BuildRequest
+from edgepack.build.recipe import read_recipe
+from edgepack.build.results import BuildResult
+from edgepack.bundle.manifest import load_build_manifest
+from edgepack.console import Console, format_table
+from edgepack.errors import InputError
+from edgepack.export import Artifact, export
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import Target, load_target
+from edgepack.task.examples import Columns
+from edgepack.teacher import quiet_transformers
+from edgepack.workspace import Workspace
+
+
+def reopen(output: Path, console: Console) -> Build:
+    """The build that wrote `output`, with the request that its manifest records."""
+    record = dict(load_build_manifest(output).inputs["request"])
+    record["columns"] = Columns(**record["columns"])
+    record["targets"] = tuple(record["targets"])
+    record["text"] = Path(record["text"]) if record["text"] else None
+    record["recipe"] = read_recipe(record["recipe"])
+    request = BuildRequest(**{**record, "output": output, "fresh": False})
+    return replace(open_build(request, Workspace(output), console), finished_only=True)
+
+
+def validate_output(output: Path, console: Console) -> BuildResult:
+    """Run the artifacts of a finished build again and write verdicts and bundles anew."""
+    build = reopen(output, console)
+    with build.workspace.lock():
+        build.workspace.forget("validate-")
+        return build.run()
+
+
+def bundle_output(output: Path, console: Console) -> BuildResult:
+    """Write the bundles of a finished build anew."""
+    build = reopen(output, console)
+    with build.workspace.lock():
+        return build.run()
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What `edgepack export` wrote."""
+
+    artifacts: tuple[Artifact, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Path and bytes by target."""
+        return {a.target.name: {"path": str(a.path), "bytes": a.size_bytes} for a in self.artifacts}
+
+    def table(self) -> str:
+        """A line for each artifact."""
+        return format_table(
+            [["target", "bytes", "file"], *([a.target.name, f"{a.size_bytes:,}", str(a.path)] for a in self.artifacts)]
+        )
+
+
+def export_student(
+    folder: Path,
+    targets: tuple[str, ...],
+    output: Path,
+    body_bits: int | None,
+    embedding_bits: int | None,
+    console: Console,
+) -> ExportResult:
+    """Export a student folder for each target under `output/<target>`, at its own bit widths or at those given."""
+    student = load_student(folder)
+    student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
+    found = [load_target(name) for name in dict.fromkeys(targets)]
+    for target in found:
+        check_bits(student, target)
+    artifacts = []
+    for target in found:
+        artifacts.append(export(student, target, output / target.name))
+        console.info(f"{target.name}: {artifacts[-1].path}")
+    return ExportResult(tuple(artifacts))
+
+
+def load_student(folder: Path) -> Student:
+    """The student in a build's `student/` folder."""
+    try:
+        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(f"{folder} is no student: no config.json to read; give the student/ folder of a build") from e
+    if kind != StudentConfig.model_type or not (folder / "model.safetensors").is_file():
+        raise InputError(
+            f"{folder} is no student: its config.json says {kind!r}, a student's says {StudentConfig.model_type!r} and "
+            "has model.safetensors beside it; give the student/ folder of a build"
+        )
+    try:
+        with quiet_transformers():
+            student: Student = Student.from_pretrained(folder)
+    except (OSError, ValueError, SafetensorError) as e:
+        raise InputError(f"{folder}: {e}; give the student/ folder of a build") from e
+    return student.eval()
+
+
+def check_bits(student: Student, target: Target) -> None:
+    """Refuse widths that the target cannot run, before anything is written."""
+    for field in ("body_bits", "embedding_bits"):
+        wanted, allowed = getattr(student.config, field), getattr(target, field)
+        if wanted not in allowed:
+            choices = ", ".join(map(str, allowed))
+            raise InputError(
+                f"{field} {wanted} for {target.name}; allowed: {choices}; give --{field.replace('_', '-')}"
+            )

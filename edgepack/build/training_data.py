@@ -1,0 +1,156 @@
+"""What a student is trained on: the task's examples, new ones made out of them, and raw text.
+
+All of it is in the teacher's token ids, which the teacher is run on, and in the student's, which are other numbers for
+the same tokens: a student's vocabulary is a part of the teacher's, and holds every token of the training data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from edgepack.build.inputs import Inputs, read_text_lines
+from edgepack.build.recipe import Recipe
+from edgepack.compress.augmentation import Augmentation, add_augmented, find_neighbours, read_words
+from edgepack.compress.general import General, encode_text, order_pairs
+from edgepack.compress.module_replacing import successor_groups
+from edgepack.plan.search import Candidate, Plan
+from edgepack.student.config import StudentConfig
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.train import Schedule, StageSettings
+from edgepack.train.raw_text import RawText, make_raw_text
+from edgepack.train.replacing import Replacing
+from edgepack.train.step import UNLABELLED
+from edgepack.train.teacher_outputs import DISK_BYTES, choose_examples
+from edgepack.workspace import Stage
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Examples in the teacher's ids and in the student's; the first `originals` are the task's own, the rest made."""
+
+    teacher_ids: Encoded
+    student_ids: Encoded
+    originals: int
+    note: str
+    raw_text: RawText | None = None  # objectives of raw text, where the data is that
+
+    @property
+    def own_examples(self) -> Encoded:
+        """The task's own examples in the student's ids."""
+        return self.student_ids.select(np.arange(self.originals))
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What a training stage trains on, and how."""
+
+    data: TrainingData
+    outputs: Stage
+    schedule: Schedule
+    settings: StageSettings
+    replacing: Replacing | None = None
+
+
+def stored_layers(recipe: Recipe, plan: Candidate, inputs: Inputs) -> list[int]:
+    """The teacher's layers whose states are kept: those of the student, or all where a loss looks at others."""
+    every = range(inputs.teacher.config.num_hidden_layers)
+    return list(plan.layers if recipe.paired_states_only else every)
+
+
+def make_replacing(inputs: Inputs, plan: Plan) -> Replacing | None:
+    """The teacher in the place of some of the student's layers, where the recipe trains so."""
+    settings = inputs.request.chosen_recipe.module_replacing
+    if settings is None:
+        return None
+    teacher = inputs.load_full_student()
+    return Replacing(settings, teacher, successor_groups(plan.chosen.layers, teacher.config.num_hidden_layers))
+
+
+def task_data(inputs: Inputs, shape: StudentConfig, augmentation: Augmentation | None, states: int) -> TrainingData:
+    """The task's training examples, and as many made out of them as the recipe asks for and the disk holds.
+
+    `states`: how many of the teacher's hidden states are kept for each token.
+    """
+    seed, width = inputs.request.seed, inputs.teacher.config.hidden_size
+    chosen = choose_examples(inputs.train.lengths, width, seed)
+    data, note = inputs.train, f"{len(chosen)} training examples"
+    if len(chosen) < len(data):
+        data = data.select(chosen)
+        note += f" of {len(inputs.train)}: the teacher's states of more would take over {DISK_BYTES / 1e9:g} GB of disk"
+    elif augmentation is not None and augmentation.share:
+        data = _with_augmented(inputs, shape, augmentation, states)
+        note += f", {len(data) - len(chosen)} made out of them ({1 - len(chosen) / len(data):.0%} of all)"
+    student_ids = without_labels(in_student_ids(data, shape, inputs), len(chosen))
+    return TrainingData(data, student_ids, len(chosen), note)
+
+
+def without_labels(data: Encoded, originals: int) -> Encoded:
+    """The labels of examples from number `originals` on are unknown: the teacher alone says what these mean."""
+    labels = data.labels.copy()
+    made = labels[data.offsets[originals] if data.per_token else originals :]
+    made[made != IGNORED] = UNLABELLED
+    return replace(data, labels=labels)
+
+
+def text_data(
+    inputs: Inputs, shape: StudentConfig, tokenizer: PreTrainedTokenizerFast, path: Path, general: General
+) -> TrainingData:
+    """Raw text in sequences of the task's length, cut by the student's own tokenizer.
+
+    With the sentence-order objective the sequences are pairs of segments, in order or swapped.
+    """
+    lines = read_text_lines(path)
+    per_token, seed = inputs.teacher.task.name == "token-classification", inputs.request.seed
+    if general.sentence_order:
+        student_ids = order_pairs(lines, tokenizer, inputs.max_length, seed)
+        student_ids = as_task_labels(student_ids, per_token)
+        if not shape.type_vocab_size:  # a student of single texts knows no second segment
+            student_ids = replace(student_ids, token_type_ids=np.zeros_like(student_ids.token_type_ids))
+    else:
+        student_ids = encode_text(lines, tokenizer, inputs.max_length, per_token)
+    width = inputs.teacher.config.hidden_size
+    student_ids = student_ids.select(choose_examples(student_ids.lengths, width, seed))
+    teacher_ids = student_ids
+    if shape.vocab_map is not None:
+        numbers = np.asarray(shape.vocab_map, np.int32)
+        teacher_ids = replace(student_ids, input_ids=numbers[student_ids.input_ids])
+    raw_text = make_raw_text(general, tokenizer, shape.vocab_size)
+    return TrainingData(teacher_ids, student_ids, 0, f"{len(student_ids)} sequences of raw text", raw_text)
+
+
+def as_task_labels(pairs: Encoded, per_token: bool) -> Encoded:
+    """One label for each sequence, `(n,)`, in the task's layout: at its first token where labels are per token."""
+    if not per_token:
+        return pairs
+    labels = np.full(len(pairs.input_ids), IGNORED, np.int64)
+    labels[pairs.offsets[:-1]] = pairs.labels
+    return replace(pairs, labels=labels)
+
+
+def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encoded:
+    """The same tokens by the student's numbers."""
+    if shape.vocab_map is None:
+        return data
+    student_id = np.full(len(inputs.token_counts), -1, np.int32)
+    student_id[shape.vocab_map] = np.arange(len(shape.vocab_map))
+    return replace(data, input_ids=student_id[data.input_ids])
+
+
+def _with_augmented(inputs: Inputs, shape: StudentConfig, settings: Augmentation, states: int) -> Encoded:
+    """The training data with new examples behind them, of words that the student knows; all, or as many as fit."""
+    embedding = inputs.load_full_student().embeddings.word.weight
+    allowed = np.ones(len(embedding), bool)
+    if shape.vocab_map is not None:
+        allowed = np.zeros(len(embedding), bool)
+        allowed[shape.vocab_map] = True
+    words = read_words(inputs.teacher.tokenizer, len(embedding))
+    neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
+    train, seed = inputs.train, inputs.request.seed
+    data = add_augmented(train, neighbours, settings, seed, max_length=inputs.max_length).data
+    width = inputs.teacher.config.hidden_size
+    fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * width * states), side="right")
+    return data if fitting >= len(data) else data.select(np.arange(max(len(train), int(fitting))))

@@ -1,0 +1,181 @@
+"""The two `edgepack.json` files: what a bundle is, and what a build was.
+
+Schema version 1. A reader refuses another version, and otherwise keeps keys that it does not know, so a newer
+edgepack may add to a bundle that an older gate still reads. `created` stands here and nowhere else: shipped
+files and goldens are the same bytes when they are built again (the verdict holds measured times).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgepack.errors import InputError
+from edgepack.target import Target
+from edgepack.workspace import sha256_file, write_atomic
+
+MANIFEST_NAME = "edgepack.json"
+SCHEMA = 1
+
+
+class Record(BaseModel):
+    """Frozen; unknown keys are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class FileRecord(Record):
+    """One file of a bundle; `path` is relative, with `/`."""
+
+    path: str
+    bytes: int
+    sha256: str
+    shipped: bool
+
+
+class TensorRecord(Record):
+    """An input or output: a shape holds sizes and names of dynamic dimensions."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class RuntimeRecord(Record):
+    """What the app needs to run the model."""
+
+    name: str
+    min_version: str
+    opset: int | None = None
+    ir_version: int | None = None
+    operators: list[str] = Field(default_factory=list)
+
+
+class PaddingRecord(Record):
+    """How a batch is padded; one text alone needs none."""
+
+    side: Literal["right"] = "right"
+    id: int = 0
+    token: str | None = None
+
+
+class MetricRecord(Record):
+    """A metric on `n` examples with its 95 % confidence interval."""
+
+    name: str
+    value: float
+    n: int
+    low: float
+    high: float
+
+
+class TeacherRecord(Record):
+    """Where the student's knowledge comes from."""
+
+    name: str
+    sha256: str
+    licence: str | None = None
+
+
+class BundleManifest(Record):
+    """`edgepack.json` of a bundle."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    task: Literal["text-classification", "token-classification"]
+    pair: bool = False
+    labels: list[str]
+    max_length: int
+    padding: PaddingRecord
+    inputs: list[TensorRecord]
+    outputs: list[TensorRecord]
+    target: str
+    runtime: RuntimeRecord
+    files: list[FileRecord]
+    shipped_bytes: int
+    budget_bytes: int
+    metrics: dict[str, MetricRecord]
+    teacher: TeacherRecord
+    edgepack_version: str
+    created: str
+
+
+class BuildManifest(Record):
+    """`edgepack.json` of a build's output folder; parts that belong to other modules are plain JSON."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    inputs: dict[str, Any]  # name → path, sha256
+    plan: dict[str, Any]
+    stages: list[dict[str, Any]]
+    versions: dict[str, str]
+    seed: int
+    metrics: dict[str, Any]
+    artifacts: list[dict[str, Any]]  # target, bundle (folder relative to the manifest), passed
+    missing: dict[str, str] = Field(default_factory=dict)  # target → what it lacked here, and the line that adds it
+    runtimes: list[dict[str, Any]] = Field(default_factory=list)  # pairs, see evidence/compare_runtimes.py
+    created: str
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_manifest(folder: Path) -> BundleManifest:
+    """The bundle's manifest; `InputError` if `folder` is no bundle."""
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder that `edgepack bundle` made")
+    return read_model(path, BundleManifest)
+
+
+def load_build_manifest(folder: Path) -> BuildManifest:
+    """The build's manifest; `InputError` if `folder` is no build."""
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} is no build: it has no {MANIFEST_NAME}; give the -o folder of `edgepack build`")
+    return read_model(path, BuildManifest)
+
+
+def read_model(path: Path, kind: type[Model]) -> Model:
+    """A model from a JSON file; an `InputError` names the file and the first key that is wrong."""
+    return parse_model(path.read_bytes(), kind, str(path))
+
+
+def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
+    """A model from JSON; an `InputError` names `where` it is and the first key that is wrong."""
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as e:
+        first = e.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the document"
+        raise InputError(f"{where}: {place}: {first['msg']} (schema {SCHEMA}); build the bundle again") from e
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Indented JSON, written beside and renamed."""
+    document = model.model_dump(mode="json", by_alias=True)
+    write_atomic(path, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def runtime_record(target: Target, operators: tuple[str, ...] = ()) -> RuntimeRecord:
+    """What the manifest says of the target's runtime; `operators` are the artifact's own."""
+    return RuntimeRecord(
+        name=target.runtime,
+        min_version=target.runtime_min_version,
+        opset=target.opset,
+        ir_version=target.ir_version,
+        operators=list(operators),
+    )
+
+
+def is_model_file(path: str, target: Target) -> bool:
+    """Whether a bundle's file is the target's model, or inside it where a model is a folder."""
+    return path == target.file or path.startswith(f"{target.file}/")
+
+
+def file_record(folder: Path, path: Path, shipped: bool) -> FileRecord:
+    """Size and hash of a file under `folder`."""
+    return FileRecord(
+        path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256_file(path), shipped=shipped
+    )

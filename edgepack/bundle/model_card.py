@@ -1,0 +1,56 @@
+"""The model card of a bundle: `README.md` with the YAML front matter that model hubs read.
+
+The front matter is JSON values, which are YAML: so no name can break out of its line.
+"""
+
+from __future__ import annotations
+
+import json
+
+from edgepack.bundle.manifest import TeacherRecord
+from edgepack.bundle.verdict import Verdict
+from edgepack.target import Target
+from edgepack.task.metric import Task
+
+
+def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, max_length: int) -> str:
+    """Markdown: what the model is, where it comes from, how close it stays, how to feed it."""
+    front = {
+        "license": teacher.licence,
+        "base_model": teacher.name,
+        "pipeline_tag": task.name,
+        "library_name": "edgepack",
+        "tags": ["edgepack", target.device, target.runtime],
+    }
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items() if value is not None), "---"]
+    lines += [
+        "",
+        f"# {teacher.name} for {target.title}",
+        "",
+        f"A {task.name} model of {len(task.labels)} labels that edgepack distilled from `{teacher.name}` "
+        f"(sha256 `{teacher.sha256[:16]}…`, licence: {teacher.licence or 'unknown'}).",
+        "",
+        f"- Shipped: {verdict.shipped_bytes:,} bytes of {verdict.budget_bytes:,} allowed (model and tokenizer asset).",
+        f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
+        f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
+        f"- Labels: {', '.join(task.labels)}.",
+        "",
+        "| model | metric | value | 95 % interval | examples |",
+        "|---|---|---|---|---|",
+    ]
+    for name, m in verdict.metrics.items():
+        lines.append(f"| {name} | {m.name} | {m.value:.4f} | {m.low:.4f} to {m.high:.4f} | {m.n} |")
+    if verdict.retention is not None:
+        r = verdict.retention
+        lines += ["", f"Retention: {r.value:.4f} (95 % paired bootstrap: {r.low:.4f} to {r.high:.4f})."]
+    lines += ["", "## Checks", "", "| check | status | why |", "|---|---|---|"]
+    lines += [f"| {c.name} | {c.status.replace('_', ' ')} | {c.reason.replace('|', '/')} |" for c in verdict.checks]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        f"The figures hold for the evaluation examples above and say nothing of other data. The student learnt from "
+        f"`{teacher.name}` and has its biases.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""A verdict: pass or fail for one artifact, check by check, with the figures behind it.
+
+A check that could not run says so and why; it is never a pass. A verdict passes when no check failed and none
+was left out; a gate may waive a check by name. `verdict.json` is this model, written by `edgepack.bundle.manifest`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from edgepack.bundle.manifest import MetricRecord, Record
+
+VERDICT_NAME = "verdict.json"
+MAX_DROP = 0.02  # of the teacher's metric, where nobody says otherwise
+Status = Literal["passed", "failed", "not_run"]
+
+
+class Check(Record):
+    """One question with its answer; `limit` is what `value` had to hold to."""
+
+    name: str
+    status: Status
+    value: float | str | None = None
+    limit: float | str | None = None
+    reason: str = ""
+
+
+class StageParity(Record):
+    """Logits of one stage beside those of the stage before it, and the metric that they give.
+
+    `relative_error` is ‖a − b‖₂ / ‖b‖₂ over all scored logits: unlike a cosine it sees a scale error, and
+    unlike a comparison of probabilities it sees errors behind a saturated softmax.
+    """
+
+    name: str
+    before: str
+    max_abs: float
+    mean_abs: float
+    relative_error: float
+    agreement: float
+    metric: float
+
+
+class Speed(Record):
+    """One model's cost, one thread, batch 1, in a process of its own; medians over repeats."""
+
+    load_ms: float
+    p50_ms: dict[int, float]  # by token count
+    p95_ms: dict[int, float]
+    peak_bytes: int
+    baseline_bytes: int  # resident before the model was loaded: the interpreter and its libraries
+
+
+class IntervalRecord(Record):
+    """A ratio with its 95 % paired-bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Verdict(Record):
+    """What validation found."""
+
+    target: str
+    passed: bool
+    checks: list[Check]
+    metrics: dict[str, MetricRecord]  # teacher, student, quantized, artifact
+    retention: IntervalRecord | None = None
+    agreement: float | None = None  # with the teacher's decisions
+    divergence: float | None = None  # mean KL(teacher ‖ artifact) of a decision, in nats
+    parity: list[StageParity] = Field(default_factory=list)
+    blame: str | None = None  # the stage that lost most of the metric, if any was lost
+    shipped_bytes: int
+    budget_bytes: int
+    speed: dict[str, Speed] = Field(default_factory=dict)  # artifact, teacher
+
+    def check(self, name: str) -> Check:
+        """The check of this name; one that is absent was not run."""
+        found = next((check for check in self.checks if check.name == name), None)
+        return found or Check(name=name, status="not_run", reason="the verdict does not mention it")
+
+
+def all_passed(checks: list[Check]) -> bool:
+    """Whether every check ran and passed."""
+    return all(check.status == "passed" for check in checks)
+
+
+def limit_check(name: str, value: float, limit: float, at_most: bool, what: str) -> Check:
+    """A check of a figure against a limit, with a reason that says both."""
+    good = value <= limit if at_most else value >= limit  # NaN is neither
+    reason = f"{what} is {value:.6g}, {'at most' if at_most else 'at least'} {limit:.6g} is asked for"
+    # JSON has no NaN
+    shown = value if value == value else str(value)
+    return Check(name=name, status="passed" if good else "failed", value=shown, limit=limit, reason=reason)

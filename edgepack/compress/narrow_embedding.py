@@ -1,0 +1,160 @@
+"""The embedding at a smaller width, out of a student's own table.
+
+The table is centred on its frequency-weighted mean (moved into the position table, so nothing is lost), its top
+principal directions span the new width, and a random rotation inside that space evens out the columns: rows rounded
+to 4 bits with one scale then lose about as little as Gaussian rows do. From that width a linear map (ALBERT) or a
+self-attentive layer (Subformer's SAFE) leads to the hidden width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgepack.compress.surgery import POSITION, WORD, State, rebuild
+from edgepack.errors import InputError
+from edgepack.student.model import Student
+
+BLOCK = 4096  # rows at a time in double: a whole table would take hundreds of megabytes, several times over
+INITIAL_STD = 0.02
+TANH_SCALE = 0.05  # small enough for tanh(x) to be nearly x
+
+
+def weighted_covariance(table: Tensor, token_counts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean `(H,)` and covariance `(H, H)` of a word table's rows, in double, common tokens weighing more.
+
+    A token used n times weighs √n + 1; without counts all weigh the same.
+    """
+    weight = row_weights(len(table), token_counts)
+    blocks = list(zip(table.split(BLOCK), weight[:, None].split(BLOCK), strict=True))
+    mean = sum((rows.double() * w).sum(0) for rows, w in blocks) / weight.sum()
+    covariance = torch.zeros(table.shape[1], table.shape[1], dtype=torch.double)
+    for rows, w in blocks:
+        centred = rows.double() - mean
+        covariance += centred.T @ (centred * w)
+    return mean, covariance
+
+
+def row_weights(rows: int, token_counts: Tensor | None) -> Tensor:
+    """What each row of a word table counts, `(rows,)` in double."""
+    return torch.ones(rows, dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
+
+
+def factorize_embedding(student: Student, width: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
+    """Word table `(V, H)` to `(V, E)` times a projection `(H, E)`, by weighted principal components.
+
+    `token_counts (V,)` weighs rows by how often the task uses them (plus one, so rare ones count too).
+    Only for students whose table has the hidden width; a table that already has its own width stays.
+    """
+    config = student.config
+    if config.embedding_projection != "identity" or width >= config.hidden_size:
+        raise InputError(
+            f"embedding width {width} for a {config.embedding_projection} embedding of {config.embedding_size}; "
+            f"allowed: below {config.hidden_size}, from an identity embedding"
+        )
+    state = dict(student.state_dict())
+    mean, covariance = weighted_covariance(state[WORD], token_counts)
+    _, directions = torch.linalg.eigh(covariance)  # ascending eigenvalues
+    generator = torch.Generator().manual_seed(seed)
+    rotation, _ = torch.linalg.qr(torch.randn(width, width, dtype=torch.double, generator=generator))
+    basis = directions[:, -width:] @ rotation  # (H, E), orthonormal columns
+    state[WORD] = torch.cat([((rows.double() - mean) @ basis).float() for rows in state[WORD].split(BLOCK)])
+    state[POSITION] = state[POSITION] + mean.float()
+    state["embeddings.projection.weight"] = basis.float()
+    return rebuild(student, state, embedding_size=width, embedding_projection="linear", projection_bias=False)
+
+
+def self_attentive_embedding(
+    student: Student,
+    width: int,
+    num_heads: int,
+    intermediate_size: int,
+    token_counts: Tensor | None = None,
+    seed: int = 0,
+) -> Student:
+    """Word table `(V, H)` to Subformer's SAFE at width `E` (Reid et al. 2021, arXiv:2101.00234, §3.2).
+
+    Words, positions and types go to the E-wide basis that holds most of their sums; the attention writes 0 at first;
+    the feed-forward part is the linear map back to H, out of pairs of units: `g(x) − g(−x) = x` for GELU and ReLU. The
+    norms on the way only rescale a token's vector, which the last one, the full embedding's own, undoes. So the output
+    is the full embedding's but for what the basis leaves out. `intermediate_size` below `2 (E − 1)` narrows the
+    basis to half of it; units beyond that begin with outputs of 0.
+    """
+    config, state = student.config, dict(student.state_dict())
+    if config.embedding_projection != "identity" or not 1 < width < config.hidden_size:
+        raise InputError(
+            f"self-attentive embedding of width {width} from a {config.embedding_projection} embedding of "
+            f"{config.embedding_size}; allowed: 2 to {config.hidden_size - 1}, from an identity embedding"
+        )
+    if not 0 < num_heads <= width or intermediate_size < 2:
+        raise InputError(
+            f"self-attentive embedding with {num_heads} heads and {intermediate_size} units; "
+            f"allowed: 1 to {width} heads, 2 units or more"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    centre = config.norm == "layer_norm"
+    directions = sum_directions(state, token_counts, centre)[:, -min(width - 1, intermediate_size // 2) :]  # (H, k)
+    spread = basis_without_mean(width, directions.shape[1], generator)  # (E, k)
+    tables = [POSITION, WORD, *(["embeddings.token_type.weight"] if config.type_vocab_size else [])]
+    for name in tables:
+        state[name] = (state[name].double() @ directions @ spread.T).float()
+    for name, last in (("weight", torch.ones), ("bias", torch.zeros)):
+        state[f"embeddings.output_norm.{name}"] = state[f"embeddings.norm.{name}"]
+        state[f"embeddings.norm.{name}"] = state[f"embeddings.attention_norm.{name}"] = last(width)
+    inner = num_heads * (width // num_heads)
+    for name in ("query", "key", "value"):
+        state[f"embeddings.attention.{name}.full.weight"] = draw(inner, width, generator)
+        state[f"embeddings.attention.{name}.full.bias"] = torch.zeros(inner)
+    state["embeddings.attention.output.full.weight"] = torch.zeros(width, inner)
+    state["embeddings.attention.output.full.bias"] = torch.zeros(width)
+    scale = TANH_SCALE if config.hidden_act == "tanh" else 1.0
+    read, write = spread.T * scale, directions / (2 * scale if config.hidden_act == "tanh" else 1.0)
+    free = intermediate_size - 2 * len(read)
+    room = "embeddings.feed_forward"
+    state[f"{room}.up.full.weight"] = torch.cat([read.float(), -read.float(), draw(free, width, generator)])
+    state[f"{room}.up.full.bias"] = torch.zeros(intermediate_size)
+    nothing = torch.zeros(config.hidden_size, free)
+    state[f"{room}.down.full.weight"] = torch.cat([write.float(), -write.float(), nothing], dim=1)
+    state[f"{room}.down.full.bias"] = torch.zeros(config.hidden_size)
+    return rebuild(
+        student,
+        state,
+        embedding_size=width,
+        embedding_projection="self_attentive",
+        embedding_num_heads=num_heads,
+        embedding_intermediate_size=intermediate_size,
+    )
+
+
+def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> Tensor:
+    """Principal directions `(H, H)` of word + position (+ type 0), the greatest last, about 0 and not about the mean.
+
+    `centre` takes each vector's own mean away first, as the LayerNorm that follows does. Weights as in
+    `weighted_covariance`; all positions count alike.
+    """
+    word_mean, covariance = weighted_covariance(state[WORD], token_counts)
+    weight = float(row_weights(len(state[WORD]), token_counts).sum())
+    positions = state[POSITION].double()
+    if "embeddings.token_type.weight" in state:
+        positions = positions + state["embeddings.token_type.weight"][0].double()
+    mean = word_mean + positions.mean(0)
+    offsets = positions - positions.mean(0)
+    moment = covariance / weight + offsets.T @ offsets / len(positions) + mean[:, None] * mean[None]
+    if centre:
+        moment = moment - moment.mean(0, keepdim=True)
+        moment = moment - moment.mean(1, keepdim=True)
+    directions: Tensor = torch.linalg.eigh(moment).eigenvectors
+    return directions
+
+
+def basis_without_mean(width: int, count: int, generator: torch.Generator) -> Tensor:
+    """`(width, count)`, `count < width`: random orthonormal columns that each sum to 0, so a LayerNorm's centring
+    takes nothing from what they carry."""
+    columns = torch.randn(width, count, dtype=torch.double, generator=generator)
+    basis: Tensor = torch.linalg.qr(torch.cat([torch.ones(width, 1, dtype=torch.double), columns], dim=1)).Q
+    return basis[:, 1:]
+
+
+def draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Small normal weights `(rows, columns)`, as BERT's are at first."""
+    return torch.randn(rows, columns, generator=generator) * INITIAL_STD

@@ -1,0 +1,126 @@
+"""The ONNX artifacts of a finished build on ARM64, beside this machine, over its evaluation set.
+
+The same file runs twice: natively, and in ARM64's own ONNX Runtime under emulation (`emulation.py`). Logits, labels and
+the metric are compared and held to the limits of parity (`validate.py`). An emulator's times mean nothing; none are
+taken. Bundles that hold the same file are run once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from edgepack.bundle.goldens import load_tokenizer
+from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest
+from edgepack.console import Console, format_table
+from edgepack.errors import InputError
+from edgepack.evidence.emulation import Machine, arm64
+from edgepack.evidence.validate import MAX_RELATIVE_ERROR, MIN_AGREEMENT, StageLogits, compare
+from edgepack.inference import predict_session
+from edgepack.runtime import load
+from edgepack.target import Target, load_target
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Columns, read_dataset
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode
+
+ARCHITECTURES: dict[str, Callable[[], Machine]] = {"arm64": arm64}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model file on two CPUs."""
+
+    targets: tuple[str, ...]
+    examples: int
+    max_abs: float
+    relative_error: float
+    agreement: float
+    metric_here: float
+    metric_there: float
+    runtime_there: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether labels and logits agree as closely as an artifact and its student have to."""
+        return self.agreement >= MIN_AGREEMENT and self.relative_error <= MAX_RELATIVE_ERROR
+
+
+@dataclass(frozen=True)
+class ArchitectureResult:
+    """All files of a build on another architecture."""
+
+    architecture: str
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every file agrees."""
+        return all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def exit_code(self) -> int:
+        """0 or 1."""
+        return 0 if self.passed else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        files = [{**asdict(comparison), "passed": comparison.passed} for comparison in self.comparisons]
+        return {"architecture": self.architecture, "passed": self.passed, "files": files}
+
+    def table(self) -> str:
+        """A line for each file."""
+        figures = ["examples", "max abs", "relative", "same labels", "metric here", self.architecture]
+        rows = [["targets", *figures, "verdict"]]
+        for c in self.comparisons:
+            figures = [str(c.examples), f"{c.max_abs:.4g}", f"{c.relative_error:.4g}", f"{c.agreement:.2%}"]
+            metrics = [f"{c.metric_here:.4f}", f"{c.metric_there:.4f}"]
+            rows.append([", ".join(c.targets), *figures, *metrics, "passed" if c.passed else "failed"])
+        versions = ", ".join(sorted({c.runtime_there for c in self.comparisons}))
+        note = f"{self.architecture} under emulation, ONNX Runtime {versions}; latency is not measured"
+        return f"{format_table(rows)}\n{note}"
+
+
+def compare_architecture(output: Path, architecture: str, examples: int | None, console: Console) -> ArchitectureResult:
+    """Run the ONNX bundles of the build in `output` here and there, on the first `examples` of its evaluation data."""
+    machine, build = ARCHITECTURES[architecture](), load_build_manifest(output)
+    request = build.inputs["request"]
+    files: dict[str, list[tuple[BundleManifest, Path, Target]]] = {}
+    for artifact in build.artifacts:
+        target = load_target(artifact["target"])
+        if target.format == "onnx":
+            folder = output / str(artifact["bundle"])
+            files.setdefault(artifact["sha256"], []).append((load_manifest(folder), folder, target))
+    if not files:
+        raise InputError(f"{output} has no ONNX bundle; --arch {architecture} runs those alone")
+    comparisons = []
+    for same in files.values():
+        manifest, folder, target = same[0]
+        task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+        dataset = read_dataset(build.inputs["evaluation"]["path"], task, Columns(**request["columns"]), "validation")
+        backend = load_tokenizer(folder / "tokenizer.json")
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=manifest.max_length)
+        encoded = encode(dataset, task, tokenizer, manifest.max_length)
+        if examples is not None:
+            encoded = encoded.select(np.arange(min(examples, len(encoded))))
+        names = tuple(other.name for _, _, other in same)
+        console.info(f"{', '.join(names)}: {len(encoded)} examples under emulation, which takes minutes")
+        comparisons.append(_compare(folder / target.file, target, names, encoded, task, machine))
+    return ArchitectureResult(architecture, tuple(comparisons))
+
+
+def _compare(
+    model: Path, target: Target, names: tuple[str, ...], encoded: Encoded, task: Task, machine: Machine
+) -> Comparison:
+    here = predict_session(load(model, target, threads=1), encoded)
+    there, version = machine.predict(model, encoded)
+    parity = compare(StageLogits("there", there, encoded), StageLogits("here", here, encoded), 0.0)
+    metrics = [float(task.metric(task.statistics(logits, encoded).sum(axis=0))) for logits in (here, there)]
+    return Comparison(
+        names, len(encoded), parity.max_abs, parity.relative_error, parity.agreement, metrics[0], metrics[1], version
+    )

@@ -1,0 +1,284 @@
+"""The gate: re-check a bundle's evidence, apply a policy, pass or fail.
+
+Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, goldens are run again in
+the runtime, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher,
+parity) is read from the verdict and held to the policy's limits. A check that was not run fails, like one that
+failed, unless the policy waives it by name.
+
+The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
+the bundle can write a manifest to match. A damaged bundle is a failed check; a folder without a manifest is
+misuse (`InputError`).
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree import ElementTree
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from transformers import PreTrainedTokenizerFast
+
+from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest, read_model
+from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
+from edgepack.console import Console
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
+from edgepack.inference import predict_session
+from edgepack.runtime import load
+from edgepack.target import load_target
+from edgepack.task.examples import read_dataset
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode
+from edgepack.workspace import sha256_file, write_atomic
+
+GATE_CHECKS = ("files", "size", "retention", "agreement", "parity", "finite", "goldens", "latency", "metric")
+METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
+
+
+class Policy(BaseModel):
+    """Limits and waivers; a key that is not here is an error. Absent limits are the bundle's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    max_drop: float | None = Field(default=None, ge=0, le=1)  # of the teacher's metric
+    min_agreement: float | None = Field(default=None, ge=0, le=1)  # with the teacher's decisions
+    max_bytes: int | None = Field(default=None, gt=0)
+    max_p50_ms: float | None = Field(default=None, gt=0)  # on the machine that validated, at latency_tokens
+    latency_tokens: int = Field(default=32, gt=0)
+    require: list[str] = Field(default_factory=list)  # must have run, waivers or not
+    waive: list[str] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BundleResult:
+    """The checks of one bundle."""
+
+    folder: Path
+    checks: tuple[Check, ...]
+    waived: frozenset[str]
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """Checks that did not pass and are not waived."""
+        return tuple(c for c in self.checks if c.status != "passed" and c.name not in self.waived)
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """The gate's answer."""
+
+    bundles: tuple[BundleResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every bundle passed."""
+        return not any(bundle.failures for bundle in self.bundles)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "passed": self.passed,
+            "bundles": [
+                {
+                    "bundle": str(b.folder),
+                    "passed": not b.failures,
+                    "checks": [{**c.model_dump(mode="json"), "waived": c.name in b.waived} for c in b.checks],
+                }
+                for b in self.bundles
+            ],
+        }
+
+    def table(self) -> str:
+        """Lines for a person."""
+        lines = []
+        for bundle in self.bundles:
+            lines.append(f"{'PASSED' if not bundle.failures else 'FAILED'}  {bundle.folder}")
+            for check in bundle.checks:
+                note = " (waived)" if check.name in bundle.waived and check.status != "passed" else ""
+                lines.append(f"  {check.name:<10} {check.status.replace('_', ' '):<8}{note} {check.reason}")
+        return "\n".join(lines)
+
+
+def gate(
+    bundles: Sequence[Path],
+    policy: Path | None = None,
+    *,
+    evaluation: str | None = None,
+    junit: Path | None = None,
+    console: Console | None = None,
+) -> GateResult:
+    """Check bundles again under a policy; write JUnit XML if asked."""
+    if not bundles:
+        raise InputError("no bundle given; name at least one folder that holds an edgepack.json")
+    rules = read_policy(policy) if policy else Policy()
+    for folder in bundles:
+        if not (folder / MANIFEST_NAME).is_file():
+            raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
+    results = []
+    for folder in bundles:
+        if console:
+            console.info(f"checking {folder}")
+        results.append(BundleResult(folder, tuple(bundle_checks(folder, rules, evaluation)), frozenset(rules.waive)))
+    result = GateResult(tuple(results))
+    if junit:
+        write_atomic(junit, junit_xml(result))
+    return result
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy from TOML; errors name the file and the key."""
+    try:
+        policy = Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise InputError(f"{path}: policy does not read: {e}; see docs/gate.md") from e
+    except ValidationError as e:
+        first = e.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        allowed = ", ".join(Policy.model_fields)
+        raise InputError(f"{path}: key {key!r}: {first['msg']}; allowed keys: {allowed}") from e
+    for key in ("waive", "require"):
+        unknown = sorted(set(getattr(policy, key)) - set(GATE_CHECKS))
+        if unknown:
+            raise InputError(f"{path}: key {key!r} names {unknown[0]!r}; checks are: {', '.join(GATE_CHECKS)}")
+    both = sorted(set(policy.waive) & set(policy.require))
+    if both:
+        raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
+    return policy
+
+
+def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[Check]:
+    """Every check of one bundle, in order; later ones are not run when files are not what they were."""
+    try:
+        manifest = load_manifest(folder)
+    except InputError as e:
+        return [Check(name="files", status="failed", reason=str(e))]
+    files = files_check(folder, manifest)
+    if files.status != "passed":
+        skipped = (name for name in GATE_CHECKS[1:] if name not in ("latency", "metric"))
+        return [files, *(Check(name=n, status="not_run", reason="the files are not as recorded") for n in skipped)]
+    checks = [files]
+    questions: list[tuple[str, Callable[[], list[Check]]]] = [
+        ("size", lambda: [size_check(manifest, policy)]),
+        ("verdict", lambda: verdict_checks(read_model(folder / VERDICT_NAME, Verdict), policy)),
+        ("goldens", lambda: [golden_check(check_goldens(folder, load_target(manifest.target), manifest.max_length))]),
+    ]
+    if evaluation is not None or "metric" in policy.require:
+        questions.append(("metric", lambda: [metric_check(folder, manifest, evaluation, policy)]))
+    for name, ask in questions:
+        try:
+            checks += ask()
+        except (NotRunHere, MissingDependency) as e:
+            checks.append(Check(name=name, status="not_run", reason=str(e)))
+        except EdgepackError as e:
+            checks.append(Check(name=name, status="failed", reason=str(e)))
+    present = {check.name for check in checks}
+    absent = [name for name in policy.require if name not in present]
+    return checks + [Check(name=n, status="not_run", reason="required by the policy; nothing ran it") for n in absent]
+
+
+def files_check(folder: Path, manifest: BundleManifest) -> Check:
+    """Sizes and hashes of all recorded files; nothing recorded outside the folder, nothing there unrecorded."""
+    problems = []
+    for record in manifest.files:
+        path = folder / record.path
+        inside = not PurePosixPath(record.path).is_absolute() and ".." not in PurePosixPath(record.path).parts
+        if not inside or path.is_symlink():
+            problems.append(f"{record.path}: is not inside the bundle")
+        elif not path.is_file():
+            problems.append(f"{record.path}: is missing")
+        elif path.stat().st_size != record.bytes:
+            problems.append(f"{record.path}: has {path.stat().st_size} bytes, {record.bytes} recorded")
+        elif sha256_file(path) != record.sha256:
+            problems.append(f"{record.path}: its sha256 is not the recorded one")
+    recorded = {record.path for record in manifest.files} | {MANIFEST_NAME}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    problems += [f"{name}: is not recorded" for name in sorted(found - recorded)]
+    target = load_target(manifest.target)
+    if not any(is_model_file(name, target) for name in recorded):
+        problems.append(f"{target.file}: is not recorded")
+    if VERDICT_NAME not in recorded:
+        problems.append(f"{VERDICT_NAME}: is not recorded")
+    reason = summarize(problems) or f"{len(manifest.files)} files are as recorded"
+    return Check(name="files", status="failed" if problems else "passed", value=len(problems), limit=0, reason=reason)
+
+
+def size_check(manifest: BundleManifest, policy: Policy) -> Check:
+    """Shipped bytes, added up again from the files, against the policy's limit or the budget."""
+    shipped = sum(record.bytes for record in manifest.files if record.shipped)
+    target = load_target(manifest.target)
+    model = [record.shipped for record in manifest.files if is_model_file(record.path, target)]
+    if shipped != manifest.shipped_bytes or not model or not all(model):
+        said = f"the manifest says {manifest.shipped_bytes}"
+        reason = f"shipped files have {shipped} bytes, {said}; {target.file} must ship"
+        return Check(name="size", status="failed", value=shipped, limit=manifest.shipped_bytes, reason=reason)
+    limit = manifest.budget_bytes if policy.max_bytes is None else policy.max_bytes
+    return limit_check("size", shipped, limit, True, "shipped bytes")
+
+
+def verdict_checks(verdict: Verdict, policy: Policy) -> list[Check]:
+    """What the validation found, held to the policy; limits that it sets replace the verdict's own."""
+    checks = [verdict.check(name) for name in ("retention", "parity", "finite")]
+    if policy.max_drop is not None and verdict.retention is not None:
+        checks[0] = limit_check("retention", verdict.retention.value, 1 - policy.max_drop, False, "retention")
+    if policy.min_agreement is not None:
+        name, value = "agreement", verdict.agreement
+        missing = Check(name=name, status="not_run", reason="the verdict holds no agreement with the teacher")
+        what = "agreement with the teacher"
+        checks.append(missing if value is None else limit_check(name, value, policy.min_agreement, False, what))
+    if policy.max_p50_ms is not None:
+        speed = verdict.speed.get("artifact")
+        p50 = speed.p50_ms.get(policy.latency_tokens) if speed else None
+        what = f"p50 milliseconds at {policy.latency_tokens} tokens"
+        missing = Check(name="latency", status="not_run", reason=f"the verdict holds no {what}")
+        checks.append(missing if p50 is None else limit_check("latency", p50, policy.max_p50_ms, True, what))
+    return checks
+
+
+def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None, policy: Policy) -> Check:
+    """Measure the metric again: it must be the recorded one, or on other data hold the policy's drop."""
+    if evaluation is None:
+        return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
+    task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+    backend = load_tokenizer(folder / "tokenizer.json")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=manifest.max_length)
+    encoded = encode(read_dataset(evaluation, task), task, tokenizer, manifest.max_length)
+    target = load_target(manifest.target)
+    logits = predict_session(load(folder / target.file, target, threads=1), encoded)
+    value = float(task.metric(task.statistics(logits, encoded).sum(axis=0)))
+    recorded, teacher = manifest.metrics.get("artifact"), manifest.metrics.get("teacher")
+    if recorded is not None and recorded.n == len(encoded):
+        what = f"{task.metric_name} measured again ({recorded.value:.4f} recorded)"
+        return limit_check("metric", value, recorded.value - METRIC_SLACK, False, what)
+    if teacher is None:
+        return Check(name="metric", status="not_run", value=value, reason="the manifest holds no teacher metric")
+    limit = teacher.value * (1 - (MAX_DROP if policy.max_drop is None else policy.max_drop))
+    return limit_check("metric", value, limit, False, f"{task.metric_name} on {len(encoded)} other examples")
+
+
+def junit_xml(result: GateResult) -> bytes:
+    """JUnit XML: a test suite for each bundle, a case for each check; a waived check is skipped."""
+    root = ElementTree.Element("testsuites", name="edgepack gate")
+    for bundle in result.bundles:
+        skipped = [c for c in bundle.checks if c.status != "passed" and c.name in bundle.waived]
+        counts = {"tests": len(bundle.checks), "failures": len(bundle.failures), "skipped": len(skipped)}
+        attributes = {"name": str(bundle.folder), **{key: str(value) for key, value in counts.items()}}
+        suite = ElementTree.SubElement(root, "testsuite", attributes)
+        for check in bundle.checks:
+            case = ElementTree.SubElement(suite, "testcase", classname=bundle.folder.name, name=check.name)
+            message = f"{check.status.replace('_', ' ')}: {printable(check.reason)}"
+            if check in skipped:
+                ElementTree.SubElement(case, "skipped", message=f"waived; {message}")
+            elif check.status != "passed":
+                ElementTree.SubElement(case, "failure", message=message)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def printable(text: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold."""
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

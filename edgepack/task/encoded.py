@@ -1,0 +1,106 @@
+"""A data set as flat token arrays, and padded batches out of it.
+
+`n` examples with `T` tokens in all are a few numpy arrays without padding: example `i` is
+`offsets[i]:offsets[i + 1]`, special tokens included. Model outputs use the same layout, so a teacher's logits
+for the whole set are one array that `rows` indexes. Padding exists only inside a batch, on the right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORED = -100  # label of positions that are not scored: special tokens and all but a word's first subword
+POOL_BATCHES = 50  # batches sorted together: little padding, while batches still differ between epochs
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """`input_ids (T,)` int32, `token_type_ids (T,)` int8, `offsets (n + 1,)` int64, `labels (n,)` or `(T,)` int64."""
+
+    input_ids: np.ndarray
+    token_type_ids: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each example, special tokens included."""
+        return np.diff(self.offsets)
+
+    @property
+    def per_token(self) -> bool:
+        """Whether labels belong to tokens. Every example has its special tokens, so `T` is never `n`."""
+        return len(self.labels) != len(self)
+
+    @property
+    def label_examples(self) -> np.ndarray:
+        """The example that each entry of `labels` belongs to, int64, ascending."""
+        examples = np.arange(len(self))
+        return np.repeat(examples, self.lengths) if self.per_token else examples
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Flat positions of these examples' tokens, one example after another."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        before = np.cumsum(lengths) - lengths
+        return np.repeat(self.offsets[chosen] - before, lengths) + np.arange(lengths.sum())
+
+    def sha256(self) -> str:
+        """Of tokens, types, lengths and labels."""
+        digest = hashlib.sha256()
+        for array in (self.input_ids, self.token_type_ids, self.offsets, self.labels):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Encoded:
+        """These examples, in this order, as a data set of their own."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        rows = self.rows(chosen)
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[chosen])]).astype(np.int64)
+        labels = self.labels[rows] if self.per_token else self.labels[chosen]
+        return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels)
+
+    def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, Tensor]:
+        """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq), and `labels` (batch,) or (batch, seq)."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        rows = self.rows(chosen)
+
+        def padded(flat: np.ndarray, fill: int) -> Tensor:
+            table = np.full(mask.shape, fill, dtype=np.int64)
+            table[mask] = flat[rows]
+            return torch.from_numpy(table)
+
+        labels = padded(self.labels, IGNORED) if self.per_token else torch.from_numpy(self.labels[chosen])
+        return {
+            "input_ids": padded(self.input_ids, pad_id),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "token_type_ids": padded(self.token_type_ids, 0),
+            "labels": labels,
+        }
+
+
+def length_buckets(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """One epoch of shuffled batches of examples of similar length, the same for the same seed and epoch.
+
+    Shuffle, sort within pools of 50 batches, cut, shuffle the batches. A smaller last batch is kept.
+    """
+    generator = np.random.default_rng((seed, epoch))
+    order = generator.permutation(len(lengths))
+    pool_size = batch_size * POOL_BATCHES
+    batches = []
+    for start in range(0, len(order), pool_size):
+        pool = order[start : start + pool_size]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[first : first + batch_size] for first in range(0, len(pool), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]

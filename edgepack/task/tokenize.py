@@ -1,0 +1,86 @@
+"""Examples to tokens: every text through the teacher's tokenizer, every label at its word.
+
+A word's label stands at its first subword; its other subwords and special tokens carry -100. The tokenizer's
+own truncation and padding settings are overridden and cleared: a `tokenizer.json` often still holds those of its
+training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.examples import Dataset, Example
+from edgepack.task.metric import Task
+
+TOKENIZER_BATCH = 1_000
+COVERED = 0.999  # share of the training examples that must fit without truncation
+MIN_LENGTH, LENGTH_STEP = 16, 8
+
+
+def encode(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Encoded:
+    """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
+    ids: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    words: list[np.ndarray] = []
+    for encodings in _tokenize(dataset.examples, tokenizer, max_length):
+        for encoding in encodings:
+            ids.append(np.asarray(encoding.ids, dtype=np.int32))
+            types.append(np.asarray(encoding.type_ids, dtype=np.int8))
+            if task.name == "token-classification":
+                words.append(np.asarray([-1 if w is None else w for w in encoding.word_ids], dtype=np.int64))
+    offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])]).astype(np.int64)
+    labels = [example.label for example in dataset.examples]
+    flat = _word_labels(words, labels) if words else np.asarray(labels, dtype=np.int64)
+    return Encoded(np.concatenate(ids), np.concatenate(types), offsets, flat)
+
+
+def suggest_max_length(
+    train: Dataset, evaluation: Dataset, tokenizer: PreTrainedTokenizerFast, limit: int = 512
+) -> int:
+    """The shortest multiple of 8 that holds 99.9 % of `train` and all of `evaluation`; 16 at least, `limit` at most."""
+    needed = [
+        float(np.quantile(_token_counts(train, tokenizer, limit), COVERED, method="inverted_cdf")),
+        float(_token_counts(evaluation, tokenizer, limit).max()),
+    ]
+    rounded = LENGTH_STEP * -(-int(max(needed)) // LENGTH_STEP)
+    return min(limit, max(MIN_LENGTH, rounded))
+
+
+def _tokenize(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Iterator[list[Any]]:
+    for start in range(0, len(examples), TOKENIZER_BATCH):
+        chunk = examples[start : start + TOKENIZER_BATCH]
+        split = chunk[0].words is not None
+        first = [list(e.words or ()) if split else e.text for e in chunk]
+        second = None if chunk[0].pair is None else [e.pair for e in chunk]
+        encoded = tokenizer(
+            first,
+            second,
+            is_split_into_words=split,
+            truncation="longest_first",
+            max_length=max_length,
+            padding=False,
+            return_token_type_ids=False,
+            return_attention_mask=False,
+        )
+        yield encoded.encodings
+    tokenizer.backend_tokenizer.no_truncation()  # the call above set it; whoever saves the tokenizer must not keep it
+
+
+def _token_counts(dataset: Dataset, tokenizer: PreTrainedTokenizerFast, limit: int) -> np.ndarray:
+    return np.array([len(e.ids) for chunk in _tokenize(dataset.examples, tokenizer, limit) for e in chunk])
+
+
+def _word_labels(words: list[np.ndarray], labels: list[Any]) -> np.ndarray:
+    """Flat labels: `labels[example][word]` at each word's first subword, -100 elsewhere."""
+    word = np.concatenate(words)
+    first_word = np.repeat(np.cumsum([0, *map(len, labels[:-1])]), [len(w) for w in words])
+    previous = np.concatenate([[-1], word[:-1]])
+    heads = (word >= 0) & (word != previous)
+    flat = np.full(len(word), IGNORED, dtype=np.int64)
+    flat[heads] = np.concatenate([np.asarray(tags, dtype=np.int64) for tags in labels])[(first_word + word)[heads]]
+    return flat

@@ -1,0 +1,171 @@
+"""Recipes: stages cover the schedule without gaps and end at the plan's shape and widths."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from edgepack.build.recipe import (
+    PASSES,
+    RECIPES,
+    Recipe,
+    carved_shape,
+    find_recipe,
+    make_augmentation,
+    make_schedule,
+    make_stages,
+    read_recipe,
+    recipe_record,
+)
+from edgepack.compress.augmentation import Augmentation
+from edgepack.compress.distil.cosine import CosineStates
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.relations import Relations
+from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.general import General
+from edgepack.compress.l0 import L0Pruning
+from edgepack.compress.module_replacing import ModuleReplacing
+from edgepack.errors import InputError
+from edgepack.plan.search import Structure
+from edgepack.student.config import StudentConfig
+from edgepack.train import Phase
+
+LARGE = 10**6  # examples
+PLAN = StudentConfig(
+    hidden_size=64,
+    num_hidden_layers=2,
+    num_heads=[2, 3],
+    head_sizes=[8, 8],
+    intermediate_sizes=[40, 64],
+    body_bits=4,
+    embedding_bits=8,
+)
+
+
+@pytest.mark.parametrize("effort", RECIPES)
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+def test_stages_follow_each_other_to_the_end(effort: str, ratio: float) -> None:
+    recipe = replace(RECIPES[effort], prune_ratio=ratio)
+    schedule = make_schedule(recipe)
+    stages = make_stages(recipe, schedule, PLAN)
+    assert list(stages) == (["distil", "prune", "quantize"] if ratio > 1 else ["distil", "quantize"])
+    edges = [(stage.first, stage.last) for stage in stages.values()]
+    assert edges[0][0] == 0
+    assert edges[-1][1] == schedule.total_steps
+    assert all(a[1] == b[0] for a, b in pairwise(edges))
+    assert (stages["quantize"].body_bits, stages["quantize"].embedding_bits) == (4, 8)
+    if ratio > 1:
+        assert stages["prune"].prune is not None
+        assert stages["prune"].prune.heads == (2, 3)
+
+
+@pytest.mark.parametrize(("speed", "times"), [(1.0, 1), (4.0, 1), (6.0, 1.5), (12.0, 3), (40.0, 3)])
+def test_fast_students_are_trained_longer_up_to_three_times(speed: float, times: float) -> None:
+    recipe = replace(RECIPES["quick"], examples_seen=64_000, batch_size=64)
+    assert make_schedule(recipe, speed).total_steps == 1000 * times
+
+
+@pytest.mark.parametrize(
+    ("speed", "share"), [(1.0, 0.3), (4.0, 0.3), (8.0, 0.65), (12.0, 1 - 0.7 / 3), (40.0, 1 - 0.7 / 3)]
+)
+def test_what_is_seen_more_are_new_made_examples(speed: float, share: float) -> None:
+    recipe = replace(RECIPES["quick"], augmentation=Augmentation(0.3, candidates=7))
+    made = make_augmentation(recipe, speed, LARGE)
+    assert made is not None
+    assert (made.share, made.candidates) == (pytest.approx(share), 7)
+    more = share / (1 - share) - 0.3 / 0.7  # made examples for each of the task's own; half of these are spliced
+    assert made.splice * share / (1 - share) == pytest.approx(more / 2, abs=1e-9)
+    plain = make_augmentation(recipe, speed, LARGE, spliceable=False)
+    assert plain is not None
+    assert (plain.share, plain.splice) == (made.share, 0.0)
+
+
+@pytest.mark.parametrize("off", [None, Augmentation(0.0)])
+def test_a_recipe_without_made_examples_gets_none_for_longer_training(off: Augmentation | None) -> None:
+    assert make_augmentation(replace(RECIPES["quick"], augmentation=off), 12.0, 10) == off
+
+
+@pytest.mark.parametrize("speed", [1.0, 6.0, 40.0])
+@pytest.mark.parametrize("own", [10, 2_000, 30_000, LARGE])
+def test_small_data_gets_made_examples_until_none_is_seen_too_often(own: int, speed: float) -> None:
+    recipe = replace(RECIPES["standard"], augmentation=Augmentation(0.3))
+    schedule, made = make_schedule(recipe, speed), make_augmentation(recipe, speed, own)
+    assert made is not None
+    passes = schedule.total_steps * schedule.batch_size * (1 - made.share) / own
+    assert passes <= PASSES * 1.001
+    if passes < PASSES * 0.999:  # then nothing but the longer training made its examples
+        assert made == make_augmentation(recipe, speed, LARGE)
+
+
+def test_the_carved_shape_is_wider_up_to_the_teachers_and_not_rounded() -> None:
+    full = replace_widths(PLAN, [4, 4], [64, 64])
+    shape = carved_shape(replace(RECIPES["quick"], prune_ratio=1.5), PLAN, full)
+    assert shape.num_heads == [3, 4]
+    assert shape.intermediate_sizes == [60, 64]
+    assert (shape.body_bits, shape.embedding_bits) == (32, 32)
+
+
+def replace_widths(config: StudentConfig, heads: list[int], units: list[int]) -> StudentConfig:
+    return carved_shape(
+        replace(RECIPES["quick"], prune_ratio=1.0),
+        StudentConfig(**{**config.to_dict(), "num_heads": heads, "intermediate_sizes": units}),
+        StudentConfig(**{**config.to_dict(), "num_heads": heads, "intermediate_sizes": units}),
+    )
+
+
+def test_an_unknown_effort_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="quick, standard, max"):
+        find_recipe("extreme")
+
+
+def test_a_recipe_written_as_json_reads_back_and_losses_of_the_same_fields_are_told_apart() -> None:
+    full = Recipe(
+        examples_seen=5,
+        phases=(Phase(0.5, (HiddenStates(weight=7.0),)), Phase(1.0, (SoftTargets(temperature=3.0), Relations()))),
+        augmentation=Augmentation(0.5),
+        general=General(0.2, masked_words=1.0),
+        structure=Structure(hidden_size=32, vocabulary="task"),
+        prune_ratio=2.0,
+        l0=L0Pruning(0.5),
+    )
+    for recipe in (full, Recipe(5, general=None, module_replacing=ModuleReplacing()), *RECIPES.values()):
+        record = json.loads(json.dumps(recipe_record(recipe)))
+        assert record == recipe_record(recipe)
+        assert read_recipe(record) == recipe
+    states, cosines = (
+        recipe_record(Recipe(5, phases=(Phase(1.0, (loss,)),))) for loss in (HiddenStates(1.0), CosineStates(1.0))
+    )
+    assert states != cosines
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"l0": L0Pruning(0.5)}, "prune_ratio"),
+        ({"prune_ratio": 0.5}, "prune_ratio is 0.5; allowed: 1 or more"),
+        ({"rank_weights": "all"}, "allowed: none, inputs, fisher"),
+        ({"module_replacing": ModuleReplacing(), "phases": (Phase(1.0, (Relations(),)),)}, "module replacing"),
+        ({"module_replacing": ModuleReplacing(), "structure": Structure(hidden_size=8)}, "module replacing"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Recipe(5, **changes)
+
+
+def test_gates_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
+    recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning(0.5))
+    stages = make_stages(recipe, make_schedule(recipe), PLAN)
+    assert stages["prune"].removal_steps() == [stages["prune"].last]
+    assert stages["distil"].l0 is None
+
+
+def test_losses_say_which_of_the_teachers_states_they_need() -> None:
+    assert RECIPES["quick"].paired_states_only
+    assert not Recipe(5, phases=(Phase(1.0, (LearnedMap(),)),)).paired_states_only
+    assert Recipe(5, phases=(Phase(0.5, (SoftTargets(),)), Phase(1.0, (Relations(),)))).needs_vectors

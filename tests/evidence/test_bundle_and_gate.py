@@ -1,0 +1,374 @@
+"""A tiny ONNX bundle from carve to gate: what is right passes, and each kind of damage fails its own check."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from edgepack.bundle.goldens import HARD_TEXTS, check_goldens, read_goldens
+from edgepack.bundle.manifest import BuildManifest, TeacherRecord, load_manifest, write_model
+from edgepack.bundle.verdict import Verdict
+from edgepack.bundle.write import Bundle, Contents, write_bundle
+from edgepack.errors import InputError
+from edgepack.evidence.gate import GATE_CHECKS, gate, read_policy
+from edgepack.evidence.measure import Subject, measure
+from edgepack.evidence.validate import (
+    StageLogits,
+    agreement,
+    blame,
+    compare,
+    divergence,
+    parity_check,
+    scored_by_both,
+    validate_artifact,
+)
+from edgepack.export import Artifact, export
+from edgepack.inference import predict
+from edgepack.report import write_report
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import load_target
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import read_dataset
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode
+from edgepack.tokenizer.asset import ASSET_NAME, asset_bytes
+
+TARGET = load_target("android-onnx")
+MAX_LENGTH = 16
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    letters = [chr(c) for c in range(33, 127)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + c for c in letters), "good", "bad"]
+    backend = Tokenizer(models.WordPiece({t: i for i, t in enumerate(tokens)}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """One task, its tiny student, and the artifact."""
+
+    task: Task
+    tokenizer: PreTrainedTokenizerFast
+    student: Student
+    evaluation: Encoded
+    logits: np.ndarray
+    artifact: Artifact
+    data: Path
+
+    def verdict(self, artifact: Path | None = None, budget_bytes: int = 10**6) -> Verdict:
+        return validate_artifact(
+            artifact or self.artifact.path,
+            TARGET,
+            self.student,
+            self.evaluation,
+            self.task,
+            self.logits,
+            budget_bytes=budget_bytes,
+            shipped_bytes=self.artifact.size_bytes + len(asset_bytes(self.tokenizer)),
+        )
+
+    def contents(self) -> Contents:
+        teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0")
+        texts = [("good movie", None), ("bad film!", None)]
+        config = self.student.config
+        return Contents(self.artifact, config, self.tokenizer, teacher, self.task, self.verdict(), MAX_LENGTH, texts)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    task, tokenizer = Task("text-classification", ("negative", "positive")), make_tokenizer()
+    torch.manual_seed(0)
+    config = StudentConfig(
+        vocab_size=len(tokenizer), embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 2],
+        head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, type_vocab_size=2,
+        num_labels=2, body_bits=8, embedding_bits=8,
+    )  # fmt: skip
+    student = Student(config).eval()
+    with torch.no_grad():
+        for name, parameter in student.named_parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.3 if "word" not in name else 1.0)
+    data = folder / "eval.tsv"
+    generator = np.random.default_rng(0)
+    words = [" ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, 12))) for _ in range(80)]
+    data.write_text("text\tlabel\n" + "".join(f"{w}\tnegative\n" for w in dict.fromkeys(words)))
+    evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
+    logits = predict(student, evaluation, exact=True)
+    labels = logits.argmax(axis=1)
+    names = dict.fromkeys(words)
+    data.write_text("text\tlabel\n" + "".join(f"{w}\t{task.labels[i]}\n" for w, i in zip(names, labels, strict=True)))
+    evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
+    return World(task, tokenizer, student, evaluation, logits, export(student, TARGET, folder / "model"), data)
+
+
+@pytest.fixture(scope="module")
+def bundle(world: World, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
+
+
+@pytest.fixture
+def copy(bundle: Bundle, tmp_path: Path) -> Path:
+    shutil.copytree(bundle.folder, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def statuses(folder: Path, policy: Path | None = None, evaluation: str | None = None) -> dict[str, str]:
+    (result,) = gate([folder], policy, evaluation=evaluation).bundles
+    return {check.name: check.status for check in result.checks}
+
+
+def test_a_good_bundle_passes(bundle: Bundle, world: World) -> None:
+    assert bundle.passed, bundle.verdict.checks
+    result = gate([bundle.folder], evaluation=str(world.data))
+    assert result.passed, result.table()
+    assert {c.name for c in result.bundles[0].checks} == set(GATE_CHECKS) - {"agreement", "latency"}
+
+
+def test_layout_and_manifest(bundle: Bundle, world: World) -> None:
+    manifest = load_manifest(bundle.folder)
+    assert {f.path for f in manifest.files} == {
+        "README.md", "config.json", "golden.jsonl", TARGET.file, ASSET_NAME, "tokenizer.json",
+        "tokenizer_config.json", "verdict.json",
+    }  # fmt: skip
+    sizes = {p: (bundle.folder / p).stat().st_size for p in (TARGET.file, ASSET_NAME)}
+    assert manifest.shipped_bytes == sum(sizes.values())
+    assert {f.path for f in manifest.files if f.shipped} == set(sizes)
+    assert json.loads((bundle.folder / "edgepack.json").read_text())["schema"] == 1
+    config = json.loads((bundle.folder / "config.json").read_text())
+    assert (config["model_type"], config["id2label"]["1"]) == ("bert", "positive")
+
+
+def test_two_writings_are_the_same_bytes_but_created(bundle: Bundle, world: World, tmp_path: Path) -> None:
+    again = write_bundle(tmp_path / "again", world.contents())
+    assert again.manifest.files == bundle.manifest.files
+    assert [p.name for p in tmp_path.iterdir()] == ["again"]
+
+
+def test_goldens_hold_the_hard_texts(bundle: Bundle) -> None:
+    goldens = list(read_goldens(bundle.folder / "golden.jsonl"))
+    assert {g["text"] for g in goldens} >= set(HARD_TEXTS)
+    assert {len(g["input_ids"]) for g in goldens} >= {2, MAX_LENGTH - 1, MAX_LENGTH}
+    assert all(len(g["input_ids"]) == len(g["offsets_utf16"]) == len(g["attention_mask"]) for g in goldens)
+    assert check_goldens(bundle.folder, TARGET, MAX_LENGTH) == []
+
+
+def edit_golden(folder: Path, key: str, value: object) -> list[str]:
+    path = folder / "golden.jsonl"
+    lines = path.read_text().splitlines()
+    golden = json.loads(lines[0])
+    golden[key] = value
+    path.write_text("\n".join([json.dumps(golden), *lines[1:]]))
+    return check_goldens(folder, TARGET, MAX_LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("input_ids", [2, 3]), ("logits", [9.0, -9.0]), ("logits", [1.0]), ("offsets_utf16", [])]
+)
+def test_wrong_goldens_are_found(copy: Path, key: str, value: object) -> None:
+    failures = edit_golden(copy, key, value)
+    assert len(failures) == 1
+    assert failures[0].startswith("golden 1: ")
+
+
+@pytest.mark.parametrize("name", [TARGET.file, ASSET_NAME, "golden.jsonl", "verdict.json", "tokenizer.json"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_damage_fails_the_files_check(copy: Path, name: str, damage: str) -> None:
+    path = copy / name
+    data = bytearray(path.read_bytes())
+    if damage == "remove":
+        path.unlink()
+    elif damage == "truncate":
+        path.write_bytes(data[:-7])
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    assert statuses(copy)["files"] == "failed"
+
+
+def test_a_file_that_was_added_fails(copy: Path) -> None:
+    (copy / "extra.bin").write_bytes(b"x")
+    assert statuses(copy)["files"] == "failed"
+
+
+def test_a_broken_manifest_fails_and_none_is_misuse(copy: Path) -> None:
+    (copy / "edgepack.json").write_text('{"schema": 2}')
+    assert not gate([copy]).passed
+    (copy / "edgepack.json").unlink()
+    with pytest.raises(InputError, match="no bundle"):
+        gate([copy])
+
+
+def rewrite(folder: Path, name: str, change: dict[str, object]) -> None:
+    """Change a JSON file and the manifest's record of it, as a careful forger would."""
+    from edgepack.workspace import sha256_file
+
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    if name != "edgepack.json":
+        manifest = json.loads((folder / "edgepack.json").read_text())
+        for record in manifest["files"]:
+            if record["path"] == name:
+                record |= {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        (folder / "edgepack.json").write_text(json.dumps(manifest))
+
+
+def test_budget_and_forged_sizes(copy: Path) -> None:
+    rewrite(copy, "edgepack.json", {"budget_bytes": 100})
+    assert statuses(copy)["size"] == "failed"
+    rewrite(copy, "edgepack.json", {"budget_bytes": 10**6, "shipped_bytes": 1})
+    assert statuses(copy)["size"] == "failed"
+
+
+def test_a_check_that_was_not_run_fails_unless_waived(copy: Path, tmp_path: Path) -> None:
+    checks = json.loads((copy / "verdict.json").read_text())["checks"]
+    rewrite(copy, "verdict.json", {"checks": [c for c in checks if c["name"] != "parity"]})
+    assert statuses(copy)["parity"] == "not_run"
+    assert not gate([copy]).passed
+    policy = tmp_path / "gate.toml"
+    policy.write_text('waive = ["parity"]')
+    assert gate([copy], policy, junit=tmp_path / "junit.xml").passed
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()[0]
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("policy", "check"),
+    [
+        ("max_bytes = 10", "size"),
+        ("max_p50_ms = 0.1", "latency"),
+        ('require = ["metric"]', "metric"),
+        ("min_agreement = 0.0", None),
+        ("max_drop = 0.0", None),
+    ],
+)
+def test_policies(bundle: Bundle, tmp_path: Path, policy: str, check: str | None) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(policy)
+    failures = [c.name for c in gate([bundle.folder], path).bundles[0].failures]
+    assert failures == ([] if check is None else [check])
+
+
+@pytest.mark.parametrize(
+    "text", ["max_dropp = 1.0", "max_drop = 'x'", "max_drop = 2.0", 'waive = ["nothing"]', "max_bytes = 0"]
+)
+def test_bad_policies_name_file_and_key(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "gate.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"gate\.toml") as error:
+        read_policy(path)
+    assert text.split(" ")[0] in str(error.value)
+
+
+def test_validation_passes_and_says_how_close(world: World) -> None:
+    verdict = world.verdict()
+    assert verdict.check("goldens").status == "not_run"
+    assert not verdict.passed  # a check that was not run is no pass
+    assert {c.name: c.status for c in verdict.checks if c.name != "goldens"} == dict.fromkeys(
+        ("size", "retention", "parity", "finite"), "passed"
+    )
+    assert verdict.retention is not None
+    assert verdict.retention.value == 1.0
+    assert [s.name for s in verdict.parity] == ["student", "quantized", "artifact"]
+    assert verdict.parity[-1].relative_error < 0.04
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+
+
+def test_a_wrong_artifact_is_blamed_on_export(world: World, tmp_path: Path) -> None:
+    other = Student(world.student.config)
+    other.load_state_dict(world.student.state_dict())
+    with torch.no_grad():
+        other.head.classifier.weight.neg_()
+    wrong = export(other.eval(), TARGET, tmp_path)
+    verdict = world.verdict(wrong.path)
+    assert verdict.check("parity").status == "failed"
+    assert verdict.check("retention").status == "failed"
+    assert verdict.blame == "export"
+    assert blame({name: verdict.metrics["teacher"] for name in ("teacher", "student", "quantized", "artifact")}) is None
+
+
+def test_divergence_is_the_mean_kl_of_the_teachers_probabilities(world: World) -> None:
+    teacher = StageLogits("teacher", world.logits, world.evaluation)
+    shifted = world.logits + 3.0  # the same probabilities
+    assert divergence(StageLogits("artifact", shifted, world.evaluation), teacher) == pytest.approx(0, abs=1e-6)
+    uniform = StageLogits("artifact", np.zeros_like(world.logits), world.evaluation)
+    probabilities = np.exp(teacher.scored()) / np.exp(teacher.scored()).sum(axis=1, keepdims=True)
+    entropy = -(probabilities * np.log(probabilities)).sum(axis=1).mean()
+    assert divergence(uniform, teacher) == pytest.approx(np.log(probabilities.shape[1]) - entropy, rel=1e-5)
+
+
+def test_words_that_truncation_left_to_one_side_alone_are_not_compared() -> None:
+    one, other = (
+        Encoded(np.zeros(len(labels), np.int32), np.zeros(len(labels), np.int8), np.array(offsets), np.array(labels))
+        for labels, offsets in (
+            ([-100, 0, 1, 1, -100, -100, 2, -100], [0, 5, 8]),  # three words, one word
+            ([-100, 0, -100, 1, -100, -100, 2, -100, 0, -100], [0, 5, 10]),  # two words, two words
+        )
+    )
+    a = StageLogits("artifact", np.arange(8 * 3, dtype=np.float32).reshape(8, 3), one)
+    b = StageLogits("teacher", 100 + np.arange(10 * 3, dtype=np.float32).reshape(10, 3), other)
+    left, right = scored_by_both(a, b)
+    assert left[:, 0].tolist() == [3, 6, 18]
+    assert right[:, 0].tolist() == [103, 109, 118]
+    assert agreement(a, b) == 1.0
+    b.logits[3] = [9, 0, 0]  # the second word's decision
+    assert agreement(a, b) == pytest.approx(2 / 3)
+    assert compare(a, b, 1.0).agreement == pytest.approx(2 / 3)
+
+
+def test_a_scale_error_fails_parity_where_decisions_agree(world: World) -> None:
+    right = StageLogits("quantized", world.logits, world.evaluation)
+    scaled = compare(StageLogits("artifact", world.logits * 1.2, world.evaluation), right, 1.0)
+    assert scaled.agreement == 1.0
+    assert scaled.relative_error == pytest.approx(0.2, abs=1e-6)
+    assert parity_check(scaled).status == "failed"
+    assert parity_check(compare(right, right, 1.0)).status == "passed"
+
+
+def test_over_budget_fails(world: World) -> None:
+    check = world.verdict(budget_bytes=5_000).check("size")
+    assert (check.status, check.limit) == ("failed", 5_000)
+
+
+def test_measuring_in_a_fresh_process(bundle: Bundle) -> None:
+    subject = Subject("artifact", bundle.folder / TARGET.file, TARGET.name)
+    speed = measure({"artifact": subject}, token_counts=(4, 8), runs=3, repeats=1)["artifact"]
+    assert set(speed.p50_ms) == {4, 8}
+    assert 0 < speed.p50_ms[4] <= speed.p95_ms[4]
+    assert speed.baseline_bytes <= speed.peak_bytes < 600e6  # torch's process alone would take about as much
+
+
+def test_report(bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(bundle.folder, out / "bundles" / TARGET.name)
+    name = "<script>alert(1)</script>"
+    build = BuildManifest(
+        inputs={name: {"path": "train.tsv", "sha256": "ab"}}, plan={"layers": 2}, stages=[{"name": "plan"}],
+        versions={"edgepack": "0"}, seed=3, metrics={}, created="2026-11-23T00:00:00+00:00",
+        artifacts=[{"target": TARGET.name, "bundle": f"bundles/{TARGET.name}", "passed": True}],
+    )  # fmt: skip
+    write_model(out / "edgepack.json", build)
+    markdown, html = (path.read_text() for path in write_report(out))
+    assert f"{bundle.manifest.shipped_bytes:,}" in markdown
+    assert "retention" in markdown
+    assert name not in html
+    assert "http" not in html  # loads nothing
+    with pytest.raises(InputError, match="no build"):
+        write_report(tmp_path)
