@@ -13,7 +13,8 @@ Number formats, each a plain function from a float tensor to integers and their 
 - rows at 3 or 2 bits and ternary: `w ≈ q · 2^((e[r] − 128) / 16)`, q as in the blocks, e one byte: a row of a
   carved table is centred, and a scale that is 4 % coarse costs nothing beside two bits.
 
-Widths are written in bits; `TERNARY` stands for three levels, 1.6 bits in the file (five to a byte).
+How finely numbers are rounded is a value, a `BitWidth`: one of the six below, which know their levels and how their
+codes are stored. Configs, targets and the command line write them as whole numbers, which `bit_width` reads.
 
 Where the largest magnitude sets the step (8 and 4 bits), nothing is clipped. Below that the step is searched: it
 starts at the best one for a normal distribution (Max 1960, doi:10.1109/TIT.1960.1057548, table II) and is then
@@ -35,21 +36,101 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TERNARY = 1
+from edgepack.errors import InputError
+
 # x86 CPUs without VNNI add two products of uint8 and int8 in 16 bits and saturate (VPMADDUBSW): 2 · 255 · 64 < 2^15
 # holds, 2 · 255 · 127 does not. Relaxed WebAssembly SIMD leaves open what more than 7 bits of the second factor give.
 OPERAND_MAX = 63
-INT4_MAX = 7
-MULTIPLIER_MAX = {TERNARY: 15, 2: 15, 3: OPERAND_MAX // 7, 4: OPERAND_MAX // INT4_MAX}  # four bits in the file
+LARGEST_MULTIPLIER = 15  # of a block: four bits in the file
 TINY = 1e-12  # keeps an all-zero channel from dividing by zero
 SMALLEST_SCALE = 2.0**-22  # of fp16: a channel this small has hardly any effect
-LEVELS = {TERNARY: 3, 2: 4, 3: 8, 4: 16}
-# best step, in standard deviations, of an even quantizer with so many levels on normal values; the codes of 2 and 3
-# bits are 2 apart
-NORMAL_STEPS = {TERNARY: 1.224, 2: 0.9957 / 2, 3: 0.586 / 2}
 REFINEMENTS = 2
 ROUNDED_BY = ("example", "token", "nothing")  # what shares a range of activations
 ROW_SCALES_PER_OCTAVE, ROW_SCALE_ZERO = 16, 128
+
+
+@dataclass(frozen=True)
+class BitWidth:
+    """How finely numbers are rounded, and what that makes of their codes.
+
+    `bits` is what configs, targets and the command line write. A code takes one of `levels` values (0: numbers are not
+    rounded); a matrix's codes run from −`largest_code` to `largest_code`. `normal_step` is the best step of an even
+    quantizer with so many levels on normal values, in standard deviations, where the step is searched, and `None` where
+    the largest magnitude sets it.
+
+    In a packed file a code is cut into `planes`, parts of so many bits, low bits first, each stored with its like; with
+    no planes it is a digit in base `levels`, `digits_per_byte` of them to a byte.
+    """
+
+    name: str
+    bits: int
+    levels: int = 0
+    largest_code: int = 0
+    normal_step: float | None = None
+    planes: tuple[int, ...] = ()
+    digits_per_byte: int = 0
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether numbers are rounded at all."""
+        return self.levels > 0
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether a matrix has a multiplier for each block of its columns: below 8 bits."""
+        return 0 < self.levels <= 16
+
+    @property
+    def centred(self) -> bool:
+        """Whether a table's rows are centred, with a scale and no minimum: below 4 bits."""
+        return self.normal_step is not None
+
+    @property
+    def code_step(self) -> int:
+        """Difference of neighbouring codes: 2 where they are odd, since an even number of levels is centred on 0."""
+        return 2 if self.centred and self.levels % 2 == 0 else 1
+
+    @property
+    def largest_multiplier(self) -> int:
+        """Largest multiplier of a block: code times multiplier is an operand of the int8 product."""
+        return min(LARGEST_MULTIPLIER, OPERAND_MAX // self.largest_code)
+
+    @property
+    def codes_per_byte(self) -> float:
+        """Codes that share a byte of a packed file, on average."""
+        return self.digits_per_byte or 8 / self.bits
+
+    @property
+    def stored_bits(self) -> float:
+        """Bits that a number takes in a packed file."""
+        return 8 / self.codes_per_byte
+
+    def packed_bytes(self, count: int) -> int:
+        """Bytes of `count` packed codes; each plane is padded to whole bytes."""
+        if self.digits_per_byte:
+            return -(-count // self.digits_per_byte)
+        return sum(-(-count * plane // 8) for plane in self.planes)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+FP32 = BitWidth("fp32", 32)
+INT8 = BitWidth("int8", 8, levels=256, largest_code=OPERAND_MAX, planes=(8,))
+INT4 = BitWidth("int4", 4, levels=16, largest_code=7, planes=(4,))
+# the codes of 3 and 2 bits are 2 apart, and so half of the paper's step is between numbers
+INT3 = BitWidth("int3", 3, levels=8, largest_code=7, normal_step=0.586 / 2, planes=(2, 1))
+INT2 = BitWidth("int2", 2, levels=4, largest_code=3, normal_step=0.9957 / 2, planes=(2,))
+TERNARY = BitWidth("ternary", 1, levels=3, largest_code=1, normal_step=1.224, digits_per_byte=5)  # 3^5 = 243
+WIDTHS = {width.bits: width for width in (TERNARY, INT2, INT3, INT4, INT8, FP32)}
+BITS = tuple(WIDTHS)  # what a config may say
+
+
+def bit_width(bits: int) -> BitWidth:
+    """The width that configs, targets and the command line write as this number."""
+    if bits not in WIDTHS:
+        raise InputError(f"bit width is {bits!r}; allowed: {', '.join(map(str, BITS))}; 1 is ternary, 32 not rounded")
+    return WIDTHS[bits]
 
 
 @dataclass(frozen=True)
@@ -74,7 +155,7 @@ class Blocks:
     multiplier: Tensor
     scale: Tensor
     block_size: int
-    bits: int
+    width: BitWidth
 
     def int8_operand(self) -> Tensor:
         """`q · m` as int8 `(out, in)`: the operand of the int8 matrix product."""
@@ -92,7 +173,7 @@ class RowTable:
     q: Tensor
     scale: Tensor
     minimum: Tensor
-    bits: int
+    width: BitWidth
 
     def dequantize(self) -> Tensor:
         return self.q.float() * self.scale.float()[:, None] + self.minimum.float()[:, None]
@@ -104,7 +185,7 @@ class CentredRows:
 
     q: Tensor
     exponent: Tensor
-    bits: int
+    width: BitWidth
 
     @property
     def scale(self) -> Tensor:
@@ -123,57 +204,56 @@ def quantize_int8(weight: Tensor) -> ChannelInt8:
     return ChannelInt8(q.to(torch.int8), scale)
 
 
-def quantize_blocks(weight: Tensor, bits: int, block_size: int = 32) -> Blocks:
+def quantize_blocks(weight: Tensor, width: BitWidth, block_size: int = 32) -> Blocks:
     """Blocks with an integer multiplier each; at 4 bits a block's step is its largest magnitude / 7, below searched."""
     weight = weight.float()
     rows, columns = weight.shape
     blocks = -(-columns // block_size)
     padded = torch.nn.functional.pad(weight, (0, blocks * block_size - columns)).view(rows, blocks, block_size)
-    step = padded.abs().amax(dim=2) / INT4_MAX if bits == 4 else search_step(padded, bits)
-    most = MULTIPLIER_MAX[bits]
+    searched = width.normal_step is not None
+    step = search_step(padded, width) if searched else padded.abs().amax(dim=2) / width.largest_code
+    most = width.largest_multiplier
     scale = stored_scale(step.amax(dim=1) / most)
     multiplier = step / scale[:, None]
-    multiplier = torch.ceil(multiplier - 1e-4) if bits == 4 else torch.round(multiplier)
+    multiplier = torch.round(multiplier) if searched else torch.ceil(multiplier - 1e-4)  # else the largest is clipped
     multiplier = torch.clamp(multiplier, 1, most)
-    q = codes(padded / (multiplier * scale[:, None])[:, :, None], bits).view(rows, -1)[:, :columns]
-    return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, bits)
+    q = codes(padded / (multiplier * scale[:, None])[:, :, None], width).view(rows, -1)[:, :columns]
+    return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, width)
 
 
-def quantize_rows(table: Tensor, bits: int) -> RowTable:
+def quantize_rows(table: Tensor, width: BitWidth) -> RowTable:
     """8- or 4-bit codes per row; scale and minimum rounded to the stored type before the codes are chosen."""
-    stored = torch.float16 if bits == 4 else torch.float32
+    stored = torch.float32 if width == INT8 else torch.float16
     table = table.float()
-    levels = 2**bits - 1
+    levels = width.levels - 1
     minimum = table.amin(dim=1).half().to(stored)
     scale = ((table.amax(dim=1) - minimum.float()) / levels).clamp(min=1e-7).half().to(stored)
     q = torch.clamp(torch.round((table - minimum.float()[:, None]) / scale.float()[:, None]), 0, levels)
-    return RowTable(q.to(torch.uint8), scale, minimum, bits)
+    return RowTable(q.to(torch.uint8), scale, minimum, width)
 
 
-def quantize_centred_rows(table: Tensor, bits: int) -> CentredRows:
+def quantize_centred_rows(table: Tensor, width: BitWidth) -> CentredRows:
     """3-bit, 2-bit or ternary codes per row with one searched scale each, no minimum."""
     table = table.float()
-    step = search_step(table, bits).clamp(min=TINY)
+    step = search_step(table, width).clamp(min=TINY)
     exponent = torch.clamp(torch.round(torch.log2(step) * ROW_SCALES_PER_OCTAVE) + ROW_SCALE_ZERO, 0, 255)
-    rows = CentredRows(torch.zeros_like(table, dtype=torch.int8), exponent.to(torch.uint8), bits)
-    return CentredRows(codes(table / rows.scale[:, None], bits).to(torch.int8), rows.exponent, bits)
+    rows = CentredRows(torch.zeros_like(table, dtype=torch.int8), exponent.to(torch.uint8), width)
+    return CentredRows(codes(table / rows.scale[:, None], width).to(torch.int8), rows.exponent, width)
 
 
-def codes(x: Tensor, bits: int) -> Tensor:
+def codes(x: Tensor, width: BitWidth) -> Tensor:
     """The code nearest to each number, as floats: whole at 4 bits and for ternary weights, odd at 3 and 2 bits."""
-    if bits == 4:
-        return torch.clamp(torch.round(x), -INT4_MAX, INT4_MAX)
-    if bits == TERNARY:
-        return torch.clamp(torch.round(x), -1, 1)
-    most = LEVELS[bits] - 1
-    return torch.clamp(2 * torch.floor(x / 2) + 1, -most, most)
+    most = width.largest_code
+    nearest = torch.round(x) if width.code_step == 1 else 2 * torch.floor(x / 2) + 1
+    return torch.clamp(nearest, -most, most)
 
 
-def search_step(values: Tensor, bits: int) -> Tensor:
+def search_step(values: Tensor, width: BitWidth) -> Tensor:
     """The step of each group `(…, n)` → `(…)`: a normal distribution's best, refined by least squares on its codes."""
-    step = values.square().mean(dim=-1).sqrt() * NORMAL_STEPS[bits]
+    assert width.normal_step is not None, f"{width}: the largest magnitude sets the step"
+    step = values.square().mean(dim=-1).sqrt() * width.normal_step
     for _ in range(REFINEMENTS):
-        q = codes(values / step.clamp(min=TINY)[..., None], bits)
+        q = codes(values / step.clamp(min=TINY)[..., None], width)
         refined = (values * q).sum(dim=-1) / q.square().sum(dim=-1).clamp(min=1)
         step = torch.where(refined > 0, refined, step)
     return step
@@ -184,23 +264,23 @@ def stored_scale(scale: Tensor) -> Tensor:
     return scale.clamp(min=SMALLEST_SCALE).half().float()
 
 
-def round_weight(weight: Tensor, bits: int, block_size: int) -> Tensor:
+def round_weight(weight: Tensor, width: BitWidth, block_size: int) -> Tensor:
     """The weight as the runtime sees it, `(out, in)`; gradients pass straight through."""
-    if bits == 32:
+    if not width.is_rounded:
         return weight
     with torch.no_grad():
-        quantized = quantize_int8(weight) if bits == 8 else quantize_blocks(weight, bits, block_size)
+        quantized = quantize_blocks(weight, width, block_size) if width.in_blocks else quantize_int8(weight)
         error = (quantized.dequantize() - weight).to(weight.dtype)
     return weight + error
 
 
-def round_rows(table: Tensor, bits: int) -> Tensor:
+def round_rows(table: Tensor, width: BitWidth) -> Tensor:
     """The embedding rows as the runtime sees them, `(…, columns)`; gradients pass straight through."""
-    if bits == 32:
+    if not width.is_rounded:
         return table
     with torch.no_grad():
         flat = table.flatten(0, -2)
-        quantized = quantize_rows(flat, bits) if bits >= 4 else quantize_centred_rows(flat, bits)
+        quantized = quantize_centred_rows(flat, width) if width.centred else quantize_rows(flat, width)
         error = (quantized.dequantize().view_as(table) - table).to(table.dtype)
     return table + error
 

@@ -20,11 +20,16 @@ from torch.nn import functional as F
 
 from edgepack.compress.knapsack import choose_options
 from edgepack.errors import InputError
-from edgepack.quantization import round_weight
+from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
 
 Rounding = Callable[[Tensor, int, int], Tensor]
 TOGETHER = ("query", "key", "value")
+
+
+def rounded(weight: Tensor, bits: int, block_size: int) -> Tensor:
+    """The weight as the runtime sees it at this width."""
+    return round_weight(weight, bit_width(bits), block_size)
 
 
 def weight_matrices(student: Student) -> dict[str, list[QuantizedLinear]]:
@@ -46,7 +51,7 @@ def measure_sensitivity(
     batches: Sequence[dict[str, Tensor]],
     reference_logits: Sequence[Tensor] | None,
     widths: Sequence[int],
-    rounding: Rounding = round_weight,
+    rounding: Rounding = rounded,
 ) -> dict[str, dict[int, float]]:
     """`sensitivity[matrix][bits]`: mean KL in nats over examples, or over real tokens where logits are per token.
 

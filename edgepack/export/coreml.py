@@ -23,14 +23,13 @@ import numpy as np
 from edgepack.errors import MissingDependency
 from edgepack.export import Artifact, artifact_bytes
 from edgepack.export.coreml_encoder import FP16, INT4, UINT2, UINT3, UINT4, CoremlEncoder, Make
-from edgepack.export.support import check_operators, check_student
+from edgepack.export.support import MODEL_INPUTS, check_operators, check_student
 from edgepack.runtime.native_output import captured_stderr
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.workspace import publish_folder
 
 ENTRIES = {"model.mlmodel": "00000000-0000-4000-8000-000000000001", "weights": "00000000-0000-4000-8000-000000000002"}
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def export_coreml(student: Student, target: Target, folder: Path) -> Artifact:
@@ -63,7 +62,7 @@ def build_program(ct: Any, student: Student) -> tuple[Any, dict[str, str]]:
     from coremltools.converters.mil.mil import Function, Program, get_new_symbol, types
 
     config = student.config
-    names = INPUTS[: 3 if config.type_vocab_size > 1 else 2]
+    names = MODEL_INPUTS[: 3 if config.type_vocab_size > 1 else 2]
     length = get_new_symbol()  # unnamed: a name stays taken for the process when a conversion fails
     placeholders = {name: ct.converters.mil.Builder.placeholder(shape=(1, length), dtype=types.int32) for name in names}
     program, emit = Program(), ProgramEmitter(ct)

@@ -14,24 +14,18 @@ operator, the planner's counts it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
-from edgepack.export.encoder_walk import EncoderWalk
-from edgepack.export.onnx_weights import Linear
-from edgepack.export.support import BLOCK, fits_blocks
-from edgepack.quantization import (
-    LEVELS,
-    quantize_blocks,
-    quantize_centred_rows,
-    quantize_int8,
-    quantize_rows,
-)
+from edgepack.export.encoder_walk import Table
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import MatrixFormat, kernel_format, kernel_matrix, scales_per_channel
+from edgepack.export.one_text_walk import OneTextWalk
+from edgepack.export.weights import Weights
+from edgepack.quantization import INT8 as INT8_WIDTH
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, relative_buckets
+from edgepack.student.model import Student, bucket_by_distance
 
 MASKED = -3e4  # added to the scores of padding; fp16 ends at 65504
 SMALLEST_EPS = 2.0**-24  # of fp16: a smaller one would be zero
@@ -55,14 +49,15 @@ class Emitter(Protocol):
         ...
 
 
-class CoremlEncoder(EncoderWalk[Any]):
+class CoremlEncoder(OneTextWalk[Any]):
     """The walk over an emitter's values. `inputs`: int32 `(1, seq)` by name."""
 
     def __init__(
         self, config: StudentConfig, emit: Emitter, inputs: dict[str, Any], student: Student | None = None
     ) -> None:
         super().__init__(config)
-        self._emit, self._inputs, self._student = emit, inputs, student
+        self._emit, self._inputs = emit, inputs
+        self._weights = Weights(student) if student is not None else None
         self._made: dict[str, Any] = {}
 
     def output(self) -> Any:
@@ -72,40 +67,49 @@ class CoremlEncoder(EncoderWalk[Any]):
             logits = self._emit.op("expand_dims", "batch_logits", x=logits, axes=[0])
         return self._emit.op("cast", "logits", x=logits, dtype="fp32")
 
-    def rows(self, path: str, index: str, width: int, bits: int) -> Any:
-        name, rows, indices = path.removesuffix(".weight"), self._rows_of(path), self._index(index)
-        if bits == 32:
-            table = self._emit.constant(name, (rows, width), FP16, lambda: self._parameter(path))
-            return self._gather(f"{name}.rows", table, indices)
-        if bits in PALETTES:
-            return self._palette_rows(name, path, (rows, width), bits, indices)
-        code, scale = (UINT8 if bits == 8 else UINT4), f"{name}.scale"
-        # asked for codes, for scales and for minima
-        table_of = cache(lambda: quantize_rows(torch.from_numpy(self._parameter(path)), bits))
-        data = self._emit.constant(f"{name}.codes", (rows, width), code, lambda: table_of().q.numpy())
-        scales = self._emit.constant(scale, (rows, 1), FP16, lambda: table_of().scale[:, None].numpy())
-        minima = self._emit.constant(f"{name}.minimum", (rows, 1), FP16, lambda: table_of().minimum[:, None].numpy())
-        table = self._emit.op("constexpr_blockwise_shift_scale", f"{name}.table", data=data, scale=scales)
-        found = self._gather(f"{name}.scaled", table, indices)
+    def rows(self, table: Table) -> Any:
+        name, shape, indices = table.name, (table.rows, table.columns), self._index(table.index)
+        if not table.width.is_rounded:
+            whole = self._emit.constant(name, shape, FP16, lambda: self._parameter(table.path))
+            return self._gather(f"{name}.rows", whole, indices)
+        if table.width.centred:
+            return self._palette_rows(table, indices)
+
+        def part(which: str) -> Make:
+            return lambda: getattr(self._taken().rows(table.path, table.width), which)[:, None].numpy()
+
+        code = UINT8 if table.width == INT8_WIDTH else UINT4
+        data = self._emit.constant(
+            f"{name}.codes", shape, code, lambda: self._taken().rows(table.path, table.width).q.numpy()
+        )
+        scales = self._emit.constant(f"{name}.scale", (table.rows, 1), FP16, part("scale"))
+        minima = self._emit.constant(f"{name}.minimum", (table.rows, 1), FP16, part("minimum"))
+        scaled = self._emit.op("constexpr_blockwise_shift_scale", f"{name}.table", data=data, scale=scales)
+        found = self._gather(f"{name}.scaled", scaled, indices)
         return self._emit.op("add", f"{name}.rows", x=found, y=self._gather(f"{name}.minima", minima, indices))
 
-    def _palette_rows(self, name: str, path: str, shape: tuple[int, int], bits: int, indices: Any) -> Any:
-        most = LEVELS[bits] - 1  # the codes are odd: -most, 2 - most, … most
-        palette = np.arange(-most, most + 1, 2).reshape(1, 1, LEVELS[bits], 1)
-        table_of = cache(lambda: quantize_centred_rows(torch.from_numpy(self._parameter(path)), bits))
-        places = self._emit.constant(f"{name}.codes", shape, PALETTES[bits], lambda: (table_of().q.numpy() + most) // 2)
+    def _palette_rows(self, table: Table, indices: Any) -> Any:
+        name, width, most = table.name, table.width, table.width.largest_code
+        palette = np.arange(-most, most + 1, width.code_step).reshape(1, 1, width.levels, 1)
+
+        def codes() -> np.ndarray:
+            return (self._taken().centred_rows(table.path, width).q.numpy() + most) // width.code_step
+
+        def scale() -> np.ndarray:
+            return self._taken().centred_rows(table.path, width).scale[:, None].numpy()
+
+        places = self._emit.constant(f"{name}.codes", (table.rows, table.columns), PALETTES[width.bits], codes)
         lut = self._emit.constant(f"{name}.palette", palette.shape, FP16, lambda: palette)
-        scales = self._emit.constant(f"{name}.scale", (shape[0], 1), FP16, lambda: table_of().scale[:, None].numpy())
-        table = self._emit.op("constexpr_lut_to_dense", f"{name}.table", indices=places, lut=lut)
-        found = self._gather(f"{name}.found", table, indices)
+        scales = self._emit.constant(f"{name}.scale", (table.rows, 1), FP16, scale)
+        whole = self._emit.op("constexpr_lut_to_dense", f"{name}.table", indices=places, lut=lut)
+        found = self._gather(f"{name}.found", whole, indices)
         return self._emit.op("mul", f"{name}.rows", x=found, y=self._gather(f"{name}.scales", scales, indices))
 
     def linear(self, tag: str, x: Any, linear: Linear) -> Any:
         inputs = {"x": x, "weight": self._weight(linear)}
         if linear.bias:
-            inputs["bias"] = self._vector(
-                f"{linear.name}.bias", linear.out_features, lambda: self._joined(linear, "bias")
-            )
+            name, size = f"{linear.name}.bias", linear.out_features
+            inputs["bias"] = self._vector(name, size, lambda: self._taken().bias(linear).numpy())
         return self._emit.op("linear", f"{tag}.product", **inputs)
 
     def add(self, tag: str, x: Any, y: Any) -> Any:
@@ -147,9 +151,9 @@ class CoremlEncoder(EncoderWalk[Any]):
         shares = self._emit.op("softmax", f"{tag}.shares", x=scores, axis=-1)
         return self._emit.op("matmul", f"{tag}.context", x=shares, y=value, transpose_x=False, transpose_y=False)
 
-    def merge_heads(self, tag: str, x: Any, width: int) -> Any:
+    def merge_heads(self, tag: str, x: Any, inner: int) -> Any:
         turned = self._emit.op("transpose", f"{tag}.back", x=x, perm=[1, 0, 2])
-        return self._emit.op("reshape", f"{tag}.merged", x=turned, shape=[-1, width])
+        return self._emit.op("reshape", f"{tag}.merged", x=turned, shape=[-1, inner])
 
     def relative_bias(self, path: str, heads: int) -> Any:
         if path not in self._made:
@@ -186,15 +190,10 @@ class CoremlEncoder(EncoderWalk[Any]):
     def _pairs(self) -> Any:
         """Bucket of each (query, key), `(seq, seq)`: looked up by their distance, query − key."""
         if "pairs" not in self._made:
-            config, most, positions = self.config, self.config.max_position_embeddings, self._index("positions")
-
-            def by_distance() -> np.ndarray:
-                pairs = relative_buckets(
-                    most, config.relative_attention_buckets, config.relative_attention_max_distance
-                )
-                return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).numpy()  # −(most − 1) … most − 1
-
-            table = self._emit.constant("relative_buckets", (2 * most - 1,), INT32, by_distance)
+            most, positions = self.config.max_position_embeddings, self._index("positions")
+            table = self._emit.constant(
+                "relative_buckets", (2 * most - 1,), INT32, lambda: bucket_by_distance(self.config).numpy()
+            )
             down = self._emit.op("expand_dims", "r.down", x=positions, axes=[1])
             distance = self._emit.op("sub", "r.distance", x=down, y=positions)
             place = self._emit.op("add", "r.place", x=distance, y=np.int32(most - 1))
@@ -205,43 +204,29 @@ class CoremlEncoder(EncoderWalk[Any]):
         return self._emit.op("gather", name, x=table, indices=indices, axis=0)
 
     def _weight(self, linear: Linear) -> Any:
-        name, shape, bits = linear.name, (linear.out_features, linear.in_features), self.config.body_bits
-        if bits == 32:
-            return self._emit.constant(f"{name}.weight", shape, FP16, lambda: self._joined(linear, "weight"))
+        name, shape = linear.name, (linear.out_features, linear.in_features)
+        stored = kernel_format(linear, self.config)
+        if stored is MatrixFormat.FLOATS:
+            return self._emit.constant(f"{name}.weight", shape, FP16, lambda: self._taken().matrix(linear).numpy())
         if name not in self._made:
-            blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
-            groups = linear.in_features // BLOCK if blocks else 1
-            code = INT4 if blocks else INT8
-            quantized = cache(lambda: self._quantized(linear, blocks))
-            data = self._emit.constant(f"{name}.codes", shape, code, lambda: quantized()[0])
-            scale = self._emit.constant(f"{name}.scale", (shape[0], groups), FP16, lambda: quantized()[1])
+            code, groups = INT4 if stored is MatrixFormat.BLOCKS else INT8, scales_per_channel(linear, stored)
+            data = self._emit.constant(
+                f"{name}.codes", shape, code, lambda: kernel_matrix(self._taken(), linear)[0].numpy()
+            )
+            scale = self._emit.constant(
+                f"{name}.scale", (shape[0], groups), FP16, lambda: kernel_matrix(self._taken(), linear)[1].numpy()
+            )
             self._made[name] = self._emit.op(
                 "constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale
             )
         return self._made[name]
 
-    def _quantized(self, linear: Linear, blocks: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and scales of a matrix in the format that it is stored in."""
-        weight = torch.from_numpy(self._joined(linear, "weight"))
-        if self.config.body_bits == 8:
-            channels = quantize_int8(weight)
-            return channels.q.numpy(), channels.scale[:, None].numpy()
-        found = quantize_blocks(weight, 4, self.config.block_size)
-        if not blocks:
-            return found.int8_operand().numpy(), found.scale[:, None].numpy()
-        return found.q.numpy(), (found.multiplier * found.scale[:, None]).numpy()
-
     def _vector(self, name: str, size: int, make: Make) -> Any:
         return self._emit.constant(name, (size,), FP16, make)
 
-    def _rows_of(self, path: str) -> int:
-        config = self.config
-        counts = {"word": config.vocab_size, "position": config.max_position_embeddings}
-        return counts.get(path.split(".")[1], config.type_vocab_size)
+    def _taken(self) -> Weights:
+        assert self._weights is not None, "this walk only counts"
+        return self._weights
 
     def _parameter(self, path: str) -> np.ndarray:
-        assert self._student is not None, "this walk only counts"
-        return np.asarray(self._student.get_parameter(path).detach().float().cpu().numpy())
-
-    def _joined(self, linear: Linear, part: str) -> np.ndarray:
-        return np.concatenate([self._parameter(f"{path}.{part}") for path in linear.paths])
+        return self._taken().parameter(path).numpy()

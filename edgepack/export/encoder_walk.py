@@ -1,38 +1,110 @@
-"""One way through a student, in the steps that a graph format has to write.
+"""The one way through a student that every writer and every size model takes.
 
-Formats that are written node by node (LiteRT, Core ML) and the module that is traced for ExecuTorch differ in their
-operators, not in the order of an encoder's steps. `EncoderWalk` is that order: embeddings, layers with the weight sets
-that the config names, head. A format fills in a dozen steps, each from values to a value: names in a graph, tensors in
-a module; `tag` is a name for what a step computes. Values have no batch: a text is `(seq, width)`, heads
-are `(heads, seq, head size)`, scores `(heads, seq, seq)`; batch 1 is what a phone runs, and per-token rounding
-makes the rest of a batch independent anyway.
+Formats differ in their operators, not in what an encoder is made of or in the order of its steps. `EncoderWalk` is that
+order: embeddings, layers with the weight sets that the config names, head. A format fills in the steps, each from
+values to a value: names in a graph, tensors in a module, nothing where sizes are only counted. `tag` is a name for what
+a step computes. Steps come in two sizes: `OneTextWalk` (`one_text_walk.py`) builds attention out of small operators,
+the ONNX writer has one operator for most of it, the TorchScript layout only notes which matrices it has.
 
-The head of a sequence task reads the first token alone, so the last layer computes only that. Scores are multiplied
-by 1 / √size in the query, which is the smaller tensor.
+A new axis of the student is one edit here (`tests/export/test_new_axis.py` makes two), beside `Student.forward`, which
+stays what files are compared with. A format that cannot express a step says so: an abstract method is missing, or
+TorchScript's fixed program has no place for a matrix.
+
+The head of a sequence task reads the first token alone, so its last layer computes only that.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
 
-from edgepack.export.onnx_weights import Linear
+from edgepack.export.linear import ATTENTION_INPUTS, Linear, factors, joined
+from edgepack.quantization import FP32, BitWidth
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 
-INPUTS = ("query", "key", "value")
 V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
+SELF_ATTENTIVE = "embeddings.attention"  # path of the attention in a self-attentive embedding
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of `rows` rows at `path`, of which `index` (`words`, `positions`, `types`) picks one for each token."""
+
+    path: str
+    index: str
+    rows: int
+    columns: int
+    width: BitWidth
+
+    @property
+    def name(self) -> str:
+        """What files call it."""
+        return self.path.removesuffix(".weight")
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention: the products of its queries, keys and values (`inputs`), and of its output.
+
+    `relative`: scores have a bias for each pair of positions. `first_only`: only the first token is asked for.
+    """
+
+    path: str
+    size: int
+    heads: int
+    head_size: int
+    inputs: tuple[tuple[Linear, ...], ...]
+    output: tuple[Linear, ...]
+    relative: bool = False
+    first_only: bool = False
+
+    @property
+    def inner(self) -> int:
+        """Size of all heads' queries together."""
+        return self.heads * self.head_size
+
+    @property
+    def joined(self) -> Linear | None:
+        """Queries, keys and values as one product, where none of them is factorized."""
+        factorized = any(len(chain) > 1 for chain in self.inputs)
+        return None if factorized else joined(self.path, self.size, self.inner)
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """One feed-forward network: `down(act(up(x)))`."""
+
+    path: str
+    up: tuple[Linear, ...]
+    down: tuple[Linear, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the encoder: the weight sets that it uses, and where its own norms are."""
+
+    tag: str
+    attention: Attention
+    attention_norm: str
+    feed_forward: FeedForward
+    ffn_norm: str
 
 
 class EncoderWalk(ABC, Generic[V]):
     """A walk over a config; `logits()` returns the last value."""
 
+    added_tables: ClassVar[tuple[str, ...]] = ("positions", "types")  # to the words, in this order
+
     def __init__(self, config: StudentConfig) -> None:
         self.config = config
 
+    # the steps
+
     @abstractmethod
-    def rows(self, path: str, index: str, width: int, bits: int) -> V:
-        """Rows of the table at `path`, `(seq, width)`; `index` is `words`, `positions` or `types`."""
+    def rows(self, table: Table) -> V:
+        """The table's row of each token, `(seq, columns)`."""
 
     @abstractmethod
     def linear(self, tag: str, x: V, linear: Linear) -> V:
@@ -52,136 +124,159 @@ class EncoderWalk(ABC, Generic[V]):
 
     @abstractmethod
     def first(self, tag: str, x: V) -> V:
-        """The first token, `(1, width)`."""
+        """The first token of each text."""
 
     @abstractmethod
-    def split_heads(self, tag: str, x: V, parts: int, heads: int, size: int) -> list[V]:
-        """`(seq, parts · heads · size)` as `parts` values `(heads, seq, size)`."""
+    def attention(self, tag: str, x: V, attention: Attention) -> V:
+        """Attention without norm or residual."""
 
-    @abstractmethod
-    def attend(self, tag: str, query: V, key: V, value: V, size: int, bias: V | None) -> V:
-        """`softmax(query keyᵀ / √size + mask + bias) value`, `(heads, queries, size)`; `bias` `(heads, seq, seq)`."""
+    def residual(self, tag: str, x: V, y: V) -> V:
+        """A block's output `y` added to its input `x`."""
+        return self.add(tag, x, y)
 
-    @abstractmethod
-    def merge_heads(self, tag: str, x: V, width: int) -> V:
-        """`(heads, seq, size)` as `(seq, width)`."""
+    def word_rows(self, table: Table, projection: Linear | None) -> V:
+        """Rows of the words, multiplied by the embedding's projection where that comes before the sum."""
+        x = self.rows(table)
+        return x if projection is None else self.linear("e.projection", x, projection)
 
-    @abstractmethod
-    def first_rows(self, tag: str, x: V) -> V:
-        """The first row of each head, `(heads, seq, n)` → `(heads, 1, n)`."""
+    def chain(self, tag: str, x: V, linears: Sequence[Linear]) -> V:
+        """A projection's products, one after the other."""
+        for linear in linears:
+            x = self.linear(tag if linear is linears[-1] else f"{tag}.low", x, linear)
+        return x
 
-    @abstractmethod
-    def relative_bias(self, path: str, heads: int) -> V:
-        """MPNet's bias of each pair of positions `(heads, seq, seq)`."""
+    def activated(self, tag: str, x: V, linears: Sequence[Linear], act: str) -> V:
+        """A projection and the activation behind it."""
+        return self.activation(tag, self.chain(tag, x, linears), act)
 
-    def query_key_value(self, tag: str, path: str, x: V, width: int, heads: int, size: int) -> list[V]:
-        """All three of an unfactorized attention, `(heads, seq, size)` each: one product here."""
-        linear = Linear(f"{path}.qkv", tuple(f"{path}.{name}.full" for name in INPUTS), width, 3 * heads * size)
-        return self.split_heads(f"{tag}.qkv", self.linear(f"{tag}.qkv", x, linear), 3, heads, size)
+    def pooled(self, x: V) -> V:
+        """What the head reads."""
+        return x
+
+    # their order
 
     def logits(self) -> V:
         """The whole student."""
-        config = self.config
-        x = self._embeddings()
-        for layer in range(config.num_hidden_layers):
-            x = self._layer(layer, x)
-        if config.head_act is not None:
-            x = self.linear("h.dense", x, Linear("head.dense", ("head.dense",), config.hidden_size, self._head_inputs))
-            x = self.activation("h.dense", x, config.head_act)
-        classifier = Linear("head.classifier", ("head.classifier",), self._head_inputs, config.num_labels)
-        return self.linear("logits", x, classifier)
+        x = self.embeddings()
+        for layer in encoder_layers(self.config):
+            x = self.layer(layer, x)
+        return self.head(self.pooled(x))
 
-    @property
-    def _head_inputs(self) -> int:
-        return self.config.classifier_inputs
+    def embeddings(self) -> V:
+        """Token ids to the first layer's input."""
+        config, projection = self.config, embedding_projection(self.config)
+        first = None if config.norm_before_projection else projection
+        x = self.word_rows(word_table(config), first)
+        for table in added_tables(config, self.added_tables):
+            x = self.add(f"e.{table.index}", x, self.rows(table))
+        x = self.norm("e", x, "embeddings.norm", config.sum_size)
+        if projection is not None and first is None:
+            x = self.linear("e.projection", x, projection)
+        return self.self_attentive(x) if config.embedding_projection == "self_attentive" else x
 
-    def _embeddings(self) -> V:
-        config, total = self.config, self.config.sum_size
-        x = self.rows("embeddings.word.weight", "words", config.embedding_size, config.embedding_bits)
-        if config.has_projection and not config.norm_before_projection:
-            x = self._projection(x)
-        positions = self.rows("embeddings.position.weight", "positions", total, config.position_bits)
-        x = self.add("e.positions", x, positions)
-        if config.type_vocab_size:
-            x = self.add("e.types", x, self.rows("embeddings.token_type.weight", "types", total, 32))
-        x = self.norm("e", x, "embeddings.norm", total)
-        if config.has_projection and config.norm_before_projection:
-            x = self._projection(x)
-        if config.embedding_projection == "self_attentive":
-            x = self._self_attentive(x)
-        return x
-
-    def _projection(self, x: V) -> V:
-        config = self.config
-        path = "embeddings.projection"
-        linear = Linear(path, (path,), config.embedding_size, config.hidden_size, config.projection_bias)
-        return self.linear("e.projection", x, linear)
-
-    def _self_attentive(self, x: V) -> V:
-        config, width = self.config, self.config.embedding_size
+    def self_attentive(self, x: V) -> V:
+        """Subformer's SAFE: attention at size E, then a feed-forward network to H, without a residual."""
+        config, size = self.config, self.config.embedding_size
         heads = config.embedding_num_heads
-        attention = self._attention("e", "embeddings.attention", x, width, heads, width // heads, None, None)
-        x = self.norm("e.attention", self.add("e.attention", x, attention), "embeddings.attention_norm", width)
-        x = self._feed_forward("e", "embeddings.feed_forward", x, width, config.embedding_intermediate_size, None)
+        y = self.attention("e", x, make_attention(SELF_ATTENTIVE, size, heads, size // heads))
+        x = self.norm("e.attention", self.residual("e.attention", x, y), "embeddings.attention_norm", size)
+        path, inner = "embeddings.feed_forward", config.embedding_intermediate_size
+        x = self.feed_forward("e", x, make_feed_forward(path, (size, inner, config.hidden_size)))
         return self.norm("e.output", x, "embeddings.output_norm", config.hidden_size)
 
-    def _layer(self, layer: int, x: V) -> V:
-        config, hidden, tag = self.config, self.config.hidden_size, f"l{layer}"
-        chosen, ffn = (config.attention_sharing or [])[layer], (config.ffn_sharing or [])[layer]
-        heads, size = (config.num_heads or [])[chosen], (config.head_sizes or [])[chosen]
-        path = f"attention.{chosen}"
-        y = self._attention(tag, path, x, hidden, heads, size, chosen, layer)
-        if layer == config.first_token_layer:
-            x = self.first(tag, x)
-        x = self.norm(f"{tag}.attention", self.add(f"{tag}.attention", x, y), f"attention_norms.{layer}", hidden)
-        y = self._feed_forward(tag, f"feed_forward.{ffn}", x, hidden, (config.intermediate_sizes or [])[ffn], ffn)
-        return self.norm(f"{tag}.ffn", self.add(f"{tag}.ffn", x, y), f"ffn_norms.{layer}", hidden)
+    def layer(self, layer: Layer, x: V) -> V:
+        """Attention, then the feed-forward network, each with its residual and norm."""
+        size, tag = self.config.hidden_size, f"{layer.tag}.attention"
+        y = self.attention(layer.tag, x, layer.attention)
+        x = self.first(layer.tag, x) if layer.attention.first_only else x
+        x = self.norm(tag, self.residual(tag, x, y), layer.attention_norm, size)
+        y = self.feed_forward(layer.tag, x, layer.feed_forward)
+        return self.norm(f"{layer.tag}.ffn", self.residual(f"{layer.tag}.ffn", x, y), layer.ffn_norm, size)
 
-    def _attention(
-        self, tag: str, path: str, x: V, width: int, heads: int, size: int, chosen: int | None, layer: int | None
-    ) -> V:
-        inner, ranks = heads * size, self._ranks(ATTENTION_MATRICES, chosen)
-        if not any(ranks[matrix] for matrix in INPUTS):
-            query, key, value = self.query_key_value(tag, path, x, width, heads, size)
-        else:
-            query, key, value = (
-                self.split_heads(
-                    f"{tag}.{matrix}",
-                    self._chain(f"{tag}.{matrix}", x, f"{path}.{matrix}", width, inner, ranks[matrix]),
-                    1,
-                    heads,
-                    size,
-                )[0]
-                for matrix in INPUTS
-            )
-        relative = self.config.relative_attention_buckets and layer is not None
-        bias = self.relative_bias(path, heads) if relative else None
-        if layer is not None and layer == self.config.first_token_layer:
-            query = self.first_rows(f"{tag}.query", query)
-            bias = None if bias is None else self.first_rows(f"{tag}.bias", bias)
-        context = self.merge_heads(tag, self.attend(tag, query, key, value, size, bias), inner)
-        return self._chain(f"{tag}.output", context, f"{path}.output", inner, width, ranks["output"])
+    def feed_forward(self, tag: str, x: V, feed_forward: FeedForward) -> V:
+        """A feed-forward network without norm or residual."""
+        x = self.activated(f"{tag}.up", x, feed_forward.up, self.config.hidden_act)
+        return self.chain(f"{tag}.down", x, feed_forward.down)
 
-    def _feed_forward(self, tag: str, path: str, x: V, width: int, inner: int, chosen: int | None) -> V:
-        ranks = self._ranks(FFN_MATRICES, chosen)
-        x = self._chain(f"{tag}.up", x, f"{path}.up", width, inner, ranks["up"])
-        x = self.activation(f"{tag}.up", x, self.config.hidden_act)
-        return self._chain(f"{tag}.down", x, f"{path}.down", inner, self.config.hidden_size, ranks["down"])
-
-    def _chain(self, tag: str, x: V, path: str, width: int, out: int, rank: int) -> V:
-        for linear in factors(path, width, out, rank):
-            x = self.linear(f"{tag}.low" if not linear.bias else tag, x, linear)
-        return x
-
-    def _ranks(self, matrices: Sequence[str], chosen: int | None) -> dict[str, int]:
-        if chosen is None:
-            return dict.fromkeys(matrices, 0)
-        return {matrix: (self.config.ranks or {})[matrix][chosen] for matrix in matrices}
+    def head(self, x: V) -> V:
+        """The head's dense layer, where it has one, and the classifier."""
+        config, inputs = self.config, self.config.classifier_inputs
+        if config.head_act is not None:
+            dense = Linear("head.dense", ("head.dense",), config.hidden_size, inputs)
+            x = self.activated("h.dense", x, (dense,), config.head_act)
+        return self.linear("logits", x, Linear("head.classifier", ("head.classifier",), inputs, config.num_labels))
 
 
-def factors(path: str, width: int, out: int, rank: int) -> list[Linear]:
-    """The linear layers of a projection: one, or two of this rank."""
-    if not rank:
-        return [Linear(path, (f"{path}.full",), width, out)]
-    down = Linear(f"{path}.down", (f"{path}.down",), width, rank, bias=False)
-    return [down, Linear(f"{path}.up", (f"{path}.up",), rank, out)]
+def encoder_layers(config: StudentConfig) -> Iterator[Layer]:
+    """The layers in the order in which they are computed."""
+    attention_sharing, ffn_sharing = config.attention_sharing or [], config.ffn_sharing or []
+    for layer in range(config.num_hidden_layers):
+        sets = attention_sharing[layer], ffn_sharing[layer]
+        yield Layer(
+            f"l{layer}",
+            attention_of(config, sets[0], first_only=layer == config.first_token_layer),
+            f"attention_norms.{layer}",
+            feed_forward_of(config, sets[1]),
+            f"ffn_norms.{layer}",
+        )
+
+
+def attention_of(config: StudentConfig, chosen: int, first_only: bool) -> Attention:
+    """The attention of one weight set."""
+    heads, head_size = (config.num_heads or [])[chosen], (config.head_sizes or [])[chosen]
+    ranks = tuple((config.ranks or {})[matrix][chosen] for matrix in ATTENTION_MATRICES)
+    path, relative = f"attention.{chosen}", bool(config.relative_attention_buckets)
+    return make_attention(path, config.hidden_size, heads, head_size, ranks, relative, first_only)
+
+
+def make_attention(
+    path: str,
+    size: int,
+    heads: int,
+    head_size: int,
+    ranks: Sequence[int] = (0, 0, 0, 0),
+    relative: bool = False,
+    first_only: bool = False,
+) -> Attention:
+    """The attention at `path`; `ranks` of queries, keys, values and output."""
+    inner = heads * head_size
+    pairs = zip(ATTENTION_INPUTS, ranks[:-1], strict=True)
+    inputs = tuple(factors(f"{path}.{name}", size, inner, rank) for name, rank in pairs)
+    output = factors(f"{path}.output", inner, size, ranks[-1])
+    return Attention(path, size, heads, head_size, inputs, output, relative, first_only)
+
+
+def feed_forward_of(config: StudentConfig, chosen: int) -> FeedForward:
+    """The feed-forward network of one weight set."""
+    sizes = (config.hidden_size, (config.intermediate_sizes or [])[chosen], config.hidden_size)
+    ranks = tuple((config.ranks or {})[matrix][chosen] for matrix in FFN_MATRICES)
+    return make_feed_forward(f"feed_forward.{chosen}", sizes, ranks)
+
+
+def make_feed_forward(path: str, sizes: tuple[int, int, int], ranks: Sequence[int] = (0, 0)) -> FeedForward:
+    """The feed-forward network at `path`; `sizes` of its input, in between and of its output."""
+    up = factors(f"{path}.up", sizes[0], sizes[1], ranks[0])
+    return FeedForward(path, up, factors(f"{path}.down", sizes[1], sizes[2], ranks[1]))
+
+
+def embedding_projection(config: StudentConfig) -> Linear | None:
+    """The product that leads from the embedding size to the hidden size, where there is one."""
+    if not config.has_projection:
+        return None
+    path = "embeddings.projection"
+    return Linear(path, (path,), config.embedding_size, config.hidden_size, config.projection_bias)
+
+
+def word_table(config: StudentConfig) -> Table:
+    """The table of the words."""
+    path = "embeddings.word.weight"
+    return Table(path, "words", config.vocab_size, config.embedding_size, config.embedding_width)
+
+
+def added_tables(config: StudentConfig, order: Sequence[str]) -> list[Table]:
+    """The tables whose rows are added to the words', in this order."""
+    size, path = config.sum_size, "embeddings.position.weight"
+    found = {"positions": Table(path, "positions", config.max_position_embeddings, size, config.position_width)}
+    if config.type_vocab_size:
+        found["types"] = Table("embeddings.token_type.weight", "types", config.type_vocab_size, size, FP32)
+    return [found[index] for index in order if index in found]

@@ -23,13 +23,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgepack.export.encoder_walk import INPUTS, EncoderWalk
-from edgepack.export.onnx_weights import Linear
-from edgepack.export.support import BLOCK, fits_blocks
-from edgepack.quantization import quantize_blocks, quantize_int8, quantize_rows
+from edgepack.export.encoder_walk import Attention, Table
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import KERNEL_BLOCK, MatrixFormat, kernel_format, kernel_matrix
+from edgepack.export.one_text_walk import OneTextWalk
+from edgepack.export.weights import Weights
+from edgepack.quantization import INT8, RowTable
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, activation, relative_buckets
+from edgepack.student.model import Student, activation, bucket_by_distance
 
+Make = Callable[[Weights], Tensor]
 MASKED = -1e9  # added to the scores of padding
 LOWEST, HIGHEST = -128, 127  # of int8
 INT4_MIN, INT4_MAX = -8, 7  # of int4
@@ -44,7 +47,7 @@ class ExecutorchModule(nn.Module):
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.config: StudentConfig = student.config
-        self._sources = [student]  # in a list, so that the student's parameters are not this module's
+        self._sources = [Weights(student)]
         with torch.no_grad():
             self(*self.example_inputs())
         self._sources.clear()
@@ -64,7 +67,7 @@ class ExecutorchModule(nn.Module):
         logits = ExecutorchEncoder(self.config, self.constant, indices, mask).logits()
         return logits[None] if self.config.task == "token-classification" else logits
 
-    def constant(self, name: str, make: Callable[[Student], Tensor]) -> Tensor:
+    def constant(self, name: str, make: Make) -> Tensor:
         """The buffer of this name."""
         flat = name.replace(".", "_")
         if not hasattr(self, flat):
@@ -73,13 +76,13 @@ class ExecutorchModule(nn.Module):
         return buffer
 
 
-class ExecutorchEncoder(EncoderWalk[Tensor]):
+class ExecutorchEncoder(OneTextWalk[Tensor]):
     """The walk over tensors. `constant` gives a buffer by name; `mask` is `(1, seq)`."""
 
     def __init__(
         self,
         config: StudentConfig,
-        constant: Callable[[str, Callable[[Student], Tensor]], Tensor],
+        constant: Callable[[str, Make], Tensor],
         indices: dict[str, Tensor],
         mask: Tensor,
     ) -> None:
@@ -87,32 +90,34 @@ class ExecutorchEncoder(EncoderWalk[Tensor]):
         self._constant, self._indices, self._mask = constant, indices, mask
         self._made: dict[str, Tensor] = {}
 
-    def rows(self, path: str, index: str, width: int, bits: int) -> Tensor:
-        if index not in self._indices:  # one token type: its row is added to every token
+    def rows(self, table: Table) -> Tensor:
+        path, name, width = table.path, table.name, table.width
+        if table.index not in self._indices:  # one token type: its row is added to every token
             return self._parameter(path)
-        name, index_tensor = path.removesuffix(".weight"), self._indices[index]
-        if bits == 32:
-            return F.embedding(index_tensor, self._parameter(path))
+        indices = self._indices[table.index]
+        if not width.is_rounded:
+            return F.embedding(indices, self._parameter(path))
         operators = torch.ops.quantized_decomposed
-        codes = self._constant(f"{name}.codes", lambda s: packed_codes(s.get_parameter(path), bits))
-        scale = self._constant(f"{name}.scale", lambda s: quantize_rows(s.get_parameter(path), bits).scale)
-        zero = self._constant(f"{name}.zero", lambda s: zero_points(s.get_parameter(path), bits))
-        if bits == 8:
-            rows: Tensor = operators.embedding_byte(codes, scale, zero, LOWEST, HIGHEST, index_tensor)
+        codes = self._constant(f"{name}.codes", lambda weights: packed_codes(weights.rows(path, width)))
+        scale = self._constant(f"{name}.scale", lambda weights: weights.rows(path, width).scale)
+        zero = self._constant(f"{name}.zero", lambda weights: zero_points(weights.rows(path, width)))
+        if width == INT8:
+            rows: Tensor = operators.embedding_byte(codes, scale, zero, LOWEST, HIGHEST, indices)
             return rows
         rows = operators.embedding_4bit.dtype(
-            codes, scale, zero, INT4_MIN, INT4_MAX, index_tensor, dtype=torch.float16
+            codes, scale, zero, INT4_MIN, INT4_MAX, indices, dtype=torch.float16
         ).float()
-        return rows if width % 2 == 0 else rows[:, :width]
+        return rows if table.columns % 2 == 0 else rows[:, : table.columns]
 
     def linear(self, tag: str, x: Tensor, linear: Linear) -> Tensor:
         return self._multiply(self._rounded(x), linear)
 
-    def query_key_value(self, tag: str, path: str, x: Tensor, width: int, heads: int, size: int) -> list[Tensor]:
+    def query_key_value(self, tag: str, x: Tensor, attention: Attention) -> list[Tensor]:
+        if attention.joined is None:
+            return super().query_key_value(tag, x, attention)
         rounded, found = self._rounded(x), []
-        for name in INPUTS:
-            linear = Linear(f"{path}.{name}", (f"{path}.{name}.full",), width, heads * size)
-            found += self.split_heads(tag, self._multiply(rounded, linear), 1, heads, size)
+        for (linear,) in attention.inputs:
+            found += self.split_heads(tag, self._multiply(rounded, linear), 1, attention.heads, attention.head_size)
         return found
 
     def add(self, tag: str, x: Tensor, y: Tensor) -> Tensor:
@@ -142,8 +147,8 @@ class ExecutorchEncoder(EncoderWalk[Tensor]):
             scores = scores + bias
         return torch.bmm(torch.softmax(scores, dim=-1), value)
 
-    def merge_heads(self, tag: str, x: Tensor, width: int) -> Tensor:
-        return x.permute(1, 0, 2).contiguous().view(-1, width)
+    def merge_heads(self, tag: str, x: Tensor, inner: int) -> Tensor:
+        return x.permute(1, 0, 2).contiguous().view(-1, inner)
 
     def relative_bias(self, path: str, heads: int) -> Tensor:
         if path not in self._made:
@@ -154,22 +159,15 @@ class ExecutorchEncoder(EncoderWalk[Tensor]):
     def _pairs(self) -> Tensor:
         """Bucket of each (query, key), `(seq, seq)`: looked up by their distance, query − key."""
         if "pairs" not in self._made:
-            config, most = self.config, self.config.max_position_embeddings
-
-            def by_distance(_: Student) -> Tensor:
-                pairs = relative_buckets(
-                    most, config.relative_attention_buckets, config.relative_attention_max_distance
-                )
-                return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).int()  # −(most − 1) … most − 1
-
-            positions = self._indices["positions"]
+            positions, most = self._indices["positions"], self.config.max_position_embeddings
             distances = positions[:, None] - positions[None, :] + (most - 1)
-            self._made["pairs"] = self._constant("relative_buckets", by_distance)[distances]
+            buckets = self._constant("relative_buckets", lambda _: bucket_by_distance(self.config).int())
+            self._made["pairs"] = buckets[distances]
         return self._made["pairs"]
 
     def _rounded(self, x: Tensor) -> Tensor:
         """The nearest int8 numbers in each token's own range."""
-        if self.config.body_bits == 32:
+        if not self.config.body_width.is_rounded:
             return x
         operators = torch.ops.quantized_decomposed
         scale, zero = operators.choose_qparams_per_token_asymmetric(x, torch.int8)
@@ -180,55 +178,46 @@ class ExecutorchEncoder(EncoderWalk[Tensor]):
     def _multiply(self, x: Tensor, linear: Linear) -> Tensor:
         bias = None
         if linear.bias:
-            bias = self._constant(f"{linear.name}.bias", lambda s: _joined(s, linear, "bias"))
+            bias = self._constant(f"{linear.name}.bias", lambda weights: weights.bias(linear))
         return F.linear(x, self._weight(linear), bias)
 
     def _weight(self, linear: Linear) -> Tensor:
         """The weight as its codes say, fp32 `(out, in)`."""
-        bits, name, operators = self.config.body_bits, linear.name, torch.ops.quantized_decomposed
-        if bits == 32:
-            return self._constant(f"{name}.weight", lambda s: _joined(s, linear, "weight"))
-        blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
-        codes = self._constant(f"{name}.codes", lambda s: self._quantized(s, linear, blocks)[0])
-        scale = self._constant(f"{name}.scale", lambda s: self._quantized(s, linear, blocks)[1])
-        zero = self._constant(f"{name}.zero", lambda s: torch.zeros(scale.shape, dtype=torch.int64))
-        if blocks:
-            limits = (INT4_MIN, INT4_MAX, torch.int8, BLOCK, torch.float32)
+        name, operators, stored = linear.name, torch.ops.quantized_decomposed, kernel_format(linear, self.config)
+        if stored is MatrixFormat.FLOATS:
+            return self._constant(f"{name}.weight", lambda weights: weights.matrix(linear))
+        codes = self._constant(f"{name}.codes", lambda weights: kernel_matrix(weights, linear)[0])
+        scale = self._constant(f"{name}.scale", lambda weights: _scales(weights, linear))
+        zero = self._constant(f"{name}.zero", lambda _: torch.zeros(scale.shape, dtype=torch.int64))
+        if stored is MatrixFormat.BLOCKS:
+            limits = (INT4_MIN, INT4_MAX, torch.int8, KERNEL_BLOCK, torch.float32)
             weight: Tensor = operators.dequantize_per_channel_group(codes, scale, zero, *limits)
         else:
             weight = operators.dequantize_per_channel(codes, scale, zero, 0, LOWEST + 1, HIGHEST, torch.int8)
         return weight
 
-    def _quantized(self, student: Student, linear: Linear, blocks: bool) -> tuple[Tensor, Tensor]:
-        """Codes and scales of a matrix in the format that it is stored in."""
-        weight = _joined(student, linear, "weight")
-        if self.config.body_bits == 8:
-            channels = quantize_int8(weight)
-            return channels.q, channels.scale
-        quantized = quantize_blocks(weight, 4, self.config.block_size)
-        if not blocks:
-            return quantized.int8_operand(), quantized.scale
-        return quantized.q, (quantized.multiplier * quantized.scale[:, None]).bfloat16().float()
-
     def _parameter(self, path: str) -> Tensor:
-        return self._constant(path, lambda s: s.get_parameter(path).float())
+        return self._constant(path, lambda weights: weights.parameter(path))
 
 
-def packed_codes(table: Tensor, bits: int) -> Tensor:
+def packed_codes(table: RowTable) -> Tensor:
     """Codes of rows: int8 at 8 bits; at 4 bits two to a byte, the even column in the high half."""
-    codes = quantize_rows(table, bits).q
-    if bits == 8:
+    codes = table.q
+    if table.width == INT8:
         return (codes.to(torch.int16) + LOWEST).to(torch.int8)
     codes = F.pad(codes, (0, codes.shape[1] % 2))
     return codes[:, ::2] << 4 | codes[:, 1::2]
 
 
-def zero_points(table: Tensor, bits: int) -> Tensor:
+def zero_points(table: RowTable) -> Tensor:
     """What a row's codes stand at for zero, not rounded: −minimum / scale, shifted as the codes are."""
-    rows = quantize_rows(table, bits)
-    zero = -rows.minimum.float() / rows.scale.float() - 2 ** (bits - 1)
-    return zero.to(rows.scale.dtype)
+    zero = -table.minimum.float() / table.scale.float() - table.width.levels // 2
+    return zero.to(table.scale.dtype)
 
 
-def _joined(student: Student, linear: Linear, part: str) -> Tensor:
-    return torch.cat([student.get_parameter(f"{path}.{part}").detach() for path in linear.paths]).float()
+def _scales(weights: Weights, linear: Linear) -> Tensor:
+    """Scales of a matrix as XNNPACK keeps them: of blocks as bf16 numbers, of channels without a second axis."""
+    scales = kernel_matrix(weights, linear)[1]
+    if kernel_format(linear, weights.config) is MatrixFormat.BLOCKS:
+        return scales.bfloat16().float()
+    return scales[:, 0]

@@ -18,14 +18,20 @@ needs. Everything that depends on weights' formats is here:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import numpy as np
-import torch
 
-from edgepack.export.encoder_walk import EncoderWalk
-from edgepack.export.onnx_weights import Linear
-from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.export.encoder_walk import Table
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import (
+    KERNEL_BLOCK,
+    MatrixFormat,
+    kernel_format,
+    kernel_matrix,
+    scales_per_channel,
+)
+from edgepack.export.one_text_walk import OneTextWalk
+from edgepack.export.support import MODEL_INPUTS
 from edgepack.export.tflite_file import (
     BOOL,
     FLOAT16,
@@ -41,22 +47,24 @@ from edgepack.export.tflite_file import (
     Tensor,
     TfliteGraph,
 )
-from edgepack.quantization import Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
+from edgepack.export.weights import Weights
+from edgepack.quantization import INT8 as INT8_WIDTH
+from edgepack.quantization import RowTable
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, relative_buckets
+from edgepack.student.model import Student, bucket_by_distance
 
 MASKED = -1e9  # added to the scores of padding
 KEEP_DIMS = (Option(0, "b", 1),)
 INTEGER, FLOAT = np.int32, np.float32
 
 
-class LitertEncoder(EncoderWalk[str]):
+class LitertEncoder(OneTextWalk[str]):
     """A config's graph; with a student, also its weights."""
 
     def __init__(self, config: StudentConfig, student: Student | None = None) -> None:
         super().__init__(config)
         self.graph = TfliteGraph()
-        self._student = student
+        self._weights = Weights(student) if student is not None else None
         self._seq = config.max_position_embeddings
         self._numbers: dict[str, int] = {}
         self._build()
@@ -64,8 +72,7 @@ class LitertEncoder(EncoderWalk[str]):
     # the file's frame
 
     def _build(self) -> None:
-        names = ["input_ids", "attention_mask", *(["token_type_ids"] if self.config.type_vocab_size > 1 else [])]
-        for name in names:
+        for name in MODEL_INPUTS[: 3 if self.config.type_vocab_size > 1 else 2]:
             self.graph.inputs.append(self._value(name, (1, self._seq), INT64, (1, -1)))
         self._index("words", "input_ids")
         self._mask()
@@ -88,31 +95,31 @@ class LitertEncoder(EncoderWalk[str]):
 
     # the steps of the walk
 
-    def rows(self, path: str, index: str, width: int, bits: int) -> str:
-        if index not in self._numbers:
-            self._positions() if index == "positions" else self._type_index()
-        name, rows = path.removesuffix(".weight"), self._rows_of(path)
-        if bits == 32:
-            table = self._constant(name, (rows, width), FLOAT32, lambda: self._parameter(path))
-            return self._gather(table, index, f"{name}.rows", width, FLOAT32)
-        stored = width if bits == 8 else -(-width // 2)
-        table = self._constant(f"{name}.codes", (rows, stored), UINT8, lambda: packed_codes(self._table(path, bits)))
-        tail = self._tail(path, name, rows, bits)
-        codes = self._op(
-            "CAST", [self._gather(table, index, f"{name}.packed", stored, UINT8)], f"{name}.float", (self._seq, stored)
-        )
-        if bits == 4:
-            codes = self._unpack(name, codes, stored, width)
+    def rows(self, table: Table) -> str:
+        if table.index not in self._numbers:
+            self._positions() if table.index == "positions" else self._type_index()
+        name, shape = table.name, (self._seq, table.columns)
+        if not table.width.is_rounded:
+            whole = (table.rows, table.columns)
+            stored = self._constant(name, whole, FLOAT32, lambda: self._parameter(table.path))
+            return self._gather(stored, table.index, f"{name}.rows", table.columns, FLOAT32)
+        bytes_ = table.width.packed_bytes(table.columns)
+        codes = self._constant(f"{name}.codes", (table.rows, bytes_), UINT8, lambda: packed_codes(self._rows(table)))
+        tail = self._tail(table)
+        packed = self._gather(codes, table.index, f"{name}.packed", bytes_, UINT8)
+        found = self._op("CAST", [packed], f"{name}.float", (self._seq, bytes_))
+        if table.width != INT8_WIDTH:
+            found = self._unpack(name, found, bytes_, table.columns)
         parts = [f"{name}.scale", f"{name}.minimum"]
-        self._split(self._gather(tail, index, f"{name}.tail", 2, FLOAT32), parts, 1, (self._seq, 1))
-        scaled = self._op("MUL", [codes, parts[0]], f"{name}.scaled", (self._seq, width))
-        return self._op("ADD", [scaled, parts[1]], f"{name}.rows", (self._seq, width))
+        self._split(self._gather(tail, table.index, f"{name}.tail", 2, FLOAT32), parts, 1, (self._seq, 1))
+        scaled = self._op("MUL", [found, parts[0]], f"{name}.scaled", shape)
+        return self._op("ADD", [scaled, parts[1]], f"{name}.rows", shape)
 
     def linear(self, tag: str, x: str, linear: Linear) -> str:
         weight, bias = self._weight(linear), -1
         if linear.bias:
             name, size = f"{linear.name}.bias", (linear.out_features,)
-            bias = self._numbers[self._constant(name, size, FLOAT32, lambda: self._joined(linear, "bias"))]
+            bias = self._numbers[self._constant(name, size, FLOAT32, lambda: self._taken().bias(linear).numpy())]
         inputs = (self._numbers[x], self._numbers[weight], bias)
         shape = (self._shape(x)[0], linear.out_features)
         return self._node("FULLY_CONNECTED", inputs, tag, shape, (Option(3, "b", 1),))
@@ -171,10 +178,10 @@ class LitertEncoder(EncoderWalk[str]):
         shares = self._op("SOFTMAX", [scores], f"{tag}.shares", shape, (Option(0, "f", 1.0),))
         return self._op("BATCH_MATMUL", [shares, value], f"{tag}.context", (heads, queries, size))
 
-    def merge_heads(self, tag: str, x: str, width: int) -> str:
+    def merge_heads(self, tag: str, x: str, inner: int) -> str:
         heads, queries, size = self._shape(x)
         turned = self._op("TRANSPOSE", [x, self._integers(1, 0, 2)], f"{tag}.back", (queries, heads, size))
-        return self._op("RESHAPE", [turned, self._integers(-1, width)], f"{tag}.merged", (queries, width))
+        return self._op("RESHAPE", [turned, self._integers(-1, inner)], f"{tag}.merged", (queries, inner))
 
     def relative_bias(self, path: str, heads: int) -> str:
         name, config, seq = f"{path}.relative", self.config, self._seq
@@ -208,11 +215,10 @@ class LitertEncoder(EncoderWalk[str]):
 
     def _pairs(self) -> None:
         """Bucket of each (query, key), int32 `(seq, seq)`: looked up by their distance, query − key."""
-        config, most, seq = self.config, self.config.max_position_embeddings, self._seq
+        most, seq = self.config.max_position_embeddings, self._seq
 
         def by_distance() -> np.ndarray:
-            pairs = relative_buckets(most, config.relative_attention_buckets, config.relative_attention_max_distance)
-            return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]]).numpy().astype(INTEGER)  # −(most − 1) … most − 1
+            return bucket_by_distance(self.config).numpy().astype(INTEGER)
 
         table = self._constant("relative_buckets", (2 * most - 1,), INT32, by_distance)
         down = self._op("RESHAPE", ["positions", self._integers(-1, 1)], "r.down", (seq, 1), type_=INT32)
@@ -221,19 +227,20 @@ class LitertEncoder(EncoderWalk[str]):
         place = self._op("ADD", [distance, self._integers(most - 1)], "r.place", (seq, seq), type_=INT32)
         self._op("GATHER", [table, place], "pairs", (seq, seq), type_=INT32)
 
-    def _tail(self, path: str, name: str, rows: int, bits: int) -> str:
+    def _tail(self, table: Table) -> str:
         """Scale and minimum of each row, fp32 `(rows, 2)`; stored as fp16 below 8 bits."""
 
         def values() -> np.ndarray:
-            table = self._table(path, bits)
-            return np.stack([table.scale.numpy(), table.minimum.numpy()], axis=1)
+            rows = self._rows(table)
+            return np.stack([rows.scale.numpy(), rows.minimum.numpy()], axis=1)
 
-        if bits == 8:
-            return self._constant(f"{name}.tails", (rows, 2), FLOAT32, values)
-        stored = self._constant(f"{name}.tails", (rows, 2), FLOAT16, values)
-        return self._op("DEQUANTIZE", [stored], f"{name}.tails.float", (rows, 2))
+        name, shape = f"{table.name}.tails", (table.rows, 2)
+        if table.width == INT8_WIDTH:
+            return self._constant(name, shape, FLOAT32, values)
+        stored = self._constant(name, shape, FLOAT16, values)
+        return self._op("DEQUANTIZE", [stored], f"{name}.float", shape)
 
-    def _unpack(self, name: str, packed: str, stored: int, width: int) -> str:
+    def _unpack(self, name: str, packed: str, stored: int, columns: int) -> str:
         """Both halves of each byte as floats: low ones are the first columns, high ones the rest."""
         shape = (self._seq, stored)
         sixteenth = self._op("MUL", [packed, self._floats(1 / 16)], f"{name}.sixteenth", shape)
@@ -241,64 +248,49 @@ class LitertEncoder(EncoderWalk[str]):
         shifted = self._op("MUL", [high, self._floats(16.0)], f"{name}.shifted", shape)
         low = self._op("SUB", [packed, shifted], f"{name}.low", shape)
         both = self._op("CONCATENATION", [low, high], f"{name}.both", (self._seq, 2 * stored), (Option(0, "i", 1),))
-        return both if width == 2 * stored else self._slice(both, f"{name}.columns", (self._seq, width), 1, width)
+        return both if columns == 2 * stored else self._slice(both, f"{name}.columns", (self._seq, columns), 1, columns)
 
     def _weight(self, linear: Linear) -> str:
-        bits, shape = self.config.body_bits, (linear.out_features, linear.in_features)
-        if bits == 32:
-            return self._constant(f"{linear.name}.weight", shape, FLOAT32, lambda: self._matrix(linear).numpy())
-        if bits == 4 and fits_blocks(linear.in_features, self.config):
-            return self._blocks(linear, shape)
+        name, shape = f"{linear.name}.weight", (linear.out_features, linear.in_features)
+        found = kernel_format(linear, self.config)
+        if found is MatrixFormat.FLOATS:
+            return self._constant(name, shape, FLOAT32, lambda: self._taken().matrix(linear).numpy())
+        if found is MatrixFormat.BLOCKS:
+            return self._blocks(linear, name, shape)
 
-        @cache  # asked for codes and for scales
-        def quantized() -> tuple[np.ndarray, np.ndarray]:
-            if bits == 8:
-                channels = quantize_int8(self._matrix(linear))
-                return channels.q.numpy(), channels.scale.numpy()
-            blocks = quantize_blocks(self._matrix(linear), bits, self.config.block_size)
-            return blocks.int8_operand().numpy(), blocks.scale.numpy()
-
-        return self._constant(f"{linear.name}.weight", shape, INT8, lambda: quantized()[0], lambda: quantized()[1])
-
-    def _blocks(self, linear: Linear, shape: Shape) -> str:
-        @cache
-        def quantized() -> Blocks:
-            return quantize_blocks(self._matrix(linear), 4, BLOCK)
+        def codes() -> np.ndarray:
+            return kernel_matrix(self._taken(), linear)[0].numpy()
 
         def scales() -> np.ndarray:
-            return (quantized().multiplier * quantized().scale[:, None]).half().numpy()
+            return kernel_matrix(self._taken(), linear)[1][:, 0].numpy()
 
-        name = f"{linear.name}.weight"
+        return self._constant(name, shape, INT8, codes, scales)
+
+    def _blocks(self, linear: Linear, name: str, shape: Shape) -> str:
+        def codes() -> np.ndarray:
+            return packed_int4(kernel_matrix(self._taken(), linear)[0].numpy())
+
+        def scales() -> np.ndarray:
+            return kernel_matrix(self._taken(), linear)[1].half().numpy()
+
         if name not in self._numbers:
-            stored = self._constant(f"{linear.name}.scales", (shape[0], shape[1] // BLOCK), FLOAT16, scales)
-            block = (self._numbers[stored], BLOCK)
-            tensor = Tensor(name, shape, INT4, lambda: packed_int4(quantized().q.numpy()), block=block)
-            self._numbers[name] = self.graph.add(tensor)
+            groups = scales_per_channel(linear, MatrixFormat.BLOCKS)
+            stored = self._constant(f"{linear.name}.scales", (shape[0], groups), FLOAT16, scales)
+            block = (self._numbers[stored], KERNEL_BLOCK)
+            self._numbers[name] = self.graph.add(Tensor(name, shape, INT4, codes, block=block))
         return name
 
     # the student's numbers
 
-    def _rows_of(self, path: str) -> int:
-        config = self.config
-        counts = {
-            "word": config.vocab_size,
-            "position": config.max_position_embeddings,
-            "token_type": config.type_vocab_size,
-        }
-        return counts[path.split(".")[1]]
+    def _taken(self) -> Weights:
+        assert self._weights is not None, "this graph was built to be measured"
+        return self._weights
 
     def _parameter(self, path: str) -> np.ndarray:
-        assert self._student is not None, "this graph was built to be measured"
-        return np.asarray(self._student.get_parameter(path).detach().float().cpu().numpy())
+        return self._taken().parameter(path).numpy()
 
-    def _joined(self, linear: Linear, part: str) -> np.ndarray:
-        return np.concatenate([self._parameter(f"{path}.{part}") for path in linear.paths])
-
-    def _matrix(self, linear: Linear) -> torch.Tensor:
-        return torch.from_numpy(self._joined(linear, "weight"))
-
-    def _table(self, path: str, bits: int) -> RowTable:
-        return quantize_rows(torch.from_numpy(self._parameter(path)), bits)
+    def _rows(self, table: Table) -> RowTable:
+        return self._taken().rows(table.path, table.width)
 
     # tensors and operators
 
@@ -353,8 +345,8 @@ class LitertEncoder(EncoderWalk[str]):
         self.graph.nodes.append(Node(operator, tuple(inputs), (number,), options))
         return output
 
-    def _gather(self, table: str, index: str, output: str, width: int, type_: int) -> str:
-        return self._op("GATHER", [table, index], output, (self._seq, width), type_=type_)
+    def _gather(self, table: str, index: str, output: str, columns: int, type_: int) -> str:
+        return self._op("GATHER", [table, index], output, (self._seq, columns), type_=type_)
 
     def _split(self, x: str, outputs: Sequence[str], axis: int, shape: Shape) -> None:
         inputs = (self._numbers[self._integers(axis)], self._numbers[x])
@@ -379,8 +371,8 @@ def packed_int4(codes: np.ndarray) -> np.ndarray:
 def packed_codes(table: RowTable) -> np.ndarray:
     """Codes of rows in bytes; at 4 bits the first half of the columns low, the second half high."""
     codes = table.q.numpy()
-    if table.bits == 8:
+    if table.width == INT8_WIDTH:
         return codes
-    stored = -(-codes.shape[1] // 2)
+    stored = table.width.packed_bytes(codes.shape[1])
     padded = np.pad(codes, ((0, 0), (0, 2 * stored - codes.shape[1])))
     return padded[:, :stored] | padded[:, stored:] << 4

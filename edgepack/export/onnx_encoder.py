@@ -1,4 +1,4 @@
-"""A student's config as an ONNX graph, node by node: embeddings, layers (`onnx_layers.py`), head.
+"""A student's config as an ONNX graph: the walk of the encoder, each step written by the part that owns it.
 
 Written rather than traced, so that each operator is the one that ONNX Runtime is fast at, and the file's size is known
 from the config alone. The graph does not return hidden states.
@@ -6,140 +6,129 @@ from the config alone. The graph does not return hidden states.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edgepack.export.onnx_layers import LayerGraph
-from edgepack.export.onnx_weights import Linear
-from edgepack.quantization import LEVELS, TERNARY
+from edgepack.export.encoder_walk import Attention, EncoderWalk, Table
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import width_of
+from edgepack.export.onnx_attention import Attentions
+from edgepack.export.onnx_graph import Graph
+from edgepack.export.onnx_packing import Packing
+from edgepack.export.onnx_products import ACTIVATIONS, FUSED_ACTIVATIONS, Products
+from edgepack.export.onnx_tables import Tables
+from edgepack.export.onnx_tokens import Tokens
+from edgepack.export.support import MODEL_INPUTS
+from edgepack.quantization import bit_width
 from edgepack.student.config import StudentConfig
 
 FLOAT = TensorProto.FLOAT
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum"}  # values whose names in the file are not their tags'
+SHORT = {"attention": "a", "ffn": "f", "output": "o"}  # last words of a norm's and a sum's tag, in the file
 
 
-class EncoderGraph(LayerGraph):
+class OnnxEncoder(EncoderWalk[str]):
     """The graph of one config. Building it needs no weights; filling it does (`Weights`).
 
     With `static_shape` it takes batch 1 and `max_position_embeddings` tokens.
     """
 
+    added_tables = ("types", "positions")  # position rows have no batch, so they are added last
+
     def __init__(self, config: StudentConfig, static_shape: bool = False) -> None:
-        super().__init__(config, static_shape)
-        self.inputs = INPUTS if config.type_vocab_size else INPUTS[:2]
-        widths = {config.embedding_bits, config.body_bits, *(config.widths or {}).values()}
-        self.opset = 18 if any(bits < 8 for bits in widths) else 17  # 18 has BitwiseAnd
-        self._build()
+        super().__init__(config)
+        self.static_shape = static_shape
+        self.inputs = MODEL_INPUTS if config.type_vocab_size else MODEL_INPUTS[:2]
+        widths = [config.embedding_width, config.body_width, *map(bit_width, (config.widths or {}).values())]
+        self.opset = 18 if any(width.codes_per_byte > 1 for width in widths) else 17  # 18 has BitwiseAnd
+        self.graph = Graph()
+        self._tokens = Tokens(self.graph, masked=static_shape and config.body_width.is_rounded)
+        self._packing = Packing(self.graph)
+        self._products = Products(self.graph, self._packing, self._tokens, config)
+        self._tables = Tables(self.graph, self._packing, self._products)
+        self._attentions = Attentions(self.graph, self._products, self._tokens, config)
+        self.graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
+        self.graph.node("Shape", ["input_ids"], "length", start=1, end=2)
+        self.logits()
+        self._packing.finish()
 
-    def _build(self) -> None:
-        config = self.config
-        self.node("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
-        self.node("Shape", ["input_ids"], "length", start=1, end=2)
-        x = self._embeddings()
-        sizes, heads, widths = config.intermediate_sizes or [], config.num_heads or [], config.head_sizes or []
-        for layer in range(config.num_hidden_layers):
-            s = (config.attention_sharing or [])[layer]
-            self._first_only = layer == config.first_token_layer
-            y = self._attention(f"l{layer}", f"attention.{s}", x, config.hidden_size, (heads[s], widths[s]), s)
-            x = self._first(x) if self._first_only else x
-            x = self._add_norm(f"l{layer}.a", y, x, f"attention_norms.{layer}", config.hidden_size)
-            s = (config.ffn_sharing or [])[layer]
-            y = self._feed_forward(f"l{layer}", f"feed_forward.{s}", x, config.hidden_size, sizes[s], s)
-            x = self._add_norm(f"l{layer}.f", y, x, f"ffn_norms.{layer}", config.hidden_size)
-        self._head(x)
-        self.finish()
+    # the steps of the walk
 
-    # embeddings
+    def rows(self, table: Table) -> str:
+        """The table's row of each token."""
+        written = {"words": self._tables.words, "positions": self._tables.positions, "types": self._tables.types}
+        return written[table.index](table)
 
-    def _embeddings(self) -> str:
-        config = self.config
-        codes = config.multiplies_codes and config.bits_of("embeddings.projection") < 32
-        x = self._projected_codes() if codes else self._word_rows()
-        if config.has_projection and not config.norm_before_projection and x == "w.rows":
-            x = self._projection(x)
-        if config.type_vocab_size:
-            shape = (config.type_vocab_size, config.sum_size)
-            table = self._parameter("embeddings.token_type.weight", shape)
-            x = self.node("Add", [x, self.node("Gather", [table, "token_type_ids"], "e.type")], "e.typed")
-        x = self._add_norm("e", x, self._position_rows(), "embeddings.norm", config.sum_size)
-        if config.has_projection and config.norm_before_projection:
-            x = self._projection(x)
-        return self._self_attentive(x) if config.embedding_projection == "self_attentive" else x
+    def word_rows(self, table: Table, projection: Linear | None) -> str:
+        """Word vectors; where their codes can be multiplied as they are, the projection does that."""
+        if projection is None or not self.config.multiplies_codes or not width_of(projection, self.config).is_rounded:
+            return super().word_rows(table, projection)
+        return self._projected_codes(table, projection)
 
-    def _projection(self, x: str) -> str:
-        return self._product("e.project", self._real(x), self._embedding_projection(), fold_bias=False)[0]
+    def linear(self, tag: str, x: str, linear: Linear) -> str:
+        """`x @ weight + bias`."""
+        return self.chain(tag, x, (linear,))
 
-    def _embedding_projection(self) -> Linear:
-        sizes = (self.config.embedding_size, self.config.hidden_size)
-        return Linear("embeddings.projection", ("embeddings.projection",), *sizes, self.config.projection_bias)
+    def chain(self, tag: str, x: str, linears: Sequence[Linear]) -> str:
+        """A projection's products: zero at padding is zero behind the first of them too, which has no bias."""
+        tag = "e.project" if tag == "e.projection" else tag
+        return self._products.chain(tag, self._tokens.real(x), linears)
 
-    def _self_attentive(self, x: str) -> str:
-        """Subformer's SAFE: attention at width E, then a feed-forward network to H without a residual."""
-        config, width = self.config, self.config.embedding_size
-        heads = (config.embedding_num_heads, width // config.embedding_num_heads)
-        y = self._attention("e", "embeddings.attention", x, width, heads)
-        x = self._add_norm("e.a", y, x, "embeddings.attention_norm", width)
-        inner = config.embedding_intermediate_size
-        y = self._feed_forward("e", "embeddings.feed_forward", x, width, inner)
-        return self._norm("e.o", y, "embeddings.output_norm", config.hidden_size)
+    def activated(self, tag: str, x: str, linears: Sequence[Linear], act: str) -> str:
+        """A projection and an activation, which may add the bias itself."""
+        return self._products.activated(tag, self._tokens.real(x), linears, act)
 
-    def _word_rows(self) -> str:
-        """Word vectors `(batch, seq, E)`: the codes are gathered, then expanded."""
-        config = self.config
-        shape, path = (config.vocab_size, config.embedding_size), "embeddings.word.weight"
-        bits = config.embedding_bits
-        if bits == 32:
-            return self.node("Gather", [self._parameter(path, shape), "input_ids"], "w.rows")
-        codes, scale, minimum = self._table(path, shape, bits)
-        x = self.node("Cast", [self.node("Gather", [codes, "input_ids"], "w.codes")], "w.float", to=FLOAT)
-        x = self.node("Mul", [x, self.node("Gather", [scale, "input_ids"], "w.scale")], "w.scaled")
-        return self.node("Add", [x, self.node("Gather", [minimum, "input_ids"], "w.minimum")], "w.rows")
+    def activation(self, tag: str, x: str, act: str) -> str:
+        """An activation behind no projection."""
+        return self.graph.node((ACTIVATIONS | FUSED_ACTIVATIONS)[act], [x], f"{tag}.act")
 
-    def _projected_codes(self) -> str:
+    def add(self, tag: str, x: str, y: str) -> str:
+        """The sum of both."""
+        name = f"{_short(tag)}.sum"
+        return self.graph.node("Add", [x, y], NAMES.get(name, name))
+
+    def residual(self, tag: str, x: str, y: str) -> str:
+        """A block's output, and its input behind it."""
+        return self.add(tag, y, x)
+
+    def norm(self, tag: str, x: str, path: str, size: int) -> str:
+        """The config's norm."""
+        return self._products.norm(_short(tag), x, path, size)
+
+    def first(self, tag: str, x: str) -> str:
+        """The first token `(batch, 1, size)`."""
+        return self._tokens.first(x)
+
+    def attention(self, tag: str, x: str, attention: Attention) -> str:
+        """Attention's output."""
+        return self._attentions.attend(tag, x, attention)
+
+    def pooled(self, x: str) -> str:
+        """The first token `(batch, size)` where the head reads no other."""
+        one_token = self.config.task == "text-classification"
+        return self.graph.node("Squeeze", [x, self.graph.integers(1)], "h.first") if one_token else x
+
+    def _projected_codes(self, table: Table, projection: Linear) -> str:
         """Word vectors `(batch, seq, H)`: a centred row's codes are whole numbers, multiplied as they are.
 
         A symmetric row rounded again would put the zero point at 127.5, where the last bit of a scale decides.
         """
-        config = self.config
-        bits = config.embedding_bits
-        step = 1 if bits == TERNARY else 2
-        shape, path = (config.vocab_size, config.embedding_size), "embeddings.word.weight"
-        codes, unit = self._centred_table(path, shape, bits)
-        whole = codes if step == 1 else self._shifted(codes, 1, "w.whole")
-        zero = self.bytes("w.zero", np.array(step * (LEVELS[bits] - 1) // 2, np.uint8))
-        gathered = self.node("Gather", [whole, "input_ids"], "w.codes")
-        linear = self._embedding_projection()
-        operand, scale, bias = self._operand(linear)
-        one = self.initializer("w.one", FLOAT, (), lambda _: np.array(1, np.float32))  # the units differ by row
-        x = self.node("MatMulIntegerToFloat", [gathered, operand, one, scale, zero], "w.product")
-        unit = self.node("Gather", [unit, "input_ids"], "w.unit")
-        x = self.node("Mul", [x, unit], "e.product" if bias else "e.project")
-        return self.node("Add", [x, bias], "e.project") if bias else x
+        graph, width = self.graph, table.width
+        codes, unit = self._tables.centred(table)
+        whole = codes if width.code_step == 1 else self._packing.shifted(codes, 1, "w.whole")
+        zero = graph.bytes("w.zero", np.array(width.code_step * (width.levels - 1) // 2, np.uint8))
+        gathered = graph.node("Gather", [whole, "input_ids"], "w.codes")
+        operand, scale, bias = self._products.operand(projection)
+        one = graph.initializer("w.one", FLOAT, (), lambda _: np.array(1, np.float32))  # the units differ by row
+        x = graph.node("MatMulIntegerToFloat", [gathered, operand, one, scale, zero], "w.product")
+        unit = graph.node("Gather", [unit, "input_ids"], "w.unit")
+        x = graph.node("Mul", [x, unit], "e.product" if bias else "e.project")
+        return graph.node("Add", [x, bias], "e.project") if bias else x
 
-    def _position_rows(self) -> str:
-        """Position vectors `(seq, width)`; the table is small, and expanded to fp32 at load."""
-        config = self.config
-        shape, path = (config.max_position_embeddings, config.sum_size), "embeddings.position.weight"
-        if config.embedding_bits == 32:
-            table = self._parameter(path, shape)
-        else:
-            codes, scale, minimum = self._table(path, shape, config.position_bits)
-            x = self.node("Mul", [self.node("Cast", [codes], "p.float", to=FLOAT), scale], "p.scaled")
-            table = self.node("Add", [x, minimum], "p.table")
-        return self.node("Slice", [table, self.integers(0), "length", self.integers(0)], "p.rows")
-
-    def _head(self, x: str) -> None:
-        config = self.config
-        one_token = config.task == "text-classification"
-        x = self.node("Squeeze", [x, self.integers(1)], "h.first") if one_token else self._real(x)  # (batch, H) if one
-        hidden, inputs = config.hidden_size, config.classifier_inputs
-        if config.head_act is not None:
-            dense = Linear("head.dense", ("head.dense",), hidden, inputs)
-            x = self._activated("h.dense", x, [dense], config.head_act)
-            x = x if one_token else self._real(x)
-        classifier = Linear("head.classifier", ("head.classifier",), inputs, config.num_labels)
-        self._product("logits", x, classifier, fold_bias=False)
+    # the model
 
     @property
     def output_shape(self) -> tuple[str | int, ...]:
@@ -155,4 +144,10 @@ class EncoderGraph(LayerGraph):
 
     def declared(self) -> onnx.ModelProto:
         """The model, its initializers declared but empty."""
-        return self.model(self.inputs, "logits", self.output_shape, self.opset, self.input_shape)
+        return self.graph.model(self.inputs, "logits", self.output_shape, self.opset, self.input_shape)
+
+
+def _short(tag: str) -> str:
+    """A tag with its last word as the file has it: `l0.attention` is `l0.a`."""
+    first, _, last = tag.rpartition(".")
+    return f"{first}.{SHORT[last]}" if last in SHORT else tag

@@ -1,18 +1,21 @@
 """An ONNX model in two steps: first its structure, from shapes alone, then the bytes of its weights.
 
-A `GraphBuilder` collects nodes and *declared* initializers: name, type, shape and a function that gives the values
-once there is a student to take them from. So one walk over a config serves two ends: the exporter fills the
-initializers and writes the file, and the planner adds up the file's exact size without any weights
+A `Graph` collects nodes and *declared* initializers: name, type, shape and a function that gives the values once there
+is a student to take them from. So one walk over a config serves two ends: the exporter fills the initializers and
+writes the file, and the planner adds up the file's exact size without any weights
 (`ModelProto` → `GraphProto` → `TensorProto.raw_data` are length-prefixed, and a length prefix is a varint;
 protobuf.dev/programming-guides/encoding).
 
 Values are named rather than numbered, so that a viewer shows a readable graph; nodes are not named, since their
-outputs are. It knows nothing of transformers: `onnx_layers.py` and `onnx_encoder.py` do.
+outputs are. A graph knows nothing of transformers. The parts that write into it do, each in its own file:
+`onnx_packing.py` and `onnx_tables.py` how constants are stored, `onnx_products.py` products and norms,
+`onnx_tokens.py` which tokens a value holds, `onnx_attention.py` attention, `onnx_encoder.py` the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -58,8 +61,8 @@ class Initializer:
         return array.tobytes()
 
 
-class GraphBuilder:
-    """Collects the nodes and initializers of one graph."""
+class Graph:
+    """Collects the nodes and initializers of one model."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -81,6 +84,15 @@ class GraphBuilder:
         self.nodes.append(node)
         return outputs
 
+    @contextmanager
+    def writing_to(self, nodes: list[onnx.NodeProto]) -> Iterator[None]:
+        """Collect nodes in this list for a while, to be put somewhere else in the graph."""
+        before, self.nodes = self.nodes, nodes
+        try:
+            yield
+        finally:
+            self.nodes = before
+
     def initializer(
         self, name: str, data_type: int, shape: tuple[int, ...], values: Callable[[Any], np.ndarray]
     ) -> str:
@@ -97,6 +109,18 @@ class GraphBuilder:
     def scalar(self, value: int) -> str:
         """An int64 scalar: a Gather index that removes its axis, a Range limit."""
         return self.initializer(f"s{value}", TensorProto.INT64, (), lambda _: np.array(value, np.int64))
+
+    def number(self, value: float) -> str:
+        """An fp32 scalar."""
+        return self.initializer(f"f{value:g}", TensorProto.FLOAT, (), lambda _: np.array(value, np.float32))
+
+    def bytes(self, name: str, values: np.ndarray) -> str:
+        """A small uint8 constant."""
+        return self.initializer(name, TensorProto.UINT8, values.shape, lambda _: values)
+
+    def lengths(self, name: str, values: Sequence[int]) -> str:
+        """The lengths that a Split cuts to, under a name of its own."""
+        return self.initializer(name, TensorProto.INT64, (len(values),), lambda _: np.array(values, np.int64))
 
     def model(
         self,

@@ -26,47 +26,41 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edgepack.export.onnx_graph import GraphBuilder
-from edgepack.export.onnx_weights import Linear, Weights
-from edgepack.quantization import LEVELS, TERNARY
+from edgepack.export.linear import Linear
+from edgepack.export.onnx_graph import Graph
+from edgepack.export.onnx_weights import padded_codes
+from edgepack.export.weights import Weights
+from edgepack.quantization import INT4, TERNARY, BitWidth
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 UINT8, INT8, INT32 = TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32
-TRITS = 5  # ternary digits in a byte: 3^5 = 243
-PLANE_BITS = {8: (8,), 4: (4,), 3: (2, 1), 2: (2,)}  # widths of the plane sets that make up a code, low bits first
 
 
-def packed_bytes(bits: int, count: int) -> int:
-    """Bytes of `count` codes; each plane set is padded to whole bytes."""
-    if bits == TERNARY:
-        return -(-count // TRITS)
-    return sum(-(-count // (8 // width)) for width in PLANE_BITS[bits])
-
-
-def pack(codes: np.ndarray, bits: int) -> np.ndarray:
-    """uint8 codes 0 … levels − 1 `(…, n)` → bytes `(…, packed_bytes(n))`, the plane sets one after another."""
-    if bits == TERNARY:
-        digits = np.zeros((*codes.shape[:-1], TRITS * packed_bytes(bits, codes.shape[-1])), np.int64)
-        digits[..., : codes.shape[-1]] = codes
-        return (digits.reshape(*codes.shape[:-1], -1, TRITS) @ 3 ** np.arange(TRITS)).astype(np.uint8)
+def pack(codes: np.ndarray, width: BitWidth) -> np.ndarray:
+    """uint8 codes 0 … levels − 1 `(…, n)` → bytes `(…, width.packed_bytes(n))`, the plane sets one after another."""
+    lead, count, each = codes.shape[:-1], codes.shape[-1], width.digits_per_byte
+    if each:
+        digits = np.zeros((*lead, each * width.packed_bytes(count)), np.int64)
+        digits[..., :count] = codes
+        return (digits.reshape(*lead, -1, each) @ width.levels ** np.arange(each)).astype(np.uint8)
     sets, shift = [], 0
-    for width in PLANE_BITS[bits]:
-        part = (codes >> shift) & (2**width - 1)
-        sets.append(np.bitwise_or.reduce(_planes(part, 8 // width) << plane_shifts(width), axis=-2))
-        shift += width
+    for plane in width.planes:
+        part = (codes >> shift) & (2**plane - 1)
+        sets.append(np.bitwise_or.reduce(_planes(part, 8 // plane) << plane_shifts(plane), axis=-2))
+        shift += plane
     return np.concatenate(sets, axis=-1)
 
 
-def products(bits: int) -> np.ndarray:
+def products(width: BitWidth) -> np.ndarray:
     """int8 `(256,)`: at `16 · m + c` the number of code c, 0 … levels − 1, times m; zero where no code is."""
-    code, levels = np.arange(16), LEVELS[bits]
-    number = 2 * code - (levels - 1) if bits in (2, 3) else code - levels // 2
+    code, levels = np.arange(16), width.levels
+    number = 2 * code - (levels - 1) if width.code_step == 2 else code - levels // 2
     return (np.arange(16)[:, None] * np.where(code < levels, number, 0)).astype(np.int8).ravel()
 
 
-def plane_shifts(width: int) -> np.ndarray:
-    """How far each plane of this width lies from the low end of its byte: uint8 `(planes, 1)`."""
-    return (np.arange(8 // width) * width).astype(np.uint8)[:, None]
+def plane_shifts(plane: int) -> np.ndarray:
+    """How far each plane of so many bits lies from the low end of its byte: uint8 `(planes, 1)`."""
+    return (np.arange(8 // plane) * plane).astype(np.uint8)[:, None]
 
 
 def _planes(codes: np.ndarray, count: int) -> np.ndarray:
@@ -83,6 +77,7 @@ class Packed:
 
     output: str
     linear: Linear
+    width: BitWidth
     block_size: int
 
     @property
@@ -91,11 +86,11 @@ class Packed:
         return -(-self.linear.in_features // self.block_size)
 
 
-class PackingGraph(GraphBuilder):
-    """A graph builder with constants that are stored packed."""
+class Packing:
+    """Constants that are stored packed in one graph; `finish` writes their unpacking once all are known."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
         self._vectors: dict[str, tuple[int, Callable[[Weights], np.ndarray]]] = {}
         self._packed: dict[int, dict[str, Packed]] = {}
         self._lookups: list[onnx.NodeProto] = []  # ahead of all others
@@ -105,138 +100,137 @@ class PackingGraph(GraphBuilder):
         self._vectors.setdefault(name, (size, values))
         return name
 
-    def packed_operand(self, linear: Linear, bits: int, block_size: int) -> str:
-        """The int8 operand `(in, out)` of a product whose weights are stored at 4, 3 or 2 bits or ternary."""
-        entry = Packed(f"{linear.name}.int8", linear, block_size)
-        return self._packed.setdefault(bits, {}).setdefault(linear.name, entry).output
+    def operand(self, linear: Linear, width: BitWidth, block_size: int) -> str:
+        """The int8 operand `(in, out)` of a product whose weights are stored below 8 bits."""
+        entry = Packed(f"{linear.name}.int8", linear, width, block_size)
+        return self._packed.setdefault(width.bits, {}).setdefault(linear.name, entry).output
+
+    def codes(
+        self, name: str, values: Callable[[Weights], np.ndarray], width: BitWidth, lead: tuple[int, ...], count: int
+    ) -> str:
+        """Codes 0 … levels − 1, uint8 `(*lead, count)`, out of a packed initializer: a byte each, since all that is
+        unpacked at load is held at once."""
+        shape = (*lead, width.packed_bytes(count))
+        table = self._graph.initializer(name, UINT8, shape, lambda weights: pack(values(weights), width))
+        if width.digits_per_byte:
+            return self._digits_of(name, table, width, shape, count)
+        sets, start = [], 0
+        for number, plane in enumerate(width.planes):
+            part, each = table, -(-count * plane // 8)
+            if len(width.planes) > 1:
+                limits = [self._graph.integers(at) for at in (start, start + each, len(lead))]
+                part = self._graph.node("Slice", [table, *limits], f"{name}.{number}p")
+            codes = self._plane(f"{name}.{number}", part, plane, (*lead, each), count)
+            places = sum(width.planes[:number])
+            sets.append(self.shifted(codes, places, f"{name}.{number}x") if number else codes)
+            start += each
+        return sets[0] if len(sets) == 1 else self._graph.node("BitwiseOr", sets, f"{name}.sum")
+
+    def shifted(self, x: str, places: int, output: str) -> str:
+        """uint8 times 2^places."""
+        shift = self._graph.bytes(f"left{places}", np.array(places, np.uint8))
+        return self._graph.node("BitShift", [x, shift], output, direction="LEFT")
 
     def finish(self) -> None:
-        """Emit the unpacking of everything that was asked for, ahead of the nodes that use it."""
-        uses, self.nodes = self.nodes, []
-        if self._vectors:
-            self._unpack_vectors()
-        for bits, entries in sorted(self._packed.items()):
-            self._unpack_body(bits, list(entries.values()))
-        self.nodes = [*self._lookups, *self.nodes, *uses]
+        """Write the unpacking of everything that was asked for, ahead of the nodes that use it."""
+        unpacking: list[onnx.NodeProto] = []
+        with self._graph.writing_to(unpacking):
+            if self._vectors:
+                self._unpack_vectors()
+            for _, entries in sorted(self._packed.items()):
+                self._unpack_body(list(entries.values()))
+        self._graph.nodes[:0] = [*self._lookups, *unpacking]
 
     def _unpack_vectors(self) -> None:
-        sizes = [size for size, _ in self._vectors.values()]
+        graph, sizes = self._graph, [size for size, _ in self._vectors.values()]
         functions = [values for _, values in self._vectors.values()]
 
         def values(weights: Weights) -> np.ndarray:
             return np.concatenate([function(weights) for function in functions]).astype(np.float16)
 
-        stored = self.initializer("vectors", FLOAT16, (sum(sizes),), values)
-        both = self.node("Cast", [stored], "v.float", to=FLOAT)
+        stored = graph.initializer("vectors", FLOAT16, (sum(sizes),), values)
+        both = graph.node("Cast", [stored], "v.float", to=FLOAT)
         if len(sizes) == 1:
-            self.node("Identity", [both], next(iter(self._vectors)))
+            graph.node("Identity", [both], next(iter(self._vectors)))
         else:
-            lengths = self.initializer("v.sizes", TensorProto.INT64, (len(sizes),), lambda _: np.array(sizes, np.int64))
-            self.split_node("Split", [both, lengths], list(self._vectors), axis=0)
+            graph.split_node("Split", [both, graph.lengths("v.sizes", sizes)], list(self._vectors), axis=0)
 
-    def _unpack_body(self, bits: int, entries: Sequence[Packed]) -> None:
+    def _unpack_body(self, entries: Sequence[Packed]) -> None:
         """Codes × multipliers of all matrices of one width, then each matrix out of it."""
-        tag, block = f"b{bits}", entries[0].block_size
-        counts = [entry.linear.out_features * entry.blocks for entry in entries]
+        graph, width, block = self._graph, entries[0].width, entries[0].block_size
+        tag, counts = f"b{width.bits}", [entry.linear.out_features * entry.blocks for entry in entries]
         total = sum(counts)
 
         def codes(weights: Weights) -> np.ndarray:
-            parts = [weights.blocks(entry.linear, bits)["codes"] for entry in entries]
-            return pack(np.concatenate([part.reshape(-1) for part in parts]), bits)
+            return np.concatenate([padded_codes(weights.blocks(e.linear, width)).reshape(-1) for e in entries])
 
         def multipliers(weights: Weights) -> np.ndarray:
-            return pack(np.concatenate([weights.blocks(e.linear, bits)["multiplier"].reshape(-1) for e in entries]), 4)
+            return np.concatenate([weights.blocks(e.linear, width).multiplier.numpy().reshape(-1) for e in entries])
 
-        flat = self._unpacked(f"{tag}.codes", codes, bits, (), total * block)
-        steps = self._unpacked(f"{tag}.multipliers", multipliers, 4, (), total)
-        blocks = self.node("Reshape", [flat, self.integers(total, block)], f"{tag}.blocks")
-        high = self.node("Reshape", [self._shifted(steps, 4, f"{tag}.high"), self.integers(total, 1)], f"{tag}.steps")
-        place = self.node("Cast", [self.node("BitwiseOr", [blocks, high], f"{tag}.pairs")], f"{tag}.places", to=INT32)
-        table = self.initializer(f"{tag}.products", INT8, (256,), lambda _: products(bits))
-        whole = self.node("Gather", [table, place], f"{tag}.int8")
-        parts: Sequence[str] = [whole]
+        flat = self.codes(f"{tag}.codes", codes, width, (), total * block)
+        steps = self.codes(f"{tag}.multipliers", multipliers, INT4, (), total)
+        blocks = graph.node("Reshape", [flat, graph.integers(total, block)], f"{tag}.blocks")
+        high = graph.node("Reshape", [self.shifted(steps, 4, f"{tag}.high"), graph.integers(total, 1)], f"{tag}.steps")
+        place = graph.node("Cast", [graph.node("BitwiseOr", [blocks, high], f"{tag}.pairs")], f"{tag}.places", to=INT32)
+        table = graph.initializer(f"{tag}.products", INT8, (256,), lambda _: products(width))
+        parts: Sequence[str] = [graph.node("Gather", [table, place], f"{tag}.int8")]
         if len(entries) > 1:
-            lengths = self.initializer(
-                f"{tag}.counts", TensorProto.INT64, (len(counts),), lambda _: np.array(counts, np.int64)
-            )
-            parts = self.split_node("Split", [whole, lengths], [f"{tag}.{i}" for i in range(len(entries))], axis=0)
+            names = [f"{tag}.{i}" for i in range(len(entries))]
+            parts = graph.split_node("Split", [parts[0], graph.lengths(f"{tag}.counts", counts)], names, axis=0)
         for part, entry in zip(parts, entries, strict=True):
-            rows = self.node("Reshape", [part, self.integers(entry.linear.out_features, -1)], f"{part}r")
-            if entry.blocks * block != entry.linear.in_features:
-                limits = [self.integers(0), self.integers(entry.linear.in_features), self.integers(1)]
-                rows = self.node("Slice", [rows, *limits], f"{part}c")
-            self.node("Transpose", [rows], entry.output, perm=[1, 0])
+            self._unpack_matrix(part, entry)
 
-    def packed_rows(self, name: str, values: Callable[[Weights], np.ndarray], bits: int, shape: tuple[int, int]) -> str:
-        """Codes 0 … levels − 1 of a table, below 8 bits, stored packed and unpacked at load: uint8 `shape`."""
-        return self._unpacked(name, lambda weights: pack(values(weights), bits), bits, shape[:1], shape[1])
+    def _unpack_matrix(self, part: str, entry: Packed) -> None:
+        graph, linear = self._graph, entry.linear
+        rows = graph.node("Reshape", [part, graph.integers(linear.out_features, -1)], f"{part}r")
+        if entry.blocks * entry.block_size != linear.in_features:
+            limits = [graph.integers(0), graph.integers(linear.in_features), graph.integers(1)]
+            rows = graph.node("Slice", [rows, *limits], f"{part}c")
+        graph.node("Transpose", [rows], entry.output, perm=[1, 0])
 
-    def _shifted(self, x: str, places: int, output: str) -> str:
-        """uint8 times 2^places."""
-        shift = self.bytes(f"left{places}", np.array(places, np.uint8))
-        return self.node("BitShift", [x, shift], output, direction="LEFT")
+    def _plane(self, tag: str, part: str, plane: int, shape: tuple[int, ...], count: int) -> str:
+        """The codes of one plane set, whose bytes are `part`, of this shape."""
+        graph = self._graph
+        x = graph.node("Unsqueeze", [part, graph.integers(len(shape) - 1)], f"{tag}u")
+        shifts = graph.bytes(f"shifts{plane}", plane_shifts(plane))
+        x = graph.node("BitShift", [x, shifts], f"{tag}s", direction="RIGHT")
+        mask = graph.bytes(f"mask{plane}", np.array(2**plane - 1, np.uint8))
+        x = graph.node("BitwiseAnd", [x, mask], f"{tag}m")
+        return self._cut(tag, x, (*shape[:-1], 8 // plane * shape[-1]), count)
 
-    def bytes(self, name: str, values: np.ndarray) -> str:
-        """A small uint8 constant."""
-        return self.initializer(name, UINT8, values.shape, lambda _: values)
+    def _digits_of(self, name: str, table: str, width: BitWidth, shape: tuple[int, ...], count: int) -> str:
+        """The digits of each byte of `table`, of this shape."""
+        x = self._graph.node("Cast", [table], f"{name}.i", to=INT32)
+        x = self._graph.node("Gather", [self._digits(width), x], f"{name}.d")
+        return self._cut(f"{name}.t", x, (*shape[:-1], width.digits_per_byte * shape[-1]), count)
 
-    def number(self, value: float) -> str:
-        """An fp32 scalar."""
-        return self.initializer(f"f{value:g}", FLOAT, (), lambda _: np.array(value, np.float32))
-
-    def _unpacked(
-        self, name: str, values: Callable[[Weights], np.ndarray], bits: int, lead: tuple[int, ...], count: int
-    ) -> str:
-        """Codes `(*lead, count)`, uint8, out of a packed initializer: a byte each, since all that is unpacked at load
-        is held at once."""
-        stored = packed_bytes(bits, count)
-        axis = len(lead)
-        if bits == TERNARY:
-            table = self.initializer(name, UINT8, (*lead, stored), values)
-            x = self.node("Cast", [table], f"{name}.i", to=INT32)
-            x = self.node("Gather", [self._digits(), x], f"{name}.d")
-            return self._cut(f"{name}.t", x, (*lead, TRITS * stored), count)
-        widths, sets, start = PLANE_BITS[bits], [], 0
-        table = self.initializer(name, UINT8, (*lead, stored), values)
-        for number, width in enumerate(widths):
-            each = -(-count // (8 // width))
-            tag = f"{name}.{number}"
-            part = table
-            if len(widths) > 1:
-                limits = [self.integers(start), self.integers(start + each), self.integers(axis)]
-                part = self.node("Slice", [table, *limits], f"{tag}p")
-            start += each
-            x = self.node("Unsqueeze", [part, self.integers(axis)], f"{tag}u")
-            shifts = self.bytes(f"shifts{width}", plane_shifts(width))
-            x = self.node("BitShift", [x, shifts], f"{tag}s", direction="RIGHT")
-            x = self.node("BitwiseAnd", [x, self.bytes(f"mask{width}", np.array(2**width - 1, np.uint8))], f"{tag}m")
-            x = self._cut(tag, x, (*lead, 8 // width * each), count)
-            sets.append(x if not number else self._shifted(x, sum(widths[:number]), f"{tag}x"))
-        return sets[0] if len(sets) == 1 else self.node("BitwiseOr", sets, f"{name}.sum")
-
-    def _digits(self) -> str:
+    def _digits(self, width: BitWidth) -> str:
         """Base-3 digits of every byte value, uint8 `(243, 5)`: ⌊(v + ½) / 3^i⌋ − 3 · ⌊(v + ½) / 3^(i+1)⌋, in fp32."""
-        if self._lookups:
-            return "t.digits"
-        before, self.nodes = self.nodes, self._lookups
-        powers = (1 / 3.0 ** np.arange(TRITS + 1)).astype(np.float32)
-        inverse = self.initializer("thirds", FLOAT, powers.shape, lambda _: powers)
-        x = self.node("Range", [self.scalar(0), self.scalar(3**TRITS), self.scalar(1)], "t.values")
-        x = self.node("Unsqueeze", [self.node("Cast", [x], "t.float", to=FLOAT), self.integers(1)], "t.column")
-        x = self.node("Mul", [self.node("Add", [x, self.number(0.5)], "t.half"), inverse], "t.quotients")
-        x = self.node("Floor", [x], "t.whole")
-        at = self.integers(1)
-        high = self.node("Slice", [x, self.integers(1), self.integers(TRITS + 1), at], "t.high")
-        low = self.node("Slice", [x, self.integers(0), self.integers(TRITS), at], "t.low")
-        x = self.node("Sub", [low, self.node("Mul", [high, self.number(3)], "t.carried")], "t.rest")
-        self.node("Cast", [x], "t.digits", to=UINT8)
-        self.nodes = before
+        assert width == TERNARY, f"{width} has no digits"
+        if not self._lookups:
+            with self._graph.writing_to(self._lookups):
+                self._write_digits(width.levels, width.digits_per_byte)
         return "t.digits"
+
+    def _write_digits(self, base: int, count: int) -> None:
+        graph = self._graph
+        powers = (1 / float(base) ** np.arange(count + 1)).astype(np.float32)
+        inverse = graph.initializer("thirds", FLOAT, powers.shape, lambda _: powers)
+        x = graph.node("Range", [graph.scalar(0), graph.scalar(base**count), graph.scalar(1)], "t.values")
+        x = graph.node("Unsqueeze", [graph.node("Cast", [x], "t.float", to=FLOAT), graph.integers(1)], "t.column")
+        x = graph.node("Mul", [graph.node("Add", [x, graph.number(0.5)], "t.half"), inverse], "t.quotients")
+        x = graph.node("Floor", [x], "t.whole")
+        at = graph.integers(1)
+        high = graph.node("Slice", [x, graph.integers(1), graph.integers(count + 1), at], "t.high")
+        low = graph.node("Slice", [x, graph.integers(0), graph.integers(count), at], "t.low")
+        x = graph.node("Sub", [low, graph.node("Mul", [high, graph.number(base)], "t.carried")], "t.rest")
+        graph.node("Cast", [x], "t.digits", to=UINT8)
 
     def _cut(self, tag: str, x: str, shape: tuple[int, ...], count: int) -> str:
         """`(…, planes, n)` → `(…, count)`: the planes end to end, without their padding."""
-        x = self.node("Reshape", [x, self.integers(*shape)], f"{tag}r")
+        graph = self._graph
+        x = graph.node("Reshape", [x, graph.integers(*shape)], f"{tag}r")
         if shape[-1] == count:
             return x
-        limits = [self.integers(0), self.integers(count), self.integers(len(shape) - 1)]
-        return self.node("Slice", [x, *limits], f"{tag}c")
+        limits = [graph.integers(0), graph.integers(count), graph.integers(len(shape) - 1)]
+        return graph.node("Slice", [x, *limits], f"{tag}c")

@@ -1,114 +1,51 @@
-"""A student's tensors in the layouts that the ONNX graph stores: transposed, joined, rounded.
+"""A student's rounded numbers in the layouts that the ONNX file stores: codes from 0, blocks padded, rows with their
+scales and minima in columns.
 
-ONNX multiplies `(…, in) @ (in, out)`, torch keeps `(out, in)`: int8 operands are transposed here, smaller ones by the
-session once it has unpacked them (`onnx_packing.py`). Rounding is `edgepack.quantization`, the functions that
-the torch model trains through.
+ONNX multiplies `(…, in) @ (in, out)`, torch keeps `(out, in)`: int8 operands are transposed before they are stored,
+smaller ones by the session once it has unpacked them (`onnx_packing.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import torch
-from torch import Tensor
 
-from edgepack.quantization import (
-    LEVELS,
-    TERNARY,
-    quantize_blocks,
-    quantize_centred_rows,
-    quantize_int8,
-    quantize_rows,
-)
-from edgepack.student.model import Student
+from edgepack.export.encoder_walk import Table
+from edgepack.export.weights import Weights
+from edgepack.quantization import BitWidth, Blocks
 
 
-@dataclass(frozen=True)
-class Linear:
-    """One matrix product: the student's linear layers at `paths`, side by side, as one `(in, out)` operand."""
-
-    name: str
-    paths: tuple[str, ...]
-    in_features: int
-    out_features: int
-    bias: bool = True
-
-
-class Weights:
-    """A student's tensors in the layouts that the graph stores; each is quantized once."""
-
-    def __init__(self, student: Student) -> None:
-        self.student = student
-        self._made: dict[tuple[str, int], dict[str, np.ndarray]] = {}
-
-    def parameter(self, path: str) -> np.ndarray:
-        """A parameter as fp32."""
-        return np.asarray(self.student.get_parameter(path).detach().float().cpu().numpy())
-
-    def bias(self, linear: Linear) -> np.ndarray:
-        """Bias `(out,)`."""
-        return np.concatenate([self.parameter(f"{path}.bias") for path in linear.paths])
-
-    def operand(self, linear: Linear, bits: int) -> np.ndarray:
-        """A weight at 32 bits as it is, at 8 bits its codes, `(in, out)`."""
-        weight = self._weight(linear)
-        return weight.T.numpy() if bits == 32 else self._int8(linear)["codes"]
-
-    def scale(self, linear: Linear, bits: int) -> np.ndarray:
-        """Scales `(out,)` of a weight at 8 bits or less."""
-        return (self._int8(linear) if bits == 8 else self.blocks(linear, bits))["scale"]
-
-    def blocks(self, linear: Linear, bits: int) -> dict[str, np.ndarray]:
-        """`codes` 0 … levels − 1 `(out, blocks, block)`, the last block padded, and `multiplier` `(out, blocks)`."""
-        key = (linear.name, bits)
-        if key not in self._made:
-            size = self.student.config.block_size
-            blocks = quantize_blocks(self._weight(linear), bits, size)
-            codes = stored_codes(blocks.q.numpy(), bits)
-            rows, count = blocks.multiplier.shape
-            padded = np.zeros((rows, count * size), np.uint8)
-            padded[:, : codes.shape[1]] = codes
-            self._made[key] = {
-                "codes": padded.reshape(rows, count, size),
-                "multiplier": blocks.multiplier.numpy(),
-                "scale": blocks.scale.numpy(),
-            }
-        return self._made[key]
-
-    def rows(self, path: str, bits: int) -> dict[str, np.ndarray]:
-        """`codes` 0 … levels − 1 `(rows, columns)`; `scale` and `minimum` `(rows, 1)`, or `exponent` `(rows, 1)`."""
-        key = (path, bits)
-        if key not in self._made:
-            values = torch.from_numpy(self.parameter(path))
-            if bits >= 4:
-                table = quantize_rows(values, bits)
-                parts = {
-                    "codes": table.q,
-                    "scale": table.scale.half()[:, None],
-                    "minimum": table.minimum.half()[:, None],
-                }
-                self._made[key] = {name: part.numpy() for name, part in parts.items()}
-            else:
-                centred = quantize_centred_rows(values, bits)
-                codes = stored_codes(centred.q.numpy(), bits)
-                self._made[key] = {"codes": codes, "exponent": centred.exponent.numpy()[:, None]}
-        return self._made[key]
-
-    def _weight(self, linear: Linear) -> Tensor:
-        return torch.from_numpy(np.concatenate([self.parameter(f"{path}.weight") for path in linear.paths]))
-
-    def _int8(self, linear: Linear) -> dict[str, np.ndarray]:
-        key = (linear.name, 8)
-        if key not in self._made:
-            channels = quantize_int8(self._weight(linear))
-            self._made[key] = {"codes": channels.q.T.numpy(), "scale": channels.scale.numpy()}
-        return self._made[key]
-
-
-def stored_codes(q: np.ndarray, bits: int) -> np.ndarray:
+def stored_codes(q: np.ndarray, width: BitWidth) -> np.ndarray:
     """Codes of `edgepack.quantization` as 0 … levels − 1: offset, halved where they are odd."""
-    levels = LEVELS[bits]
-    offset = 1 if bits == TERNARY else levels // 2
-    shifted = (q.astype(np.int16) + levels - 1) // 2 if bits in (2, 3) else q.astype(np.int16) + offset
-    return shifted.astype(np.uint8)
+    if width.code_step == 2:
+        return ((q.astype(np.int16) + width.levels - 1) // 2).astype(np.uint8)
+    return (q.astype(np.int16) + width.levels // 2).astype(np.uint8)
+
+
+def padded_codes(blocks: Blocks) -> np.ndarray:
+    """Codes 0 … levels − 1 of a matrix, uint8 `(out, blocks, block)`; the last block is padded with zeros."""
+    rows, count = blocks.multiplier.shape
+    padded = np.zeros((rows, count * blocks.block_size), np.uint8)
+    padded[:, : blocks.q.shape[1]] = stored_codes(blocks.q.numpy(), blocks.width)
+    return padded.reshape(rows, count, blocks.block_size)
+
+
+def row_codes(weights: Weights, table: Table) -> np.ndarray:
+    """Codes 0 … levels − 1 of a table, uint8 `(rows, columns)`."""
+    if table.width.centred:
+        return stored_codes(weights.centred_rows(table.path, table.width).q.numpy(), table.width)
+    return weights.rows(table.path, table.width).q.numpy()
+
+
+def row_scales(weights: Weights, table: Table) -> np.ndarray:
+    """Scales of a table's rows, fp16 `(rows, 1)`."""
+    return weights.rows(table.path, table.width).scale.half()[:, None].numpy()
+
+
+def row_minima(weights: Weights, table: Table) -> np.ndarray:
+    """Minima of a table's rows, fp16 `(rows, 1)`."""
+    return weights.rows(table.path, table.width).minimum.half()[:, None].numpy()
+
+
+def row_exponents(weights: Weights, table: Table) -> np.ndarray:
+    """Exponents of the scales of a centred table's rows, uint8 `(rows, 1)`."""
+    return weights.centred_rows(table.path, table.width).exponent[:, None].numpy()

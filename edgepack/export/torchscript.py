@@ -22,7 +22,6 @@ import os
 import warnings
 import zipfile
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,12 +29,15 @@ from torch.jit.mobile import _get_model_ops_and_info
 
 from edgepack.errors import InputError
 from edgepack.export import Artifact
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.export.support import check_widths
 from edgepack.export.torchscript_layout import Layout, layout
 from edgepack.export.torchscript_program import MobileEncoder, State
-from edgepack.quantization import LEVELS, Blocks, RowTable, quantize_blocks, quantize_int8, quantize_rows
+from edgepack.export.weights import Weights
+from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Attention, Projection, QuantizedLinear, Student, relative_buckets
+from edgepack.student.model import Student, bucket_by_distance
 from edgepack.target import Target
 
 ARCHIVE = "m"  # the zip's one folder; any name is read, so the shortest
@@ -75,19 +77,18 @@ def check_supported(config: StudentConfig, target: Target) -> None:
 
 def program_state(student: Student) -> State:
     """The state of `MobileEncoder` for a student, at its config's bit widths."""
-    config = student.config
+    config, weights = student.config, Weights(student)
     shape = layout(config)
-    integers, floats = _body(student, shape)
-    bits = config.embedding_bits
-    words = _table(student.embeddings.word.weight, bits)
-    positions = _table(student.embeddings.position.weight, max(bits, 8))
+    integers, floats = _body(weights, shape)
+    words = _table(weights, "embeddings.word.weight", config.embedding_width)
+    positions = _table(weights, "embeddings.position.weight", config.position_width)
     return (shape.options, shape.lists, config.norm_eps, integers, floats, words, positions, _buckets(config))
 
 
 def packed_rows(table: RowTable) -> Tensor:
     """Rows as torch's row-wise embedding operators read them: uint8 `(rows, codes + scale + minimum)`."""
     codes = table.q
-    if table.bits == 4:
+    if table.width == INT4:
         codes = torch.nn.functional.pad(codes, (0, codes.shape[1] % 2))
         codes = codes[:, ::2] | codes[:, 1::2] << 4
     tail = torch.stack([table.scale, table.minimum], dim=1).view(torch.uint8)
@@ -96,7 +97,7 @@ def packed_rows(table: RowTable) -> Tensor:
 
 def packed_blocks(weight: Blocks) -> Tensor:
     """q + 8, then the multipliers, as half bytes: the first half of them low, the second half high; flat uint8."""
-    halves = torch.cat([(weight.q + LEVELS[4] // 2).to(torch.uint8).flatten(), weight.multiplier.flatten()])
+    halves = torch.cat([(weight.q + weight.width.levels // 2).to(torch.uint8).flatten(), weight.multiplier.flatten()])
     low, high = torch.nn.functional.pad(halves, (0, len(halves) % 2)).chunk(2)
     return low | high << 4
 
@@ -134,79 +135,46 @@ def _is_read(record: str) -> bool:
     return record.startswith("data/") or record in READ
 
 
-def _body(student: Student, shape: Layout) -> tuple[Tensor, Tensor]:
+def _body(weights: Weights, shape: Layout) -> tuple[Tensor, Tensor]:
     """All linear weights, and all scales, biases, norms, token types and relative biases, each in one run."""
-    weights: list[Tensor] = []
+    matrices: list[Tensor] = []
     floats: list[Tensor] = []
-    for group in _linear_groups(student):
-        weight = torch.cat([linear.weight for linear in group]).float()
-        if student.config.body_bits == 8:
-            channels = quantize_int8(weight)
-            weight = channels.q
-            floats.append(channels.scale)
-        elif student.config.body_bits == 4:
-            blocks = quantize_blocks(weight, 4, student.config.block_size)
-            weight = packed_blocks(blocks)
-            floats.append(blocks.scale)
-        weights.append(weight.flatten())
-        floats += [linear.bias for linear in group if linear.bias is not None]
-    for norm in _norms(student):
-        floats += [norm.weight, norm.bias]  # type: ignore[list-item]
-    if student.embeddings.token_type is not None:
-        floats.append(student.embeddings.token_type.weight.flatten())
-    relative = [cast(Attention, attention).relative_bias for attention in student.attention]
-    floats += [bias.flatten() for bias in relative if bias is not None]
-    integers, flat = torch.cat(weights), torch.cat([part.float() for part in floats])
+    for linear in shape.linears:
+        matrix, scale = _matrix(weights, linear)
+        matrices.append(matrix.flatten())
+        floats += [scale] if scale is not None else []
+        floats += [weights.bias(linear)] if linear.bias else []
+    for path in shape.norms:
+        floats += [weights.parameter(f"{path}.weight"), weights.parameter(f"{path}.bias")]
+    if weights.config.type_vocab_size:
+        floats.append(weights.parameter("embeddings.token_type.weight").flatten())
+    floats += [weights.parameter(f"{path}.relative_bias").flatten() for path in shape.relative]
+    integers, flat = torch.cat(matrices), torch.cat(floats)
     assert (len(integers), len(flat)) == (shape.integers, shape.floats), "exporter and layout disagree"
     return integers, flat
 
 
-def _linear_groups(student: Student) -> list[list[QuantizedLinear]]:
-    """Linear layers in slot order; the members of a group are stacked into one."""
-    embeddings, head = student.embeddings, student.head
-    attention = [*student.attention, *([embeddings.attention] if embeddings.attention is not None else [])]
-    feed_forward = [*student.feed_forward, *([embeddings.feed_forward] if embeddings.attention is not None else [])]
-    groups: list[list[QuantizedLinear]] = []
-    for a in attention:
-        groups += _attention_groups(a)
-    for f in feed_forward:
-        groups += [[linear] for projection in (f.up, f.down) for linear in projection.factors()]
-    singles = (embeddings.projection, head.dense, head.classifier)
-    return groups + [[linear] for linear in singles if linear is not None]
+def _matrix(weights: Weights, linear: Linear) -> tuple[Tensor, Tensor | None]:
+    """A matrix as the file holds it, and its scales."""
+    stored = packed_format(linear, weights.config)
+    if stored is MatrixFormat.FLOATS:
+        return weights.matrix(linear), None
+    if stored is MatrixFormat.CHANNELS:
+        channels = weights.channels(linear)
+        return channels.q, channels.scale
+    blocks = weights.blocks(linear, INT4)
+    return packed_blocks(blocks), blocks.scale
 
 
-def _attention_groups(attention: Attention) -> list[list[QuantizedLinear]]:
-    inputs: list[Projection] = [attention.query, attention.key, attention.value]
-    output = [[linear] for linear in attention.output.factors()]
-    if not any(projection.rank for projection in inputs):
-        return [[projection.full for projection in inputs], *output]
-    return [*([linear] for projection in inputs for linear in projection.factors()), *output]
-
-
-def _norms(student: Student) -> list[torch.nn.Module]:
-    embeddings = student.embeddings
-    norms = [embeddings.norm]
-    if embeddings.attention is not None:
-        norms += [embeddings.attention_norm, embeddings.output_norm]
-    for pair in zip(student.attention_norms, student.ffn_norms, strict=True):
-        norms += pair
-    return norms
-
-
-def _table(weight: Tensor, bits: int) -> Tensor:
-    return weight.detach().float().contiguous() if bits == 32 else packed_rows(quantize_rows(weight, bits))
+def _table(weights: Weights, path: str, width: BitWidth) -> Tensor:
+    return packed_rows(weights.rows(path, width)) if width.is_rounded else weights.parameter(path).contiguous()
 
 
 def _buckets(config: StudentConfig) -> Tensor:
-    """Relative bucket of every distance query − key from −(P − 1) to P − 1; empty without relative positions.
-
-    A table, because a logarithm rounded otherwise on another processor could move a distance to its neighbour.
-    """
-    count, positions = config.relative_attention_buckets, config.max_position_embeddings
-    if not count:
+    """Relative bucket of every distance query − key; empty without relative positions."""
+    if not config.relative_attention_buckets:
         return torch.empty(0, dtype=torch.uint8)
-    pairs = relative_buckets(positions, count, config.relative_attention_max_distance)
-    return torch.cat([pairs[0].flip(0), pairs[1:, 0]]).to(torch.uint8)
+    return bucket_by_distance(config).to(torch.uint8)
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -2,23 +2,33 @@
 
 `torchscript_program.MobileEncoder` reads its shape from these options and lists and cuts its weights out
 of flat tensors of these sizes. The exporter fills the tensors, the planner adds up their bytes; both ask
-here, so they cannot disagree. Slot order is described in `torchscript_program`.
+here, so they cannot disagree. What a student is made of is noted on a walk of the encoder; the program, which is the
+same in every file, has its own order of slots, described in `torchscript_program`. A matrix or a norm that it has no
+place for is an error.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgepack.student.config import ACTIVATIONS, StudentConfig
+from edgepack.errors import InputError
+from edgepack.export.encoder_walk import SELF_ATTENTIVE, Attention, EncoderWalk, FeedForward, Table
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import MatrixFormat, packed_format
+from edgepack.quantization import FP32, INT4, INT8, BitWidth
+from edgepack.student.config import ACTIVATIONS, ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 
-Linear = tuple[int, int, int]  # rows (outputs), columns (inputs), 1 if it has a bias
-BODY_ELEMENTS = {32: "float32", 8: "int8", 4: "uint8"}  # at 4 bits two to a byte
-ROW_TAIL_BYTES = {8: 8, 4: 4}  # scale and minimum behind a row's codes: two fp32, two fp16
+BODY_ELEMENTS = {FP32: "float32", INT8: "int8", INT4: "uint8"}  # at 4 bits two to a byte
+ROW_TAIL_BYTES = {INT8: 8, INT4: 4}  # scale and minimum behind a row's codes: two fp32, two fp16
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What `MobileEncoder` needs beside the numbers themselves; `words` and `positions` are table shapes."""
+    """What `MobileEncoder` needs beside the numbers themselves, and which numbers they are.
+
+    `words` and `positions` are table shapes. `linears`, `norms` (paths) and `relative` (paths of biases) are in the
+    order in which the flat tensors hold them.
+    """
 
     options: dict[str, int]
     lists: dict[str, list[int]]
@@ -27,13 +37,16 @@ class Layout:
     words: tuple[int, int]
     positions: tuple[int, int]
     buckets: int
+    body: BitWidth
+    linears: tuple[Linear, ...]
+    norms: tuple[str, ...]
+    relative: tuple[str, ...]
 
     def tensors(self) -> list[tuple[str, tuple[int, ...]]]:
         """Element type and shape of the flat tensors, in the order of the state."""
-        body = BODY_ELEMENTS[self.options["body_bits"]]
-        table = "float32" if self.options["embedding_bits"] == 32 else "uint8"
+        table = "float32" if self.options["embedding_bits"] == FP32.bits else "uint8"
         return [
-            (body, (self.integers,)),
+            (BODY_ELEMENTS[self.body], (self.integers,)),
             ("float32", (self.floats,)),
             (table, self.words),
             (table, self.positions),
@@ -41,37 +54,90 @@ class Layout:
         ]
 
 
+class Parts(EncoderWalk[None]):
+    """A walk that notes what a student is made of, each thing once, and which sets its layers use."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        self.tables: dict[str, Table] = {}
+        self.linears: dict[str, Linear] = {}
+        self.attentions: list[Attention] = []
+        self.feed_forwards: list[FeedForward] = []
+        self.norms: list[tuple[str, int]] = []
+        self.logits()
+
+    def rows(self, table: Table) -> None:
+        self.tables[table.index] = table
+
+    def linear(self, tag: str, x: None, linear: Linear) -> None:
+        self.linears[linear.name] = linear
+
+    def attention(self, tag: str, x: None, attention: Attention) -> None:
+        self.attentions.append(attention)
+        chains = attention.inputs if attention.joined is None else ((attention.joined,),)
+        for chain in (*chains, attention.output):
+            self.chain(tag, x, chain)
+
+    def feed_forward(self, tag: str, x: None, feed_forward: FeedForward) -> None:
+        self.feed_forwards.append(feed_forward)
+        super().feed_forward(tag, x, feed_forward)
+
+    def norm(self, tag: str, x: None, path: str, size: int) -> None:
+        self.norms.append((path, size))
+
+    def add(self, tag: str, x: None, y: None) -> None:
+        pass
+
+    def activation(self, tag: str, x: None, act: str) -> None:
+        pass
+
+    def first(self, tag: str, x: None) -> None:
+        pass
+
+
 def layout(config: StudentConfig) -> Layout:
     """The layout of a student of this shape at these bit widths."""
-    slots = _slots(config)
-    linears = [linear for slot in slots for linear in slot]
-    norms, heads = _norm_widths(config), list(config.num_heads or [])
-    scales = sum(rows for rows, _, _ in linears) if config.body_bits < 32 else 0
-    biases = sum(rows * has_bias for rows, _, has_bias in linears)
-    types, relative = config.type_vocab_size * config.sum_size, config.relative_attention_buckets * sum(heads)
-    bits = config.embedding_bits
+    parts = Parts(config)
+    slots = _slots(config, parts)
+    linears = tuple(linear for slot in slots for linear in slot)
+    _check_places(parts, linears)
+    scales = sum(linear.out_features for linear in linears) if config.body_width.is_rounded else 0
+    biases = sum(linear.out_features for linear in linears if linear.bias)
+    types = parts.tables["types"].rows * config.sum_size if config.type_vocab_size else 0
+    heads = {attention.path: attention.heads for attention in parts.attentions if attention.relative}
     return Layout(
         options=_options(config),
-        lists=_lists(config, slots, norms),
-        integers=sum(_weight_elements(rows, columns, config) for rows, columns, _ in linears),
-        floats=scales + biases + 2 * sum(norms) + types + relative,
-        words=(config.vocab_size, row_width(config.embedding_size, bits)),
-        positions=(config.max_position_embeddings, row_width(config.sum_size, max(bits, 8))),
+        lists=_lists(config, parts, slots),
+        integers=sum(_weight_elements(linear, config) for linear in linears),
+        floats=scales
+        + biases
+        + 2 * sum(size for _, size in parts.norms)
+        + types
+        + config.relative_attention_buckets * sum(heads.values()),
+        words=row_shape(parts.tables["words"]),
+        positions=row_shape(parts.tables["positions"]),
         buckets=2 * config.max_position_embeddings - 1 if config.relative_attention_buckets else 0,
+        body=config.body_width,
+        linears=linears,
+        norms=tuple(path for path, _ in parts.norms),
+        relative=tuple(path for path in _set_paths(config, "attention") if path in heads),
     )
 
 
-def row_width(columns: int, bits: int) -> int:
-    """Elements of a table's row: floats at 32 bits, else the bytes of codes, scale and minimum."""
-    return columns if bits == 32 else -(-columns * bits // 8) + ROW_TAIL_BYTES[bits]
+def row_shape(table: Table) -> tuple[int, int]:
+    """Shape of a table: rows of floats, or of the bytes of codes, scale and minimum."""
+    if not table.width.is_rounded:
+        return (table.rows, table.columns)
+    return (table.rows, table.width.packed_bytes(table.columns) + ROW_TAIL_BYTES[table.width])
 
 
-def _weight_elements(rows: int, columns: int, config: StudentConfig) -> int:
+def _weight_elements(linear: Linear, config: StudentConfig) -> int:
     """Elements of a linear's weight: its numbers, or at 4 bits the bytes of its codes and block multipliers."""
-    if config.body_bits != 4:
-        return rows * columns
-    blocks = -(-columns // config.block_size)
-    return -(-rows * (columns + blocks) // 2)
+    numbers = linear.out_features * linear.in_features
+    if packed_format(linear, config) is not MatrixFormat.BLOCKS:
+        return numbers
+    blocks = linear.out_features * -(-linear.in_features // config.block_size)
+    return config.body_width.packed_bytes(numbers + blocks)
 
 
 def _options(config: StudentConfig) -> dict[str, int]:
@@ -91,61 +157,51 @@ def _options(config: StudentConfig) -> dict[str, int]:
     }
 
 
-def _lists(config: StudentConfig, slots: list[list[Linear]], norms: list[int]) -> dict[str, list[int]]:
-    lists = {
-        "attention_sharing": list(config.attention_sharing or []),
-        "ffn_sharing": list(config.ffn_sharing or []),
-        "heads": list(config.num_heads or []),
-        "head_sizes": list(config.head_sizes or []),
+def _lists(config: StudentConfig, parts: Parts, slots: list[list[Linear]]) -> dict[str, list[int]]:
+    attention_sets, ffn_sets = _set_paths(config, "attention"), _set_paths(config, "feed_forward")
+    used = {attention.path: attention for attention in parts.attentions}
+    shapes = [(x.out_features, x.in_features, int(x.bias)) for slot in slots for x in slot]
+    return {
+        "attention_sharing": [attention_sets.index(attention.path) for attention in parts.attentions],
+        "ffn_sharing": [ffn_sets.index(feed_forward.path) for feed_forward in parts.feed_forwards],
+        "heads": [used[path].heads for path in attention_sets],
+        "head_sizes": [used[path].head_size for path in attention_sets],
         "slots": [sum(map(len, slots[:i])) for i in range(len(slots) + 1)],
-        "linears": [number for slot in slots for linear in slot for number in linear],
-        "norms": norms,
+        "linears": [number for shape in shapes for number in shape],
+        "norms": [size for _, size in parts.norms],
     }
-    if config.embedding_projection == "self_attentive":  # its sets are the last, its layer the first
-        lists["attention_sharing"].insert(0, config.num_attention_sets)
-        lists["ffn_sharing"].insert(0, config.num_ffn_sets)
-        lists["heads"].append(config.embedding_num_heads)
-        lists["head_sizes"].append(config.embedding_size // config.embedding_num_heads)
-    return lists
 
 
-def _norm_widths(config: StudentConfig) -> list[int]:
-    """Embedding, then attention and FFN of each layer, a self-attentive embedding's first."""
-    safe = [config.embedding_size, config.hidden_size] if config.embedding_projection == "self_attentive" else []
-    return [config.sum_size, *safe, *[config.hidden_size] * (2 * config.num_hidden_layers)]
+def _set_paths(config: StudentConfig, kind: str) -> list[str]:
+    """Paths of the weight sets in the program's order: a self-attentive embedding's is the last."""
+    count = config.num_attention_sets if kind == "attention" else config.num_ffn_sets
+    own = [SELF_ATTENTIVE.replace("attention", kind)] if config.embedding_projection == "self_attentive" else []
+    return [*(f"{kind}.{number}" for number in range(count)), *own]
 
 
-def _slots(config: StudentConfig) -> list[list[Linear]]:
+def _slots(config: StudentConfig, parts: Parts) -> list[list[Linear]]:
     """The linear layers of every slot."""
-    width, hidden, ranks = config.embedding_size, config.hidden_size, config.ranks or {}
-    heads, sizes, inner = config.num_heads or [], config.head_sizes or [], config.intermediate_sizes or []
-    attention = [
-        slot
-        for s in range(config.num_attention_sets)
-        for slot in _attention(hidden, heads[s] * sizes[s], [ranks[m][s] for m in ("query", "key", "value", "output")])
-    ]
-    feed_forward = [
-        slot
-        for s in range(config.num_ffn_sets)
-        for slot in (_linears(inner[s], hidden, ranks["up"][s]), _linears(hidden, inner[s], ranks["down"][s]))
-    ]
-    if config.embedding_projection == "self_attentive":
-        between = config.embedding_intermediate_size
-        attention += _attention(width, width // config.embedding_num_heads * config.embedding_num_heads, [0] * 4)
-        feed_forward += [_linears(between, width, 0), _linears(hidden, between, 0)]
-    projection = [(hidden, width, int(config.projection_bias))] if config.has_projection else []
-    inputs = config.classifier_inputs
-    dense = _linears(inputs, hidden, 0) if config.head_act else []
-    return [*attention, *feed_forward, projection, dense, _linears(config.num_labels or 0, inputs, 0)]
+    slots: list[list[Linear]] = []
+    for path in _set_paths(config, "attention"):
+        slots += [_in_slot(parts, f"{path}.{matrix}") for matrix in ATTENTION_MATRICES]
+        if f"{path}.qkv" in parts.linears:
+            slots[-len(ATTENTION_MATRICES)] = [parts.linears[f"{path}.qkv"]]
+    for path in _set_paths(config, "feed_forward"):
+        slots += [_in_slot(parts, f"{path}.{matrix}") for matrix in FFN_MATRICES]
+    return slots + [_in_slot(parts, path) for path in ("embeddings.projection", "head.dense", "head.classifier")]
 
 
-def _attention(width: int, inner: int, ranks: list[int]) -> list[list[Linear]]:
-    """Query, key, value, output; the first three are one linear where none is factorized."""
-    output = _linears(width, inner, ranks[3])
-    if not any(ranks[:3]):
-        return [_linears(3 * inner, width, 0), [], [], output]
-    return [*(_linears(inner, width, rank) for rank in ranks[:3]), output]
+def _in_slot(parts: Parts, path: str) -> list[Linear]:
+    """The products of one projection, if it has a place of its own."""
+    return [parts.linears[name] for name in (path, f"{path}.down", f"{path}.up") if name in parts.linears]
 
 
-def _linears(rows: int, columns: int, rank: int) -> list[Linear]:
-    return [(rank, columns, 0), (rows, rank, 1)] if rank else [(rows, columns, 1)]
+def _check_places(parts: Parts, linears: tuple[Linear, ...]) -> None:
+    """`InputError` for what the program has no place for."""
+    for name in parts.linears.keys() - {linear.name for linear in linears}:
+        raise InputError(f"format torchscript: its program has no place for the matrix {name!r}; use another format")
+    places = 1 + 2 * len(parts.attentions)
+    if len(parts.norms) != places:
+        raise InputError(
+            f"format torchscript: its program has {places} norms, the student {len(parts.norms)}; use another format"
+        )

@@ -33,6 +33,7 @@ from edgepack.plan.losses import body_loss, body_rounding_loss, head_loss, table
 from edgepack.plan.model_size import ModelSize
 from edgepack.plan.size import model_size
 from edgepack.plan.speed import speed_goal, student_time, teacher_time, token_labels
+from edgepack.quantization import bit_width
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.target import Target
 
@@ -241,8 +242,8 @@ def _tables(space: SearchSpace) -> Iterator[Table]:
 
 
 def file_bits(bits: int) -> float:
-    """Bits that a weight takes in a file: three levels are packed five to a byte."""
-    return 1.6 if bits == 1 else bits
+    """Bits that a weight takes in a file."""
+    return bit_width(bits).stored_bits
 
 
 def _fast_enough(space: SearchSpace, bodies: list[Body], budget_bytes: int) -> list[Body]:

@@ -16,6 +16,7 @@ from math import prod
 from typing import Any
 
 from edgepack.export.coreml_encoder import BITS, CoremlEncoder, Make
+from edgepack.export.support import MODEL_INPUTS
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
@@ -84,7 +85,7 @@ def model_bytes(config: StudentConfig, _: Target | None = None) -> ModelSize:
 def count(config: StudentConfig) -> CountingEmitter:
     """What the package of a config would hold."""
     emit = CountingEmitter()
-    names = ("input_ids", "attention_mask", "token_type_ids")[: 3 if config.type_vocab_size > 1 else 2]
+    names = MODEL_INPUTS[: 3 if config.type_vocab_size > 1 else 2]
     CoremlEncoder(config, emit, {name: Counted(name) for name in names}).output()
     return emit
 

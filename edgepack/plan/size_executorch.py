@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from edgepack.export.encoder_walk import INPUTS, EncoderWalk
-from edgepack.export.onnx_weights import Linear
-from edgepack.export.support import BLOCK, fits_blocks
+from edgepack.export.encoder_walk import Attention, Table
+from edgepack.export.linear import Linear
+from edgepack.export.matrix_format import MatrixFormat, kernel_format, scales_per_channel
+from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.plan.model_size import ModelSize
+from edgepack.quantization import INT8
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
 
@@ -41,7 +43,7 @@ class Counted:
 VALUE = Counted()
 
 
-class SizeWalk(EncoderWalk[Counted]):
+class SizeWalk(OneTextWalk[Counted]):
     """Adds up constants by name, and what the program describes by kind."""
 
     def __init__(self, config: StudentConfig) -> None:
@@ -51,38 +53,34 @@ class SizeWalk(EncoderWalk[Counted]):
         self.logits()
         self.kinds["constants"] = len(self.tensors)
 
-    def rows(self, path: str, index: str, width: int, bits: int) -> Counted:
-        config, name = self.config, path.removesuffix(".weight")
-        counts = {"word": config.vocab_size, "position": config.max_position_embeddings}
-        rows = counts.get(path.split(".")[1], config.type_vocab_size)
+    def rows(self, table: Table) -> Counted:
+        name, width = table.name, table.width
         self.kinds["tables"] += 1
-        if bits == 32:
-            self.tensors[name] = 4 * rows * width
+        if not width.is_rounded:
+            self.tensors[name] = 4 * table.rows * table.columns
             return VALUE
-        self.tensors[f"{name}.codes"] = rows * (width if bits == 8 else -(-width // 2))
+        self.tensors[f"{name}.codes"] = table.rows * width.packed_bytes(table.columns)
         for part in ("scale", "zero"):
-            self.tensors[f"{name}.{part}"] = rows * (4 if bits == 8 else 2)
+            self.tensors[f"{name}.{part}"] = table.rows * (4 if width == INT8 else 2)
         return VALUE
 
     def linear(self, tag: str, x: Counted, linear: Linear) -> Counted:
-        name, bits, out = linear.name, self.config.body_bits, linear.out_features
+        name, out, stored = linear.name, linear.out_features, kernel_format(linear, self.config)
         self.kinds["linears"] += 1
         if linear.bias:
             self.tensors[f"{name}.bias"] = 4 * out
-        if bits == 32:
+        if stored is MatrixFormat.FLOATS:
             self.tensors[f"{name}.weight"] = 4 * out * linear.in_features
             return VALUE
-        blocks = bits == 4 and fits_blocks(linear.in_features, self.config)
+        blocks = stored is MatrixFormat.BLOCKS
         self.tensors[f"{name}.codes"] = out * linear.in_features // (2 if blocks else 1)
-        self.tensors[f"{name}.scale"] = 2 * out * (linear.in_features // BLOCK) if blocks else 4 * out
+        self.tensors[f"{name}.scale"] = out * scales_per_channel(linear, stored) * (2 if blocks else 4)
         self.kinds["rounded"] += 1
         self.kinds["blocks"] += blocks
         return VALUE
 
-    def query_key_value(self, tag: str, path: str, x: Counted, width: int, heads: int, size: int) -> list[Counted]:
-        for name in INPUTS:
-            self.linear(tag, x, Linear(f"{path}.{name}", (f"{path}.{name}.full",), width, heads * size))
-        return [VALUE] * len(INPUTS)
+    def query_key_value(self, tag: str, x: Counted, attention: Attention) -> list[Counted]:
+        return [self.chain(tag, x, chain) for chain in attention.inputs]
 
     def add(self, tag: str, x: Counted, y: Counted) -> Counted:
         return VALUE
@@ -112,7 +110,7 @@ class SizeWalk(EncoderWalk[Counted]):
         self.kinds["attentions"] += 1
         return VALUE
 
-    def merge_heads(self, tag: str, x: Counted, width: int) -> Counted:
+    def merge_heads(self, tag: str, x: Counted, inner: int) -> Counted:
         return VALUE
 
     def relative_bias(self, path: str, heads: int) -> Counted:

@@ -7,7 +7,7 @@ price is building a few hundred nodes, some milliseconds, instead of evaluating 
 
 from __future__ import annotations
 
-from edgepack.export.onnx_encoder import EncoderGraph
+from edgepack.export.onnx_encoder import OnnxEncoder
 from edgepack.export.onnx_graph import file_size
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
@@ -16,6 +16,6 @@ from edgepack.target import Target
 
 def model_bytes(config: StudentConfig, target: Target) -> ModelSize:
     """The size that `export_onnx` would write for this config at its bit widths."""
-    graph = EncoderGraph(config, target.static_shape)
-    initializers = tuple(graph.initializers.values())
-    return ModelSize(file_size(graph.declared(), initializers), tuple((i.name, i.size_bytes) for i in initializers))
+    encoder = OnnxEncoder(config, target.static_shape)
+    initializers = tuple(encoder.graph.initializers.values())
+    return ModelSize(file_size(encoder.declared(), initializers), tuple((i.name, i.size_bytes) for i in initializers))

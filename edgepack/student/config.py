@@ -3,8 +3,8 @@
 Layers own LayerNorms; their big weights live in numbered *weight sets*. `attention_sharing[i]` names
 the attention weight set that layer `i` uses and `ffn_sharing[i]` its feed-forward set, so no sharing is
 `[0, 1, 2, …]`, ALBERT is `[0, 0, 0, …]` (Lan et al. 2020, arXiv:1909.11942), Subformer's sandwich is
-`[0, 1, 1, 1, 2]` (Reid et al. 2021, arXiv:2101.00234). Head counts, head widths, FFN widths and ranks
-are given per weight set, so uneven shapes are ordinary ones.
+`[0, 1, 1, 1, 2]` (Reid et al. 2021, arXiv:2101.00234). Head counts, head sizes, intermediate sizes and ranks
+are given for each weight set, so uneven shapes are ordinary ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError
-from edgepack.quantization import TERNARY
+from edgepack.quantization import BITS, FP32, INT4, INT8, BitWidth, bit_width
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
 NORMS = ("layer_norm", "no_norm")
@@ -23,16 +23,16 @@ ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
 ATTENTION_MATRICES = ("query", "key", "value", "output")
 FFN_MATRICES = ("up", "down")
 MATRICES = ATTENTION_MATRICES + FFN_MATRICES
-BITS = (TERNARY, 2, 3, 4, 8, 32)
 
 
 @strict
 class StudentConfig(PreTrainedConfig):
     """Shape, task head and bit widths of a student.
 
-    Widths are counts of units; `ranks[matrix][set]` is the rank of a factorized weight matrix, 0 for a
+    Sizes are counts of units; `ranks[matrix][set]` is the rank of a factorized weight matrix, 0 for a
     full one. `vocab_map[i]` is the teacher's token id of student token `i` (`None`: the same ids).
-    `body_bits` and `embedding_bits` say how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
+    `body_bits` and `embedding_bits` set how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
+    In code they are `BitWidth`s: `body_width`, `embedding_width`, `position_width`, `width_of(matrix)`.
     """
 
     model_type = "edgepack-student"
@@ -43,7 +43,7 @@ class StudentConfig(PreTrainedConfig):
     embedding_projection: str = "linear"
     embedding_intermediate_size: int = 0  # self_attentive only
     embedding_num_heads: int = 0  # self_attentive only
-    norm_before_projection: bool = False  # ALBERT, ELECTRA: sum and norm at width E, then project
+    norm_before_projection: bool = False  # ALBERT, ELECTRA: sum and norm at size E, then project
     projection_bias: bool = False
     hidden_size: int = 384
     num_hidden_layers: int = 6
@@ -96,9 +96,9 @@ class StudentConfig(PreTrainedConfig):
 
     @property
     def sum_size(self) -> int:
-        """Width at which word, position and type embeddings are added: `E` or `H`."""
-        at_embedding_width = self.norm_before_projection or self.embedding_projection == "self_attentive"
-        return self.embedding_size if at_embedding_width else self.hidden_size
+        """Size at which word, position and type embeddings are added: `E` or `H`."""
+        at_embedding_size = self.norm_before_projection or self.embedding_projection == "self_attentive"
+        return self.embedding_size if at_embedding_size else self.hidden_size
 
     @property
     def first_token_layer(self) -> int | None:
@@ -107,36 +107,46 @@ class StudentConfig(PreTrainedConfig):
 
     @property
     def classifier_inputs(self) -> int:
-        """Width that the classifier reads: the head's dense layer's, or the hidden width."""
+        """Inputs of the classifier: the units of the head's dense layer, or the hidden size."""
         return (self.head_size or self.hidden_size) if self.head_act else self.hidden_size
 
     @property
-    def position_bits(self) -> int:
-        """Width of the position table: small, so it is rounded less than the words."""
-        if self.embedding_bits == 32:
-            return 32
-        return 8 if self.embedding_bits >= 4 else 4
+    def body_width(self) -> BitWidth:
+        """How matrices are rounded that `widths` does not name."""
+        return bit_width(self.body_bits)
+
+    @property
+    def embedding_width(self) -> BitWidth:
+        """How the word table is rounded."""
+        return bit_width(self.embedding_bits)
+
+    @property
+    def position_width(self) -> BitWidth:
+        """How the position table is rounded: less than the words, since it is small."""
+        if not self.embedding_width.is_rounded:
+            return FP32
+        return INT4 if self.embedding_width.centred else INT8
+
+    def width_of(self, matrix: str) -> BitWidth:
+        """How one weight matrix is rounded, by its path or a factor's: `feed_forward.0.up`, `feed_forward.0.up.down`.
+
+        Queries, keys and values of a set are one matrix, `attention.0.qkv`.
+        """
+        if not self.body_width.is_rounded or not self.widths:
+            return self.body_width
+        for name, bits in self.widths.items():
+            if matrix == name or matrix.startswith(f"{name}."):
+                return bit_width(bits)
+        return self.body_width
 
     @property
     def multiplies_codes(self) -> bool:
         """Whether the embedding's projection multiplies the word table's codes themselves, which are whole numbers."""
-        return self.embedding_bits < 4 and self.has_projection and not self.norm_before_projection
-
-    def bits_of(self, matrix: str) -> int:
-        """Width of one weight matrix, by its path or a factor's: `feed_forward.0.up`, `feed_forward.0.up.down`.
-
-        Queries, keys and values of a set are one matrix, `attention.0.qkv`.
-        """
-        if self.body_bits == 32 or not self.widths:
-            return self.body_bits
-        for name, bits in self.widths.items():
-            if matrix == name or matrix.startswith(f"{name}."):
-                return bits
-        return self.body_bits
+        return self.embedding_width.centred and self.has_projection and not self.norm_before_projection
 
     @property
     def has_projection(self) -> bool:
-        """Whether a linear map leads from the embedding width to the hidden width."""
+        """Whether a linear map leads from the embedding size to the hidden size."""
         return self.embedding_projection == "linear"
 
 

@@ -8,8 +8,8 @@ that, and here the range of each rounding in that layer is the first token's; th
 distillation. Rounding to the config's bit widths happens in `forward` (`QuantizedLinear`), the
 same for training and for evaluation; parameters stay float.
 
-Pruning during training uses gates: a head's or FFN unit's output times its gate. A unit whose gate is 0
-is exactly a unit that is not there (tests: pruned equals masked).
+Pruning during training uses masks, one number for each head and each FFN unit, which its output is multiplied by. A
+unit whose mask is 0 is exactly a unit that is not there (tests: pruned equals masked).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from edgepack.errors import InputError
-from edgepack.quantization import ROUNDED_BY, round_activation, round_rows, round_weight
+from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
 from edgepack.student.config import StudentConfig
 
 
@@ -50,16 +50,16 @@ def activation(name: str, x: Tensor) -> Tensor:
 class QuantizedLinear(nn.Linear):
     """A linear layer that computes what the runtime will: rounded weight times rounded activation."""
 
-    bits: int = 32
+    width: BitWidth = FP32
     block_size: int = 32
     exact_input: bool = False  # the runtime multiplies the input's own codes: nothing to round
     rounded_by: str = "example"  # what shares a range of activations
 
     def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
-        if self.bits == 32:
+        if not self.width.is_rounded:
             return F.linear(x, self.weight, self.bias)
         x = x if self.exact_input else round_activation(x, first_only, self.rounded_by)
-        return F.linear(x, round_weight(self.weight, self.bits, self.block_size), self.bias)
+        return F.linear(x, round_weight(self.weight, self.width, self.block_size), self.bias)
 
 
 class Projection(nn.Module):
@@ -97,23 +97,23 @@ class NoNorm(nn.Module):
 
 
 def make_norm(config: StudentConfig, size: int) -> nn.Module:
-    """The norm that the config asks for, at the given width."""
+    """The norm that the config asks for, of the given size."""
     return NoNorm(size) if config.norm == "no_norm" else nn.LayerNorm(size, eps=config.norm_eps)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention without norm or residual: `(batch, seq, width) → (batch, seq, width)`."""
+    """Multi-head self-attention without norm or residual: `(batch, seq, size) → (batch, seq, size)`."""
 
-    def __init__(self, width: int, num_heads: int, head_size: int, ranks: dict[str, int], buckets: int = 0) -> None:
+    def __init__(self, size: int, num_heads: int, head_size: int, ranks: dict[str, int], buckets: int = 0) -> None:
         super().__init__()
         self.num_heads, self.head_size = num_heads, head_size
         inner = num_heads * head_size
-        self.query = Projection(width, inner, ranks["query"])
-        self.key = Projection(width, inner, ranks["key"])
-        self.value = Projection(width, inner, ranks["value"])
-        self.output = Projection(inner, width, ranks["output"])
+        self.query = Projection(size, inner, ranks["query"])
+        self.key = Projection(size, inner, ranks["key"])
+        self.value = Projection(size, inner, ranks["value"])
+        self.output = Projection(inner, size, ranks["output"])
         self.relative_bias = nn.Parameter(torch.zeros(buckets, num_heads)) if buckets else None
-        self.gate: Tensor | None = None  # (1 or batch, heads), set while pruning
+        self.mask: Tensor | None = None  # of heads, (1 or batch, heads); set while pruning
         self.vectors: list[tuple[Tensor, Tensor, Tensor]] | None = None  # filled, a layer at a time, where it is a list
 
     def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None, first_only: bool = False) -> Tensor:
@@ -130,8 +130,8 @@ class Attention(nn.Module):
         # plain products, not the fused kernel: at these lengths its CPU backward costs several times more
         scores = query @ key.transpose(2, 3) / math.sqrt(self.head_size) + mask.to(query.dtype)
         context = torch.softmax(scores, dim=-1) @ value
-        if self.gate is not None:
-            context = context * self.gate[:, :, None, None].to(context.dtype)
+        if self.mask is not None:
+            context = context * self.mask[:, :, None, None].to(context.dtype)
         return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size), first_only)
 
     def project(self, x: Tensor, first_only: bool) -> Sequence[Tensor]:
@@ -140,13 +140,13 @@ class Attention(nn.Module):
         if self.query.rank or self.key.rank or self.value.rank:
             return [self.query(x, first_only), self.key(x), self.value(x)]
         full = [projection.full for projection in projections]
-        bits, block_size = full[0].bits, full[0].block_size
-        weight = round_weight(torch.cat([linear.weight for linear in full]), bits, block_size)
+        width, block_size = full[0].width, full[0].block_size
+        weight = round_weight(torch.cat([linear.weight for linear in full]), width, block_size)
         bias = torch.cat([linear.bias for linear in full])
         inner = self.num_heads * self.head_size
         by = full[0].rounded_by
-        rounded = x if bits == 32 else round_activation(x, by=by)
-        if bits == 32 or not first_only:
+        rounded = round_activation(x, by=by) if width.is_rounded else x
+        if not width.is_rounded or not first_only:
             return F.linear(rounded, weight, bias).split(inner, dim=-1)
         query = F.linear(round_activation(x, first_only, by), weight[:inner], bias[:inner])
         return [query, *F.linear(rounded, weight[inner:], bias[inner:]).split(inner, dim=-1)]
@@ -155,17 +155,17 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """`down(act(up(x)))`: `(batch, seq, in) → (batch, seq, out)`, no norm or residual."""
 
-    def __init__(self, width: int, inner: int, out: int, act: str, ranks: dict[str, int]) -> None:
+    def __init__(self, size: int, inner: int, out: int, act: str, ranks: dict[str, int]) -> None:
         super().__init__()
         self.act = act
-        self.up = Projection(width, inner, ranks["up"])
+        self.up = Projection(size, inner, ranks["up"])
         self.down = Projection(inner, out, ranks["down"])
-        self.gate: Tensor | None = None  # (1 or batch, units), set while pruning
+        self.mask: Tensor | None = None  # of units, (1 or batch, units); set while pruning
 
     def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
         inner = activation(self.act, self.up(x, first_only))
-        if self.gate is not None:
-            inner = inner * self.gate[:, None, :].to(inner.dtype)
+        if self.mask is not None:
+            inner = inner * self.mask[:, None, :].to(inner.dtype)
         return self.down(inner, first_only)
 
 
@@ -175,26 +175,25 @@ class Embeddings(nn.Module):
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.config = config
-        width, hidden, total = config.embedding_size, config.hidden_size, config.sum_size
-        self.word = nn.Embedding(config.vocab_size, width)
+        size, hidden, total = config.embedding_size, config.hidden_size, config.sum_size
+        self.word = nn.Embedding(config.vocab_size, size)
         self.position = nn.Embedding(config.max_position_embeddings, total)
         self.token_type = nn.Embedding(config.type_vocab_size, total) if config.type_vocab_size else None
         self.norm = make_norm(config, total)
-        self.projection = QuantizedLinear(width, hidden, bias=config.projection_bias) if config.has_projection else None
+        self.projection = QuantizedLinear(size, hidden, bias=config.projection_bias) if config.has_projection else None
         self.attention: Attention | None = None
         if config.embedding_projection == "self_attentive":
             full = dict.fromkeys(config.ranks or {}, 0)
-            self.attention = Attention(width, config.embedding_num_heads, width // config.embedding_num_heads, full)
-            self.attention_norm = make_norm(config, width)
-            self.feed_forward = FeedForward(width, config.embedding_intermediate_size, hidden, config.hidden_act, full)
+            self.attention = Attention(size, config.embedding_num_heads, size // config.embedding_num_heads, full)
+            self.attention_norm = make_norm(config, size)
+            self.feed_forward = FeedForward(size, config.embedding_intermediate_size, hidden, config.hidden_act, full)
             self.output_norm = make_norm(config, hidden)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None, mask: Tensor) -> Tensor:
-        bits = self.config.embedding_bits
-        x = round_rows(self.word(input_ids), bits)
+        x = round_rows(self.word(input_ids), self.config.embedding_width)
         if self.projection is not None and not self.config.norm_before_projection:
             x = self.projection(x)
-        x = x + round_rows(self.position.weight[: input_ids.shape[1]], self.config.position_bits)
+        x = x + round_rows(self.position.weight[: input_ids.shape[1]], self.config.position_width)
         if self.token_type is not None:
             types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
             x = x + self.token_type(types)
@@ -205,7 +204,7 @@ class Embeddings(nn.Module):
             x = self.projection(x)
         if self.attention is not None:
             x = self.attention_norm(x + self.attention(x, mask, None))
-            x = self.output_norm(self.feed_forward(x))  # no residual across the width change
+            x = self.output_norm(self.feed_forward(x))  # no residual where the size changes
         return x
 
 
@@ -232,6 +231,17 @@ def matrix_name(path: str) -> str:
     for part in (".query", ".key", ".value"):
         path = path.replace(part, ".qkv")
     return path.removesuffix(".full")
+
+
+def bucket_by_distance(config: StudentConfig) -> Tensor:
+    """Bucket of every distance query − key from −(P − 1) to P − 1, int64 `(2 · P − 1,)`, P the longest sequence.
+
+    Files hold this table: a logarithm that another processor rounds otherwise could move a distance to its neighbour.
+    """
+    pairs = relative_buckets(
+        config.max_position_embeddings, config.relative_attention_buckets, config.relative_attention_max_distance
+    )
+    return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]])
 
 
 def relative_buckets(seq: int, buckets: int, max_distance: int, device: torch.device | None = None) -> Tensor:
@@ -291,11 +301,11 @@ class Student(PreTrainedModel):
         self.post_init()
 
     def set_bits(self, body_bits: int, embedding_bits: int) -> None:
-        """Round weights and activations to these widths from now on (32: not at all)."""
+        """Round weights and activations to these bit widths from now on (32: not at all)."""
         self.config.body_bits, self.config.embedding_bits = body_bits, embedding_bits
         for name, module in self.named_modules():
             if isinstance(module, QuantizedLinear):
-                module.bits, module.block_size = self.config.bits_of(matrix_name(name)), self.config.block_size
+                module.width, module.block_size = self.config.width_of(matrix_name(name)), self.config.block_size
         if self.embeddings.projection is not None:
             self.embeddings.projection.exact_input = self.config.multiplies_codes
 

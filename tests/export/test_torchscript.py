@@ -20,7 +20,7 @@ from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.torchscript import export_torchscript, packed_blocks, packed_rows, program_state
 from edgepack.export.torchscript_program import expand_int4
-from edgepack.quantization import quantize_blocks, quantize_int8, quantize_rows
+from edgepack.quantization import INT4, bit_width, quantize_blocks, quantize_int8, quantize_rows
 from edgepack.runtime.pytorch_lite import load, mobile_engine
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -183,14 +183,14 @@ def test_mask_is_read(tmp_path: Path) -> None:
 @given(rows=st.integers(1, 5), columns=st.integers(1, 9), bits=st.sampled_from([4, 8]), seed=st.integers(0, 10**6))
 @settings(max_examples=40, deadline=None)
 def test_packed_rows_unpack_to_the_quantized_rows(rows: int, columns: int, bits: int, seed: int) -> None:
-    table = quantize_rows(torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), bits)
+    table = quantize_rows(torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), bit_width(bits))
     operators = torch.ops.quantized
     unpack = operators.embedding_bag_4bit_unpack if bits == 4 else operators.embedding_bag_byte_unpack
     torch.testing.assert_close(unpack(packed_rows(table))[:, :columns], table.dequantize(), rtol=0, atol=1e-6)
 
 
 def test_packed_rows_are_torchs_own_layout() -> None:
-    codes = quantize_rows(torch.tensor([[0.0, 1.0, 2.0, 15.0]]), 4)
+    codes = quantize_rows(torch.tensor([[0.0, 1.0, 2.0, 15.0]]), INT4)
     # 0 | 1 << 4, 2 | 15 << 4, then scale 1 and minimum 0 as little-endian fp16
     assert packed_rows(codes).tolist() == [[0x10, 0xF2, 0x00, 0x3C, 0x00, 0x00]]
 
@@ -198,7 +198,9 @@ def test_packed_rows_are_torchs_own_layout() -> None:
 @given(rows=st.integers(1, 9), columns=st.integers(1, 70), block_size=st.integers(1, 40), seed=st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)
 def test_packed_blocks_expand_to_the_int8_operand(rows: int, columns: int, block_size: int, seed: int) -> None:
-    weight = quantize_blocks(torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), 4, block_size)
+    weight = quantize_blocks(
+        torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)), INT4, block_size
+    )
     packed, blocks = packed_blocks(weight), weight.multiplier.shape[1]
     assert packed.dtype == torch.uint8
     assert len(packed) == (rows * (columns + blocks) + 1) // 2
@@ -209,7 +211,7 @@ def test_packed_blocks_expand_to_the_int8_operand(rows: int, columns: int, block
 
 def test_packed_blocks_are_the_documented_layout() -> None:
     # q 7 −7 | 7 as 15 1 15, steps 9 and 3 of a scale of 1 as multipliers 9 3: five half bytes and a zero
-    packed = packed_blocks(quantize_blocks(torch.tensor([[63.0, -63.0, 21.0]]), 4, 2))
+    packed = packed_blocks(quantize_blocks(torch.tensor([[63.0, -63.0, 21.0]]), INT4, 2))
     assert packed.tolist() == [15 | 9 << 4, 1 | 3 << 4, 15]
 
 

@@ -1,0 +1,50 @@
+"""Which tokens a value of an ONNX graph holds: all of a batch, the real ones alone, or the first.
+
+With a static shape padding would be part of every tensor whose range is rounded by: each is multiplied by the mask
+first, and zero is always in the range. From the first token of the last layer on there is no padding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto, numpy_helper
+
+from edgepack.export.onnx_graph import Graph
+
+FLOAT = TensorProto.FLOAT
+
+
+class Tokens:
+    """The tokens of one graph's values. `masked`: padding counts in roundings, so it is made zero."""
+
+    def __init__(self, graph: Graph, masked: bool) -> None:
+        self._graph, self._masked = graph, masked
+        self._made: dict[str, str] = {}
+        self.only_first = False  # from here on values hold the first token alone
+
+    def real(self, x: str) -> str:
+        """`x` `(batch, seq, size)`, zero at padding where that would count in a rounding's range."""
+        if not self._masked or self.only_first:
+            return x
+        if "real" not in self._made:
+            mask = self._graph.node("Cast", ["attention_mask"], "mask.float", to=FLOAT)
+            self._made["real"] = self._graph.node("Unsqueeze", [mask, self._graph.integers(2)], "mask.real")
+        return self._graph.node("Mul", [x, self._made["real"]], f"{x}.real")
+
+    def first(self, x: str) -> str:
+        """The first token `(batch, 1, size)`."""
+        if "first" not in self._made:
+            limits = [self._graph.integers(0), self._graph.integers(1), self._graph.integers(1)]
+            self._made["first"] = self._graph.node("Slice", [x, *limits], "first")
+        return self._made["first"]
+
+    def units(self) -> tuple[str, str]:
+        """Gain and bias, ones and zeros, of an InstanceNormalization, whose channels are tokens here."""
+        if self.only_first:
+            one = self._graph.initializer("one", FLOAT, (1,), lambda _: np.ones(1, np.float32))
+            return one, self._graph.initializer("zero", FLOAT, (1,), lambda _: np.zeros(1, np.float32))
+        for name, value in (("ones", 1.0), ("zeros", 0.0)):
+            if name not in self._made:
+                filler = numpy_helper.from_array(np.array([value], np.float32))
+                self._made[name] = self._graph.node("ConstantOfShape", ["length"], name, value=filler)
+        return self._made["ones"], self._made["zeros"]
