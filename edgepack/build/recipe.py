@@ -54,7 +54,7 @@ class Recipe:
     structure: Structure = PLAIN  # hidden width, sharing, self-attentive embedding, low rank, given widths
     rank_weights: str = "inputs"  # what a low-rank matrix's error is weighed by: none, inputs, fisher
     prune_ratio: float = 1.0  # width of the carved student before gradual pruning, as a multiple of the plan's
-    l0: L0Pruning | None = None  # prune by learned gates instead of first-order importance; the plan sets `keep`
+    l0: L0Pruning | None = None  # prune by learned masks instead of first-order importance; the plan sets `keep`
     prune_from: float = 0.05  # shares of the steps at which `prune` begins and `quantize` begins
     quantize_from: float = 0.4
     mixed_widths: bool = False  # a width for each matrix, by sensitivity, in the bytes of the plan's one width

@@ -147,7 +147,7 @@ def top_indices(
 
 
 def keep_units(student: Student, heads: Sequence[Tensor], units: Sequence[Tensor]) -> Student:
-    """Physically remove all heads and FFN units but the given ones; equals gating the others to 0."""
+    """Physically remove all heads and FFN units but the given ones; equals masking the others to 0."""
     state = slice_state(dict(student.state_dict()), student.config, heads, units)
     return rebuild(
         student,

@@ -1,7 +1,7 @@
 """A narrower hidden width: the same dimensions cut out of every layer, and what the cut shifts put right.
 
 All layers add into one stream, so a hidden dimension goes everywhere or nowhere. Which go is decided by first-order
-importance: one gate for each dimension at every point where the stream leaves a norm, `|Σ activation × gradient|` for
+importance: one mask for each dimension at every point where the stream leaves a norm, `|Σ activation × gradient|` for
 each example (Molchanov et al. 2019, arXiv:1906.10771, as for heads and units in `importance.py`). A rotation to
 principal directions before the cut (SliceGPT, Ashkboos et al. 2024, arXiv:2401.15024) is left out: it needs norms
 that do not act on single dimensions, and a post-norm LayerNorm does, at every layer.
@@ -42,16 +42,16 @@ def hidden_importance(
     batches: Iterable[dict[str, Tensor]],
     loss: Callable[[Tensor, dict[str, Tensor]], Tensor],
 ) -> HiddenImportance:
-    """Mean over examples of `|∂loss/∂gate|`; `loss(logits, batch)` must be a sum over examples."""
+    """Mean over examples of `|∂loss/∂mask|`; `loss(logits, batch)` must be a sum over examples."""
     size = student.config.hidden_size
     head_size = student.head.classifier.in_features
     hidden, head, examples = torch.zeros(size), torch.zeros(head_size), 0
     for batch in batches:
         count = len(batch["input_ids"])
-        gates = [torch.ones(count, n, device=student.device, requires_grad=True) for n in (size, head_size)]
-        with _gated(student, *gates):
+        masks = [torch.ones(count, n, device=student.device, requires_grad=True) for n in (size, head_size)]
+        with _masked(student, *masks):
             logits = student(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
-            gradients = torch.autograd.grad(loss(logits, batch), gates, allow_unused=True)
+            gradients = torch.autograd.grad(loss(logits, batch), masks, allow_unused=True)
         for total, gradient in zip((hidden, head), gradients, strict=True):
             if gradient is not None:
                 total += gradient.abs().sum(0).cpu()
@@ -61,18 +61,18 @@ def hidden_importance(
 
 
 @contextmanager
-def _gated(student: Student, hidden: Tensor, head: Tensor) -> Iterator[None]:
-    """Multiply every norm's output, as it enters the stream, and the head's dense output by gates `(batch, H)`."""
+def _masked(student: Student, hidden: Tensor, head: Tensor) -> Iterator[None]:
+    """Multiply every norm's output, as it enters the stream, and the head's dense output by masks `(batch, H)`."""
 
-    def gate_stream(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+    def mask_stream(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         return output * hidden[:, None, :]
 
-    def gate_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def mask_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0] * (head if inputs[0].dim() == 2 else head[:, None, :]),)
 
-    handles = [module.register_forward_hook(gate_stream) for module in _stream_points(student)]
+    handles = [module.register_forward_hook(mask_stream) for module in _stream_points(student)]
     if student.head.dense is not None:
-        handles.append(student.head.classifier.register_forward_pre_hook(gate_head))
+        handles.append(student.head.classifier.register_forward_pre_hook(mask_head))
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ that, and here the range of each rounding in that layer is the first token's; th
 distillation. Rounding to the config's bit widths happens in `forward` (`QuantizedLinear`), the
 same for training and for evaluation; parameters stay float.
 
-Pruning during training uses gates: a head's or FFN unit's output times its gate. A unit whose gate is 0
+Pruning during training uses masks: a head's or FFN unit's output times its mask. A unit whose mask is 0
 is exactly a unit that is not there (tests: pruned equals masked).
 """
 
@@ -113,7 +113,7 @@ class Attention(nn.Module):
         self.value = Projection(width, inner, ranks["value"])
         self.output = Projection(inner, width, ranks["output"])
         self.relative_bias = nn.Parameter(torch.zeros(buckets, num_heads)) if buckets else None
-        self.gate: Tensor | None = None  # (1 or batch, heads), set while pruning
+        self.mask: Tensor | None = None  # (1 or batch, heads), set while pruning
         self.vectors: list[tuple[Tensor, Tensor, Tensor]] | None = None  # filled, a layer at a time, where it is a list
 
     def forward(self, x: Tensor, mask: Tensor, buckets: Tensor | None, first_only: bool = False) -> Tensor:
@@ -130,8 +130,8 @@ class Attention(nn.Module):
         # plain products, not the fused kernel: at these lengths its CPU backward costs several times more
         scores = query @ key.transpose(2, 3) / math.sqrt(self.head_size) + mask.to(query.dtype)
         context = torch.softmax(scores, dim=-1) @ value
-        if self.gate is not None:
-            context = context * self.gate[:, :, None, None].to(context.dtype)
+        if self.mask is not None:
+            context = context * self.mask[:, :, None, None].to(context.dtype)
         return self.output(context.transpose(1, 2).reshape(batch, seq, self.num_heads * self.head_size), first_only)
 
     def project(self, x: Tensor, first_only: bool) -> Sequence[Tensor]:
@@ -160,12 +160,12 @@ class FeedForward(nn.Module):
         self.act = act
         self.up = Projection(width, inner, ranks["up"])
         self.down = Projection(inner, out, ranks["down"])
-        self.gate: Tensor | None = None  # (1 or batch, units), set while pruning
+        self.mask: Tensor | None = None  # (1 or batch, units), set while pruning
 
     def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
         inner = activation(self.act, self.up(x, first_only))
-        if self.gate is not None:
-            inner = inner * self.gate[:, None, :].to(inner.dtype)
+        if self.mask is not None:
+            inner = inner * self.mask[:, None, :].to(inner.dtype)
         return self.down(inner, first_only)
 
 

@@ -4,7 +4,7 @@ Batches are a function of (seed, epoch), there is no dropout (the teacher's soft
 teacher outputs come from disk. So a step depends on the step's number and the state before it alone: a run
 that goes on from a checkpoint ends with the same bits as one that was never interrupted.
 
-Pruning is first-order: an exponential mean of `|∂loss/∂gate|` per example, from the prediction losses only (a
+Pruning is first-order: an exponential mean of `|∂loss/∂mask|` per example, from the prediction losses only (a
 hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et al. 2022), and a cubic schedule
 (Zhu & Gupta 2017, arXiv:1710.01878). Units are removed physically, weights and moments alike.
 """
@@ -31,8 +31,8 @@ from edgepack.console import Advance, Console
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train.batches import Batch, Reader, batch_indices
-from edgepack.train.gates import PREFIX as GATES
-from edgepack.train.gates import remove_closed, start_gates
+from edgepack.train.masks import PREFIX as MASKS
+from edgepack.train.masks import remove_masked, start_masks
 from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
 from edgepack.train.processes import average_gradients, piece_tokens
 from edgepack.train.progress import Progress, load_progress, save_progress
@@ -118,8 +118,8 @@ def _remove(progress: Progress, event: int, stage: StageSettings) -> None:
     assert stage.prune is not None
     assert progress.shape_at_start is not None
     if stage.l0 is not None:
-        remove_closed(progress, stage.prune)
-        forget_learned(progress, (GATES,))
+        remove_masked(progress, stage.prune)
+        forget_learned(progress, (MASKS,))
         return
     assert progress.importance is not None
     prune = stage.prune
@@ -170,9 +170,9 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     student = progress.student.to(accelerator.device)
     student.set_bits(stage.body_bits, stage.embedding_bits)
     student.train()
-    gates = start_gates(progress, stage, run.seed, accelerator.device)
+    masks = start_masks(progress, stage, run.seed, accelerator.device)
     # sorted, as in a checkpoint: the sum of squares that gradients are clipped by depends on the order
-    own = {name: value for name, value in sorted(progress.learned.items()) if not name.startswith(GATES)}
+    own = {name: value for name, value in sorted(progress.learned.items()) if not name.startswith(MASKS)}
     learned = {name: Parameter(value.to(accelerator.device, copy=True)) for name, value in own.items()}
     parameters = named_parameters(student, learned)
     optimizer = make_optimizer(student, schedule.weight_decay, learned)
@@ -182,8 +182,8 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     def snapshot() -> Progress:
         values = {name: value.detach().cpu().clone() for name, value in learned.items()}
         moments = read_moments(parameters, optimizer)
-        if gates is not None:
-            values, moments = {**values, **gates.values()}, {**moments, **gates.moments()}
+        if masks is not None:
+            values, moments = {**values, **masks.values()}, {**moments, **masks.moments()}
         return replace(progress, moments=moments, learned=values)
 
     last_saved = time.monotonic()
@@ -191,17 +191,17 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     for pieces in run.reader(student).read_ahead(indices):
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(progress.step)
-        with gates.sampled(student, progress.step) if gates is not None else nullcontext():
+        with masks.sampled(student, progress.step) if masks is not None else nullcontext():
             result = _step(progress, pieces, run, learned)
         if result.importance is not None:
             progress.importance = mix_importance(progress.importance, result.importance)
-        learning = [*parameters.values(), *(gates.parameters.values() if gates is not None else ())]
+        learning = [*parameters.values(), *(masks.parameters.values() if masks is not None else ())]
         average_gradients(learning, accelerator)
         torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-        if gates is not None:
-            gates.step()
+        if masks is not None:
+            masks.step()
         progress.step += 1
         progress.losses.append(result.loss)
         run.advance(1, loss=result.loss)

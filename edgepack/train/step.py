@@ -19,7 +19,7 @@ from torch import Tensor
 from edgepack.compress.carve import Importance
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Signals, Vectors
-from edgepack.compress.importance import gates
+from edgepack.compress.importance import masks
 from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED
@@ -76,7 +76,7 @@ def compute_step(
             return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors, forward)
 
         if watch:
-            with gates(student, len(batch.inputs["input_ids"])) as (heads, units):
+            with masks(student, len(batch.inputs["input_ids"])) as (heads, units):
                 seen = signals()
                 gradients = torch.autograd.grad(weighed.prediction(seen), heads + units, retain_graph=True)
             scores.append([gradient.abs().sum(0) for gradient in gradients])

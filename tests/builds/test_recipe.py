@@ -158,7 +158,7 @@ def test_parts_that_do_not_go_together_are_refused(changes: dict[str, Any], mess
         Recipe(5, **changes)
 
 
-def test_gates_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
+def test_masks_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
     recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning(0.5))
     stages = make_stages(recipe, make_schedule(recipe), PLAN)
     assert stages["prune"].removal_steps() == [stages["prune"].last]

@@ -21,7 +21,7 @@ from edgepack.compress.carve import (
     trim_positions,
     trim_vocabulary,
 )
-from edgepack.compress.importance import gates, measure_importance
+from edgepack.compress.importance import masks, measure_importance
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
@@ -102,10 +102,10 @@ def test_pruned_equals_masked(seed: int) -> None:
     pruned = keep_units(student, heads, units)
     assert pruned.config.num_heads == head_counts
     assert pruned.config.intermediate_sizes == unit_counts
-    with gates(student, 1) as (head_gates, unit_gates), torch.no_grad():
-        for gate, kept in zip(head_gates + unit_gates, heads + units, strict=True):
-            gate.zero_()
-            gate[:, kept] = 1
+    with masks(student, 1) as (head_masks, unit_masks), torch.no_grad():
+        for mask, kept in zip(head_masks + unit_masks, heads + units, strict=True):
+            mask.zero_()
+            mask[:, kept] = 1
         masked = run(student, ids)
     torch.testing.assert_close(run(pruned, ids), masked, atol=1e-5, rtol=1e-4)
 
@@ -114,10 +114,10 @@ def test_pruning_a_factorized_and_relative_student_equals_masking(ids: Tensor) -
     ranks = {m: [5] * 4 for m in ("query", "key", "value", "output", "up", "down")}
     student = make_student(ranks=ranks, relative_attention_buckets=8)
     heads, units = [torch.tensor([1, 3])] * 4, [torch.arange(3, 20)] * 4
-    with gates(student, 1) as (head_gates, unit_gates), torch.no_grad():
-        for gate, kept in zip(head_gates + unit_gates, heads + units, strict=True):
-            gate.zero_()
-            gate[:, kept] = 1
+    with masks(student, 1) as (head_masks, unit_masks), torch.no_grad():
+        for mask, kept in zip(head_masks + unit_masks, heads + units, strict=True):
+            mask.zero_()
+            mask[:, kept] = 1
         masked = run(student, ids)
     torch.testing.assert_close(run(keep_units(student, heads, units), ids), masked, atol=1e-5, rtol=1e-4)
 
@@ -184,7 +184,7 @@ def test_importance_finds_the_head_and_unit_that_matter() -> None:
     assert importance.heads[0][1] == 0
     assert importance.units[2][7] == 0
     assert (importance.units[2] > 0).sum() == 31
-    assert all(module.gate is None for module in student.attention)
+    assert all(module.mask is None for module in student.attention)
 
 
 def test_carve_makes_the_shape_that_was_asked_for(ids: Tensor) -> None:

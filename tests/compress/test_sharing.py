@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from edgepack.compress.carve import Importance, carve
-from edgepack.compress.importance import gates, measure_importance
+from edgepack.compress.importance import masks, measure_importance
 from edgepack.compress.share_layers import share_layers
 from edgepack.compress.sharing import (
     AttentionWeights,
@@ -169,8 +169,8 @@ def test_the_mean_of_two_heads_is_the_best_of_its_rank() -> None:
         assert error == pytest.approx(np.linalg.norm(np.linalg.svd(target)[1][SIZE:]))  # Eckart & Young
 
 
-def test_a_shared_gate_has_the_sum_of_its_layers_gradients() -> None:
-    """Importance of a shared unit counts all its layers: its gate's gradient is the sum of the copies' gradients."""
+def test_a_shared_mask_has_the_sum_of_its_layers_gradients() -> None:
+    """Importance of a shared unit counts all its layers: its mask's gradient is the sum of the copies' gradients."""
     shared = make_student(attention_sharing=[0, 1, 1, 2], ffn_sharing=[0] * LAYERS)
     state = {k: v for k, v in shared.state_dict().items() if not k.startswith(("attention.", "feed_forward."))}
     for layer in range(LAYERS):
@@ -190,7 +190,7 @@ def test_a_shared_gate_has_the_sum_of_its_layers_gradients() -> None:
     ids = torch.randint(0, 30, (1, 7), generator=torch.Generator().manual_seed(2))
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
     measured = measure_importance(shared, [batch], lambda logits, _: logits[:, 0].sum())
-    with gates(own, 1) as (heads, units):
+    with masks(own, 1) as (heads, units):
         gradients = torch.autograd.grad(own(ids).logits[:, 0].sum(), heads + units)
     torch.testing.assert_close(measured.heads[1], (gradients[1] + gradients[2])[0].abs(), atol=1e-6, rtol=1e-4)
     together = torch.stack([g[0] for g in gradients[LAYERS:]]).sum(0).abs()
