@@ -29,9 +29,11 @@ from torch.nn import functional as F
 from transformers import Trainer, TrainingArguments
 
 from edgepack.build.recipe import find_recipe, make_schedule
-from edgepack.compress.carve import Importance, carve
+from edgepack.compress.carve import carve
 from edgepack.compress.distil.hidden_states import HiddenStates, hidden_state_loss
 from edgepack.compress.distil.soft_targets import SoftTargets, soft_target_loss
+from edgepack.compress.passes import Evidence, Goal
+from edgepack.compress.units import Importance
 from edgepack.console import Console, format_table
 from edgepack.student.config import changed_config
 from edgepack.student.from_teacher import student_from_teacher
@@ -191,7 +193,8 @@ def carved_student(full: Student, data: Encoded, max_length: int) -> Student:
         type_vocab_size=0,
     )
     counts = torch.from_numpy(np.bincount(data.input_ids, minlength=config.vocab_size))
-    return carve(full, shape, importance, counts)
+    goal = Goal(tuple(range(config.num_hidden_layers)), shape)
+    return carve(full, goal, Evidence(counts, importance=importance)).student
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -75,8 +75,8 @@ def task_data(inputs: Inputs, shape: StudentConfig, augmentation: Augmentation |
 
     `states`: how many of the teacher's hidden states are kept for each token.
     """
-    seed, width = inputs.request.seed, inputs.teacher.config.hidden_size
-    chosen = choose_examples(inputs.train.lengths, width, seed)
+    seed, hidden_size = inputs.request.seed, inputs.teacher.config.hidden_size
+    chosen = choose_examples(inputs.train.lengths, hidden_size, seed)
     data, note = inputs.train, f"{len(chosen)} training examples"
     if len(chosen) < len(data):
         data = data.select(chosen)
@@ -112,8 +112,8 @@ def text_data(
             student_ids = replace(student_ids, token_type_ids=np.zeros_like(student_ids.token_type_ids))
     else:
         student_ids = encode_text(lines, tokenizer, inputs.max_length, per_token)
-    width = inputs.teacher.config.hidden_size
-    student_ids = student_ids.select(choose_examples(student_ids.lengths, width, seed))
+    hidden_size = inputs.teacher.config.hidden_size
+    student_ids = student_ids.select(choose_examples(student_ids.lengths, hidden_size, seed))
     teacher_ids = student_ids
     if shape.vocab_map is not None:
         numbers = np.asarray(shape.vocab_map, np.int32)
@@ -151,6 +151,6 @@ def _with_augmented(inputs: Inputs, shape: StudentConfig, settings: Augmentation
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
     train, seed = inputs.train, inputs.request.seed
     data = add_augmented(train, neighbours, settings, seed, max_length=inputs.max_length).data
-    width = inputs.teacher.config.hidden_size
-    fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * width * states), side="right")
+    hidden_size = inputs.teacher.config.hidden_size
+    fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * hidden_size * states), side="right")
     return data if fitting >= len(data) else data.select(np.arange(max(len(train), int(fitting))))

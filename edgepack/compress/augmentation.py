@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.compress.carve import weighted_covariance
+from edgepack.compress.narrow_embedding import weighted_covariance
 from edgepack.errors import InputError
 from edgepack.task.encoded import Encoded
 

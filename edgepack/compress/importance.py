@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgepack.compress.carve import Importance
+from edgepack.compress.units import Importance
 from edgepack.student.model import Student
 
 
@@ -62,3 +62,8 @@ def measure_importance(
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy with the data's labels, **summed** over examples; −100 is ignored."""
     return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="sum")
+
+
+def example_loss(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """`label_loss` with a batch's own labels."""
+    return label_loss(logits, batch["labels"])

@@ -23,10 +23,10 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import Parameter
 
-from edgepack.compress.carve import Importance, top_indices
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Shapes
 from edgepack.compress.distil.states import MAP
+from edgepack.compress.units import Importance, top_indices
 from edgepack.console import Advance, Console
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
@@ -98,8 +98,8 @@ def begin_phase(progress: Progress, run: Run) -> None:
     if any(name.startswith(f"{phase}.") for name in progress.learned):
         return
     forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(run.schedule.phases))))
-    config, (_, stored, width) = progress.student.config, run.teacher.hidden.shape
-    shapes = Shapes(config.hidden_size, width, config.num_hidden_layers + 1, stored)
+    config, (_, stored, teacher_hidden) = progress.student.config, run.teacher.hidden.shape
+    shapes = Shapes(config.hidden_size, teacher_hidden, config.num_hidden_layers + 1, stored)
     learned = Objective(run.schedule.phases[phase].losses).learned(shapes, run.seed + phase)
     if progress.hidden_map is not None:  # the student's dimensions are known: better than the first ones of all
         learned = {k: progress.hidden_map.clone() if k.endswith(f".{MAP}") else v for k, v in learned.items()}

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from edgepack.compress.carve import Importance, top_indices
 from edgepack.compress.l0 import L0Pruning, expected_share, fold_masks, lagrangian, sample_masks
 from edgepack.compress.surgery import State
+from edgepack.compress.units import Importance, top_indices
 from edgepack.student.model import Student
 from edgepack.train.optimizer import read_moments, restore_moments
 from edgepack.train.progress import Progress

@@ -16,10 +16,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from edgepack.compress.carve import Importance
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Signals, Vectors
 from edgepack.compress.importance import masks
+from edgepack.compress.units import Importance
 from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED

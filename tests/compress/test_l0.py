@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.importance import masks
 from edgepack.compress.l0 import (
     L0Pruning,
@@ -21,6 +20,7 @@ from edgepack.compress.l0 import (
     lagrangian,
     sample_masks,
 )
+from edgepack.compress.units import keep_units
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

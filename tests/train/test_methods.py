@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Signals
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning, expected_share
 from edgepack.compress.module_replacing import ModuleReplacing
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
 from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
@@ -27,6 +26,7 @@ from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.signals import Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

@@ -1,7 +1,7 @@
 """What a distillation loss may look at, and what every such loss is.
 
 A loss is a frozen dataclass of its settings with one call, `(signals, learned) -> scalar`. Losses that learn maps of
-their own (between widths, between layers) give the maps' first values in `initial`; the training loop trains them
+their own (between sizes, between layers) give the maps' first values in `initial`; the training loop trains them
 beside the student, keeps them in checkpoints and drops them at the end.
 """
 
@@ -26,7 +26,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Widths and counts that a learned map needs."""
+    """Sizes and counts that a learned map needs."""
 
     student_hidden: int
     teacher_hidden: int

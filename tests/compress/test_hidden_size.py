@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgepack.compress.hidden_width import compensate, cut_hidden, hidden_importance
+from edgepack.compress.hidden_size import compensate, cut_hidden, hidden_importance
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
