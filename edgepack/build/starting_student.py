@@ -6,18 +6,24 @@ student that is about to be trained in them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from edgepack.build.inputs import Inputs
 from edgepack.build.recipe import Recipe, carved_shape
 from edgepack.compress.carve import carve
 from edgepack.compress.examples import Examples
-from edgepack.compress.passes import Evidence, Goal
+from edgepack.compress.low_rank import Ranks
+from edgepack.compress.passes import Evidence, Goal, RankChoice
 from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
-from edgepack.plan.search import Candidate
 from edgepack.plan.mixed_widths import choose_widths
+from edgepack.plan.search import Candidate
+from edgepack.plan.size import model_size
+from edgepack.student.config import changed_config
 from edgepack.student.model import Student
+from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.train import Progress
 
@@ -28,7 +34,9 @@ def carve_start(inputs: Inputs, candidate: Candidate, recipe: Recipe, examples: 
     """The candidate's student, carved; `examples` are the training examples in the student's token ids."""
     seed, count = inputs.request.seed, recipe.importance_examples
     teacher = inputs.load_full_student()
-    goal = Goal(candidate.layers, carved_shape(recipe, candidate.config, teacher.config), recipe.rank_weights)
+    shape = carved_shape(recipe, candidate.config, teacher.config)
+    choice = rank_choice(candidate, inputs.targets) if recipe.allocate_ranks else None
+    goal = Goal(candidate.layers, shape, recipe.rank_weights, choice)
     evidence = Evidence(
         torch.from_numpy(inputs.token_counts),
         seed,
@@ -37,6 +45,20 @@ def carve_start(inputs: Inputs, candidate: Candidate, recipe: Recipe, examples: 
     )
     carved = carve(teacher, goal, evidence)
     return Progress(carved.student, {}, 0, [], hidden_map=carved.evidence.hidden_map)
+
+
+def rank_choice(candidate: Candidate, targets: Sequence[Target]) -> RankChoice:
+    """Ranks whose files are no larger than the candidate's on any target.
+
+    Below 8 bits, in multiples of a block: a factor with a part of a block would be stored at 8 bits.
+    """
+    shape = candidate.config
+
+    def fits(ranks: Ranks) -> bool:
+        changed = changed_config(shape, ranks=ranks)
+        return all(model_size(changed, target).total <= candidate.sizes[target.name].total for target in targets)
+
+    return RankChoice(shape.block_size if shape.body_bits < 8 else 1, fits)
 
 
 def widths_of(
