@@ -42,7 +42,17 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import infer_task, read_dataset
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import load_teacher
-from edgepack.train import Phase, Progress, StageSettings, has_bf16, make_accelerator, train
+from edgepack.train import (
+    Course,
+    Material,
+    Phase,
+    Place,
+    Progress,
+    StageSettings,
+    has_bf16,
+    make_accelerator,
+    train,
+)
 from edgepack.train import loop as training_loop
 from edgepack.train.batches import Reader
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
@@ -162,17 +172,12 @@ def timed(parts: Counter[str], places: list[tuple[Any, str, str]]) -> Iterator[N
 
 def edgepack_loop(student: Student, data: Encoded, outputs: TeacherOutputs, folder: Path, seed: int) -> None:
     """`STEPS` steps of edgepack's loop."""
+    schedule = make_schedule(find_recipe("standard"))
     train(
         Progress(student, {}, 0, []),
-        data,
-        outputs,
-        replace(make_schedule(find_recipe("standard")), phases=(Phase(1.0, (SOFT, HIDDEN)),)),
-        StageSettings(0, STEPS),
-        seed=seed,
-        scratch=folder,
-        console=Console(quiet=True),
-        accelerator=make_accelerator("cpu"),
-        name="bench",
+        Material(data, outputs),
+        Course(replace(schedule, phases=(Phase(1.0, (SOFT, HIDDEN)),)), StageSettings(0, STEPS), seed),
+        Place(make_accelerator("cpu"), folder, Console(quiet=True), "bench"),
     )
 
 

@@ -52,6 +52,9 @@ from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.teacher import quiet_transformers
 from edgepack.train import (
+    Course,
+    Material,
+    Place,
     Progress,
     StageSettings,
     has_bf16,
@@ -230,19 +233,12 @@ class Build:
         def work(stage: Stage) -> None:
             self.restore_states(training)
             teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
+            layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
             progress = train(
                 start_after(before),  # not held here: the loop copies it
-                training.data.student_ids,
-                load_teacher_outputs(training.outputs.folder, layers_followed(self.inputs, self.plan.chosen), teacher),
-                training.schedule,
-                training.settings,
-                seed=self.inputs.request.seed,
-                scratch=stage.scratch,
-                console=self.console,
-                accelerator=self.accelerator,
-                name=stage.name,
-                replacing=training.replacing,
-                raw_text=training.data.raw_text,
+                Material(data.student_ids, load_teacher_outputs(training.outputs.folder, layers, teacher)),
+                Course(training.schedule, training.settings, seed, training.replacing, data.raw_text),
+                Place(self.accelerator, stage.scratch, self.console, stage.name),
             )
             if self.accelerator.is_main_process:
                 write_result(stage, progress)

@@ -90,21 +90,10 @@ def self_attentive_embedding(
     for name, last in (("weight", torch.ones), ("bias", torch.zeros)):
         state[f"embeddings.output_norm.{name}"] = state[f"embeddings.norm.{name}"]
         state[f"embeddings.norm.{name}"] = state[f"embeddings.attention_norm.{name}"] = last(size)
-    inner = num_heads * (size // num_heads)
-    for name in ("query", "key", "value"):
-        state[f"embeddings.attention.{name}.full.weight"] = draw(inner, size, generator)
-        state[f"embeddings.attention.{name}.full.bias"] = torch.zeros(inner)
-    state["embeddings.attention.output.full.weight"] = torch.zeros(size, inner)
-    state["embeddings.attention.output.full.bias"] = torch.zeros(size)
+    state |= _silent_attention(size, num_heads * (size // num_heads), generator)
     scale = TANH_SCALE if config.hidden_act == "tanh" else 1.0
     read, write = spread.T * scale, directions / (2 * scale if config.hidden_act == "tanh" else 1.0)
-    free = intermediate_size - 2 * len(read)
-    room = "embeddings.feed_forward"
-    state[f"{room}.up.full.weight"] = torch.cat([read.float(), -read.float(), draw(free, size, generator)])
-    state[f"{room}.up.full.bias"] = torch.zeros(intermediate_size)
-    nothing = torch.zeros(config.hidden_size, free)
-    state[f"{room}.down.full.weight"] = torch.cat([write.float(), -write.float(), nothing], dim=1)
-    state[f"{room}.down.full.bias"] = torch.zeros(config.hidden_size)
+    state |= _paired_units(read, write, intermediate_size - 2 * len(read), generator)
     return rebuild(
         student,
         state,
@@ -113,6 +102,30 @@ def self_attentive_embedding(
         embedding_num_heads=num_heads,
         embedding_intermediate_size=intermediate_size,
     )
+
+
+def _silent_attention(size: int, inner: int, generator: torch.Generator) -> State:
+    """The embedding's attention with small random scores and values, and an output of 0."""
+    room, state = "embeddings.attention", State()
+    for name in ("query", "key", "value"):
+        state[f"{room}.{name}.full.weight"] = draw(inner, size, generator)
+        state[f"{room}.{name}.full.bias"] = torch.zeros(inner)
+    return {
+        **state,
+        f"{room}.output.full.weight": torch.zeros(size, inner),
+        f"{room}.output.full.bias": torch.zeros(size),
+    }
+
+
+def _paired_units(read: Tensor, write: Tensor, free: int, generator: torch.Generator) -> State:
+    """The embedding's feed-forward part: `read (k, E)`, `write (H, k)`, each with its negative, and `free` silent units."""
+    room, (hidden_size, pairs) = "embeddings.feed_forward", write.shape
+    return {
+        f"{room}.up.full.weight": torch.cat([read.float(), -read.float(), draw(free, read.shape[1], generator)]),
+        f"{room}.up.full.bias": torch.zeros(2 * pairs + free),
+        f"{room}.down.full.weight": torch.cat([write.float(), -write.float(), torch.zeros(hidden_size, free)], dim=1),
+        f"{room}.down.full.bias": torch.zeros(hidden_size),
+    }
 
 
 def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> Tensor:

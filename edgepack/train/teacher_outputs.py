@@ -125,11 +125,6 @@ class TeacherOutputs:
     inputs: tuple[int | None, ...] = ()
     attention: tuple[Attention, ...] = ()
 
-    @property
-    def student_states(self) -> tuple[int, ...]:
-        """The student's states that have one of the teacher's to follow."""
-        return tuple(student for student, _ in self.pairs)
-
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
         rows = data.rows(indices) if len(self.logits) != len(data) else indices

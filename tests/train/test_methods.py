@@ -27,7 +27,7 @@ from edgepack.train.masks import PREFIX, initial_masks, kept_share, log_alphas
 from edgepack.train.random import step_generator
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing
-from edgepack.train.step import UNLABELLED, compute_signals
+from edgepack.train.step import UNLABELLED, Models, compute_signals
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS = 24
@@ -87,9 +87,9 @@ def run(
     stage: StageSettings | None = None,
     **methods: Any,
 ) -> Progress:
-    fixed = {"seed": 0, "console": QUIET, "accelerator": make_accelerator("cpu"), "name": "test"}
-    stage = stage or StageSettings(0, STEPS)
-    return loop.train(start, data, outputs, schedule, stage, scratch=scratch, **fixed, **methods)
+    course = loop.Course(schedule, stage or StageSettings(0, STEPS), seed=0, **methods)
+    place = loop.Place(make_accelerator("cpu"), scratch, QUIET, "test")
+    return loop.train(start, loop.Material(data, outputs), course, place)
 
 
 def check_resumed(
@@ -318,6 +318,7 @@ def test_labels_of_made_examples_are_unknown_but_their_rows_are_scored(data: Enc
     labels = data.labels.copy()
     labels[::2] = UNLABELLED
     (piece,) = Reader(replace(data, labels=labels), outputs, 0, 16, 4096).read(np.arange(32))
-    seen: Signals = compute_signals(make_student(), piece, outputs, make_accelerator("cpu"), 0.0, False)
+    models = Models(make_student(), outputs, make_accelerator("cpu"))
+    seen: Signals = compute_signals(models, piece, 0.0, False)
     assert len(seen.student_logits) == 32
     assert seen.labels.tolist() == [IGNORED if i % 2 == 0 else int(data.labels[i]) for i in range(32)]
