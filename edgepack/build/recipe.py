@@ -1,13 +1,13 @@
 """How a student is trained: the recipe behind each `--effort`, on one page.
 
 One dial, `examples_seen`, sets the length: a large data set is passed over a few times, a small one often. A student
-whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget; what it
-sees more are new made examples, and no example is seen more than `PASSES` times. A build's steps are then cut into the
-stages `distil` (from `prune_ratio` times the plan's heads and FFN units), `prune` (down to the plan's shape; empty when
-the ratio is 1) and `quantize` (with the plan's bit widths, at the falling end of the learning rate). With `--text`, a
-stage `general` on raw text comes first.
+whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about the same time for every budget. What it
+sees more are new synthetic examples, and no example is seen more than `PASSES` times. A build's steps are then cut into
+the stages `distil` (from `prune_ratio` times the planned heads and FFN units), `prune` (down to the planned shape; left
+out when the ratio is 1) and `quantize` (with the planned bit widths, at the falling end of the learning rate). With
+`--text`, a stage `general` on raw text comes first.
 
-Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures say that
+Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures show that
 it helps: docs/decisions.md has those of what is in it, docs/methods.md has all of them, one at a time.
 """
 
@@ -36,8 +36,8 @@ from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
 AUGMENTATION, GENERAL, PLAIN = Augmentation(share=0.3), General(share=0.1), Structure()
 # students estimated at k times the speed of the teacher's int8 model see k / 4 times the examples, three times at most
 LONGER_FROM, LONGEST = 4.0, 3.0
-PASSES = 20.0  # how often an example is seen at most: small data gets more made examples
-SPLICED = 0.5  # share of the examples made for either which are cut or joined first
+PASSES = 20.0  # how often an example is seen at most: small data gets more synthetic examples
+SPLICED = 0.5  # share of the examples added for either that are cut or joined first
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Recipe:
     # a mean over 384 numbers is small: below a weight of 100 the hidden states are matched worse
     phases: tuple[Phase, ...] = (Phase(1.0, (SoftTargets(temperature=2.0), HiddenStates(weight=100.0))),)
     # which teacher layer each student layer learns from: the one that it was carved out of ("carved"), or as the papers
-    # have it: evenly spread ("uniform"), the last ones ("last"), mixtures in the place of hidden states ("learned")
+    # have it: evenly spread ("uniform"), the last ones ("last"), mixtures instead of hidden states ("learned")
     layer_map: str = "carved"
-    module_replacing: ModuleReplacing | None = None  # the teacher's layers run in the place of some of the student's
+    module_replacing: ModuleReplacing | None = None  # the teacher's layers run instead of some of the student's
     augmentation: Augmentation | None = AUGMENTATION
     general: General | None = GENERAL  # only with --text
     structure: Structure = PLAIN  # hidden size, sharing, self-attentive embedding, low rank, given bit widths
@@ -150,15 +150,15 @@ def _read_loss(record: Mapping[str, Any]) -> Loss:
 
 
 def times_longer(speed: float) -> float:
-    """How many times the recipe's examples a student sees; `speed`: its own beside the teacher's int8 model."""
+    """How many times the recipe's examples a student sees; `speed`: its own, compared with the teacher's int8 model."""
     return min(LONGEST, max(1.0, speed / LONGER_FROM))
 
 
 def make_augmentation(recipe: Recipe, speed: float, own_examples: int, spliceable: bool = True) -> Augmentation | None:
-    """New made examples in the place of the same ones again, where a student sees more of them than the recipe's share.
+    """More synthetic examples instead of more passes, where a student sees more examples than the recipe's.
 
     A student that is trained k times longer gets k times the data, small data more, until no example is seen more than
-    `PASSES` times. Half of what is made beyond the recipe's share is cut or joined first, where texts are `spliceable`.
+    `PASSES` times. Half of those beyond the recipe's share are cut or joined first, where texts are `spliceable`.
     """
     settings, times = recipe.augmentation, times_longer(speed)
     if settings is None or settings.share == 0:
@@ -166,14 +166,14 @@ def make_augmentation(recipe: Recipe, speed: float, own_examples: int, spliceabl
     own = min(1 - settings.share, own_examples * PASSES / recipe.examples_seen) / times
     if own >= 1 - settings.share:
         return settings
-    before, now = 1 / (1 - settings.share) - 1, 1 / own - 1  # made examples for each of the task's own
+    before, now = 1 / (1 - settings.share) - 1, 1 / own - 1  # synthetic examples for each of the task's own
     more = 1 - before / now
     splice = settings.splice + more * (SPLICED - settings.splice) if spliceable else settings.splice
     return replace(settings, share=1 - own, splice=splice)
 
 
 def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:
-    """The learning-rate schedule of a whole build; `speed`: the student's beside the teacher's int8 model."""
+    """The learning-rate schedule of a whole build; `speed`: the student's, compared with the teacher's int8 model."""
     examples = recipe.examples_seen * times_longer(speed)
     return Schedule(
         total_steps=max(1, int(examples) // recipe.batch_size),
@@ -184,7 +184,7 @@ def make_schedule(recipe: Recipe, speed: float = 1.0) -> Schedule:
 
 
 def _mapped(recipe: Recipe, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    """The phases with learned mixtures in the place of hidden states, where the recipe maps layers so."""
+    """The phases with learned mixtures instead of hidden states, where the recipe maps layers so."""
     if recipe.layer_map != "learned":
         return phases
 

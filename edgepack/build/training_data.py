@@ -1,4 +1,4 @@
-"""What a student is trained on: the task's examples, synthetic ones made out of them, and raw text.
+"""What a student is trained on: the task's examples, synthetic ones derived from them, and raw text.
 
 All of it is in the teacher's token ids, which the teacher is run on, and in the student's, which are other numbers for
 the same tokens: a student's vocabulary is a part of the teacher's, and holds every token of the training data.
@@ -75,7 +75,7 @@ def stored_layers(recipe: Recipe, candidate: Candidate, inputs: Inputs) -> list[
 
 
 def make_replacing(inputs: Inputs, candidate: Candidate) -> Replacing | None:
-    """The teacher in the place of some of the student's layers, where the recipe trains so."""
+    """The teacher's layers instead of some of the student's, where the recipe trains so."""
     settings = inputs.request.chosen_recipe.module_replacing
     if settings is None:
         return None
@@ -109,7 +109,7 @@ def task_data(
 
 
 def without_labels(data: Encoded, originals: int) -> Encoded:
-    """The labels of examples from number `originals` on are unknown: the teacher alone says what these mean."""
+    """The labels of examples from number `originals` on are unknown: only the teacher knows what these mean."""
     labels = data.labels.copy()
     made = labels[data.offsets[originals] if data.per_token else originals :]
     made[made != IGNORED] = UNLABELLED

@@ -6,7 +6,7 @@ probability `p_replace`, one of its K candidates (`candidates.py`). A part of th
 
 All arrays are flat (`Encoded`), all steps vectorised, everything follows from the seed. Labels of new examples are
 those of their (first) source, and −100 stays where it was: shape, not truth. Only the teacher's outputs on the new
-ids say what they mean; a loss on labels must leave them out.
+ids give them a meaning; a loss on labels must leave them out.
 """
 
 from __future__ import annotations

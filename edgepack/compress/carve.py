@@ -52,7 +52,7 @@ PASSES: tuple[Pass, ...] = (
 
 
 def carve(student: Student, goal: Goal, evidence: Evidence) -> Carved:
-    """The student of the goal's shape, made out of the bigger `student`'s weights, which stay as they are.
+    """The student of the goal's shape, carved out of the bigger `student`, which stays as it is.
 
     What is in `evidence` already is not measured again. Where nothing has to change it is the same student.
     """

@@ -1,4 +1,4 @@
-"""A smaller hidden size: the same dimensions cut out of every layer, and what the cut shifts put right.
+"""A smaller hidden size: the same dimensions cut out of every layer, and what the cut shifts, corrected.
 
 All layers add into one stream, so a hidden dimension goes everywhere or nowhere. Which go is decided by first-order
 importance: one mask for each dimension at every point where the stream leaves a norm, `|Σ activation × gradient|` for
@@ -26,7 +26,7 @@ from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.model import Student
 
-RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the cut one where data say nothing
+RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the cut one where there are no data
 
 
 @dataclass(frozen=True, eq=False)

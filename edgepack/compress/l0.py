@@ -14,7 +14,7 @@ body parameters that stay, and the target falls linearly from 1 to the final sha
 whole layers and on hidden dimensions are left out: layers are chosen before, the hidden size in `hidden_size.py`.
 
 At the end `fold_masks` puts the masks' values into the weights, and the heads and units of the greatest `log α` stay,
-as many in each set as the plan says (`train/masks.py`).
+as many in each set as the planned shape has (`train/masks.py`).
 """
 
 from __future__ import annotations

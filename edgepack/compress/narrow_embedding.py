@@ -68,7 +68,7 @@ def self_attentive_embedding(
 ) -> Student:
     """Word table `(V, H)` to Subformer's SAFE at size `E` (Reid et al. 2021, arXiv:2101.00234, §3.2).
 
-    Words, positions and types go to the E-wide basis that holds most of their sums; the attention writes 0 at first;
+    Words, positions and types go to the basis of size E that holds most of their sums; the attention's output is 0;
     the feed-forward part is the linear map back to H, out of pairs of units: `g(x) − g(−x) = x` for GELU and ReLU. The
     norms on the way only rescale a token's vector, which the last one, the full embedding's own, undoes. So the output
     is the full embedding's but for what the basis leaves out. `intermediate_size` below `2 (E − 1)` narrows the
@@ -118,7 +118,7 @@ def _silent_attention(size: int, inner: int, generator: torch.Generator) -> Stat
 
 
 def _paired_units(read: Tensor, write: Tensor, free: int, generator: torch.Generator) -> State:
-    """The embedding's feed-forward part: `read (k, E)`, `write (H, k)`, each with its negative, and `free` silent units."""
+    """The feed-forward part: `read (k, E)` and `write (H, k)`, each with its negative, and `free` silent units."""
     room, (hidden_size, pairs) = "embeddings.feed_forward", write.shape
     return {
         f"{room}.up.full.weight": torch.cat([read.float(), -read.float(), draw(free, read.shape[1], generator)]),
@@ -158,5 +158,5 @@ def basis_without_mean(size: int, count: int, generator: torch.Generator) -> Ten
 
 
 def draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    """Small normal weights `(rows, columns)`, as BERT's are at first."""
+    """Small normal weights `(rows, columns)`, as BERT starts with."""
     return torch.randn(rows, columns, generator=generator) * INITIAL_STD

@@ -97,7 +97,7 @@ class Pass(ABC):
 
 
 class BrokenPromise(RuntimeError):
-    """A pass did not do what it says: a defect of edgepack."""
+    """A pass did not do what it promises: a defect of edgepack."""
 
 
 @dataclass(frozen=True, eq=False)

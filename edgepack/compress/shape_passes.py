@@ -251,7 +251,7 @@ class CutHead(Pass):
 
 
 class FactorizeMatrices(Pass):
-    """Two thin factors in the place of each matrix that has a rank: the chosen ranks, or the shape's."""
+    """Replace each matrix that has a rank by two thin factors: the chosen ranks, or the shape's."""
 
     name = "low rank"
 

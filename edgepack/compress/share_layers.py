@@ -1,6 +1,6 @@
 """Make layers share weight sets: `Student → Student`, and which heads and units became one.
 
-The one set is made out of its members by the aligned mean (`compress/sharing.py`). Norms stay each layer's own.
+The shared set is the aligned mean of its members (`compress/sharing.py`). Norms stay each layer's own.
 Heads and units are matched to the middle member's, so importance measured on the members can be summed for the set: a
 unit of a shared set is lost in all its layers.
 """

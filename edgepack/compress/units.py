@@ -28,7 +28,7 @@ class Importance:
 def slice_state(state: State, config: StudentConfig, heads: Sequence[Tensor], units: Sequence[Tensor]) -> State:
     """Keep the given head and unit indices of each weight set, in weights or in anything shaped like them.
 
-    The same slicing serves an optimizer's moments, so training goes on across a physical removal.
+    The same slicing serves an optimizer's moments, so training continues after a physical removal.
     """
     sliced = dict(state)
 

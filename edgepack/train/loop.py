@@ -2,7 +2,7 @@
 
 Batches are a function of (seed, epoch), there is no dropout (the teacher's soft targets regularize), and
 teacher outputs come from disk. So a step depends on the step's number and the state before it alone: a run
-that goes on from a checkpoint ends with the same bits as one that was never interrupted.
+that resumes from a checkpoint ends with the same bits as one that was never interrupted.
 
 Pruning is first-order: an exponential mean of `|∂loss/∂mask|` per example, from the prediction losses only (a
 hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et al. 2022), and a cubic schedule

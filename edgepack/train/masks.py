@@ -1,9 +1,9 @@
-"""L0 pruning inside the loop: masks sampled in every step, log-alphas and multipliers learned beside the student.
+"""L0 pruning inside the loop: masks sampled in every step, log-alphas and multipliers learned with the student.
 
 One set of masks serves a whole batch, as in CoFi (Xia et al. 2022, arXiv:2204.00408), and every process draws the
 same. The masks that the student sees are leaves of the graph: a batch's pieces add their gradients up there, and one
-pass leads them on to the log-alphas. The Lagrangian's target is the share that the plan's heads and units are of the
-stage's first; at the end the units of greatest log-alpha stay, as many of each set as the plan says.
+pass leads them on to the log-alphas. The Lagrangian's target is the planned heads and units as a share of the
+stage's first ones; at the end the units of greatest log-alpha stay, as many of each set as planned.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class MaskTraining:
 
     parameters: dict[str, Parameter]
     optimizer: torch.optim.Optimizer
-    settings: L0Pruning  # `keep` is the plan's
+    settings: L0Pruning  # `keep` is the planned shape's
     first: int
     last: int
     seed: int
@@ -128,7 +128,7 @@ def start_masks(progress: Progress, stage: StageSettings, seed: int, device: tor
 
 
 def remove_masked(progress: Progress, target: PruneTarget) -> None:
-    """At the stage's end: the masks' values go into the weights, and what the plan has no room for is removed."""
+    """At the stage's end: the masks' values go into the weights, and the units of least log-alpha are removed."""
     masks = {name: value for name, value in progress.learned.items() if name.startswith(PREFIX)}
     if not masks:
         return

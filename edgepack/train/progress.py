@@ -58,7 +58,7 @@ class Progress:
 
 
 def save_progress(progress: Progress, folder: Path) -> None:
-    """Write a checkpoint beside and rename it into place; a kill leaves the old one or the new one."""
+    """Write a checkpoint under another name, then rename it; a kill leaves the old one or the new one."""
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What one step computes: student and teacher side by side as `Signals`, the objective, gradients, importance.
+"""What one step computes: student and teacher as `Signals`, the objective, gradients, importance.
 
 The teacher does not run. Its queries, keys and values, where a loss compares them, are its own projections of the
 stored state that enters the layer. Losses are computed in fp32, outside autocast.
@@ -28,7 +28,7 @@ from edgepack.train.processes import average
 from edgepack.train.raw_text import RawText
 from edgepack.train.teacher_outputs import TeacherOutputs
 
-UNLABELLED = -101  # scored like a labelled row, but only the teacher says what it is
+UNLABELLED = -101  # scored like a labelled row, but only the teacher knows what it is
 Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them
 
 
@@ -45,7 +45,7 @@ class TextStep:
 class Models:
     """The student and what is stored of its teacher, where they are computed.
 
-    `forward` runs in the place of the student's own.
+    `forward` runs instead of the student's own.
     """
 
     student: Student
@@ -70,7 +70,7 @@ class StepTask:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The loss of the whole batch and, where it was asked for, importance per head and unit."""
+    """The loss of the whole batch and, where it was measured, importance per head and unit."""
 
     loss: float
     importance: Importance | None = None

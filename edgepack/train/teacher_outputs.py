@@ -1,7 +1,7 @@
-"""What the teacher says about the training data, computed once and kept on disk.
+"""The teacher's outputs on the training data, computed once and kept on disk.
 
-Flat arrays beside `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16, `(T, states, H)`,
-of which a batch's examples are read from their places in the file. A memory map would count every page it ever
+Flat arrays, laid out as in `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16, `(T, states,
+H)`, of which a batch's examples are read from their places in the file. A memory map would count every page it ever
 touched as the process's own memory; plain reads leave them in the system's page cache. A distillation step then
 costs no teacher forward pass, which at these sizes is most of a step.
 

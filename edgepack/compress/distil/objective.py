@@ -1,7 +1,7 @@
 """A recipe's losses as one objective: what they learn, their weighted sum, and the prediction part alone.
 
 Pruning measures importance on the prediction losses only (soft targets, hard labels): gradients of hidden-state losses
-say which unit matters for imitation, not for the task.
+show which unit matters for imitation, not for the task.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ only classes are compared.
 
 The teacher's classifiers learn from the teacher's own prediction, and from nothing else: were they trained by the
 match too, all classifiers could agree on a constant. The paper's abstract fixes pseudo classifiers and attention-based
-projection; KL, the dot product, and training the teacher's classifiers beside the student's are choices made here.
+projection; KL, the dot product, and training the teacher's classifiers with the student's are choices made here.
 For text classification only: a labelled token's place in the sentence is not among the signals.
 """
 

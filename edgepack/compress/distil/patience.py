@@ -5,7 +5,7 @@ the last layer, which the prediction loss teaches. The paper sums over examples 
 neither changes the loss's size: 0 to 4. Equal sizes need no map, as in the paper; others get a learned one.
 
 PKD-Skip takes the given pairs, which are spread evenly. PKD-Last matches the student's intermediate layers with the
-teacher's last ones, whatever the pairs say.
+teacher's last ones, whatever the pairs are.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A loss is a frozen dataclass of its settings with one call, `(signals, learned) -> scalar`. Losses that learn maps of
 their own (between sizes, between layers) give the maps' first values in `initial`; the training loop trains them
-beside the student, keeps them in checkpoints and drops them at the end.
+with the student, keeps them in checkpoints and drops them at the end.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Signals:
     `i`'s. `teacher_states[j]` `(batch, seq, teacher_hidden)`: the states that are stored. `pairs`: which student
     state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
     padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
-    says `needs_vectors`. `progress`: share of the training done, 0 to 1.
+    sets `needs_vectors`. `progress`: share of the training done, 0 to 1.
     """
 
     student_logits: Tensor
