@@ -29,9 +29,8 @@ from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
-from edgepack.plan import search
-from edgepack.plan.search import Structure
-from edgepack.student.config import StudentConfig
+from edgepack.plan.search import Plan, SearchSpace, Structure, search
+from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import Phase
@@ -148,10 +147,15 @@ def test_ranks_are_allocated_within_the_plans_bytes(files: Files, tmp_path: Path
 
 
 def one_layer(patch: pytest.MonkeyPatch) -> None:
-    """Plans of a single layer, carved out of the teacher's first of two."""
-    bodies = search._bodies
-    patch.setattr(search, "spread_layers", lambda _, kept: list(range(kept)))
-    patch.setattr(search, "_bodies", lambda space: (body for body in bodies(space) if len(body.layers) == 1))
+    """Plans of a single layer, carved out of the teacher's first of two: a search that knows of no other."""
+    per_set = ("attention_sharing", "ffn_sharing", "num_heads", "head_sizes", "intermediate_sizes")
+
+    def search_one(space: SearchSpace, budget_bytes: int) -> Plan:
+        first = {name: getattr(space.full, name)[:1] for name in per_set}
+        one = changed_config(space.full, num_hidden_layers=1, ranks=None, **first)
+        return search(replace(space, full=one), budget_bytes)
+
+    patch.setattr("edgepack.build.flow.search", search_one)
 
 
 @pytest.mark.parametrize(("layer_map", "states"), [("carved", [0, 1]), ("uniform", [0, 2]), ("learned", [0, 1, 2])])
