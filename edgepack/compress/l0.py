@@ -21,15 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from edgepack.errors import InputError
-
-if TYPE_CHECKING:
-    from edgepack.student.model import Student
+from edgepack.student.model import Student
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1  # the paper's, §4
 
@@ -109,6 +106,6 @@ def fold_masks(student: Student, log_alpha_heads: Sequence[Tensor], log_alpha_un
             name = f"{room}.{s}.{matrix}"
             weight = state[f"{name}.{'full' if f'{name}.full.weight' in state else 'down'}.weight"]  # (…, heads · size)
             weight *= final_masks(log_alpha).repeat_interleave(weight.shape[1] // len(log_alpha))[None]
-    folded = type(student)(student.config)
+    folded = Student(student.config)
     folded.load_state_dict(state)
     return folded.train(student.training)
