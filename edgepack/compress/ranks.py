@@ -76,12 +76,12 @@ def choose_ranks(
     if relative:
         spectra = {name: spectrum / spectrum.sum().clamp(min=1e-30) for name, spectrum in spectra.items()}
     shapes = {name: (m.out_features, m.in_features) for name, m in matrices.items()}
-    names = {name: rank_of(planned, name) for name in matrices}
+    best: dict[str, int] = {name: rank_of(planned, name) for name in matrices}
 
     def captured(ranks: Mapping[str, int]) -> float:
         return sum(float(spectra[name][: rank or None].sum()) for name, rank in ranks.items())
 
-    best, most = names, sum(rank_cost(rank, *shapes[name]) for name, rank in names.items())
+    most = sum(rank_cost(rank, *shapes[name]) for name, rank in best.items())
     least = sum(min(rank_cost(r, *shape) for r in (*rank_options(*shape, step), 0)) for shape in shapes.values())
     low, high, spent = least, most, most
     for _ in range(TRIES if least <= most else 0):

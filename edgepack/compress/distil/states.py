@@ -1,4 +1,4 @@
-"""Hidden states of two sizes: the learned map between them, and means over real tokens.
+"""Hidden states of two hidden sizes: the learned map between them, and means over real tokens.
 
 TinyBERT (Jiao et al. 2020, arXiv:1909.10351, eq. 8–9) multiplies the student's states by a learned matrix where the
 sizes differ. Here the matrix starts as a truncated identity, since a student is carved out of the teacher's own
