@@ -34,7 +34,7 @@ from benchmarks.store import RESULTS, Store
 from benchmarks.timing import median_times
 from edgepack.build.flow import build
 from edgepack.build.inputs import BuildRequest, Inputs, open_inputs
-from edgepack.build.recipe import RECIPES, Recipe, find_recipe, recipe_record
+from edgepack.build.recipe import RECIPES, Recipe, find_recipe, read_recipe, recipe_record
 from edgepack.bundle.manifest import MetricRecord, Record, load_build_manifest
 from edgepack.bundle.verdict import IntervalRecord
 from edgepack.bundle.write import Bundle
@@ -201,7 +201,7 @@ def runs_left(runs: Sequence[Run], store: Store) -> list[Run]:
 def stale_keys(runs: Sequence[Run], store: Store) -> list[str]:
     """The finished runs that were trained by another recipe than they would be now."""
     done = [run for run in dict.fromkeys(runs) if store.has(run.key)]
-    return [run.key for run in done if store.load(run.key, Result).recipe != recipe_record(recipe_of(run))]
+    return [run.key for run in done if read_recipe(store.load(run.key, Result).recipe) != recipe_of(run)]
 
 
 def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildRequest:

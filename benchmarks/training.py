@@ -29,9 +29,11 @@ from torch.nn import functional as F
 from transformers import Trainer, TrainingArguments
 
 from edgepack.build.recipe import find_recipe, make_schedule
-from edgepack.compress.carve import Importance, carve
+from edgepack.compress.carve import carve
 from edgepack.compress.distil.hidden_states import HiddenStates, hidden_state_loss
 from edgepack.compress.distil.soft_targets import SoftTargets, soft_target_loss
+from edgepack.compress.passes import Evidence, Goal
+from edgepack.compress.units import Importance
 from edgepack.console import Console, format_table
 from edgepack.student.config import changed_config
 from edgepack.student.from_teacher import student_from_teacher
@@ -40,7 +42,17 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import infer_task, read_dataset
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import load_teacher
-from edgepack.train import Phase, Progress, StageSettings, has_bf16, make_accelerator, train
+from edgepack.train import (
+    Course,
+    Material,
+    Phase,
+    Place,
+    Progress,
+    StageSettings,
+    has_bf16,
+    make_accelerator,
+    train,
+)
 from edgepack.train import loop as training_loop
 from edgepack.train.batches import Reader
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
@@ -160,17 +172,12 @@ def timed(parts: Counter[str], places: list[tuple[Any, str, str]]) -> Iterator[N
 
 def edgepack_loop(student: Student, data: Encoded, outputs: TeacherOutputs, folder: Path, seed: int) -> None:
     """`STEPS` steps of edgepack's loop."""
+    schedule = make_schedule(find_recipe("standard"))
     train(
         Progress(student, {}, 0, []),
-        data,
-        outputs,
-        replace(make_schedule(find_recipe("standard")), phases=(Phase(1.0, (SOFT, HIDDEN)),)),
-        StageSettings(0, STEPS),
-        seed=seed,
-        scratch=folder,
-        console=Console(quiet=True),
-        accelerator=make_accelerator("cpu"),
-        name="bench",
+        Material(data, outputs),
+        Course(replace(schedule, phases=(Phase(1.0, (SOFT, HIDDEN)),)), StageSettings(0, STEPS), seed),
+        Place(make_accelerator("cpu"), folder, Console(quiet=True), "bench"),
     )
 
 
@@ -191,7 +198,8 @@ def carved_student(full: Student, data: Encoded, max_length: int) -> Student:
         type_vocab_size=0,
     )
     counts = torch.from_numpy(np.bincount(data.input_ids, minlength=config.vocab_size))
-    return carve(full, shape, importance, counts)
+    goal = Goal(tuple(range(config.num_hidden_layers)), shape)
+    return carve(full, goal, Evidence(counts, importance=importance)).student
 
 
 def main(arguments: Sequence[str]) -> None:

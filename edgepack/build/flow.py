@@ -15,6 +15,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
@@ -22,12 +23,23 @@ from transformers import PreTrainedTokenizerFast
 import edgepack
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
+from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
 from edgepack.build.starting_student import carve_start, widths_of
-from edgepack.build.training_data import Training, TrainingData, make_replacing, stored_layers, task_data, text_data
+from edgepack.build.training_data import (
+    Training,
+    TrainingData,
+    augment_by_masked_words,
+    layers_followed,
+    make_replacing,
+    stored_layers,
+    task_data,
+    text_data,
+)
 from edgepack.bundle.manifest import BuildManifest, write_model
-from edgepack.compress.augmentation import single_texts
+from edgepack.compress.augmentation import Augmentation
+from edgepack.compress.splicing import single_texts
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -37,8 +49,12 @@ from edgepack.plan.search import Plan, search
 from edgepack.report import write_report
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from edgepack.task.encoded import Encoded
 from edgepack.teacher import quiet_transformers
 from edgepack.train import (
+    Course,
+    Material,
+    Place,
     Progress,
     StageSettings,
     has_bf16,
@@ -49,7 +65,7 @@ from edgepack.train import (
 )
 from edgepack.train.processes import from_main, same_view
 from edgepack.train.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
-from edgepack.workspace import Stage, Workspace, beside_folder, publish_folder, source_hash
+from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, sha256_file, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
@@ -87,6 +103,7 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
     inputs = replace(inputs, request=request) if inputs is not None else open_inputs(request, console)
     if request.chosen_recipe.mixed_widths:
         check_mixed_widths(inputs.targets)
+    check_masked_model(request.chosen_recipe.augmentation, inputs)
     plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())
     return_free_memory()
@@ -116,7 +133,8 @@ class Build:
         for name, settings in make_stages(self.recipe, schedule, self.shape).items():
             if name == "quantize" and self.recipe.mixed_widths:
                 trained.append(self.widths_stage(trained[-1]))
-            training = Training(self.train_data, outputs, schedule, settings, make_replacing(self.inputs, self.plan))
+            replacing = make_replacing(self.inputs, self.plan.chosen)
+            training = Training(self.train_data, outputs, schedule, settings, replacing)
             trained.append(self.training_stage(name, training, trained[-1]))
         if not self.accelerator.is_main_process:
             return BuildResult(request.output, ())
@@ -215,19 +233,12 @@ class Build:
         def work(stage: Stage) -> None:
             self.restore_states(training)
             teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
+            layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
             progress = train(
                 start_after(before),  # not held here: the loop copies it
-                training.data.student_ids,
-                load_teacher_outputs(training.outputs.folder, self.plan.chosen.layers, teacher),
-                training.schedule,
-                training.settings,
-                seed=self.inputs.request.seed,
-                scratch=stage.scratch,
-                console=self.console,
-                accelerator=self.accelerator,
-                name=stage.name,
-                replacing=training.replacing,
-                raw_text=training.data.raw_text,
+                Material(data.student_ids, load_teacher_outputs(training.outputs.folder, layers, teacher)),
+                Course(training.schedule, training.settings, seed, training.replacing, data.raw_text),
+                Place(self.accelerator, stage.scratch, self.console, stage.name),
             )
             if self.accelerator.is_main_process:
                 write_result(stage, progress)
@@ -283,7 +294,24 @@ class Build:
         """The task's data, with what the recipe adds to it."""
         own, speed = self.inputs.train, self.plan.chosen.estimated_speed
         augmentation = make_augmentation(self.recipe, speed, len(own), bool(single_texts(own).any()))
-        return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1)
+        by_model = augmentation is not None and augmentation.masked_model is not None
+        augment = self.augment_by_masked_words if by_model else None
+        return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1, augment)
+
+    def augment_by_masked_words(self, settings: Augmentation) -> Encoded:
+        """The training data with synthetic examples by the recipe's masked-word model, which runs once."""
+        inputs = self.inputs
+        model = open_masked_model(str(settings.masked_model), inputs.teacher, inputs.max_length)
+
+        def write(stage: Stage) -> None:
+            device = self.accelerator.device
+            data = augment_by_masked_words(inputs, self.shape, settings, model, device)
+            np.savez(stage.scratch / "examples.npz", **vars(data))
+
+        files = {path.name: sha256_file(path) for path in model.checkpoint.files()}
+        parts = {"settings": asdict(settings), "model": files, "vocabulary": hash_json(self.shape.vocab_map)}
+        with np.load(self.shared_stage("synthetic", parts, write).folder / "examples.npz") as arrays:
+            return Encoded(**arrays)
 
     @cached_property
     def stored_layers(self) -> list[int]:

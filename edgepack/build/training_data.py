@@ -1,4 +1,4 @@
-"""What a student is trained on: the task's examples, new ones made out of them, and raw text.
+"""What a student is trained on: the task's examples, synthetic ones derived from them, and raw text.
 
 All of it is in the teacher's token ids, which the teacher is run on, and in the student's, which are other numbers for
 the same tokens: a student's vocabulary is a part of the teacher's, and holds every token of the training data.
@@ -6,18 +6,23 @@ the same tokens: a student's vocabulary is a part of the teacher's, and holds ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, read_text_lines
+from edgepack.build.masked_words import MaskedModel, load_masked_words
 from edgepack.build.recipe import Recipe
-from edgepack.compress.augmentation import Augmentation, add_augmented, find_neighbours, read_words
+from edgepack.compress.augmentation import Augmentation, add_augmented
+from edgepack.compress.candidates import find_neighbours, read_words
+from edgepack.compress.distil.layer_maps import followed_layers
 from edgepack.compress.general import General, encode_text, order_pairs
 from edgepack.compress.module_replacing import successor_groups
-from edgepack.plan.search import Candidate, Plan
+from edgepack.plan.search import Candidate
 from edgepack.student.config import StudentConfig
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Schedule, StageSettings
@@ -27,10 +32,12 @@ from edgepack.train.step import UNLABELLED
 from edgepack.train.teacher_outputs import DISK_BYTES, choose_examples
 from edgepack.workspace import Stage
 
+Augment = Callable[[Augmentation], Encoded]  # the training data with synthetic examples behind it
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Examples in the teacher's ids and in the student's; the first `originals` are the task's own, the rest made."""
+    """Examples in the teacher's ids and in the student's; the first `originals` are the task's, the rest synthetic."""
 
     teacher_ids: Encoded
     student_ids: Encoded
@@ -55,41 +62,54 @@ class Training:
     replacing: Replacing | None = None
 
 
-def stored_layers(recipe: Recipe, plan: Candidate, inputs: Inputs) -> list[int]:
-    """The teacher's layers whose states are kept: those of the student, or all where a loss looks at others."""
+def layers_followed(inputs: Inputs, candidate: Candidate) -> list[int]:
+    """The teacher's layer that each of the student's learns from, by the recipe's map."""
+    layers = inputs.teacher.config.num_hidden_layers
+    return followed_layers(inputs.request.chosen_recipe.layer_map, candidate.layers, layers)
+
+
+def stored_layers(recipe: Recipe, candidate: Candidate, inputs: Inputs) -> list[int]:
+    """The teacher's layers whose states are kept: those that are followed, or all where a loss looks at others."""
     every = range(inputs.teacher.config.num_hidden_layers)
-    return list(plan.layers if recipe.paired_states_only else every)
+    return layers_followed(inputs, candidate) if recipe.paired_states_only else list(every)
 
 
-def make_replacing(inputs: Inputs, plan: Plan) -> Replacing | None:
-    """The teacher in the place of some of the student's layers, where the recipe trains so."""
+def make_replacing(inputs: Inputs, candidate: Candidate) -> Replacing | None:
+    """The teacher's layers instead of some of the student's, where the recipe trains so."""
     settings = inputs.request.chosen_recipe.module_replacing
     if settings is None:
         return None
     teacher = inputs.load_full_student()
-    return Replacing(settings, teacher, successor_groups(plan.chosen.layers, teacher.config.num_hidden_layers))
+    groups = successor_groups(layers_followed(inputs, candidate), teacher.config.num_hidden_layers)
+    return Replacing(settings, teacher, groups)
 
 
-def task_data(inputs: Inputs, shape: StudentConfig, augmentation: Augmentation | None, states: int) -> TrainingData:
-    """The task's training examples, and as many made out of them as the recipe asks for and the disk holds.
+def task_data(
+    inputs: Inputs, shape: StudentConfig, augmentation: Augmentation | None, states: int, augment: Augment | None = None
+) -> TrainingData:
+    """The task's training examples, and as many synthetic ones as the recipe asks for and the disk holds.
 
-    `states`: how many of the teacher's hidden states are kept for each token.
+    `states`: how many of the teacher's hidden states are kept for each token. `augment` adds the synthetic examples;
+    None: words replaced by neighbours in the teacher's embedding table.
     """
-    seed, width = inputs.request.seed, inputs.teacher.config.hidden_size
-    chosen = choose_examples(inputs.train.lengths, width, seed)
+    seed, hidden_size = inputs.request.seed, inputs.teacher.config.hidden_size
+    chosen = choose_examples(inputs.train.lengths, hidden_size, seed)
     data, note = inputs.train, f"{len(chosen)} training examples"
     if len(chosen) < len(data):
         data = data.select(chosen)
         note += f" of {len(inputs.train)}: the teacher's states of more would take over {DISK_BYTES / 1e9:g} GB of disk"
     elif augmentation is not None and augmentation.share:
-        data = _with_augmented(inputs, shape, augmentation, states)
-        note += f", {len(data) - len(chosen)} made out of them ({1 - len(chosen) / len(data):.0%} of all)"
+        data = augment(augmentation) if augment is not None else augment_by_neighbours(inputs, shape, augmentation)
+        fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * hidden_size * states), side="right")
+        if fitting < len(data):
+            data = data.select(np.arange(max(len(chosen), int(fitting))))
+        note += f", {len(data) - len(chosen)} synthetic ones ({1 - len(chosen) / len(data):.0%} of all)"
     student_ids = without_labels(in_student_ids(data, shape, inputs), len(chosen))
     return TrainingData(data, student_ids, len(chosen), note)
 
 
 def without_labels(data: Encoded, originals: int) -> Encoded:
-    """The labels of examples from number `originals` on are unknown: the teacher alone says what these mean."""
+    """The labels of examples from number `originals` on are unknown: only the teacher knows what these mean."""
     labels = data.labels.copy()
     made = labels[data.offsets[originals] if data.per_token else originals :]
     made[made != IGNORED] = UNLABELLED
@@ -112,8 +132,8 @@ def text_data(
             student_ids = replace(student_ids, token_type_ids=np.zeros_like(student_ids.token_type_ids))
     else:
         student_ids = encode_text(lines, tokenizer, inputs.max_length, per_token)
-    width = inputs.teacher.config.hidden_size
-    student_ids = student_ids.select(choose_examples(student_ids.lengths, width, seed))
+    hidden_size = inputs.teacher.config.hidden_size
+    student_ids = student_ids.select(choose_examples(student_ids.lengths, hidden_size, seed))
     teacher_ids = student_ids
     if shape.vocab_map is not None:
         numbers = np.asarray(shape.vocab_map, np.int32)
@@ -140,17 +160,28 @@ def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encod
     return replace(data, input_ids=student_id[data.input_ids])
 
 
-def _with_augmented(inputs: Inputs, shape: StudentConfig, settings: Augmentation, states: int) -> Encoded:
-    """The training data with new examples behind them, of words that the student knows; all, or as many as fit."""
+def augment_by_neighbours(inputs: Inputs, shape: StudentConfig, settings: Augmentation) -> Encoded:
+    """The training data and synthetic examples: words replaced by neighbours in the teacher's embedding table."""
     embedding = inputs.load_full_student().embeddings.word.weight
-    allowed = np.ones(len(embedding), bool)
-    if shape.vocab_map is not None:
-        allowed = np.zeros(len(embedding), bool)
-        allowed[shape.vocab_map] = True
-    words = read_words(inputs.teacher.tokenizer, len(embedding))
+    allowed, words = allowed_tokens(shape, len(embedding)), read_words(inputs.teacher.tokenizer, len(embedding))
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
-    train, seed = inputs.train, inputs.request.seed
-    data = add_augmented(train, neighbours, settings, seed, max_length=inputs.max_length).data
-    width = inputs.teacher.config.hidden_size
-    fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * width * states), side="right")
-    return data if fitting >= len(data) else data.select(np.arange(max(len(train), int(fitting))))
+    return add_augmented(inputs.train, neighbours, settings, inputs.request.seed, inputs.max_length)
+
+
+def augment_by_masked_words(
+    inputs: Inputs, shape: StudentConfig, settings: Augmentation, model: MaskedModel, device: torch.device
+) -> Encoded:
+    """The training data and synthetic examples: words replaced by what a masked-word head predicts in their place."""
+    rows = int(model.checkpoint.config.vocab_size)
+    words = read_words(inputs.teacher.tokenizer, rows)
+    candidates = load_masked_words(model, words, allowed_tokens(shape, rows), device)
+    return add_augmented(inputs.train, candidates, settings, inputs.request.seed, inputs.max_length)
+
+
+def allowed_tokens(shape: StudentConfig, rows: int) -> np.ndarray:
+    """Which of the teacher's tokens the student has, bool `(rows,)`."""
+    allowed = np.ones(rows, bool)
+    if shape.vocab_map is not None:
+        allowed = np.zeros(rows, bool)
+        allowed[shape.vocab_map] = True
+    return allowed

@@ -1,4 +1,4 @@
-"""The general stage on raw text: sequences to distil on, and two objectives of pretraining beside the distillation.
+"""The general stage on raw text: sequences to distil on, and two objectives of pretraining added to distillation.
 
 TinyBERT (Jiao et al. 2020, arXiv:1909.10351, §3.2) distils on general text before the task. Here the fine-tuned
 teacher runs on the text, since it is the teacher that there is, and its hidden states are matched; its predictions on
@@ -11,7 +11,7 @@ such text mean nothing and the labels are −100. On top, where their weights ar
   must be in running order: on a file of unrelated sentences this objective teaches nothing.
 
 Text: one paragraph or sentence on a line; blank lines and WikiText's headings (`= … =`) separate documents. WikiText's
-marks are undone: ` @-@ ` joins what it parts. `<unk>` is left out rather than made the unknown token: trained
+marks are undone: ` @-@ ` joins what it separates. `<unk>` is left out and not made the unknown token: trained
 vocabularies hardly ever produce that one, and a small student should not spend itself on the states at it.
 """
 

@@ -1,8 +1,8 @@
 """First-order importance of heads and FFN units: how much the loss would change without them.
 
-Each head's and unit's output is multiplied by a gate of 1; `|∂loss/∂gate|`, per example, is
+Each head's and unit's output is multiplied by a mask of 1; `|∂loss/∂mask|`, per example, is
 `|Σ activation × gradient|` (Michel et al. 2019, arXiv:1905.10650, eq. 2; Molchanov et al. 2019,
-arXiv:1906.10771), averaged over examples. Only the gates need gradients, so no weight gradient is made.
+arXiv:1906.10771), averaged over examples. Only the masks need gradients, so no weight gradient is made.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgepack.compress.carve import Importance
+from edgepack.compress.units import Importance
 from edgepack.student.model import Student
 
 
 @contextmanager
-def gates(student: Student, batch_size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Put gates of 1 `(batch, count)` on all heads and units; take them off afterwards."""
+def masks(student: Student, batch_size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Put masks of 1 `(batch, count)` on all heads and units; take them off afterwards."""
     device = student.device
     heads = [torch.ones(batch_size, n, device=device, requires_grad=True) for n in student.config.num_heads or []]
     units = [
         torch.ones(batch_size, n, device=device, requires_grad=True) for n in student.config.intermediate_sizes or []
     ]
     modules = [*student.attention, *student.feed_forward]
-    for module, gate in zip(modules, heads + units, strict=True):
-        module.gate = gate
+    for module, mask in zip(modules, heads + units, strict=True):
+        module.mask = mask
     try:
         yield heads, units
     finally:
         for module in modules:
-            module.gate = None
+            module.mask = None
 
 
 def measure_importance(
@@ -41,7 +41,7 @@ def measure_importance(
     batches: Iterable[dict[str, Tensor]],
     loss: Callable[[Tensor, dict[str, Tensor]], Tensor],
 ) -> Importance:
-    """Mean over examples of `|∂loss/∂gate|` for every head and unit.
+    """Mean over examples of `|∂loss/∂mask|` for every head and unit.
 
     `loss(logits, batch)` must be a sum over examples, so that each example's gradient is its own.
     """
@@ -50,9 +50,9 @@ def measure_importance(
     examples = 0
     for batch in batches:
         size = len(batch["input_ids"])
-        with gates(student, size) as (head_gates, unit_gates):
+        with masks(student, size) as (head_masks, unit_masks):
             logits = student(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
-            gradients = torch.autograd.grad(loss(logits, batch), head_gates + unit_gates)
+            gradients = torch.autograd.grad(loss(logits, batch), head_masks + unit_masks)
         for total, gradient in zip(heads + units, gradients, strict=True):
             total += gradient.abs().sum(0).cpu()
         examples += size
@@ -62,3 +62,8 @@ def measure_importance(
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy with the data's labels, **summed** over examples; −100 is ignored."""
     return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="sum")
+
+
+def example_loss(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """`label_loss` with a batch's own labels."""
+    return label_loss(logits, batch["labels"])

@@ -1,4 +1,4 @@
-"""A weight matrix as the product of two thin ones, `W (out, in) ≈ up (out, r) · down (r, in)`, and which ranks.
+"""A weight matrix as the product of two thin ones, `W (out, in) ≈ up (out, r) · down (r, in)`.
 
 Truncated SVD, the best rank-r approximation in the Frobenius norm (Eckart & Young 1936). With the second
 moment of the layer's input, `C = E[x xᵀ] (in, in)`, the error is measured on the outputs instead,
@@ -6,27 +6,23 @@ moment of the layer's input, `C = E[x xᵀ] (in, in)`, the error is measured on 
 arXiv:2207.00112, eq. 5–8) is the same with `C = diag(Î²)`, `Î_i² = Σ_j E[(∂L/∂w)²]`: the paper writes `x W`, so its
 rows are inputs. Here the mean over outputs stands for the sum, which changes no factor and makes the energies of
 different matrices comparable.
-
-Ranks: a rank costs `r (out + in)` parameters, a full matrix `out · in`, and captures the sum of its first r squared
-singular values. The ranks of all matrices within one parameter budget are those that capture most, found exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from edgepack.compress.knapsack import choose_options
-from edgepack.errors import InputError
+from edgepack.compress.surgery import rebuild
+from edgepack.student.config import FFN_MATRICES
+from edgepack.student.model import Student
 
-if TYPE_CHECKING:
-    from edgepack.student.model import Student
-
+Ranks = dict[str, list[int]]  # `ranks[matrix][set]`, 0 for a full one, as in `StudentConfig`
+RANK_WEIGHTS = ("none", "inputs", "fisher")  # what a matrix's error is weighed by: nothing, its inputs, FWSVD
 READERS = ("query", "key", "value")
-SMALLEST_EIGENVALUE = 1e-6  # of the greatest: directions that no input takes are still kept apart
+SMALLEST_EIGENVALUE = 1e-6  # of the greatest: directions that no input takes stay distinct
 
 
 def moment_roots(moment: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,12 +42,6 @@ def factorize(weight: Tensor, rank: int, input_moment: Tensor | None = None) -> 
     left, singular, right = torch.linalg.svd(matrix @ root, full_matrices=False)
     scale = singular[:rank].sqrt()
     return (left[:, :rank] * scale).to(weight.dtype), (scale[:, None] * right[:rank] @ inverse).to(weight.dtype)
-
-
-def energies(weight: Tensor, input_moment: Tensor | None = None) -> Tensor:
-    """Squared singular values `(min(out, in),)` of `W` or of `W C^{1/2}`: what each rank captures."""
-    matrix = weight.double() if input_moment is None else weight.double() @ moment_roots(input_moment)[0]
-    return torch.linalg.svdvals(matrix).square()
 
 
 def body_matrices(student: Student) -> dict[str, nn.Linear]:
@@ -122,42 +112,35 @@ def fisher_moments(
     return {name: torch.diag(total / max(examples, 1)) for name, total in zip(matrices, sums, strict=True)}
 
 
-def allocate_ranks(
-    spectra: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, int]], parameter_budget: int
-) -> dict[str, int]:
-    """The rank of every matrix (0: full) that captures most energy within the budget of weight parameters.
+def rank_of(ranks: Mapping[str, Sequence[int]], name: str) -> int:
+    """The rank of the matrix `room.set.matrix`."""
+    _, number, matrix = name.split(".")
+    return ranks[matrix][int(number)]
 
-    `spectra[name]`: squared singular values, greatest first; `shapes[name]`: `(out, in)`. Biases are not counted.
+
+def smaller_sides(student: Student) -> dict[str, int]:
+    """The greatest rank that each full matrix can have, by the names of `body_matrices`."""
+    return {name: min(module.weight.shape) for name, module in body_matrices(student).items()}
+
+
+def factorize_matrices(
+    student: Student, ranks: Mapping[str, Sequence[int]], moments: Mapping[str, Tensor] | None = None
+) -> Student:
+    """Replace full matrices by two factors of the given rank (0: left as it is).
+
+    No rank may exceed its matrix's smaller side. `moments["attention.0.query"] (in, in)` and so on weigh the error.
     """
-    costs, gains, options = [], [], []
-    for name, (rows, columns) in shapes.items():
-        ranks = [r for r in range(1, len(spectra[name]) + 1) if r * (rows + columns) < rows * columns]
-        captured = spectra[name].double().cumsum(0)
-        options.append([*ranks, 0])
-        costs.append([r * (rows + columns) for r in ranks] + [rows * columns])
-        gains.append([float(captured[r - 1]) for r in ranks] + [float(captured[-1])])
-    try:
-        picks = choose_options(costs, gains, parameter_budget)
-    except InputError as e:
-        raise InputError(f"low rank: parameters for all matrices at rank 1 do not fit: {e}") from e
-    return {name: ranks[pick] for name, ranks, pick in zip(shapes, options, picks, strict=True)}
-
-
-def choose_ranks(
-    student: Student, parameter_budget: int, moments: Mapping[str, Tensor] | None = None, relative: bool = False
-) -> dict[str, list[int]]:
-    """`ranks[matrix][set]` for a student's config, by `allocate_ranks` over all its full matrices.
-
-    `relative`: each matrix's energy counts as a share of its own, for moments whose units differ between matrices
-    (`input_moments`); Fisher moments are in units of the loss everywhere.
-    """
-    matrices = body_matrices(student)
-    spectra = {name: energies(m.weight.detach(), (moments or {}).get(name)) for name, m in matrices.items()}
-    if relative:
-        spectra = {name: spectrum / spectrum.sum().clamp(min=1e-30) for name, spectrum in spectra.items()}
-    shapes = {name: (m.out_features, m.in_features) for name, m in matrices.items()}
-    ranks = {matrix: list(values) for matrix, values in (student.config.ranks or {}).items()}
-    for name, rank in allocate_ranks(spectra, shapes, parameter_budget).items():
-        _, number, matrix = name.split(".")
-        ranks[matrix][int(number)] = rank
-    return ranks
+    config, state = student.config, dict(student.state_dict())
+    merged = {matrix: list(values) for matrix, values in (config.ranks or {}).items()}
+    for matrix, values in ranks.items():
+        room = "feed_forward" if matrix in FFN_MATRICES else "attention"
+        for s, rank in enumerate(values):
+            name = f"{room}.{s}.{matrix}"
+            if not rank or f"{name}.full.weight" not in state:
+                continue
+            weight = state.pop(f"{name}.full.weight")
+            up, down = factorize(weight, rank, (moments or {}).get(name))
+            state[f"{name}.up.weight"], state[f"{name}.down.weight"] = up, down
+            state[f"{name}.up.bias"] = state.pop(f"{name}.full.bias")
+            merged[matrix][s] = rank
+    return rebuild(student, state, ranks=merged)

@@ -6,7 +6,7 @@ predecessor, frozen) run in its place (§3.1). p grows linearly, `min(1, k·t + 
 student trains alone. The loss is the task's own, by the caller; no other term ties student to teacher.
 
 Embeddings and head are always the student's and are trained (the paper keeps the teacher's and freezes them): they may
-be factorized, trimmed or rounded, and the teacher's layers run on what they give. Only the hidden width must be the
+be factorized, trimmed or rounded, and the teacher's layers run on what they give. Only the hidden size must be the
 same. The teacher is neither copied nor changed: its weights enter as constants, so gradients pass through its layers to
 what is below and end nowhere in it. Student layers that do not run in a batch get no gradient (`None`): with several
 processes all must draw alike, and DistributedDataParallel needs `find_unused_parameters`.
@@ -98,7 +98,7 @@ def check_groups(student: Student, teacher: Student, groups: Groups, successors:
     if own.hidden_size != other.hidden_size:
         raise InputError(
             f"module replacing: hidden sizes are {own.hidden_size} (student) and {other.hidden_size} (teacher); "
-            "layers can only stand in for each other at the same width"
+            "layers can only stand in for each other at the same hidden size"
         )
     if not len(groups) == len(successors) == own.num_hidden_layers:
         raise InputError(

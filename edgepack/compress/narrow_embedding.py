@@ -1,9 +1,9 @@
-"""The embedding at a smaller width, out of a student's own table.
+"""The embedding at a smaller size, out of a student's own table.
 
 The table is centred on its frequency-weighted mean (moved into the position table, so nothing is lost), its top
-principal directions span the new width, and a random rotation inside that space evens out the columns: rows rounded
-to 4 bits with one scale then lose about as little as Gaussian rows do. From that width a linear map (ALBERT) or a
-self-attentive layer (Subformer's SAFE) leads to the hidden width.
+principal directions span the new size, and a random rotation inside that space evens out the columns: rows rounded
+to 4 bits with one scale then lose about as little as Gaussian rows do. From that size a linear map (ALBERT) or a
+self-attentive layer (Subformer's SAFE) leads to the hidden size.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgepack.compress.surgery import POSITION, WORD, State, rebuild
+from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.model import Student
 
@@ -40,90 +40,92 @@ def row_weights(rows: int, token_counts: Tensor | None) -> Tensor:
     return torch.ones(rows, dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
 
 
-def factorize_embedding(student: Student, width: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
+def factorize_embedding(student: Student, size: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
     """Word table `(V, H)` to `(V, E)` times a projection `(H, E)`, by weighted principal components.
 
     `token_counts (V,)` weighs rows by how often the task uses them (plus one, so rare ones count too).
-    Only for students whose table has the hidden width; a table that already has its own width stays.
+    For an identity embedding and a size below the hidden size.
     """
-    config = student.config
-    if config.embedding_projection != "identity" or width >= config.hidden_size:
-        raise InputError(
-            f"embedding width {width} for a {config.embedding_projection} embedding of {config.embedding_size}; "
-            f"allowed: below {config.hidden_size}, from an identity embedding"
-        )
     state = dict(student.state_dict())
     mean, covariance = weighted_covariance(state[WORD], token_counts)
     _, directions = torch.linalg.eigh(covariance)  # ascending eigenvalues
     generator = torch.Generator().manual_seed(seed)
-    rotation, _ = torch.linalg.qr(torch.randn(width, width, dtype=torch.double, generator=generator))
-    basis = directions[:, -width:] @ rotation  # (H, E), orthonormal columns
+    rotation, _ = torch.linalg.qr(torch.randn(size, size, dtype=torch.double, generator=generator))
+    basis = directions[:, -size:] @ rotation  # (H, E), orthonormal columns
     state[WORD] = torch.cat([((rows.double() - mean) @ basis).float() for rows in state[WORD].split(BLOCK)])
     state[POSITION] = state[POSITION] + mean.float()
     state["embeddings.projection.weight"] = basis.float()
-    return rebuild(student, state, embedding_size=width, embedding_projection="linear", projection_bias=False)
+    return rebuild(student, state, embedding_size=size, embedding_projection="linear", projection_bias=False)
 
 
 def self_attentive_embedding(
     student: Student,
-    width: int,
+    size: int,
     num_heads: int,
     intermediate_size: int,
     token_counts: Tensor | None = None,
     seed: int = 0,
 ) -> Student:
-    """Word table `(V, H)` to Subformer's SAFE at width `E` (Reid et al. 2021, arXiv:2101.00234, §3.2).
+    """Word table `(V, H)` to Subformer's SAFE at size `E` (Reid et al. 2021, arXiv:2101.00234, §3.2).
 
-    Words, positions and types go to the E-wide basis that holds most of their sums; the attention writes 0 at first;
+    Words, positions and types go to the basis of size E that holds most of their sums; the attention's output is 0;
     the feed-forward part is the linear map back to H, out of pairs of units: `g(x) − g(−x) = x` for GELU and ReLU. The
     norms on the way only rescale a token's vector, which the last one, the full embedding's own, undoes. So the output
     is the full embedding's but for what the basis leaves out. `intermediate_size` below `2 (E − 1)` narrows the
     basis to half of it; units beyond that begin with outputs of 0.
     """
     config, state = student.config, dict(student.state_dict())
-    if config.embedding_projection != "identity" or not 1 < width < config.hidden_size:
-        raise InputError(
-            f"self-attentive embedding of width {width} from a {config.embedding_projection} embedding of "
-            f"{config.embedding_size}; allowed: 2 to {config.hidden_size - 1}, from an identity embedding"
-        )
-    if not 0 < num_heads <= width or intermediate_size < 2:
+    if not 0 < num_heads <= size or intermediate_size < 2:
         raise InputError(
             f"self-attentive embedding with {num_heads} heads and {intermediate_size} units; "
-            f"allowed: 1 to {width} heads, 2 units or more"
+            f"allowed: 1 to {size} heads, 2 units or more"
         )
     generator = torch.Generator().manual_seed(seed)
     centre = config.norm == "layer_norm"
-    directions = sum_directions(state, token_counts, centre)[:, -min(width - 1, intermediate_size // 2) :]  # (H, k)
-    spread = basis_without_mean(width, directions.shape[1], generator)  # (E, k)
-    tables = [POSITION, WORD, *(["embeddings.token_type.weight"] if config.type_vocab_size else [])]
+    directions = sum_directions(state, token_counts, centre)[:, -min(size - 1, intermediate_size // 2) :]  # (H, k)
+    spread = basis_without_mean(size, directions.shape[1], generator)  # (E, k)
+    tables = [POSITION, WORD, *([TYPE] if config.type_vocab_size else [])]
     for name in tables:
         state[name] = (state[name].double() @ directions @ spread.T).float()
     for name, last in (("weight", torch.ones), ("bias", torch.zeros)):
         state[f"embeddings.output_norm.{name}"] = state[f"embeddings.norm.{name}"]
-        state[f"embeddings.norm.{name}"] = state[f"embeddings.attention_norm.{name}"] = last(width)
-    inner = num_heads * (width // num_heads)
-    for name in ("query", "key", "value"):
-        state[f"embeddings.attention.{name}.full.weight"] = draw(inner, width, generator)
-        state[f"embeddings.attention.{name}.full.bias"] = torch.zeros(inner)
-    state["embeddings.attention.output.full.weight"] = torch.zeros(width, inner)
-    state["embeddings.attention.output.full.bias"] = torch.zeros(width)
+        state[f"embeddings.norm.{name}"] = state[f"embeddings.attention_norm.{name}"] = last(size)
+    state |= _silent_attention(size, num_heads * (size // num_heads), generator)
     scale = TANH_SCALE if config.hidden_act == "tanh" else 1.0
     read, write = spread.T * scale, directions / (2 * scale if config.hidden_act == "tanh" else 1.0)
-    free = intermediate_size - 2 * len(read)
-    room = "embeddings.feed_forward"
-    state[f"{room}.up.full.weight"] = torch.cat([read.float(), -read.float(), draw(free, width, generator)])
-    state[f"{room}.up.full.bias"] = torch.zeros(intermediate_size)
-    nothing = torch.zeros(config.hidden_size, free)
-    state[f"{room}.down.full.weight"] = torch.cat([write.float(), -write.float(), nothing], dim=1)
-    state[f"{room}.down.full.bias"] = torch.zeros(config.hidden_size)
+    state |= _paired_units(read, write, intermediate_size - 2 * len(read), generator)
     return rebuild(
         student,
         state,
-        embedding_size=width,
+        embedding_size=size,
         embedding_projection="self_attentive",
         embedding_num_heads=num_heads,
         embedding_intermediate_size=intermediate_size,
     )
+
+
+def _silent_attention(size: int, inner: int, generator: torch.Generator) -> State:
+    """The embedding's attention with small random scores and values, and an output of 0."""
+    room, state = "embeddings.attention", State()
+    for name in ("query", "key", "value"):
+        state[f"{room}.{name}.full.weight"] = draw(inner, size, generator)
+        state[f"{room}.{name}.full.bias"] = torch.zeros(inner)
+    return {
+        **state,
+        f"{room}.output.full.weight": torch.zeros(size, inner),
+        f"{room}.output.full.bias": torch.zeros(size),
+    }
+
+
+def _paired_units(read: Tensor, write: Tensor, free: int, generator: torch.Generator) -> State:
+    """The feed-forward part: `read (k, E)` and `write (H, k)`, each with its negative, and `free` silent units."""
+    room, (hidden_size, pairs) = "embeddings.feed_forward", write.shape
+    return {
+        f"{room}.up.full.weight": torch.cat([read.float(), -read.float(), draw(free, read.shape[1], generator)]),
+        f"{room}.up.full.bias": torch.zeros(2 * pairs + free),
+        f"{room}.down.full.weight": torch.cat([write.float(), -write.float(), torch.zeros(hidden_size, free)], dim=1),
+        f"{room}.down.full.bias": torch.zeros(hidden_size),
+    }
 
 
 def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> Tensor:
@@ -135,8 +137,8 @@ def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> T
     word_mean, covariance = weighted_covariance(state[WORD], token_counts)
     weight = float(row_weights(len(state[WORD]), token_counts).sum())
     positions = state[POSITION].double()
-    if "embeddings.token_type.weight" in state:
-        positions = positions + state["embeddings.token_type.weight"][0].double()
+    if TYPE in state:
+        positions = positions + state[TYPE][0].double()
     mean = word_mean + positions.mean(0)
     offsets = positions - positions.mean(0)
     moment = covariance / weight + offsets.T @ offsets / len(positions) + mean[:, None] * mean[None]
@@ -147,14 +149,14 @@ def sum_directions(state: State, token_counts: Tensor | None, centre: bool) -> T
     return directions
 
 
-def basis_without_mean(width: int, count: int, generator: torch.Generator) -> Tensor:
-    """`(width, count)`, `count < width`: random orthonormal columns that each sum to 0, so a LayerNorm's centring
+def basis_without_mean(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """`(size, count)`, `count < size`: random orthonormal columns that each sum to 0, so a LayerNorm's centring
     takes nothing from what they carry."""
-    columns = torch.randn(width, count, dtype=torch.double, generator=generator)
-    basis: Tensor = torch.linalg.qr(torch.cat([torch.ones(width, 1, dtype=torch.double), columns], dim=1)).Q
+    columns = torch.randn(size, count, dtype=torch.double, generator=generator)
+    basis: Tensor = torch.linalg.qr(torch.cat([torch.ones(size, 1, dtype=torch.double), columns], dim=1)).Q
     return basis[:, 1:]
 
 
 def draw(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    """Small normal weights `(rows, columns)`, as BERT's are at first."""
+    """Small normal weights `(rows, columns)`, as BERT starts with."""
     return torch.randn(rows, columns, generator=generator) * INITIAL_STD

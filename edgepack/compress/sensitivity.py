@@ -49,18 +49,17 @@ def weight_matrices(student: Student) -> dict[str, list[QuantizedLinear]]:
 def measure_sensitivity(
     student: Student,
     batches: Sequence[dict[str, Tensor]],
-    reference_logits: Sequence[Tensor] | None,
     widths: Sequence[int],
     rounding: Rounding = rounded,
 ) -> dict[str, dict[int, float]]:
     """`sensitivity[matrix][bits]`: mean KL in nats over examples, or over real tokens where logits are per token.
 
-    `reference_logits[i]` are the unrounded student's for `batches[i]` (None: computed here). `rounding(weight, bits,
-    block_size)` gives the rounded weight. Costs one pass over the batches for each matrix and width.
+    `rounding(weight, bits, block_size)` gives the rounded weight. Costs one pass over the batches for each matrix and
+    bit width.
     """
     own = deepcopy(student).eval()
     own.set_bits(32, 32)
-    reference = [_logits(own, batch) for batch in batches] if reference_logits is None else list(reference_logits)
+    reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
     for name, linears in weight_matrices(own).items():
         originals = [linear.weight.clone() for linear in linears]

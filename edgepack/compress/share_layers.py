@@ -1,8 +1,8 @@
 """Make layers share weight sets: `Student → Student`, and which heads and units became one.
 
-The one set is made out of its members by the aligned mean (`compress/sharing.py`), or is the middle member's
-(`SHARING_METHODS`). Norms stay each layer's own. Heads and units are matched to the middle member's either way, so
-that importance measured on the members can be summed for the set: a unit of a shared set is lost in all its layers.
+The shared set is the aligned mean of its members (`compress/sharing.py`). Norms stay each layer's own.
+Heads and units are matched to the middle member's, so importance measured on the members can be summed for the set: a
+unit of a shared set is lost in all its layers.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from edgepack.compress.sharing import (
     mean_attention,
     mean_feed_forward,
 )
-from edgepack.compress.surgery import State, rebuild, renumber, widths_of_sets
+from edgepack.compress.surgery import State, rebuild, renumber, sizes_of_sets
 from edgepack.errors import InputError
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import Student
-
-SHARING_METHODS = ("aligned_mean", "middle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,34 +49,28 @@ class Shared:
     feed_forward: tuple[Merge, ...]
 
 
-def share_layers(
-    student: Student, attention_sharing: Sequence[int], ffn_sharing: Sequence[int], method: str = "aligned_mean"
-) -> Shared:
+def share_layers(student: Student, attention_sharing: Sequence[int], ffn_sharing: Sequence[int]) -> Shared:
     """Make layers share weight sets: `attention_sharing[layer]`, `ffn_sharing[layer]` are their new numbers.
 
-    `aligned_mean` wants full matrices, and equal widths among the layers that are to share.
+    Layers that are to share need full matrices of equal sizes.
     """
-    if method not in SHARING_METHODS:
-        raise InputError(f"sharing method {method!r}; allowed: {', '.join(SHARING_METHODS)}")
     config, old = student.config, student.state_dict()
     state: State = {k: v for k, v in old.items() if not k.startswith(("attention.", "feed_forward."))}
     ranks = dict(config.ranks or {})
     changes: dict[str, object] = {"attention_sharing": list(attention_sharing), "ffn_sharing": list(ffn_sharing)}
-    attention, changed = _merge_room(old, config, "attention", attention_sharing, method)
+    attention, changed = _merge_room(old, config, "attention", attention_sharing)
     state |= changed
-    feed_forward, changed = _merge_room(old, config, "feed_forward", ffn_sharing, method)
+    feed_forward, changed = _merge_room(old, config, "feed_forward", ffn_sharing)
     state |= changed
     rooms = (("attention", attention, ATTENTION_MATRICES), ("feed_forward", feed_forward, FFN_MATRICES))
     for room, merges, matrices in rooms:
         sets = [merge.reference for merge in merges]
-        changes |= widths_of_sets(config, room, sets)
+        changes |= sizes_of_sets(config, room, sets)
         ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
     return Shared(rebuild(student, state, ranks=ranks, **changes), attention, feed_forward)
 
 
-def _merge_room(
-    old: State, config: StudentConfig, room: str, after: Sequence[int], method: str
-) -> tuple[tuple[Merge, ...], State]:
+def _merge_room(old: State, config: StudentConfig, room: str, after: Sequence[int]) -> tuple[tuple[Merge, ...], State]:
     """How the sets of one room come about, and their weights under new numbers."""
     before = (config.attention_sharing if room == "attention" else config.ffn_sharing) or []
     if len(after) != len(before):
@@ -89,8 +81,8 @@ def _merge_room(
         layers = [layer for layer, s in enumerate(after) if s == number]
         if not layers:
             raise InputError(f"{room} sharing is {list(after)}; set numbers must run from 0 without gaps")
-        merge = _match(old, config, room, before[layers[len(layers) // 2]], [before[layer] for layer in layers], method)
-        if len(merge.members) > 1 and method == "aligned_mean":
+        merge = _match(old, config, room, before[layers[len(layers) // 2]], [before[layer] for layer in layers])
+        if len(merge.members) > 1:
             new = _mean_attention(old, config, merge) if room == "attention" else _mean_feed_forward(old, merge)
         else:
             new = renumber(old, room, [merge.reference])
@@ -99,8 +91,8 @@ def _merge_room(
     return tuple(merges), merged
 
 
-def _match(old: State, config: StudentConfig, room: str, reference: int, sets: Sequence[int], method: str) -> Merge:
-    """Match all sets to the reference's heads or units; sets of another shape are left out of it by `middle`."""
+def _match(old: State, config: StudentConfig, room: str, reference: int, sets: Sequence[int]) -> Merge:
+    """Match all sets to the reference's heads or units."""
     members, matches = [], []
     for number in dict.fromkeys(sets):
         if number == reference:
@@ -111,12 +103,10 @@ def _match(old: State, config: StudentConfig, room: str, reference: int, sets: S
                 match = match_heads(_attention(old, config, reference), _attention(old, config, number))
             else:
                 match = match_units(_feed_forward(old, reference), _feed_forward(old, number))
-        elif method == "middle":
-            continue
         else:
             raise InputError(
-                f"{room} sets {reference} and {number} differ in width or are factorized; "
-                "share before pruning and factorizing, or use the method 'middle'"
+                f"{room} sets {reference} and {number} differ in size or are factorized; "
+                "share before pruning and factorizing"
             )
         members.append(number)
         matches.append(match)
@@ -124,10 +114,10 @@ def _match(old: State, config: StudentConfig, room: str, reference: int, sets: S
 
 
 def _alike(config: StudentConfig, room: str, a: int, b: int) -> bool:
-    """Whether two sets have the same widths and full matrices."""
+    """Whether two sets have the same sizes and full matrices."""
     ranks = config.ranks or {}
     full = not any(ranks[m][s] for m in (ATTENTION_MATRICES if room == "attention" else FFN_MATRICES) for s in (a, b))
-    return full and widths_of_sets(config, room, [a]) == widths_of_sets(config, room, [b])
+    return full and sizes_of_sets(config, room, [a]) == sizes_of_sets(config, room, [b])
 
 
 def _feed_forward(state: State, number: int) -> FeedForwardWeights:

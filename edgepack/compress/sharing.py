@@ -10,7 +10,7 @@ another basis too, so weights are averaged only after matching, and heads as wha
 - FFN units: a unit is the vector (row of up, its bias, column of down). Units are matched to a reference layer's by
   the assignment that minimizes the summed squared distance, then averaged.
 - Heads: a head computes scores `[x, 1]ᵀ A x` with `A = [W_q, b_q]ᵀ W_k` and writes `W_o W_v x`. Both products are
-  free of the basis inside the head, so they are matched and averaged, and cut back to the head's width by SVD.
+  free of the basis inside the head, so they are matched and averaged, and cut back to the head's size by SVD.
   The key's bias is left out, since it moves all scores of a query alike and softmax removes it; the value's bias
   reaches the output as a constant and joins the output's bias. Identical layers in any order and basis therefore
   merge without error.
@@ -167,7 +167,7 @@ def match_heads(reference: AttentionWeights, other: AttentionWeights) -> Tensor:
 
 
 def form_products(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Tensor:
-    """`(heads, heads)`: inner products ⟨L_iᵀ R_i, L_jᵀ R_j⟩ of forms given by factors `(heads, size, width)`."""
+    """`(heads, heads)`: inner products ⟨L_iᵀ R_i, L_jᵀ R_j⟩ of forms given by factors `(heads, size, H)`."""
     left = torch.einsum("hdx,gex->hgde", a[0], b[0])
     right = torch.einsum("hdx,gex->hgde", a[1], b[1])
     return (left * right).sum((2, 3))
@@ -184,7 +184,7 @@ def mean_feed_forward(members: Sequence[FeedForwardWeights], matches: Sequence[T
 
 
 def mean_attention(members: Sequence[AttentionWeights], matches: Sequence[Tensor]) -> AttentionWeights:
-    """Average of what the members' heads compute, head `matches[k][i]` of member k in place i; widths stay."""
+    """Average of what the members' heads compute, head `matches[k][i]` of member k in place i; sizes stay."""
     first = members[0]
     size = first.query.shape[0] // first.num_heads
     query, key = _mean_forms([m.scores() for m in members], matches, size)
@@ -211,10 +211,10 @@ def mean_attention(members: Sequence[AttentionWeights], matches: Sequence[Tensor
 def _mean_forms(
     members: Sequence[tuple[Tensor, Tensor]], matches: Sequence[Tensor], size: int
 ) -> tuple[Tensor, Tensor]:
-    """Factors `(heads, size, width)` of the average of the members' forms, best at that rank."""
+    """Factors `(heads, size, H)` of the average of the members' forms, best at that rank."""
     left = torch.cat([factors[0][index] for factors, index in zip(members, matches, strict=True)], dim=1)
     right = torch.cat([factors[1][index] for factors, index in zip(members, matches, strict=True)], dim=1)
-    left_basis, left_core = torch.linalg.qr(left.transpose(1, 2))  # (heads, width, k), (heads, k, members · size)
+    left_basis, left_core = torch.linalg.qr(left.transpose(1, 2))  # (heads, H, k), (heads, k, members · size)
     right_basis, right_core = torch.linalg.qr(right.transpose(1, 2))
     u, s, vt = torch.linalg.svd(left_core @ right_core.transpose(1, 2) / len(members), full_matrices=False)
     kept = min(size, s.shape[1])

@@ -8,7 +8,7 @@ from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 
 State = dict[str, Tensor]
-POSITION, WORD = "embeddings.position.weight", "embeddings.word.weight"
+POSITION, TYPE, WORD = "embeddings.position.weight", "embeddings.token_type.weight", "embeddings.word.weight"
 
 
 def rebuild(student: Student, state: State, **changes: object) -> Student:
@@ -18,8 +18,8 @@ def rebuild(student: Student, state: State, **changes: object) -> Student:
     return rebuilt.train(student.training)
 
 
-def widths_of_sets(config: StudentConfig, room: str, sets: list[int]) -> dict[str, object]:
-    """The config's widths when only these weight sets of `room` (attention, feed_forward) remain, in this order."""
+def sizes_of_sets(config: StudentConfig, room: str, sets: list[int]) -> dict[str, object]:
+    """The config's sizes when only these weight sets of `room` (attention, feed_forward) remain, in this order."""
     fields = ("num_heads", "head_sizes") if room == "attention" else ("intermediate_sizes",)
     return {field: [getattr(config, field)[s] for s in sets] for field in fields}
 

@@ -4,9 +4,8 @@ Kept always: special tokens, every token that the training data uses, every sing
 character that has no token of its own there. A string whose characters all have one (at a word's start and, as `##…`,
 behind it; in BERT's uncased English vocabulary every known character has both) never becomes unknown. WordPiece takes
 the longest match first; the longest match of a kept token is still the longest when others are gone, so any text made
-of kept tokens tokenizes as before. `below_task` gives up training's own rare tokens, for tables smaller than that.
-More tokens are kept in the order in which general text uses them, where such text is given, else in the
-vocabulary's own order, which in BERT's vocabularies is roughly that of frequency.
+of kept tokens tokenizes as before. More tokens are kept in the order in which general text uses them, where such text
+is given, else in the vocabulary's own order, which in BERT's vocabularies is roughly that of frequency.
 
 Kept tokens are numbered in the order of their strings: the tokenizer asset stores a sorted vocabulary without
 ids. Only WordPiece is trimmed: in BPE and Unigram other pieces would change when one goes.
@@ -16,7 +15,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,38 +64,6 @@ def choose_ids(
         taken += 1
     tokens = {number: token for token, number in tokenizer.get_vocab().items()}
     return sorted(kept, key=lambda number: tokens[number]), taken
-
-
-@dataclass(frozen=True)
-class BelowTask:
-    """A table smaller than the training data asks for: `ids` by their tokens' strings, for `choose_ids` to add to.
-
-    `least`: tokens seen fewer times than this in training are dropped. `respelled`: the share of the training's
-    tokens, as counted, that are dropped ones.
-    """
-
-    least: int
-    ids: tuple[int, ...]
-    respelled: float
-
-
-def below_task(
-    tokenizer: PreTrainedTokenizerFast, token_counts: np.ndarray, thresholds: Sequence[int]
-) -> list[BelowTask]:
-    """For each threshold the ids that stay and what that costs; `token_counts (V,)`: uses of each token in training.
-
-    A dropped token's text is spelled in kept ones, single characters at worst. The rest of its word may fall into other
-    pieces too, so ids cannot be replaced one by one: encode the training data again with the trimmed tokenizer.
-    """
-    total = int(token_counts.sum())
-    if total == 0:
-        raise InputError("vocabulary below the task's: no tokens are counted; give the training data's token counts")
-    choices = []
-    for least in thresholds:
-        counts = np.where(token_counts >= least, token_counts, 0)
-        ids, _ = choose_ids(tokenizer, required_ids(tokenizer, counts), [], 0)
-        choices.append(BelowTask(least, tuple(ids), float(1 - token_counts[ids].sum() / total)))
-    return choices
 
 
 def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept_ids: Sequence[int]) -> PreTrainedTokenizerFast:

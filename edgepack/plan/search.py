@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.compress.carve import spread_layers
+from edgepack.compress.layers import spread_layers
 from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
 from edgepack.parameters import UNITS

@@ -6,14 +6,17 @@ stage is a call of `train` over its own range of steps. `schedule.py` holds the 
 `optimizer.py` AdamW and its moments, `progress.py` what passes from stage to stage and into checkpoints.
 """
 
-from edgepack.train.loop import train
+from edgepack.train.loop import Course, Material, Place, train
 from edgepack.train.optimizer import make_optimizer
 from edgepack.train.processes import from_main, has_bf16, make_accelerator, same_view
 from edgepack.train.progress import Progress, load_progress, read_result, save_progress, write_result
 from edgepack.train.schedule import Phase, PruneTarget, Schedule, StageSettings, steps_per_epoch
 
 __all__ = [
+    "Course",
+    "Material",
     "Phase",
+    "Place",
     "Progress",
     "PruneTarget",
     "Schedule",

@@ -2,9 +2,9 @@
 
 Batches are a function of (seed, epoch), there is no dropout (the teacher's soft targets regularize), and
 teacher outputs come from disk. So a step depends on the step's number and the state before it alone: a run
-that goes on from a checkpoint ends with the same bits as one that was never interrupted.
+that resumes from a checkpoint ends with the same bits as one that was never interrupted.
 
-Pruning is first-order: an exponential mean of `|∂loss/∂gate|` per example, from the prediction losses only (a
+Pruning is first-order: an exponential mean of `|∂loss/∂mask|` per example, from the prediction losses only (a
 hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et al. 2022), and a cubic schedule
 (Zhu & Gupta 2017, arXiv:1710.01878). Units are removed physically, weights and moments alike.
 """
@@ -23,16 +23,16 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import Parameter
 
-from edgepack.compress.carve import Importance, top_indices
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Shapes
 from edgepack.compress.distil.states import MAP
+from edgepack.compress.units import Importance, top_indices
 from edgepack.console import Advance, Console
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train.batches import Batch, Reader, batch_indices
-from edgepack.train.gates import PREFIX as GATES
-from edgepack.train.gates import remove_closed, start_gates
+from edgepack.train.masks import PREFIX as MASKS
+from edgepack.train.masks import MaskTraining, remove_masked, start_masks
 from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
 from edgepack.train.processes import average_gradients, piece_tokens
 from edgepack.train.progress import Progress, load_progress, save_progress
@@ -40,46 +40,86 @@ from edgepack.train.raw_text import PREFIX as TEXT_HEADS
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing, fill_gradients
 from edgepack.train.schedule import Schedule, StageSettings
-from edgepack.train.step import Forward, StepResult, TextStep, compute_step
+from edgepack.train.step import Forward, Models, StepResult, StepTask, TextStep, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs
 
 CHECKPOINT_SECONDS = 30.0
 IMPORTANCE_EVERY, IMPORTANCE_DECAY = 4, 0.95
 
 
-def train(
-    progress: Progress,
-    data: Encoded,
-    teacher: TeacherOutputs,
-    schedule: Schedule,
-    stage: StageSettings,
-    *,
-    seed: int,
-    scratch: Path,
-    console: Console,
-    accelerator: Accelerator,
-    name: str,
-    replacing: Replacing | None = None,
-    raw_text: RawText | None = None,
-) -> Progress:
-    """Train a copy from `stage.first` to `stage.last`, from the last checkpoint in `scratch` where there is one.
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What is trained on: examples in the student's token ids, and the teacher's outputs on them."""
 
-    Several processes (accelerate's) train together and return the same; the main one alone writes. `replacing`: the
-    teacher's layers stand in for some of the student's; `raw_text`: the data is raw text, with its own objectives.
+    data: Encoded
+    teacher: TeacherOutputs
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How it is trained: the build's schedule, the stage of it that is run, the seed, and what methods change.
+
+    `replacing`: the teacher's layers stand in for some of the student's. `raw_text`: the data is raw text, with
+    objectives of its own.
+    """
+
+    schedule: Schedule
+    stage: StageSettings
+    seed: int
+    replacing: Replacing | None = None
+    raw_text: RawText | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where it is trained: device and processes, the folder of checkpoints, the console and the stage's name there."""
+
+    accelerator: Accelerator
+    scratch: Path
+    console: Console
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What every step of a stage has in hand; what the course replaces is on the place's device."""
+
+    material: Material
+    course: Course
+    place: Place
+    advance: Advance
+
+    def reader(self, student: Student) -> Reader:
+        """Reads this process's share of the batches."""
+        config, accelerator = student.config, self.place.accelerator
+        return Reader(
+            self.material.data,
+            self.material.teacher,
+            config.pad_token_id or 0,
+            config.max_position_embeddings,
+            piece_tokens(accelerator.device),
+            accelerator.process_index,
+            accelerator.num_processes,
+            accelerator.device.type == "cuda",
+        )
+
+
+def train(progress: Progress, material: Material, course: Course, place: Place) -> Progress:
+    """Train a copy from the stage's first step to its last, from the last checkpoint in the place where there is one.
+
+    Several processes (accelerate's) train together and return the same; the main one alone writes.
     """
     own = replace(progress, student=deepcopy(progress.student), losses=[], importance=None, shape_at_start=None)
-    progress = load_progress(scratch / "checkpoint") or own
-    accelerator.wait_for_everyone()  # all have read the checkpoint before the main process writes the next
+    progress = load_progress(place.scratch / "checkpoint") or own
+    place.accelerator.wait_for_everyone()  # all have read the checkpoint before the main process writes the next
     if progress.shape_at_start is None:
         config = progress.student.config
         progress.shape_at_start = (list(config.num_heads or []), list(config.intermediate_sizes or []))
-    with console.progress(name, stage.last - stage.first, progress.step - stage.first) as advance:
-        device = accelerator.device
-        replacing = replacing.to(device) if replacing is not None else None
-        methods = Methods(replacing, raw_text)
-        run = Run(data, teacher.to(device), schedule, stage, seed, scratch, accelerator, advance, methods)
-        if raw_text is not None and not any(key.startswith(TEXT_HEADS) for key in progress.learned):
-            progress.learned = {**progress.learned, **raw_text.initial(progress.student, seed)}
+    stage, schedule, raw_text = course.stage, course.schedule, course.raw_text
+    if raw_text is not None and not any(key.startswith(TEXT_HEADS) for key in progress.learned):
+        progress.learned = {**progress.learned, **raw_text.initial(progress.student, course.seed)}
+    with place.console.progress(place.name, stage.last - stage.first, progress.step - stage.first) as advance:
+        run = Run(*_on_device(material, course, place.accelerator.device), place, advance)
         removals = stage.removal_steps()
         while progress.step < stage.last:
             begin_phase(progress, run)
@@ -92,15 +132,21 @@ def train(
     return progress
 
 
+def _on_device(material: Material, course: Course, device: torch.device) -> tuple[Material, Course]:
+    """Both with the teacher's modules on the device."""
+    replacing = course.replacing.to(device) if course.replacing is not None else None
+    return replace(material, teacher=material.teacher.to(device)), replace(course, replacing=replacing)
+
+
 def begin_phase(progress: Progress, run: Run) -> None:
     """What this phase's losses learn, at its first values where the phase is new; an earlier phase's is dropped."""
-    phase = run.schedule.phase_index(progress.step)
+    phase, phases = run.course.schedule.phase_index(progress.step), run.course.schedule.phases
     if any(name.startswith(f"{phase}.") for name in progress.learned):
         return
-    forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(run.schedule.phases))))
-    config, (_, stored, width) = progress.student.config, run.teacher.hidden.shape
-    shapes = Shapes(config.hidden_size, width, config.num_hidden_layers + 1, stored)
-    learned = Objective(run.schedule.phases[phase].losses).learned(shapes, run.seed + phase)
+    forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(phases))))
+    config, (_, stored, teacher_hidden) = progress.student.config, run.material.teacher.hidden.shape
+    shapes = Shapes(config.hidden_size, teacher_hidden, config.num_hidden_layers + 1, stored)
+    learned = Objective(phases[phase].losses).learned(shapes, run.course.seed + phase)
     if progress.hidden_map is not None:  # the student's dimensions are known: better than the first ones of all
         learned = {k: progress.hidden_map.clone() if k.endswith(f".{MAP}") else v for k, v in learned.items()}
     progress.learned |= {f"{phase}.{name}": value for name, value in learned.items()}
@@ -118,8 +164,8 @@ def _remove(progress: Progress, event: int, stage: StageSettings) -> None:
     assert stage.prune is not None
     assert progress.shape_at_start is not None
     if stage.l0 is not None:
-        remove_closed(progress, stage.prune)
-        forget_learned(progress, (GATES,))
+        remove_masked(progress, stage.prune)
+        forget_learned(progress, (MASKS,))
         return
     assert progress.importance is not None
     prune = stage.prune
@@ -127,116 +173,92 @@ def _remove(progress: Progress, event: int, stage: StageSettings) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Methods:
-    """What a recipe's methods change about every step."""
+class Segment:
+    """Steps of one shape and one phase: the student on its device, and all that is learned, with its optimizer."""
 
-    replacing: Replacing | None = None
-    raw_text: RawText | None = None
+    student: Student
+    learned: dict[str, Parameter]
+    parameters: dict[str, Parameter]
+    optimizer: torch.optim.Optimizer
+    masks: MaskTraining | None
+
+    def snapshot(self, progress: Progress) -> Progress:
+        """What a checkpoint of the present step holds."""
+        values = {name: value.detach().cpu().clone() for name, value in self.learned.items()}
+        moments = read_moments(self.parameters, self.optimizer)
+        if self.masks is not None:
+            values, moments = {**values, **self.masks.values()}, {**moments, **self.masks.moments()}
+        return replace(progress, moments=moments, learned=values)
+
+    def update(self, course: Course, step: int, accelerator: Accelerator) -> None:
+        """Move all that is learned by the gradients that a step has left."""
+        mask_values = self.masks.parameters.values() if self.masks is not None else ()
+        average_gradients([*self.parameters.values(), *mask_values], accelerator)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), course.schedule.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = course.schedule.learning_rate(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.masks is not None:
+            self.masks.step()
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """What every step of a stage has in hand."""
-
-    data: Encoded
-    teacher: TeacherOutputs
-    schedule: Schedule
-    stage: StageSettings
-    seed: int
-    scratch: Path
-    accelerator: Accelerator
-    advance: Advance
-    methods: Methods
-
-    def reader(self, student: Student) -> Reader:
-        """Reads this process's share of the batches."""
-        config, accelerator = student.config, self.accelerator
-        return Reader(
-            self.data,
-            self.teacher,
-            config.pad_token_id or 0,
-            config.max_position_embeddings,
-            piece_tokens(accelerator.device),
-            accelerator.process_index,
-            accelerator.num_processes,
-            accelerator.device.type == "cuda",
-        )
+def _start_segment(progress: Progress, run: Run) -> Segment:
+    """The student in the stage's bit widths, with the optimizer's moments where they were."""
+    course, device = run.course, run.place.accelerator.device
+    student = progress.student.to(device)
+    student.set_bits(course.stage.body_bits, course.stage.embedding_bits)
+    student.train()
+    masks = start_masks(progress, course.stage, course.seed, device)
+    # sorted, as in a checkpoint: the sum of squares that gradients are clipped by depends on the order
+    own = {name: value for name, value in sorted(progress.learned.items()) if not name.startswith(MASKS)}
+    learned = {name: Parameter(value.to(device, copy=True)) for name, value in own.items()}
+    parameters = named_parameters(student, learned)
+    optimizer = make_optimizer(student, course.schedule.weight_decay, learned)
+    restore_moments(parameters, optimizer, progress.moments, progress.step)
+    progress.moments = {}  # the optimizer has them now
+    return Segment(student, learned, parameters, optimizer, masks)
 
 
 def _run_segment(progress: Progress, end: int, run: Run) -> None:
     """Steps of one static shape and one phase, up to `end` or the stage's last."""
-    stage, schedule, accelerator = run.stage, run.schedule, run.accelerator
-    end = min(end, stage.last)
-    student = progress.student.to(accelerator.device)
-    student.set_bits(stage.body_bits, stage.embedding_bits)
-    student.train()
-    gates = start_gates(progress, stage, run.seed, accelerator.device)
-    # sorted, as in a checkpoint: the sum of squares that gradients are clipped by depends on the order
-    own = {name: value for name, value in sorted(progress.learned.items()) if not name.startswith(GATES)}
-    learned = {name: Parameter(value.to(accelerator.device, copy=True)) for name, value in own.items()}
-    parameters = named_parameters(student, learned)
-    optimizer = make_optimizer(student, schedule.weight_decay, learned)
-    restore_moments(parameters, optimizer, progress.moments, progress.step)
-    progress.moments = {}  # the optimizer has them now
-
-    def snapshot() -> Progress:
-        values = {name: value.detach().cpu().clone() for name, value in learned.items()}
-        moments = read_moments(parameters, optimizer)
-        if gates is not None:
-            values, moments = {**values, **gates.values()}, {**moments, **gates.moments()}
-        return replace(progress, moments=moments, learned=values)
-
+    course, accelerator, scratch = run.course, run.place.accelerator, run.place.scratch
+    end, segment = min(end, course.stage.last), _start_segment(progress, run)
     last_saved = time.monotonic()
-    indices = batch_indices(run.data, schedule.batch_size, run.seed, progress.step, end)
-    for pieces in run.reader(student).read_ahead(indices):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate(progress.step)
-        with gates.sampled(student, progress.step) if gates is not None else nullcontext():
-            result = _step(progress, pieces, run, learned)
+    batches = batch_indices(run.material.data, course.schedule.batch_size, course.seed, progress.step, end)
+    for pieces in run.reader(segment.student).read_ahead(batches):
+        masked = segment.masks.sampled(segment.student, progress.step) if segment.masks is not None else nullcontext()
+        with masked:
+            result = _step(progress, pieces, run, segment.learned)
         if result.importance is not None:
             progress.importance = mix_importance(progress.importance, result.importance)
-        learning = [*parameters.values(), *(gates.parameters.values() if gates is not None else ())]
-        average_gradients(learning, accelerator)
-        torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        if gates is not None:
-            gates.step()
+        segment.update(course, progress.step, accelerator)
         progress.step += 1
         progress.losses.append(result.loss)
         run.advance(1, loss=result.loss)
         if accelerator.is_main_process and time.monotonic() - last_saved > CHECKPOINT_SECONDS and progress.step < end:
-            save_progress(snapshot(), run.scratch / "checkpoint")
+            save_progress(segment.snapshot(progress), scratch / "checkpoint")
             last_saved = time.monotonic()
-    finished = snapshot()
+    finished = segment.snapshot(progress)
     progress.moments, progress.learned = finished.moments, finished.learned
-    progress.student = student.to("cpu")
+    progress.student = segment.student.to("cpu")
 
 
 def _step(progress: Progress, pieces: list[Batch], run: Run, learned: dict[str, Parameter]) -> StepResult:
     """One step's gradients under the phase's objective."""
-    student, step, share = progress.student, progress.step, progress.step / run.schedule.total_steps
-    phase = run.schedule.phase_index(step)
+    course, student, step = run.course, progress.student, progress.step
+    share, phase = step / course.schedule.total_steps, course.schedule.phase_index(step)
     own: dict[str, Tensor] = {name.removeprefix(f"{phase}."): value for name, value in learned.items()}
-    pruning = run.stage.prune is not None and run.stage.l0 is None
+    pruning = course.stage.prune is not None and course.stage.l0 is None
     watch = pruning and (step % IMPORTANCE_EVERY == 0 or progress.importance is None)
-    replacing, raw_text = run.methods.replacing, run.methods.raw_text
     forward: Forward | None = None
-    if replacing is not None and not watch:
-        forward = partial(replacing.forward, student, successors=replacing.draw(run.seed, step, share))
-    result = compute_step(
-        student,
-        pieces,
-        run.teacher,
-        Objective(run.schedule.phases[phase].losses),
-        own,
-        run.accelerator,
-        progress=share,
-        watch=watch,
-        forward=forward,
-        text=TextStep(raw_text, run.seed, step) if raw_text is not None else None,
-    )
-    if replacing is not None:
+    if course.replacing is not None and not watch:
+        successors = course.replacing.draw(course.seed, step, share)
+        forward = partial(course.replacing.forward, student, successors=successors)
+    text = TextStep(course.raw_text, course.seed, step) if course.raw_text is not None else None
+    task = StepTask(Objective(course.schedule.phases[phase].losses), own, share, watch, text)
+    result = compute_step(Models(student, run.material.teacher, run.place.accelerator, forward), pieces, task)
+    if course.replacing is not None:
         fill_gradients(student)
     return result
 

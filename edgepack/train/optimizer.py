@@ -1,8 +1,8 @@
 """AdamW over a student and what its losses learn, with moments that can be saved and put back.
 
-The whole embedding table is updated at every step, rows without a gradient by their momentum, as AdamW says. Updating
+The whole embedding table is updated at every step, rows without a gradient by their momentum, as in AdamW. Updating
 only a batch's rows would save some 5 % of a step, but a rare word's row would then move by one step for each time it
-is seen, not by the 1 / (1 − β₁/√β₂) ≈ 11 that its momentum goes on for.
+is seen, not by the 1 / (1 − β₁/√β₂) ≈ 11 that its momentum lasts.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def average(value: Tensor, accelerator: Accelerator) -> Tensor:
 
 
 def same_view(accelerator: Accelerator, look: Callable[[], bool]) -> bool:
-    """What `look` says, in every process: none looks while the main one writes, and it writes when all have looked."""
+    """What `look` gives, in every process: none looks while the main one writes, and it writes when all have looked."""
     accelerator.wait_for_everyone()
     seen = look()
     accelerator.wait_for_everyone()

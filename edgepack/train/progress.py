@@ -10,8 +10,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from edgepack.compress.carve import Importance, keep_units, slice_state
 from edgepack.compress.surgery import State
+from edgepack.compress.units import Importance, keep_units, slice_state
 from edgepack.errors import InputError
 from edgepack.student.model import Student
 from edgepack.workspace import Stage
@@ -23,7 +23,7 @@ RESULT = "result"  # what a training stage hands on: weights, optimizer moments,
 class Progress:
     """All that a step depends on: the student, the optimizer's moments by parameter name, the step.
 
-    `learned`: what the losses of the present phase learn (maps between widths or layers), by
+    `learned`: what the losses of the present phase learn (maps between hidden sizes or layers), by
     `"{phase}.{loss}.{name}"`, and what a method learns over a stage (`l0.…`, `general.…`); their moments stand in
     `moments` under `"learned.{…}"`. `hidden_map (teacher_hidden, student_hidden)`: which of the teacher's hidden
     dimensions the student's are, where some were cut.
@@ -58,7 +58,7 @@ class Progress:
 
 
 def save_progress(progress: Progress, folder: Path) -> None:
-    """Write a checkpoint beside and rename it into place; a kill leaves the old one or the new one."""
+    """Write a checkpoint under another name, then rename it; a kill leaves the old one or the new one."""
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

@@ -3,7 +3,7 @@
 The losses are the phase's. What they see of the student is the mixed model: its logits and, where a loss compares
 hidden states, the states of whichever layers ran. The paper has prediction losses alone; that is a recipe's choice.
 Steps that measure importance run the student whole. Layers that did not run get gradients of 0, not none: an optimizer
-whose step counts differ between parameters could not go on from a checkpoint with the same bits, and the paper's own
+whose step counts differ between parameters could not resume from a checkpoint with the same bits, and the paper's own
 code (PyTorch of 2020, gradients zeroed in place) did the same.
 """
 

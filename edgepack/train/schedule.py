@@ -79,7 +79,7 @@ class PruneTarget:
 class StageSettings:
     """One stage: steps `first` up to `last` (not included), what it rounds and what it prunes.
 
-    With `l0` the gates are learned and everything is removed at the end; its `keep` gives way to what `prune` says.
+    With `l0` the masks are learned and everything is removed at the end; `prune` sets the share to keep.
     """
 
     first: int

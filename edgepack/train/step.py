@@ -1,4 +1,4 @@
-"""What one step computes: student and teacher side by side as `Signals`, the objective, gradients, importance.
+"""What one step computes: student and teacher as `Signals`, the objective, gradients, importance.
 
 The teacher does not run. Its queries, keys and values, where a loss compares them, are its own projections of the
 stored state that enters the layer. Losses are computed in fp32, outside autocast.
@@ -16,10 +16,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from edgepack.compress.carve import Importance
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Signals, Vectors
-from edgepack.compress.importance import gates
+from edgepack.compress.importance import masks
+from edgepack.compress.units import Importance
 from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED
@@ -28,7 +28,7 @@ from edgepack.train.processes import average
 from edgepack.train.raw_text import RawText
 from edgepack.train.teacher_outputs import TeacherOutputs
 
-UNLABELLED = -101  # scored like a labelled row, but only the teacher says what it is
+UNLABELLED = -101  # scored like a labelled row, but only the teacher knows what it is
 Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them
 
 
@@ -41,74 +41,85 @@ class TextStep:
     step: int
 
 
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The student and what is stored of its teacher, where they are computed.
+
+    `forward` runs instead of the student's own.
+    """
+
+    student: Student
+    teacher: TeacherOutputs
+    accelerator: Accelerator
+    forward: Forward | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StepTask:
+    """What a step computes: losses and what they learn, at which share of the training done.
+
+    `watch`: measure importance too. `text` corrupts what the student reads and adds its objectives.
+    """
+
+    objective: Objective
+    learned: Mapping[str, Tensor]
+    progress: float
+    watch: bool = False
+    text: TextStep | None = None
+
+
 @dataclass(frozen=True)
 class StepResult:
-    """The loss of the whole batch and, where it was asked for, importance per head and unit."""
+    """The loss of the whole batch and, where it was measured, importance per head and unit."""
 
     loss: float
     importance: Importance | None = None
 
 
-def compute_step(
-    student: Student,
-    pieces: Sequence[Batch],
-    teacher: TeacherOutputs,
-    objective: Objective,
-    learned: Mapping[str, Tensor],
-    accelerator: Accelerator,
-    *,
-    progress: float,
-    watch: bool,
-    forward: Forward | None = None,
-    text: TextStep | None = None,
-) -> StepResult:
-    """Forward and backward of this process's pieces; gradients add up. `watch`: measure importance too.
-
-    `forward` runs in the place of the student's own; `text` corrupts what the student reads and adds its objectives.
-    """
-    losses: list[Tensor] = []
+def compute_step(models: Models, pieces: Sequence[Batch], task: StepTask) -> StepResult:
+    """Forward and backward of this process's pieces; gradients add up."""
+    accelerator, losses = models.accelerator, list[Tensor]()
     scores: list[list[Tensor]] = []
     for piece in pieces:
-        seen_piece, targets = (piece, None) if text is None else text.raw.corrupt(piece, text.seed, text.step)
-        batch, weighed = seen_piece.to(accelerator.device), piece.share.weigh(objective)
-
-        def signals(batch: Batch = batch) -> Signals:
-            return compute_signals(student, batch, teacher, accelerator, progress, objective.needs_vectors, forward)
-
-        if watch:
-            with gates(student, len(batch.inputs["input_ids"])) as (heads, units):
-                seen = signals()
-                gradients = torch.autograd.grad(weighed.prediction(seen), heads + units, retain_graph=True)
-            scores.append([gradient.abs().sum(0) for gradient in gradients])
-        else:
-            seen = signals()
-        loss, _ = weighed(seen, learned)
-        if text is not None and targets is not None:
-            loss = loss + text.raw.loss(student, piece, seen.student_states[-1], targets, learned, text.step)
+        loss, found = _piece_loss(models, piece, task)
         loss.backward()
         losses.append(loss.detach())
+        scores.append(found)
     loss = average(torch.stack(losses).sum(), accelerator)
-    if not watch:
+    if not task.watch:
         return StepResult(float(loss))
     summed = [average(torch.stack(parts).sum(0), accelerator).cpu() for parts in zip(*scores, strict=True)]
-    sets = len(student.config.num_heads or [])
+    sets = len(models.student.config.num_heads or [])
     return StepResult(float(loss), Importance(tuple(summed[:sets]), tuple(summed[sets:])))
 
 
-def compute_signals(
-    student: Student,
-    batch: Batch,
-    teacher: TeacherOutputs,
-    accelerator: Accelerator,
-    progress: float,
-    needs_vectors: bool,
-    forward: Forward | None = None,
-) -> Signals:
-    """One forward pass of the student, or of `forward`, beside what is stored of the teacher."""
+def _piece_loss(models: Models, piece: Batch, task: StepTask) -> tuple[Tensor, list[Tensor]]:
+    """The weighted loss of one piece and, where it is measured, the importance of each set's heads and units."""
+    student, objective, text = models.student, task.objective, task.text
+    seen_piece, targets = (piece, None) if text is None else text.raw.corrupt(piece, text.seed, text.step)
+    batch, weighed = seen_piece.to(models.accelerator.device), piece.share.weigh(objective)
+    scores: list[Tensor] = []
+    if task.watch:
+        with masks(student, len(batch.inputs["input_ids"])) as (heads, units):
+            seen = compute_signals(models, batch, task.progress, objective.needs_vectors)
+            gradients = torch.autograd.grad(weighed.prediction(seen), heads + units, retain_graph=True)
+        scores = [gradient.abs().sum(0) for gradient in gradients]
+    else:
+        seen = compute_signals(models, batch, task.progress, objective.needs_vectors)
+    loss = weighed(seen, task.learned)
+    if text is not None and targets is not None:
+        loss = loss + text.raw.loss(student, piece, seen.student_states[-1], targets, task.learned, text.step)
+    return loss, scores
+
+
+def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors: bool) -> Signals:
+    """One forward pass of the student, and what is stored of the teacher for the same batch."""
+    accelerator, teacher = models.accelerator, models.teacher
+    forward = models.forward or partial(run_student, models.student)
     inputs = batch.inputs
     mask = inputs["attention_mask"]
-    with accelerator.autocast(), recorded_vectors(student, needs_vectors) as vectors:
-        output = (forward or partial(run_student, student))(inputs)
+    with accelerator.autocast(), recorded_vectors(models.student, needs_vectors) as vectors:
+        output = forward(inputs)
     assert output.logits is not None
     assert output.hidden_states is not None
     logits, teacher_logits, labels = output.logits, batch.teacher_logits, inputs["labels"]

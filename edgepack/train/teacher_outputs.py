@@ -1,7 +1,7 @@
-"""What the teacher says about the training data, computed once and kept on disk.
+"""The teacher's outputs on the training data, computed once and kept on disk.
 
-Flat arrays beside `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16, `(T, states, H)`,
-of which a batch's examples are read from their places in the file. A memory map would count every page it ever
+Flat arrays, laid out as in `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16, `(T, states,
+H)`, of which a batch's examples are read from their places in the file. A memory map would count every page it ever
 touched as the process's own memory; plain reads leave them in the system's page cache. A distillation step then
 costs no teacher forward pass, which at these sizes is most of a step.
 
@@ -105,8 +105,8 @@ def open_hidden_file(path: Path) -> HiddenFile:
     """A file that `create_hidden_file` made."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
-        (tokens, states, width), _, _ = np.lib.format.read_array_header_1_0(file)
-        return HiddenFile(path, (tokens, states, width), file.tell())
+        (tokens, states, hidden_size), _, _ = np.lib.format.read_array_header_1_0(file)
+        return HiddenFile(path, (tokens, states, hidden_size), file.tell())
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +124,6 @@ class TeacherOutputs:
     pairs: tuple[tuple[int, int], ...]
     inputs: tuple[int | None, ...] = ()
     attention: tuple[Attention, ...] = ()
-
-    @property
-    def student_states(self) -> tuple[int, ...]:
-        """The student's states that have one of the teacher's to follow."""
-        return tuple(student for student, _ in self.pairs)
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
@@ -178,21 +173,21 @@ def padded(batch: dict[str, Tensor], length: int, pad_id: int) -> dict[str, Tens
     return {name: pad(name, tensor) for name, tensor in batch.items()}
 
 
-def choose_states(layers: Sequence[int], width: int, tokens: int, with_inputs: bool = False) -> list[int]:
+def choose_states(layers: Sequence[int], hidden_size: int, tokens: int, with_inputs: bool = False) -> list[int]:
     """The teacher's hidden states to keep: the embedding's and those of `layers`, or as many of them as fit on disk.
 
     `with_inputs` keeps what enters those layers too: queries, keys and values are computed from it.
     """
     wanted = sorted({0, *(layer + 1 for layer in layers), *(layers if with_inputs else ())})
-    fitting = max(FEWEST_STATES, DISK_BYTES // (2 * width * max(1, tokens)))
+    fitting = max(FEWEST_STATES, DISK_BYTES // (2 * hidden_size * max(1, tokens)))
     if len(wanted) <= fitting:
         return wanted
     return [wanted[round(i * (len(wanted) - 1) / (fitting - 1))] for i in range(fitting)]
 
 
-def choose_examples(lengths: np.ndarray, width: int, seed: int) -> np.ndarray:
+def choose_examples(lengths: np.ndarray, hidden_size: int, seed: int) -> np.ndarray:
     """Indices of the examples to train on, sorted: all, or a seeded sample whose outputs fit on disk."""
-    most_tokens = DISK_BYTES // (2 * width * FEWEST_STATES)
+    most_tokens = DISK_BYTES // (2 * hidden_size * FEWEST_STATES)
     if lengths.sum() <= most_tokens:
         return np.arange(len(lengths))
     order = np.random.default_rng(seed).permutation(len(lengths))

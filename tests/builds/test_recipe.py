@@ -15,6 +15,7 @@ from edgepack.build.recipe import (
     Recipe,
     carved_shape,
     find_recipe,
+    general_schedule,
     make_augmentation,
     make_schedule,
     make_stages,
@@ -24,7 +25,7 @@ from edgepack.build.recipe import (
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.cosine import CosineStates
 from edgepack.compress.distil.hidden_states import HiddenStates
-from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.layer_maps import LearnedMap, followed_layers
 from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.general import General
@@ -127,9 +128,11 @@ def test_a_recipe_written_as_json_reads_back_and_losses_of_the_same_fields_are_t
     full = Recipe(
         examples_seen=5,
         phases=(Phase(0.5, (HiddenStates(weight=7.0),)), Phase(1.0, (SoftTargets(temperature=3.0), Relations()))),
-        augmentation=Augmentation(0.5),
+        augmentation=Augmentation(0.5, masked_model="a/checkpoint"),
         general=General(0.2, masked_words=1.0),
-        structure=Structure(hidden_size=32, vocabulary="task"),
+        structure=Structure(hidden_size=32, rank_share=0.5, vocabulary="task"),
+        layer_map="learned",
+        allocate_ranks=True,
         prune_ratio=2.0,
         l0=L0Pruning(0.5),
     )
@@ -149,6 +152,9 @@ def test_a_recipe_written_as_json_reads_back_and_losses_of_the_same_fields_are_t
         ({"l0": L0Pruning(0.5)}, "prune_ratio"),
         ({"prune_ratio": 0.5}, "prune_ratio is 0.5; allowed: 1 or more"),
         ({"rank_weights": "all"}, "allowed: none, inputs, fisher"),
+        ({"layer_map": "first"}, "layer_map is 'first'; allowed: carved, uniform, last, learned"),
+        ({"layer_map": "learned", "phases": (Phase(1.0, (SoftTargets(),)),)}, "layer_map 'learned'.*add the loss"),
+        ({"allocate_ranks": True}, "allocate_ranks.*give structure.rank_share too"),
         ({"module_replacing": ModuleReplacing(), "phases": (Phase(1.0, (Relations(),)),)}, "module replacing"),
         ({"module_replacing": ModuleReplacing(), "structure": Structure(hidden_size=8)}, "module replacing"),
     ],
@@ -158,11 +164,30 @@ def test_parts_that_do_not_go_together_are_refused(changes: dict[str, Any], mess
         Recipe(5, **changes)
 
 
-def test_gates_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
+def test_masks_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
     recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning(0.5))
     stages = make_stages(recipe, make_schedule(recipe), PLAN)
     assert stages["prune"].removal_steps() == [stages["prune"].last]
     assert stages["distil"].l0 is None
+
+
+def test_learned_layer_maps_take_the_place_of_hidden_states_at_their_weight() -> None:
+    phases = (Phase(0.5, (HiddenStates(weight=7.0), Relations())), Phase(1.0, (SoftTargets(temperature=3.0),)))
+    recipe = Recipe(640, phases=phases, layer_map="learned")
+    expected = (Phase(0.5, (LearnedMap(weight=7.0), Relations())), phases[1])
+    assert make_schedule(recipe).phases == expected
+    assert make_schedule(replace(recipe, layer_map="uniform")).phases == phases
+    assert general_schedule(recipe, General(0.5)).phases == (Phase(1.0, (LearnedMap(weight=100.0),)),)
+    assert not replace(RECIPES["quick"], layer_map="learned").paired_states_only
+    assert replace(RECIPES["quick"], layer_map="last").paired_states_only
+
+
+@pytest.mark.parametrize(
+    ("layer_map", "layers"),
+    [("carved", [0, 3, 7]), ("uniform", [2, 5, 7]), ("last", [5, 6, 7]), ("learned", [0, 3, 7])],
+)
+def test_layer_maps_are_those_of_the_papers(layer_map: str, layers: list[int]) -> None:
+    assert followed_layers(layer_map, (0, 3, 7), 8) == layers
 
 
 def test_losses_say_which_of_the_teachers_states_they_need() -> None:

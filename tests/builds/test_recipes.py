@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from edgepack.build.flow import build as run_build
 from edgepack.build.recipe import Recipe
@@ -26,10 +27,12 @@ from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
+from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
-from edgepack.plan.search import Structure
-from edgepack.student.config import StudentConfig
+from edgepack.plan.search import Plan, SearchSpace, Structure, search
+from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
+from edgepack.task.encoded import Encoded
 from edgepack.train import Phase
 from tests.builds.tiny import QUIET, TARGETS, Files, request
 
@@ -132,6 +135,92 @@ def test_a_cut_hidden_width_with_low_rank_matrices(weights: str, files: Files, t
     assert (config.hidden_size, config.body_bits, config.embedding_bits) == (48, 8, 4)
     assert all((config.ranks or {})["query"])
     assert made.student_files("carve")["hidden_map"].sum() == 48
+
+
+def test_ranks_are_allocated_within_the_plans_bytes(files: Files, tmp_path: Path) -> None:
+    structure = Structure(rank_share=0.5, body_bits=8, embedding_bits=8)
+    made = make(files, tmp_path / "out", structure=structure, allocate_ranks=True)
+    planned, ranks = made.plan["shape"]["ranks"], made.config.ranks or {}
+    assert ranks != planned
+    assert len({rank for matrix in ranks.values() for rank in matrix}) > len({r for m in planned.values() for r in m})
+    assert made.shipped_bytes <= predicted(made)
+
+
+def one_layer(patch: pytest.MonkeyPatch) -> None:
+    """Plans of a single layer, carved out of the teacher's first of two: a search that knows of no other."""
+    per_set = ("attention_sharing", "ffn_sharing", "num_heads", "head_sizes", "intermediate_sizes")
+
+    def search_one(space: SearchSpace, budget_bytes: int) -> Plan:
+        first = {name: getattr(space.full, name)[:1] for name in per_set}
+        one = changed_config(space.full, num_hidden_layers=1, ranks=None, **first)
+        return search(replace(space, full=one), budget_bytes)
+
+    patch.setattr("edgepack.build.flow.search", search_one)
+
+
+@pytest.mark.parametrize(("layer_map", "states"), [("carved", [0, 1]), ("uniform", [0, 2]), ("learned", [0, 1, 2])])
+def test_layers_learn_from_those_that_the_recipe_maps_them_to(
+    layer_map: str, states: list[int], files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_layer(monkeypatch)
+    made = make(files, tmp_path / "out", layer_map=layer_map, augmentation=None)
+    assert made.config.num_hidden_layers == 1
+    (folder,) = (made.output / ".edgepack" / "stages").glob("teacher-*")
+    assert np.load(folder / "states.npy").tolist() == states
+    mixtures = [value for name, value in made.student_files("distil").items() if name.endswith(".mixture")]
+    assert [tuple(mixture.shape) for mixture in mixtures] == ([(2, 3)] if layer_map == "learned" else [])
+
+
+def make_masked_model(files: Files, folder: Path, word: str, **changes: int) -> None:
+    """A masked-language model of the teacher's vocabulary that answers `word` everywhere."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(files.teacher)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, **changes}
+    model = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes))
+    with torch.no_grad():
+        model.cls.predictions.bias[tokenizer.convert_tokens_to_ids(word)] = 100.0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def test_words_are_replaced_by_what_the_recipes_masked_language_model_says(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_masked_model(files, tmp_path / "masked", "alarm")
+    settings = Augmentation(0.5, p_replace=1.0, candidates=1, masked_model=str(tmp_path / "masked"))
+    made = make(files, tmp_path / "out", augmentation=settings)
+    (folder,) = (made.output / ".edgepack" / "stages").glob("synthetic-*")
+    with np.load(folder / "examples.npz") as arrays:
+        data = Encoded(**arrays)
+    assert len(data) >= 2 * 480
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(files.teacher)
+    new = data.select(np.arange(480, len(data))).input_ids
+    words = set(tokenizer.convert_ids_to_tokens(new.tolist())) - set(tokenizer.all_special_tokens)
+    assert {word for word in words if len(word) > 1 and not word.startswith("##")} == {"alarm"}
+    # the model runs once; what it made is trained on
+    monkeypatch.setattr("edgepack.build.flow.augment_by_masked_words", lambda *_: pytest.fail("ran again"))
+    recipe = replace(BARELY, augmentation=settings)
+    run_build(request(files, made.output, targets=ONE, max_drop=1.0, recipe=recipe), QUIET)
+    (outputs,) = (made.output / ".edgepack" / "stages").glob("teacher-*")
+    assert len(np.load(outputs / "logits.npy")) == len(data)
+
+
+def test_a_masked_language_model_that_cannot_serve_is_refused_before_any_work(files: Files, tmp_path: Path) -> None:
+    def built(folder: Path) -> None:
+        recipe = replace(BARELY, augmentation=Augmentation(0.5, masked_model=str(folder)))
+        run_build(request(files, tmp_path / "out", targets=ONE, recipe=recipe), QUIET)
+
+    make_masked_model(files, tmp_path / "short", "alarm", max_position_embeddings=4)
+    with pytest.raises(InputError, match=r"masked_model .*short: it reads 4 tokens"):
+        built(tmp_path / "short")
+    other = make_tokenizer(["quite another text"])
+    config = BertConfig(vocab_size=len(other), hidden_size=16, num_attention_heads=2, num_hidden_layers=1)
+    BertForMaskedLM(config).save_pretrained(tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
+    with pytest.raises(InputError, match="its vocabulary is not the teacher's"):
+        built(tmp_path / "other")
+    assert not list((tmp_path / "out" / ".edgepack" / "stages").glob("*"))
+    with pytest.raises(InputError, match="no masked-word head, its weights lack"):
+        built(Path(files.teacher))
 
 
 def test_mixed_widths_stay_within_the_plans_bytes(files: Files, tmp_path: Path) -> None:

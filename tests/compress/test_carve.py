@@ -8,21 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from edgepack.compress.carve import (
-    Importance,
-    carve,
-    factorize_embedding,
-    factorize_matrices,
-    fold_token_types,
-    keep_units,
-    select_layers,
-    share_layers,
-    spread_layers,
-    trim_positions,
-    trim_vocabulary,
-)
-from edgepack.compress.importance import gates, measure_importance
-from edgepack.errors import InputError
+from edgepack.compress.carve import carve
+from edgepack.compress.importance import masks, measure_importance
+from edgepack.compress.layers import select_layers, spread_layers
+from edgepack.compress.low_rank import factorize_matrices
+from edgepack.compress.narrow_embedding import factorize_embedding
+from edgepack.compress.passes import Evidence, Goal
+from edgepack.compress.share_layers import share_layers
+from edgepack.compress.tables import fold_token_types, trim_positions, trim_vocabulary
+from edgepack.compress.units import Importance, keep_units
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 
@@ -72,8 +66,6 @@ def test_folding_types_and_trimming_positions_change_nothing(ids: Tensor) -> Non
     torch.testing.assert_close(run(folded, ids), expected)
     torch.testing.assert_close(run(trim_positions(folded, SEQ), ids), expected)
     torch.testing.assert_close(run(student, ids), expected)
-    with pytest.raises(InputError, match="1 to 16"):
-        trim_positions(student, 17)
 
 
 def test_trimmed_vocabulary_gives_the_same_logits_for_kept_tokens(ids: Tensor) -> None:
@@ -102,10 +94,10 @@ def test_pruned_equals_masked(seed: int) -> None:
     pruned = keep_units(student, heads, units)
     assert pruned.config.num_heads == head_counts
     assert pruned.config.intermediate_sizes == unit_counts
-    with gates(student, 1) as (head_gates, unit_gates), torch.no_grad():
-        for gate, kept in zip(head_gates + unit_gates, heads + units, strict=True):
-            gate.zero_()
-            gate[:, kept] = 1
+    with masks(student, 1) as (head_masks, unit_masks), torch.no_grad():
+        for mask, kept in zip(head_masks + unit_masks, heads + units, strict=True):
+            mask.zero_()
+            mask[:, kept] = 1
         masked = run(student, ids)
     torch.testing.assert_close(run(pruned, ids), masked, atol=1e-5, rtol=1e-4)
 
@@ -114,10 +106,10 @@ def test_pruning_a_factorized_and_relative_student_equals_masking(ids: Tensor) -
     ranks = {m: [5] * 4 for m in ("query", "key", "value", "output", "up", "down")}
     student = make_student(ranks=ranks, relative_attention_buckets=8)
     heads, units = [torch.tensor([1, 3])] * 4, [torch.arange(3, 20)] * 4
-    with gates(student, 1) as (head_gates, unit_gates), torch.no_grad():
-        for gate, kept in zip(head_gates + unit_gates, heads + units, strict=True):
-            gate.zero_()
-            gate[:, kept] = 1
+    with masks(student, 1) as (head_masks, unit_masks), torch.no_grad():
+        for mask, kept in zip(head_masks + unit_masks, heads + units, strict=True):
+            mask.zero_()
+            mask[:, kept] = 1
         masked = run(student, ids)
     torch.testing.assert_close(run(keep_units(student, heads, units), ids), masked, atol=1e-5, rtol=1e-4)
 
@@ -141,8 +133,6 @@ def test_embedding_error_is_the_variance_left_out() -> None:
         assert narrow.config.embedding_size == width
         difference = (run(narrow, ids) - run(student, ids)).abs().max().item()
         assert (difference < 1e-3) is exact
-    with pytest.raises(InputError, match="below 24"):
-        factorize_embedding(student, 24)
 
 
 def test_selecting_and_sharing_layers(ids: Tensor) -> None:
@@ -151,9 +141,8 @@ def test_selecting_and_sharing_layers(ids: Tensor) -> None:
     two = select_layers(student, [1, 3])
     assert two.config.num_hidden_layers == 2
     assert torch.equal(two.attention[1].query.full.weight, student.attention[3].query.full.weight)
-    shared = share_layers(student, [0, 1, 1, 2], [0, 1, 1, 2], "middle").student
+    shared = share_layers(student, [0, 1, 1, 2], [0, 1, 1, 2]).student
     assert len(shared.attention) == 3
-    assert torch.equal(shared.attention[1].query.full.weight, student.attention[2].query.full.weight)
     reselected = select_layers(shared, [1, 2])
     assert reselected.config.attention_sharing == [0, 0]
     assert len(reselected.attention) == 1
@@ -184,7 +173,7 @@ def test_importance_finds_the_head_and_unit_that_matter() -> None:
     assert importance.heads[0][1] == 0
     assert importance.units[2][7] == 0
     assert (importance.units[2] > 0).sum() == 31
-    assert all(module.gate is None for module in student.attention)
+    assert all(module.mask is None for module in student.attention)
 
 
 def test_carve_makes_the_shape_that_was_asked_for(ids: Tensor) -> None:
@@ -202,7 +191,8 @@ def test_carve_makes_the_shape_that_was_asked_for(ids: Tensor) -> None:
         max_position_embeddings=12,
         type_vocab_size=0,
     )
-    carved = carve(student, shape, importance, torch.arange(40))
+    evidence = Evidence(torch.arange(40), importance=importance)
+    carved = carve(student, Goal((0, 1, 2, 3), shape), evidence).student
     for field in ("vocab_map", "embedding_size", "num_heads", "intermediate_sizes", "max_position_embeddings"):
         assert getattr(carved.config, field) == getattr(shape, field)
     assert torch.isfinite(run(carved, ids % len(kept))).all()

@@ -10,16 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepack.compress.carve import factorize_matrices
 from edgepack.compress.knapsack import choose_options
 from edgepack.compress.low_rank import (
-    allocate_ranks,
+    Ranks,
     body_matrices,
-    choose_ranks,
     factorize,
+    factorize_matrices,
     fisher_moments,
     input_moments,
+    rank_of,
 )
+from edgepack.compress.ranks import allocate_ranks, choose_ranks, rank_options
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -158,18 +159,26 @@ def test_a_coarse_step_still_keeps_the_budget() -> None:
     assert sum(g[p] for g, p in zip(gains, picks, strict=True)) > sum(g[2] for g in gains) - 1e-9
 
 
-def test_a_students_ranks_fit_its_budget_and_weighing_by_inputs_keeps_its_logits_better() -> None:
+def planned_ranks(rank: int) -> Ranks:
+    return {m: [rank] * 2 for m in ("query", "key", "value", "output", "up", "down")}
+
+
+def body_parameters(student: Student) -> int:
+    body = [p for n, p in student.named_parameters() if n.split(".")[0] in ("attention", "feed_forward")]
+    return sum(p.numel() for p in body if p.dim() == 2)
+
+
+def test_a_students_ranks_fit_its_parameters_and_weighing_by_inputs_keeps_its_logits_better() -> None:
     student, batch = (
         tiny(hidden_size=24, embedding_size=24, head_sizes=[12, 12], intermediate_sizes=[40, 40]),
         batch_of(8),
     )
-    moments = input_moments(student, [batch])
-    budget = sum(m.weight.numel() for m in body_matrices(student).values()) // 2
-    ranks = choose_ranks(student, budget, moments, relative=True)
+    moments, planned = input_moments(student, [batch]), planned_ranks(8)
+    budget = body_parameters(factorize_matrices(student, planned))
+    ranks = choose_ranks(student, planned, 1, lambda _: True, moments, relative=True)
     plain, weighted = factorize_matrices(student, ranks), factorize_matrices(student, ranks, moments)
-    assert weighted.config.ranks == ranks
-    body = [p for n, p in weighted.named_parameters() if n.split(".")[0] in ("attention", "feed_forward")]
-    assert budget * 0.95 < sum(p.numel() for p in body if p.dim() == 2) <= budget
+    assert weighted.config.ranks == ranks != planned
+    assert budget * 0.95 < body_parameters(weighted) <= budget
 
     def error(other: Student) -> float:
         with torch.no_grad():
@@ -178,5 +187,30 @@ def test_a_students_ranks_fit_its_budget_and_weighing_by_inputs_keeps_its_logits
         return float((a - b)[batch["attention_mask"].bool()].norm())
 
     assert error(weighted) < 0.9 * error(plain)
-    with pytest.raises(InputError, match="allowed: 0 to 24"):
-        factorize_matrices(student, {"query": [25, 0]})
+
+
+def test_chosen_ranks_capture_more_come_in_whole_steps_and_shrink_until_they_fit() -> None:
+    student = tiny(hidden_size=24, embedding_size=24, head_sizes=[12, 12], intermediate_sizes=[40, 40])
+    with torch.no_grad():  # one matrix is of rank 1: what it does not need is worth more elsewhere
+        student.attention[0].query.full.weight.copy_(torch.outer(torch.randn(24), torch.randn(24)))
+    matrices, planned = body_matrices(student), planned_ranks(8)
+
+    def captured(ranks: Ranks) -> float:
+        singular = {name: np.linalg.svd(m.weight.detach().numpy(), compute_uv=False) for name, m in matrices.items()}
+        return sum(float((s[: rank_of(ranks, name) or None] ** 2).sum()) for name, s in singular.items())
+
+    def parameters(ranks: Ranks) -> int:
+        return body_parameters(factorize_matrices(student, ranks))
+
+    free = choose_ranks(student, planned, 1, lambda _: True)
+    assert free["query"][0] == 1
+    assert parameters(free) <= parameters(planned)
+    assert captured(free) > captured(planned)
+    stepped = choose_ranks(student, planned, 4, lambda _: True)
+    assert {rank_of(stepped, name) % 4 for name in matrices} == {0}
+    limit = parameters(free) - 300
+    fitting = choose_ranks(student, planned, 1, lambda ranks: parameters(ranks) <= limit)
+    assert limit - 150 < parameters(fitting) <= limit
+    assert choose_ranks(student, planned, 1, lambda _: False) == planned
+    assert rank_options(2, 2, 1) == []
+    assert rank_options(24, 24, 32) == list(range(1, 12))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from edgepack.compress.carve import factorize_embedding, keep_units, select_layers, trim_vocabulary
+from edgepack.compress.layers import select_layers
 from edgepack.compress.module_replacing import (
     Groups,
     ModuleReplacing,
@@ -20,6 +20,9 @@ from edgepack.compress.module_replacing import (
     successor_groups,
     theseus_forward,
 )
+from edgepack.compress.narrow_embedding import factorize_embedding
+from edgepack.compress.tables import trim_vocabulary
+from edgepack.compress.units import keep_units
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from edgepack.compress.carve import Importance, carve
-from edgepack.compress.importance import gates, measure_importance
+from edgepack.compress.carve import carve
+from edgepack.compress.importance import masks, measure_importance
+from edgepack.compress.passes import Evidence, Goal
 from edgepack.compress.share_layers import share_layers
 from edgepack.compress.sharing import (
     AttentionWeights,
@@ -20,6 +21,7 @@ from edgepack.compress.sharing import (
     share_pattern,
     solve_assignment,
 )
+from edgepack.compress.units import Importance
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
@@ -124,15 +126,14 @@ def scrambled(student: Student, seed: int) -> Student:
 
 
 @pytest.mark.parametrize("kind", ["all", "attention", "ffn", "sandwich"])
-@pytest.mark.parametrize("method", ["aligned_mean", "middle"])
-def test_layers_that_are_the_same_but_for_order_and_basis_merge_exactly(kind: str, method: str) -> None:
+def test_layers_that_are_the_same_but_for_order_and_basis_merge_exactly(kind: str) -> None:
     student = scrambled(make_student(), seed=3)
     before = {k: v.clone() for k, v in student.state_dict().items()}
-    shared = share_layers(student, *share_pattern(kind, LAYERS), method).student
+    shared = share_layers(student, *share_pattern(kind, LAYERS)).student
     torch.testing.assert_close(run(shared), run(student), atol=2e-4, rtol=1e-3)
     assert all(torch.equal(v, before[k]) for k, v in student.state_dict().items())
     # averaging the same layers unmatched is not exact, so the above says something about the matching
-    if kind == "all" and method == "aligned_mean":
+    if kind == "all":
         blurred = Student(shared.config).eval()
         blurred.load_state_dict(shared.state_dict())
         with torch.no_grad():
@@ -169,8 +170,8 @@ def test_the_mean_of_two_heads_is_the_best_of_its_rank() -> None:
         assert error == pytest.approx(np.linalg.norm(np.linalg.svd(target)[1][SIZE:]))  # Eckart & Young
 
 
-def test_a_shared_gate_has_the_sum_of_its_layers_gradients() -> None:
-    """Importance of a shared unit counts all its layers: its gate's gradient is the sum of the copies' gradients."""
+def test_a_shared_mask_has_the_sum_of_its_layers_gradients() -> None:
+    """Importance of a shared unit counts all its layers: its mask's gradient is the sum of the copies' gradients."""
     shared = make_student(attention_sharing=[0, 1, 1, 2], ffn_sharing=[0] * LAYERS)
     state = {k: v for k, v in shared.state_dict().items() if not k.startswith(("attention.", "feed_forward."))}
     for layer in range(LAYERS):
@@ -190,7 +191,7 @@ def test_a_shared_gate_has_the_sum_of_its_layers_gradients() -> None:
     ids = torch.randint(0, 30, (1, 7), generator=torch.Generator().manual_seed(2))
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
     measured = measure_importance(shared, [batch], lambda logits, _: logits[:, 0].sum())
-    with gates(own, 1) as (heads, units):
+    with masks(own, 1) as (heads, units):
         gradients = torch.autograd.grad(own(ids).logits[:, 0].sum(), heads + units)
     torch.testing.assert_close(measured.heads[1], (gradients[1] + gradients[2])[0].abs(), atol=1e-6, rtol=1e-4)
     together = torch.stack([g[0] for g in gradients[LAYERS:]]).sum(0).abs()
@@ -220,7 +221,7 @@ def test_carving_shares_first_then_removes_by_the_summed_importance() -> None:
         for i in range(UNITS)
     ]
     kept = sorted(np.argsort(summed)[-6:].tolist())
-    carved = carve(student, shape, scores)
+    carved = carve(student, Goal(tuple(range(LAYERS)), shape), Evidence(importance=scores)).student
     torch.testing.assert_close(
         carved.feed_forward[0].up.full.weight, reference.student.feed_forward[0].up.full.weight[kept]
     )
@@ -256,15 +257,9 @@ def test_sharing_counts_parameters_once_and_norms_for_every_layer(kind: str) -> 
     assert count(shared) == unique
 
 
-def test_uneven_layers_are_shared_by_the_middle_member_only() -> None:
+def test_uneven_layers_cannot_share() -> None:
     student = make_student(intermediate_sizes=[10, 8, 10, 9])
     with pytest.raises(InputError, match="share before pruning"):
         share_layers(student, [0, 1, 2, 3], [0, 0, 0, 0])
-    shared = share_layers(student, [0, 1, 2, 3], [0, 0, 0, 0], "middle")
-    assert shared.student.config.intermediate_sizes == [10]
-    assert shared.feed_forward[0].members == (0, 2)
-    assert torch.equal(shared.student.feed_forward[0].up.full.weight, student.feed_forward[2].up.full.weight)
-    with pytest.raises(InputError, match="method"):
-        share_layers(student, [0] * 4, [0] * 4, "mean")
     with pytest.raises(InputError, match="4 layers"):
         share_layers(student, [0] * 3, [0] * 3)

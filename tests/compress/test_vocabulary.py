@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -15,7 +14,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from edgepack.compress.vocabulary import below_task, can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.demo.base import SPECIAL_TOKENS, make_tokenizer
 from edgepack.errors import InputError
 
@@ -168,40 +167,3 @@ def test_the_task_comes_first_then_general_text_by_frequency(used: list[int], si
     assert set(np.flatnonzero(task).tolist()) <= required <= set(ids)
     more, left = set(ids) - required, set(range(len(TOKENIZER))) - set(ids)
     assert all(text[i] > text[j] for i in more for j in left)
-
-
-@given(st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=8), st.lists(st.integers(0, 6), max_size=5))
-@settings(deadline=None, max_examples=40)
-def test_below_the_task_rare_words_go_and_are_spelled(sentences: list[str], thresholds: list[int]) -> None:
-    encoded = TOKENIZER(sentences)["input_ids"]
-    flat = [i for ids in encoded for i in ids]
-    counts = np.bincount(flat, minlength=len(TOKENIZER))
-    choices = below_task(TOKENIZER, counts, thresholds)
-    assert [choice.least for choice in choices] == thresholds
-    for choice in choices:
-        kept = set(choice.ids)
-        always = required_ids(TOKENIZER, np.zeros(len(TOKENIZER)))
-        assert kept == always | {i for i in flat if flat.count(i) >= choice.least}
-        assert choice.respelled == pytest.approx(sum(i not in kept for i in flat) / len(flat))
-        smaller = trim_tokenizer(TOKENIZER, choice.ids)
-        for sentence, before in zip(sentences, encoded, strict=True):
-            after = smaller(sentence)["input_ids"]
-            assert smaller.unk_token_id not in after
-            assert smaller.decode(after) == TOKENIZER.decode(before)  # other pieces, the same text
-            assert ([choice.ids[i] for i in after] == before) == (set(before) <= kept)
-
-
-def test_below_the_task_the_table_shrinks_as_the_threshold_rises() -> None:
-    counts = np.bincount(np.concatenate([TOKENIZER(s)["input_ids"] for s in SENTENCES]), minlength=len(TOKENIZER))
-    first, *_, last = choices = below_task(TOKENIZER, counts, [1, 2, 3, 100])
-    assert first.respelled == 0
-    assert set(first.ids) == required_ids(TOKENIZER, counts)
-    assert set(last.ids) == required_ids(TOKENIZER, np.zeros(len(TOKENIZER)))
-    for more, fewer in pairwise(choices):
-        assert set(fewer.ids) <= set(more.ids)
-        assert fewer.respelled >= more.respelled
-    assert last.respelled > 0.3
-    tokens = TOKENIZER.convert_ids_to_tokens(list(last.ids))
-    assert tokens == sorted(tokens)
-    with pytest.raises(InputError, match="no tokens"):
-        below_task(TOKENIZER, np.zeros(len(TOKENIZER)), [1])

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import (
+    Course,
+    Material,
     Phase,
+    Place,
     Progress,
     PruneTarget,
     Schedule,
@@ -87,18 +90,8 @@ def run(
     start: Progress, setting: tuple[Student, Encoded, TeacherOutputs], stage: StageSettings, scratch: Path
 ) -> Progress:
     _, data, outputs = setting
-    return train(
-        start,
-        data,
-        outputs,
-        SCHEDULE,
-        stage,
-        seed=0,
-        scratch=scratch,
-        console=QUIET,
-        accelerator=make_accelerator("cpu"),
-        name="test",
-    )
+    place = Place(make_accelerator("cpu"), scratch, QUIET, "test")
+    return train(start, Material(data, outputs), Course(SCHEDULE, stage, seed=0), place)
 
 
 def pruned(teacher: Student) -> Progress:
@@ -247,7 +240,7 @@ def test_a_student_with_fewer_layers_is_matched_with_the_layers_it_came_from(tmp
     teacher, data = make_student(), make_data()
     save_teacher_outputs(teacher, data, [1], tmp_path, QUIET, device=torch.device("cpu"), bf16=False)
     outputs = load_teacher_outputs(tmp_path, [1])
-    assert outputs.student_states == (0, 1)
+    assert [student for student, _ in outputs.pairs] == [0, 1]
     batch = data.batch([3])
     with torch.no_grad():
         states = teacher(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states

@@ -1,4 +1,4 @@
-"""Methods inside the loop: module replacing, L0 gates and the objectives of raw text."""
+"""Methods inside the loop: module replacing, L0 masks and the objectives of raw text."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Signals
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning, expected_share
 from edgepack.compress.module_replacing import ModuleReplacing
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Phase, Progress, PruneTarget, Schedule, StageSettings, load_progress, loop, make_accelerator
 from edgepack.train.batches import Reader
-from edgepack.train.gates import PREFIX, initial_gates, kept_share, log_alphas
+from edgepack.train.masks import PREFIX, initial_masks, kept_share, log_alphas
 from edgepack.train.random import step_generator
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing
-from edgepack.train.step import UNLABELLED, compute_signals
+from edgepack.train.step import UNLABELLED, Models, compute_signals
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS = 24
@@ -87,9 +87,9 @@ def run(
     stage: StageSettings | None = None,
     **methods: Any,
 ) -> Progress:
-    fixed = {"seed": 0, "console": QUIET, "accelerator": make_accelerator("cpu"), "name": "test"}
-    stage = stage or StageSettings(0, STEPS)
-    return loop.train(start, data, outputs, schedule, stage, scratch=scratch, **fixed, **methods)
+    course = loop.Course(schedule, stage or StageSettings(0, STEPS), seed=0, **methods)
+    place = loop.Place(make_accelerator("cpu"), scratch, QUIET, "test")
+    return loop.train(start, loop.Material(data, outputs), course, place)
 
 
 def check_resumed(
@@ -165,7 +165,7 @@ def test_replacing_resumes_to_the_bit_while_pruning_too(
     check_resumed(monkeypatch, Progress(make_student(), {}, 0, []), data, outputs, tmp_path, **method)
 
 
-# L0 gates
+# L0 masks
 
 
 def test_the_share_to_keep_is_that_of_the_matrices_parameters() -> None:
@@ -180,35 +180,35 @@ def test_the_share_to_keep_is_that_of_the_matrices_parameters() -> None:
     assert share == pytest.approx(parameters(cut) / parameters(teacher))
 
 
-def test_gates_end_at_the_plans_shape_with_their_share_steered_and_resume_to_the_bit(
+def test_masks_end_at_the_plans_shape_with_their_share_steered_and_resume_to_the_bit(
     data: Encoded, outputs: TeacherOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = PruneTarget((1, 2), (8, 16))
     stage = StageSettings(4, STEPS, prune=target, l0=L0Pruning(0.9, warmup=0.3, gate_lr=0.5, multiplier_lr=0.5))
     start = Progress(make_student(), {}, 4, [])
     held: list[dict[str, torch.Tensor]] = []
-    original = loop.remove_closed
+    original = loop.remove_masked
 
     def watched(progress: Progress, *arguments: Any) -> None:
         held.append(dict(progress.learned))
         original(progress, *arguments)
 
-    monkeypatch.setattr(loop, "remove_closed", watched)
+    monkeypatch.setattr(loop, "remove_masked", watched)
     end = run(start, data, outputs, tmp_path / "end", stage=stage)
     assert end.student.config.num_heads == [1, 2]
     assert end.student.config.intermediate_sizes == [8, 16]
     assert not any(name.startswith(PREFIX) for name in end.learned)
     assert not any(name.startswith(f"learned.{PREFIX}") for name in end.moments)
     assert end.moments["feed_forward.0.up.full.weight.exp_avg"].shape == (8, 16)
-    (gates,) = held
-    heads, units = log_alphas(gates, "heads"), log_alphas(gates, "units")
-    first = initial_gates(start.student, L0Pruning(0.5))
+    (masks,) = held
+    heads, units = log_alphas(masks, "heads"), log_alphas(masks, "units")
+    first = initial_masks(start.student, L0Pruning(0.5))
     shares = [
         float(expected_share(log_alphas(values, "heads"), log_alphas(values, "units"), [4, 4]))
-        for values in (first, gates)
+        for values in (first, masks)
     ]
     assert shares[1] < shares[0] - 0.2
-    # what stays is what the gates rank highest: the kept biases are those of the largest log-alphas
+    # what stays is what the masks rank highest: the kept biases are those of the largest log-alphas
     kept = units[0].topk(8).indices.sort().values
     assert len(set(units[0].tolist())) > 1
     assert end.student.feed_forward[0].up.full.bias.shape == (len(kept),)
@@ -217,11 +217,11 @@ def test_gates_end_at_the_plans_shape_with_their_share_steered_and_resume_to_the
     assert any(name.startswith(PREFIX) for name in kept_progress.learned)
 
 
-def test_gates_with_nothing_to_remove_change_nothing(data: Encoded, outputs: TeacherOutputs, tmp_path: Path) -> None:
+def test_masks_with_nothing_to_remove_change_nothing(data: Encoded, outputs: TeacherOutputs, tmp_path: Path) -> None:
     stage = StageSettings(0, 6, prune=PruneTarget((2, 2), (12, 12)), l0=L0Pruning(0.5))
-    gated = run(half_of(make_student()), data, outputs, tmp_path / "a", stage=stage)
+    masked = run(half_of(make_student()), data, outputs, tmp_path / "a", stage=stage)
     plain = run(half_of(make_student()), data, outputs, tmp_path / "b", stage=StageSettings(0, 6))
-    assert gated.losses == plain.losses
+    assert masked.losses == plain.losses
 
 
 # raw text
@@ -318,6 +318,7 @@ def test_labels_of_made_examples_are_unknown_but_their_rows_are_scored(data: Enc
     labels = data.labels.copy()
     labels[::2] = UNLABELLED
     (piece,) = Reader(replace(data, labels=labels), outputs, 0, 16, 4096).read(np.arange(32))
-    seen: Signals = compute_signals(make_student(), piece, outputs, make_accelerator("cpu"), 0.0, False)
+    models = Models(make_student(), outputs, make_accelerator("cpu"))
+    seen: Signals = compute_signals(models, piece, 0.0, False)
     assert len(seen.student_logits) == 32
     assert seen.labels.tolist() == [IGNORED if i % 2 == 0 else int(data.labels[i]) for i in range(32)]

@@ -8,16 +8,28 @@ import numpy as np
 import pytest
 import torch
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
 from edgepack.compress.distil.soft_targets import SoftTargets
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
-from edgepack.train import Phase, Progress, Schedule, StageSettings, load_progress, loop, make_accelerator, train
+from edgepack.train import (
+    Course,
+    Material,
+    Phase,
+    Place,
+    Progress,
+    Schedule,
+    StageSettings,
+    load_progress,
+    loop,
+    make_accelerator,
+    train,
+)
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS = 20
@@ -70,18 +82,9 @@ def run(data: Encoded, outputs: TeacherOutputs, scratch: Path, *, start: Progres
     """From a student of half the teacher's heads and units."""
     half = keep_units(make_student(), [torch.arange(2)] * 2, [torch.arange(12)] * 2)
     start = start or Progress(half, {}, 0, [])
-    return train(
-        start,
-        data,
-        outputs,
-        SCHEDULE,
-        StageSettings(start.step, last),
-        seed=0,
-        scratch=scratch,
-        console=Console(quiet=True),
-        accelerator=make_accelerator("cpu"),
-        name="test",
-    )
+    course = Course(SCHEDULE, StageSettings(start.step, last), seed=0)
+    place = Place(make_accelerator("cpu"), scratch, Console(quiet=True), "test")
+    return train(start, Material(data, outputs), course, place)
 
 
 def test_learned_maps_belong_to_their_phase_and_go_at_the_end(

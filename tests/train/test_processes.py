@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from edgepack.compress.carve import keep_units
 from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
@@ -27,13 +26,14 @@ from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.signals import Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train.batches import Reader
 from edgepack.train.processes import Share, shares_of
-from edgepack.train.step import StepResult, compute_step
+from edgepack.train.step import Models, StepResult, StepTask, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
 
 CPU = torch.device("cpu")
@@ -127,9 +127,8 @@ def gradients(
     for rank in range(worlds):
         reader = Reader(data, outputs, 0, 24, most_tokens, rank, worlds)
         pieces = reader.read(indices)
-        results.append(
-            compute_step(student, pieces, outputs, objective(task), learned, accelerator, progress=0.5, watch=True)
-        )
+        step = StepTask(objective(task), learned, 0.5, watch=True)
+        results.append(compute_step(Models(student, outputs, accelerator), pieces, step))
         losses.append(results[-1].loss)
     trained = dict(student.named_parameters()) | learned
     found = {name: value.grad / worlds for name, value in trained.items() if value.grad is not None}
@@ -210,7 +209,7 @@ from safetensors.torch import save_file
 from edgepack.train import processes
 sys.path.insert(0, sys.argv[1])
 import test_processes as made
-from edgepack.train import Phase, Progress, PruneTarget, Schedule, StageSettings, train
+from edgepack.train import Course, Material, Phase, Place, Progress, PruneTarget, Schedule, StageSettings, train
 processes.has_bf16 = lambda cpu: False
 accelerator = processes.make_accelerator("cpu")
 folder, task = Path(sys.argv[2]), sys.argv[3]
@@ -220,12 +219,12 @@ schedule = Schedule(24, 4, 2e-3, phases=(Phase(0.3, (made.HiddenStates(),)), Pha
 torch.manual_seed(accelerator.process_index)  # nothing may depend on the process's own randomness
 progress = Progress(made.half(task), {}, 0, [])  # not the teacher: Adam would scale rounding noise up to steps
 scratch = folder / f"scratch{accelerator.num_processes}"
-common = dict(seed=0, scratch=scratch, console=made.Console(quiet=True), accelerator=accelerator, name="test")
-data = made.make_data(task)
+place = Place(accelerator, scratch, made.Console(quiet=True), "test")
+material = Material(made.make_data(task), outputs)
 for stage in (StageSettings(0, 10), StageSettings(10, 20, prune=PruneTarget((1,) * 3, (7,) * 3, 2)),
               StageSettings(20, 24)):
     before = progress.losses
-    progress = train(progress, data, outputs, schedule, stage, **common)
+    progress = train(progress, material, Course(schedule, stage, seed=0), place)
     progress.losses = before + progress.losses
 assert not progress.learned
 if accelerator.is_main_process:

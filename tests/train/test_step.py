@@ -22,7 +22,7 @@ from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import make_accelerator
 from edgepack.train.batches import Batch, Reader
-from edgepack.train.step import compute_signals, compute_step
+from edgepack.train.step import Models, StepTask, compute_signals, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 LAYERS, CPU = 3, torch.device("cpu")
@@ -67,7 +67,7 @@ def read(outputs: TeacherOutputs) -> Batch:
 
 def signals_of(student: Student, outputs: TeacherOutputs) -> tuple[Signals, Batch]:
     batch = read(outputs)
-    return compute_signals(student, batch, outputs, make_accelerator("cpu"), 0.0, True), batch
+    return compute_signals(Models(student, outputs, make_accelerator("cpu")), batch, 0.0, True), batch
 
 
 def vectors_of(student: Student, batch: Batch, layer: int) -> list[Tensor]:
@@ -151,9 +151,8 @@ def test_importance_is_of_the_prediction_losses_only(tmp_path: Path) -> None:
 
     def importance(*losses: SoftTargets | HiddenStates | Relations) -> list[Tensor]:
         student.zero_grad()
-        result = compute_step(
-            student, [read(outputs)], outputs, Objective(losses), {}, make_accelerator("cpu"), progress=0.0, watch=True
-        )
+        models = Models(student, outputs, make_accelerator("cpu"))
+        result = compute_step(models, [read(outputs)], StepTask(Objective(losses), {}, 0.0, watch=True))
         assert result.importance is not None
         return [*result.importance.heads, *result.importance.units]
 

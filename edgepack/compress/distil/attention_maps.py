@@ -25,7 +25,7 @@ MASKED = -1e9  # a score whose softmax is exactly 0 in fp32, and whose differenc
 
 def both_vectors(signals: Signals, layer: int) -> tuple[Vectors, Vectors]:
     """Student's and teacher's vectors of a student's layer, counted from 0; the teacher's without gradient."""
-    assert signals.teacher_vectors is not None, "a loss that says needs_vectors was given none"
+    assert signals.teacher_vectors is not None, "a loss with needs_vectors was given none"
     teacher = signals.teacher_vectors(layer)
     detached = Vectors(teacher.queries.detach(), teacher.keys.detach(), teacher.values.detach())
     return signals.student_vectors[layer], detached

@@ -1,6 +1,6 @@
 """DistilBERT's cosine loss (Sanh et al. 2019, arXiv:1910.01108, §3): the last hidden states point the same way.
 
-`1 − cos(student, teacher)` for each real token, mean over them; lengths are free. Where the widths differ a learned
+`1 − cos(student, teacher)` for each real token, mean over them; lengths are free. Where the sizes differ a learned
 map comes first, which the paper does not need.
 """
 

@@ -8,7 +8,7 @@ through the errors of the pairs that it picks.
 Cost attention: a layer whose weight is cheap to move deserves more of it. With flow f and costs d, a layer's unit cost
 is `C_i = Σ_j f_ij d_ij / w_i`, its new weight `softmax(ΣC / C_i / τ)`. Deviations: the paper carries the weights from
 batch to batch; here each batch starts from equal weights and updates them once, so a step depends on its batch alone
-and a build that is killed goes on as if it had not been. τ is free in the paper. Hidden states only: attention maps
+and a killed build resumes with the same bits. τ is free in the paper. Hidden states only: attention maps
 across layers would need the vectors of all teacher layers for each student layer. The embedding's output takes no part.
 """
 

@@ -66,7 +66,7 @@ def feature_map_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FeatureMaps(Loss):
-    """Feature map transfer of all paired layers (not the embedding's output); `progressive`: one after the other."""
+    """Feature map transfer of all paired layers (not the embedding's output); `progressive`: layer after layer."""
 
     progressive: bool = False
     share: float = PROGRESSIVE_SHARE

@@ -1,6 +1,6 @@
 """TinyBERT's hidden-state and embedding losses (Jiao et al. 2020, arXiv:1909.10351, eq. 8–9).
 
-Mean squared error between a student state, times a learned matrix where the widths differ, and its teacher's state,
+Mean squared error between a student state, times a learned matrix where the sizes differ, and its teacher's state,
 on real tokens. The embedding's output is state 0, so eq. 9 is the same loss on one more pair. Deviations: one matrix
 serves all layers and the embedding (the paper has one for the layers and one for the embedding), and the result is
 the mean over pairs, not their sum. A mean over hundreds of numbers is small, hence the weight of 100

@@ -1,5 +1,6 @@
-"""Which teacher layer a student layer learns from: evenly spread, the last ones, or a mixture that is learned.
+"""Which teacher layer a student layer learns from: its own, evenly spread ones, the last ones, or a learned mixture.
 
+- Carved: the layer that the student's was carved out of.
 - Uniform: student layer m of M (from 1) and teacher layer ⌈m · N / M⌉ of N; with N a multiple of M TinyBERT's
   `g(m) = m · N / M` (Jiao et al. 2020, arXiv:1909.10351, §4.1). The last layers belong together.
 - Last: the teacher's last M layers, in order (PKD-Last's rule).
@@ -22,6 +23,18 @@ from edgepack.compress.distil.states import initial_map, mapped
 from edgepack.errors import InputError
 
 MIXTURE = "mixture"
+LAYER_MAPS = ("carved", "uniform", "last", "learned")
+
+
+def followed_layers(layer_map: str, carved: Sequence[int], teacher_layers: int) -> list[int]:
+    """The teacher's layer, from 0, that each student layer learns from.
+
+    `carved`: those that it was carved out of. For "learned" they stay the pairs of losses that know no mixture.
+    """
+    if layer_map not in LAYER_MAPS:
+        raise InputError(f"layer map is {layer_map!r}; allowed: {', '.join(LAYER_MAPS)}")
+    maps = {"uniform": uniform_map, "last": last_map}
+    return list(maps[layer_map](len(carved), teacher_layers)) if layer_map in maps else list(carved)
 
 
 def uniform_map(student_layers: int, teacher_layers: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A recipe's losses as one objective: what they learn, their weighted sum, and the prediction part alone.
 
 Pruning measures importance on the prediction losses only (soft targets, hard labels): gradients of hidden-state losses
-say which unit matters for imitation, not for the task.
+show which unit matters for imitation, not for the task.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NAMES = {kind: name for name, kind in LOSSES.items()}
 
 @dataclass(frozen=True)
 class Objective:
-    """The losses of a stage; a loss is known by its place and name, as in `0.soft_targets`."""
+    """The losses of a phase; what a loss learns is known by the loss's place among them."""
 
     losses: tuple[Loss, ...]
 
@@ -67,12 +67,10 @@ class Objective:
             for name, value in loss.initial(shapes, generator).items()
         }
 
-    def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum, and each loss unweighted and without gradient by `"{index}.{loss's name}"`."""
+    def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of all losses."""
         values = [loss(signals, _own(learned, index)) for index, loss in enumerate(self.losses)]
-        total = torch.stack([loss.weight * value for loss, value in zip(self.losses, values, strict=True)]).sum()
-        names = [f"{index}.{NAMES[type(loss)]}" for index, loss in enumerate(self.losses)]
-        return total, {name: value.detach() for name, value in zip(names, values, strict=True)}
+        return torch.stack([loss.weight * value for loss, value in zip(self.losses, values, strict=True)]).sum()
 
     def prediction(self, signals: Signals) -> Tensor:
         """The weighted sum of the prediction losses alone; InputError where there are none."""

@@ -3,12 +3,12 @@ Output-Grounded Intermediate Layer Knowledge Distillation").
 
 Small classifiers sit on the first token's state of every intermediate layer of student and teacher. A student layer's
 distribution is pulled (KL) to a mixture of the teacher layers' distributions, weighted by attention: the softmax over
-teacher layers of the dot product of both layers' logits. Widths, layer counts and architectures are free, since
+teacher layers of the dot product of both layers' logits. Sizes, layer counts and architectures are free, since
 only classes are compared.
 
 The teacher's classifiers learn from the teacher's own prediction, and from nothing else: were they trained by the
 match too, all classifiers could agree on a constant. The paper's abstract fixes pseudo classifiers and attention-based
-projection; KL, the dot product, and training the teacher's classifiers beside the student's are choices made here.
+projection; KL, the dot product, and training the teacher's classifiers with the student's are choices made here.
 For text classification only: a labelled token's place in the sentence is not among the signals.
 """
 
@@ -57,13 +57,13 @@ class OutputSpace(Loss):
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         learned = {}
-        for side, states, width in (
+        for side, states, size in (
             ("student", shapes.student_states, shapes.student_hidden),
             ("teacher", shapes.teacher_states, shapes.teacher_hidden),
         ):
             if states < 3:
                 raise InputError(f"output space: {states} {side} states; at least 3 are needed, leave this loss out")
-            weight = torch.randn(states - 2, self.classes, width, generator=generator)
+            weight = torch.randn(states - 2, self.classes, size, generator=generator)
             learned[f"{side}_weight"] = weight * INITIAL_SCALE
             learned[f"{side}_bias"] = torch.zeros(states - 2, self.classes)
         return learned

@@ -2,10 +2,10 @@
 
 `‖h_s / ‖h_s‖ − h_t / ‖h_t‖‖²` for the first token of every intermediate layer: not the embedding's output, and not
 the last layer, which the prediction loss teaches. The paper sums over examples and layers; this is the mean, so that
-neither changes the loss's size: 0 to 4. Equal widths need no map, as in the paper; others get a learned one.
+neither changes the loss's size: 0 to 4. Equal sizes need no map, as in the paper; others get a learned one.
 
 PKD-Skip takes the given pairs, which are spread evenly. PKD-Last matches the student's intermediate layers with the
-teacher's last ones, whatever the pairs say.
+teacher's last ones, whatever the pairs are.
 """
 
 from __future__ import annotations

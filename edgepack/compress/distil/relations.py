@@ -2,8 +2,8 @@
 
 MiniLMv2 (Wang et al. 2021, arXiv:2012.15828, eq. 4–6): the queries of all heads are put side by side and split anew
 into `relation_heads` heads; `KL(teacher ‖ student)` of `softmax(QQᵀ / √d_r)`, mean over relation heads and real tokens;
-the same for keys and values, and the sum of the three. Head counts and widths are free. A width that `relation_heads`
-does not divide is filled up with zeros, which add nothing to a product (the paper's widths are divisible; a pruned
+the same for keys and values, and the sum of the three. Head counts and sizes are free. A size that `relation_heads`
+does not divide is filled up with zeros, which add nothing to a product (the paper's sizes are divisible; a pruned
 student's may not be).
 
 MiniLM (Wang et al. 2020, arXiv:2002.10957, §3.1–3.2): KL of the last layer's attention distributions plus KL of its

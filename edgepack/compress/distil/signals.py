@@ -1,8 +1,8 @@
 """What a distillation loss may look at, and what every such loss is.
 
 A loss is a frozen dataclass of its settings with one call, `(signals, learned) -> scalar`. Losses that learn maps of
-their own (between widths, between layers) give the maps' first values in `initial`; the training loop trains them
-beside the student, keeps them in checkpoints and drops them at the end.
+their own (between sizes, between layers) give the maps' first values in `initial`; the training loop trains them
+with the student, keeps them in checkpoints and drops them at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Widths and counts that a learned map needs."""
+    """Sizes and counts that a learned map needs."""
 
     student_hidden: int
     teacher_hidden: int
@@ -43,7 +43,7 @@ class Signals:
     `i`'s. `teacher_states[j]` `(batch, seq, teacher_hidden)`: the states that are stored. `pairs`: which student
     state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
     padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
-    says `needs_vectors`. `progress`: share of the training done, 0 to 1.
+    sets `needs_vectors`. `progress`: share of the training done, 0 to 1.
     """
 
     student_logits: Tensor

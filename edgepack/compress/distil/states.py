@@ -1,8 +1,8 @@
-"""Hidden states of two widths: the learned map between them, and means over real tokens.
+"""Hidden states of two hidden sizes: the learned map between them, and means over real tokens.
 
 TinyBERT (Jiao et al. 2020, arXiv:1909.10351, eq. 8–9) multiplies the student's states by a learned matrix where the
-widths differ. Here the matrix starts as a truncated identity, since a student is carved out of the teacher's own
-dimensions, and where the widths are equal there is none.
+sizes differ. Here the matrix starts as a truncated identity, since a student is carved out of the teacher's own
+dimensions, and where the sizes are equal there is none.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ MAP = "map"
 
 
 def initial_map(shapes: Shapes) -> dict[str, Tensor]:
-    """`{"map": (teacher_hidden, student_hidden)}`, ones on the diagonal; nothing where the widths are equal."""
+    """`{"map": (teacher_hidden, student_hidden)}`, ones on the diagonal; nothing where the sizes are equal."""
     if shapes.student_hidden == shapes.teacher_hidden:
         return {}
     return {MAP: torch.eye(shapes.teacher_hidden, shapes.student_hidden)}
 
 
 def mapped(state: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
-    """A student state `(…, student_hidden)` in the teacher's width and in fp32."""
+    """A student state `(…, student_hidden)` in the teacher's size and in fp32."""
     return F.linear(state.float(), learned[MAP]) if MAP in learned else state.float()
 
 

@@ -1,9 +1,9 @@
-"""L0 pruning inside the loop: gates sampled in every step, log-alphas and multipliers learned beside the student.
+"""L0 pruning inside the loop: masks sampled in every step, log-alphas and multipliers learned with the student.
 
-One set of gates serves a whole batch, as in CoFi (Xia et al. 2022, arXiv:2204.00408), and every process draws the
-same. The gates that the student sees are leaves of the graph: a batch's pieces add their gradients up there, and one
-pass leads them on to the log-alphas. The Lagrangian's target is the share that the plan's heads and units are of the
-stage's first; at the end the units of greatest log-alpha stay, as many of each set as the plan says.
+One set of masks serves a whole batch, as in CoFi (Xia et al. 2022, arXiv:2204.00408), and every process draws the
+same. The masks that the student sees are leaves of the graph: a batch's pieces add their gradients up there, and one
+pass leads them on to the log-alphas. The Lagrangian's target is the planned heads and units as a share of the
+stage's first ones; at the end the units of greatest log-alpha stay, as many of each set as planned.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from edgepack.compress.carve import Importance, top_indices
-from edgepack.compress.l0 import L0Pruning, expected_share, fold_gates, lagrangian, sample_gates
+from edgepack.compress.l0 import L0Pruning, expected_share, fold_masks, lagrangian, sample_masks
 from edgepack.compress.surgery import State
+from edgepack.compress.units import Importance, top_indices
 from edgepack.student.model import Student
 from edgepack.train.optimizer import read_moments, restore_moments
 from edgepack.train.progress import Progress
-from edgepack.train.random import GATES, step_generator
+from edgepack.train.random import MASKS, step_generator
 from edgepack.train.schedule import PruneTarget, StageSettings
 
 PREFIX = "l0."
 MULTIPLIERS = f"{PREFIX}multipliers"
 
 
-def initial_gates(student: Student, settings: L0Pruning) -> State:
+def initial_masks(student: Student, settings: L0Pruning) -> State:
     """First values by name: `l0.heads.{set} (heads,)`, `l0.units.{set} (units,)`, `l0.multipliers (2,)`."""
     config = student.config
     counts = {"heads": config.num_heads or [], "units": config.intermediate_sizes or []}
-    gates = {
+    masks = {
         f"{PREFIX}{kind}.{s}": torch.full((count,), settings.initial_log_alpha)
         for kind, sets in counts.items()
         for s, count in enumerate(sets)
     }
-    return {**gates, MULTIPLIERS: torch.zeros(2)}
+    return {**masks, MULTIPLIERS: torch.zeros(2)}
 
 
 def kept_share(start: tuple[Sequence[int], Sequence[int]], target: PruneTarget, head_sizes: Sequence[int]) -> float:
@@ -59,31 +59,31 @@ def log_alphas(tensors: Mapping[str, Tensor], kind: str) -> list[Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class GateTraining:
-    """Gates of a running stage with their optimizer; names as in `initial_gates`."""
+class MaskTraining:
+    """Masks of a running stage with their optimizer; names as in `initial_masks`."""
 
     parameters: dict[str, Parameter]
     optimizer: torch.optim.Optimizer
-    settings: L0Pruning  # `keep` is the plan's
+    settings: L0Pruning  # `keep` is the planned shape's
     first: int
     last: int
     seed: int
 
     @contextmanager
     def sampled(self, student: Student, step: int) -> Iterator[None]:
-        """The step's gates on the student's modules; after the block, gradients of all that is learned here."""
+        """The step's masks on the student's modules; after the block, gradients of all that is learned here."""
         heads, units = log_alphas(self.parameters, "heads"), log_alphas(self.parameters, "units")
-        generator = step_generator(self.seed, step, GATES, device=student.device)
-        samples = [sample_gates(log_alpha, generator) for log_alpha in [*heads, *units]]
+        generator = step_generator(self.seed, step, MASKS, device=student.device)
+        samples = [sample_masks(log_alpha, generator) for log_alpha in [*heads, *units]]
         leaves = [sample.detach().requires_grad_() for sample in samples]
         modules = [*student.attention, *student.feed_forward]
         for module, leaf in zip(modules, leaves, strict=True):
-            module.gate = leaf[None]
+            module.mask = leaf[None]
         try:
             yield
         finally:
             for module in modules:
-                module.gate = None
+                module.mask = None
         reached = [(sample, leaf.grad) for sample, leaf in zip(samples, leaves, strict=True) if leaf.grad is not None]
         if reached:
             torch.autograd.backward([sample for sample, _ in reached], [gradient for _, gradient in reached])
@@ -105,8 +105,8 @@ class GateTraining:
         return read_moments({f"learned.{name}": value for name, value in self.parameters.items()}, self.optimizer)
 
 
-def start_gates(progress: Progress, stage: StageSettings, seed: int, device: torch.device) -> GateTraining | None:
-    """The gates of a stage that prunes by them, first values or a checkpoint's; None where nothing is to be removed."""
+def start_masks(progress: Progress, stage: StageSettings, seed: int, device: torch.device) -> MaskTraining | None:
+    """The masks of a stage that prunes by them, first values or a checkpoint's; None where nothing is to be removed."""
     if stage.l0 is None or stage.prune is None or progress.shape_at_start is None:
         return None
     share = kept_share(progress.shape_at_start, stage.prune, progress.student.config.head_sizes or [])
@@ -114,25 +114,25 @@ def start_gates(progress: Progress, stage: StageSettings, seed: int, device: tor
         return None
     settings = replace(stage.l0, keep=share)
     values = {name: value for name, value in progress.learned.items() if name.startswith(PREFIX)}
-    values = values or initial_gates(progress.student, settings)
+    values = values or initial_masks(progress.student, settings)
     parameters = {name: Parameter(value.to(device, copy=True)) for name, value in values.items()}
-    gates = [value for name, value in parameters.items() if name != MULTIPLIERS]
+    masks = [value for name, value in parameters.items() if name != MULTIPLIERS]
     groups: list[dict[str, Any]] = [
-        {"params": gates, "lr": settings.gate_lr},
+        {"params": masks, "lr": settings.gate_lr},
         {"params": [parameters[MULTIPLIERS]], "lr": settings.multiplier_lr, "maximize": True},
     ]
     optimizer = torch.optim.Adam(groups)
     named = {f"learned.{name}": value for name, value in parameters.items()}
     restore_moments(named, optimizer, progress.moments, progress.step - stage.first)
-    return GateTraining(parameters, optimizer, settings, stage.first, stage.last, seed)
+    return MaskTraining(parameters, optimizer, settings, stage.first, stage.last, seed)
 
 
-def remove_closed(progress: Progress, target: PruneTarget) -> None:
-    """At the stage's end: the gates' values go into the weights, and what the plan has no room for is removed."""
-    gates = {name: value for name, value in progress.learned.items() if name.startswith(PREFIX)}
-    if not gates:
+def remove_masked(progress: Progress, target: PruneTarget) -> None:
+    """At the stage's end: the masks' values go into the weights, and the units of least log-alpha are removed."""
+    masks = {name: value for name, value in progress.learned.items() if name.startswith(PREFIX)}
+    if not masks:
         return
-    heads, units = log_alphas(gates, "heads"), log_alphas(gates, "units")
-    progress.student = fold_gates(progress.student, heads, units)
+    heads, units = log_alphas(masks, "heads"), log_alphas(masks, "units")
+    progress.student = fold_masks(progress.student, heads, units)
     progress.importance = Importance(tuple(heads), tuple(units))
     progress.keep(*top_indices(progress.importance, target.heads, target.units))

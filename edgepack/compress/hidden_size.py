@@ -1,7 +1,7 @@
-"""A narrower hidden width: the same dimensions cut out of every layer, and what the cut shifts put right.
+"""A smaller hidden size: the same dimensions cut out of every layer, and what the cut shifts, corrected.
 
 All layers add into one stream, so a hidden dimension goes everywhere or nowhere. Which go is decided by first-order
-importance: one gate for each dimension at every point where the stream leaves a norm, `|Σ activation × gradient|` for
+importance: one mask for each dimension at every point where the stream leaves a norm, `|Σ activation × gradient|` for
 each example (Molchanov et al. 2019, arXiv:1906.10771, as for heads and units in `importance.py`). A rotation to
 principal directions before the cut (SliceGPT, Ashkboos et al. 2024, arXiv:2401.15024) is left out: it needs norms
 that do not act on single dimensions, and a post-norm LayerNorm does, at every layer.
@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgepack.compress.surgery import POSITION, WORD, State, rebuild
+from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.model import Student
 
-RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the cut one where data say nothing
+RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the cut one where there are no data
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +42,16 @@ def hidden_importance(
     batches: Iterable[dict[str, Tensor]],
     loss: Callable[[Tensor, dict[str, Tensor]], Tensor],
 ) -> HiddenImportance:
-    """Mean over examples of `|∂loss/∂gate|`; `loss(logits, batch)` must be a sum over examples."""
+    """Mean over examples of `|∂loss/∂mask|`; `loss(logits, batch)` must be a sum over examples."""
     size = student.config.hidden_size
     head_size = student.head.classifier.in_features
     hidden, head, examples = torch.zeros(size), torch.zeros(head_size), 0
     for batch in batches:
         count = len(batch["input_ids"])
-        gates = [torch.ones(count, n, device=student.device, requires_grad=True) for n in (size, head_size)]
-        with _gated(student, *gates):
+        masks = [torch.ones(count, n, device=student.device, requires_grad=True) for n in (size, head_size)]
+        with _masked(student, *masks):
             logits = student(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
-            gradients = torch.autograd.grad(loss(logits, batch), gates, allow_unused=True)
+            gradients = torch.autograd.grad(loss(logits, batch), masks, allow_unused=True)
         for total, gradient in zip((hidden, head), gradients, strict=True):
             if gradient is not None:
                 total += gradient.abs().sum(0).cpu()
@@ -61,18 +61,18 @@ def hidden_importance(
 
 
 @contextmanager
-def _gated(student: Student, hidden: Tensor, head: Tensor) -> Iterator[None]:
-    """Multiply every norm's output, as it enters the stream, and the head's dense output by gates `(batch, H)`."""
+def _masked(student: Student, hidden: Tensor, head: Tensor) -> Iterator[None]:
+    """Multiply every norm's output, as it enters the stream, and the head's dense output by masks `(batch, H)`."""
 
-    def gate_stream(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+    def mask_stream(_: nn.Module, __: Any, output: Tensor) -> Tensor:
         return output * hidden[:, None, :]
 
-    def gate_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def mask_head(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0] * (head if inputs[0].dim() == 2 else head[:, None, :]),)
 
-    handles = [module.register_forward_hook(gate_stream) for module in _stream_points(student)]
+    handles = [module.register_forward_hook(mask_stream) for module in _stream_points(student)]
     if student.head.dense is not None:
-        handles.append(student.head.classifier.register_forward_pre_hook(gate_head))
+        handles.append(student.head.classifier.register_forward_pre_hook(mask_head))
     try:
         yield
     finally:
@@ -92,15 +92,15 @@ def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) 
     """Keep these hidden dimensions, `(h,)` int64, everywhere; `head_kept (h,)`: of the head's dense layer's units.
 
     Without `head_kept` the head's dense layer keeps the units of the same numbers; one that is not as wide as the
-    stream has a width of its own and keeps all. Heads and FFN units stay.
+    stream has a size of its own and keeps all. Heads and FFN units stay.
     """
     config = student.config
     size = config.hidden_size
     for name, index in (("kept", kept), ("head_kept", kept if head_kept is None else head_kept)):
         if len(index) != len(kept) or not len(index) or len(set(index.tolist())) != len(index):
-            raise InputError(f"hidden width: {name} has {len(index)} numbers; allowed: {len(kept)} different ones")
+            raise InputError(f"hidden size: {name} has {len(index)} numbers; allowed: {len(kept)} different ones")
         if int(index.min()) < 0 or int(index.max()) >= size:
-            raise InputError(f"hidden width: {name} reaches {int(index.max())}; allowed: 0 to {size - 1}")
+            raise InputError(f"hidden size: {name} reaches {int(index.max())}; allowed: 0 to {size - 1}")
     state = dict(student.state_dict())
     _cut_embeddings(state, student, kept)
     for name in list(state):
@@ -125,11 +125,11 @@ def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) 
 
 def _head_units(student: Student, kept: Tensor, head_kept: Tensor | None) -> Tensor:
     """Which of the classifier's inputs stay: stream dimensions, or units of the head's dense layer."""
-    width = student.head.classifier.in_features
+    size = student.head.classifier.in_features
     if student.head.dense is None:
         return kept
-    if width != student.config.hidden_size:
-        return torch.arange(width)
+    if size != student.config.hidden_size:
+        return torch.arange(size)
     return kept if head_kept is None else head_kept
 
 
@@ -144,9 +144,9 @@ def _cut_matrix(tensor: Tensor, path: Sequence[str], kept: Tensor) -> Tensor:
 def _cut_embeddings(state: State, student: Student, kept: Tensor) -> None:
     config = student.config
     cut_rows = ["embeddings.projection", "embeddings.feed_forward.down.full", "embeddings.output_norm"]
-    if not config.norm_before_projection and config.embedding_projection != "self_attentive":  # summed at width H
+    if not config.norm_before_projection and config.embedding_projection != "self_attentive":  # summed at size H
         cut_rows.append("embeddings.norm")
-        tables = [POSITION, "embeddings.token_type.weight", *([WORD] if not config.has_projection else [])]
+        tables = [POSITION, TYPE, *([WORD] if not config.has_projection else [])]
         state.update({name: state[name][:, kept] for name in tables if name in state})
     names = [f"{module}.{kind}" for module in cut_rows for kind in ("weight", "bias")]
     state.update({name: state[name][kept] for name in names if name in state})
@@ -204,7 +204,7 @@ def _readers(cut: Student, full: Student, point: int) -> list[tuple[nn.Linear, n
 def _outputs(
     student: Student, modules: Sequence[nn.Module], batches: Sequence[dict[str, Tensor]], first: bool = False
 ) -> list[Tensor]:
-    """What each module gives on the real tokens of all batches, or on their first tokens: `(tokens, width)`."""
+    """What each module gives on the real tokens of all batches, or on their first tokens: `(tokens, size)`."""
     found: list[list[Tensor]] = [[] for _ in modules]
 
     def keep(rows: list[Tensor]) -> Callable[[nn.Module, Any, Tensor], None]:

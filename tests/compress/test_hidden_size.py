@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgepack.compress.hidden_width import compensate, cut_hidden, hidden_importance
+from edgepack.compress.hidden_size import compensate, cut_hidden, hidden_importance
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -179,7 +179,7 @@ def test_fitting_a_norm_and_a_matrix_undoes_the_cut_of_empty_dimensions() -> Non
     assert (run(scrambled, batches[0]) - run(student, batches[0])).abs().max() > 0.1
 
 
-def test_importance_is_the_change_of_the_loss_when_a_dimension_is_gated() -> None:
+def test_importance_is_the_change_of_the_loss_when_a_dimension_is_masked() -> None:
     student, batch = make_student(), batch_of(1)
     measured = hidden_importance(student, [batch], summed_loss)
     step = 1e-3
@@ -189,9 +189,9 @@ def test_importance_is_the_change_of_the_loss_when_a_dimension_is_gated() -> Non
         for sign in (1, -1):
 
             def scale(_: object, __: object, output: Tensor, sign: int = sign, dimension: int = dimension) -> Tensor:
-                gate = torch.ones(HIDDEN, dtype=output.dtype)
-                gate[dimension] += sign * step
-                return output * gate
+                mask = torch.ones(HIDDEN, dtype=output.dtype)
+                mask[dimension] += sign * step
+                return output * mask
 
             points = [double.embeddings, *double.attention_norms, *double.ffn_norms]
             handles = [p.register_forward_hook(scale) for p in points]
