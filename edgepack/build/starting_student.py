@@ -22,6 +22,7 @@ from edgepack.compress.importance import label_loss, measure_importance
 from edgepack.compress.low_rank import fisher_moments, input_moments
 from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
+from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
 from edgepack.plan.mixed_widths import choose_widths
 from edgepack.plan.search import Candidate
@@ -108,7 +109,7 @@ def sampled(
                 count = max(1, BATCH_TOKENS // int(data.lengths[sample[start]]))
                 chosen = sample[start : start + count]
                 chosen = chosen[: max(1, BATCH_TOKENS // int(data.lengths[chosen[-1]]))]
-                yield data.batch(chosen, student.config.pad_token_id)
+                yield torch_batch(data, chosen, student.config.pad_token_id)
                 start += len(chosen)
                 advance(len(chosen))
 

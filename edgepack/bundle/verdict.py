@@ -27,8 +27,8 @@ class Check(Record):
     reason: str = ""
 
 
-class StageParity(Record):
-    """Logits of one stage beside those of the stage before it, and the metric that they give.
+class FormParity(Record):
+    """Logits of one form of the model compared with those of the form before it, and the metric that they give.
 
     `relative_error` is ‖a − b‖₂ / ‖b‖₂ over all scored logits: unlike a cosine it sees a scale error, and
     unlike a comparison of probabilities it sees errors behind a saturated softmax.
@@ -71,7 +71,7 @@ class Verdict(Record):
     retention: IntervalRecord | None = None
     agreement: float | None = None  # with the teacher's decisions
     divergence: float | None = None  # mean KL(teacher ‖ artifact) of a decision, in nats
-    parity: list[StageParity] = Field(default_factory=list)
+    parity: list[FormParity] = Field(default_factory=list)
     blame: str | None = None  # the stage that lost most of the metric, if any was lost
     shipped_bytes: int
     budget_bytes: int

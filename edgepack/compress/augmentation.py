@@ -29,6 +29,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.compress.carve import weighted_covariance
 from edgepack.errors import InputError
+from edgepack.inference import torch_batch
 from edgepack.task.encoded import Encoded
 
 WORD_STARTS = ("Ġ", "▁")  # byte-level BPE and Unigram mark a word's first piece; WordPiece marks the others
@@ -320,7 +321,7 @@ def _predicted(data: Encoded, chosen: np.ndarray, words: Words, candidates: int,
     order = np.argsort(data.lengths, kind="stable")
     for start in range(0, len(order) if count else 0, MASKED_AT_ONCE):
         indices = order[start : start + MASKED_AT_ONCE]
-        batch, rows = masked.batch(indices), data.rows(indices)
+        batch, rows = torch_batch(masked, indices), data.rows(indices)
         with torch.no_grad():
             logits = model.logits(batch["input_ids"], batch["attention_mask"])
         here = logits[batch["attention_mask"].bool()][torch.as_tensor(chosen[rows])].float().cpu()

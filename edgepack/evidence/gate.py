@@ -21,15 +21,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from transformers import PreTrainedTokenizerFast
 
 from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest, read_model
 from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
-from edgepack.inference import predict_session
 from edgepack.runtime import load
+from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
 from edgepack.task.examples import read_dataset
 from edgepack.task.metric import Task
@@ -244,8 +243,7 @@ def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None,
     if evaluation is None:
         return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
     task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
-    backend = load_tokenizer(folder / "tokenizer.json")
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=manifest.max_length)
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
     encoded = encode(read_dataset(evaluation, task), task, tokenizer, manifest.max_length)
     target = load_target(manifest.target)
     logits = predict_session(load(folder / target.file, target, threads=1), encoded)

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from edgepack.bundle.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import InputError
-from edgepack.plan.model_size import byte_rows
+from edgepack.plan.byte_rows import byte_rows
 from edgepack.workspace import write_atomic
 
 TEMPLATES = ("report.md", "report.html")
