@@ -133,7 +133,7 @@ def _python() -> Finding:
 
 
 def _build_extra() -> list[Finding]:
-    """The extra `build`: its packages and what torch can do here, or that it was not asked for."""
+    """The extra `build`: its packages and what torch can do here, or that it is not installed."""
     packages = [_package(package, package, what, INSTALL_BUILD, True) for package, what in BUILD_PACKAGES.items()]
     if not any(finding.present for finding in packages if finding.name in ("torch", "transformers")):
         return [Finding(BUILD_EXTRA, False, "not installed", BUILD_COMMANDS, INSTALL_BUILD)]

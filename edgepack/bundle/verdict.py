@@ -18,7 +18,7 @@ Status = Literal["passed", "failed", "not_run"]
 
 
 class Check(Record):
-    """One question with its answer; `limit` is what `value` had to hold to."""
+    """One question with its answer; `limit` is the limit of `value`."""
 
     name: str
     status: Status
@@ -91,7 +91,7 @@ def all_passed(checks: list[Check]) -> bool:
 def limit_check(name: str, value: float, limit: float, at_most: bool, what: str) -> Check:
     """A check of a figure against a limit, with a reason that says both."""
     good = value <= limit if at_most else value >= limit  # NaN is neither
-    reason = f"{what} is {value:.6g}, {'at most' if at_most else 'at least'} {limit:.6g} is asked for"
+    reason = f"{what} is {value:.6g}; it must be {'at most' if at_most else 'at least'} {limit:.6g}"
     # JSON has no NaN
     shown = value if value == value else str(value)
     return Check(name=name, status="passed" if good else "failed", value=shown, limit=limit, reason=reason)

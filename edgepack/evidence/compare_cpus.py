@@ -1,7 +1,7 @@
 """The ONNX artifacts of a finished build on ARM64 compared with this machine, over its evaluation set.
 
 The same file runs twice: natively, and in ARM64's own ONNX Runtime under emulation (`emulation.py`). Logits, labels and
-the metric are compared and held to the limits of parity (`forms.py`). An emulator's times mean nothing; none are
+the metric are compared, with the limits of parity (`forms.py`). An emulator's times mean nothing; none are
 taken. Bundles that hold the same file are run once.
 """
 

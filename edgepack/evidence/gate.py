@@ -2,7 +2,7 @@
 
 Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, goldens are run again in
 the runtime, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher,
-parity) is read from the verdict and held to the policy's limits. A check that was not run fails, like one that
+parity) is read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
 failed, unless the policy waives it by name.
 
 The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
@@ -220,7 +220,7 @@ def size_check(manifest: BundleManifest, policy: Policy) -> Check:
 
 
 def verdict_checks(verdict: Verdict, policy: Policy) -> list[Check]:
-    """What the validation found, held to the policy; limits that it sets replace the verdict's own."""
+    """What the validation found, under the policy's limits, which replace the verdict's own."""
     checks = [verdict.check(name) for name in ("retention", "parity", "finite")]
     if policy.max_drop is not None and verdict.retention is not None:
         checks[0] = limit_check("retention", verdict.retention.value, 1 - policy.max_drop, False, "retention")
