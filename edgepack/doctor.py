@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def _package(name: str, package: str, purpose: str, remedy: str, needed: bool) -
 
 def _torch() -> list[Finding]:
     try:
-        import torch
+        torch = import_module("torch")
     except ImportError as e:
         return [Finding("torch loads", False, str(e), BUILD_COMMANDS, REINSTALL_BUILD, True)]
     engines = [engine for engine in torch.backends.quantized.supported_engines if engine != "none"]

@@ -1,8 +1,8 @@
-"""The command line: parse, call, print. No logic lives here; a file holds the commands of one kind of work.
+"""The command line: parse, call, print. The work of the commands belongs to `build`, `evidence` and `package`.
 
-Results go to stdout (a table, or one JSON object with `--json`), everything else to stderr. Exit codes are
-those of `edgepack.errors`: 0 done or passed, 1 a check failed, 2 misuse or bad input, 3 the environment
-lacks something. An `EdgepackError` becomes one line; any other exception is a defect and keeps its
+A file holds the commands of one kind. Results go to stdout (a table, or one JSON object with `--json`), everything
+else to stderr. Exit codes are those of `edgepack.errors`: 0 done or passed, 1 a check failed, 2 misuse or bad input,
+3 the environment lacks something. An `EdgepackError` becomes one line; any other exception is a defect and keeps its
 traceback. Libraries are imported inside the commands: `--help` and completion stay quick, and a command whose
 libraries a light installation lacks ends with the line that installs them, here, for all of them.
 """

@@ -117,7 +117,16 @@ def _compare(
     here = predict_session(load(model, target, threads=1), encoded)
     there, version = machine.predict(model, encoded)
     parity = compare(FormLogits("there", there, encoded), FormLogits("here", here, encoded), 0.0)
-    metrics = [float(task.metric(task.statistics(logits, encoded).sum(axis=0))) for logits in (here, there)]
+    metric_here, metric_there = (
+        float(task.metric(task.statistics(logits, encoded).sum(axis=0))) for logits in (here, there)
+    )
     return Comparison(
-        names, len(encoded), parity.max_abs, parity.relative_error, parity.agreement, metrics[0], metrics[1], version
+        targets=names,
+        examples=len(encoded),
+        max_abs=parity.max_abs,
+        relative_error=parity.relative_error,
+        agreement=parity.agreement,
+        metric_here=metric_here,
+        metric_there=metric_there,
+        runtime_there=version,
     )
