@@ -14,10 +14,8 @@ RUN_ENV := HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 
 .PHONY: demo test test-slow test-apps lint format bench docs wheel clean
 
-# torch first and alone: an open range may resolve to a build with gigabytes of CUDA packages.
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 

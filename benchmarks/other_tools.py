@@ -32,8 +32,9 @@ from edgepack.bundle.verdict import IntervalRecord
 from edgepack.console import Console
 from edgepack.errors import MissingDependency
 from edgepack.evidence.validate import metric_record
-from edgepack.inference import predict, predict_session
+from edgepack.inference import predict
 from edgepack.runtime.onnxruntime import load
+from edgepack.runtime.predict import predict_session
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import infer_task, read_dataset
 from edgepack.task.metric import Interval, retention

@@ -26,7 +26,7 @@ from edgepack.bundle.verdict import Verdict
 from edgepack.console import format_table
 from edgepack.errors import MissingDependency
 from edgepack.evidence.measure import Subject, measure
-from edgepack.evidence.validate import validate_artifact
+from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import artifact_bytes, export
 from edgepack.inference import predict
 from edgepack.plan.size import model_size
@@ -79,13 +79,9 @@ def compare(
                 verdict = validate_artifact(
                     artifact.path,
                     target,
-                    student,
-                    encoded,
-                    teacher.task,
-                    logits,
-                    budget_bytes=artifact.size_bytes,
+                    Reference(teacher.task, student, encoded, logits, teachers),
+                    Limits(budget_bytes=artifact.size_bytes),
                     shipped_bytes=artifact_bytes(artifact.path),
-                    teacher_evaluation=teachers,
                 )
             except MissingDependency as e:
                 records.append({**record_of(name, None), "export s": str(e)})

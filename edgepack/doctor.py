@@ -1,8 +1,9 @@
 """What this machine can build, run and verify, and the exact line that installs what is missing.
 
-Each finding is one thing looked for: present or not, what it is for, and how to get it. Only what every
-build needs is `needed`; the rest are formats and checks that other targets ask for. Nothing is installed,
-nothing is downloaded, and a finding is what was tried here, not what a version number promises.
+Each finding is one thing looked for: present or not, what it is for, and how to get it. `needed` is what this
+installation cannot do its work without: a light one checks, packages and reports; one with the extra `build` makes
+models too, and then every package of that extra is needed. The rest are formats and checks that some targets need.
+Nothing is installed, nothing is downloaded, and a finding is what was tried here, not what a version number promises.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,18 +24,13 @@ from rich.table import Table
 
 from edgepack.errors import MissingDependency
 from edgepack.evidence.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT, find_qemu
+from edgepack.extras import BUILD_PACKAGES, INSTALL_BUILD
 from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
-CORE_PACKAGES = {
-    "torch": "training and the TorchScript artifacts",
-    "transformers": "teachers and students",
-    "tokenizers": "tokenizers",
-    "onnx": "writing ONNX artifacts",
-    "onnxruntime": "running ONNX artifacts",
-    "accelerate": "training",
-    "datasets": "hub data",
-    "optimum": "describing teachers",
-}
+BASE_PACKAGES = {"numpy": "everything", "onnxruntime": "running ONNX artifacts", "tokenizers": "tokenizers"}
+LIGHT_COMMANDS = "gate, package, inspect, report, targets, doctor"
+BUILD_COMMANDS = "finetune, plan, build, export, validate, bundle, demo"
+BUILD_EXTRA = "extra build"
 EXTRA_PACKAGES = {
     "executorch": ("executorch", "ExecuTorch artifacts"),
     "coreml": ("coremltools", "Core ML artifacts, which macOS alone runs"),
@@ -54,6 +51,8 @@ TOOLS = {
     ),
     "chromium": (["chromium", "--version"], "checking web bundles and the web app", "apt-get install chromium"),
 }
+INSTALL_BASE, REINSTALL_BUILD = "pip install edgepack", 'pip install --force-reinstall "edgepack[build]"'
+NO_QNNPACK = f"{REINSTALL_BUILD} (torch as PyPI and pytorch.org have it has qnnpack)"
 DISK_NEEDED_BYTES = 3 * 10**9  # a build of a 90 MB teacher with 67,000 examples leaves about 2 GB
 MEMORY_NEEDED_BYTES = 4 * 10**9
 
@@ -72,21 +71,35 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings; `complete` when nothing that every build needs is missing."""
+    """All findings; `complete` when nothing that this installation needs is missing."""
 
     findings: tuple[Finding, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether a build for the built-in targets can run here."""
+        """Whether all works that this installation is for."""
         return all(finding.present for finding in self.findings if finding.needed)
+
+    @property
+    def can_build(self) -> bool:
+        """Whether models can be made here: the extra `build` is installed, and nothing that it needs is missing."""
+        return self.complete and all(finding.present for finding in self.findings if finding.name == BUILD_EXTRA)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
-        return {"complete": self.complete, "findings": [asdict(finding) for finding in self.findings]}
+        findings = [asdict(finding) for finding in self.findings]
+        return {"complete": self.complete, "can_build": self.can_build, "findings": findings}
+
+    def summary(self) -> str:
+        """Which commands work here, and the line for the others."""
+        if not self.complete:
+            return "Something is missing that this installation needs; see below."
+        if self.can_build:
+            return "All commands work here."
+        return f"These commands work here: {LIGHT_COMMANDS}.\nFor {BUILD_COMMANDS}: {INSTALL_BUILD}"
 
     def table(self) -> str:
-        """A table for people, with a line for each thing to install."""
+        """What works, a table for people, and a line for each thing to install."""
         table = Table("", "what", "found", "for", box=None, pad_edge=False)
         for finding in self.findings:
             mark = "ok" if finding.present else ("MISSING" if finding.needed else "-")
@@ -95,16 +108,17 @@ class Diagnosis:
         with console.capture() as capture:
             console.print(table)
         remedies = [f"{f.name}: {f.remedy}" for f in self.findings if not f.present and f.remedy]
-        return capture.get().rstrip() + "".join(f"\n{line}" for line in ["", "To add:", *remedies] if remedies)
+        lines = [self.summary(), "", capture.get().rstrip(), *(["", "To add:", *remedies] if remedies else [])]
+        return "\n".join(lines)
 
 
 def examine() -> Diagnosis:
     """Look at this machine."""
     findings = [
         _python(),
-        *_packages(),
+        *(_package(package, package, purpose, INSTALL_BASE, True) for package, purpose in BASE_PACKAGES.items()),
+        *_build_extra(),
         *_extras(),
-        *_torch(),
         *_tools(),
         _web_runtime(),
         *_arm64(),
@@ -119,11 +133,12 @@ def _python() -> Finding:
     return Finding("python", sys.version_info >= (3, 11), detail, "everything", "install Python 3.11 or newer", True)
 
 
-def _packages() -> list[Finding]:
-    return [
-        _package(package, package, purpose, f"pip install -c constraints.txt {package}", True)
-        for package, purpose in CORE_PACKAGES.items()
-    ]
+def _build_extra() -> list[Finding]:
+    """The extra `build`: its packages and what torch can do here, or that it is not installed."""
+    packages = [_package(package, package, what, INSTALL_BUILD, True) for package, what in BUILD_PACKAGES.items()]
+    if not any(finding.present for finding in packages if finding.name in ("torch", "transformers")):
+        return [Finding(BUILD_EXTRA, False, "not installed", BUILD_COMMANDS, INSTALL_BUILD)]
+    return [*packages, *_torch()]
 
 
 def _extras() -> list[Finding]:
@@ -142,24 +157,18 @@ def _package(name: str, package: str, purpose: str, remedy: str, needed: bool) -
 
 def _torch() -> list[Finding]:
     try:
-        import torch
+        torch = import_module("torch")
     except ImportError as e:
-        return [
-            Finding("torch loads", False, str(e), "everything", "pip install -c constraints.txt torch==2.13.0", True)
-        ]
+        return [Finding("torch loads", False, str(e), BUILD_COMMANDS, REINSTALL_BUILD, True)]
     engines = [engine for engine in torch.backends.quantized.supported_engines if engine != "none"]
     cuda = torch.cuda.is_available()
     bf16, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
     device = torch.cuda.get_device_name() if cuda else "none: training runs on the CPU"
     return [
-        Finding("qnnpack", "qnnpack" in engines, ", ".join(engines), "TorchScript artifacts", _torch_remedy()),
+        Finding("qnnpack", "qnnpack" in engines, ", ".join(engines), "TorchScript artifacts", NO_QNNPACK),
         Finding("bf16", bf16, f"AVX-512 bf16: {_yes(bf16)}, AMX: {_yes(amx)}", "faster training on the CPU"),
         Finding("cuda", cuda, device, "faster training"),
     ]
-
-
-def _torch_remedy() -> str:
-    return "pip install --force-reinstall torch==2.13.0 (the official build has qnnpack)"
 
 
 def _yes(value: bool) -> str:

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_linear_sc
 
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.inference import input_names, predict
+from edgepack.inference import input_names, predict, torch_batch
 from edgepack.task.encoded import Encoded, length_buckets
 from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset, read_labels
 from edgepack.task.metric import Task
@@ -144,7 +144,9 @@ def _train(
     with console.progress("finetune", steps) as advance:
         for epoch in range(epochs):
             for indices in length_buckets(encoded.lengths, batch_size, seed, epoch):
-                batch = {n: t.to(accelerator.device) for n, t in encoded.batch(indices, pad_id).items() if n in names}
+                batch = {
+                    n: t.to(accelerator.device) for n, t in torch_batch(encoded, indices, pad_id).items() if n in names
+                }
                 loss = prepared(**batch).loss
                 accelerator.backward(loss)
                 nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)

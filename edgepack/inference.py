@@ -1,4 +1,6 @@
-"""Logits of a whole data set, from a torch model or from a runtime, in the flat layout of `Encoded.labels`.
+"""Logits of a whole data set from a torch model, in the flat layout of `Encoded.labels`.
+
+What a runtime says of a data set is `runtime/predict.py`, which needs no torch.
 
 Examples of similar length run together, so little of a batch is padding. `exact=True` batches only equal
 lengths: nothing is padded, which is what a phone computes one example at a time (activations are rounded per
@@ -8,8 +10,7 @@ example, and padding would take part in their range).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,9 +19,6 @@ from torch import Tensor, nn
 from edgepack.console import Advance
 from edgepack.memory import return_free_memory
 from edgepack.task.encoded import Encoded
-
-if TYPE_CHECKING:
-    from edgepack.runtime import Session
 
 
 def predict(
@@ -44,7 +42,7 @@ def predict(
     logits: np.ndarray | None = None
     with torch.inference_mode(), torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
         for indices in _batches(encoded.lengths, batch_tokens, exact):
-            batch = {n: t.to(device) for n, t in encoded.batch(indices, pad_id).items() if n in names}
+            batch = {n: t.to(device) for n, t in torch_batch(encoded, indices, pad_id).items() if n in names}
             output: Tensor = model(**batch).logits
             per_token = output.dim() == 3
             if per_token:
@@ -69,16 +67,9 @@ def input_names(model: nn.Module) -> tuple[str, ...]:
     return (*names, "token_type_ids") if accepted and segments > 1 else names
 
 
-def predict_session(session: Session, encoded: Encoded, advance: Advance | None = None) -> np.ndarray:
-    """Flat fp32 logits from a runtime, one example at a time, as an app would ask for them."""
-    outputs = []
-    for i in range(len(encoded)):
-        inputs = {name: t.numpy() for name, t in encoded.batch([i]).items() if name in session.input_names}
-        output = session.run(inputs)
-        outputs.append(output[0] if output.ndim == 3 else output)
-        if advance is not None:
-            advance(1)
-    return np.concatenate(outputs).astype(np.float32, copy=False)
+def torch_batch(encoded: Encoded, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, Tensor]:
+    """`Encoded.batch` as tensors, which share its memory."""
+    return {name: torch.from_numpy(array) for name, array in encoded.batch(indices, pad_id).items()}
 
 
 class TorchSession:

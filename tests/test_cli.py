@@ -109,11 +109,11 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_doctor_is_3_when_a_core_thing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    findings = (Finding("torch", False, "not installed", "training", "pip install torch==2.13.0", needed=True),)
+    findings = (Finding("torch", False, "not installed", "training", "pip install torch", needed=True),)
     monkeypatch.setattr(doctor_module, "examine", lambda: Diagnosis(findings))
     result = call("doctor")
     assert result.exit_code == 3
-    assert "torch: pip install torch==2.13.0" in result.stdout
+    assert "torch: pip install torch" in result.stdout
 
 
 def test_doctor_here() -> None:

@@ -29,7 +29,7 @@ from transformers import (
 from edgepack import teacher as module
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
-from edgepack.inference import predict
+from edgepack.inference import predict, torch_batch
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.tokenize import encode
@@ -83,7 +83,9 @@ def test_every_family_loads(tmp_path: Path, family: str, kind: str) -> None:
     long = Example("play " * 60, None, words and ("play",) * 60, 0 if words is None else (0,) * 60)
     encoded = encode(Dataset((example, long), "", ""), teacher.task, teacher.tokenizer, teacher.max_length)
     assert encoded.lengths.tolist() == [4, teacher.max_length]
-    batch = {name: tensor for name, tensor in encoded.batch([1]).items() if name in ("input_ids", "attention_mask")}
+    batch = {
+        name: tensor for name, tensor in torch_batch(encoded, [1]).items() if name in ("input_ids", "attention_mask")
+    }
     with torch.no_grad():
         expected = model(**batch).logits.reshape(-1, len(NAMES[kind]))
     got = predict(teacher.load_model(), encoded.select([1]))

@@ -24,7 +24,7 @@ from edgepack.console import Console
 from edgepack.errors import MissingDependency
 from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure
-from edgepack.evidence.validate import validate_artifact
+from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.student.model import Student
 from edgepack.target import Target
@@ -105,20 +105,15 @@ class Delivery:
 
     def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
         """Run the artifact over the evaluation set and measure it beside the teacher."""
-        inputs = self.inputs
+        inputs, task = self.inputs, self.inputs.teacher.task
         path = exported.folder / target.file
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
             verdict = validate_artifact(
                 path,
                 target,
-                student,
-                self.evaluation_ids,
-                inputs.teacher.task,
-                inputs.teacher_logits,
-                budget_bytes=inputs.request.budget_bytes,
-                shipped_bytes=artifact_bytes(path) + self.asset_bytes,
-                max_drop=inputs.request.max_drop,
-                teacher_evaluation=inputs.evaluation,
+                Reference(task, student, self.evaluation_ids, inputs.teacher_logits, inputs.evaluation),
+                Limits(inputs.request.budget_bytes, inputs.request.max_drop),
+                artifact_bytes(path) + self.asset_bytes,
                 keep_logits=keep_logits,
                 advance=advance,
             )

@@ -11,7 +11,7 @@ from edgepack.bundle.manifest import is_model_file
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
-from edgepack.plan.model_size import byte_rows
+from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.search import Candidate, Plan
 from edgepack.target import load_target
 from edgepack.workspace import hash_json

@@ -153,7 +153,7 @@ def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
 
 
 def write_model(path: Path, model: BaseModel) -> None:
-    """Indented JSON, written beside and renamed."""
+    """Write indented JSON; a reader sees all of it or what was there before."""
     document = model.model_dump(mode="json", by_alias=True)
     write_atomic(path, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
 

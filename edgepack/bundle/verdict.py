@@ -18,7 +18,7 @@ Status = Literal["passed", "failed", "not_run"]
 
 
 class Check(Record):
-    """One question with its answer; `limit` is what `value` had to hold to."""
+    """One question with its answer; `limit` is the limit of `value`."""
 
     name: str
     status: Status
@@ -27,8 +27,8 @@ class Check(Record):
     reason: str = ""
 
 
-class StageParity(Record):
-    """Logits of one stage beside those of the stage before it, and the metric that they give.
+class FormParity(Record):
+    """Logits of one form of the model compared with those of the form before it, and the metric that they give.
 
     `relative_error` is ‖a − b‖₂ / ‖b‖₂ over all scored logits: unlike a cosine it sees a scale error, and
     unlike a comparison of probabilities it sees errors behind a saturated softmax.
@@ -71,7 +71,7 @@ class Verdict(Record):
     retention: IntervalRecord | None = None
     agreement: float | None = None  # with the teacher's decisions
     divergence: float | None = None  # mean KL(teacher ‖ artifact) of a decision, in nats
-    parity: list[StageParity] = Field(default_factory=list)
+    parity: list[FormParity] = Field(default_factory=list)
     blame: str | None = None  # the stage that lost most of the metric, if any was lost
     shipped_bytes: int
     budget_bytes: int
@@ -91,7 +91,7 @@ def all_passed(checks: list[Check]) -> bool:
 def limit_check(name: str, value: float, limit: float, at_most: bool, what: str) -> Check:
     """A check of a figure against a limit, with a reason that says both."""
     good = value <= limit if at_most else value >= limit  # NaN is neither
-    reason = f"{what} is {value:.6g}, {'at most' if at_most else 'at least'} {limit:.6g} is asked for"
+    reason = f"{what} is {value:.6g}; it must be {'at most' if at_most else 'at least'} {limit:.6g}"
     # JSON has no NaN
     shown = value if value == value else str(value)
     return Check(name=name, status="passed" if good else "failed", value=shown, limit=limit, reason=reason)

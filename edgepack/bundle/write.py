@@ -1,9 +1,9 @@
-"""A bundle: the folder that holds an artifact and all that an app needs beside it.
+"""A bundle: the folder that holds an artifact and all else that an app needs.
 
     edgepack.json  config.json  tokenizer.json  tokenizer_config.json  README.md
     <target.file>  tokenizer.bin  golden.jsonl  verdict.json
 
-The folder is written beside its place and renamed into it, goldens and verdict last: the goldens are
+The folder is written under another name and renamed, goldens and verdict last: the goldens are
 run again from the written files, and the outcome completes the verdict.
 
 transformers.js loads the ONNX layout from a local folder. It picks a class by `model_type` and feeds the inputs that

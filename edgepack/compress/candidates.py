@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.compress.narrow_embedding import weighted_covariance
 from edgepack.errors import InputError
+from edgepack.inference import torch_batch
 from edgepack.task.encoded import Encoded
 
 WORD_STARTS = ("Ġ", "▁")  # byte-level BPE and Unigram mark a word's first piece; WordPiece marks the others
@@ -97,7 +98,7 @@ class MaskedWords:
         order = np.argsort(data.lengths, kind="stable")
         for start in range(0, len(order) if most else 0, MASKED_AT_ONCE):
             indices = order[start : start + MASKED_AT_ONCE]
-            batch, rows = masked.batch(indices), data.rows(indices)
+            batch, rows = torch_batch(masked, indices), data.rows(indices)
             with torch.no_grad():
                 logits = self.logits(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).cpu()
             here = logits[batch["attention_mask"].bool()][torch.as_tensor(chosen[rows])].float()

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from edgepack.console import Console
+from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
@@ -42,7 +43,7 @@ class Examples:
                     most = max(1, BATCH_TOKENS // int(data.lengths[sample[start]]))
                     chosen = sample[start : start + most]
                     chosen = chosen[: max(1, BATCH_TOKENS // int(data.lengths[chosen[-1]]))]
-                    yield data.batch(chosen, student.config.pad_token_id)
+                    yield torch_batch(data, chosen, student.config.pad_token_id)
                     start += len(chosen)
                     advance(len(chosen))
 

@@ -1,7 +1,7 @@
-"""The ONNX artifacts of a finished build on ARM64, beside this machine, over its evaluation set.
+"""The ONNX artifacts of a finished build on ARM64 compared with this machine, over its evaluation set.
 
 The same file runs twice: natively, and in ARM64's own ONNX Runtime under emulation (`emulation.py`). Logits, labels and
-the metric are compared and held to the limits of parity (`validate.py`). An emulator's times mean nothing; none are
+the metric are compared, with the limits of parity (`forms.py`). An emulator's times mean nothing; none are
 taken. Bundles that hold the same file are run once.
 """
 
@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
 
 from edgepack.bundle.goldens import load_tokenizer
 from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
 from edgepack.evidence.emulation import Machine, arm64
-from edgepack.evidence.validate import MAX_RELATIVE_ERROR, MIN_AGREEMENT, StageLogits, compare
-from edgepack.inference import predict_session
+from edgepack.evidence.forms import MAX_RELATIVE_ERROR, MIN_AGREEMENT, FormLogits, compare
 from edgepack.runtime import load
+from edgepack.runtime.predict import predict_session
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_dataset
@@ -103,9 +102,7 @@ def compare_architecture(output: Path, architecture: str, examples: int | None, 
         manifest, folder, target = same[0]
         task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
         dataset = read_dataset(build.inputs["evaluation"]["path"], task, Columns(**request["columns"]), "validation")
-        backend = load_tokenizer(folder / "tokenizer.json")
-        tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=manifest.max_length)
-        encoded = encode(dataset, task, tokenizer, manifest.max_length)
+        encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
         if examples is not None:
             encoded = encoded.select(np.arange(min(examples, len(encoded))))
         names = tuple(other.name for _, _, other in same)
@@ -119,8 +116,17 @@ def _compare(
 ) -> Comparison:
     here = predict_session(load(model, target, threads=1), encoded)
     there, version = machine.predict(model, encoded)
-    parity = compare(StageLogits("there", there, encoded), StageLogits("here", here, encoded), 0.0)
-    metrics = [float(task.metric(task.statistics(logits, encoded).sum(axis=0))) for logits in (here, there)]
+    parity = compare(FormLogits("there", there, encoded), FormLogits("here", here, encoded), 0.0)
+    metric_here, metric_there = (
+        float(task.metric(task.statistics(logits, encoded).sum(axis=0))) for logits in (here, there)
+    )
     return Comparison(
-        names, len(encoded), parity.max_abs, parity.relative_error, parity.agreement, metrics[0], metrics[1], version
+        targets=names,
+        examples=len(encoded),
+        max_abs=parity.max_abs,
+        relative_error=parity.relative_error,
+        agreement=parity.agreement,
+        metric_here=metric_here,
+        metric_there=metric_there,
+        runtime_there=version,
     )

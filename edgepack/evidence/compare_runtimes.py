@@ -1,7 +1,7 @@
 """How far the same student's artifacts agree with each other: a row for each pair of runtimes.
 
-Each artifact is held to the torch model by `validate.py`; here they stand beside one another, over the whole
-evaluation set, since an app on two systems should decide alike. Of targets that share a runtime the first one stands
+Each artifact is compared with the torch model by `validate.py`; here with each other, over the whole evaluation
+set, since an app on two systems should decide alike. Of targets that share a runtime the first one stands
 for all. Differences are those of sums in another order, which tip an activation over a rounding step now and then.
 """
 
@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from edgepack.bundle.manifest import Record
-from edgepack.evidence.validate import StageLogits, compare
+from edgepack.evidence.forms import FormLogits, compare
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.task.metric import Task
@@ -45,7 +45,7 @@ def compare_runtimes(
 
 def _pair(a: Target, b: Target, left: np.ndarray, right: np.ndarray, encoded: Encoded, task: Task) -> RuntimePair:
     first, second = (float(task.metric(task.statistics(side, encoded).sum(axis=0))) for side in (left, right))
-    parity = compare(StageLogits(a.name, left, encoded), StageLogits(b.name, right, encoded), first)
+    parity = compare(FormLogits(a.name, left, encoded), FormLogits(b.name, right, encoded), first)
     return RuntimePair(
         targets=(a.name, b.name),
         runtimes=(a.runtime, b.runtime),

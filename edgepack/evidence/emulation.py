@@ -53,7 +53,7 @@ CPU revision\t: 1
 
 @dataclass(frozen=True)
 class Machine:
-    """A Python on another CPU: the command that starts it, and its environment beside this one's."""
+    """A Python on another CPU: the command that starts it, and what it adds to this one's environment."""
 
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, goldens are run again in
 the runtime, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher,
-parity) is read from the verdict and held to the policy's limits. A check that was not run fails, like one that
+parity) is read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
 failed, unless the policy waives it by name.
 
 The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
@@ -21,15 +21,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from transformers import PreTrainedTokenizerFast
 
 from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest, read_model
 from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
-from edgepack.inference import predict_session
 from edgepack.runtime import load
+from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
 from edgepack.task.examples import read_dataset
 from edgepack.task.metric import Task
@@ -221,7 +220,7 @@ def size_check(manifest: BundleManifest, policy: Policy) -> Check:
 
 
 def verdict_checks(verdict: Verdict, policy: Policy) -> list[Check]:
-    """What the validation found, held to the policy; limits that it sets replace the verdict's own."""
+    """What the validation found, under the policy's limits, which replace the verdict's own."""
     checks = [verdict.check(name) for name in ("retention", "parity", "finite")]
     if policy.max_drop is not None and verdict.retention is not None:
         checks[0] = limit_check("retention", verdict.retention.value, 1 - policy.max_drop, False, "retention")
@@ -244,8 +243,7 @@ def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None,
     if evaluation is None:
         return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
     task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
-    backend = load_tokenizer(folder / "tokenizer.json")
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=manifest.max_length)
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
     encoded = encode(read_dataset(evaluation, task), task, tokenizer, manifest.max_length)
     target = load_target(manifest.target)
     logits = predict_session(load(folder / target.file, target, threads=1), encoded)

@@ -1,14 +1,9 @@
 """Run an artifact over the whole evaluation set in the runtime it is for, and judge it.
 
-Four stages stand in a row: teacher → student (fp32 torch) → quantized (the same model, rounding) → artifact
-(its runtime, batch 1). Between neighbours the logits are compared; the stage that loses most of the metric is
-blamed. Retention is judged by its point value, with the 95 % paired-bootstrap interval beside it: on a few hundred
-examples the interval is wider than any loss worth asking for.
-
-The parity limits judge `artifact` against `quantized`, which compute the same formula: agreement at least 0.99,
-relative error at most 0.05. The two differ where sums of another order tip an activation over a rounding step: 0.009 to
-0.018 was measured for two 6-layer teachers at 8 and 4 bits in ONNX Runtime and PyTorch Lite, with agreement 0.995 to 1.
-A wrong scale, a transposed weight or a lost bias moves logits by far more.
+All four forms of the model answer the same examples: teacher, student, quantized student, artifact. Between
+neighbours the logits are compared (`forms.py`); the build stage after which the metric is lower by most is blamed.
+Retention is judged by its point value, with the 95 % paired-bootstrap interval reported with it: on a few hundred
+examples the interval is wider than any loss worth a limit.
 """
 
 from __future__ import annotations
@@ -19,81 +14,86 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from edgepack.bundle.goldens import golden_check
 from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import MAX_DROP, Check, IntervalRecord, StageParity, Verdict, all_passed, limit_check
+from edgepack.bundle.verdict import MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
-from edgepack.inference import predict, predict_session
+from edgepack.evidence.forms import FormLogits, agreement, compare_neighbours, divergence, parity_check
+from edgepack.inference import predict
 from edgepack.runtime import Session, load
+from edgepack.runtime.predict import predict_session
 from edgepack.student.model import Student
 from edgepack.target import Target
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.metric import Task, metric_interval, retention
 
-MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.05
-STAGES = ("teacher", "student", "quantized", "artifact")
-BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build by result
+FORMS = ("teacher", "student", "quantized", "artifact")
+BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build that made a form
 
 
 @dataclass(frozen=True, eq=False)
-class StageLogits:
-    """Flat logits of one stage with the encoding that they belong to (a trimmed vocabulary has its own)."""
+class Reference:
+    """What an artifact is compared with: its student and the teacher, on the same examples.
 
-    name: str
-    logits: np.ndarray
-    encoded: Encoded
+    `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one.
+    """
 
-    def scored(self) -> np.ndarray:
-        """Rows that a label stands at: `(examples or labelled tokens, C)`."""
-        return self.logits[self.encoded.labels != IGNORED]
+    task: Task
+    student: Student
+    evaluation: Encoded
+    teacher_logits: np.ndarray
+    teacher_evaluation: Encoded | None = None
+
+    def forms(self, rounded_by: str) -> list[FormLogits]:
+        """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
+        teacher = FormLogits("teacher", self.teacher_logits, self.teacher_evaluation or self.evaluation)
+        return [teacher, *student_forms(self.student, self.evaluation, rounded_by)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an artifact may take and lose: shipped bytes, and the share of the teacher's metric."""
+
+    budget_bytes: int
+    max_drop: float = MAX_DROP
 
 
 def validate_artifact(
     artifact: Path,
     target: Target,
-    student: Student,
-    evaluation: Encoded,
-    task: Task,
-    teacher_logits: np.ndarray,
-    *,
-    budget_bytes: int,
+    reference: Reference,
+    limits: Limits,
     shipped_bytes: int,
-    max_drop: float = MAX_DROP,
-    teacher_evaluation: Encoded | None = None,
-    golden_failures: Sequence[str] | None = None,
+    *,
     keep_logits: Path | None = None,
     advance: Advance | None = None,
 ) -> Verdict:
-    """Judge the model file `artifact` against the student that it was exported from, and the teacher.
+    """Judge the model file `artifact` by the student that it was exported from, and by the teacher.
 
-    `teacher_evaluation` is the same examples in the teacher's vocabulary, if that is another. `golden_failures` comes
-    from `golden.check_goldens`; None says that goldens were not checked. The student keeps its bit widths.
+    Goldens are checked once a bundle is there; until then they count as not run. The student keeps its bit widths.
     The artifact's logits are saved to `keep_logits`.
     """
     session, absence = load_if_here(artifact, target)
-    stages = [
-        StageLogits("teacher", teacher_logits, teacher_evaluation or evaluation),
-        *student_stages(student, evaluation, target.activations),
-    ]
-    size = limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes")
+    forms, task = reference.forms(target.activations), reference.task
+    size = limit_check("size", shipped_bytes, limits.budget_bytes, True, "shipped bytes")
     if session is None:
-        return not_run(target, stages, task, size, absence)
-    stages.append(StageLogits("artifact", predict_session(session, evaluation, advance), evaluation))
+        return not_run(target, forms, task, size, absence)
+    forms.append(FormLogits("artifact", predict_session(session, reference.evaluation, advance), reference.evaluation))
     if keep_logits is not None:
-        np.save(keep_logits, stages[-1].logits)
-    statistics = {s.name: task.statistics(s.logits, s.encoded) for s in stages}
+        np.save(keep_logits, forms[-1].logits)
+    statistics = {form.name: task.statistics(form.logits, form.encoded) for form in forms}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     kept = retention(statistics["artifact"], statistics["teacher"], task)
-    parity = compare_neighbours(stages, metrics)
+    parity = compare_neighbours(forms, metrics)
+    what = f"{task.metric_name} as a share of the teacher's"
     checks = [
         size,
-        limit_check("retention", kept.value, 1 - max_drop, False, f"{task.metric_name} beside the teacher's"),
+        limit_check("retention", kept.value, 1 - limits.max_drop, False, what),
         parity_check(parity[-1]),
-        finite_check(stages[-1].logits, len(task.labels)),
-        golden_check(golden_failures),
+        finite_check(forms[-1].logits, len(task.labels)),
+        golden_check(None),
     ]
     return Verdict(
         target=target.name,
@@ -101,12 +101,12 @@ def validate_artifact(
         checks=checks,
         metrics=metrics,
         retention=IntervalRecord(value=kept.value, low=kept.low, high=kept.high),
-        agreement=agreement(stages[-1], stages[0]),
-        divergence=divergence(stages[-1], stages[0]),
+        agreement=agreement(forms[-1], forms[0]),
+        divergence=divergence(forms[-1], forms[0]),
         parity=parity,
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
-        budget_bytes=budget_bytes,
+        budget_bytes=limits.budget_bytes,
     )
 
 
@@ -118,9 +118,9 @@ def load_if_here(artifact: Path, target: Target) -> tuple[Session | None, str]:
         return None, str(e)
 
 
-def not_run(target: Target, stages: Sequence[StageLogits], task: Task, size: Check, reason: str) -> Verdict:
+def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check, reason: str) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
-    metrics = {s.name: metric_record(task.statistics(s.logits, s.encoded), task) for s in stages}
+    metrics = {form.name: metric_record(task.statistics(form.logits, form.encoded), task) for form in forms}
     missing = [
         Check(name=name, status="not_run", reason=reason) for name in ("retention", "parity", "finite", "goldens")
     ]
@@ -129,13 +129,13 @@ def not_run(target: Target, stages: Sequence[StageLogits], task: Task, size: Che
         passed=False,
         checks=[size, *missing],
         metrics=metrics,
-        parity=compare_neighbours(stages, metrics),
+        parity=compare_neighbours(forms, metrics),
         shipped_bytes=int(size.value or 0),
         budget_bytes=int(size.limit or 0),
     )
 
 
-def student_stages(student: Student, evaluation: Encoded, rounded_by: str = "example") -> list[StageLogits]:
+def student_forms(student: Student, evaluation: Encoded, rounded_by: str = "example") -> list[FormLogits]:
     """Logits of the torch model without rounding and at its own bit widths, which are put back.
 
     `rounded_by`: what shares a range of activations in the target's runtime.
@@ -151,7 +151,7 @@ def student_stages(student: Student, evaluation: Encoded, rounded_by: str = "exa
         quantized = predict(student, evaluation, exact=True)
     finally:
         student.round_activations_by("example")
-    return [StageLogits("student", full, evaluation), StageLogits("quantized", quantized, evaluation)]
+    return [FormLogits("student", full, evaluation), FormLogits("quantized", quantized, evaluation)]
 
 
 def metric_record(statistics: np.ndarray, task: Task) -> MetricRecord:
@@ -160,63 +160,6 @@ def metric_record(statistics: np.ndarray, task: Task) -> MetricRecord:
     return MetricRecord(
         name=task.metric_name, value=interval.value, n=len(statistics), low=interval.low, high=interval.high
     )
-
-
-def scored_by_both(after: StageLogits, before: StageLogits) -> tuple[np.ndarray, np.ndarray]:
-    """Logits `(examples or labelled words, C)` of what both score, in one order.
-
-    Truncation takes the last words of an example, and another number of them where the vocabularies differ.
-    """
-    owners = [e.label_examples[e.labels != IGNORED] for e in (after.encoded, before.encoded)]
-    fewest = np.minimum(*(np.bincount(owner, minlength=len(after.encoded)) for owner in owners))
-    ranks = [np.arange(len(owner)) - np.searchsorted(owner, owner) for owner in owners]  # within its example
-    kept = [rank < fewest[owner] for rank, owner in zip(ranks, owners, strict=True)]
-    return after.scored()[kept[0]], before.scored()[kept[1]]
-
-
-def agreement(after: StageLogits, before: StageLogits) -> float:
-    """Share of equal decisions."""
-    return _equal_decisions(*scored_by_both(after, before))
-
-
-def _equal_decisions(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
-
-
-def divergence(after: StageLogits, before: StageLogits) -> float:
-    """Mean KL(before ‖ after) of a decision's probabilities, in nats; it sees what a metric on few examples cannot."""
-    q, p = (torch.from_numpy(logits).double().log_softmax(1) for logits in scored_by_both(after, before))
-    return float(torch.nn.functional.kl_div(q, p, reduction="batchmean", log_target=True))
-
-
-def compare(after: StageLogits, before: StageLogits, metric: float) -> StageParity:
-    """How far the logits of one stage are from those of the stage before."""
-    a, b = (logits.astype(np.float64) for logits in scored_by_both(after, before))
-    error = np.abs(a - b)
-    norm = float(np.linalg.norm(b))
-    return StageParity(
-        name=after.name,
-        before=before.name,
-        max_abs=float(error.max()),
-        mean_abs=float(error.mean()),
-        relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
-        agreement=_equal_decisions(a, b),
-        metric=metric,
-    )
-
-
-def compare_neighbours(stages: Sequence[StageLogits], metrics: Mapping[str, MetricRecord]) -> list[StageParity]:
-    """Each stage but the first beside the one before it."""
-    return [compare(after, before, metrics[after.name].value) for before, after in pairwise(stages)]
-
-
-def parity_check(exported: StageParity) -> Check:
-    """Whether the artifact computes what the quantized torch model does."""
-    agreed = limit_check("parity", exported.agreement, MIN_AGREEMENT, False, "agreement with the quantized model")
-    if agreed.status == "failed":
-        return agreed
-    close = limit_check("parity", exported.relative_error, MAX_RELATIVE_ERROR, True, "relative error of the logits")
-    return close if close.status == "failed" else agreed
 
 
 def finite_check(logits: np.ndarray, labels: int) -> Check:
@@ -229,6 +172,6 @@ def finite_check(logits: np.ndarray, labels: int) -> Check:
 
 def blame(metrics: Mapping[str, MetricRecord]) -> str | None:
     """The build stage after which the metric is lower by most; None if it nowhere is."""
-    losses = {BLAMES[after]: metrics[before].value - metrics[after].value for before, after in pairwise(STAGES)}
+    losses = {BLAMES[after]: metrics[before].value - metrics[after].value for before, after in pairwise(FORMS)}
     worst = max(losses, key=lambda stage: losses[stage])
     return worst if losses[worst] > 0 else None

@@ -54,7 +54,7 @@ def check_permissions(manifest: AndroidManifest, allowed: frozenset[str]) -> Che
     """No permission that an on-device model has no need of."""
     found = sorted(manifest.permissions & set(FORBIDDEN) - allowed)
     remedy = "remove it, or give --on-demand or --allow if the app needs it"
-    return verdict_of("permissions", found, f"{len(manifest.permissions)} asked for, none forbidden", remedy)
+    return verdict_of("permissions", found, f"{len(manifest.permissions)} requested, none forbidden", remedy)
 
 
 def check_debuggable(debuggable: bool, key: str) -> Check:

@@ -1,6 +1,6 @@
 """The model in an app is the one that the gate saw: hashes against the manifest inside, and against the bundle.
 
-`edgepack package` puts each bundle's `edgepack.json` beside its files. Every shipped file that it names must be there
+`edgepack package` puts each bundle's `edgepack.json` with its files. Every shipped file that it names must be there
 with its size and sha256; with `--bundle` each manifest's shipped files must be those of one of the gated bundles, and
 with `--on-demand` the model may be left out of the app, but nothing else. A model file that no manifest names was
 never gated.
@@ -74,7 +74,7 @@ def shipped_hashes(manifest: BundleManifest) -> dict[str, str]:
 
 
 def check_models(app: AppArchive, bundles: Sequence[AppBundle], on_demand: bool) -> Check:
-    """Every shipped file is there and is the manifest's, and there is no model beside them."""
+    """Every shipped file is there and is the manifest's, and there is no other model."""
     faults: list[str] = []
     named: set[str] = set()
     for bundle in bundles:

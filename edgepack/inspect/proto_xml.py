@@ -6,7 +6,7 @@ Field numbers are those of AOSP's tools/aapt2/Resources.proto:
     XmlElement    3 name, 4 attribute (repeated), 5 child (repeated)
     XmlAttribute  2 name, 3 value, 5 resource id, 6 compiled item; Item 7 primitive; Primitive 8 boolean
 
-A compiled boolean stands over the text beside it, since that is what the device gets.
+A compiled boolean counts, not the text with it, since that is what the device gets.
 """
 
 from __future__ import annotations

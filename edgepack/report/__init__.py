@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from edgepack.bundle.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import InputError
-from edgepack.plan.model_size import byte_rows
+from edgepack.plan.byte_rows import byte_rows
 from edgepack.workspace import write_atomic
 
 TEMPLATES = ("report.md", "report.html")
@@ -32,7 +32,7 @@ class Table:
 
 
 def write_report(folder: Path) -> list[Path]:
-    """Write the report of the build in `folder` beside its manifest; return the files."""
+    """Write the report of the build in `folder`, where its manifest is; return the files."""
     build = load_build_manifest(folder)
     tables = build_tables(folder, build)
     environment = Environment(
@@ -108,7 +108,7 @@ def bundle_tables(manifest: BundleManifest, verdict: Verdict) -> list[Table]:
 
 
 def runtime_table(build: BuildManifest) -> Table:
-    """Artifacts of the same student beside each other, a row for each pair of runtimes."""
+    """Artifacts of the same student compared, a row for each pair of runtimes."""
     columns = ["runtimes", "targets", "max abs", "relative", "same labels", "metrics"]
     rows = [
         [
@@ -119,7 +119,7 @@ def runtime_table(build: BuildManifest) -> Table:
         ]
         for pair in build.runtimes
     ]
-    return Table("Runtimes beside each other", columns, rows)
+    return Table("Runtimes compared with each other", columns, rows)
 
 
 def by_tokens(times_ms: dict[int, float]) -> str:

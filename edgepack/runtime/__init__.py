@@ -6,12 +6,12 @@ Validation, goldens, benchmarks and the gate all go through here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from edgepack.extras import import_package
 from edgepack.target import Target
 
 
@@ -49,4 +49,5 @@ LIBRARIES = {"executorch": "executorch.runtime", "litert": "ai_edge_litert.inter
 def load(path: Path, target: Target, threads: int = 1) -> Session:
     """Load the model file at `path` in the runtime that `target` is for."""
     module, function = RUNTIMES[target.runtime].split(":")
-    return cast(Callable[[Path, int], Session], getattr(import_module(module), function))(path, threads)
+    loader = getattr(import_package(module, f"running {target.name} artifacts"), function)
+    return cast(Callable[[Path, int], Session], loader)(path, threads)

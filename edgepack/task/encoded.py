@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 IGNORED = -100  # label of positions that are not scored: special tokens and all but a word's first subword
 POOL_BATCHES = 50  # batches sorted together: little padding, while batches still differ between epochs
@@ -69,22 +67,22 @@ class Encoded:
         labels = self.labels[rows] if self.per_token else self.labels[chosen]
         return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels)
 
-    def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, Tensor]:
+    def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, np.ndarray]:
         """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq), and `labels` (batch,) or (batch, seq)."""
         chosen = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[chosen]
         mask = np.arange(lengths.max()) < lengths[:, None]
         rows = self.rows(chosen)
 
-        def padded(flat: np.ndarray, fill: int) -> Tensor:
+        def padded(flat: np.ndarray, fill: int) -> np.ndarray:
             table = np.full(mask.shape, fill, dtype=np.int64)
             table[mask] = flat[rows]
-            return torch.from_numpy(table)
+            return table
 
-        labels = padded(self.labels, IGNORED) if self.per_token else torch.from_numpy(self.labels[chosen])
+        labels = padded(self.labels, IGNORED) if self.per_token else self.labels[chosen]
         return {
             "input_ids": padded(self.input_ids, pad_id),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+            "attention_mask": mask.astype(np.int64),
             "token_type_ids": padded(self.token_type_ids, 0),
             "labels": labels,
         }

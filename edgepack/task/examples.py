@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.errors import InputError
+from edgepack.extras import import_package
 from edgepack.task.metric import BIO_TAG, Task, TaskName
 
 SUFFIXES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
@@ -232,9 +233,8 @@ def _open_json_lines(source: str, text: str, sha256: str) -> Table:
 
 
 def _open_parquet(source: str, data: bytes, sha256: str) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa = import_package("pyarrow", f"reading {source}")
+    pq = import_package("pyarrow.parquet", f"reading {source}")
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as e:
@@ -244,8 +244,7 @@ def _open_parquet(source: str, data: bytes, sha256: str) -> Table:
 
 
 def _open_hub(source: str, split: str) -> Table:
-    import datasets
-
+    datasets = import_package("datasets", f"{source} is no file here, and reading a data set of the hub")
     name, _, configuration = source.partition(":")
     try:
         data = datasets.load_dataset(name, configuration or None, split=split)

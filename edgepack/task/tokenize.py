@@ -2,27 +2,30 @@
 
 A word's label stands at its first subword; its other subwords and special tokens carry -100. The tokenizer's
 own truncation and padding settings are overridden and cleared: a `tokenizer.json` often still holds those of its
-training.
+training. A tokenizer is one of the `tokenizers` library, or transformers' fast one, which holds one of those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer
 
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
+
+if TYPE_CHECKING:  # not there in a light installation
+    from transformers import PreTrainedTokenizerFast
 
 TOKENIZER_BATCH = 1_000
 COVERED = 0.999  # share of the training examples that must fit without truncation
 MIN_LENGTH, LENGTH_STEP = 16, 8
 
 
-def encode(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Encoded:
+def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Encoded:
     """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
     ids: list[np.ndarray] = []
     types: list[np.ndarray] = []
@@ -40,7 +43,7 @@ def encode(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerFast, max
 
 
 def suggest_max_length(
-    train: Dataset, evaluation: Dataset, tokenizer: PreTrainedTokenizerFast, limit: int = 512
+    train: Dataset, evaluation: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int = 512
 ) -> int:
     """The shortest multiple of 8 that holds 99.9 % of `train` and all of `evaluation`; 16 at least, `limit` at most."""
     needed = [
@@ -51,27 +54,27 @@ def suggest_max_length(
     return min(limit, max(MIN_LENGTH, rounded))
 
 
-def _tokenize(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Iterator[list[Any]]:
+def _tokenize(
+    examples: Sequence[Example], tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int
+) -> Iterator[list[Any]]:
+    backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+    side = getattr(tokenizer, "truncation_side", "right")
+    backend.no_padding()
+    backend.enable_truncation(max_length, strategy="longest_first", direction=side)
     for start in range(0, len(examples), TOKENIZER_BATCH):
         chunk = examples[start : start + TOKENIZER_BATCH]
-        split = chunk[0].words is not None
-        first = [list(e.words or ()) if split else e.text for e in chunk]
-        second = None if chunk[0].pair is None else [e.pair for e in chunk]
-        encoded = tokenizer(
-            first,
-            second,
-            is_split_into_words=split,
-            truncation="longest_first",
-            max_length=max_length,
-            padding=False,
-            return_token_type_ids=False,
-            return_attention_mask=False,
-        )
-        yield encoded.encodings
-    tokenizer.backend_tokenizer.no_truncation()  # the call above set it; whoever saves the tokenizer must not keep it
+        yield backend.encode_batch([_text(e) for e in chunk], is_pretokenized=chunk[0].words is not None)
+    backend.no_truncation()  # whoever saves the tokenizer must not keep it
 
 
-def _token_counts(dataset: Dataset, tokenizer: PreTrainedTokenizerFast, limit: int) -> np.ndarray:
+def _text(example: Example) -> str | list[str] | tuple[str, str]:
+    """What the tokenizer takes: a text, its words, or a pair of texts."""
+    if example.words is not None:
+        return list(example.words)
+    return example.text if example.pair is None else (example.text, example.pair)
+
+
+def _token_counts(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int) -> np.ndarray:
     return np.array([len(e.ids) for chunk in _tokenize(dataset.examples, tokenizer, limit) for e in chunk])
 
 

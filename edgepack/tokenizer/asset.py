@@ -1,4 +1,4 @@
-"""The tokenizer file that an app loads beside the model, counted in shipped bytes.
+"""The tokenizer file that an app loads with the model, counted in shipped bytes.
 
 A WordPiece tokenizer with BERT's normalizer and pre-tokenizer becomes `tokenizer.bin`: the vocabulary
 front-coded in id order, and the Unicode data baked in, so that every device gives the reference's ids

@@ -128,7 +128,16 @@ def decode_streams(
         ranks=dict(zip(marks, ranks.numbers(len(marks)), strict=True)),
         decomposes_hangul=bool(flags & HANGUL_FLAG),
     )
-    return WordPieceData(tuple(vocabulary), prefix, unknown_id, max_word_length, tuple(added), single, pair, tables)
+    return WordPieceData(
+        vocabulary=tuple(vocabulary),
+        prefix=prefix,
+        unknown_id=unknown_id,
+        max_word_length=max_word_length,
+        added=tuple(added),
+        single=single,
+        pair=pair,
+        tables=tables,
+    )
 
 
 def decode_folds(reader: Reader) -> dict[int, tuple[int, ...]]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
 from edgepack.task.encoded import Encoded, length_buckets
 from edgepack.train.processes import Share, shares_of
@@ -24,7 +25,7 @@ RETURN_EVERY = 32  # batches between returns of freed memory, 20 ms each
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A piece of a batch: `inputs` as `Encoded.batch` gives them, and the teacher's outputs."""
+    """A piece of a batch: `inputs` as `torch_batch` gives them, and the teacher's outputs."""
 
     share: Share
     inputs: dict[str, Tensor]
@@ -65,7 +66,7 @@ class Reader:
         """One piece: inputs and teacher's outputs, padded to the same length."""
         chosen = share.indices
         length = padded_length(int(self.data.lengths[chosen].max()), self.longest)
-        inputs = padded(self.data.batch(chosen, self.pad_id), length, self.pad_id)
+        inputs = padded(torch_batch(self.data, chosen, self.pad_id), length, self.pad_id)
         batch = Batch(
             share,
             inputs,

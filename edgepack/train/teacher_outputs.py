@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from edgepack.console import Console
 from edgepack.errors import DiskFull, InputError
+from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
 from edgepack.student.model import Attention, Student
 from edgepack.task.encoded import IGNORED, Encoded
@@ -221,7 +222,9 @@ def save_teacher_outputs(
         while start < len(order):
             length = padded_length(int(data.lengths[order[start]]), longest)
             indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
-            batch = {name: t.to(device) for name, t in padded(data.batch(indices, pad_id), length, pad_id).items()}
+            batch = {
+                name: t.to(device) for name, t in padded(torch_batch(data, indices, pad_id), length, pad_id).items()
+            }
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 output = teacher(
                     batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], output_hidden_states=True

@@ -19,18 +19,10 @@ from edgepack.bundle.manifest import BuildManifest, TeacherRecord, load_manifest
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.errors import InputError
+from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, parity_check, scored_by_both
 from edgepack.evidence.gate import GATE_CHECKS, gate, read_policy
 from edgepack.evidence.measure import Subject, measure
-from edgepack.evidence.validate import (
-    StageLogits,
-    agreement,
-    blame,
-    compare,
-    divergence,
-    parity_check,
-    scored_by_both,
-    validate_artifact,
-)
+from edgepack.evidence.validate import Limits, Reference, blame, validate_artifact
 from edgepack.export import Artifact, export
 from edgepack.inference import predict
 from edgepack.report import write_report
@@ -76,11 +68,8 @@ class World:
         return validate_artifact(
             artifact or self.artifact.path,
             TARGET,
-            self.student,
-            self.evaluation,
-            self.task,
-            self.logits,
-            budget_bytes=budget_bytes,
+            Reference(self.task, self.student, self.evaluation, self.logits),
+            Limits(budget_bytes),
             shipped_bytes=self.artifact.size_bytes + len(asset_bytes(self.tokenizer)),
         )
 
@@ -305,10 +294,10 @@ def test_a_wrong_artifact_is_blamed_on_export(world: World, tmp_path: Path) -> N
 
 
 def test_divergence_is_the_mean_kl_of_the_teachers_probabilities(world: World) -> None:
-    teacher = StageLogits("teacher", world.logits, world.evaluation)
+    teacher = FormLogits("teacher", world.logits, world.evaluation)
     shifted = world.logits + 3.0  # the same probabilities
-    assert divergence(StageLogits("artifact", shifted, world.evaluation), teacher) == pytest.approx(0, abs=1e-6)
-    uniform = StageLogits("artifact", np.zeros_like(world.logits), world.evaluation)
+    assert divergence(FormLogits("artifact", shifted, world.evaluation), teacher) == pytest.approx(0, abs=1e-6)
+    uniform = FormLogits("artifact", np.zeros_like(world.logits), world.evaluation)
     probabilities = np.exp(teacher.scored()) / np.exp(teacher.scored()).sum(axis=1, keepdims=True)
     entropy = -(probabilities * np.log(probabilities)).sum(axis=1).mean()
     assert divergence(uniform, teacher) == pytest.approx(np.log(probabilities.shape[1]) - entropy, rel=1e-5)
@@ -322,8 +311,8 @@ def test_words_that_truncation_left_to_one_side_alone_are_not_compared() -> None
             ([-100, 0, -100, 1, -100, -100, 2, -100, 0, -100], [0, 5, 10]),  # two words, two words
         )
     )
-    a = StageLogits("artifact", np.arange(8 * 3, dtype=np.float32).reshape(8, 3), one)
-    b = StageLogits("teacher", 100 + np.arange(10 * 3, dtype=np.float32).reshape(10, 3), other)
+    a = FormLogits("artifact", np.arange(8 * 3, dtype=np.float32).reshape(8, 3), one)
+    b = FormLogits("teacher", 100 + np.arange(10 * 3, dtype=np.float32).reshape(10, 3), other)
     left, right = scored_by_both(a, b)
     assert left[:, 0].tolist() == [3, 6, 18]
     assert right[:, 0].tolist() == [103, 109, 118]
@@ -334,8 +323,8 @@ def test_words_that_truncation_left_to_one_side_alone_are_not_compared() -> None
 
 
 def test_a_scale_error_fails_parity_where_decisions_agree(world: World) -> None:
-    right = StageLogits("quantized", world.logits, world.evaluation)
-    scaled = compare(StageLogits("artifact", world.logits * 1.2, world.evaluation), right, 1.0)
+    right = FormLogits("quantized", world.logits, world.evaluation)
+    scaled = compare(FormLogits("artifact", world.logits * 1.2, world.evaluation), right, 1.0)
     assert scaled.agreement == 1.0
     assert scaled.relative_error == pytest.approx(0.2, abs=1e-6)
     assert parity_check(scaled).status == "failed"

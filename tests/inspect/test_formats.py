@@ -90,7 +90,9 @@ def test_what_is_no_protobuf(data: bytes) -> None:
 
 def test_a_protobuf_of_every_wire_type() -> None:
     data = b"\x08\x96\x01" + b"\x12\x02hi" + b"\x1d" + b"1234" + b"\x21" + b"12345678" + b"\x08\x01"
-    assert parse_message(data) == {1: [150, 1], 2: [b"hi"], 3: [b"1234"], 4: [b"12345678"]}
+    numbers = [int.from_bytes(text, "little") for text in (b"1234", b"12345678")]
+    assert parse_message(data) == {1: [150, 1], 2: [b"hi"], 3: [numbers[0]], 4: [numbers[1]]}
+    assert parse_message(b"\x0b\x08\x01\x0c\x10\x02") == {2: [2]}  # a group is left out
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, PreTrainedTokenizerFast
 
 from edgepack.demo.base import make_tokenizer
-from edgepack.inference import input_names, predict, predict_session
+from edgepack.inference import input_names, predict, torch_batch
+from edgepack.runtime.predict import predict_session
 from edgepack.task.encoded import IGNORED, Encoded, length_buckets
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
@@ -115,7 +116,7 @@ def test_batch_pads_on_the_right(per_token: bool) -> None:
     assert batch["input_ids"].tolist() == [[*encoded.input_ids[4:6].tolist(), 7], encoded.input_ids[:3].tolist()]
     expected = [[*encoded.labels[4:6].tolist(), IGNORED], encoded.labels[:3].tolist()] if per_token else None
     assert batch["labels"].tolist() == (expected or encoded.labels[[2, 0]].tolist())
-    assert all(tensor.dtype == torch.int64 for tensor in batch.values())
+    assert all(array.dtype == np.int64 for array in batch.values())
 
 
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=20), st.randoms(use_true_random=False), st.booleans())
@@ -128,8 +129,8 @@ def test_select_and_rows_agree(lengths: list[int], random: object, per_token: bo
     assert chosen.lengths.tolist() == [len(p) for p in pieces]
     assert chosen.per_token == per_token
     for i, j in enumerate(indices):
-        for name, tensor in chosen.batch([i]).items():
-            assert torch.equal(tensor, encoded.batch([j])[name])
+        for name, array in chosen.batch([i]).items():
+            assert np.array_equal(array, encoded.batch([j])[name])
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 8), st.integers(0, 3))
@@ -157,7 +158,7 @@ def test_predict_equals_one_example_at_a_time(model_class: type) -> None:
     model.eval()
     with torch.no_grad():
         for i in range(len(encoded)):
-            batch = encoded.batch([i])
+            batch = torch_batch(encoded, [i])
             batch.pop("labels")
             expected.append(model(**batch).logits.reshape(-1, 3).numpy())
     model.train()

@@ -13,6 +13,7 @@ from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.units import keep_units
 from edgepack.console import Console
+from edgepack.inference import torch_batch
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
@@ -111,7 +112,7 @@ def same(a: Progress, b: Progress) -> bool:
 def test_teacher_outputs_are_the_teachers_own(setting: tuple[Student, Encoded, TeacherOutputs], task: str) -> None:
     teacher, data, outputs = setting
     indices = np.array([5, 60, 17])
-    batch = data.batch(indices)
+    batch = torch_batch(data, indices)
     with torch.no_grad():
         output = teacher(batch["input_ids"], batch["attention_mask"], output_hidden_states=True)
     real = batch["attention_mask"].bool()
@@ -241,7 +242,7 @@ def test_a_student_with_fewer_layers_is_matched_with_the_layers_it_came_from(tmp
     save_teacher_outputs(teacher, data, [1], tmp_path, QUIET, device=torch.device("cpu"), bf16=False)
     outputs = load_teacher_outputs(tmp_path, [1])
     assert [student for student, _ in outputs.pairs] == [0, 1]
-    batch = data.batch([3])
+    batch = torch_batch(data, [3])
     with torch.no_grad():
         states = teacher(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
     expected = torch.stack([states[0], states[2]], dim=2)

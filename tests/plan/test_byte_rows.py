@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgepack.plan.model_size import byte_rows
+from edgepack.plan.byte_rows import byte_rows
 
 
 def test_tensors_structure_and_tokenizer_add_up_largest_first() -> None:

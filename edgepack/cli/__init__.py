@@ -1,0 +1,71 @@
+"""The command line: parse, call, print. The work of the commands belongs to `build`, `evidence` and `package`.
+
+A file holds the commands of one kind. Results go to stdout (a table, or one JSON object with `--json`), everything
+else to stderr. Exit codes are those of `edgepack.errors`: 0 done or passed, 1 a check failed, 2 misuse or bad input,
+3 the environment lacks something. An `EdgepackError` becomes one line; any other exception is a defect and keeps its
+traceback. Libraries are imported inside the commands: `--help` and completion stay quick, and a command whose
+libraries a light installation lacks ends with the line that installs them, here, for all of them.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, NoReturn
+
+import click
+
+from edgepack import __version__
+from edgepack.cli.building import build, demo, finetune, plan
+from edgepack.cli.machine import doctor, targets
+from edgepack.cli.release import gate, inspect, package, report
+from edgepack.cli.stages import bundle, export, validate
+from edgepack.errors import DiskFull, EdgepackError
+from edgepack.extras import missing_package
+
+SECTIONS = {
+    'Make a model; needs "edgepack[build]"': (finetune, plan, build, export, validate, bundle, demo),
+    "Ship it": (gate, package, inspect, report),
+    "This installation": (targets, doctor),
+}
+
+
+class Commands(click.Group):
+    """A group that ends with one line and a documented exit code when edgepack reports an error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EdgepackError as e:
+            end_with(ctx, e)
+        except ModuleNotFoundError as e:
+            missing = missing_package(e, f"edgepack {ctx.invoked_subcommand}")
+            if missing is None:
+                raise
+            end_with(ctx, missing)
+        except OSError as e:
+            if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = f" for {e.filename}" if e.filename else ""
+            end_with(ctx, DiskFull(f"no room left on the disk{where}; make some, then give the same command again"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(command.name), command.get_short_help_str(100)) for command in commands])
+
+
+def end_with(ctx: click.Context, error: EdgepackError) -> NoReturn:
+    """Say what was wrong in one line and leave with the error's exit code."""
+    click.echo(f"error: {' '.join(str(error).split())}", err=True)
+    ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgepack")
+def main() -> None:
+    """Fine-tuned transformers, small enough to ship in an app, with proof."""
+
+
+for commands in SECTIONS.values():
+    for command in commands:
+        main.add_command(command)

@@ -1,0 +1,147 @@
+"""Options that several commands share, and how every command prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgepack.parameters import Share, Size
+
+if TYPE_CHECKING:
+    from edgepack.console import Console
+    from edgepack.task.examples import Columns
+
+F = TypeVar("F", bound=Callable[..., Any])
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+TASKS = ("text-classification", "token-classification")
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several click options as one decorator, shown in the order given."""
+
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+output_options = options(json_option, quiet_option)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random numbers; the same seed on one machine gives the same files.",
+)
+length_option = click.option(
+    "--max-length",
+    type=click.IntRange(min=8),
+    help="Longest input in tokens; longer texts are cut. [default: from the data]",
+)
+target_option = click.option(
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    required=True,
+    help="Target to make an artifact for, once or more; `edgepack targets` lists them.",
+)
+column_options = options(
+    click.option(
+        "--text-column", metavar="NAME", help="Column that holds the text or tokens. [default: found by name]"
+    ),
+    click.option(
+        "--pair-column", metavar="NAME", help="Column of the second text: the task takes pairs. [default: by name]"
+    ),
+    click.option(
+        "--label-column", metavar="NAME", help="Column that holds the label or tags. [default: found by name]"
+    ),
+)
+build_options = options(
+    click.option(
+        "-m", "--model", "teacher", required=True, help="Teacher: a fine-tuned checkpoint, as a folder or a hub id."
+    ),
+    click.option(
+        "-d",
+        "--data",
+        "train",
+        required=True,
+        help="Training data: a TSV, CSV, JSON lines or Parquet file, or a hub id.",
+    ),
+    click.option(
+        "--eval", "evaluation", required=True, help="Held-out data to measure on, of the same kinds; not trained on."
+    ),
+    click.option(
+        "-b", "--budget", type=Size(), required=True, help="Limit for what each target ships: 4MB, or 4MiB for 2^20."
+    ),
+    target_option,
+    click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
+    column_options,
+    click.option(
+        "--max-drop",
+        type=Share(),
+        default="2%",
+        show_default=True,
+        help="Largest loss of the teacher's metric; more is exit code 1.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(["quick", "standard", "max"]),
+        default="standard",
+        show_default=True,
+        help="How long to train: more is slower and more accurate.",
+    ),
+    seed_option,
+    click.option("--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda or cuda:1."),
+    click.option(
+        "--text",
+        type=EXISTING_FILE,
+        help="Raw text, one sentence a line: more tokens are kept for it, and training begins with a stage on it.",
+    ),
+    length_option,
+    click.option(
+        "--allow-untrained",
+        is_flag=True,
+        help="Accept a teacher that is no better than always answering the most frequent label.",
+    ),
+)
+
+
+def make_console(quiet: bool) -> Console:
+    """Where a command's messages and progress go."""
+    from edgepack.console import Console
+
+    return Console(quiet)
+
+
+def take_columns(inputs: dict[str, Any]) -> Columns:
+    """Take the column flags out of `inputs`."""
+    from edgepack.task.examples import Columns
+
+    return Columns(**{name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")})
+
+
+def print_result(result: Any, as_json: bool) -> None:
+    """A result's table, or its JSON."""
+    click.echo(json.dumps(result.to_json()) if as_json else result.table())
+
+
+def print_record(record: dict[str, Any], as_json: bool) -> None:
+    """Names and values, a line each, or as JSON."""
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    for name, value in record.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+        click.echo(f"{name:<22}{'' if shown is None else shown}")

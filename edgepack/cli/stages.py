@@ -1,0 +1,79 @@
+"""Commands that run one stage of a finished build again, or export a student by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgepack.cli.options import (
+    EXISTING_FOLDER,
+    FOLDER,
+    make_console,
+    output_options,
+    print_result,
+    target_option,
+)
+
+WIDTHS = click.Choice(["4", "8", "32"])
+
+
+@click.command()
+@click.argument("student", type=EXISTING_FOLDER)
+@target_option
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the artifacts, one folder each.")
+@click.option("--body-bits", type=WIDTHS, help="Bits of the layers' weights; 32 rounds nothing. [default: as trained]")
+@click.option("--embedding-bits", type=WIDTHS, help="Bits of the word table; 32 rounds nothing. [default: as trained]")
+@output_options
+def export(
+    student: Path, targets: tuple[str, ...], output: Path, as_json: bool, quiet: bool, **widths: str | None
+) -> None:
+    """Write a student folder as an artifact for each target."""
+    from edgepack.build.single_stage import export_student
+
+    body, embedding = (int(bits) if bits else None for bits in (widths["body_bits"], widths["embedding_bits"]))
+    print_result(export_student(student, targets, output, body, embedding, make_console(quiet)), as_json)
+
+
+@click.command()
+@click.argument("output", type=EXISTING_FOLDER)
+@click.option(
+    "--arch",
+    type=click.Choice(["arm64"]),
+    help="Run the ONNX artifacts on this CPU instead, emulated, and compare it with the CPU here.",
+)
+@click.option(
+    "--examples",
+    type=click.IntRange(min=1),
+    help="With --arch: use only so many evaluation examples, as emulation is slow. [default: all]",
+)
+@output_options
+@click.pass_context
+def validate(
+    ctx: click.Context, /, output: Path, arch: str | None, examples: int | None, as_json: bool, quiet: bool
+) -> None:
+    """Run a build's artifacts again in their runtimes and compare them with the teacher."""
+    if examples is not None and arch is None:
+        raise click.UsageError("--examples goes with --arch")
+    result: Any  # two kinds of result, which print and exit alike
+    if arch is not None:
+        from edgepack.evidence.compare_cpus import compare_architecture
+
+        result = compare_architecture(output, arch, examples, make_console(quiet))
+    else:
+        from edgepack.build.single_stage import validate_output
+
+        result = validate_output(output, make_console(quiet))
+    print_result(result, as_json)
+    ctx.exit(result.exit_code)
+
+
+@click.command()
+@click.argument("output", type=EXISTING_FOLDER)
+@output_options
+def bundle(output: Path, as_json: bool, quiet: bool) -> None:
+    """Write a build's bundles again from its finished stages."""
+    from edgepack.build.single_stage import bundle_output
+
+    print_result(bundle_output(output, make_console(quiet)), as_json)

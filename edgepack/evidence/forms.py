@@ -1,0 +1,102 @@
+"""The forms of one model, and how far the logits of one are from those of another.
+
+    teacher → student (fp32 torch) → quantized (the same, rounding) → artifact (its runtime, batch 1)
+
+Neighbours are compared over the whole evaluation set: the largest and the mean difference, the relative error, the
+share of equal labels. Nothing here runs a model, so a gate and another CPU's comparison need no torch.
+
+The limits judge `artifact` against `quantized`, which compute the same formula: agreement at least 0.99, relative
+error at most 0.05. The two differ where sums of another order tip an activation over a rounding step: 0.009 to 0.018
+was measured for two 6-layer teachers at 8 and 4 bits in ONNX Runtime and PyTorch Lite, with agreement 0.995 to 1.
+A wrong scale, a transposed weight or a lost bias moves logits by far more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.verdict import Check, FormParity, limit_check
+from edgepack.task.encoded import IGNORED, Encoded
+
+MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class FormLogits:
+    """Flat logits of one form with the encoding that they belong to (a trimmed vocabulary has its own)."""
+
+    name: str
+    logits: np.ndarray
+    encoded: Encoded
+
+    def scored(self) -> np.ndarray:
+        """Rows that a label stands at: `(examples or labelled tokens, C)`."""
+        return self.logits[self.encoded.labels != IGNORED]
+
+
+def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, np.ndarray]:
+    """Logits `(examples or labelled words, C)` of what both score, in one order.
+
+    Truncation takes the last words of an example, and another number of them where the vocabularies differ.
+    """
+    owners = [e.label_examples[e.labels != IGNORED] for e in (after.encoded, before.encoded)]
+    fewest = np.minimum(*(np.bincount(owner, minlength=len(after.encoded)) for owner in owners))
+    ranks = [np.arange(len(owner)) - np.searchsorted(owner, owner) for owner in owners]  # within its example
+    kept = [rank < fewest[owner] for rank, owner in zip(ranks, owners, strict=True)]
+    return after.scored()[kept[0]], before.scored()[kept[1]]
+
+
+def agreement(after: FormLogits, before: FormLogits) -> float:
+    """Share of equal decisions."""
+    return _equal_decisions(*scored_by_both(after, before))
+
+
+def _equal_decisions(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
+
+
+def divergence(after: FormLogits, before: FormLogits) -> float:
+    """Mean KL(before ‖ after) of a decision's probabilities, in nats; it sees what a metric on few examples cannot."""
+    q, p = (_log_probabilities(logits) for logits in scored_by_both(after, before))
+    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+
+
+def _log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Log-softmax over the last axis, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
+    """How far the logits of one form are from those of the form before; `metric` is what the first one's give."""
+    a, b = (logits.astype(np.float64) for logits in scored_by_both(after, before))
+    error = np.abs(a - b)
+    norm = float(np.linalg.norm(b))
+    return FormParity(
+        name=after.name,
+        before=before.name,
+        max_abs=float(error.max()),
+        mean_abs=float(error.mean()),
+        relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
+        agreement=_equal_decisions(a, b),
+        metric=metric,
+    )
+
+
+def compare_neighbours(forms: Sequence[FormLogits], metrics: Mapping[str, MetricRecord]) -> list[FormParity]:
+    """Each form but the first, compared with the one before it."""
+    return [compare(after, before, metrics[after.name].value) for before, after in pairwise(forms)]
+
+
+def parity_check(exported: FormParity) -> Check:
+    """Whether the artifact computes what the quantized torch model does."""
+    agreed = limit_check("parity", exported.agreement, MIN_AGREEMENT, False, "agreement with the quantized model")
+    if agreed.status == "failed":
+        return agreed
+    close = limit_check("parity", exported.relative_error, MAX_RELATIVE_ERROR, True, "relative error of the logits")
+    return close if close.status == "failed" else agreed
