@@ -1,4 +1,4 @@
-"""From a bundle to an app's project: checked, written beside, and renamed into place whole or not at all.
+"""From a bundle to an app's project, whole or not at all. What the built app holds belongs to `inspect`.
 
     package_bundle(bundle, "android", DIR, AppOptions(...))
 

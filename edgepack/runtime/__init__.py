@@ -1,4 +1,4 @@
-"""Runtimes, one file each, behind one small interface: load an artifact, run it, get logits.
+"""Runtimes, one file each: load an artifact, run it, get logits. Judging the logits belongs to `evidence`.
 
 Validation, goldens, benchmarks and the gate all go through here.
 """
