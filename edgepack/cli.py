@@ -83,14 +83,8 @@ build_options = options(
     click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
     column_options,
     click.option("--max-drop", type=Share(), default="2%", show_default=True, help="Loss of the metric allowed."),
-    click.option(
-        "--effort",
-        type=click.Choice(["quick", "standard", "max"]),
-        default="standard",
-        show_default=True,
-        help="How long to train.",
-    ),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random choice."),
+    click.option("--effort", type=click.Choice(["quick", "standard", "max"]), default="standard", show_default=True),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option("--device", default="auto", show_default=True, help="Where to train: auto, cpu, cuda, cuda:1."),
     click.option(
         "--text", type=EXISTING_FILE, help="Raw sentences, one on a line: which tokens to keep beyond the task's."
@@ -144,16 +138,10 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @click.option("--eval", "evaluation", required=True, help="Evaluation data.")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the teacher; new or empty.")
 @column_options
-@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="Passes over the data.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Examples in a step.")
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=5e-5,
-    show_default=True,
-    help="The highest of the schedule.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every random choice.")
+@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=5e-5, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--max-length", type=click.IntRange(min=8), help="Longest input in tokens. [default: from the data]")
 @output_options
 def finetune(as_json: bool, quiet: bool, **settings: Any) -> None:
