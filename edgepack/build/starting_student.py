@@ -23,8 +23,8 @@ from edgepack.compress.low_rank import fisher_moments, input_moments
 from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
 from edgepack.memory import return_free_memory
+from edgepack.plan.candidate import Candidate
 from edgepack.plan.mixed_widths import choose_widths
-from edgepack.plan.search import Candidate
 from edgepack.student.config import changed_config
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded

@@ -17,7 +17,8 @@ from edgepack.build.recipe import Recipe
 from edgepack.compress.augmentation import Augmentation, add_augmented, find_neighbours, read_words
 from edgepack.compress.general import General, encode_text, order_pairs
 from edgepack.compress.module_replacing import successor_groups
-from edgepack.plan.search import Candidate, Plan
+from edgepack.plan.candidate import Candidate
+from edgepack.plan.search import Plan
 from edgepack.student.config import StudentConfig
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Schedule, StageSettings

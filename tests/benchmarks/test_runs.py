@@ -25,7 +25,8 @@ from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.errors import InputError
 from edgepack.parameters import parse_size
-from edgepack.plan.search import Candidate, Vocabulary
+from edgepack.plan.candidate import Candidate
+from edgepack.plan.space import Vocabulary
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.train import Phase
