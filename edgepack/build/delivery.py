@@ -1,6 +1,6 @@
 """What is done with a trained student for each target: export, validate, bundle, and the runtimes compared.
 
-A target whose package or tool is missing is left out and said so, with the line that installs it; the others go on.
+A target whose package or tool is missing is left out, with a warning that has the line to install it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """All targets of one build. `asset_bytes`: the tokenizer's file; `stage`: the finished stage of a name."""
+    """All targets of one build. `asset_bytes`: size of the tokenizer's file; `stage`: runs or finds a stage by name."""
 
     inputs: Inputs
     tokenizer: PreTrainedTokenizerFast
@@ -63,7 +63,7 @@ class Delivery:
         return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
 
     def run(self, student: Student, trained: Stage) -> Made:
-        """Export, validate and bundle for each target; one whose tools are missing is left out and said so."""
+        """Export, validate and bundle for each target; one whose tools are missing is left out with a warning."""
         made, logits = Made(), {}
         for target in self.inputs.targets:
             try:
@@ -72,10 +72,12 @@ class Delivery:
             except MissingDependency as e:
                 made.missing[target.name] = str(e)
                 self.console.warn(f"{target.name}: not built: {e}")
-                shutil.rmtree(self.inputs.request.output / "bundles" / target.name, ignore_errors=True)  # of before
+                shutil.rmtree(
+                    self.inputs.request.output / "bundles" / target.name, ignore_errors=True
+                )  # an earlier build's
                 continue
             made.stages.extend([exported, validated])
-            if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
+            if (validated.folder / LOGITS_NAME).is_file():  # only where the runtime runs on this system
                 logits[target.name] = np.load(validated.folder / LOGITS_NAME)
         made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, self.inputs.teacher.task))
         return made
@@ -104,7 +106,7 @@ class Delivery:
         return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
 
     def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
-        """Run the artifact over the evaluation set and measure it beside the teacher."""
+        """Run the artifact over the evaluation set and measure it against the teacher."""
         inputs = self.inputs
         path = exported.folder / target.file
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
@@ -122,11 +124,11 @@ class Delivery:
                 keep_logits=keep_logits,
                 advance=advance,
             )
-        if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
+        if not inputs.request.timed or "artifact" not in verdict.metrics:  # only where the runtime runs on this system
             return verdict
-        return verdict.model_copy(update={"speed": self.time_beside_teacher(path, target)})
+        return verdict.model_copy(update={"speed": self.time_with_teacher(path, target)})
 
-    def time_beside_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
+    def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of both."""
         inputs = self.inputs
         subjects = {

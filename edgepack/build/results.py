@@ -21,7 +21,7 @@ from edgepack.workspace import hash_json
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
-    """The plan with its runners-up; `show_tensors`: the table says where the bytes of the first go."""
+    """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go."""
 
     plan: Plan
     show_tensors: bool = False

@@ -2,7 +2,7 @@
 
 What a matrix costs at a width is the difference that it alone makes to the file; the choice among those costs is exact
 (`compress/sensitivity.py`). The file of the whole choice is not quite their sum, since unpacking a width takes bytes
-once, so it is sized anew and the bytes to spend are lowered until it fits.
+once, so it is sized again and the bytes to spend are lowered until it fits.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _note(chosen: Candidate, budget_bytes: int) -> str | None:
     parts = ", ".join(f"{name} {size / budget_bytes:.0%}" for name, size in sorted(short.items()))
     tightest = max(chosen.shipped_bytes, key=lambda name: chosen.shipped_bytes[name])
     if tightest not in short:
-        return f"budget not used up ({parts}): one student serves all targets, and {tightest} has no room left"
+        return f"budget not used up ({parts}): one student serves all targets, and {tightest} has no room for more"
     return (
         f"budget not used up ({parts}): more bytes are estimated to cost more in latency than they gain in the metric"
     )

@@ -13,7 +13,7 @@ VOCABULARIES = ("free", "whole", "task")
 
 @dataclass(frozen=True)
 class Structure:
-    """What a recipe fixes beside the budget's choices.
+    """What a recipe fixes of the student's structure; the budget decides the rest.
 
     `sharing`: a pattern of `compress/sharing.py`. `embedding`: "linear" or "self_attentive" (Subformer's SAFE).
     `rank_share`: every body matrix in two factors whose rank is this share of its smaller side; 0: none.

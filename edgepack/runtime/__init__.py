@@ -27,7 +27,7 @@ class Session(Protocol):
 
 @runtime_checkable
 class ProcessSession(Session, Protocol):
-    """A session in another process, which says how long things took there."""
+    """A session in another process, which measures its own times."""
 
     process_id: int
     baseline_bytes: int  # resident there before the model was loaded
