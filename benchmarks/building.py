@@ -80,7 +80,7 @@ def stale_keys(runs: Sequence[Run], store: Store) -> list[str]:
 def build_one(
     run: Run, shared: Path, work: Path, store: Store, device: str = "auto", inputs: Inputs | None = None
 ) -> Inputs:
-    """Build, measure, keep the result, remove the stages; the opened inputs, which the next build may take.
+    """Build, measure, keep the result, remove the stages; the opened inputs, which the next build may use.
 
     The recorded peak of memory is the process's: a build of the frontier has one of its own.
     """
@@ -167,7 +167,7 @@ def run_all(runs: Sequence[Run], store: Store, options: argparse.Namespace) -> l
         print(f"failed: {' '.join(failed)}", file=sys.stderr, flush=True)
     stale = stale_keys(runs, store)
     if stale:
-        print(f"trained by an earlier recipe, redo with --again: {' '.join(stale)}", file=sys.stderr)
+        print(f"trained by an earlier recipe; run them again with --again: {' '.join(stale)}", file=sys.stderr)
     return failed
 
 

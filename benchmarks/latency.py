@@ -1,8 +1,8 @@
-"""An ONNX bundle's latency and load time beside ONNX Runtime's own int8 model of the teacher, in one run.
+"""An ONNX bundle's latency and load time compared with ONNX Runtime's own int8 model of the teacher, in one run.
 
 The baseline is what `optimum-cli` makes as well: `torch.onnx.export` of the teacher, then `quantize_dynamic` per
-channel. Both run in ONNX Runtime in this process, one thread, batch 1, by turns (`timing.py`). Only the ratios mean
-anything elsewhere.
+channel. Both run in ONNX Runtime in this process, one thread, batch 1, in alternating runs (`timing.py`). Only the
+ratios mean anything elsewhere.
 """
 
 from __future__ import annotations

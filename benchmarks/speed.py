@@ -19,7 +19,7 @@ TOKENS = 32  # the length at which speed is compared
 
 
 class Speed(Record):
-    """Median milliseconds of an inference, one thread, batch 1, the two models by turns in one process."""
+    """Median milliseconds of an inference, one thread, batch 1, the two models in alternating runs in one process."""
 
     tokens: int
     artifact_ms: float
@@ -54,5 +54,5 @@ def measure_speed(artifact: Path, int8: Path, tokens: int) -> Speed:
 
 
 def artifact_speed(run: Run, artifact: Path, max_length: int, shared: Path, work: Path) -> Speed:
-    """Speed of an ONNX file beside the teacher's int8 model."""
+    """Speed of an ONNX file compared with the teacher's int8 model."""
     return measure_speed(artifact, baseline(run.task, shared, work) / "teacher-int8.onnx", min(TOKENS, max_length))
