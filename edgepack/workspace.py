@@ -210,7 +210,7 @@ class Workspace:
             raise InputError(f"output {self.root} is a file; give a folder that is new, empty or an earlier build's")
         if self.root.is_dir() and not self.home.exists() and any(self.root.iterdir()):
             raise InputError(
-                f"output {self.root} holds files that are not a build's; give a new or empty folder with -o"
+                f"output {self.root} holds files of something else; give a new or empty folder with -o"
             )
         try:
             self.home.mkdir(parents=True, exist_ok=True)

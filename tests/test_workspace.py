@@ -208,7 +208,7 @@ def test_clear_forgets_finished_and_unfinished_stages(tmp_path: Path) -> None:
 
 def test_folders_that_are_no_workspace_are_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("x")
-    with pytest.raises(InputError, match="holds files that are not a build"):
+    with pytest.raises(InputError, match="holds files of something else"):
         Workspace(tmp_path)
     with pytest.raises(InputError, match="is a file"):
         Workspace(tmp_path / "thesis.docx")

@@ -56,7 +56,7 @@ class DemoResult:
 def run_demo(output: Path, console: Console) -> DemoResult:
     """Write everything into `output`; an interrupted demo resumes."""
     if output.exists() and not (output / "data" / "train.tsv").is_file() and any(output.iterdir()):
-        raise InputError(f"output {output} holds files that are not a demo's; give a new or empty folder with -o")
+        raise InputError(f"output {output} holds files of something else; give a new or empty folder with -o")
     train, test = write_demo(output / "data")
     console.info(f"data: assistant commands in {train} and {test}; the test's phrasings are held out of training")
     teacher = _teacher(output, train, test, console)
