@@ -209,9 +209,7 @@ class Workspace:
         if self.root.exists() and not self.root.is_dir():
             raise InputError(f"output {self.root} is a file; give a folder that is new, empty or an earlier build's")
         if self.root.is_dir() and not self.home.exists() and any(self.root.iterdir()):
-            raise InputError(
-                f"output {self.root} holds files of something else; give a new or empty folder with -o"
-            )
+            raise InputError(f"output {self.root} holds files of something else; give a new or empty folder with -o")
         try:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as e:

@@ -20,10 +20,16 @@ PUBLIC: list[str] = GENERATOR.public_names(TEXT)
 COMMAND_LINE = [*(REPOSITORY / "edgepack").glob("cli.py"), *(REPOSITORY / "edgepack").glob("cli/*.py")]
 
 
-def imports(source: str) -> set[str]:
+def imports(source: ast.AST) -> set[str]:
     """All names imported from edgepack, dotted."""
-    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.module]
+    nodes = [node for node in ast.walk(source) if isinstance(node, ast.ImportFrom) and node.module]
     return {f"{n.module}.{alias.name}" for n in nodes if f"{n.module}.".startswith("edgepack.") for alias in n.names}
+
+
+def examples(page: Path, text: str | None = None) -> set[str]:
+    """What the Python blocks of a page import from edgepack."""
+    blocks = [block for block in blocks_of(page, text) if block.language == "python"]
+    return {name for block in blocks for name in imports(ast.parse(block.text))}
 
 
 def same(name: str) -> set[str]:
@@ -43,15 +49,12 @@ def test_no_name_stands_twice() -> None:
 
 
 def test_what_the_command_line_calls_is_public() -> None:
-    """Functions that commands import; click's parameter types and the command line's own files are not called so."""
-    called = {name for path in COMMAND_LINE for name in imports(path.read_text(encoding="utf-8"))}
-    functions = {
-        name
-        for name in called
-        if not name.startswith("edgepack.cli")
-        and importlib.util.find_spec(name.rpartition(".")[0]) is not None
-        and inspect.isfunction(GENERATOR.resolve(name))
-    }
+    """Functions that a command imports where it calls them; what a file imports at its top is the command line's own."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in COMMAND_LINE]
+    bodies = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    called = {name for body in bodies for name in imports(body)}
+    modules = {name for name in called if importlib.util.find_spec(name.rpartition(".")[0]) is not None}
+    functions = {name for name in modules if inspect.isfunction(GENERATOR.resolve(name))}
     assert "edgepack.build.flow.build" in functions
     assert sorted(name for name in functions if not same(name) & set(PUBLIC)) == []
 
@@ -66,8 +69,7 @@ def test_other_pages_use_public_names_alone(page: Path) -> None:
     """Pages on adding a part are for people who change edgepack, and use what is inside."""
     if name_of(page).startswith("docs/adding-") or page.name == "CONTRIBUTING.md":
         return
-    used = {name for b in blocks_of(page) if b.language == "python" for name in imports(b.text)}
-    assert sorted(name for name in used if not same(name) & set(PUBLIC)) == []
+    assert sorted(name for name in examples(page) if not same(name) & set(PUBLIC)) == []
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -75,8 +77,7 @@ def test_every_public_name_has_an_example(name: str) -> None:
     """A function right below its signature, a class anywhere on the page or as the base of one that has."""
     below = TEXT.split(f"<!-- api: {name} -->", 1)[1].split("<!-- api: ", 1)[0]
     thing = GENERATOR.resolve(name)
-    place = TEXT if inspect.isclass(thing) else below
-    used = {used for b in blocks_of(PAGE, place) if b.language == "python" for used in imports(b.text)}
+    used = examples(PAGE, TEXT if inspect.isclass(thing) else below)
     kin = {name, *(f"{base.__module__}.{base.__qualname__}" for base in getattr(thing, "__mro__", ()))}
     assert any(same(found) & kin for found in used), f"no example of {name}"
 
