@@ -49,7 +49,7 @@ def test_no_name_stands_twice() -> None:
 
 
 def test_what_the_command_line_calls_is_public() -> None:
-    """Functions that a command imports where it calls them; what a file imports at its top is the command line's own."""
+    """Functions that a command imports where it calls them; imports at the top of a file are its own affair."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in COMMAND_LINE]
     bodies = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     called = {name for body in bodies for name in imports(body)}
