@@ -39,9 +39,9 @@ class PlanReport:
 
     def to_record(self) -> dict[str, Any]:
         """The same with the chosen shape in full; its vocabulary map by hash, being long."""
-        config = self.plan.chosen.config
-        shape = {**config.to_dict(), "vocab_map": None if config.vocab_map is None else hash_json(config.vocab_map)}
-        return {**self.to_json(), "shape": shape}
+        shape = self.plan.chosen.config
+        vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
+        return {**self.to_json(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
@@ -58,12 +58,12 @@ class PlanReport:
 
 
 def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
-    shape = candidate.describe()
-    figures = [shape[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
-    bits = f"{shape['body_bits']}/{shape['embedding_bits']}"
+    figures = candidate.describe()
+    counts = [figures[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
+    bits = f"{figures['body_bits']}/{figures['embedding_bits']}"
     estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
-    return ["→" if number == 0 else "", *map(str, figures), bits, *estimates, *sizes]
+    return ["→" if number == 0 else "", *map(str, counts), bits, *estimates, *sizes]
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,16 +31,16 @@ class Candidate:
 
     def describe(self) -> dict[str, Any]:
         """The shape in a few figures."""
-        config = self.config
+        shape = self.config
         return {
-            "layers": config.num_hidden_layers,
-            "heads": (config.num_heads or [])[0],
-            "ffn": (config.intermediate_sizes or [])[0],
-            "embedding": config.embedding_size,
-            "vocabulary": config.vocab_size,
-            "body_bits": config.body_bits,
-            "embedding_bits": config.embedding_bits,
-            "head": config.classifier_inputs,
+            "layers": shape.num_hidden_layers,
+            "heads": (shape.num_heads or [])[0],
+            "ffn": (shape.intermediate_sizes or [])[0],
+            "embedding": shape.embedding_size,
+            "vocabulary": shape.vocab_size,
+            "body_bits": shape.body_bits,
+            "embedding_bits": shape.embedding_bits,
+            "head": shape.classifier_inputs,
             "estimated_loss": round(self.estimated_loss, 5),
             "estimated_speed": round(self.estimated_speed, 2),
             "bytes": self.shipped_bytes,

@@ -36,19 +36,7 @@ def choose_widths(
     """
     check_mixed_widths(targets)
     uniform = sum(by_width[shape.body_bits] for by_width in sensitivity.values())
-
-    def bytes_of(widths: Mapping[str, int], target: Target) -> int:
-        return model_size(changed_config(shape, widths=dict(widths)), target).total
-
-    def cost(matrix: str, bits: int) -> int:
-        # another matrix has that width already: what a width costs once is not this matrix's
-        other = {next(name for name in sensitivity if name != matrix): bits}
-        return max(bytes_of({**other, matrix: bits}, target) - bytes_of(other, target) for target in targets)
-
-    costs = {
-        name: {bits: 0 if bits == shape.body_bits else cost(name, bits) for bits in by_width}
-        for name, by_width in sensitivity.items()
-    }
+    costs = _costs(sensitivity, shape, targets)
     to_spend = 0
     for _ in range(TRIES):
         try:
@@ -58,8 +46,29 @@ def choose_widths(
         widths = {name: bits for name, bits in assigned.items() if bits != shape.body_bits}
         if sum(sensitivity[name][bits] for name, bits in assigned.items()) >= uniform:
             break
-        over = max(bytes_of(widths, target) - bytes_of({}, target) for target in targets)
+        over = max(_file_bytes(shape, widths, target) - _file_bytes(shape, {}, target) for target in targets)
         if over <= 0:
             return widths
         to_spend -= over
     return {}
+
+
+def _costs(
+    sensitivity: Mapping[str, Mapping[int, float]], shape: StudentConfig, targets: Sequence[Target]
+) -> dict[str, dict[int, int]]:
+    """Bytes that a matrix adds to the file at each bit width, on the target where it adds most."""
+
+    def cost(matrix: str, bits: int) -> int:
+        # another matrix has that width already: what a width costs once is not this matrix's
+        other = {next(name for name in sensitivity if name != matrix): bits}
+        both = {**other, matrix: bits}
+        return max(_file_bytes(shape, both, target) - _file_bytes(shape, other, target) for target in targets)
+
+    return {
+        name: {bits: 0 if bits == shape.body_bits else cost(name, bits) for bits in by_width}
+        for name, by_width in sensitivity.items()
+    }
+
+
+def _file_bytes(shape: StudentConfig, widths: Mapping[str, int], target: Target) -> int:
+    return model_size(changed_config(shape, widths=dict(widths)), target).total
