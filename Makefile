@@ -49,6 +49,7 @@ bench: .venv/.ready
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_api.py
 
 wheel: .venv/.ready
 	rm -rf dist

@@ -22,7 +22,7 @@ COMMANDS = {
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
     "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
-    "build": "benchmarks.runs",
+    "build": "benchmarks.building",
 }
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks executorch-profile OUT/bundles/android-executorch/model.pte [--tokens 32]
 
-One thread, batch 1. Kernels that the program calls itself stand under their names; what XNNPACK computes stands under
-its operators' names, in whole microseconds for each, as XNNPACK reports them; "XNNPACK, between its operators" is what
-calls of it take beside those.
+One thread, batch 1. Kernels that the program calls itself have their own names. What XNNPACK computes has
+its operators' names, in whole microseconds each, as XNNPACK reports them; "XNNPACK, between its operators" is the rest
+of the calls to it.
 """
 
 from __future__ import annotations

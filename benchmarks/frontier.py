@@ -2,7 +2,7 @@
 
     python -m benchmarks frontier --shared ../shared --work WORK
 
-Each build runs in a process of its own and is recorded when it is done (`benchmarks.runs`); the same command goes on
+Each build runs in a process of its own and is recorded when it is done (`building.py`); the same command goes on
 where it was stopped. The metric is the exported artifact's, run in ONNX Runtime over dev.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.building import Result, run_all
 from benchmarks.runs import (
     AS_IT_IS,
     DEFAULT,
@@ -24,17 +25,14 @@ from benchmarks.runs import (
     SHAPE,
     TARGET,
     TASKS,
-    TOKENS,
-    Result,
     Run,
     add_options,
-    artifact_speed,
     build_request,
-    run_all,
     run_folder,
     size_name,
     size_option,
 )
+from benchmarks.speed import TOKENS, artifact_speed
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval
 from edgepack.build.inputs import make_search_space, open_inputs

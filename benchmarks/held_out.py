@@ -1,4 +1,4 @@
-"""Training examples kept apart to choose settings by, with everything that overlaps them.
+"""Training examples held out to choose settings by, with everything that overlaps them.
 
 SST-2's training set holds each sentence and many of its phrases, so examples drawn at random are no test: training has
 seen their words and most of their parts. Here whole examples are drawn, those that are not a run of words inside
@@ -22,7 +22,7 @@ Words = tuple[str, ...]
 def hold_out(train: Path, count: int, folder: Path) -> tuple[Path, Path]:
     """Two files of a training file's lines: what is left to train on, and `count` whole examples (seed 0).
 
-    `train`: TSV with a header and the text in its column `sentence`, or JSON lines with `tokens`. A TSV's header stands
+    `train`: TSV with a header and the text in its column `sentence`, or JSON lines with `tokens`. A TSV's header is
     in both. `InputError` where too few whole examples are there.
     """
     lines = train.read_text(encoding="utf-8").removesuffix("\n").split("\n")

@@ -1,9 +1,10 @@
-"""The Android app's tokenizer on the JVM beside the Hugging Face fast tokenizer called from Python, a text at a time.
+"""The Android app's tokenizer on the JVM compared with the Hugging Face fast tokenizer in Python, a text at a time.
 
 The app tokenizes what a person types: one text, then the next. So both are called singly, in one thread, on the same
-10,000 texts, and take turns round by round, so that a change in the machine's load falls on both alike. Each round's
-token count and sum of ids must be equal. The JVM's first round runs cold and is printed apart: a phone compiles ahead.
-Desktop figures say nothing of a phone; the ratio says that the code does not waste.
+10,000 texts, in alternating rounds, so that a change in the machine's load falls on both alike. Each round's
+token count and sum of ids must be equal. The JVM's first round runs cold and is printed separately: a phone compiles
+ahead of time.
+Desktop times do not predict a phone's; the ratio shows whether the code wastes time.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def read_texts(path: Path, count: int) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print a table and one JSON line; exit 1 where Kotlin is the slower one or its tokens are others."""
+    """Print a table and one JSON line; exit 1 where Kotlin is slower or its tokens differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks kotlin-tokenizer")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("data", type=Path, help="a table with a header and the texts in its last column")

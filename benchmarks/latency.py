@@ -1,8 +1,8 @@
-"""An ONNX bundle's latency and load time beside ONNX Runtime's own int8 model of the teacher, in one run.
+"""An ONNX bundle's latency and load time compared with ONNX Runtime's own int8 model of the teacher, in one run.
 
 The baseline is what `optimum-cli` makes as well: `torch.onnx.export` of the teacher, then `quantize_dynamic` per
-channel. Both run in ONNX Runtime in this process, one thread, batch 1, by turns (`timing.py`). Only the ratios mean
-anything elsewhere.
+channel. Both run in ONNX Runtime in this process, one thread, batch 1, in alternating runs (`timing.py`). Only the
+ratios mean anything elsewhere.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from edgepack.teacher import Teacher, load_teacher
 
 TOKENS = (16, 32, 64, 128)
 RUNS, LOADS = 200, 5
+TEACHER = "teacher int8"
 
 
 def export_baseline(teacher: Teacher, folder: Path) -> Path:
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("bundles", nargs="+", type=Path)
     options = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
-        paths = {"teacher int8": export_baseline(load_teacher(options.teacher), Path(folder))}
+        paths = {TEACHER: export_baseline(load_teacher(options.teacher), Path(folder))}
         for bundle in options.bundles:
             manifest = load_manifest(bundle)
             paths[f"{bundle.parent.parent.name}/{manifest.target}"] = bundle / load_target(manifest.target).file
@@ -69,14 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     # a student of 64 positions cannot run 128 tokens: leave that cell empty
     lengths = {name: [n for n in TOKENS if fits(session, n)] for name, session in sessions.items()}
     p50 = median_times({(name, n): (sessions[name], n) for name, ns in lengths.items() for n in ns}, RUNS)
-    rows = [["model", "bytes", "load ms", *(f"p50 ms, {n} tokens" for n in TOKENS)]]
-    for name in paths:
-        cells = [
-            f"{p50[name, n]:.2f} ({p50['teacher int8', n] / p50[name, n]:.1f}x)" if (name, n) in p50 else "-"
-            for n in TOKENS
-        ]
-        rows.append([name, f"{sizes[name]:,}", f"{loads[name]:.0f}", *cells])
-    print(format_table(rows))
+    print(latency_table(sizes, loads, p50))
     record = {
         "machine": platform.platform(),
         "threads": 1,
@@ -86,6 +80,17 @@ def main(arguments: Sequence[str]) -> None:
         "p50_ms": {f"{name}@{n}": value for (name, n), value in p50.items()},
     }
     print(json.dumps(record))
+
+
+def latency_table(sizes: dict[str, int], loads: dict[str, float], p50: dict[tuple[str, int], float]) -> str:
+    """A row for each model; in brackets how many times as fast as the teacher's int8 model."""
+    rows = [["model", "bytes", "load ms", *(f"p50 ms, {n} tokens" for n in TOKENS)]]
+    for name, size in sizes.items():
+        cells = [
+            f"{p50[name, n]:.2f} ({p50[TEACHER, n] / p50[name, n]:.1f}x)" if (name, n) in p50 else "-" for n in TOKENS
+        ]
+        rows.append([name, f"{size:,}", f"{loads[name]:.0f}", *cells])
+    return format_table(rows)
 
 
 def fits(session: Session, tokens: int) -> bool:

@@ -15,16 +15,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.building import Result, run_all
 from benchmarks.frontier import over_seeds, with_bounds
 from benchmarks.runs import (
     DEFAULT,
     REPOSITORY,
     TASKS,
-    Result,
     Run,
     Variant,
     add_options,
-    run_all,
     size_name,
     size_option,
     variants_of,
@@ -56,7 +55,16 @@ class Settings:
 
     def run(self, variant: str, task: str, seed: int) -> Run:
         """One cell's build with one seed."""
-        return Run(self.table, task, self.budget_bytes, seed, self.effort, variant, self.examples, self.held_out)
+        return Run(
+            table=self.table,
+            task=task,
+            budget_bytes=self.budget_bytes,
+            seed=seed,
+            effort=self.effort,
+            variant=variant,
+            examples=self.examples,
+            held_out=self.held_out,
+        )
 
     def sentence(self) -> str:
         """The settings in words."""

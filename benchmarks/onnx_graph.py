@@ -1,4 +1,4 @@
-"""The ONNX file that edgepack writes beside what others make of the same student.
+"""The ONNX file that edgepack writes compared with what other tools make of the same student.
 
     python -m benchmarks onnx-graph [--student OUT/student] [--bits 8 4] [--rounds N]
 
@@ -7,7 +7,7 @@ torch, optimized  the same with `onnxruntime.transformers.optimizer` between the
 edgepack N        the exporter's own file at N bits, body and embedding
 
 Load, first run and peak memory are those of fresh processes, one model after the other in each round; medians over
-rounds. p50 at 32 tokens is measured in one process, the models by turns. One thread, batch 1. Only the ratios mean
+rounds. p50 at 32 tokens is measured in one process, in alternating runs. One thread, batch 1. Only the ratios mean
 anything elsewhere.
 """
 

@@ -24,7 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.frontier import with_bounds
-from benchmarks.runs import TASKS, TOKENS, Speed, baseline, measure_speed
+from benchmarks.runs import TASKS
+from benchmarks.speed import TOKENS, Speed, baseline, measure_speed
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table
 from edgepack.bundle.manifest import MetricRecord, Record

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.building import Result
 from benchmarks.frontier import Point, frontier_table, points
 from benchmarks.other_tools import NAME, OtherResult, other_table
-from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, Result, size_name
+from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, size_name
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import write_table
 from edgepack.errors import InputError, MissingDependency

@@ -1,4 +1,4 @@
-"""Finished runs on disk: one small JSON document each, so that a benchmark goes on where it was stopped.
+"""Finished runs on disk: one small JSON document each, so that a benchmark resumes where it was stopped.
 
     benchmarks/results/<name>/<key>.json
 
@@ -49,7 +49,7 @@ class Store:
         return sorted(p.name.removesuffix(SUFFIX) for p in self.folder.glob(f"[!.]*{SUFFIX}"))
 
     def save(self, key: str, result: BaseModel) -> None:
-        """Keep a result: written beside, fsynced, renamed; an earlier one of the same key is replaced."""
+        """Keep a result: written to a temporary file, fsynced, renamed; an earlier one of the same key is replaced."""
         path = self.path(key)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_model(path, result)

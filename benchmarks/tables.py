@@ -1,4 +1,4 @@
-"""Means over seeds, Markdown tables, and the place in a page where a table stands."""
+"""Means over seeds, Markdown tables, and the place of a table in a page."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
     OUT/.edgepack/stages/<stage>-<key>/    finished: what the stage made, and stage.json
 
 A key is the sha256 of the canonical JSON of everything that decides a stage's result. The same inputs give
-the same key, so a build that is started again finds what it had finished; any change gives another key,
-so nothing stale is found. A result appears by one rename of a folder whose files are already on disk
+the same key, so a build that is run again finds its finished stages; any change gives another key, so
+nothing stale is found. A result appears by one rename of a folder whose files are already on disk
 (write beside, fsync, rename), as in Pillai et al. 2014 ("All File Systems Are Not Created Equal").
 
 The lock is `flock`: the kernel drops it with the process that held it, so the lock of a dead process is
@@ -32,7 +32,7 @@ from edgepack.errors import InputError
 
 HIDDEN_FOLDER = ".edgepack"
 RECORD_NAME = "stage.json"
-KEY_LENGTH = 16  # hex digits in a folder's name; the whole key stands in stage.json and is compared
+KEY_LENGTH = 16  # hex digits in a folder's name; stage.json has the whole key, which is compared
 READ_CHUNK = 1 << 20
 
 
@@ -52,7 +52,7 @@ def hash_json(value: Any) -> str:
 
 
 def source_hash() -> str:
-    """Hash of edgepack's own code: a change of it makes every stage anew."""
+    """Hash of edgepack's own code: after a change of it every stage runs again."""
     root = Path(__file__).parent
     return hash_json({path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(root.rglob("*.py"))})
 
@@ -109,9 +109,9 @@ def _sync(path: Path) -> None:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What stage.json says: the key and its parts, seconds of the run that finished it, bytes and sha256 by file.
+    """The content of stage.json: the key and its parts, seconds of the run that finished it, bytes and sha256 by file.
 
-    `dropped`: files that are not there any more, since all that needed them is finished.
+    `dropped`: files removed because all that needed them is finished.
     """
 
     stage: str

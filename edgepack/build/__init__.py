@@ -1,1 +1,1 @@
-"""From a request to bundles: the stages in order. What a stage does lives in the room of its trade, not here."""
+"""From a request to bundles: the stages in order. How one works belongs to `compress`, `train`, `export`."""

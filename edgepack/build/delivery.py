@@ -104,7 +104,7 @@ class Delivery:
         return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
 
     def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
-        """Run the artifact over the evaluation set and measure it beside the teacher."""
+        """Run the artifact over the evaluation set and measure it against the teacher."""
         inputs, task = self.inputs, self.inputs.teacher.task
         path = exported.folder / target.file
         with self.console.progress(target.name, len(self.evaluation_ids)) as advance:

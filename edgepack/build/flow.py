@@ -2,7 +2,7 @@
 
 Each stage's result is a folder in the workspace under a key made of all that decides it: the hashes of
 teacher and data, the settings, the versions, the seed, and the key of the stage before. A build that is
-started again finds the finished stages and goes on; training goes on from its last checkpoint.
+run again finds the finished stages and resumes; training resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
 
 
 def start_after(stage: Stage) -> Progress:
-    """What training goes on from; the stage on raw text had a schedule of its own."""
+    """Where training resumes; the stage on raw text had a schedule of its own."""
     done = read_result(stage)
     return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
 
@@ -118,7 +118,7 @@ class Build:
     plan: Plan
     workspace: Workspace
     console: Console
-    finished_only: bool = False  # refuse to train; validation and bundles may be made anew
+    finished_only: bool = False  # refuse to train; validation and bundles may be made again
 
     def run(self) -> BuildResult:
         """All stages, then the output folder's own files."""

@@ -17,7 +17,7 @@ from edgepack.errors import InputError
 from edgepack.inference import predict
 from edgepack.memory import return_free_memory
 from edgepack.plan.losses import embedding_spectrum
-from edgepack.plan.search import SearchSpace, Vocabulary
+from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target

@@ -29,7 +29,7 @@ from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.low_rank import RANK_WEIGHTS
 from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.errors import InputError
-from edgepack.plan.search import Structure
+from edgepack.plan.space import Structure
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.train import Phase, PruneTarget, Schedule, StageSettings
 

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.bundle.manifest import is_model_file
+from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.plan.byte_rows import byte_rows
-from edgepack.plan.search import Candidate, Plan
+from edgepack.plan.candidate import Candidate
+from edgepack.plan.search import Plan
 from edgepack.target import load_target
 from edgepack.workspace import hash_json
 
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
-    """The plan with its runners-up; `show_tensors`: the table says where the bytes of the first go."""
+    """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go."""
 
     plan: Plan
     show_tensors: bool = False
@@ -37,9 +39,9 @@ class PlanReport:
 
     def to_record(self) -> dict[str, Any]:
         """The same with the chosen shape in full; its vocabulary map by hash, being long."""
-        config = self.plan.chosen.config
-        shape = {**config.to_dict(), "vocab_map": None if config.vocab_map is None else hash_json(config.vocab_map)}
-        return {**self.to_json(), "shape": shape}
+        shape = self.plan.chosen.config
+        vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
+        return {**self.to_json(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
@@ -56,12 +58,12 @@ class PlanReport:
 
 
 def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
-    shape = candidate.describe()
-    figures = [shape[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
-    bits = f"{shape['body_bits']}/{shape['embedding_bits']}"
+    figures = candidate.describe()
+    counts = [figures[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
+    bits = f"{figures['body_bits']}/{figures['embedding_bits']}"
     estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
-    return ["→" if number == 0 else "", *map(str, figures), bits, *estimates, *sizes]
+    return ["→" if number == 0 else "", *map(str, counts), bits, *estimates, *sizes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,29 +97,27 @@ class BuildResult:
 
     def table(self) -> str:
         """A line for each bundle."""
-        rows = [["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]]
-        for bundle in self.bundles:
-            verdict = bundle.verdict
-            kept, speed = verdict.retention, verdict.speed.get("artifact")
-            shown = f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run"
-            metric = verdict.metrics.get("artifact")
-            failed = [check.name for check in verdict.checks if check.status == "failed"]
-            waiting = [check.name for check in verdict.checks if check.status == "not_run"]
-            words = [f"failed: {', '.join(failed)}"] if failed else []
-            words += [f"not run: {', '.join(waiting)}"] if waiting else []
-            rows.append(
-                [
-                    bundle.manifest.target,
-                    f"{verdict.shipped_bytes:,}",
-                    "not run" if metric is None else f"{metric.value:.4f}",
-                    shown,
-                    "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
-                    " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
-                    "; ".join(words) or "passed",
-                ]
-            )
+        header = ["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]
+        rows = [header, *(_verdict_row(bundle.manifest.target, bundle.verdict) for bundle in self.bundles)]
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
         return "\n".join([format_table(rows), *lacking, f"bundles in {self.output / 'bundles'}"])
+
+
+def _verdict_row(target: str, verdict: Verdict) -> list[str]:
+    kept, speed, metric = verdict.retention, verdict.speed.get("artifact"), verdict.metrics.get("artifact")
+    failed = [check.name for check in verdict.checks if check.status == "failed"]
+    waiting = [check.name for check in verdict.checks if check.status == "not_run"]
+    words = [f"failed: {', '.join(failed)}"] if failed else []
+    words += [f"not run: {', '.join(waiting)}"] if waiting else []
+    return [
+        target,
+        f"{verdict.shipped_bytes:,}",
+        "not run" if metric is None else f"{metric.value:.4f}",
+        f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run",
+        "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
+        " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
+        "; ".join(words) or "passed",
+    ]
 
 
 def artifact_record(bundle: Bundle) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def reopen(output: Path, console: Console) -> Build:
 
 
 def validate_output(output: Path, console: Console) -> BuildResult:
-    """Run the artifacts of a finished build again and write verdicts and bundles anew."""
+    """Run the artifacts of a finished build again and write verdicts and bundles."""
     build = reopen(output, console)
     with build.workspace.lock():
         build.workspace.forget("validate-")
@@ -45,7 +45,7 @@ def validate_output(output: Path, console: Console) -> BuildResult:
 
 
 def bundle_output(output: Path, console: Console) -> BuildResult:
-    """Write the bundles of a finished build anew."""
+    """Write the bundles of a finished build again."""
     build = reopen(output, console)
     with build.workspace.lock():
         return build.run()
@@ -97,8 +97,8 @@ def load_student(folder: Path) -> Student:
         raise InputError(f"{folder} is no student: no config.json to read; give the student/ folder of a build") from e
     if kind != StudentConfig.model_type or not (folder / "model.safetensors").is_file():
         raise InputError(
-            f"{folder} is no student: its config.json says {kind!r}, a student's says {StudentConfig.model_type!r} and "
-            "has model.safetensors beside it; give the student/ folder of a build"
+            f"{folder} is no student: its model_type is {kind!r}, a student's is {StudentConfig.model_type!r} with a "
+            "model.safetensors in the same folder; give the student/ folder of a build"
         )
     try:
         with quiet_transformers():

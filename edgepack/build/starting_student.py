@@ -18,8 +18,8 @@ from edgepack.compress.low_rank import Ranks
 from edgepack.compress.passes import Evidence, Goal, RankChoice
 from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
+from edgepack.plan.candidate import Candidate
 from edgepack.plan.mixed_widths import choose_widths
-from edgepack.plan.search import Candidate
 from edgepack.plan.size import model_size
 from edgepack.student.config import changed_config
 from edgepack.student.model import Student

@@ -22,7 +22,7 @@ from edgepack.compress.candidates import find_neighbours, read_words
 from edgepack.compress.distil.layer_maps import followed_layers
 from edgepack.compress.general import General, encode_text, order_pairs
 from edgepack.compress.module_replacing import successor_groups
-from edgepack.plan.search import Candidate
+from edgepack.plan.candidate import Candidate
 from edgepack.student.config import StudentConfig
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Schedule, StageSettings

@@ -48,7 +48,6 @@ class Speed(Record):
 
     load_ms: float
     p50_ms: dict[int, float]  # by token count
-    p95_ms: dict[int, float]
     peak_bytes: int
     baseline_bytes: int  # resident before the model was loaded: the interpreter and its libraries
 

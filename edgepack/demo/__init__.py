@@ -1,1 +1,1 @@
-"""The embedded example: its task, its base checkpoint, and the whole flow on them."""
+"""The embedded example: its task, its base checkpoint, the flow on them. The flow itself belongs to `build`."""

@@ -1,4 +1,4 @@
-"""A base checkpoint made on the spot: a WordPiece vocabulary of the demo's words and a small random BERT.
+"""A base checkpoint made here: a WordPiece vocabulary of the demo's words and a small random BERT.
 
 There is nothing pretrained in it, so the demo needs no download. It stands in for the checkpoint that a
 user would fine-tune; a real one knows the language before it sees the task, and is the better choice.

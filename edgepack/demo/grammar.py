@@ -1,9 +1,9 @@
 """The demo's task: commands to an assistant on a device, drawn from a seeded grammar (grammar.toml).
 
 A phrasing is a template such as `wake me [up] at {clock}`. Each intent has its own phrasings for training
-and others for the test split, so the test asks whether the model has learned the intent, not the template;
+and others for the test split, so the test measures whether the model learned the intent and not the template;
 names, places, times and songs fill both. The same seed gives the same files. It is a demonstration: real
-speech is far more varied, and accuracy here says nothing about accuracy there.
+speech is far more varied, and accuracy here does not predict accuracy there.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def utterances(split: str, per_intent: int, seed: int = 0) -> list[Utterance]:
 
 
 def write_demo(folder: Path, seed: int = 0) -> tuple[Path, Path]:
-    """Write train.tsv and test.tsv (`text`, `intent`) into `folder`; no sentence stands in both."""
+    """Write train.tsv and test.tsv (`text`, `intent`) into `folder`; no sentence is in both."""
     folder.mkdir(parents=True, exist_ok=True)
     test = utterances("test", TEST_PER_INTENT, seed)
     held_out = {utterance.text for utterance in test}

@@ -1,6 +1,6 @@
 """The whole flow on the demo's task, with nothing to download, in a few minutes on two cores.
 
-Data from the grammar, a base checkpoint made on the spot, a teacher fine-tuned from it, a build for two
+Data from the grammar, a base checkpoint made here, a teacher fine-tuned from it, a build for two
 targets at 1 MB, the gate, and one table. Each step is what a user would call with their own files.
 """
 
@@ -49,16 +49,16 @@ class DemoResult:
         """The summary, for someone who sees edgepack for the first time."""
         widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.rows]
-        verdict = "The gate passed." if self.passed else "The gate did not pass; `edgepack gate` says why."
+        verdict = "The gate passed." if self.passed else "The gate did not pass; `edgepack gate` shows why."
         return "\n".join([*lines, "", verdict, f"Bundles to ship: {self.output / 'build' / 'bundles'}"])
 
 
 def run_demo(output: Path, console: Console) -> DemoResult:
-    """Write everything into `output`; an interrupted demo goes on."""
+    """Write everything into `output`; an interrupted demo resumes."""
     if output.exists() and not (output / "data" / "train.tsv").is_file() and any(output.iterdir()):
         raise InputError(f"output {output} holds files of something else; give a new or empty folder with -o")
     train, test = write_demo(output / "data")
-    console.info(f"data: assistant commands in {train} and {test}; the test's phrasings are never trained on")
+    console.info(f"data: assistant commands in {train} and {test}; the test's phrasings are held out of training")
     teacher = _teacher(output, train, test, console)
     request = BuildRequest(
         teacher=str(teacher),
@@ -109,8 +109,12 @@ def _rows(teacher: Path, gated: GateResult) -> tuple[tuple[str, ...], ...]:
     return (
         ("", "teacher", *(manifest.target for manifest in manifests)),
         ("size", _megabytes(teacher_bytes), *(_megabytes(manifest.shipped_bytes) for manifest in manifests)),
-        ("right on phrasings never seen", *(f"{accuracy:.1%}" for accuracy in accuracies)),
-        ("of the teacher's accuracy", "100.0%", *(f"{accuracy / accuracies[0]:.1%}" for accuracy in accuracies[1:])),
+        ("accuracy on unseen phrasings", *(f"{accuracy:.1%}" for accuracy in accuracies)),
+        (
+            "share of the teacher's accuracy",
+            "100.0%",
+            *(f"{accuracy / accuracies[0]:.1%}" for accuracy in accuracies[1:]),
+        ),
         ("time for one command, here", *_times(verdicts)),
         ("gate", "-", *("failed" if bundle.failures else "passed" for bundle in gated.bundles)),
     )

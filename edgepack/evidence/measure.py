@@ -104,7 +104,6 @@ def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:
     return Speed(
         load_ms=median(lambda s: s["load_ms"]),
         p50_ms={n: median(lambda s, n=n: s["p50_ms"][str(n)]) for n in lengths},  # type: ignore[misc]
-        p95_ms={n: median(lambda s, n=n: s["p95_ms"][str(n)]) for n in lengths},  # type: ignore[misc]
         peak_bytes=int(median(lambda s: s["peak_bytes"])),
         baseline_bytes=int(median(lambda s: s["baseline_bytes"])),
     )
@@ -124,7 +123,6 @@ def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: 
     return {
         "load_ms": loaded.load_ms,
         "p50_ms": {count: float(np.percentile(times, 50)) for count, times in times_ms.items()},
-        "p95_ms": {count: float(np.percentile(times, 95)) for count, times in times_ms.items()},
         "peak_bytes": peak_memory_bytes(loaded.process_id),
         "baseline_bytes": own_bytes if loaded.baseline_bytes is None else loaded.baseline_bytes,
     }

@@ -1,4 +1,4 @@
-"""Exporters, one file per format, and the registry that `target.format` is looked up in."""
+"""Exporters, one file per format, looked up by `target.format`. Loading and running files belongs to `runtime`."""
 
 from __future__ import annotations
 

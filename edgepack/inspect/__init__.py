@@ -1,1 +1,1 @@
-"""Reading a built app: what stores and phones reject, found before they do. One concern per file."""
+"""Reading a built app for what stores and phones reject, one concern per file. Bundles belong to `evidence`."""

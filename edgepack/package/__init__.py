@@ -1,11 +1,11 @@
-"""From a bundle to an app's project: checked, and in its place whole or not at all.
+"""From a bundle to an app's project, whole or not at all. What the built app holds belongs to `inspect`.
 
     package_bundle(bundle, "android", DIR, AppOptions(...))
 
 Every file of the bundle is compared with the manifest's length and sha256 before anything is written. What an
 app cannot do exactly is refused here, not found out on a phone: a runtime that it has no code for, and a tokenizer
-other than `tokenizer.bin`, which is the only one that the apps' cores are proven on. The project is written under
-another name and renamed to DIR; with `force` what was in DIR goes only then.
+other than `tokenizer.bin`, which is the only one that the apps' cores are proven on. The project is written beside
+DIR and takes its place by a rename; with `force` what was in DIR goes only then.
 
 Each kind of app is a module of its own with `RUNTIMES`, the runtimes that it has code for, and `write_project`.
 """

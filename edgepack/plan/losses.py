@@ -1,4 +1,4 @@
-"""Estimates of the metric that a shape loses: constants fitted to trained students (docs/plan.md says to which).
+"""Estimates of the metric that a shape loses: constants fitted to trained students (listed in docs/plan.md).
 
 They rank candidates and do nothing else.
 """

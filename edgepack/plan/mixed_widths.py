@@ -1,8 +1,8 @@
-"""A width for each matrix in the bytes of one width for all: from measured sensitivity to a config's `widths`.
+"""A bit width for each matrix in the bytes of one width for all: from measured sensitivity to a config's `widths`.
 
 What a matrix costs at a width is the difference that it alone makes to the file; the choice among those costs is exact
 (`compress/sensitivity.py`). The file of the whole choice is not quite their sum, since unpacking a width takes bytes
-once, so it is sized anew and the bytes to spend are lowered until it fits.
+once, so it is sized again and the bytes to spend are lowered until it fits.
 """
 
 from __future__ import annotations
@@ -28,38 +28,47 @@ def check_mixed_widths(targets: Sequence[Target]) -> None:
 
 
 def choose_widths(
-    sensitivity: Mapping[str, Mapping[int, float]], plan: StudentConfig, targets: Sequence[Target]
+    sensitivity: Mapping[str, Mapping[int, float]], shape: StudentConfig, targets: Sequence[Target]
 ) -> dict[str, int]:
-    """`StudentConfig.widths`, without those of the plan's own width; empty where no other choice is better.
+    """`StudentConfig.widths`, without those of the shape's own bit width; empty where no other choice is better.
 
-    No target's file is larger than the plan's own.
+    No target's file is larger than the shape's own.
     """
     check_mixed_widths(targets)
-    uniform = sum(by_width[plan.body_bits] for by_width in sensitivity.values())
-
-    def bytes_of(widths: Mapping[str, int], target: Target) -> int:
-        return model_size(changed_config(plan, widths=dict(widths)), target).total
-
-    def cost(matrix: str, bits: int) -> int:
-        # another matrix has that width already: what a width costs once is not this matrix's
-        other = {next(name for name in sensitivity if name != matrix): bits}
-        return max(bytes_of({**other, matrix: bits}, target) - bytes_of(other, target) for target in targets)
-
-    costs = {
-        name: {bits: 0 if bits == plan.body_bits else cost(name, bits) for bits in by_width}
-        for name, by_width in sensitivity.items()
-    }
+    uniform = sum(by_width[shape.body_bits] for by_width in sensitivity.values())
+    costs = _costs(sensitivity, shape, targets)
     to_spend = 0
     for _ in range(TRIES):
         try:
             assigned = assign_widths(sensitivity, costs, to_spend)
         except InputError:  # less than the narrowest widths take
             break
-        widths = {name: bits for name, bits in assigned.items() if bits != plan.body_bits}
+        widths = {name: bits for name, bits in assigned.items() if bits != shape.body_bits}
         if sum(sensitivity[name][bits] for name, bits in assigned.items()) >= uniform:
             break
-        over = max(bytes_of(widths, target) - bytes_of({}, target) for target in targets)
+        over = max(_file_bytes(shape, widths, target) - _file_bytes(shape, {}, target) for target in targets)
         if over <= 0:
             return widths
         to_spend -= over
     return {}
+
+
+def _costs(
+    sensitivity: Mapping[str, Mapping[int, float]], shape: StudentConfig, targets: Sequence[Target]
+) -> dict[str, dict[int, int]]:
+    """Bytes that a matrix adds to the file at each bit width, on the target where it adds most."""
+
+    def cost(matrix: str, bits: int) -> int:
+        # another matrix has that width already: what a width costs once is not this matrix's
+        other = {next(name for name in sensitivity if name != matrix): bits}
+        both = {**other, matrix: bits}
+        return max(_file_bytes(shape, both, target) - _file_bytes(shape, other, target) for target in targets)
+
+    return {
+        name: {bits: 0 if bits == shape.body_bits else cost(name, bits) for bits in by_width}
+        for name, by_width in sensitivity.items()
+    }
+
+
+def _file_bytes(shape: StudentConfig, widths: Mapping[str, int], target: Target) -> int:
+    return model_size(changed_config(shape, widths=dict(widths)), target).total

@@ -1,4 +1,4 @@
-"""The report of a build: `report.md` and `report.html`, from its manifest and its bundles' verdicts.
+"""The report of a build, `report.md` and `report.html`, from its records. Measuring belongs to `evidence`.
 
 Both say the same, from the same rows. The page is one file that loads nothing, light or dark as the reader's
 system is. Nothing is measured here; a figure that is missing was not measured, and the report says so.

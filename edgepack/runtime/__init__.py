@@ -1,4 +1,4 @@
-"""Runtimes, one file each, behind one small interface: load an artifact, run it, get logits.
+"""Runtimes, one file each: load an artifact, run it, get logits. Judging the logits belongs to `evidence`.
 
 Validation, goldens, benchmarks and the gate all go through here.
 """
@@ -27,7 +27,7 @@ class Session(Protocol):
 
 @runtime_checkable
 class ProcessSession(Session, Protocol):
-    """A session in another process, which says how long things took there."""
+    """A session in another process, which measures its own times."""
 
     process_id: int
     baseline_bytes: int  # resident there before the model was loaded

@@ -1,7 +1,7 @@
-"""Run a Core ML package, which macOS alone can do.
+"""Run a Core ML package, which only macOS can do.
 
-Elsewhere `load` raises `NotRunHere`, and what it would have checked is reported as not run, never as passed. The part
-for macOS is written after coremltools' documentation and has itself not been run by this project's tests.
+Elsewhere `load` raises `NotRunHere`, and the checks that need it are reported as not run, never as passed. The part for
+macOS follows coremltools' documentation; this project's tests have not run it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ class CoremlSession:
 
 
 def load(path: Path, threads: int = 1) -> CoremlSession:
-    """Load the package at `path`; the number of threads is the system's own affair."""
+    """Load the package at `path`; the system chooses the number of threads."""
     if platform.system() != "Darwin":
-        raise NotRunHere("Core ML runs on macOS alone; validate this bundle there, or waive what was not run by name")
+        raise NotRunHere(
+            "Core ML runs only on macOS; validate this bundle there, or waive the checks that were not run by name"
+        )
     try:
         import coremltools
     except ImportError as e:

@@ -1,6 +1,6 @@
 """Run a `.pte` file in ExecuTorch's own runtime, as Android and iOS apps do.
 
-XNNPACK computes on a pool of threads that belongs to the process; it is set to the number asked for, and stays so.
+XNNPACK computes on a pool of threads of the process; loading sets its size for all that follows.
 Texts of a batch run one after the other, padding and all; the mask makes the rest equal.
 """
 

@@ -1,4 +1,4 @@
-"""The arrays that a session asks for, out of those that it is given."""
+"""The arrays that a session takes, chosen from those that it is given."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runtimes that write to the process's stderr themselves, held back while one of their calls runs.
 
-A line such as "Created XNNPACK delegate" says nothing that a caller could act upon, and Python's own streams never see
+A line such as "Created XNNPACK delegate" is nothing that a caller could act upon, and Python's own streams never see
 it. What a failed call wrote is the reason that its exception lacks, so it is kept.
 """
 
@@ -19,7 +19,7 @@ class Captured:
 
     @property
     def last_line(self) -> str:
-        """The last line that says something, or ""."""
+        """The last line that is not blank, or ""."""
         return (self.text.strip().splitlines() or [""])[-1].strip()
 
 

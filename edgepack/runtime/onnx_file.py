@@ -4,7 +4,7 @@
 
 It is run as a file, by a Python that has numpy and onnxruntime and nothing of edgepack, so it imports nothing else.
 INPUTS holds `offsets (n + 1,)` and flat arrays by input name, example i at `offsets[i]:offsets[i + 1]` (the layout of
-`edgepack.task.tokenize`); OUTPUTS gets `logits`, flat likewise, and the runtime's `version`.
+`edgepack.task.tokenize`); OUTPUTS gets `logits`, in the same layout, and the runtime's `version`.
 """
 
 from __future__ import annotations

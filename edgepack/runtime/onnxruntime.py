@@ -19,7 +19,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
 
-QUIET = 3  # log errors only: a warning on stderr says nothing that a caller could act upon
+QUIET = 3  # log errors only: a warning on stderr is nothing that a caller could act upon
 
 
 class OnnxSession:

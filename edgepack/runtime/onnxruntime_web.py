@@ -1,6 +1,6 @@
 """ONNX Runtime Web, the WebAssembly build that web pages load, run in Node.
 
-A Node process holds the session (`onnxruntime_web.mjs`, which says the protocol) and answers one line of JSON for each
+A Node process holds the session (`onnxruntime_web.mjs` describes the protocol) and answers one line of JSON for each
 line that it gets; it ends when its stdin does. Times are taken on its side, so the pipe does not count. It is the code
 that a page runs, on another JavaScript engine's version: correctness carries over, latency roughly.
 

@@ -1,1 +1,1 @@
-"""What a task is: labels and metric, its examples, and those as tokens. No model, no training, no files but data."""
+"""What a task is: labels and metric, its examples, these as tokens. Checkpoints belong to `teacher`."""

@@ -1,1 +1,1 @@
-"""The tokenizer file that an app loads, and its reference reader. Training's own tokenizer is the teacher's."""
+"""The tokenizer file that an app loads, and its reference reader. Training's own tokenizer belongs to `teacher`."""

@@ -42,7 +42,7 @@ MAGIC, VERSION = b"EPTK", 1
 ASSET_NAME, JSON_ASSET_NAME = "tokenizer.bin", "tokenizer.json"
 LSTRIP, RSTRIP = 1, 2  # flags of an added token
 HANGUL_FLAG = 1
-SPECIAL, FIRST, SECOND = 0, 1, 2  # kinds of a template's pieces
+SPECIAL, FIRST = 0, 1  # kinds of a template's pieces; the second text is FIRST + 1
 
 
 @dataclass(frozen=True)

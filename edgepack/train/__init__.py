@@ -1,4 +1,4 @@
-"""The one training loop: distillation, with pruning and rounding inside it.
+"""The one training loop, with pruning and rounding inside it. Losses and methods belong to `compress`.
 
 A build trains one student along one learning-rate schedule, cut into stages (`distil`, `prune`, `quantize`); each
 stage is a call of `train` over its own range of steps. `schedule.py` holds the settings, `loop.py` the loop,

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import runs
-from benchmarks.runs import Result, Run, Speed
+from benchmarks import building, runs
+from benchmarks.building import Result
+from benchmarks.runs import Run
+from benchmarks.speed import Speed
 from benchmarks.store import Store
 from edgepack.build.recipe import recipe_record
 from edgepack.bundle.manifest import MetricRecord
@@ -85,5 +87,5 @@ class FakeProcesses:
 def processes(monkeypatch: pytest.MonkeyPatch) -> FakeProcesses:
     """In place of the processes that builds would run in."""
     fake = FakeProcesses()
-    monkeypatch.setattr(runs.subprocess, "run", fake)
+    monkeypatch.setattr(building.subprocess, "run", fake)
     return fake

@@ -13,8 +13,10 @@ import onnx
 import pytest
 
 from benchmarks import frontier, other_tools, plot
+from benchmarks.building import Result
 from benchmarks.other_tools import OtherResult
-from benchmarks.runs import Result, Run, Speed
+from benchmarks.runs import Run
+from benchmarks.speed import Speed
 from benchmarks.store import Store
 from edgepack.errors import InputError, MissingDependency
 from edgepack.runtime.onnxruntime import load

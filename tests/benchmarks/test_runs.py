@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import ablation, frontier, methods, runs
-from benchmarks.runs import TASKS, Result, Run, Speed, Variant
+from benchmarks import ablation, building, frontier, methods, runs, speed
+from benchmarks.building import Result
+from benchmarks.runs import TASKS, Run, Variant
+from benchmarks.speed import Speed
 from benchmarks.store import Store
 from edgepack.build.recipe import find_recipe, recipe_record
 from edgepack.bundle.manifest import BuildManifest, MetricRecord, write_model
@@ -25,7 +27,8 @@ from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.errors import InputError
 from edgepack.parameters import parse_size
-from edgepack.plan.search import Candidate, Vocabulary
+from edgepack.plan.candidate import Candidate
+from edgepack.plan.space import Vocabulary
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.train import Phase
@@ -80,7 +83,7 @@ def test_only_runs_without_a_result_are_left(tmp_path: Path, result_of: Make) ->
     store = Store(tmp_path)
     planned = frontier.plan_runs(["sst2"], frontier.BUDGETS)
     keep(store, result_of(planned[0]), result_of(planned[3]))
-    assert runs.runs_left([*planned, *planned], store) == [planned[1], planned[2], planned[4], planned[5]]
+    assert building.runs_left([*planned, *planned], store) == [planned[1], planned[2], planned[4], planned[5]]
 
 
 def test_a_stopped_benchmark_goes_on_with_what_is_missing(tmp_path: Path, result_of: Make, processes: Any) -> None:
@@ -91,21 +94,21 @@ def test_a_stopped_benchmark_goes_on_with_what_is_missing(tmp_path: Path, result
     # the process before was killed after its result was kept and before its stages were removed
     leftover = tmp_path / "work" / "frontier" / planned[0].key / ".edgepack" / "stages"
     leftover.mkdir(parents=True)
-    assert runs.run_all(planned, store, options(tmp_path)) == [bad]
+    assert building.run_all(planned, store, options(tmp_path)) == [bad]
     assert processes.started == [run.key for run in planned[1:]]
     assert not leftover.exists()
 
     processes.groups, processes.failing = [], ()
-    assert runs.run_all(planned, store, options(tmp_path)) == []
+    assert building.run_all(planned, store, options(tmp_path)) == []
     assert processes.started == [bad]
-    assert runs.run_all(planned, store, options(tmp_path)) == []
+    assert building.run_all(planned, store, options(tmp_path)) == []
     assert processes.started == [bad]
 
 
 def test_the_frontiers_builds_have_a_process_each_and_others_one_for_the_same_inputs() -> None:
     timed = [Run("frontier", "sst2", budget, 0) for budget in (1_000_000, 500_000)]
     asked = [Run("methods", task, 2_000_000, seed, variant=v) for seed in (0, 1) for v in "ab" for task in TASKS]
-    found = runs.groups_of([*timed, *asked])
+    found = building.groups_of([*timed, *asked])
     assert [len(group) for group in found] == [1, 1, 2, 2, 2, 2]
     assert found[2] == [asked[0], asked[2]]
     assert sorted(run.key for group in found for run in group) == sorted(run.key for run in [*timed, *asked])
@@ -119,10 +122,10 @@ def test_a_build_that_fails_stops_none_of_its_group(tmp_path: Path, monkeypatch:
         return "inputs"
 
     opened: list[Any] = []
-    monkeypatch.setattr(runs, "build_one", build_one)
+    monkeypatch.setattr(building, "build_one", build_one)
     words = [json.dumps(Run("methods", "sst2", 2_000_000, seed).__dict__) for seed in (1, 0, 2)]
     with pytest.raises(SystemExit):
-        runs.main([*words, *(w for name in ("--shared", "--work", "--results") for w in (name, str(tmp_path)))])
+        building.main([*words, *(w for name in ("--shared", "--work", "--results") for w in (name, str(tmp_path)))])
     assert opened == [None, "inputs", "inputs"]
 
 
@@ -134,7 +137,7 @@ def test_again_forgets_the_result_and_the_folder_of_its_build(tmp_path: Path, re
     for folder in folders:
         folder.mkdir(parents=True)
     asked = options(tmp_path, "--again", run.key, "--table-only")
-    runs.run_all([run, other], store, asked)
+    building.run_all([run, other], store, asked)
     assert (store.has(run.key), store.has(other.key)) == (False, True)
     assert [folder.exists() for folder in folders] == [False, True]
     assert processes.started == []
@@ -145,9 +148,9 @@ def test_results_of_another_recipe_are_called_stale(tmp_path: Path, result_of: M
     old = result_of(run)
     keep(store, old, result_of(replace(run, seed=1)))
     planned = [replace(run, seed=seed) for seed in range(3)]
-    assert runs.stale_keys(planned, store) == []
+    assert building.stale_keys(planned, store) == []
     keep(store, old.model_copy(update={"recipe": {**old.recipe, "peak_lr": 1.0}}))
-    assert runs.stale_keys(planned, store) == [run.key]
+    assert building.stale_keys(planned, store) == [run.key]
 
 
 def test_a_run_trains_by_its_variant_of_the_effort_at_the_asked_length() -> None:
@@ -245,10 +248,10 @@ def fake_build(request: Any, *_: Any) -> SimpleNamespace:
 
 
 def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "build", fake_build)
-    monkeypatch.setattr(runs, "open_inputs", lambda *_: None)
-    monkeypatch.setattr(runs, "measure_speed", lambda a, b, tokens: Speed(tokens=tokens, artifact_ms=1, int8_ms=4))
-    monkeypatch.setattr(runs, "baseline", lambda *_: Path())
+    monkeypatch.setattr(building, "build", fake_build)
+    monkeypatch.setattr(building, "open_inputs", lambda *_: None)
+    monkeypatch.setattr(speed, "measure_speed", lambda a, b, tokens: Speed(tokens=tokens, artifact_ms=1, int8_ms=4))
+    monkeypatch.setattr(speed, "baseline", lambda *_: Path())
     store, run = Store(tmp_path / "frontier"), Run("frontier", "snips", 2_000_000, 0)
     folder = runs.run_folder(run, tmp_path / "work")
 
@@ -258,11 +261,11 @@ def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         with pytest.raises(OSError, match="disk full"):
-            runs.build_one(run, tmp_path, tmp_path / "work", store)
+            building.build_one(run, tmp_path, tmp_path / "work", store)
     assert not store.has(run.key)
     assert (folder / ".edgepack").is_dir() is True
 
-    runs.build_one(run, tmp_path, tmp_path / "work", store)
+    building.build_one(run, tmp_path, tmp_path / "work", store)
     result = store.load(run.key, Result)
     assert result.resumed is True
     assert result.shipped_bytes == 1_990_000
@@ -279,7 +282,7 @@ def test_a_build_is_recorded_before_its_stages_are_removed(tmp_path: Path, monke
 
     # the result is dropped by hand: the finished folder gives way to a build from the start
     store.path(run.key).unlink()
-    runs.build_one(run, tmp_path, tmp_path / "work", store)
+    building.build_one(run, tmp_path, tmp_path / "work", store)
     assert store.load(run.key, Result).resumed is False
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.runs import Result, Run
+from benchmarks.building import Result
+from benchmarks.runs import Run
 from benchmarks.store import Store
 from edgepack.errors import InputError
 

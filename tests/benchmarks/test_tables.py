@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks import ablation, methods
-from benchmarks.runs import Result
+from benchmarks.building import Result
 from benchmarks.tables import markdown_table, mean_interval, with_table
 from edgepack.build.recipe import find_recipe
 from edgepack.errors import InputError

@@ -32,7 +32,7 @@ from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.errors import InputError
-from edgepack.plan.search import Structure
+from edgepack.plan.space import Structure
 from edgepack.student.config import StudentConfig
 from edgepack.train import Phase
 

@@ -29,7 +29,8 @@ from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
-from edgepack.plan.search import Plan, SearchSpace, Structure, search
+from edgepack.plan.search import Plan, search
+from edgepack.plan.space import SearchSpace, Structure
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded

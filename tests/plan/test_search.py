@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from edgepack.errors import InputError
 from edgepack.export import export
 from edgepack.plan.losses import embedding_spectrum
-from edgepack.plan.search import SearchSpace, Structure, Vocabulary, search
+from edgepack.plan.search import search
+from edgepack.plan.space import SearchSpace, Structure, Vocabulary
 from edgepack.plan.speed import speed_goal
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student

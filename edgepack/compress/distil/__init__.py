@@ -1,1 +1,1 @@
-"""Distillation: each loss of the literature in a file of its own, all looking at the same `Signals`."""
+"""Distillation losses, one per file, all on the same `Signals`. The loop that they train in belongs to `train`."""

@@ -1,0 +1,162 @@
+"""The grid that the search ranks: bodies (layers, heads, FFN, head, bits) and embedding tables, estimated one by one.
+
+A shape is a body with a table, and both losses and bytes add up: a few thousand bodies and tables are estimated
+here, and only the best of their pairs become configs (`candidate.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from edgepack.compress.layers import spread_layers
+from edgepack.compress.sharing import share_pattern
+from edgepack.errors import InputError
+from edgepack.plan.losses import body_loss, body_rounding_loss, head_loss, table_loss
+from edgepack.plan.space import SearchSpace, Vocabulary
+from edgepack.plan.speed import student_time, token_labels
+from edgepack.quantization import bit_width
+
+WIDTH_STEP, WIDEST = 16, 2 / 3  # wider than that, a table mostly costs training time and bytes
+FFN_SHARES, FFN_STEP = (0.5, 0.75, 1.0), 32
+HEAD_SHARES = (1.0, 0.25)
+
+
+@dataclass(frozen=True)
+class Body:
+    """Layers, heads, FFN, head and bits, with their estimated loss, least bytes and time."""
+
+    layers: tuple[int, ...]
+    heads: int
+    ffn: int
+    head_size: int
+    bits: int
+    loss: float
+    bytes: float
+    time: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """An embedding table, with its estimated loss and least bytes."""
+
+    size: int
+    vocabulary: Vocabulary
+    bits: int
+    loss: float
+    bytes: float
+
+
+def list_bodies(space: SearchSpace) -> Iterator[Body]:
+    """Every number of layers with every number of heads and the FFN sizes that go with it."""
+    full = space.full
+    most_heads, most_ffn = max(full.num_heads or []), max(full.intermediate_sizes or [])
+    for count in range(1, full.num_hidden_layers + 1):
+        layers = tuple(spread_layers(full.num_hidden_layers, count))
+        for heads in range(1, most_heads + 1):
+            for share in FFN_SHARES:
+                steps = round(share * heads / most_heads * most_ffn / FFN_STEP)
+                yield from _same_layers(space, layers, heads, min(most_ffn, max(FFN_STEP, FFN_STEP * steps)))
+
+
+def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: int) -> Iterator[Body]:
+    """The bodies of these layers: each size of the head, each bit width."""
+    full, size = space.full, head_width(space)
+    layer_weights = _layer_weights(space, layers, heads, ffn)
+    time = student_time(len(layers), heads, size, ffn, space.hidden_size, token_labels(full))
+    for head_share in HEAD_SHARES if full.head_act else (1.0,):
+        head = round(head_share * space.head_inputs)
+        weights = layer_weights + (space.hidden_size * head if full.head_act else 0)
+        for bits in body_widths(space):
+            loss = body_loss(full, len(layers), heads, ffn) + head_loss(head_share) + body_rounding_loss(bits)
+            yield Body(
+                layers=layers,
+                heads=heads,
+                ffn=ffn,
+                head_size=head,
+                bits=bits,
+                loss=loss,
+                bytes=weights * file_bits(bits) / 8,
+                time=time,
+            )
+
+
+def _layer_weights(space: SearchSpace, layers: Sequence[int], heads: int, ffn: int) -> int:
+    """Weights of all layers, those that are shared counted once."""
+    attention_sets, ffn_sets = (len(set(sharing)) for sharing in layer_sharing(space, layers))
+    hidden, units = space.hidden_size, heads * head_width(space)
+    attention, feed_forward = 4 * hidden * units, 2 * hidden * ffn
+    if space.structure.rank_share:
+        attention = 4 * (hidden + units) * rank_of(space, hidden, units)
+        feed_forward = 2 * (hidden + ffn) * rank_of(space, hidden, ffn)
+    return attention_sets * attention + ffn_sets * feed_forward
+
+
+def list_tables(space: SearchSpace) -> Iterator[Table]:
+    """Every embedding size with every choice of tokens and every bit width."""
+    full = space.full
+    sizes = [full.embedding_size]
+    if full.embedding_projection == "identity":
+        sizes = list(range(WIDTH_STEP, int(space.hidden_size * WIDEST) + 1, WIDTH_STEP))
+    widths = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
+    for size in sizes:
+        for vocabulary in _vocabularies(space):
+            for bits in widths:
+                loss = table_loss(space.spectrum, size, bits, vocabulary.unknown_share)
+                size_bytes = vocabulary.size * size * file_bits(bits) / 8 + vocabulary.asset_bytes
+                yield Table(size, vocabulary, bits, loss, size_bytes)
+
+
+def file_bits(bits: int) -> float:
+    """Bits that a weight takes in a file."""
+    return bit_width(bits).stored_bits
+
+
+def head_width(space: SearchSpace) -> int:
+    """The size of one attention head, which a student keeps."""
+    return (space.full.head_sizes or [])[0]
+
+
+def rank_of(space: SearchSpace, a: int, b: int) -> int:
+    """The rank of an a × b matrix where the recipe factorizes."""
+    return max(1, round(space.structure.rank_share * min(a, b)))
+
+
+def layer_sharing(space: SearchSpace, layers: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The weight set of each layer: the teacher's own sharing, and the structure's on top."""
+    if space.structure.sharing != "none":
+        return share_pattern(space.structure.sharing, len(layers))
+    numbered = []
+    for sharing in (space.full.attention_sharing or [], space.full.ffn_sharing or []):
+        own = [sharing[layer] for layer in layers]
+        numbered.append([sorted(set(own)).index(s) for s in own])
+    return numbered[0], numbered[1]
+
+
+def _vocabularies(space: SearchSpace) -> Sequence[Vocabulary]:
+    """Those that the structure leaves."""
+    choices = space.vocabularies
+    if space.structure.vocabulary == "free":
+        return choices
+    chosen = max if space.structure.vocabulary == "whole" else min
+    return [chosen(choices, key=lambda vocabulary: vocabulary.size)]
+
+
+def body_widths(space: SearchSpace) -> list[int]:
+    """The bit widths of a body."""
+    return _widths(space.structure.body_bits, "body", [target.body_bits for target in space.targets])
+
+
+def _widths(fixed: int, name: str, choices: Sequence[tuple[int, ...]]) -> list[int]:
+    """The bit widths to look at: all that every target can run, or the one that the structure fixes."""
+    shared = _common(choices)
+    if fixed and fixed not in shared:
+        raise InputError(f"structure: {name}_bits is {fixed}; the targets can run: {', '.join(map(str, shared))}")
+    return [fixed] if fixed else shared
+
+
+def _common(choices: Sequence[tuple[int, ...]]) -> list[int]:
+    shared = sorted(set.intersection(*(set(choice) for choice in choices)), reverse=True)
+    if not shared:
+        raise InputError("the targets have no bit width in common; build them one at a time")
+    return shared
