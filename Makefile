@@ -51,6 +51,7 @@ bench: .venv/.ready
 
 docs: .venv/.ready
 	$(BIN)/python docs/generate_cli.py
+	$(BIN)/python docs/generate_lists.py
 
 wheel: .venv/.ready
 	rm -rf dist

@@ -8,7 +8,7 @@ the ratio is 1) and `quantize` (with the plan's bit widths, at the falling end o
 stage `general` on raw text comes first.
 
 Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures say that
-it helps: docs/decisions.md has those of what is in it, docs/methods.md has all of them, one at a time.
+it helps: docs/experiments.md has those of what is in it, docs/methods.md has all of them, one at a time.
 """
 
 from __future__ import annotations
