@@ -2,8 +2,8 @@
 
     python docs/generate_lists.py     (part of `make docs`)
 
-A list stands between `<!-- NAME -->` and `<!-- end -->` of one page and is written nowhere else. The rooms come from the
-first docstring lines of what lies in edgepack/; the decisions from the head of each record in docs/decisions/.
+A list stands between `<!-- NAME -->` and `<!-- end -->` of one page and is written nowhere else. The rooms come from
+the first docstring lines of what lies in edgepack/; the decisions from the head of each record in docs/decisions/.
 """
 
 from __future__ import annotations
