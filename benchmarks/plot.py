@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[Ot
         value = kept_there.value
         bars = [[max(0.0, value - kept_there.low)], [max(0.0, kept_there.high - value)]]
         panel.errorbar([size], [value], yerr=bars, color=THEIRS, marker="s", markersize=4.5, capsize=2, linewidth=1)
-        # neighbours are close on the axis: names to the left and to the right in turn
-        label(panel, f"{other.tool}\n{value:.1%}", size, value, THEIRS, (5 if number % 2 else -5, 4))
+        # neighbours are close on the axis: names below and above their bars in turn
+        end, offset = (kept_there.high, 5) if number % 2 else (kept_there.low, -5)
+        label(panel, f"{other.tool}\n{value:.1%}", size, value if math.isnan(end) else end, THEIRS, (0, offset))
     panel.set_xlim(0.35, 180)
     panel.set_xticks(TICKS_MB, [f"{tick:g}" for tick in TICKS_MB], minor=False)
     panel.minorticks_off()
@@ -94,7 +96,7 @@ def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[Ot
 
 def label(panel: Any, text: str, size: float, value: float, color: str, offset: tuple[float, float]) -> None:
     """A name next to a point, `offset` points from it, on the side that the offset goes to."""
-    side = "left" if offset[0] > 0 else "right"
+    side = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
     height = "bottom" if offset[1] > 0 else "top"
     place = {"xytext": offset, "textcoords": "offset points", "ha": side, "va": height, "multialignment": side}
     panel.annotate(text, (size, value), color=color, fontsize=8, linespacing=1.1, **place)
