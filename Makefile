@@ -50,6 +50,7 @@ bench: .venv/.ready
 docs: .venv/.ready
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
+	$(BIN)/python docs/generate_lists.py
 
 wheel: .venv/.ready
 	rm -rf dist

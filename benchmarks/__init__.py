@@ -1,1 +1,1 @@
-"""What the README's tables are made with. `python -m benchmarks NAME …`; each prints a table, then one JSON line."""
+"""What the documentation's tables are made with. `python -m benchmarks NAME …`: a table, then one JSON line."""

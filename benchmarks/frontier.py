@@ -2,7 +2,7 @@
 
     python -m benchmarks frontier --shared ../shared --work WORK
 
-Each build runs in a process of its own and is recorded when it is done (`building.py`); the same command goes on
+Each build runs in a process of its own and is recorded when it is done (`building.py`); the same command resumes
 where it was stopped. The metric is the exported artifact's, run in ONNX Runtime over dev.
 """
 
@@ -50,6 +50,7 @@ VARIANTS = {DEFAULT: AS_IT_IS}
 BUDGETS = (4_000_000, 2_000_000, 1_000_000, 500_000)
 SEVERAL_SEEDS_AT = 4_000_000
 SEEDS = (0, 1, 2)  # there; elsewhere the first
+SHAPE_HEADER = "layers × heads × FFN, embedding, tokens, bits"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Point:
 
     @property
     def ratios(self) -> list[float]:
-        """How many times faster than the teacher's int8 model, by seed."""
+        """How many times as fast as the teacher's int8 model, by seed."""
         return [result.speed.ratio for result in self.results if result.speed is not None]
 
 
@@ -126,8 +127,8 @@ def frontier_table(found: Sequence[Point]) -> str:
     """Markdown: a row for each task and budget."""
     header = ["task", "budget", "shipped bytes", "metric", "teacher", "retention (95 %)", "retention by seed"]
     header += [
-        f"p50, {TOKENS} tokens, beside int8",
-        "layers × heads × FFN, embedding, tokens, bits",
+        f"speed, {TOKENS} tokens, by seed",
+        SHAPE_HEADER,
         "build",
         "peak RSS of the last build",
     ]
@@ -137,13 +138,6 @@ def frontier_table(found: Sequence[Point]) -> str:
 def frontier_row(point: Point) -> list[str]:
     """One row; the time is the mean over seeds, the memory that of the last build: the code's, whatever the seed."""
     first = point.results[0]
-    shape = ", ".join(
-        [
-            " × ".join(str(first.shape.get(name, "?")) for name in ("layers", "heads", "ffn")),
-            f"{first.shape.get('embedding', '?')}, {first.shape.get('vocabulary', '?'):,}",
-            f"{first.shape.get('body_bits', '?')}/{first.shape.get('embedding_bits', '?')}",
-        ]
-    )
     whole = [result for result in point.results if not result.resumed]
     minutes = [result.seconds / 60 for result in whole]
     return [
@@ -154,11 +148,22 @@ def frontier_row(point: Point) -> list[str]:
         f"{first.teacher.value:.4f}",
         with_bounds(point.retention, ".1%"),
         " / ".join(f"{result.retention.value:.1%}" for result in point.results),
-        " / ".join(f"{ratio:.1f} × faster" for ratio in point.ratios) or "-",
-        shape,
+        " / ".join(f"{ratio:.1f} ×" for ratio in point.ratios) or "-",
+        shape_words(first.shape),
         f"{sum(minutes) / len(minutes):.0f} min" if whole else "was interrupted",
         f"{max(whole, key=lambda result: result.created).peak_rss_bytes / 1e9:.2f} GB" if whole else "-",
     ]
+
+
+def shape_words(shape: Mapping[str, Any]) -> str:
+    """A student's shape in the order of `SHAPE_HEADER`."""
+    return ", ".join(
+        [
+            " × ".join(str(shape.get(name, "?")) for name in ("layers", "heads", "ffn")),
+            f"{shape.get('embedding', '?')}, {shape.get('vocabulary', '?'):,}",
+            f"{shape.get('body_bits', '?')}/{shape.get('embedding_bits', '?')}",
+        ]
+    )
 
 
 def measure_again(runs: Sequence[Run], store: Store, shared: Path, work: Path) -> None:

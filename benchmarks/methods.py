@@ -1,22 +1,25 @@
-"""Compression methods, one at a time, beside the default recipe: same budget, same effort, same seeds, both tasks.
+"""Compression methods, one at a time, compared with the default recipe: one budget, one effort, the same seeds.
 
     python -m benchmarks methods --shared ../shared --work WORK
 
-Rewrites its table in docs/methods.md from the recorded runs (`benchmarks/results/methods`), so that every figure
-there comes from a run. `--held-out N` judges on N training examples that are kept out of training instead of dev:
-the way to choose settings, since dev is what the results are reported on.
+Rewrites its tables in docs/methods.md from the recorded runs (`benchmarks/results/methods`), so that every figure
+there comes from a run. `--held-out N` judges on N training examples that are held out instead of on dev: the way to
+choose settings, since dev is what the results are reported on.
+
+Two seeds have no interval worth the name (Student's t is 12.7 there), so a cell holds what each seed
+gave; from `MEAN_FROM` seeds on it holds their mean and its interval. Variants that are built with `--text` stand in a
+table of their own: raw text also decides which tokens are kept, so their students may have another shape.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.building import Result, run_all
-from benchmarks.frontier import over_seeds, with_bounds
+from benchmarks.frontier import SHAPE_HEADER, over_seeds, shape_words, with_bounds
 from benchmarks.runs import (
     DEFAULT,
     REPOSITORY,
@@ -24,6 +27,7 @@ from benchmarks.runs import (
     Run,
     Variant,
     add_options,
+    recipe_of,
     size_name,
     size_option,
     variants_of,
@@ -31,13 +35,14 @@ from benchmarks.runs import (
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval, write_table
 from benchmarks.variants import METHODS
-from edgepack.build.recipe import find_recipe
-from edgepack.task.metric import Interval
+from edgepack.build.recipe import find_recipe, general_schedule
 
 PAGE = REPOSITORY / "docs" / "methods.md"
 BUDGET = 2_000_000
 SEEDS = (0, 1)
 EXAMPLES = 16_000  # an effort that two cores can bear for every row
+MEAN_FROM = 3  # seeds
+WITH_TEXT = "general"  # the table of the variants that are built with raw text
 VARIANTS = METHODS
 
 
@@ -69,13 +74,21 @@ class Settings:
     def sentence(self) -> str:
         """The settings in words."""
         seen = "" if self.examples is None else f", {self.examples:,} examples seen"
-        where = "dev" if self.held_out is None else f"{self.held_out:,} training examples kept out of training"
+        where = "dev" if self.held_out is None else f"{self.held_out:,} held-out training examples"
         seeds = f"seed {self.seeds[0]}" if len(self.seeds) == 1 else f"seeds {', '.join(map(str, self.seeds))}"
         return (
             f"{size_name(self.budget_bytes)}, recipe `{self.effort}`{seen}, {seeds}; the exported artifact in ONNX "
-            f"Runtime on {where}. In brackets: 95 %, of a mean over seeds by Student's t, of one seed by bootstrap. "
-            "Differences are in points, paired by seed."
+            f"Runtime on {where}. {self.cells()} Differences are in points, from the default with the same seed."
         )
+
+    def cells(self) -> str:
+        """What a cell holds, in words."""
+        count = len(self.seeds)
+        if count == 1:
+            return "In brackets: the 95 % interval of a bootstrap."
+        if count < MEAN_FROM:
+            return f"A cell holds the value of each seed (n = {count}, no interval)."
+        return f"A cell holds the mean of {count} seeds and its 95 % interval by Student's t."
 
 
 def plan_runs(settings: Settings, variants: Mapping[str, Variant]) -> list[Run]:
@@ -93,19 +106,35 @@ def plan_runs(settings: Settings, variants: Mapping[str, Variant]) -> list[Run]:
     ]
 
 
-def difference(variant: Sequence[Result], base: Sequence[Result]) -> Interval | None:
-    """The mean difference of the metric over the seeds that both have, with its t interval; None without such seeds."""
+def differences(variant: Sequence[Result], base: Sequence[Result]) -> list[float]:
+    """The metric less the base's, in points, for each seed that both have."""
     by_seed = {result.run.seed: result.metric.value for result in base}
-    found = [r.metric.value - by_seed[r.run.seed] for r in variant if r.run.seed in by_seed]
-    return mean_interval(found) if found else None
+    return [100 * (r.metric.value - by_seed[r.run.seed]) for r in variant if r.run.seed in by_seed]
+
+
+def over_few(values: Sequence[float], pattern: str) -> str:
+    """Each seed's value, or from `MEAN_FROM` seeds on their mean with its t interval."""
+    if not values:
+        return "-"
+    if len(values) < MEAN_FROM:
+        return " / ".join(format(value, pattern) for value in values)
+    return with_bounds(mean_interval(values), pattern)
+
+
+def metric_cell(results: Sequence[Result]) -> str:
+    """The metric of a row's builds; of a single one with its bootstrap interval."""
+    if len(results) == 1:
+        return with_bounds(over_seeds([results[0].metric]), ".4f")
+    return over_few([result.metric.value for result in results], ".4f")
 
 
 def make_table(settings: Settings, variants: Mapping[str, Variant], results: Mapping[str, Result]) -> str:
     """Markdown, with the settings above it; a variant without a finished run has no row, `results` is by key."""
     header = ["variant", "what it is"]
     for task in settings.tasks:
-        header += [TASKS[task].title, "difference", "seeds"]
-    rows = [row for name, v in variants.items() if (row := make_row(settings, name, v, results))]
+        header += [TASKS[task].title, "difference"]
+    comparable = {name: variant for name, variant in variants.items() if not variant.text}
+    rows = [row for name, v in comparable.items() if (row := make_row(settings, name, v, results))]
     if not rows:
         return "No run is recorded yet."
     return f"{settings.sentence()}\n\n{markdown_table([header, *rows])}"
@@ -113,25 +142,39 @@ def make_table(settings: Settings, variants: Mapping[str, Variant], results: Map
 
 def make_row(settings: Settings, name: str, variant: Variant, results: Mapping[str, Result]) -> list[str] | None:
     """One variant's row; None if none of its runs is finished."""
-
-    def finished(name: str, task: str) -> list[Result]:
-        keys = [settings.run(name, task, seed).key for seed in settings.seeds]
-        return [results[key] for key in keys if key in results]
-
     cells, empty = [], True
     for task in settings.tasks:
-        own = finished(name, task)
+        own = finished(settings, name, task, results)
         empty &= not own
-        change = difference(own, finished(DEFAULT, task)) if name != DEFAULT else None
-        cells += [with_bounds(over_seeds([r.metric for r in own]), ".4f") if own else "-"]
-        cells += [signed(change) if change else "-", str(len(own))]
+        change = differences(own, finished(settings, DEFAULT, task, results)) if name != DEFAULT else []
+        cells += [metric_cell(own) if own else "-", over_few(change, "+.2f")]
     return None if empty else [f"`{name}`", variant.what, *cells]
 
 
-def signed(change: Interval) -> str:
-    """A difference in points (hundredths of the metric), with its sign."""
-    value, low, high = (f"{100 * x:+.2f}" for x in (change.value, change.low, change.high))
-    return value if math.isnan(change.low) else f"{value} ({low} to {high})"
+def finished(settings: Settings, name: str, task: str, results: Mapping[str, Result]) -> list[Result]:
+    """A variant's finished builds of one task, by seed."""
+    keys = [settings.run(name, task, seed).key for seed in settings.seeds]
+    return [results[key] for key in keys if key in results]
+
+
+def text_table(settings: Settings, variants: Mapping[str, Variant], results: Mapping[str, Result]) -> str:
+    """Markdown: the variants with raw text and the default, each with its steps on raw text and its shape."""
+    rows = [["task", "variant", "what it is", "steps on raw text", SHAPE_HEADER, "metric", "KL to the teacher"]]
+    for task in settings.tasks:
+        for name in (DEFAULT, *(name for name, variant in variants.items() if variant.text)):
+            own = finished(settings, name, task, results)
+            if own:
+                steps = str(text_steps(own[0])) if variants[name].text else "0"
+                row = [TASKS[task].title, f"`{name}`", variants[name].what, steps, shape_words(own[0].shape)]
+                divergence = [result.divergence for result in own if result.divergence is not None]
+                rows.append([*row, metric_cell(own), over_few(divergence, ".3f")])
+    return markdown_table(rows)
+
+
+def text_steps(result: Result) -> int:
+    """How many steps the stage on raw text has in a run."""
+    recipe = recipe_of(result.run)
+    return general_schedule(recipe, recipe.general).total_steps if recipe.general else 0
 
 
 def compare(table: str, arguments: Sequence[str], tasks: Sequence[str], examples: int = EXAMPLES) -> None:
@@ -162,6 +205,8 @@ def compare(table: str, arguments: Sequence[str], tasks: Sequence[str], examples
     print(text)
     if settings.held_out is None:
         write_table(PAGE, table, text)
+        if any(variant.text for variant in variants.values()):
+            write_table(PAGE, WITH_TEXT, text_table(settings, variants, store.load_all(Result)))
     if failed:
         sys.exit(1)
 

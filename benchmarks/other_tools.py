@@ -1,4 +1,4 @@
-"""What other tools make of the same teachers: the points beside edgepack's frontier.
+"""What other tools make of the same teachers: the points that edgepack's frontier is compared with.
 
     python -m benchmarks other-tools --shared ../shared --work WORK
 
@@ -58,7 +58,7 @@ class OtherResult(Record):
     metric: MetricRecord
     teacher: MetricRecord
     retention: IntervalRecord
-    speed: Speed | None = None  # beside the int8 model; None for that itself
+    speed: Speed | None = None  # compared with the int8 model; None for that itself
     versions: dict[str, str]
     created: str
 
@@ -136,13 +136,18 @@ def measure_tools(task: str, tools: Sequence[str], shared: Path, work: Path, sto
         store.save(key_of(task, tool), result)
 
 
+def speed_ratio(result: OtherResult) -> float:
+    """How many times as fast as the teacher's int8 model."""
+    return 1.0 if result.speed is None else result.speed.ratio
+
+
 def other_table(results: Sequence[OtherResult]) -> str:
     """Markdown: a row for each task and tool, the smallest file last."""
     header = ["task", "tool", "shipped bytes", "metric", "teacher", "retention (95 %)"]
-    rows = [[*header, f"p50, {TOKENS} tokens, beside int8"]]
+    rows = [[*header, f"speed, {TOKENS} tokens"]]
     for r in sorted(results, key=lambda r: (list(TASKS).index(r.task), -r.shipped_bytes)):
         kept = with_bounds(Interval(r.retention.value, r.retention.low, r.retention.high), ".1%")
-        speed = "1" if r.speed is None else f"{r.speed.ratio:.2f} × as fast"
+        speed = f"{speed_ratio(r):.2f} ×"
         row = [TASKS[r.task].title, r.tool, f"{r.shipped_bytes:,}", f"{r.metric.value:.4f}", f"{r.teacher.value:.4f}"]
         rows.append([*row, kept, speed])
     return markdown_table(rows)

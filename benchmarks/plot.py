@@ -2,28 +2,32 @@
 
     python -m benchmarks plot
 
-Writes docs/images/frontier.svg (the same bytes from the same results) and the tables into README.md, between their
-markers.
+Writes docs/images/frontier.svg (the same bytes from the same results), the tables of docs/results.md and the short one
+of README.md, each between its markers.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.building import Result
-from benchmarks.frontier import Point, frontier_table, points
-from benchmarks.other_tools import NAME, OtherResult, other_table
+from benchmarks.frontier import Point, frontier_table, points, with_bounds
+from benchmarks.other_tools import NAME, OtherResult, other_table, speed_ratio
 from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, size_name
 from benchmarks.store import RESULTS, Store
-from benchmarks.tables import write_table
+from benchmarks.tables import markdown_table, write_table
 from edgepack.errors import InputError, MissingDependency
+from edgepack.task.metric import Interval
 from edgepack.workspace import write_atomic
 
-IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "README.md"
+IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "docs" / "results.md"
+README, SUMMARY = REPOSITORY / "README.md", "results"
+TOOL_NAMES = {"fp32": "teacher, fp32", "int8": "ONNX Runtime int8", "4-bit": "ONNX Runtime 4-bit"}
 OURS, THEIRS = "#1560bd", "#6b6b6b"
 TICKS_MB = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 # text as outlines: looks alike everywhere; the salt and the missing date make the bytes repeat
@@ -60,7 +64,7 @@ def draw(found: Sequence[Point], others: Sequence[OtherResult]) -> bytes:
 
 
 def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[OtherResult]) -> None:
-    """One panel: edgepack's points joined, other tools' beside them, each with its name and interval."""
+    """One panel: edgepack's points joined, other tools' apart, each with its name and interval."""
     panel.set_xscale("log")
     panel.axhline(1.0, color="#c8c8c8", linewidth=1, zorder=0)
     ours = sorted(found, key=lambda p: p.shipped_bytes)
@@ -78,8 +82,9 @@ def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[Ot
         value = kept_there.value
         bars = [[max(0.0, value - kept_there.low)], [max(0.0, kept_there.high - value)]]
         panel.errorbar([size], [value], yerr=bars, color=THEIRS, marker="s", markersize=4.5, capsize=2, linewidth=1)
-        # neighbours are close on the axis: names to the left and to the right in turn
-        label(panel, f"{other.tool}\n{value:.1%}", size, value, THEIRS, (5 if number % 2 else -5, 4))
+        # neighbours are close on the axis: names below and above their bars in turn
+        end, offset = (kept_there.high, 5) if number % 2 else (kept_there.low, -5)
+        label(panel, f"{other.tool}\n{value:.1%}", size, value if math.isnan(end) else end, THEIRS, (0, offset))
     panel.set_xlim(0.35, 180)
     panel.set_xticks(TICKS_MB, [f"{tick:g}" for tick in TICKS_MB], minor=False)
     panel.minorticks_off()
@@ -91,8 +96,8 @@ def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[Ot
 
 
 def label(panel: Any, text: str, size: float, value: float, color: str, offset: tuple[float, float]) -> None:
-    """A name beside a point, `offset` points from it, on the side that the offset goes to."""
-    side = "left" if offset[0] > 0 else "right"
+    """A name next to a point, `offset` points from it, on the side that the offset goes to."""
+    side = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
     height = "bottom" if offset[1] > 0 else "top"
     place = {"xytext": offset, "textcoords": "offset points", "ha": side, "va": height, "multialignment": side}
     panel.annotate(text, (size, value), color=color, fontsize=8, linespacing=1.1, **place)
@@ -105,12 +110,35 @@ def summary(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
     return "\n\n".join(parts)
 
 
+def short_table(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
+    """For a newcomer: a row for each model, edgepack's after the other tools', the largest first."""
+    rows = [["task", "model", "shipped", "metric", "share of the teacher's (95 %)", "speed"]]
+    for task in TASKS:
+        title = TASKS[task].title
+        for other in sorted((o for o in others if o.task == task), key=lambda o: -o.shipped_bytes):
+            kept = Interval(other.retention.value, other.retention.low, other.retention.high)
+            name = TOOL_NAMES.get(other.tool, other.tool)
+            rows.append([title, name, *figures(other.shipped_bytes, other.metric.value, kept, speed_ratio(other))])
+        for point in (p for p in found if p.task == task):
+            name = f"edgepack, budget {point.budget_bytes / 1e6:g} MB"
+            speed = sum(point.ratios) / len(point.ratios) if point.ratios else None
+            rows.append([title, name, *figures(point.shipped_bytes, point.metric.value, point.retention, speed)])
+    return markdown_table(rows)
+
+
+def figures(shipped_bytes: int, metric: float, kept: Interval, speed: float | None) -> list[str]:
+    """A model's cells."""
+    times = "-" if speed is None else f"{speed:.2g} ×"
+    return [f"{shipped_bytes / 1e6:.2f} MB", f"{metric:.4f}", with_bounds(kept, ".1%"), times]
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Write the plot, put the tables into the page and print them."""
+    """Write the plot, put the tables into their pages and print the full ones."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks plot")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where results are kept")
     parser.add_argument("--image", type=Path, default=IMAGE)
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page with the tables")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page with all figures")
+    parser.add_argument("--readme", type=Path, default=README, help="the page with the short table")
     parser.add_argument("--effort", default="standard", help="which effort's runs")
     options = parser.parse_args(arguments)
     found = points(list(Store(options.results / FRONTIER).load_all(Result).values()), options.effort)
@@ -119,4 +147,5 @@ def main(arguments: Sequence[str]) -> None:
     options.image.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(options.image, image)
     write_table(options.page, FRONTIER, tables)
+    write_table(options.readme, SUMMARY, short_table(found, others))
     print(tables)

@@ -3,9 +3,9 @@
     python -m benchmarks targets --shared ../shared --work WORK [--targets NAME …] [--budget 4MB]
     python -m benchmarks targets --output OUT
 
-The first builds SST-2 for all targets in WORK/targets, or goes on with it; the second reads a finished build. Figures
+The first builds SST-2 for all targets in WORK/targets, or resumes it; the second reads a finished build. Figures
 are those that the build's validation measured in each target's own runtime: one thread, batch 1, medians of processes
-in turn. A target that lacks something here stands in the table with what it lacks.
+in alternating runs. A target that lacks something here stands in the table with what it lacks.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def target_figures(output: Path, build_manifest: BuildManifest) -> list[dict[str
 
 def targets_table(records: Sequence[dict[str, Any]], missing: dict[str, str]) -> str:
     """Markdown: a row for each target."""
-    header = ["target", "runtime", "shipped bytes", "metric", "retention", "as the teacher", "load ms"]
+    header = ["target", "runtime", "shipped bytes", "metric", "retention", "agreement with the teacher", "load ms"]
     rows = [[*header, f"p50 ms, {TOKENS} tokens", "peak MB", "verdict"]]
     for r in records:
         peak = None if r["peak_bytes"] is None else r["peak_bytes"] / 1e6

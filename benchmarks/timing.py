@@ -1,9 +1,9 @@
 """Inferences, timed. Imports no torch: a process that measures memory has the runtime alone.
 
-Models are timed in one process, by turns, so that a change in the machine's load falls on all alike. A turn is a block
-of inferences of one model, the first few of which do not count: with a turn for each single inference every model finds
-its weights pushed out of the CPU's caches by the others', and a small model, which would fit, loses more by it than a
-large one (docs/decisions.md has figures of both).
+Models are timed in one process, in alternating runs, so that a change in the machine's load falls on all alike. A run
+is a block of inferences of one model, the first few of which do not count: where single inferences alternate, every
+model finds its weights pushed out of the CPU's caches by the others', and a small model, which would fit, loses more by
+it than a large one (docs/experiments.md has figures of both).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edgepack.evidence.measure import sample_inputs, since_ms
 from edgepack.runtime import Session
 
 Key = TypeVar("Key")
-BLOCK, WARM_UPS = 20, 5  # inferences of a turn that count, and those before them
+BLOCK, WARM_UPS = 20, 5  # inferences of a run that count, and those before them
 
 
 def time_once(session: Session, tokens: int) -> float:

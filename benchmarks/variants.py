@@ -41,7 +41,7 @@ def with_losses(*losses: Loss, **fields: Any) -> Change:
 
 
 def with_added(*losses: Loss) -> Change:
-    """These losses beside those of every phase."""
+    """These losses in addition to those of every phase."""
     return lambda recipe: replace(
         recipe, phases=tuple(Phase(phase.until, (*phase.losses, *losses)) for phase in recipe.phases)
     )
@@ -68,7 +68,7 @@ def with_low_rank(weights: str) -> Change:
 
 
 def general(**weights: float) -> Change:
-    """A tenth more steps on raw text, with these objectives beside the distillation."""
+    """A tenth more steps on raw text, with these objectives in addition to the distillation."""
     return with_fields(general=General(share=0.1, **weights))
 
 
@@ -142,12 +142,12 @@ STRUCTURE = {
     "low-rank": Variant("half the rank, plain SVD", with_low_rank("none")),
     "low-rank-inputs": Variant("half the rank, weighed by activations", with_low_rank("inputs")),
     "low-rank-fisher": Variant("half the rank, weighed by Fisher information (FWSVD)", with_low_rank("fisher")),
-    "hidden-256": Variant("hidden width cut to 256", with_structure(hidden_size=256)),
+    "hidden-256": Variant("hidden size cut to 256", with_structure(hidden_size=256)),
     "gradual-pruning": Variant(
         "carved 1.5 times as wide, then pruned gradually (Molchanov et al. 2019)", with_fields(prune_ratio=1.5)
     ),
     "l0-pruning": Variant(
-        "carved 1.5 times as wide, then pruned by hard-concrete gates (Louizos et al. 2018)",
+        "carved 1.5 times as wide, then pruned by hard-concrete masks (Louizos et al. 2018)",
         with_fields(prune_ratio=1.5, l0=L0Pruning(keep=0.5)),
     ),
     "whole-vocabulary": Variant("no token trimmed", with_structure(vocabulary="whole")),

@@ -119,9 +119,9 @@ class Delivery:
             )
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
-        return verdict.model_copy(update={"speed": self.time_beside_teacher(path, target)})
+        return verdict.model_copy(update={"speed": self.time_with_teacher(path, target)})
 
-    def time_beside_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
+    def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of both."""
         inputs = self.inputs
         subjects = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -335,9 +336,11 @@ class Build:
         """OUT/student: the trained student with its tokenizer, for transformers."""
         final = self.inputs.request.output / "student"
         beside = beside_folder(final)
+        tokenizer = copy(self.tokenizer)  # its limit is the student's, so that truncation cuts where the student ends
+        tokenizer.model_max_length = student.config.max_position_embeddings
         with quiet_transformers():
             student.save_pretrained(beside)
-            self.tokenizer.save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
         publish_folder(beside, final)
 
     def write_manifest(self, made: Made, trained: list[Stage]) -> None:

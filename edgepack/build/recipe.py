@@ -8,7 +8,7 @@ out when the ratio is 1) and `quantize` (with the planned bit widths, at the fal
 `--text`, a stage `general` on raw text comes first.
 
 Every method of `edgepack/compress/` has its place in a field here. A method enters the default when figures show that
-it helps: docs/decisions.md has those of what is in it, docs/methods.md has all of them, one at a time.
+it helps: docs/experiments.md has those of what is in it, docs/methods.md has all of them, one at a time.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from benchmarks.building import Result
 from benchmarks.other_tools import OtherResult
 from benchmarks.runs import Run
 from benchmarks.speed import Speed
-from benchmarks.store import Store
+from benchmarks.store import RESULTS, Store
+from benchmarks.tables import with_table
 from edgepack.errors import InputError, MissingDependency
 from edgepack.runtime.onnxruntime import load
 
@@ -76,7 +77,7 @@ def test_the_frontier_table_says_seeds_intervals_and_what_was_interrupted(found_
         "99.0% / 100.0% / 101.0%",
     ]
     assert rows[2][7:] == [
-        "4.0 × faster / 4.0 × faster / 4.0 × faster",
+        "4.0 × / 4.0 × / 4.0 ×",
         "6 × 2 × 128, 64, 12,000, 4/4",
         "10 min",
         "1.20 GB",
@@ -89,9 +90,36 @@ def test_the_summary_holds_both_tables(found_results: list[Result], other_result
     others = [other_result("sst2", "int8", 23_000_000, 0.89), other_result("sst2", "4-bit", 14_000_000, 0.9)]
     page = plot.summary(frontier.points(found_results), others)
     lines = [line for line in page.splitlines() if line.startswith(("| SST-2 | int8", "| SST-2 | 4-bit"))]
-    assert lines[0].startswith("| SST-2 | int8 | 23,000,000 | 0.8900 | 0.9000 | 98.9% (97.9% to 99.9%) | 1 |")
-    assert lines[1].endswith("| 0.50 × as fast |")
+    assert lines[0].startswith("| SST-2 | int8 | 23,000,000 | 0.8900 | 0.9000 | 98.9% (97.9% to 99.9%) | 1.00 × |")
+    assert lines[1].endswith("| 0.50 × |")
     assert "Other tools" in page
+
+
+def test_the_short_table_has_other_tools_first_and_means_over_seeds(
+    found_results: list[Result], other_result: Callable[..., OtherResult]
+) -> None:
+    others = [other_result("sst2", "4-bit", 14_000_000, 0.9), other_result("sst2", "int8", 23_000_000, 0.89)]
+    lines = plot.short_table(frontier.points(found_results), others).splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines][2:]
+    assert [row[:2] for row in rows] == [
+        ["SST-2", "ONNX Runtime int8"],
+        ["SST-2", "ONNX Runtime 4-bit"],
+        ["SST-2", "edgepack, budget 4 MB"],
+        ["SST-2", "edgepack, budget 1 MB"],
+        ["SNIPS", "edgepack, budget 2 MB"],
+    ]
+    assert rows[0][2:] == ["23.00 MB", "0.8900", "98.9% (97.9% to 99.9%)", "1 ×"]
+    assert [row[5] for row in rows] == ["1 ×", "0.5 ×", "4 ×", "-", "4 ×"]
+
+
+def test_the_pages_hold_the_tables_of_the_recorded_runs() -> None:
+    found = frontier.points(list(Store(RESULTS / "frontier").load_all(Result).values()))
+    others = list(Store(RESULTS / other_tools.NAME).load_all(OtherResult).values())
+    tables = {plot.PAGE: ("frontier", plot.summary(found, others))}
+    tables[plot.README] = (plot.SUMMARY, plot.short_table(found, others))
+    for page, (name, table) in tables.items():
+        text = page.read_text(encoding="utf-8")
+        assert text == with_table(text, name, table), f"run `python -m benchmarks plot` ({page.name})"
 
 
 def test_without_matplotlib_the_line_that_installs_it_is_given(
@@ -111,10 +139,12 @@ def test_the_plot_is_the_same_bytes_from_the_same_results(
     keep(Store(folder / "frontier"), *results)
     for other in others:
         Store(folder / "other-tools").save(f"{other.task}-{other.tool}", other)
-    images, page = [tmp_path / name / "frontier.svg" for name in ("a", "b")], tmp_path / "README.md"
+    images, page = [tmp_path / name / "frontier.svg" for name in ("a", "b")], tmp_path / "results.md"
+    readme = tmp_path / "short.md"
     page.write_text("before\n<!-- table:frontier -->\nold\n<!-- end -->\nafter\n", encoding="utf-8")
+    readme.write_text("<!-- table:results -->\nold\n<!-- end -->\n", encoding="utf-8")
     for image in images:
-        plot.main(["--results", str(folder), "--image", str(image), "--page", str(page)])
+        plot.main(["--results", str(folder), "--image", str(image), "--page", str(page), "--readme", str(readme)])
     assert images[0].read_bytes() == images[1].read_bytes()
     text = images[0].read_text(encoding="utf-8")
     assert ElementTree.fromstring(text).tag.endswith("svg")
@@ -123,6 +153,8 @@ def test_the_plot_is_the_same_bytes_from_the_same_results(
     tables = plot.summary(frontier.points(results), others)
     written = page.read_text(encoding="utf-8")
     assert written == f"before\n<!-- table:frontier -->\n{tables}\n<!-- end -->\nafter\n"
+    short = plot.short_table(frontier.points(results), others)
+    assert readme.read_text(encoding="utf-8") == f"<!-- table:results -->\n{short}\n<!-- end -->\n"
     moved = [r.model_copy(update={"shipped_bytes": r.shipped_bytes // 2}) for r in results]
     assert plot.draw(frontier.points(moved), others) != images[0].read_bytes()
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy import stats
 
 from benchmarks import ablation, methods
 from benchmarks.building import Result
+from benchmarks.runs import TASKS
+from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table, mean_interval, with_table
 from edgepack.build.recipe import find_recipe
 from edgepack.errors import InputError
@@ -54,7 +57,7 @@ def test_a_table_is_replaced_between_its_own_markers_only() -> None:
 SETTINGS = methods.Settings("methods", ("sst2", "snips"), 2_000_000, (0, 1), "standard", 96_000)
 
 
-def test_the_methods_table_gives_means_and_differences_paired_by_seed(result_of: Make) -> None:
+def test_the_methods_table_gives_two_seeds_values_and_their_differences(result_of: Make) -> None:
     values = {
         ("default", "sst2", 0): 0.88,
         ("default", "sst2", 1): 0.90,
@@ -67,17 +70,53 @@ def test_the_methods_table_gives_means_and_differences_paired_by_seed(result_of:
     results = {r.run.key: r for r in [*found, *elsewhere]}
     text = methods.make_table(SETTINGS, methods.VARIANTS, results)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    assert rows[0] == ["variant", "what it is", "SST-2", "difference", "seeds", "SNIPS", "difference", "seeds"]
-    low, high = (f"{0.89 + sign * 0.127062:.4f}" for sign in (-1, 1))
-    assert rows[2] == ["`default`", "the recipe as it is", f"0.8900 ({low} to {high})", "-", "2", "-", "-", "0"]
-    # differences −2 and −3 points: mean −2.5, half-width 12.7062 · 0.5
-    assert rows[3][0] == "`soft-targets`"
-    assert rows[3][3:5] == ["-2.50 (-8.85 to +3.85)", "2"]
+    assert rows[0] == ["variant", "what it is", "SST-2", "difference", "SNIPS", "difference"]
+    assert rows[2] == ["`default`", "the recipe as it is", "0.8800 / 0.9000", "-", "-", "-"]
+    assert rows[3][:4] == ["`soft-targets`", rows[3][1], "0.8600 / 0.8700", "-2.00 / -3.00"]
     # one seed: its bootstrap interval, and nothing to take a difference from
-    assert rows[3][5:] == ["0.9300 (0.9100 to 0.9500)", "-", "1"]
+    assert rows[3][4:] == ["0.9300 (0.9100 to 0.9500)", "-"]
     assert len(rows) == 4
     assert "2MB, recipe `standard`, 96,000 examples seen, seeds 0, 1" in text
+    assert "(n = 2, no interval)" in text
     assert methods.make_table(SETTINGS, methods.VARIANTS, {}) == "No run is recorded yet."
+
+
+def test_three_seeds_have_a_mean_and_an_interval(result_of: Make) -> None:
+    settings = replace(SETTINGS, seeds=(0, 1, 2))
+    values = {("default", s): 0.88 + s / 100 for s in range(3)} | {("soft-targets", s): 0.87 + s / 50 for s in range(3)}
+    found = [result_of(settings.run(name, "sst2", seed), value) for (name, seed), value in values.items()]
+    text = methods.make_table(settings, methods.VARIANTS, {r.run.key: r for r in found})
+    half = stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)  # both the metric's spread and the difference's are a point
+    assert f"| 0.8900 ({0.89 - half:.4f} to {0.89 + half:.4f}) | -" in text
+    assert f"| +0.00 ({-100 * half:+.2f} to {100 * half:+.2f}) |" in text
+    assert "the mean of 3 seeds" in text
+
+
+def test_variants_with_raw_text_stand_in_a_table_of_their_own_with_their_steps_and_shapes(result_of: Make) -> None:
+    names = ("default", "soft-targets", "general")
+    settings = replace(SETTINGS, examples=16_000)
+    found = [result_of(settings.run(name, "sst2", 0), 0.88) for name in names]
+    results = {r.run.key: r for r in found}
+    table = methods.make_table(settings, methods.VARIANTS, results)
+    assert "`soft-targets`" in table
+    assert "`general`" not in table
+    lines = methods.text_table(settings, methods.VARIANTS, results).splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[:2] for row in rows[2:]] == [["SST-2", "`default`"], ["SST-2", "`general`"]]
+    assert [row[3] for row in rows[2:]] == ["0", "25"]  # a tenth of 16,000 examples, 64 a step
+    assert rows[2][4] == "6 × 2 × 128, 64, 12,000, 4/4"
+
+
+@pytest.mark.parametrize(("module", "examples"), [(methods, methods.EXAMPLES), (ablation, ablation.EXAMPLES)])
+def test_the_page_holds_the_tables_of_the_recorded_runs(module: ModuleType, examples: int) -> None:
+    table = module.__name__.split(".")[-1]
+    tasks = tuple(TASKS) if module is methods else ("snips",)
+    settings = methods.Settings(table, tasks, methods.BUDGET, methods.SEEDS, "standard", examples)
+    page = methods.PAGE.read_text(encoding="utf-8")
+    results = Store(RESULTS / table).load_all(Result)
+    assert page == with_table(page, table, methods.make_table(settings, module.VARIANTS, results))
+    if module is methods:
+        assert page == with_table(page, methods.WITH_TEXT, methods.text_table(settings, module.VARIANTS, results))
 
 
 def test_comparing_runs_what_is_left_and_rewrites_the_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,10 @@ def test_bundles_fit_and_pass_the_gate(unbroken: Path) -> None:
     assert gate(bundles, console=QUIET).passed
     assert (unbroken / "report.html").is_file()
     assert (unbroken / "student" / "model.safetensors").is_file()
+    config, limits = (
+        json.loads((unbroken / "student" / f"{n}.json").read_text()) for n in ("config", "tokenizer_config")
+    )
+    assert limits["model_max_length"] == config["max_position_embeddings"]  # where transformers truncates
 
 
 def test_runtimes_are_compared_over_the_evaluation_set(unbroken: Path) -> None:

@@ -4,7 +4,7 @@ Mean squared error between a student state, times a learned matrix where the siz
 on real tokens. The embedding's output is state 0, so eq. 9 is the same loss on one more pair. Deviations: one matrix
 serves all layers and the embedding (the paper has one for the layers and one for the embedding), and the result is
 the mean over pairs, not their sum. A mean over hundreds of numbers is small, hence the weight of 100
-(docs/decisions.md).
+(docs/experiments.md).
 """
 
 from __future__ import annotations
