@@ -22,6 +22,7 @@ COMMANDS = {
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
     "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
+    "finetune-grid": "benchmarks.finetune_grid",
     "build": "benchmarks.runs",
 }
 
