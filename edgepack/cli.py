@@ -138,18 +138,54 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @click.option("--eval", "evaluation", required=True, help="Evaluation data.")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the teacher; new or empty.")
 @column_options
-@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=5e-5, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="Where to train: auto, cpu, cuda, cuda:1.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Train exactly so long. [default: until held-out examples show no improvement]",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    help="Evaluations without a better one before training ends. [default: 5; with --epochs, no limit]",
+)
+@click.option(
+    "--held-out",
+    type=click.FloatRange(min=0, max=0.5),
+    metavar="SHARE",
+    help="Share of the training examples that judges the training; 0 for none. [default: about 0.1]",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Peak learning rate. [default: by task, model size and batch size]",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Examples in a step. [default: 32; 16 for few rows]")
+@click.option(
+    "--label-smoothing",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    help="Share of each target that is spread over all classes. [default: by task]",
+)
+@click.option(
+    "--class-weights",
+    type=click.Choice(["none", "sqrt", "balanced"]),
+    default="none",
+    show_default=True,
+    help="Weigh rare classes more: by 1 / frequency (balanced), or by its square root.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--max-length", type=click.IntRange(min=8), help="Longest input in tokens. [default: from the data]")
 @output_options
-def finetune(as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Make a teacher out of a base checkpoint."""
+def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
+    """Make a teacher out of a base checkpoint; an interrupted run goes on when started again."""
+    from edgepack.finetune import Options
     from edgepack.finetune import finetune as run_finetune
 
-    result = run_finetune(columns=_columns(settings), console=_console(quiet), **settings)
-    _print_record({"metric": result.metric, "n": result.n, "output": str(settings["output"])}, as_json)
+    columns, console = _columns(settings), _console(quiet)
+    result = run_finetune(
+        base, train, evaluation, output, columns=columns, options=Options(**settings), console=console
+    )
+    _print(result, as_json)
 
 
 @main.command()
