@@ -241,8 +241,10 @@ def _guarded(job: tuple[Run, Files, str, str]) -> tuple[Run, dict[str, Any] | No
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:
+    """Add a line, behind one that a kill cut short if need be."""
+    cut = path.is_file() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(("\n" if cut else "") + json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

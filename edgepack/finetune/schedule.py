@@ -38,7 +38,7 @@ def learning_rate(step: int, settings: Settings, cool_down: int | None) -> float
     if settings.steps is not None:
         fall = (settings.steps - step) / max(1, settings.steps - settings.warm_up_steps)
         return settings.learning_rate * min(rise, fall)
-    if cool_down is None:
+    if cool_down is None or step < cool_down:
         return settings.learning_rate * rise
     return settings.learning_rate * rise * (1 - (step - cool_down) / settings.cool_down_steps(cool_down))
 
