@@ -27,8 +27,10 @@ import numpy as np
 
 from benchmarks.finetune_data import SETS, Files, files_of
 from benchmarks.tables import markdown_table
+from edgepack import finetune
 from edgepack.errors import InputError
 from edgepack.finetune import Options
+from edgepack.workspace import hash_json, sha256_file
 
 RESULTS = Path(__file__).resolve().parent / "results" / "finetune-grid.jsonl"
 EPOCHS = (3, 6, 12, 20)
@@ -104,7 +106,15 @@ def train_one(run: Run, files: Files, base: str, device: str) -> dict[str, Any]:
         **result,
         "seconds": round(time.perf_counter() - started, 1),
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
+        "code": code_hash(),
     }
+
+
+def code_hash() -> str:
+    """Of the fine-tuning's own files: results of others are compared, and said to be old."""
+    return hash_json({path.name: sha256_file(path) for path in sorted(Path(finetune.__file__).parent.glob("*.py"))})[
+        :16
+    ]
 
 
 def summarize(runs: Sequence[Run], results: dict[Run, dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:
@@ -123,6 +133,9 @@ def summarize(runs: Sequence[Run], results: dict[Run, dict[str, Any]], options: 
             rows.append((name, *_cells(found)))
     if len(rows) > 1:
         print(markdown_table(rows) + "\n")
+    old = sum(results[run].get("code") != code_hash() for run in runs if run in results)
+    if old:
+        print(f"{old} results are of other code; drop their lines to train them again", file=sys.stderr)
     compared = summary["sets"].values()
     summary["all_within"] = len(compared) == len(options.sets) and all(each["within"] for each in compared)
     return summary

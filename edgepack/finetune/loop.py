@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from edgepack.console import Advance, Console
 from edgepack.errors import InputError
 from edgepack.finetune.checkpoint import State, Training, load_training, save_training
-from edgepack.finetune.schedule import Evaluation, best, last_step, learning_rate, starts_cool_down, stops_early
+from edgepack.finetune.schedule import Evaluation, kept, last_step, learning_rate, settled, starts_cool_down
 from edgepack.finetune.settings import ClassWeights, Settings
 from edgepack.inference import input_names, predict
 from edgepack.memory import return_free_memory
@@ -68,7 +68,7 @@ def train_teacher(model: PreTrainedModel, job: Job) -> Training:
         job.console.info(f"going on after step {training.step}")
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
-        job.console.progress("finetune", settings.last_step, training.step) as advance,
+        job.console.progress("finetune", settings.steps, training.step) as advance,
     ):
         _run(model, optimizer, training, job, advance)
     if training.best is not None:
@@ -102,7 +102,7 @@ def _run(
     weights = torch.from_numpy(class_weights(settings.class_weights, job.data.labels, len(job.task.labels)))
     loss_sum = torch.tensor(training.loss_sum, dtype=torch.float64, device=job.device)
     step, saved = Step(model.train(), optimizer, job, weights.to(job.device)), time.monotonic()
-    indices = batch_indices(job.data, settings.batch_size, settings.seed, training.step, settings.last_step)
+    indices = batch_indices(job.data, settings.batch_size, settings.seed, training.step, settings.steps)
     while not training.finished:
         loss = step.take(next(indices), training)
         loss_sum += loss
@@ -113,8 +113,8 @@ def _run(
         if training.step % settings.evaluate_steps == 0 or ended:
             _judge(model, training, job, float(loss_sum))
             loss_sum.zero_()
-            training.finished = ended or stops_early(settings, training.history)
-            if training.cool_down is None and starts_cool_down(training.step, settings, training.history):
+            training.finished = ended
+            if not ended and training.cool_down is None and starts_cool_down(settings, training.history):
                 training.cool_down = training.step
                 job.console.info(f"no longer improving: the rate falls until step {last_step(settings, training.step)}")
         if job.device.type == "cpu" and training.step % RETURN_EVERY == 0:
@@ -187,22 +187,23 @@ def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float
             f"training diverged before step {training.step} at learning rate {job.settings.learning_rate:g}; "
             "give a lower --learning-rate"
         )
+    may_keep = settled(training.step, job.settings, training.cool_down)
     if job.held_out is None:
-        training.history.append(Evaluation(training.step, epoch, training_loss, None, None))
+        training.history.append(Evaluation(training.step, epoch, training_loss, None, None, may_keep))
         job.console.info(f"epoch {epoch:.1f}: loss {training_loss:.4f}")
         return
     logits = predict(model, job.held_out, device=str(job.device), bf16=job.bf16)
     scored = job.held_out.labels != IGNORED
     loss = functional.cross_entropy(torch.from_numpy(logits[scored]), torch.from_numpy(job.held_out.labels[scored]))
     metric = float(job.task.metric(job.task.statistics(logits, job.held_out).sum(axis=0)))
-    evaluation = Evaluation(training.step, epoch, training_loss, float(loss), metric)
+    evaluation = Evaluation(training.step, epoch, training_loss, float(loss), metric, may_keep)
     training.history.append(evaluation)
-    kept = best(training.history) is evaluation
-    if kept:
+    keep = kept(training.history) is evaluation
+    if keep:
         training.best, training.best_step = _weights(model), training.step
     job.console.info(
         f"epoch {epoch:.1f}: loss {training_loss:.4f}, held out {job.task.metric_name} {metric:.4f}"
-        f"{', the best so far' if kept else ''}"
+        f"{', kept so far' if keep else ''}"
     )
 
 

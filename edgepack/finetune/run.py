@@ -234,10 +234,9 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
 def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
     settings, held_out = prepared.settings, prepared.held_out
     judged = f"{len(held_out)} more held out to judge it" if held_out is not None else "none held out"
-    epochs = settings.last_step / settings.epoch_steps
-    length = f"{epochs:.0f} epochs" if settings.steps is not None else f"up to {epochs:.0f} epochs"
+    epochs = f"{'' if settings.patience is None else 'up to '}{settings.steps / settings.epoch_steps:.0f} epochs"
     console.info(
-        f"training on {len(prepared.training)} examples of {len(prepared.task.labels)} labels, {judged}; {length}, "
+        f"training on {len(prepared.training)} examples of {len(prepared.task.labels)} labels, {judged}; {epochs}, "
         f"batch {settings.batch_size}, learning rate {settings.learning_rate:g}, "
         f"label smoothing {settings.label_smoothing:g}, class weights {settings.class_weights}, on {device}"
     )

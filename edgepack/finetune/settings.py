@@ -18,17 +18,17 @@ CLASS_WEIGHTS: tuple[ClassWeights, ...] = ("none", "sqrt", "balanced")
 
 BATCH_SIZE = 32
 SMALL_BATCH_SIZE, SMALL_ROWS = 16, 2_000  # few rows: more steps from each pass over them
-RATE, RATE_WIDTH, RATE_BATCH = 1.5e-4, 384, 32  # of an encoder 384 wide at batch 32
-TAGGING_RATE = 2.0  # times `RATE`: a tagger learns from every word, and its tags are further from what a base knows
+RATE, RATE_WIDTH, RATE_BATCH = 1e-4, 384, 32  # of an encoder 384 wide at batch 32; a third and three times are worse
+TAGGING_RATE = 1.5  # times `RATE`: tags lie further from what a base knows
 SMOOTHING = 0.1  # of text classification; tags are not smoothed, most of them are O
-PATIENCE = 4  # evaluations without a better one; then the rate goes down
+STEPS = 6_000  # what 77 classes or 39 entity types need to be learnt, within the epochs below
+EPOCHS = (3, 20)  # few rows gain from many passes (Mosbach et al. 2021), many rows are learnt in few
+LEAST_STEPS = 300  # what a fresh head needs, however few rows there are
+PATIENCE = 5  # evaluations without a better one: a metric on some hundred rows stands still for four and goes on
+COOL_DOWN = 0.2  # steps with a rate that falls to zero, for each step before, where a training is cut short
+SETTLED = 0.5  # of the peak: weights are kept from where the rate is below; above it a good metric is often luck
 EVALUATE_STEPS = (50, 1_000)  # between evaluations: an epoch, where it lies within these
-LEAST_STEPS = 300  # before the rate goes down: what a fresh head needs, however few rows there are
-MOST_EPOCHS = 20  # before the rate goes down
-COOL_DOWN = 0.5  # steps with a falling rate for each step before
-WARM_UP_STEPS = (50, 500)  # half an epoch, where it lies within these
-WARM_UP_SHARE = 0.1  # of a training whose length is given
-EPOCHS_UNSEEN = 10  # where nothing can be held out, and no length is given
+WARM_UP = 0.1  # of the steps
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Options:
 class Settings:
     """Everything that a training depends on besides base and data.
 
-    `steps`: a length that was given; None trains until the held-out metric stops improving, for `most_steps` at most,
-    and then lets the rate fall. `patience` None never stops a training of given length.
+    `steps`: its length, unless `patience` evaluations without a better one cut it short; None never does.
     """
 
     batch_size: int
@@ -71,30 +70,16 @@ class Settings:
     epoch_steps: int
     evaluate_steps: int
     warm_up_steps: int
-    least_steps: int
-    most_steps: int
-    steps: int | None
+    steps: int
     patience: int | None
-
-    @property
-    def last_step(self) -> int:
-        """The most steps that the training can take."""
-        return self.steps if self.steps is not None else self.most_steps + self.cool_down_steps(self.most_steps)
-
-    def cool_down_steps(self, start: int) -> int:
-        """Steps with a falling rate after `start` steps with a full one."""
-        return max(self.epoch_steps, math.ceil(COOL_DOWN * start))
 
 
 def choose(options: Options, task: TaskName, width: int, rows: int, judged: bool) -> Settings:
     """The settings for `rows` training examples and an encoder `width` wide; `judged`: some rows are held out."""
     batch_size = options.batch_size or (SMALL_BATCH_SIZE if rows < SMALL_ROWS else BATCH_SIZE)
     epoch = -(-rows // batch_size)
-    epochs = options.epochs if options.epochs is not None or judged else EPOCHS_UNSEEN
-    steps = epochs * epoch if epochs is not None else None
-    interval = evaluation_interval(epoch)
-    most = interval * -(-max(LEAST_STEPS, MOST_EPOCHS * epoch) // interval)  # the rate begins to fall at an evaluation
-    patience = options.patience if options.patience is not None or steps is not None else PATIENCE
+    steps = choose_steps(epoch) if options.epochs is None else options.epochs * epoch
+    chosen_patience = PATIENCE if judged and options.epochs is None else None
     return Settings(
         batch_size=batch_size,
         learning_rate=options.learning_rate or choose_rate(task, width, batch_size),
@@ -102,18 +87,24 @@ def choose(options: Options, task: TaskName, width: int, rows: int, judged: bool
         class_weights=options.class_weights,
         seed=options.seed,
         epoch_steps=epoch,
-        evaluate_steps=interval,
-        warm_up_steps=_between(epoch // 2, WARM_UP_STEPS) if steps is None else max(1, int(WARM_UP_SHARE * steps)),
-        least_steps=LEAST_STEPS,
-        most_steps=most,
+        evaluate_steps=evaluation_interval(epoch),
+        warm_up_steps=max(1, int(WARM_UP * steps)),
         steps=steps,
-        patience=patience,
+        patience=chosen_patience if options.patience is None else options.patience,
     )
 
 
+def choose_steps(epoch: int) -> int:
+    """The steps of a training whose epochs have `epoch` steps."""
+    return max(LEAST_STEPS, epoch * _between(round(STEPS / epoch), EPOCHS))
+
+
 def choose_rate(task: TaskName, width: int, batch_size: int) -> float:
-    """The peak rate: as 1 / width (Adam's rate for hidden matrices in µP, Yang et al. 2022), as √batch size."""
-    rate = RATE * RATE_WIDTH / width * math.sqrt(batch_size / RATE_BATCH)
+    """The peak rate: as 1 / width (Adam's rate for hidden matrices in µP, Yang et al. 2022), as √(batch size).
+
+    A smaller batch than 32 does not lower it: there is less data then, and fewer steps.
+    """
+    rate = RATE * RATE_WIDTH / width * math.sqrt(max(1.0, batch_size / RATE_BATCH))
     return float(f"{rate * (TAGGING_RATE if task == 'token-classification' else 1.0):.3g}")
 
 
