@@ -23,6 +23,7 @@ COMMANDS = {
     "ablation": "benchmarks.ablation",
     "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
     "build": "benchmarks.building",
+    "finetune-grid": "benchmarks.finetune_grid",
 }
 
 

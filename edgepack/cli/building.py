@@ -11,10 +11,10 @@ from edgepack.cli.options import (
     FOLDER,
     build_options,
     column_options,
+    device_option,
     length_option,
     make_console,
     output_options,
-    print_record,
     print_result,
     seed_option,
     take_columns,
@@ -65,36 +65,54 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @click.option("--eval", "evaluation", required=True, help="Held-out data to measure on; not trained on.")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the teacher; new or empty.")
 @column_options
+@device_option
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Times that each example is trained on.",
+    help="Train exactly so long. [default: until held-out examples show no improvement]",
 )
 @click.option(
-    "--batch-size",
+    "--patience",
     type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Examples for each step; more takes more memory.",
+    help="Evaluations without a better one before training ends. [default: 5; with --epochs, no limit]",
+)
+@click.option(
+    "--held-out",
+    type=click.FloatRange(min=0, max=0.5),
+    metavar="SHARE",
+    help="Share of the training examples that judges the training; 0 for none. [default: about 0.1]",
 )
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
-    default=5e-5,
+    help="Peak learning rate. [default: by task, model size and batch size]",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Examples in a step. [default: 32; 16 for few rows]")
+@click.option(
+    "--label-smoothing",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    help="Share of each target that is spread over all classes. [default: by task]",
+)
+@click.option(
+    "--class-weights",
+    type=click.Choice(["none", "sqrt", "balanced"]),
+    default="none",
     show_default=True,
-    help="Size of the largest step; it rises and falls.",
+    help="Weigh rare classes more: by 1 / frequency (balanced), or by its square root.",
 )
 @seed_option
 @length_option
 @output_options
-def finetune(as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Make a teacher out of a base checkpoint."""
+def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
+    """Make a teacher out of a base checkpoint; a run that was stopped resumes when started again."""
+    from edgepack.finetune import Options
     from edgepack.finetune import finetune as run_finetune
 
-    result = run_finetune(columns=take_columns(settings), console=make_console(quiet), **settings)
-    print_record({"metric": result.metric, "n": result.n, "output": str(settings["output"])}, as_json)
+    columns, console = take_columns(settings), make_console(quiet)
+    result = run_finetune(
+        base, train, evaluation, output, columns=columns, options=Options(**settings), console=console
+    )
+    print_result(result, as_json)
 
 
 @click.command()

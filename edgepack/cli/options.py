@@ -49,6 +49,9 @@ length_option = click.option(
     type=click.IntRange(min=8),
     help="Longest input in tokens; longer texts are cut. [default: from the data]",
 )
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda or cuda:1."
+)
 target_option = click.option(
     "-t",
     "--target",
@@ -103,7 +106,7 @@ build_options = options(
         help="How long to train: more is slower and more accurate.",
     ),
     seed_option,
-    click.option("--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda or cuda:1."),
+    device_option,
     click.option(
         "--text",
         type=EXISTING_FILE,

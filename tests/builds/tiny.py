@@ -16,8 +16,7 @@ from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.evidence import measure
-from edgepack.finetune import finetune
-from edgepack.task.examples import Columns
+from edgepack.finetune import Options, finetune
 
 TARGETS = ("android-onnx", "android-torchscript")
 EXAMPLES_SEEN = 6_400
@@ -62,12 +61,7 @@ def make_files(folder: Path) -> Files:
         paths.train,
         paths.evaluation,
         folder / "teacher",
-        columns=Columns(),
-        epochs=6,
-        batch_size=16,
-        learning_rate=2e-3,
-        seed=0,
-        max_length=None,
+        options=Options(epochs=6, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, held_out=0.0),
         console=QUIET,
     )
     return paths

@@ -1,0 +1,78 @@
+"""Checkpoints of a training: one file, replaced atomically, and the best weights so far in another.
+
+`best-<step>.safetensors` is written before the `training.safetensors` that names it, and older ones are removed after,
+so a kill at any point leaves a pair that belongs together. The CPU repeats the same steps from it, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from edgepack.finetune.schedule import Evaluation
+
+NAME = "training.safetensors"
+State = dict[str, Tensor]
+
+
+@dataclass
+class Training:
+    """All that the next step depends on, besides the weights and moments; `best`: the weights that would be kept."""
+
+    step: int = 0
+    cool_down: int | None = None
+    finished: bool = False
+    loss_sum: float = 0.0  # since the last evaluation
+    history: list[Evaluation] = field(default_factory=list)
+    best: State | None = None
+    best_step: int | None = None
+
+
+def save_training(folder: Path, training: Training, weights: State, moments: State) -> None:
+    """Write a checkpoint; a kill leaves the old one or the new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if training.best is not None and not _best_path(folder, training.best_step).exists():
+        _write(_best_path(folder, training.best_step), training.best, {})
+    tensors = {f"weights.{name}": value.contiguous() for name, value in weights.items()}
+    tensors |= {f"moments.{name}": value.contiguous() for name, value in moments.items()}
+    record = asdict(replace(training, best=None))
+    _write(folder / NAME, tensors, {"training": json.dumps(record)})
+    for path in folder.glob("best-*.safetensors"):
+        if path != _best_path(folder, training.best_step):
+            path.unlink()
+
+
+def load_training(folder: Path) -> tuple[Training, State, State] | None:
+    """The last checkpoint's state, weights and moments; None without one."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    with safe_open(path, "pt") as file:
+        record = json.loads(file.metadata()["training"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    history = [Evaluation(**entry) for entry in record.pop("history")]
+    training = Training(**{**record, "history": history})
+    if training.best_step is not None:
+        training.best = load_file(_best_path(folder, training.best_step))
+    parts = []
+    for prefix in ("weights.", "moments."):
+        parts.append({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    return training, parts[0], parts[1]
+
+
+def _best_path(folder: Path, step: int | None) -> Path:
+    return folder / f"best-{step}.safetensors"
+
+
+def _write(path: Path, tensors: State, metadata: dict[str, str]) -> None:
+    beside = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, beside, metadata=metadata)
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(beside, path)

@@ -1,0 +1,220 @@
+"""The training: cross entropy, AdamW, gradients clipped to norm 1, batches of similar length.
+
+Every step is a function of its number and the state before it: batches follow from seed and epoch, dropout from seed
+and step. So a run that goes on from a checkpoint ends as one that was never interrupted: bit for bit on a CPU.
+
+A batch is computed in pieces that fit in memory; the loss is the sum over its examples (or tagged words) divided by
+the sum of their class weights, whatever the pieces.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from edgepack.console import Advance, Console
+from edgepack.errors import InputError
+from edgepack.finetune.checkpoint import State, Training, load_training, save_training
+from edgepack.finetune.schedule import Evaluation, kept, last_step, learning_rate, settled, starts_cool_down
+from edgepack.finetune.settings import ClassWeights, Settings
+from edgepack.inference import input_names, predict, torch_batch
+from edgepack.memory import return_free_memory
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.metric import Task
+from edgepack.train.batches import RETURN_EVERY, batch_indices
+from edgepack.train.optimizer import read_moments, restore_moments
+from edgepack.train.processes import piece_tokens
+
+WEIGHT_DECAY = 0.01  # of matrices; norms and biases are not decayed
+MAX_GRADIENT_NORM = 1.0
+CHECKPOINT_SECONDS = 30.0
+SHOW_EVERY = 10  # steps between figures on the screen: reading a loss makes a GPU wait
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is trained on what; `held_out` None where nothing judges; `scratch` None keeps no checkpoints."""
+
+    task: Task
+    data: Encoded
+    held_out: Encoded | None
+    settings: Settings
+    device: torch.device
+    bf16: bool
+    scratch: Path | None
+    console: Console
+
+
+def train_teacher(model: PreTrainedModel, job: Job) -> Training:
+    """Train `model` in place, from the last checkpoint where there is one; it ends with the best weights."""
+    settings, device = job.settings, job.device
+    model.to(device)
+    parameters = dict(model.named_parameters())
+    optimizer = make_optimizer(parameters)
+    found = load_training(job.scratch) if job.scratch is not None else None
+    training, weights, moments = found or (Training(), None, {})
+    if weights is not None:
+        model.load_state_dict(weights)
+        restore_moments(parameters, optimizer, moments, training.step)
+        job.console.info(f"going on after step {training.step}")
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        job.console.progress("finetune", settings.steps, training.step) as advance,
+    ):
+        _run(model, optimizer, training, job, advance)
+    if training.best is not None:
+        model.load_state_dict(training.best)
+    return training
+
+
+def make_optimizer(parameters: Mapping[str, nn.Parameter]) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101); the schedule sets the rate."""
+    matrices = [p for p in parameters.values() if p.dim() > 1]
+    vectors = [p for p in parameters.values() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, fused=True)
+
+
+def class_weights(kind: ClassWeights, labels: np.ndarray, classes: int) -> np.ndarray:
+    """A weight for each class, float32: 1; or by 1 / frequency (`balanced`), or its root (`sqrt`), mean 1 over rows."""
+    counts = np.bincount(labels[labels != IGNORED], minlength=classes).astype(np.float64)
+    if kind == "none":
+        return np.ones(classes, dtype=np.float32)
+    weights = np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0) ** (0.5 if kind == "sqrt" else 1.0)
+    weights[counts == 0] = weights.max()  # never met in training
+    return np.asarray(weights * counts.sum() / (weights * counts).sum(), dtype=np.float32)
+
+
+def _run(
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, training: Training, job: Job, advance: Advance
+) -> None:
+    """Steps, evaluations and checkpoints until the training is over."""
+    settings = job.settings
+    weights = torch.from_numpy(class_weights(settings.class_weights, job.data.labels, len(job.task.labels)))
+    loss_sum = torch.tensor(training.loss_sum, dtype=torch.float64, device=job.device)
+    step, saved = Step(model.train(), optimizer, job, weights.to(job.device)), time.monotonic()
+    indices = batch_indices(job.data, settings.batch_size, settings.seed, training.step, settings.steps)
+    while not training.finished:
+        loss = step.take(next(indices), training)
+        loss_sum += loss
+        training.step += 1
+        shown = {"loss": float(loss)} if training.step % SHOW_EVERY == 0 else {}
+        advance(1, **shown)
+        ended = training.step == last_step(settings, training.cool_down)
+        if training.step % settings.evaluate_steps == 0 or ended:
+            _judge(model, training, job, float(loss_sum))
+            loss_sum.zero_()
+            training.finished = ended
+            if not ended and training.cool_down is None and starts_cool_down(settings, training.history):
+                training.cool_down = training.step
+                job.console.info(f"no longer improving: the rate falls until step {last_step(settings, training.step)}")
+        if job.device.type == "cpu" and training.step % RETURN_EVERY == 0:
+            return_free_memory()
+        due = time.monotonic() - saved > CHECKPOINT_SECONDS
+        if job.scratch is not None and (due or training.finished):
+            training.loss_sum = float(loss_sum)
+            moments = read_moments(dict(model.named_parameters()), optimizer)
+            save_training(job.scratch, training, _weights(model), moments)
+            saved = time.monotonic()
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Takes steps of a training."""
+
+    model: PreTrainedModel
+    optimizer: torch.optim.Optimizer
+    job: Job
+    weights: Tensor
+
+    def take(self, indices: np.ndarray, training: Training) -> Tensor:
+        """One step on the examples `indices`; their loss."""
+        job, settings = self.job, self.job.settings
+        rate = learning_rate(training.step, settings, training.cool_down)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(int(np.random.SeedSequence((settings.seed, training.step)).generate_state(1)[0]))
+        loss = torch.zeros((), device=job.device)
+        whole = self._weight(indices)
+        for piece in _pieces(job.data, indices, piece_tokens(job.device)):
+            part = self._loss(piece) / whole
+            part.backward()
+            loss += part.detach()
+        nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss
+
+    def _weight(self, indices: np.ndarray) -> Tensor:
+        """The sum of class weights over what is labelled in a batch."""
+        data = self.job.data
+        labels = data.labels[data.rows(indices)] if data.per_token else data.labels[indices]
+        scored = torch.from_numpy(labels[labels != IGNORED]).to(self.job.device)
+        return self.weights[scored].sum().clamp(min=1e-6)  # texts cut before their first word have nothing labelled
+
+    def _loss(self, indices: np.ndarray) -> Tensor:
+        """The summed loss of a piece."""
+        job, pad_id = self.job, self.model.config.pad_token_id or 0
+        batch = {
+            name: t.to(job.device, non_blocking=True) for name, t in torch_batch(job.data, indices, pad_id).items()
+        }
+        labels, names = batch.pop("labels"), input_names(self.model)
+        with torch.autocast(job.device.type, torch.bfloat16, enabled=job.bf16):
+            logits = self.model(**{name: batch[name] for name in names}).logits
+        return functional.cross_entropy(
+            logits.float().flatten(0, -2),
+            labels.flatten(),
+            weight=self.weights,
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=job.settings.label_smoothing,
+        )
+
+
+def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float) -> None:
+    """Evaluate the held-out slice, keep the weights if they are the best, say so."""
+    since = training.history[-1].step if training.history else 0
+    training_loss, epoch = loss_sum / (training.step - since), training.step / job.settings.epoch_steps
+    if not math.isfinite(training_loss):
+        raise InputError(
+            f"training diverged before step {training.step} at learning rate {job.settings.learning_rate:g}; "
+            "give a lower --learning-rate"
+        )
+    may_keep = settled(training.step, job.settings, training.cool_down)
+    if job.held_out is None:
+        training.history.append(Evaluation(training.step, epoch, training_loss, None, None, may_keep))
+        job.console.info(f"epoch {epoch:.1f}: loss {training_loss:.4f}")
+        return
+    logits = predict(model, job.held_out, device=str(job.device), bf16=job.bf16)
+    scored = job.held_out.labels != IGNORED
+    loss = functional.cross_entropy(torch.from_numpy(logits[scored]), torch.from_numpy(job.held_out.labels[scored]))
+    metric = float(job.task.metric(job.task.statistics(logits, job.held_out).sum(axis=0)))
+    evaluation = Evaluation(training.step, epoch, training_loss, float(loss), metric, may_keep)
+    training.history.append(evaluation)
+    keep = kept(training.history) is evaluation
+    if keep:
+        training.best, training.best_step = _weights(model), training.step
+    job.console.info(
+        f"epoch {epoch:.1f}: loss {training_loss:.4f}, held out {job.task.metric_name} {metric:.4f}"
+        f"{', kept so far' if keep else ''}"
+    )
+
+
+def _weights(model: PreTrainedModel) -> State:
+    """A copy of the weights on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+def _pieces(data: Encoded, indices: np.ndarray, most_tokens: int) -> list[np.ndarray]:
+    """A batch in parts of at most `most_tokens` padded tokens, or one example."""
+    each = max(1, most_tokens // int(data.lengths[indices].max()))
+    return np.array_split(indices, -(-len(indices) // each))

@@ -1,0 +1,255 @@
+"""From a base checkpoint and the task's data to a folder that `edgepack build -m` takes.
+
+While it trains, the output folder holds its workspace alone; an interrupted run goes on from there when the same
+command is given again. The teacher takes the folder's place by one rename, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.finetune.held_out import held_out_count, split
+from edgepack.finetune.loop import Job, train_teacher
+from edgepack.finetune.result import FinetuneResult
+from edgepack.finetune.scores import class_scores
+from edgepack.finetune.settings import Options, Settings, choose
+from edgepack.inference import predict
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset, read_labels
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode, suggest_max_length
+from edgepack.teacher import (
+    Checkpoint,
+    load_tokenizer,
+    load_weights,
+    open_checkpoint,
+    position_limit,
+    quiet_transformers,
+)
+from edgepack.train.processes import has_bf16
+from edgepack.workspace import HIDDEN_FOLDER, Workspace, beside_folder, publish_folder, sha256_file, source_hash
+
+STAGE = "finetune"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Data and base, read and checked; `evaluation` is encoded as a build of the teacher encodes it."""
+
+    checkpoint: Checkpoint
+    tokenizer: PreTrainedTokenizerFast
+    task: Task
+    training: Encoded
+    held_out: Encoded | None
+    evaluation: Encoded
+    max_length: int
+    settings: Settings
+    data_sha256: str
+
+
+def finetune(
+    base: str,
+    train: str,
+    evaluation: str,
+    output: Path,
+    *,
+    columns: Columns | None = None,
+    options: Options | None = None,
+    console: Console,
+) -> FinetuneResult:
+    """Train a teacher from `base` and save it at `output`.
+
+    Of hub data sets, `train` is the split of that name and `evaluation` the split `validation`.
+    """
+    columns, options = columns or Columns(), options or Options()
+    _check_output(output)
+    device = find_device(options.device)
+    prepared = prepare(base, train, evaluation, columns, options, console)
+    model = load_with_new_head(prepared.checkpoint, prepared.task, options.seed)
+    workspace, bf16 = Workspace(output), has_bf16(device.type == "cpu")
+    with workspace.lock():
+        scratch = workspace.stage(STAGE, _key(prepared, device, bf16)).scratch
+        for other in scratch.parent.iterdir():
+            if other != scratch:
+                shutil.rmtree(other)  # of earlier settings or data
+        result = train_and_score(model, prepared, device, bf16, scratch, output, console)
+        _save(model.cpu(), prepared.tokenizer, output)
+    return result
+
+
+def train_and_score(
+    model: PreTrainedModel,
+    prepared: Prepared,
+    device: torch.device,
+    bf16: bool,
+    scratch: Path | None,
+    output: Path,
+    console: Console,
+) -> FinetuneResult:
+    """Train `model` in place, then run the evaluation data once, in fp32."""
+    task, settings, data = prepared.task, prepared.settings, prepared.training
+    _say(prepared, device, console)
+    job = Job(task, data, prepared.held_out, settings, device, bf16, scratch, console)
+    training = train_teacher(model, job)
+    logits = predict(model, prepared.evaluation, device=str(device))
+    return FinetuneResult(
+        output=output,
+        metric_name=task.metric_name,
+        metric=float(task.metric(task.statistics(logits, prepared.evaluation).sum(axis=0))),
+        n=len(prepared.evaluation),
+        classes=class_scores(task, logits, prepared.evaluation),
+        settings=settings,
+        rows=len(data),
+        held_out_rows=len(prepared.held_out) if prepared.held_out is not None else 0,
+        max_length=prepared.max_length,
+        steps=training.step,
+        kept_step=training.step if training.best_step is None else training.best_step,
+        history=tuple(training.history),
+    )
+
+
+def prepare(base: str, train: str, evaluation: str, columns: Columns, options: Options, console: Console) -> Prepared:
+    """Read and check everything, hold out the slice, choose the settings."""
+    task, training, judged = _read(train, evaluation, columns, console)
+    checkpoint = open_checkpoint(_encoder_folder(base))
+    tokenizer = load_tokenizer(checkpoint, task.name)
+    limit = position_limit(checkpoint, tokenizer)
+    if options.max_length is not None and options.max_length > limit:
+        raise InputError(f"max length is {options.max_length}; {checkpoint.name} allows at most {limit} tokens")
+    length = options.max_length or suggest_max_length(training, training, tokenizer, limit)
+    encoded = encode(training, task, tokenizer, length)
+    rest, held = split(training.examples, held_out_count(len(training), options.held_out), options.seed)
+    if not len(held) and options.patience is not None:
+        raise InputError(f"patience is {options.patience}; it needs held-out examples, and of {len(training)} none are")
+    whole = options.max_length or suggest_max_length(training, judged, tokenizer, limit)
+    width = int(getattr(checkpoint.config, "hidden_size", 0) or checkpoint.config.dim)
+    return Prepared(
+        checkpoint=checkpoint,
+        tokenizer=tokenizer,
+        task=task,
+        training=encoded.select(rest),
+        held_out=encoded.select(held) if len(held) else None,
+        evaluation=encode(judged, task, tokenizer, whole),
+        max_length=length,
+        settings=choose(options, task.name, width, len(rest), bool(len(held))),
+        data_sha256=training.sha256,
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name: `auto`, `cpu`, `cuda`, `cuda:N`; `InputError` for one that is not here."""
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not (number.isascii() and number.isdecimal())) or name.endswith(":"):
+        raise InputError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N")
+    if int(number or 0) >= count:
+        raise InputError(f"device is {name!r}; this machine has {count} CUDA devices; use auto or cpu")
+    return torch.device(f"cuda:{int(number or 0)}")
+
+
+def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrainedModel:
+    """The base's encoder with a fresh head; a base that lacks encoder weights is refused."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model, info = load_weights(
+            checkpoint,
+            task.name,
+            id2label=dict(enumerate(task.labels)),
+            label2id={label: i for i, label in enumerate(task.labels)},
+            problem_type=None,  # the base's own must not decide the loss
+            ignore_mismatched_sizes=True,
+        )
+    encoder = f"{model.base_model_prefix}."
+    missing = sorted(key for key in info["missing_keys"] if key.startswith(encoder) and ".pooler." not in key)
+    if missing:
+        raise InputError(f"checkpoint {checkpoint.name}: its weights lack {', '.join(missing[:3])}; not a base model")
+    return model
+
+
+def _check_output(output: Path) -> None:
+    """Refuse an output that holds anything but the workspace of an unfinished fine-tuning."""
+    if not output.exists():
+        return
+    if not output.is_dir() or any(entry.name != HIDDEN_FOLDER for entry in output.iterdir()):
+        raise InputError(f"output {output}: exists and is not an empty folder; name a new one")
+    stages = [path.name for part in ("stages", "scratch") for path in (output / HIDDEN_FOLDER / part).glob("*")]
+    if any(not name.startswith(f"{STAGE}-") for name in stages):
+        raise InputError(f"output {output}: is an unfinished build's; name a new folder")
+
+
+def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tuple[Task, Dataset, Dataset]:
+    name, pair = infer_task(train, columns)
+    task = Task(name, read_labels(train, columns), pair)
+    if len(task.labels) < 2:
+        raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
+    training = read_dataset(train, task, columns)
+    judged = read_dataset(evaluation, task, columns, split="validation")
+    shared = check_distinct(training, judged)
+    if shared:
+        console.warn(f"{shared} of {len(judged)} evaluation examples also stand in the training data")
+    return task, training, judged
+
+
+def _encoder_folder(base: str) -> str:
+    """The base, or the encoder's folder inside a sentence-transformers one that keeps it apart."""
+    modules = Path(base) / "modules.json"
+    if not modules.is_file() or (Path(base) / "config.json").is_file():
+        return base
+    try:
+        path = Path(base) / str(json.loads(modules.read_text(encoding="utf-8"))[0]["path"])
+    except (ValueError, LookupError, TypeError) as e:
+        raise InputError(f"checkpoint {base}: modules.json does not name the encoder's folder; give that folder") from e
+    return str(path) if path.is_dir() else base
+
+
+def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, object]:
+    """Everything that decides the teacher; the evaluation data does not."""
+    files = prepared.checkpoint.files()
+    return {
+        "base": {path.name: sha256_file(path) for path in files},
+        "data": prepared.data_sha256,
+        "examples": prepared.training.sha256(),
+        "labels": list(prepared.task.labels),
+        "settings": asdict(prepared.settings),
+        "device": device.type,
+        "bf16": bf16,
+        "code": source_hash(),
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+    }
+
+
+def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
+    settings, held_out = prepared.settings, prepared.held_out
+    judged = f"{len(held_out)} more held out to judge it" if held_out is not None else "none held out"
+    epochs = f"{'' if settings.patience is None else 'up to '}{settings.steps / settings.epoch_steps:.0f} epochs"
+    console.info(
+        f"training on {len(prepared.training)} examples of {len(prepared.task.labels)} labels, {judged}; {epochs}, "
+        f"batch {settings.batch_size}, learning rate {settings.learning_rate:g}, "
+        f"label smoothing {settings.label_smoothing:g}, class weights {settings.class_weights}, on {device}"
+    )
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
+    """Write the teacher beside `output`, then rename; the workspace goes with the folder that was there."""
+    beside = beside_folder(output.resolve())
+    beside.mkdir(parents=True)
+    try:
+        with quiet_transformers():
+            model.save_pretrained(beside)
+            tokenizer.save_pretrained(beside)
+        publish_folder(beside, output.resolve())
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

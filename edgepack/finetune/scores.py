@@ -1,0 +1,46 @@
+"""Precision, recall and F1 for each class; for tagging, for each type of entity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepack.task.encoded import Encoded
+from edgepack.task.metric import Task
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: `n` examples (entities) of it in the data. What is undefined, as a precision of nothing, is 0."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    n: int
+
+
+def class_scores(task: Task, logits: np.ndarray, encoded: Encoded) -> tuple[ClassScore, ...]:
+    """A score for each class in the order of the labels; logits in the flat layout."""
+    if task.name == "token-classification":
+        kinds = dict.fromkeys(label[2:] for label in task.labels if label != "O")
+        return tuple(_entity_score(task, kind, logits, encoded) for kind in kinds)
+    decided, classes = task.decide(logits), len(task.labels)
+    confusion = np.bincount(encoded.labels * classes + decided, minlength=classes**2).reshape(classes, classes)
+    counts = zip(task.labels, np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1), strict=True)
+    return tuple(_score(label, int(hit), int(predicted), int(gold)) for label, hit, predicted, gold in counts)
+
+
+def _entity_score(task: Task, kind: str, logits: np.ndarray, encoded: Encoded) -> ClassScore:
+    """The score of one type: all other types read as O."""
+    alone = Task(task.name, tuple(label if label[2:] == kind and label != "O" else "O" for label in task.labels))
+    hit, predicted, gold = alone.statistics(logits, encoded).sum(axis=0).tolist()
+    return _score(kind or "entity", hit, predicted, gold)
+
+
+def _score(label: str, hit: int, predicted: int, gold: int) -> ClassScore:
+    def share(of: float) -> float:
+        return hit / of if of else 0.0
+
+    return ClassScore(label, share(predicted), share(gold), share((predicted + gold) / 2), gold)

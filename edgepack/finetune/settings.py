@@ -1,0 +1,123 @@
+"""How a teacher is trained: what a person asked for, and what the data decides of the rest.
+
+Each rule is a constant with its reason. They were settled on slices of training data that the runs did not train on,
+never on evaluation data; `python -m benchmarks finetune-grid` compares them with a grid of lengths and rates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from edgepack.errors import InputError
+from edgepack.task.metric import TaskName
+
+ClassWeights = Literal["none", "sqrt", "balanced"]
+CLASS_WEIGHTS: tuple[ClassWeights, ...] = ("none", "sqrt", "balanced")
+
+BATCH_SIZE = 32
+SMALL_BATCH_SIZE, SMALL_ROWS = 16, 2_000  # few rows: more steps from each pass over them
+RATE, RATE_WIDTH, RATE_BATCH = 1e-4, 384, 32  # of an encoder 384 wide at batch 32; a third and three times are worse
+TAGGING_RATE = 1.5  # times `RATE`: tags lie further from what a base knows
+SMOOTHING = 0.1  # of text classification; tags are not smoothed, most of them are O
+STEPS = 6_000  # what 77 classes or 39 entity types need to be learnt, within the epochs below
+EPOCHS = (3, 20)  # few rows gain from many passes (Mosbach et al. 2021), many rows are learnt in few
+LEAST_STEPS = 300  # what a fresh head needs, however few rows there are
+PATIENCE = 5  # evaluations without a better one: a metric on some hundred rows stands still for four and goes on
+COOL_DOWN = 0.2  # steps with a rate that falls to zero, for each step before, where a training is cut short
+SETTLED = 0.5  # of the peak: weights are kept from where the rate is below; above it a good metric is often luck
+EVALUATE_STEPS = (50, 1_000)  # between evaluations: an epoch, where it lies within these
+WARM_UP = 0.1  # of the steps
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for; None is chosen from the data. `held_out`: a share of the training rows, 0 for none."""
+
+    epochs: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    patience: int | None = None
+    label_smoothing: float | None = None
+    class_weights: ClassWeights = "none"
+    held_out: float | None = None
+    max_length: int | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.class_weights not in CLASS_WEIGHTS:
+            raise InputError(f"class weights are {self.class_weights!r}; allowed: {', '.join(CLASS_WEIGHTS)}")
+        if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label smoothing is {self.label_smoothing}; allowed: from 0 to below 1")
+        if self.held_out is not None and not 0 <= self.held_out <= 0.5:
+            raise InputError(f"held out is {self.held_out}; allowed: a share from 0 to 0.5 of the training rows")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a training depends on besides base and data.
+
+    `steps`: its length, unless `patience` evaluations without a better one cut it short; None never does.
+    """
+
+    batch_size: int
+    learning_rate: float
+    label_smoothing: float
+    class_weights: ClassWeights
+    seed: int
+    epoch_steps: int
+    evaluate_steps: int
+    warm_up_steps: int
+    steps: int
+    patience: int | None
+
+
+def choose(options: Options, task: TaskName, width: int, rows: int, judged: bool) -> Settings:
+    """The settings for `rows` training examples and an encoder `width` wide; `judged`: some rows are held out."""
+    batch_size = options.batch_size or (SMALL_BATCH_SIZE if rows < SMALL_ROWS else BATCH_SIZE)
+    epoch = -(-rows // batch_size)
+    steps = choose_steps(epoch) if options.epochs is None else options.epochs * epoch
+    chosen_patience = PATIENCE if judged and options.epochs is None else None
+    return Settings(
+        batch_size=batch_size,
+        learning_rate=options.learning_rate or choose_rate(task, width, batch_size),
+        label_smoothing=choose_smoothing(task) if options.label_smoothing is None else options.label_smoothing,
+        class_weights=options.class_weights,
+        seed=options.seed,
+        epoch_steps=epoch,
+        evaluate_steps=evaluation_interval(epoch),
+        warm_up_steps=max(1, int(WARM_UP * steps)),
+        steps=steps,
+        patience=chosen_patience if options.patience is None else options.patience,
+    )
+
+
+def choose_steps(epoch: int) -> int:
+    """The steps of a training whose epochs have `epoch` steps."""
+    return max(LEAST_STEPS, epoch * _between(round(STEPS / epoch), EPOCHS))
+
+
+def choose_rate(task: TaskName, width: int, batch_size: int) -> float:
+    """The peak rate: as 1 / width (Adam's rate for hidden matrices in µP, Yang et al. 2022), as √(batch size).
+
+    A smaller batch than 32 does not lower it: there is less data then, and fewer steps.
+    """
+    rate = RATE * RATE_WIDTH / width * math.sqrt(max(1.0, batch_size / RATE_BATCH))
+    return float(f"{rate * (TAGGING_RATE if task == 'token-classification' else 1.0):.3g}")
+
+
+def choose_smoothing(task: TaskName) -> float:
+    """The share of each target that is spread over all classes."""
+    return SMOOTHING if task == "text-classification" else 0.0
+
+
+def evaluation_interval(epoch: int) -> int:
+    """Steps between evaluations: whole epochs, or an equal part of one."""
+    low, high = EVALUATE_STEPS
+    return epoch * -(-low // epoch) if epoch < low else -(-epoch // -(-epoch // high))
+
+
+def _between(value: int, limits: tuple[int, int]) -> int:
+    return min(max(value, limits[0]), limits[1])
