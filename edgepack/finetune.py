@@ -25,7 +25,7 @@ from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import input_names, predict
 from edgepack.task.encoded import Encoded, length_buckets
-from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset, read_labels
+from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, show_notes
 from edgepack.task.metric import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
@@ -97,11 +97,8 @@ def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tu
     task = Task(name, read_labels(train, columns), pair)
     if len(task.labels) < 2:
         raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
-    training = read_dataset(train, task, columns)
-    held_out = read_dataset(evaluation, task, columns, split="validation")
-    shared = check_distinct(training, held_out)
-    if shared:
-        console.warn(f"{shared} of {len(held_out)} evaluation examples also stand in the training data")
+    training, held_out = read_both(train, evaluation, task, columns)
+    show_notes(console, training, held_out)
     return task, training, held_out
 
 
