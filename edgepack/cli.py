@@ -71,6 +71,11 @@ column_options = options(
     click.option("--text-column", metavar="NAME", help="Column of the text or tokens. [default: found by name]"),
     click.option("--pair-column", metavar="NAME", help="Column of the second sentence."),
     click.option("--label-column", metavar="NAME", help="Column of the label or tags. [default: found by name]"),
+    click.option(
+        "--labels",
+        metavar="NAMES",
+        help="Names of integer labels or tags, from 0: a comma list, or a file with one on each line.",
+    ),
 )
 build_options = options(
     click.option("-m", "--model", "teacher", required=True, help="Fine-tuned checkpoint: a folder or a hub id."),
@@ -358,9 +363,11 @@ def _console(quiet: bool) -> Console:
 
 def _columns(inputs: dict[str, Any]) -> Any:
     """Take the column flags out of `inputs` as `Columns`."""
-    from edgepack.task.examples import Columns
+    from edgepack.task.examples import Columns, read_names
 
-    return Columns(**{name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")})
+    names = inputs.pop("labels")
+    found = {name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")}
+    return Columns(**found, names=read_names(names) if names else ())
 
 
 def _request(inputs: dict[str, Any]) -> BuildRequest:
