@@ -104,7 +104,8 @@ def choose(table: Table, what: str, flag: str, given: str | None, known: Sequenc
     column = given or find(table, known)
     twins = [name for name, count in Counter(table.columns).items() if name and count > 1]
     if twins and column in (None, *twins):
-        raise InputError(f"{table.source}: column {shown(twins[0])} stands twice in the header: {listed(table.columns)}")
+        said = f"column {shown(twins[0])} stands twice in the header: {listed(table.columns)}"
+        raise InputError(f"{table.source}: {said}")
     if column is None:
         raise InputError(
             f"{table.source}: no {what} column found; its columns: {listed(table.columns)}; name it with {flag}"

@@ -87,14 +87,14 @@ def _sentences(
             header = False
         elif cells and _is_comment(cells, width):
             continue
-        elif cells and (len(cells) != width or not cells[0].strip() or not cells[-1].strip()):
+        elif cells and (len(cells) != width or not cells[0].strip(" ") or not cells[-1].strip(" ")):
             raise InputError(
                 f"{source}:{number}: CoNLL columns are a token, what is between, and its tag; the first line has "
                 f"{width}, this one has {len(cells)}: {listed(cells)}"
             )
         elif cells:
             begun = begun if sentence else number
-            sentence.append([cell.strip() for cell in cells])
+            sentence.append([cell.strip(" ") for cell in cells])
         elif sentence:
             yield begun, sentence
             sentence = []

@@ -31,7 +31,9 @@ def open_tsv(source: str, text: str, sha256: str) -> Table:
 
 
 def open_csv(source: str, text: str, sha256: str) -> Table:
-    """Comma-separated rows with a header."""
+    """Comma-separated rows with a header; CoNLL columns here too."""
+    if looks_like_columns(text):
+        return open_conll(source, text, sha256)
     head = text.lstrip("\r\n").partition("\n")[0]
     separator = next((s for s in ",;\t" if s in head), ",")
     notes = []

@@ -68,8 +68,8 @@ def _marked(row: list[Parsed]) -> Iterator[tuple[str, bool]]:
     previous: str | None = None
     for prefix, kind in row:
         if prefix != "O":
-            yield prefix, previous != kind
-        previous = None if prefix == "O" else kind
+            yield prefix, previous != kind.casefold()
+        previous = None if prefix == "O" else kind.casefold()
 
 
 def _encode(row: list[Parsed], io: bool) -> Iterator[str]:
@@ -80,8 +80,8 @@ def _encode(row: list[Parsed], io: bool) -> Iterator[str]:
             open_kind = None
             yield "O"
             continue
-        begins = open_kind != kind or prefix in ("B", *SINGLE)
-        open_kind = None if prefix in (*SINGLE, *LAST) else kind
+        begins = open_kind != kind.casefold() or prefix in ("B", *SINGLE)
+        open_kind = None if prefix in (*SINGLE, *LAST) else kind.casefold()
         letter = "I" if io or not begins else "B"
         yield f"{letter}-{kind}" if kind else letter
 
