@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,10 @@ from edgepack.task.reading.table import Note, Table, listed
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.]))\s*(,|(?=[\]\s'"]))""", re.DOTALL)
+ESCAPE = re.compile(
+    r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4}|.)", re.DOTALL
+)  # as repr writes them
+ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 LONGEST_NUMBER = 40  # digits of a label
 
 
@@ -145,9 +148,15 @@ def _items(where: str, value: Any) -> Any:
             if text[place:-1].strip():
                 return _no_list(where, text, place)
             break
-        items.append(ast.literal_eval(found[1]))  # one plain string or number
+        items.append(ESCAPE.sub(_unescaped, found[1][1:-1]) if found[1][0] in "'\"" else int(found[1]))
         place = found.end()
     return items
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """The character that an escape of Python's stands for."""
+    code = escape[1]
+    return chr(int(code[1:], 16)) if len(code) > 1 else ESCAPED.get(code, code)
 
 
 def _no_list(where: str, text: str, place: int) -> list[str]:

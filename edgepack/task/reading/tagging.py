@@ -72,8 +72,8 @@ def _sentence_column(table: Table, words: str, tags: str) -> str | None:
     for name in SENTENCES:
         column = find(table, (name,))
         if column and column not in (words, tags):
-            values = [value for (value,) in table.sample(column)]
-            if len(set(map(str, values))) < len(values):
+            values = ["" if value is None else str(value).strip() for (value,) in table.sample(column)]
+            if "" in values or len(set(values)) < len(values):
                 return column
     return None
 

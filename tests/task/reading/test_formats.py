@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -219,6 +220,14 @@ def test_tag_files(tmp_path: Path, kind: str) -> None:
     source = write(tmp_path, *TAG_FILES[kind])
     assert [(e.words, e.label) for e in read_dataset(source, TAGGING).examples] == SENTENCES
     assert infer_task(source) == ("token-classification", False)
+
+
+def test_escapes_in_printed_lists_are_undone(tmp_path: Path) -> None:
+    words = ["it's", 'a "b"', "back\\slash", "tab\there", "\u202e", "\x85", "é", "\U000e0041"]
+    source = tmp_path / "a.csv"
+    with source.open("w", newline="") as file:
+        csv.writer(file).writerows([["tokens", "tags"], [str(words), str(["O"] * len(words))]])
+    assert read_dataset(str(source), TAGGING).examples[0].words == tuple(words)
 
 
 def test_a_column_between_token_and_tag_is_named_by_its_number(tmp_path: Path) -> None:
