@@ -15,9 +15,7 @@ from edgepack.task.reading.table import Note, Table, listed
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.]))\s*(,|(?=[\]\s'"]))""", re.DOTALL)
-ESCAPE = re.compile(
-    r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4}|.)", re.DOTALL
-)  # as repr writes them
+ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4}|.)", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 LONGEST_NUMBER = 40  # digits of a label
 
