@@ -194,6 +194,6 @@ def _entries(folder: Path, name: str, key: str) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise InputError(f"{folder / name}: not as `save_to_disk` writes it: {type(e).__name__} at {key!r}") from e
     for entry in names:
-        if not isinstance(entry, str) or Path(entry).name != entry or entry == "..":
+        if not isinstance(entry, str) or Path(entry).name != entry or entry == ".." or not entry.isprintable():
             raise InputError(f"{folder / name}: {key} holds {shown(entry)}; names of files in the folder are allowed")
     return names

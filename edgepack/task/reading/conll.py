@@ -18,6 +18,7 @@ from edgepack.task.reading.table import Note, Rows, Table, listed
 
 TAG = re.compile(r"O|[BIESULM][-_]\S+|[BI]")
 SPACES = re.compile(r"[ \t]+")  # not \s: a token may be a no-break space
+WORDS = ("token", "tokens", "word", "words", "form", "text")  # of a header
 DOCUMENT = "-DOCSTART-"
 LOOKED_AT = 400  # lines
 Lines = Iterator[tuple[int, list[str]]]
@@ -38,7 +39,10 @@ def looks_like_columns(text: str) -> bool:
 
 
 def open_conll(source: str, text: str, sha256: str) -> Table:
-    """A table of sentences with the columns `tokens`, the middle ones by number from 1, and `tags`."""
+    """A table of sentences: the columns `tokens` and `tags`, the others by the header's name or their number from 1.
+
+    Tokens are in the first column, or in the second if the first one counts them; or where a header says.
+    """
     lines = text.split("\n")
     tabs = all("\t" in line for line in lines if line.strip() and not line.startswith((DOCUMENT, "#")))
     first = next((cells for _, cells in _cells(lines, tabs) if cells and not _is_comment(cells, len(cells))), [])
@@ -46,15 +50,24 @@ def open_conll(source: str, text: str, sha256: str) -> Table:
     if width < 2:
         raise InputError(f"{source}: a token and its tag on each line are needed; the first line is {listed(first)}")
     header = _is_header(first)
-    columns = ("tokens", *map(str, range(2, width)), "tags")
+    columns = [cell.strip().lower() for cell in first] if header else [str(number) for number in range(1, width + 1)]
+    token = next((place for place, name in enumerate(columns) if name in WORDS), 0)
+    if not header and width > 2:
+        token = int(_counts(next(_sentences(source, lines, tabs, width, header))[1]))
+    columns[token], columns[-1] = "tokens", "tags"
 
     def rows(wanted: Sequence[str]) -> Rows:
         places = [columns.index(column) for column in wanted]
         for number, sentence in _sentences(source, lines, tabs, width, header):
             yield f"{source}:{number}", tuple([cells[place] for cells in sentence] for place in places)
 
-    notes = (Note(f"{source}: read as CoNLL columns: a token on each line, its tag in the last of {width}"),)
-    return Table(source, columns, rows, sha256, notes=notes)
+    notes = (Note(f"{source}: read as CoNLL: a token on each line, its tag in the last of {width} columns"),)
+    return Table(source, tuple(columns), rows, sha256, notes=notes)
+
+
+def _counts(sentence: list[list[str]]) -> bool:
+    """Whether the first column of a sentence counts its tokens."""
+    return [cells[0] for cells in sentence] == [str(number) for number in range(1, len(sentence) + 1)]
 
 
 def _is_header(cells: list[str]) -> bool:

@@ -166,6 +166,14 @@ TAG_FILES: dict[str, tuple[str, str]] = {
         "a.bio",
         "# id 1 domain=en\nanna _ _ B-PER\nsmith _ _ I-PER\nleft _ _ O\n \n# id 2\nto _ _ O\nlima _ _ B-LOC\r\n",
     ),
+    "CoNLL, tokens counted": (
+        "a.conll",
+        "#\tn-tv.de\t[2005]\n1\tanna\tx\tB-PER\n2\tsmith\tx\tI-PER\n3\tleft\tx\tO\n\n1\tto\tx\tO\n2\tlima\tx\tB-LOC\n",
+    ),
+    "CoNLL with a header of three": (
+        "a.tsv",
+        "id\tword\ttag\n7\tanna\tB-PER\n7\tsmith\tI-PER\n7\tleft\tO\n\n8\tto\tO\n8\tlima\tB-LOC\n\n",
+    ),
     "CoNLL with a header": ("a.tsv", f"token\ttag\n{CONLL}"),
     "rows of tokens, a sheet": (
         "a.csv",
