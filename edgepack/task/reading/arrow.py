@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgepack.task.reading.table import Rows, Table, listed, reason
 
 BATCH = 1_000
 SPLITS = {"validation": ("validation", "valid", "val", "dev", "eval"), "train": ("train", "training")}
+PLAIN_NAME = re.compile(r"[\w.+ -]{1,200}")  # of a file or split; not a path
 DEEPEST = 8  # levels of lists in a feature
 
 
@@ -194,6 +196,6 @@ def _entries(folder: Path, name: str, key: str) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         raise InputError(f"{folder / name}: not as `save_to_disk` writes it: {type(e).__name__} at {key!r}") from e
     for entry in names:
-        if not isinstance(entry, str) or Path(entry).name != entry or entry == ".." or not entry.isprintable():
+        if not isinstance(entry, str) or not PLAIN_NAME.fullmatch(entry) or entry == "..":
             raise InputError(f"{folder / name}: {key} holds {shown(entry)}; names of files in the folder are allowed")
     return names

@@ -108,7 +108,9 @@ def _csv_lines(source: str, text: str, separator: str, spaced: bool) -> Lines:
 
 
 def _table(source: str, sha256: str, lines: Callable[[], Lines], notes: tuple[Note, ...]) -> Table:
-    _, header = next(lines())
+    _, header = next(lines(), (0, []))
+    if not header:
+        raise InputError(f"{source}: its only cell is empty; a header and rows are needed")
     place_of = {column: place for place, column in reversed(list(enumerate(header)))}
 
     def rows(columns: Sequence[str]) -> Rows:

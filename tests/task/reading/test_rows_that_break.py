@@ -80,6 +80,7 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
     "a sheet": ("a.xlsx", b"PK\3\4", TEXT, "save the sheet as CSV"),
     "not gzip": ("a.tsv.gz", b"text\tlabel\n", TEXT, "not a valid gzip file"),
     "gzip cut off": ("a.tsv.gz", gzip.compress(os.urandom(5_000))[:2_000], TEXT, "ends too early"),
+    "an empty cell": ("a.csv", '""\n', TEXT, "its only cell is empty"),
     "no header": ("a.tsv", "what a film\t1\nbad\t0\n", TEXT, "add a header if the first line is an example"),
     "columns that differ in case": ("a.csv", "Text,TEXT,label\na,b,0\n", TEXT, r"columns Text, TEXT differ in case"),
     "rows nested": (
