@@ -22,7 +22,7 @@ from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset
+from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
 from edgepack.task.metric import Interval, metric_interval
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import Teacher, check_teacher, load_teacher
@@ -98,11 +98,8 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     teacher = load_teacher(request.teacher, request.task or found_task, pair)
     console.info(teacher.describe())
     task = teacher.task
-    train_data = read_dataset(request.train, task, request.columns, "train")
-    evaluation_data = read_dataset(request.evaluation, task, request.columns, "validation")
-    shared = check_distinct(train_data, evaluation_data)
-    if shared:
-        console.warn(f"{shared} of {len(evaluation_data.examples)} evaluation examples also stand in the training data")
+    train_data, evaluation_data = read_both(request.train, request.evaluation, task, request.columns)
+    show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
     train = encode(train_data, task, teacher.tokenizer, max_length)
     evaluation = encode(evaluation_data, task, teacher.tokenizer, max_length)

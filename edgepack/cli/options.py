@@ -70,6 +70,11 @@ column_options = options(
     click.option(
         "--label-column", metavar="NAME", help="Column that holds the label or tags. [default: found by name]"
     ),
+    click.option(
+        "--labels",
+        metavar="NAMES",
+        help="Names of integer labels or tags, from 0: a comma list, or a file with one on each line.",
+    ),
 )
 build_options = options(
     click.option(
@@ -130,9 +135,11 @@ def make_console(quiet: bool) -> Console:
 
 def take_columns(inputs: dict[str, Any]) -> Columns:
     """Take the column flags out of `inputs`."""
-    from edgepack.task.examples import Columns
+    from edgepack.task.examples import Columns, read_names
 
-    return Columns(**{name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")})
+    names = inputs.pop("labels")
+    found = {name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")}
+    return Columns(**found, names=read_names(names) if names else ())
 
 
 def print_result(result: Any, as_json: bool) -> None:

@@ -24,7 +24,7 @@ from edgepack.finetune.scores import class_scores
 from edgepack.finetune.settings import Options, Settings, choose
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, check_distinct, infer_task, read_dataset, read_labels
+from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, show_notes
 from edgepack.task.metric import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
@@ -195,11 +195,8 @@ def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tu
     task = Task(name, read_labels(train, columns), pair)
     if len(task.labels) < 2:
         raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
-    training = read_dataset(train, task, columns)
-    judged = read_dataset(evaluation, task, columns, split="validation")
-    shared = check_distinct(training, judged)
-    if shared:
-        console.warn(f"{shared} of {len(judged)} evaluation examples also stand in the training data")
+    training, judged = read_both(train, evaluation, task, columns)
+    show_notes(console, training, judged)
     return task, training, judged
 
 

@@ -24,8 +24,9 @@ from typing import Literal
 
 import numpy as np
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.schemes import scheme_of_labels
 
 TaskName = Literal["text-classification", "token-classification"]
 TASK_NAMES: tuple[TaskName, ...] = ("text-classification", "token-classification")
@@ -56,7 +57,11 @@ class Task:
         if self.name == "token-classification":
             bad = [label for label in self.labels if not BIO_TAG.fullmatch(label)]
             if bad:
-                raise InputError(f"label {bad[0]!r} is not a BIO tag; token classification needs O, B-type or I-type")
+                scheme = scheme_of_labels(self.labels) or "unknown"
+                raise InputError(
+                    f"label {shown(bad[0])} is not a BIO tag (scheme of the labels: {scheme}); "
+                    "token classification needs O, B-type or I-type"
+                )
             if self.pair:
                 raise InputError("token classification takes one text, not a pair; leave the pair column out")
 

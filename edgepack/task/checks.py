@@ -1,0 +1,54 @@
+"""What is wrong with data whose every row is right: train and evaluation alike, a single class, texts that repeat."""
+
+from __future__ import annotations
+
+from edgepack.errors import InputError, shown
+from edgepack.task.dataset import Dataset, Example
+from edgepack.task.metric import Task
+from edgepack.task.reading.table import Note
+
+
+def check_distinct(train: Dataset, evaluation: Dataset) -> int:
+    """How many evaluation examples also stand in `train` (same texts); both being one file is an error."""
+    if train.sha256 == evaluation.sha256 or train.source == evaluation.source:
+        raise InputError(
+            f"train and eval are the same data ({train.source}, {evaluation.source}); evaluate on examples held out"
+        )
+    seen = {_content(e) for e in train.examples}
+    return sum(_content(e) in seen for e in evaluation.examples)
+
+
+def check_evaluation(evaluation: Dataset, task: Task) -> None:
+    """Refuse evaluation data on which one constant answer is right: no figure on them says anything."""
+    found = {label for e in evaluation.examples for label in ((e.label,) if isinstance(e.label, int) else e.label)}
+    if task.name == "token-classification":
+        if all(task.labels[label] == "O" for label in found):
+            raise InputError(
+                f"{evaluation.source}: no entity in it, every tag is O; entities are needed to evaluate on"
+            )
+    elif len(found) == 1:
+        name = task.labels[found.pop()]
+        raise InputError(
+            f"{evaluation.source}: all evaluation examples have the same label, {shown(name)}; two classes or more are "
+            "needed: shuffle sorted data before a part of it is held out"
+        )
+
+
+def repeated_texts(train: Dataset) -> tuple[Note, ...]:
+    """What is to be said of training texts that occur more than once."""
+    labels: dict[tuple[str, str | None], set[int | tuple[int, ...]]] = {}
+    for example in train.examples:
+        labels.setdefault(_content(example), set()).add(example.label)
+    contradicted = sum(len(found) > 1 for found in labels.values())
+    notes = []
+    if len(labels) < len(train):
+        notes.append(
+            Note(f"{train.source}: {len(train) - len(labels)} of {len(train)} examples repeat an earlier text")
+        )
+    if contradicted:
+        notes.append(Note(f"{train.source}: {contradicted} texts stand in it with different labels", warning=True))
+    return tuple(notes)
+
+
+def _content(example: Example) -> tuple[str, str | None]:
+    return example.text, example.pair

@@ -1,0 +1,30 @@
+"""Examples in memory, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgepack.task.reading.table import Note
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example; `label` is a class id, or a class id for each of `words`."""
+
+    text: str
+    pair: str | None
+    words: tuple[str, ...] | None
+    label: int | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples, where they come from, the sha256 of the file (of the rows, for a hub data set), what is to be said."""
+
+    examples: tuple[Example, ...]
+    source: str
+    sha256: str
+    notes: tuple[Note, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.examples)

@@ -1,0 +1,146 @@
+"""Which columns hold the text, the second text and the label.
+
+Columns are found by the names that public data sets use, spelled exactly so before in other case, or named by the
+user. How a tagging file is laid out, see `tagging`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from edgepack.errors import InputError, shown
+from edgepack.task.reading.table import Table, listed
+
+PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text_a", "text_b"),
+    ("question", "sentence"),
+    ("query", "passage"),
+    ("text", "text_pair"),
+)
+TEXTS = (
+    *("sentence", "text", "utterance", "question", "premise", "sentence1", "query", "review", "content", "text_a"),
+    *("tweet", "comment", "document", "message", "body"),
+)
+LABELS = (
+    *("label", "labels", "intent", "class", "category", "target", "gold_label"),
+    *("sentiment", "emotion", "topic", "stars", "label_text", "label_name"),
+)
+WORDS = ("tokens", "words", "token", "word")
+TAGS = ("tags", "ner_tags", "labels", "slots", "word_labels", "tag", "ner", "ner_tag", "bio", "iob", "label")
+COMPANIONS = tuple(
+    f"{between}{word}" for word in ("text", "name", "names", "str", "string") for between in ("_", "-", " ", "")
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the user says of the columns; the rest is found by well-known names. `text` is the words of a tagging task.
+
+    `names` are the names of integer labels, in the order of their numbers.
+    """
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a row's parts are. `label_name`: the column that names what `label` has as a number."""
+
+    kind: Literal["text", "words", "spans", "token rows"]
+    text: str
+    label: str
+    pair: str | None = None
+    label_name: str | None = None
+    sentence: str = ""
+
+
+def text_layout(table: Table, pair: bool, columns: Columns) -> Layout:
+    """The columns of a classification task."""
+    known = next(((a, b) for a, b in PAIRS if pair and find(table, (a,)) and find(table, (b,))), None)
+    text = choose(table, "text", "--text-column", columns.text, (known[0],) if known else () if pair else TEXTS)
+    second = None
+    if pair:
+        second = choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
+    if columns.label is None and not find(table, LABELS):
+        _refuse_label_columns(table)
+    label = choose(table, "label", "--label-column", columns.label, LABELS)
+    companion = find(table, tuple(f"{label.lower()}{end}" for end in COMPANIONS)) if columns.label is None else None
+    if companion and not _names_integers(table, label, companion):
+        companion = None
+    return Layout("text", text, label, second, companion)
+
+
+def find(table: Table, names: Sequence[str]) -> str | None:
+    """The first of the well-known `names` that is a column: spelled so, or else the only one that differs in case."""
+    folded: dict[str, list[str]] = {}
+    for column in table.columns:
+        folded.setdefault(column.strip().lower(), []).append(column)
+    for name in names:
+        if name in table.columns:
+            return name
+        alike = folded.get(name, [])
+        if len(set(alike)) > 1:
+            raise InputError(
+                f"{table.source}: columns {listed(alike)} differ in case or spaces only; rename all but one of them"
+            )
+        if alike:
+            return alike[0]
+    return None
+
+
+def choose(table: Table, what: str, flag: str, given: str | None, known: Sequence[str]) -> str:
+    """The column `given`, or else the first of the well-known ones; an error where there is neither, or two."""
+    if given is not None and given not in table.columns:
+        raise InputError(f"{table.source}: no column {shown(given)}; its columns: {listed(table.columns)}")
+    column = given or find(table, known)
+    twins = [name for name, count in Counter(table.columns).items() if name and count > 1]
+    if twins and column in (None, *twins):
+        said = f"column {shown(twins[0])} stands twice in the header: {listed(table.columns)}"
+        raise InputError(f"{table.source}: {said}")
+    if column is None:
+        raise InputError(
+            f"{table.source}: no {what} column found; its columns: {listed(table.columns)}; name it with {flag}"
+            f"{_nested(table)}"
+        )
+    return column
+
+
+def _nested(table: Table) -> str:
+    """What to do about columns that are one level down, or a header that is not there."""
+    first = table.sample(*table.columns)[:1]
+    for column, value in zip(table.columns, first[0] if first else (), strict=False):
+        if isinstance(value, dict) and value:
+            return f", or move the entries of {shown(column)} ({listed(map(str, value))}) to the top of each row"
+    return "" if find(table, (*TEXTS, *WORDS, *LABELS, *TAGS)) else ", or add a header if the first line is an example"
+
+
+def _names_integers(table: Table, label: str, companion: str) -> bool:
+    """Whether the first rows have numbers as labels and other texts beside them."""
+    sample = table.sample(label, companion)
+    numbers = all(isinstance(n, int) or (isinstance(n, str) and n.strip().isdecimal()) for n, _ in sample)
+    texts = all(isinstance(text, str) and text.strip() and not text.strip().isdecimal() for _, text in sample)
+    return bool(sample) and numbers and texts
+
+
+def _refuse_label_columns(table: Table) -> None:
+    """Refuse a table that has a column of zeros and ones for each label."""
+    sample = table.sample(*table.columns)
+    flags = [column for column, *values in zip(table.columns, *sample, strict=True) if all(map(_is_flag, values))]
+    if sample and len(flags) > 1:
+        raise InputError(
+            f"{table.source}: has no label column, but a column of 0 and 1 for each of several labels "
+            f"({listed(flags)}): multi-label data, which no task of edgepack takes yet; one for each example is needed"
+        )
+
+
+def _is_flag(value: Any) -> bool:
+    return (isinstance(value, int | float) and value in (0, 1)) or value in ("0", "1", "0.0", "1.0", "True", "False")

@@ -1,0 +1,208 @@
+"""Which class id each label of the data means.
+
+Labels are matched with the teacher's by name, or are class ids, and one of the two holds for the whole file: never is
+"1" a name in one row and 1 an id in another. Names agree if they are spelled alike; else if they differ in spaces at
+their ends or in Unicode's form (NFC) only; else, and that is said, in case only. Each of these must be unambiguous. Ids
+that are names as well are names, and that is said, unless other data of the same task can only be ids. Nothing is
+guessed beyond that: a label that fits neither way is an error that shows both lists.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.errors import InputError, shown
+from edgepack.task.reading.table import Note, listed
+
+PLACEHOLDER = re.compile(r"LABEL_(\d{1,9})")  # what transformers calls labels that nobody named
+NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?")  # data frames with gaps write whole numbers as 1.0
+BOOLEANS = {"false": 0, "true": 1}
+SEVERAL = re.compile(r"\s*[,;|]\s*")
+Convention = str  # "names" or "class ids"
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """The distinct labels of a file, each with the place of its first row."""
+
+    source: str
+    places: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The class id of each of a file's labels, and what is to be said of them."""
+
+    ids: Mapping[str, int]
+    notes: tuple[Note, ...]
+
+
+def match_labels(files: Sequence[FileLabels], labels: Sequence[str]) -> list[Reading]:
+    """The class ids of the labels of data files that belong together, by one convention."""
+    options = [_conventions(file, labels) for file in files]
+    numbers = [all(class_id(label, labels) is not None or _is_number(label) for label in f.places) for f in files]
+    if all(numbers) and len(files) > 1:
+        shared = set.intersection(*map(set, options))
+        if not shared:
+            raise InputError(_contradiction(files, options))
+        options = [[c for c in option if c in shared] for option in options]
+    return [_read(file, option, labels) for file, option in zip(files, options, strict=True)]
+
+
+def is_unnamed(labels: Sequence[str]) -> bool:
+    """Whether nobody named the teacher's labels."""
+    return all(map(PLACEHOLDER.fullmatch, labels))
+
+
+def clean_name(name: str) -> str:
+    """A label's name without spaces at its ends, in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def class_id(label: str, labels: Sequence[str]) -> int | None:
+    """The class id that a label is written as: a whole number, `LABEL_1`, or of two classes true and false."""
+    label = label.strip()
+    found = NUMBER.fullmatch(label) or PLACEHOLDER.fullmatch(label)
+    number = int(found[1]) if found else BOOLEANS.get(label.lower(), -1) if len(labels) == 2 else -1
+    return number if 0 <= number < len(labels) else None
+
+
+def apply_names(file: FileLabels, names: Sequence[str], what: str) -> dict[str, str]:
+    """Each label that is a number as the name that stands at it in `names`; `what` gives them. All or none."""
+    numbers = {label: NUMBER.fullmatch(label.strip()) for label in file.places}
+    named = {label: names[int(n[1])] for label, n in numbers.items() if n and int(n[1]) < len(names)}
+    bad = next((label for label in file.places if not named.get(label)), None)
+    if bad is None:
+        return named
+    if not any(map(_is_number, file.places)) or set(file.places) <= set(names):
+        return {}
+    raise InputError(
+        f"{file.places[bad]}: label {shown(bad)} is no number that has a name; {what} names 0 to {len(names) - 1}: "
+        f"{listed(names)}"
+    )
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """The names of integer labels in the order of their numbers: a file with one on each line, or a comma list."""
+    path = Path(text)
+    try:
+        is_file = path.is_file()
+        names = path.read_text("utf-8-sig").splitlines() if is_file else text.split(",")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"labels {shown(text)}: not readable as UTF-8 text, one name on each line") from e
+    names = [clean_name(name) for name in names if name.strip()]
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise InputError(f"labels {shown(text)}: {len(set(names))} different names; 2 or more are needed, each once")
+    return tuple(names)
+
+
+def check_single(file: FileLabels, names: Iterable[str]) -> None:
+    """Refuse data of which a label is several of the names, joined."""
+    known = set(names)
+    for label, place in file.places.items():
+        parts = [part for part in SEVERAL.split(label) if part]
+        if len(parts) > 1 and known.issuperset(parts):
+            raise InputError(
+                f"{place}: label {shown(label)} is {len(parts)} labels in one: multi-label data, which no task of "
+                "edgepack takes yet; one label for each example is needed"
+            )
+
+
+def _conventions(file: FileLabels, labels: Sequence[str]) -> list[Convention]:
+    """What all labels of the file fit; an error where that is nothing."""
+    by_name = _matcher(labels)
+    found = []
+    if all(by_name(label) is not None for label in file.places):
+        found.append("names")
+    if all(class_id(label, labels) is not None for label in file.places):
+        found.append("class ids")
+    if not found:
+        raise InputError(_mismatch(file, labels))
+    return found
+
+
+def _matcher(labels: Sequence[str]) -> Callable[[str], int | None]:
+    exact = {name: i for i, name in enumerate(labels)}
+    clean = _unambiguous(labels, clean_name)
+    folded = _unambiguous(labels, lambda name: clean_name(name).casefold())
+
+    def match(label: str) -> int | None:
+        for known, key in ((exact, label), (clean, clean_name(label)), (folded, clean_name(label).casefold())):
+            if key in known:
+                return known[key]
+        return None
+
+    return match
+
+
+def _unambiguous(labels: Sequence[str], key: Callable[[str], str]) -> dict[str, int]:
+    keys = [key(name) for name in labels]
+    return {k: i for i, k in enumerate(keys) if keys.count(k) == 1}
+
+
+def _read(file: FileLabels, options: list[Convention], labels: Sequence[str]) -> Reading:
+    by_name = _matcher(labels)
+    names = {label: i for label in file.places if (i := by_name(label)) is not None}
+    numbers = {label: i for label in file.places if (i := class_id(label, labels)) is not None}
+    if options[0] == "class ids":
+        known = {number: labels[number] for number in sorted(set(numbers.values()))}
+        meaning = "" if is_unnamed(labels) else f": {listed(f'{n} = {shown_name(name)}' for n, name in known.items())}"
+        return Reading(numbers, (Note(f"{file.source}: labels are read as class ids{meaning}"),))
+    notes = []
+    if len(options) > 1 and names != numbers:
+        label = next(label for label in names if names[label] != numbers[label])
+        notes.append(
+            Note(
+                f"{file.source}: labels {listed(sorted(file.places))} are names of the teacher's, and class ids too; "
+                f"read as names, so {label!r:.60} is class id {names[label]}, not {numbers[label]}. "
+                "If they are class ids, write the names in their place",
+                warning=True,
+            )
+        )
+    other = [
+        f"{shown_name(x)} = {shown_name(labels[i])}" for x, i in names.items() if clean_name(x) != clean_name(labels[i])
+    ]
+    if other:
+        notes.append(Note(f"{file.source}: labels are matched ignoring case: {listed(other)}"))
+    return Reading(names, tuple(notes))
+
+
+def shown_name(name: str) -> str:
+    """A name for a message that puts it into a list."""
+    return listed([name])
+
+
+def _is_number(label: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?\d+(\.0+)?", label.strip()))
+
+
+def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
+    """Why the labels fit neither as names nor as class ids, at the first that does not."""
+    by_name = _matcher(labels)
+    named = [label for label in file.places if by_name(label) is not None]
+    numbered = [label for label in file.places if class_id(label, labels) is not None]
+    as_ids = len(numbered) > len(named) and not any(class_id(label, labels) is None for label in named)
+    fitting = set(numbered if as_ids else named)
+    label = next(label for label in file.places if label not in fitting)
+    hint = "unnamed labels need class ids in the data" if is_unnamed(labels) else "names or class ids must agree"
+    if label in numbered and named:
+        hint = f"one row has a class id, another a name ({shown_name(named[0])}): write all labels in one way"
+    elif as_ids and _is_number(label):
+        hint = f"as class ids, 0 to {len(labels) - 1} are allowed; -1 often marks rows without a label"
+    check_single(file, labels)
+    return (
+        f"{file.places[label]}: label {shown(label)} is none of the teacher's; data: {listed(sorted(file.places))}; "
+        f"teacher: {listed(labels)}; {hint}"
+    )
+
+
+def _contradiction(files: Sequence[FileLabels], options: Sequence[Iterable[Convention]]) -> str:
+    said = "; ".join(
+        f"{file.source}: {listed(sorted(file.places))} can only be {' or '.join(option)}"
+        for file, option in zip(files, options, strict=True)
+    )
+    return f"labels are written in two ways: {said}; write names, or class ids from 0, in all of them"

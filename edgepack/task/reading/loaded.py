@@ -1,0 +1,156 @@
+"""A source's rows together, with the names of its integer labels, before any label has a class id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgepack.errors import InputError, shown
+from edgepack.task.metric import TaskName
+from edgepack.task.reading.columns import Columns, text_layout
+from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_name, is_unnamed, match_labels
+from edgepack.task.reading.rows import Row, read_rows
+from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.reading.tagging import tag_layout
+from edgepack.task.reading.tags import Tags, convert_tags
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """`names`, of integer labels, may be empty; `named_by` says where they come from."""
+
+    source: str
+    sha256: str
+    rows: list[Row]
+    names: tuple[str, ...]
+    named_by: str
+    notes: tuple[Note, ...]
+
+    def labels(self) -> FileLabels:
+        """The distinct labels as the data writes them."""
+        return distinct(self.source, [row.labels for row in self.rows], self.rows)
+
+
+def load(table: Table, name: TaskName, pair: bool, columns: Columns) -> Loaded:
+    """All rows of a table, checked."""
+    layout = tag_layout(table, columns) if name == "token-classification" else text_layout(table, pair, columns)
+    rows, notes = read_rows(table, layout)
+    names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
+    if columns.names:
+        names, named_by = tuple(columns.names), "--labels"
+    elif layout.label_name:
+        names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
+    return Loaded(table.source, table.sha256 or _hash_rows(rows), rows, names, named_by, notes)
+
+
+def distinct(source: str, labels: Iterable[Sequence[str]], rows: Iterable[Row]) -> FileLabels:
+    """The distinct labels in the order in which they come up, each with its first place."""
+    places: dict[str, str] = {}
+    for found, row in zip(labels, rows, strict=True):
+        for label in found:
+            places.setdefault(label, row.where)
+    return FileLabels(source, places)
+
+
+def share_names(files: list[Loaded], labels: Sequence[str]) -> list[Loaded]:
+    """Where one file has names for its integer labels and another bare integers, these are the same numbers."""
+    named = next((file for file in files if file.names), None)
+    if named is None:
+        return files
+    return [file if file.names or not _bare(file, labels) else _renamed(file, named) for file in files]
+
+
+def class_ids(
+    files: list[Loaded], labels: Sequence[str], tagging: bool
+) -> list[tuple[list[tuple[int, ...]], tuple[Note, ...]]]:
+    """Each file's class ids, row by row, and what is to be said of its labels."""
+    written: list[list[Tags]] = []
+    notes: list[list[Note]] = []
+    for file in files:
+        named = {} if is_unnamed(labels) or not file.names else apply_names(file.labels(), file.names, file.named_by)
+        rows = [tuple(named.get(label, label) for label in row.labels) for row in file.rows]
+        notes.append(_naming(file, named, labels))
+        if tagging:
+            rows, said = _in_scheme(file, rows, labels)
+            notes[-1] += said
+        written.append(rows)
+    found = [distinct(file.source, rows, file.rows) for file, rows in zip(files, written, strict=True)]
+    readings = match_labels(found, labels)
+    return [
+        ([tuple(reading.ids[label] for label in row) for row in rows], (*said, *reading.notes))
+        for reading, rows, said in zip(readings, written, notes, strict=True)
+    ]
+
+
+def _hash_rows(rows: Iterable[Row]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.text, row.pair, row.words, row.labels]).encode())
+    return digest.hexdigest()
+
+
+def _companion_names(rows: Sequence[Row], column: str) -> tuple[str, ...]:
+    """The names of integer labels that stand in a column of their own; the two must agree in every row.
+
+    A number that does not occur has an empty name.
+    """
+    names: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    for row in rows:
+        number, name = row.labels[0].strip(), clean_name(row.name or "")
+        if names.setdefault(number, name) != name or numbers.setdefault(name, number) != number:
+            before = names[number] if names[number] != name else numbers[name]
+            raise InputError(
+                f"{row.where}: label {shown(number)} is {shown(name)} in column {shown(column)}, but an earlier row "
+                f"has one of the two with {shown(before)}; number and name must agree in every row"
+            )
+    found = {int(match[1]): name for number, name in names.items() if (match := NUMBER.fullmatch(number))}
+    top = max(found, default=-1)
+    if top >= 2 * len(found) + 1_000:
+        raise InputError(f"{rows[0].where}: class ids up to {top} for {len(found)} labels; count them from 0")
+    return tuple(found.get(number, "") for number in range(top + 1))
+
+
+def _bare(file: Loaded, labels: Sequence[str]) -> bool:
+    found = file.labels().places
+    known = {clean_name(label) for label in labels}
+    return all(NUMBER.fullmatch(label.strip()) for label in found) and not all(clean_name(x) in known for x in found)
+
+
+def _renamed(file: Loaded, named: Loaded) -> Loaded:
+    return replace(file, names=named.names, named_by=named.source)
+
+
+def _naming(file: Loaded, named: Mapping[str, str], labels: Sequence[str]) -> list[Note]:
+    """That integers have names which stand elsewhere in the teacher's order."""
+    order = {clean_name(label): i for i, label in enumerate(labels)}
+    if all(order.get(clean_name(name)) == int(NUMBER.fullmatch(number.strip())[1]) for number, name in named.items()):  # type: ignore[index]
+        return []
+    said = listed(f"{number} = {name}" for number, name in named.items())
+    return [
+        Note(
+            f"{file.source}: integer labels are named by {file.named_by}: {said}; these are not the teacher's class ids"
+        )
+    ]
+
+
+def _in_scheme(file: Loaded, rows: list[Tags], labels: Sequence[str]) -> tuple[list[Tags], list[Note]]:
+    """Tags in the scheme of the teacher's; class ids stay as they are."""
+    found = {tag for row in rows for tag in row}
+    numbers = {tag for tag in found if NUMBER.fullmatch(tag.strip())}
+    if numbers == found:
+        return rows, []
+    if numbers:
+        where, number = next(
+            (r.where, t) for r, tags in zip(file.rows, rows, strict=True) for t in tags if t in numbers
+        )
+        raise InputError(f"{where}: tag {shown(number)} is a class id, other tags are names; write all tags in one way")
+    converted = convert_tags(rows, [row.where for row in file.rows], labels)
+    if not converted.scheme:
+        return list(converted.rows), []
+    said = (
+        f"{file.source}: tags are {converted.scheme}; {converted.changed} of them are rewritten in the teacher's scheme"
+    )
+    return list(converted.rows), [Note(said)]

@@ -1,0 +1,179 @@
+"""Every row checked: texts as strings, words and tags as tuples, labels still as the data writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from edgepack.errors import InputError, shown
+from edgepack.task.reading.columns import Layout
+from edgepack.task.reading.conll import group_sentences
+from edgepack.task.reading.spans import tag_words
+from edgepack.task.reading.table import Note, Table, listed
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.]))\s*(,|(?=[\]\s'"]))""", re.DOTALL)
+ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4}|.)", re.DOTALL)
+ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
+LONGEST_NUMBER = 40  # digits of a label
+
+
+@dataclass(frozen=True)
+class Row:
+    """A checked row. `labels` has the label, or the tag of each word; of a named number its name is `name`."""
+
+    where: str
+    text: str
+    pair: str | None
+    words: tuple[str, ...] | None
+    labels: tuple[str, ...]
+    name: str | None = None
+
+
+def read_rows(table: Table, layout: Layout) -> tuple[list[Row], tuple[Note, ...]]:
+    """All rows; a source without one is an error."""
+    notes = table.notes
+    if layout.kind == "token rows":
+        table = group_sentences(table, layout.sentence, layout.text, layout.label)
+        notes, layout = table.notes, Layout("words", "tokens", "tags")
+    if layout.kind == "text":
+        rows = list(_text_rows(table, layout))
+        blank = sum(not row.text.strip() for row in rows)
+        if blank:
+            notes = (*notes, Note(f"{table.source}: {blank} of {len(rows)} texts are empty", warning=True))
+    elif layout.kind == "words":
+        rows = [_tagged_row(where, *values) for where, values in _values(table, layout.text, layout.label)]
+    else:
+        rows, note = _spanned_rows(table, layout)
+        notes = (*notes, note)
+    if not rows:
+        raise InputError(f"{table.source}: a header and no rows; at least one example is needed")
+    return rows, notes
+
+
+def _values(table: Table, *columns: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for where, values in table.rows(columns):
+        if None in values:
+            missing = columns[values.index(None)]
+            raise InputError(f"{where}: no value in column {shown(missing)}; the columns are {listed(table.columns)}")
+        yield where, values
+
+
+def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
+    columns = [layout.text, layout.label, *filter(None, (layout.pair, layout.label_name))]
+    for where, (text, label, *others) in _values(table, *columns):
+        pair = _text(where, columns[2], others[0]) if layout.pair else None
+        name = _label(where, others[-1]) if layout.label_name else None
+        yield Row(where, _text(where, layout.text, text), pair, None, (_label(where, label),), name)
+
+
+def _text(where: str, column: str, value: Any) -> str:
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError as e:
+            raise InputError(f"{where}: column {shown(column)} holds bytes that are not UTF-8") from e
+    if not isinstance(value, str):
+        advice = "; a data frame's to_json needs orient='records'" if isinstance(value, dict) else ""
+        raise InputError(f"{where}: column {shown(column)} holds {shown(value)}; text is needed{advice}")
+    return _whole(where, column, value)
+
+
+def _whole(where: str, column: str, text: str) -> str:
+    """Refuse half a surrogate pair: no tokenizer takes it."""
+    if not text.isascii() and (half := SURROGATE.search(text)):
+        raise InputError(
+            f"{where}: column {shown(column)} holds {shown(half[0])}, half of a surrogate pair, at character "
+            f"{half.start()}: a text cut inside a character; mend or remove it"
+        )
+    return text
+
+
+def _label(where: str, value: Any) -> str:
+    """The label as a string: a name, or a class id in digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int):
+        if abs(value) >= 10**LONGEST_NUMBER:
+            raise InputError(f"{where}: label is a number of more than {LONGEST_NUMBER} digits, no class id")
+        return str(value)
+    if isinstance(value, float) and value == value:
+        raise InputError(
+            f"{where}: label is {value!r}; a name or a class id is needed: no task of edgepack takes scores yet"
+        )
+    if isinstance(value, list | tuple):
+        raise InputError(
+            f"{where}: label is a list, {shown(value)}: multi-label data, which no task of edgepack takes yet; "
+            "one label for each example is needed, a name or a class id"
+        )
+    if not isinstance(value, str):
+        raise InputError(f"{where}: label is {shown(value)}; a name or a class id is needed")
+    if not value.strip():
+        raise InputError(f"{where}: the label is empty; a name or a class id is needed")
+    return _whole(where, "label", value)
+
+
+def _tagged_row(where: str, words: Any, tags: Any) -> Row:
+    words, tags = (_items(where, value) for value in (words, tags))
+    if not isinstance(words, list) or not isinstance(tags, list) or not all(isinstance(w, str) for w in words):
+        raise InputError(f"{where}: tokens and tags must be lists; they are {shown(words)} and {shown(tags)}")
+    if len(words) != len(tags):
+        raise InputError(f"{where}: {len(words)} tokens and {len(tags)} tags; one tag for each token is needed")
+    if not words:
+        raise InputError(f"{where}: no tokens; at least one is needed")
+    if None in tags:
+        raise InputError(f"{where}: token {tags.index(None) + 1} has no tag; O is that of a token outside of entities")
+    checked = tuple(_whole(where, "tokens", word) for word in words)
+    return Row(where, " ".join(checked), None, checked, tuple(_label(where, tag) for tag in tags))
+
+
+def _items(where: str, value: Any) -> Any:
+    """A list from a string: a list as Python or NumPy prints it, else what spaces part."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not (text.startswith("[") and text.endswith("]")) or text == "[]":
+        return [] if text == "[]" else text.split()
+    items: list[Any] = []
+    place = 1
+    while place < len(text) - 1:
+        found = ITEM.match(text, place)
+        if found is None:
+            if text[place:-1].strip():
+                return _no_list(where, text, place)
+            break
+        items.append(ESCAPE.sub(_unescaped, found[1][1:-1]) if found[1][0] in "'\"" else int(found[1]))
+        place = found.end()
+    return items
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """The character that an escape of Python's stands for."""
+    code = escape[1]
+    return chr(int(code[1:], 16)) if len(code) > 1 else ESCAPED.get(code, code)
+
+
+def _no_list(where: str, text: str, place: int) -> list[str]:
+    """Words that only begin and end with brackets; anything quoted in them is a list that is broken."""
+    if text[1:2] in "'\"" or "..." in text[place : place + 4]:
+        raise InputError(f"{where}: the list {shown(text)} is broken or cut short at {shown(text[place : place + 20])}")
+    return text.split()
+
+
+def _spanned_rows(table: Table, layout: Layout) -> tuple[list[Row], Note]:
+    rows, moved, entities = [], 0, 0
+    for where, (text, entities_given) in _values(table, layout.text, layout.label):
+        spanned = tag_words(where, _text(where, layout.text, text), entities_given)
+        if not spanned.words:
+            raise InputError(f"{where}: no tokens in the text; at least one is needed")
+        moved += spanned.moved
+        entities += sum(tag.startswith("B") for tag in spanned.tags)
+        rows.append(Row(where, " ".join(spanned.words), None, spanned.words, spanned.tags))
+    said = f"{table.source}: {entities} entities by character positions, read as words with BIO tags"
+    if moved:
+        said += f"; {moved} of them had an end inside a word, or spaces at an end, and take whole words"
+    return rows, Note(said, warning=moved > 0)

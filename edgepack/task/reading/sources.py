@@ -1,0 +1,126 @@
+"""Open what the user names: a file of a known suffix, a folder of the `datasets` library, or a hub data set.
+
+A source that exists, or ends in a known suffix, is on this machine; only other names are looked up on the hub
+(`name:config` picks a configuration). Nothing that a source holds is ever run. `.gz` on top of any suffix is
+unpacked, up to `MAX_UNPACKED` bytes: a few kilobytes of gzip can hold gigabytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from edgepack.errors import InputError
+from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
+from edgepack.task.reading.conll import open_conll
+from edgepack.task.reading.delimited import open_csv, open_tsv
+from edgepack.task.reading.json_rows import open_json
+from edgepack.task.reading.table import Table, reason
+
+TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
+    ".tsv": open_tsv,
+    ".csv": open_csv,
+    ".jsonl": open_json,
+    ".ndjson": open_json,
+    ".json": open_json,
+    ".conll": open_conll,
+    ".iob": open_conll,
+    ".iob2": open_conll,
+    ".bio": open_conll,
+    ".bioes": open_conll,
+    ".txt": open_conll,
+}
+BINARIES: dict[str, Callable[[str, bytes, str], Table]] = {".parquet": open_parquet, ".arrow": open_arrow}
+SUFFIXES = (*TEXTS, *BINARIES)
+LFS_POINTER = b"version https://git-lfs"
+MAX_UNPACKED = 2**30
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # UTF-32 begins with one of them, or with two NULs
+
+
+def open_table(source: str, split: str = "train") -> Table:
+    """The source as a table; `split` picks a part of a hub data set or of a `datasets` folder."""
+    path = Path(source)
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as e:
+        raise InputError(f"{source}: cannot be opened: {e.strerror}") from e
+    if is_folder:
+        return open_folder(path, split)
+    suffix, packed = _suffix(path)
+    if not exists:
+        if suffix in SUFFIXES or source.startswith((".", "/", "~")) or source.count("/") > 1:
+            raise InputError(f"{source}: no such file")
+        return open_hub(source, split)
+    if suffix not in SUFFIXES:
+        advice = "; save the sheet as CSV" if suffix in (".xls", ".xlsx", ".ods") else ""
+        raise InputError(
+            f"{source}: suffix is {suffix!r}; allowed: {', '.join(SUFFIXES)}, each with .gz too, or a folder that "
+            f"`datasets` saved{advice}"
+        )
+    data = _read(path, source)
+    if data.startswith(LFS_POINTER):
+        raise InputError(f"{source}: is a Git LFS pointer, not the data; fetch them with `git lfs pull`")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if packed:
+        data = _unpack(source, data)
+    if suffix in BINARIES:
+        return BINARIES[suffix](source, data, sha256)
+    text = _decode(source, data)
+    if not text.strip():
+        raise InputError(f"{source}: the file is empty; a header and rows are needed")
+    return TEXTS[suffix](source, text, sha256)
+
+
+def _suffix(path: Path) -> tuple[str, bool]:
+    """The suffix that says the format, and whether the file is packed."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    return next(reversed(suffixes[:-1] if packed else suffixes), ""), packed
+
+
+def _read(path: Path, source: str) -> bytes:
+    if not path.is_file():
+        raise InputError(f"{source}: is no regular file; it is read more than once, so write it to a file first")
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise InputError(f"{source}: cannot be read: {e.strerror}") from e
+
+
+def _unpack(source: str, data: bytes) -> bytes:
+    """The content of a gzip file, of one member or several."""
+    unpacked = bytearray()
+    try:
+        while data:
+            member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+            unpacked += member.decompress(data, MAX_UNPACKED + 1 - len(unpacked))
+            if len(unpacked) > MAX_UNPACKED:
+                raise InputError(f"{source}: unpacks to more than {MAX_UNPACKED:,} bytes; give it unpacked")
+            if not member.eof:
+                raise InputError(f"{source}: the gzip file ends too early; it was cut off")
+            data = member.unused_data.lstrip(b"\0")  # padding is allowed behind a member
+    except zlib.error as e:
+        raise InputError(f"{source}: not a valid gzip file: {reason(e)}") from e
+    return bytes(unpacked)
+
+
+def _decode(source: str, data: bytes) -> str:
+    """UTF-8 text, with or without a byte order mark, its lines ended in any of the three ways."""
+    if data.startswith(UTF16) or _looks_utf16(data):
+        first = f"byte 0 is {data[0]:#04x}" if data.startswith(UTF16) else "every other byte is 0"
+        raise InputError(f"{source}:1: is UTF-16, not UTF-8 ({first}); save the file as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = data[: e.start].count(b"\n") + 1
+        raise InputError(
+            f"{source}:{line}: byte {e.start} ({data[e.start]:#04x}) is not UTF-8; save the file as UTF-8"
+        ) from e
+    return text if "\n" in text else text.replace("\r", "\n")
+
+
+def _looks_utf16(data: bytes) -> bool:
+    start = data[:200]
+    return len(start) > 3 and max(start[::2].count(0), start[1::2].count(0)) > len(start) // 3

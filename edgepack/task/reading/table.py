@@ -1,0 +1,73 @@
+"""A source of examples as a table: named columns, rows with their places, read as often as somebody asks.
+
+Only the columns asked for are decoded. What is worth telling a person is a `Note`, returned as data: the caller
+prints it. Texts from files go into messages through `edgepack.errors.shown`, or `listed` here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from edgepack.errors import InputError, shown
+
+Rows = Iterator[tuple[str, tuple[Any, ...]]]
+SAMPLE = 50  # first rows looked at where a layout is told by its values
+LISTED = 12  # names in one message
+NAME_LENGTH = 60  # of a name in one message
+PLAIN = re.compile(r"\S(.*\S)?")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was understood in one of several ways, or that a user should look at (`warning`)."""
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A source opened.
+
+    `rows(columns)` gives each row's place (`file:line`) and its values in these columns, None where it has none.
+    `names` are the names of integer labels, by column, where the source knows them. `sha256` is that of the file;
+    it is empty for a source that is no file.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    rows: Callable[[Sequence[str]], Rows]
+    sha256: str
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+    def sample(self, *columns: str) -> list[tuple[Any, ...]]:
+        """Values of the first rows; what is wrong with one of them is said when all rows are read."""
+        found: list[tuple[Any, ...]] = []
+        with suppress(InputError):
+            found.extend(values for _, values in islice(self.rows(columns), SAMPLE))
+        return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a message may hold them: a dozen at most, quoted where they are not plain words, each shortened."""
+    every = list(names)
+    plain = (
+        name
+        if name.isprintable() and PLAIN.fullmatch(name) and len(name) <= NAME_LENGTH and "," not in name
+        else shown(name, NAME_LENGTH)
+        for name in every[:LISTED]
+    )
+    more = f", … ({len(every)} in all)" if len(every) > LISTED else ""
+    return ", ".join(plain) + more
+
+
+def reason(error: BaseException) -> str:
+    """The first line of another library's error, for use inside a message of ours."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return shown(lines[0], 200)[1:-1]

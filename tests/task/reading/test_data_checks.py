@@ -1,0 +1,63 @@
+"""Data whose every row is right and that say nothing all the same; and the page that lists what is accepted."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.task.examples import Dataset, Note, read_both, show_notes
+from edgepack.task.metric import Task
+
+TASK = Task("text-classification", ("neg", "pos"))
+TAGS = Task("token-classification", ("O", "B-x", "I-x"))
+REPOSITORY = Path(__file__).resolve().parents[3]
+PAGE = (REPOSITORY / "docs" / "inputs.md").read_text(encoding="utf-8")
+
+
+def tsv(folder: Path, name: str, rows: list[tuple[str, str]]) -> str:
+    (folder / name).write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
+    return str(folder / name)
+
+
+def test_evaluation_that_cannot_tell_is_refused(tmp_path: Path) -> None:
+    train = tsv(tmp_path, "train.tsv", [("a", "neg"), ("b", "pos")])
+    with pytest.raises(InputError, match=r"eval\.tsv: all evaluation examples have the same label, 'pos'"):
+        read_both(train, tsv(tmp_path, "eval.tsv", [("c", "pos"), ("d", "pos")]), TASK)
+    rows = [{"tokens": ["a"], "tags": ["B-x"]}, {"tokens": ["b"], "tags": ["O"]}]
+    for name, row in zip(("train", "eval"), rows, strict=True):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    with pytest.raises(InputError, match=r"eval\.jsonl: no entity in it"):
+        read_both(str(tmp_path / "train.jsonl"), str(tmp_path / "eval.jsonl"), TAGS)
+
+
+def test_texts_that_repeat_are_counted(tmp_path: Path) -> None:
+    train = tsv(tmp_path, "train.tsv", [("a", "neg"), ("b", "pos"), ("a", "neg"), ("b", "neg"), ("", "pos")])
+    training, _ = read_both(train, tsv(tmp_path, "eval.tsv", [("a", "neg"), ("d", "pos")]), TASK)
+    assert [(note.text.removeprefix(f"{train}: "), note.warning) for note in training.notes] == [
+        ("1 of 5 texts are empty", True),
+        ("2 of 5 examples repeat an earlier text", False),
+        ("1 texts stand in it with different labels", True),
+        ("1 of 2 evaluation examples also stand in the training data", True),
+    ]
+
+
+def test_notes_are_printed_once_and_warnings_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Dataset((), "f", "", (Note("said"), Note("look at this", warning=True)))
+    show_notes(Console(), data, data)
+    assert capsys.readouterr().err == "said\nwarning: look at this\n"
+    show_notes(Console(quiet=True), data)
+    assert capsys.readouterr().err == "warning: look at this\n"
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE))))
+def test_every_test_that_the_page_names_is_there(named: tuple[str, str]) -> None:
+    name, function = named
+    places = [folder / name for folder in (REPOSITORY / "tests" / "task", Path(__file__).parent)]
+    found = [path for path in places if path.is_file()]
+    assert found, f"docs/inputs.md names {name}"
+    assert f"\ndef {function}(" in found[0].read_text(encoding="utf-8")

@@ -1,0 +1,249 @@
+"""Rows and files that cannot be read: one line with the place, whatever is in them, and nothing forged or flooded."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from edgepack.errors import InputError
+from edgepack.task.examples import Columns, read_dataset
+from edgepack.task.metric import Task
+
+TEXT = Task("text-classification", ("neg", "pos"))
+PAIR = Task("text-classification", ("neg", "pos"), pair=True)
+TAGS = Task("token-classification", ("O", "B-PER", "I-PER"))
+GOOD = '{"text": "a", "label": "neg"}\n'
+LONGEST_MESSAGE = 1_000
+
+BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
+    "surrogate in a text": ("a.jsonl", GOOD + '{"text": "x \\ud83d", "label": 0}', TEXT, r":2: .*half of a surrogate"),
+    "surrogate in a label": ("a.jsonl", GOOD + '{"text": "x", "label": "\\udc00"}', TEXT, r":2: .*half of a surrogate"),
+    "surrogate in a token": ("a.jsonl", '{"tokens": ["\\ud83d"], "tags": ["O"]}', TAGS, r":1: .*half of a surrogate"),
+    "surrogate in a pair": (
+        "a.jsonl",
+        '{"text": "x", "text_pair": "\\ud83d", "label": 0}',
+        PAIR,
+        r":1: column 'text_pair' .*half of a surrogate",
+    ),
+    "nested without end": ("a.jsonl", GOOD + '{"text": ' + "[" * 100_000, TEXT, r":2: not valid JSON: nested too deep"),
+    "nested and closed": (
+        "a.jsonl",
+        GOOD + '{"text": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        TEXT,
+        r":2: not valid JSON: nested too deep",
+    ),
+    "nested inside a list": (
+        "a.json",
+        '[{"text": "a", "label": 0},\n{"text": ' + "[" * 100_000 + "}]",
+        TEXT,
+        r":2: item 2 is not valid JSON: nested too deep",
+    ),
+    "integer of 5,000 digits": (
+        "a.jsonl",
+        GOOD + f'{{"text": "x", "label": {"9" * 5000}}}',
+        TEXT,
+        r":2: not valid JSON",
+    ),
+    "integer of 1,000 digits": (
+        "a.jsonl",
+        GOOD + f'{{"text": "x", "label": {"9" * 1000}}}',
+        TEXT,
+        r":2: label is a number",
+    ),
+    "label NaN": ("a.jsonl", GOOD + '{"text": "x", "label": NaN}', TEXT, r":2: label is nan"),
+    "label infinite": ("a.jsonl", GOOD + '{"text": "x", "label": 1e999}', TEXT, r":2: label is inf"),
+    "label null": ("a.jsonl", GOOD + '{"text": "x", "label": null}', TEXT, r":2: no value in column 'label'"),
+    "label a list": ("a.jsonl", '{"text": "x", "label": [0, 1]}', TEXT, r":1: label is a list, \[0, 1\]: multi-label"),
+    "label an object": ("a.jsonl", GOOD + '{"text": "x", "label": {"a": 1}}', TEXT, r":2: label is {'a': 1}"),
+    "label a score": ("a.jsonl", '{"text": "x", "label": 3.8}', TEXT, r":1: label is 3\.8; .*takes scores"),
+    "two labels in one": (
+        "a.tsv",
+        "text\tlabel\nx\tneg,pos\n",
+        TEXT,
+        r":2: label 'neg,pos' is 2 labels in one: multi-label",
+    ),
+    "a column for each label": ("a.csv", "text,toxic,rude\nx,0,1\ny,1,0\n", TEXT, r"toxic, rude\): multi-label"),
+    "text a number": ("a.jsonl", '{"text": NaN, "label": 0}', TEXT, r":1: column 'text' holds nan; text is needed"),
+    "columns of a data frame": ("a.json", '{"text": {"0": "a"}, "label": {"0": 1}}', TEXT, r":1: .*orient='records'"),
+    "first row short": ("a.jsonl", '{"label": "neg"}\n' + GOOD, TEXT, r":1: no value in column 'text'"),
+    "no comma in a list": ("a.json", '[{"text": "a", "label": 0} {}]', TEXT, r":1: no comma behind item 1"),
+    "list not closed": ("a.json", '[{"text": "a", "label": 0},', TEXT, r":1: item 2 is not valid JSON"),
+    "list with a string": ("a.json", '[{"text": "a", "label": 0}, "b"]', TEXT, r"a\.json: item 2: is a JSON str"),
+    "UTF-16 without a mark": ("a.tsv", "text\tlabel\na\t0\n".encode("utf-16-le"), TEXT, r":1: is UTF-16, not UTF-8"),
+    "LFS pointer": ("a.tsv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", TEXT, "Git LFS pointer"),
+    "a sheet": ("a.xlsx", b"PK\3\4", TEXT, "save the sheet as CSV"),
+    "not gzip": ("a.tsv.gz", b"text\tlabel\n", TEXT, "not a valid gzip file"),
+    "gzip cut off": ("a.tsv.gz", gzip.compress(os.urandom(5_000))[:2_000], TEXT, "ends too early"),
+    "an empty cell": ("a.csv", '""\n', TEXT, "its only cell is empty"),
+    "no header": ("a.tsv", "what a film\t1\nbad\t0\n", TEXT, "add a header if the first line is an example"),
+    "columns that differ in case": ("a.csv", "Text,TEXT,label\na,b,0\n", TEXT, r"columns Text, TEXT differ in case"),
+    "rows nested": (
+        "a.jsonl",
+        '{"id": 1, "data": {"tokens": ["a"], "tags": ["O"]}}',
+        TAGS,
+        r"entries of 'data' \(tokens, tags\)",
+    ),
+    "CoNLL of uneven width": ("a.conll", "a O\nb\n", TAGS, r"a\.conll:2: CoNLL columns .* has 2, this one has 1: b"),
+    "CoNLL of one column": ("a.conll", "a\nb\n", TAGS, "a token and its tag on each line are needed"),
+    "CoNLL without a token": ("a.conll", "a\tO\n\tO\n", TAGS, r"a\.conll:2: CoNLL columns"),
+    "tokens, no sentences": ("a.csv", "word,tag\nanna,B-PER\nleft,O\n", TAGS, "one token in each row and nothing"),
+    "sentence without a number": (
+        "a.csv",
+        "sentence_id,word,tag\n,a,O\n,b,O\n",
+        TAGS,
+        r":2: no value in column 'sentence_id'",
+    ),
+    "tag null": ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O", null]}', TAGS, r":1: token 2 has no tag"),
+    "tags mixed with ids": ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O", 1]}', TAGS, r":1: tag '1' is a class id"),
+    "list cut short": (
+        "a.csv",
+        "tokens,tags\n['a' 'b' ... 'c'],['O' 'O' 'O' 'O']\n",
+        TAGS,
+        r":2: the list .* cut short",
+    ),
+    "list broken": ("a.csv", "tokens,tags\n\"['a', 'b]\",\"['O', 'O']\"\n", TAGS, r":2: the list .* is broken"),
+    "tags of speech": (
+        "a.jsonl",
+        '{"tokens": ["a", "b"], "tags": ["DET", "NOUN"]}',
+        TAGS,
+        "none is O, so these are no entity",
+    ),
+    "span outside": (
+        "a.jsonl",
+        '{"text": "ab", "entities": [[0, 5, "PER"]]}',
+        TAGS,
+        r":1: entity 'PER' is at 0 to 5; .* 2 char",
+    ),
+    "span backwards": (
+        "a.jsonl",
+        '{"text": "ab", "entities": [[1, 1, "PER"]]}',
+        TAGS,
+        r":1: entity 'PER' is at 1 to 1",
+    ),
+    "span without a label": ("a.jsonl", '{"text": "ab", "entities": [[0, 1]]}', TAGS, r":1: an entity is \[0, 1\]"),
+    "span in words": (
+        "a.jsonl",
+        '{"text": "ab", "entities": [{"start": "0", "end": 1, "label": "PER"}]}',
+        TAGS,
+        ":1: an entity",
+    ),
+    "spans overlap": (
+        "a.jsonl",
+        '{"text": "a b c", "entities": [[0, 3, "PER"], [2, 5, "PER"]]}',
+        TAGS,
+        ":1: entities overlap at",
+    ),
+    "span of another text": (
+        "a.jsonl",
+        '{"text": "😀 anna", "entities": [{"start": 3, "end": 7, "label": "PER", "text": "anna"}]}',
+        TAGS,
+        r":1: entity 'PER' is at 3 to 7; the text has 6",
+    ),
+    "span of another place": (
+        "a.jsonl",
+        '{"text": "😀 anna left", "entities": [{"start": 3, "end": 7, "label": "PER", "text": "anna"}]}',
+        TAGS,
+        r":1: entity 'anna' is at 3 to 7, where the text has 'nna '",
+    ),
+    "span on a space": (
+        "a.jsonl",
+        '{"text": "a b", "entities": [[1, 2, "PER"]]}',
+        TAGS,
+        r":1: the entity 'PER' .* holds no word",
+    ),
+}
+
+
+def write(folder: Path, name: str, content: str | bytes) -> str:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def assert_clean(message: str) -> None:
+    assert message.isprintable()
+    assert len(message) < LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_one_line_with_its_place(tmp_path: Path, kind: str) -> None:
+    name, content, task, expected = BROKEN[kind]
+    with pytest.raises(InputError, match=expected) as caught:
+        read_dataset(write(tmp_path, name, content), task)
+    assert_clean(str(caught.value))
+
+
+def test_utf8_that_is_broken_inside_parquet_names_its_row(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 2, 3], pa.int32()).buffers()[1]
+    broken = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"ab\xff"))
+    pq.write_table(pa.table({"text": broken, "label": [0, 1, 0]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: row 3: column 'text' is not UTF-8"):
+        read_dataset(str(tmp_path / "a.parquet"), TEXT)
+
+
+def test_bytes_in_parquet_are_text_if_they_are_utf8(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": [b"a", "é".encode()], "label": [0, 1]}), tmp_path / "a.parquet")
+    assert [e.text for e in read_dataset(str(tmp_path / "a.parquet"), TEXT).examples] == ["a", "é"]
+    pq.write_table(pa.table({"text": [b"a", b"\xff"], "label": [0, 1]}), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="row 2: column 'text' holds bytes that are not UTF-8"):
+        read_dataset(str(tmp_path / "b.parquet"), TEXT)
+
+
+def test_a_value_that_python_cannot_hold_names_its_row(tmp_path: Path) -> None:
+    late = pa.array([0, 253402300800000], pa.timestamp("ms"))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": late}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: row 2: column 'label'"):
+        read_dataset(str(tmp_path / "a.parquet"), TEXT)
+
+
+FORGERY = "x\nerror: all is well\x1b[2J\u202e\u2028\r"
+
+
+@pytest.mark.parametrize("place", ["label", "column", "tag", "span"])
+def test_nothing_in_a_file_forges_a_line(tmp_path: Path, place: str) -> None:
+    rows = {
+        "label": ({"text": "a", "label": FORGERY}, TEXT),
+        "column": ({FORGERY: "a", "x": 0}, TEXT),
+        "tag": ({"tokens": ["a"], "tags": [f"B-{FORGERY}"]}, TAGS),
+        "span": ({"text": "a", "entities": [[0, 1, FORGERY]]}, TAGS),
+    }
+    row, task = rows[place]
+    with pytest.raises(InputError) as caught:
+        read_dataset(write(tmp_path, "a.jsonl", json.dumps(row)), task)
+    assert_clean(str(caught.value))
+
+
+@pytest.mark.parametrize("place", ["text", "label", "column", "tag", "labels"])
+def test_nothing_in_a_file_floods_a_message(tmp_path: Path, place: str) -> None:
+    huge = "long" * 500_000
+    rows = {
+        "text": ([{"text": [huge], "label": 0}], TEXT),
+        "label": ([{"text": "a", "label": huge}], TEXT),
+        "column": ([{f"{huge}{i}": 0 for i in range(3)}], TEXT),
+        "tag": ([{"tokens": ["a"], "tags": [f"B-{huge}"]}], TAGS),
+        "labels": ([{"text": "a", "label": f"{i} {'y' * 500}"} for i in range(2_000)], TEXT),
+    }
+    content, task = rows[place]
+    with pytest.raises(InputError) as caught:
+        read_dataset(write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, content))), task)
+    assert len(str(caught.value)) < 2_500
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tsv")
+    with pytest.raises(InputError, match="is no regular file"):
+        read_dataset(str(tmp_path / "a.tsv"), TEXT)
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_dataset("x" * 5_000 + ".tsv", TEXT)
+
+
+def test_a_column_named_by_the_user_must_be_there(tmp_path: Path) -> None:
+    source = write(tmp_path, "a.jsonl", GOOD)
+    with pytest.raises(InputError, match=r"no column 'Text'; its columns: text, label"):
+        read_dataset(source, TEXT, Columns(text="Text"))

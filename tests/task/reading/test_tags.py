@@ -1,0 +1,176 @@
+"""Tagging schemes: the same entities whichever a file is written in; entities by position as words with tags."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgepack.errors import InputError
+from edgepack.task.examples import read_dataset
+from edgepack.task.metric import Task
+from edgepack.task.reading.spans import split_words, tag_words
+from edgepack.task.reading.tags import convert_tags
+from edgepack.task.schemes import scheme_of_labels
+
+BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+IO = ("O", "I-PER", "I-LOC")
+# two neighbours of one type, then one of two words, and a single one
+ENTITIES = ("B-PER", "I-PER", "B-PER", "O", "B-LOC", "I-LOC", "B-PER")
+SCHEMES: dict[str, tuple[str, ...]] = {
+    "IOB1": ("I-PER", "I-PER", "B-PER", "O", "I-LOC", "I-LOC", "I-PER"),
+    "IOBES": ("B-PER", "E-PER", "S-PER", "O", "B-LOC", "E-LOC", "S-PER"),
+    "BILOU": ("B-PER", "L-PER", "U-PER", "O", "B-LOC", "L-LOC", "U-PER"),
+    "BIO with entities that begin with I-": ("B-PER", "I-PER", "B-PER", "O", "I-LOC", "I-LOC", "B-PER"),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_becomes_the_teachers(scheme: str) -> None:
+    found = convert_tags([SCHEMES[scheme]], ["f:1"], BIO)
+    assert found.rows == (ENTITIES,)
+    assert found.scheme == scheme
+    assert found.changed == sum(a != b for a, b in zip(SCHEMES[scheme], ENTITIES, strict=True))
+
+
+def test_a_scheme_shows_over_all_rows_only() -> None:
+    rows = [("B-PER", "I-PER", "O"), ("S-LOC", "O", "B-PER"), ("O",)]
+    assert convert_tags(rows, ["f:1", "f:2", "f:3"], BIO).scheme == "IOBES"
+
+
+def test_bio_stays_as_it_is() -> None:
+    assert convert_tags([ENTITIES], ["f:1"], BIO) == convert_tags([ENTITIES], ["f:1"], BIO)
+    assert (convert_tags([ENTITIES], ["f:1"], BIO).rows, convert_tags([ENTITIES], ["f:1"], BIO).scheme) == (
+        (ENTITIES,),
+        "",
+    )
+
+
+@pytest.mark.parametrize("tags", [("PER", "PER", "O", "LOC"), ("I-PER", "I-PER", "O", "I-LOC")])
+def test_io_with_and_without_prefixes(tags: tuple[str, ...]) -> None:
+    assert convert_tags([tags], ["f:1"], BIO).rows == (("B-PER", "I-PER", "O", "B-LOC"),)
+    assert convert_tags([tags], ["f:1"], IO).rows == (("I-PER", "I-PER", "O", "I-LOC"),)
+
+
+def test_a_teacher_without_b_gets_io(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": list("abcdefg"), "tags": list(ENTITIES)}))
+    data = read_dataset(str(path), Task("token-classification", IO))
+    assert data.examples[0].label == (1, 1, 1, 0, 2, 2, 1)
+    assert "tags are BIO; 4 of them are rewritten in the teacher's scheme" in data.notes[0].text
+
+
+def test_spellings_of_prefixes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": list("abcd"), "tags": ["B_PER", "i-per", "o", "B-Loc"]}))
+    assert read_dataset(str(path), Task("token-classification", BIO)).examples[0].label == (1, 2, 0, 3)
+
+
+def test_schemes_of_labels() -> None:
+    assert [
+        scheme_of_labels(labels) for labels in (BIO, IO, ("O", "E-x", "B-x"), ("O", "U-x"), ("O", "PER"), ("NOUN",))
+    ] == [*("BIO", "IO", "IOBES", "BILOU", "IO without prefixes", "")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "scheme"), [(("O", "S-x", "B-x", "E-x"), "IOBES"), (("O", "PER"), "IO without prefixes")]
+)
+def test_a_teacher_of_another_scheme_is_told_so(labels: tuple[str, ...], scheme: str) -> None:
+    with pytest.raises(InputError, match=rf"is not a BIO tag \(scheme of the labels: {scheme}\)"):
+        Task("token-classification", labels)
+
+
+# ---- entities by position
+
+
+@pytest.mark.parametrize(
+    ("text", "entities", "expected", "moved"),
+    [
+        ("Anna's flat", [[0, 4, "PER"]], [("Anna", "B-PER"), ("'", "O"), ("s", "O"), ("flat", "O")], 0),
+        ("in New York.", [[3, 11, "LOC"]], [("in", "O"), ("New", "B-LOC"), ("York", "I-LOC"), (".", "O")], 0),
+        ("in New York", [[2, 11, "LOC"]], [("in", "O"), ("New", "B-LOC"), ("York", "I-LOC")], 1),  # a space in front
+        ("Yorkshire", [[0, 4, "LOC"]], [("Yorkshire", "B-LOC")], 1),
+        ("😀 Anna", [[2, 6, "PER"]], [("😀", "O"), ("Anna", "B-PER")], 0),
+        ("我在北京", [[2, 4, "LOC"]], [("我", "O"), ("在", "O"), ("北", "B-LOC"), ("京", "I-LOC")], 0),
+        ("हिन्दी बोलो", [[0, 6, "x"]], [("हिन्दी", "B-x"), ("बोलो", "O")], 0),  # vowel signs are no ends of words
+        ("a b", [[2, 3, "x"], [0, 1, "y"]], [("a", "B-y"), ("b", "B-x")], 0),
+        ("a b", [], [("a", "O"), ("b", "O")], 0),
+    ],
+)
+def test_entities_by_position(text: str, entities: list[object], expected: list[tuple[str, str]], moved: int) -> None:
+    found = tag_words("f:1", text, entities)
+    assert list(zip(found.words, found.tags, strict=True)) == expected
+    assert found.moved == moved
+
+
+def test_moved_ends_are_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "Yorkshire is nice", "entities": [[0, 4, "LOC"]]}')
+    notes = read_dataset(str(path), Task("token-classification", BIO)).notes
+    assert [(note.warning, note.text.partition("; ")[2]) for note in notes] == [
+        (True, "1 of them had an end inside a word, or spaces at an end, and take whole words")
+    ]
+
+
+# ---- properties
+
+TYPES = st.sampled_from(["PER", "LOC"])
+SEQUENCES = st.lists(
+    st.lists(st.tuples(TYPES | st.none(), st.integers(1, 3)), min_size=1, max_size=6), min_size=1, max_size=4
+)
+
+
+def written(row: list[tuple[str | None, int]], scheme: str) -> tuple[str, ...]:
+    """A row of (type, length) as tags."""
+    tags: list[str] = []
+    previous = None
+    for kind, length in row:
+        if kind is None:
+            tags += ["O"] * length
+        elif scheme == "BIO":
+            tags += [f"B-{kind}", *[f"I-{kind}"] * (length - 1)]
+        elif scheme == "IOB1":
+            tags += [f"{'B' if previous == kind else 'I'}-{kind}", *[f"I-{kind}"] * (length - 1)]
+        else:
+            single, last = ("S", "E") if scheme == "IOBES" else ("U", "L")
+            inner = [f"B-{kind}", *[f"I-{kind}"] * (length - 2), f"{last}-{kind}"]
+            tags += inner if length > 1 else [f"{single}-{kind}"]
+        previous = kind
+    return tuple(tags)
+
+
+@given(SEQUENCES, st.sampled_from(["IOB1", "IOBES", "BILOU"]))
+def test_conversion_keeps_every_entity(rows: list[list[tuple[str | None, int]]], scheme: str) -> None:
+    given_rows = [written(row, scheme) for row in rows]
+    places = [f"f:{i}" for i in range(len(rows))]
+    if not any(tag != "O" for row in given_rows for tag in row):
+        return
+    assert convert_tags(given_rows, places, BIO).rows == tuple(written(row, "BIO") for row in rows)
+
+
+@given(st.text(max_size=60))
+def test_words_cover_all_that_is_visible(text: str) -> None:
+    words = list(split_words(text))
+    assert all(a < b <= c for (a, b), (c, _) in pairwise(words))
+    covered = {place for start, end in words for place in range(start, end)}
+    assert all(
+        text[place].isspace() or not text[place].isprintable() or text[place] == " "
+        for place in range(len(text))
+        if place not in covered
+    )
+
+
+@given(st.text("ab 😀.", min_size=1, max_size=30), st.data())
+def test_an_entity_of_whole_words_comes_back(text: str, data: st.DataObject) -> None:
+    words = list(split_words(text))
+    if not words:
+        return
+    first = data.draw(st.integers(0, len(words) - 1))
+    last = data.draw(st.integers(first, len(words) - 1))
+    found = tag_words("f:1", text, [[words[first][0], words[last][1], "x"]])
+    assert found.moved == 0
+    assert [i for i, tag in enumerate(found.tags) if tag != "O"] == list(range(first, last + 1))
