@@ -7,7 +7,8 @@ value, what is allowed, what to do next. The command line prints that line and e
 
 from __future__ import annotations
 
-from typing import ClassVar
+import reprlib
+from typing import Any, ClassVar
 
 
 class EdgepackError(Exception):
@@ -44,3 +45,24 @@ class MissingDependency(EdgepackError):
     """The environment lacks something; the message holds the line that installs it. Exit code 3."""
 
     exit_code: ClassVar[int] = 3
+
+
+def shown(value: Any, limit: int = 80) -> str:
+    """`value` as an error message may hold it: quoted, on one line, nothing invisible in it, at most `limit` long.
+
+    Control, bidirectional and other unprintable characters are escaped as in Python's `repr`, so that nothing a file
+    contains can forge a line of output; the middle of what is too long is left out.
+    """
+    if not isinstance(value, str):
+        bounded = reprlib.Repr()
+        bounded.maxstring = bounded.maxother = bounded.maxlong = limit
+        try:
+            text = bounded.repr(value)
+        except (ValueError, RecursionError):  # an integer of more digits than Python prints, a value without end
+            return f"<{type(value).__name__}>"
+        return text if len(text) <= limit else f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
+    text, kept = repr(value) if len(value) <= limit else "", limit
+    while not text or (len(text) > limit and kept > 3):  # an escape is longer than what it stands for
+        kept -= max(1, (len(text) - limit) // 10)
+        text = repr(f"{value[: kept - kept // 3]}…{value[len(value) - kept // 3 :]}")
+    return text
