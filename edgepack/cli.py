@@ -90,7 +90,17 @@ build_options = options(
         "--text", type=EXISTING_FILE, help="Raw sentences, one on a line: which tokens to keep beyond the task's."
     ),
     click.option("--max-length", type=click.IntRange(min=8), help="Longest input in tokens. [default: from the data]"),
-    click.option("--allow-untrained", is_flag=True, help="Accept a teacher no better than the majority class."),
+    click.option(
+        "--allow-untrained",
+        is_flag=True,
+        help="Accept a teacher no better than the majority class, or one that contradicts the data's labels.",
+    ),
+)
+place_options = options(
+    click.option("-m", "--model", "teacher", help="Where the teacher is now. [default: as the build recorded it]"),
+    click.option("-d", "--data", "train", help="Where the training data is now, likewise."),
+    click.option("--eval", "evaluation", help="Where the evaluation data is now, likewise."),
+    click.option("--text", type=EXISTING_FILE, help="Where the raw sentences are now, likewise."),
 )
 
 
@@ -183,35 +193,44 @@ def export(
 @click.option(
     "--examples", type=click.IntRange(min=1), help="With --arch: so many of the evaluation data. [default: all]"
 )
+@place_options
 @output_options
 @click.pass_context
 def validate(
-    ctx: click.Context, /, output: Path, arch: str | None, examples: int | None, as_json: bool, quiet: bool
+    ctx: click.Context,
+    /,
+    output: Path,
+    arch: str | None,
+    examples: int | None,
+    as_json: bool,
+    quiet: bool,
+    **places: Any,
 ) -> None:
     """Run a build's artifacts again in their runtimes and compare them with the teacher."""
     from edgepack.build.results import BuildResult
-    from edgepack.build.single_stage import validate_output
+    from edgepack.build.single_stage import Moved, validate_output
     from edgepack.evidence.compare_cpus import ArchitectureResult, compare_architecture
 
     if examples is not None and arch is None:
         raise click.UsageError("--examples goes with --arch")
     result: ArchitectureResult | BuildResult
     if arch is not None:
-        result = compare_architecture(output, arch, examples, _console(quiet))
+        result = compare_architecture(output, arch, examples, _console(quiet), places["evaluation"])
     else:
-        result = validate_output(output, _console(quiet))
+        result = validate_output(output, _console(quiet), Moved(**places))
     _print(result, as_json)
     ctx.exit(result.exit_code)
 
 
 @main.command()
 @click.argument("output", type=EXISTING_FOLDER)
+@place_options
 @output_options
-def bundle(output: Path, as_json: bool, quiet: bool) -> None:
+def bundle(output: Path, as_json: bool, quiet: bool, **places: Any) -> None:
     """Write a build's bundles again from its finished stages."""
-    from edgepack.build.single_stage import bundle_output
+    from edgepack.build.single_stage import Moved, bundle_output
 
-    _print(bundle_output(output, _console(quiet)), as_json)
+    _print(bundle_output(output, _console(quiet), Moved(**places)), as_json)
 
 
 @main.command()
