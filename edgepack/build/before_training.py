@@ -31,8 +31,8 @@ def app_warnings(tokenizer: PreTrainedTokenizerFast, texts: Sequence[Text], max_
     reason = why_json(json.loads(backend.to_str()))
     if reason is not None:
         return [
-            f"tokenizer: no app of `edgepack package` can load it: {reason}; every bundle of this build will hold it as "
-            "tokenizer.json, which Python and transformers.js read"
+            f"tokenizer: no app of `edgepack package` can load it: {reason}; every bundle of this build will hold it "
+            "as tokenizer.json, which Python and transformers.js read"
         ]
     reader, reference = read_tokenizer_asset(asset_bytes(backend)), with_length(backend, max_length)
     for text, pair in [*texts, *((text, None) for text in HARD_TEXTS)]:

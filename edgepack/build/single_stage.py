@@ -25,7 +25,6 @@ from edgepack.task.examples import Columns
 from edgepack.teacher import quiet_transformers
 from edgepack.workspace import Workspace
 
-
 FLAGS = {"teacher": "-m", "train": "-d", "evaluation": "--eval", "text": "--text"}
 
 
@@ -54,7 +53,9 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
         record["text"] = Path(record["text"]) if record["text"] else None
         request = BuildRequest(**{**record, "output": output, "fresh": False})
     except (KeyError, TypeError) as e:
-        raise InputError(f"{output}: its record of the build is of another version of edgepack; build again ({e})") from e
+        raise InputError(
+            f"{output}: its record of the build is of another version of edgepack; build again ({e})"
+        ) from e
     inputs = open_inputs(request, console)
     found = {
         "teacher": inputs.teacher.sha256,

@@ -39,7 +39,9 @@ def find_place(output: Path, inputs: dict[str, Any], name: str, now: str | None,
     for path in (beside, Path(given)):
         if path.exists():
             return str(path)
-    raise InputError(f"{output}: the build's {name} is not at {shown(str(beside), 200)} any more; say where it is with {flag}")
+    raise InputError(
+        f"{output}: the build's {name} is not at {shown(str(beside), 200)} any more; say where it is with {flag}"
+    )
 
 
 def check_same(name: str, place: str, sha256: str, recorded: str, flag: str) -> None:

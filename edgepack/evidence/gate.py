@@ -24,7 +24,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
-from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest, read_model, refuse_build
+from edgepack.bundle.manifest import (
+    MANIFEST_NAME,
+    BundleManifest,
+    is_model_file,
+    load_manifest,
+    read_model,
+    refuse_build,
+)
 from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere

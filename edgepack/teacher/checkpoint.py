@@ -62,9 +62,7 @@ class Checkpoint:
 def config_sizes(config: PreTrainedConfig) -> Sizes:
     """The sizes that a config states, whatever its family calls them."""
     normalized = NormalizedConfigManager.get_normalized_config_class(str(config.model_type))(config)
-    return Sizes(
-        normalized.num_layers, normalized.hidden_size, normalized.num_attention_heads, normalized.vocab_size
-    )
+    return Sizes(normalized.num_layers, normalized.hidden_size, normalized.num_attention_heads, normalized.vocab_size)
 
 
 def open_checkpoint(source: str) -> Checkpoint:

@@ -44,8 +44,9 @@ def check_teacher(
         majority = float(counts.max() / len(evaluation))
         if majority == 1.0 and not allow_untrained:
             raise InputError(
-                f"all {len(evaluation)} evaluation examples have one label, {shown(task.labels[int(counts.argmax())])}, so "
-                "they cannot show how good the teacher is; give evaluation data with examples of every class"
+                f"all {len(evaluation)} evaluation examples have one label, "
+                f"{shown(task.labels[int(counts.argmax())])}, so they cannot show how good the teacher is; give "
+                "evaluation data with examples of every class"
             )
     if metric <= majority and not allow_untrained:
         rival = "the most frequent class alone gives" if task.metric_name == "accuracy" else "the least accepted is"
@@ -66,8 +67,9 @@ def check_sides(teacher: Teacher, data: Sequence[Dataset], max_length: int) -> l
         rule = "truncation_side is left: the teacher cuts long texts at their beginning, apps at their end"
         if cut:
             raise InputError(
-                f"teacher {teacher.name}: {rule}, and {cut} of {len(texts)} texts have more than {max_length} tokens; shorten "
-                "them, or set truncation_side to right in tokenizer_config.json and see whether the teacher is still good"
+                f"teacher {teacher.name}: {rule}, and {cut} of {len(texts)} texts have more than {max_length} tokens; "
+                "shorten them, or set truncation_side to right in tokenizer_config.json and see whether the teacher "
+                "is still good"
             )
         notes.append(f"{rule}; no text of the data is cut at {max_length} tokens")
     if teacher.padding_side == "left":
@@ -103,11 +105,13 @@ def check_unknown(teacher: Teacher, encoded: Sequence[Encoded]) -> list[str]:
     share = float((words == unknown).mean()) if len(words) else 0.0
     if share > MOST_UNKNOWN:
         raise InputError(
-            f"teacher {teacher.name}: {share:.0%} of the data's tokens are unknown to its tokenizer; give the tokenizer that "
-            "the teacher was trained with, or data in its language"
+            f"teacher {teacher.name}: {share:.0%} of the data's tokens are unknown to its tokenizer; give the "
+            "tokenizer that the teacher was trained with, or data in its language"
         )
     if share > MANY_UNKNOWN:
-        return [f"{share:.0%} of the data's tokens are unknown to the teacher's tokenizer: is the data in its language?"]
+        return [
+            f"{share:.0%} of the data's tokens are unknown to the teacher's tokenizer: is the data in its language?"
+        ]
     return []
 
 

@@ -29,7 +29,8 @@ SHOWN = 4  # confused classes in a message
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """How often each label `(row)` was answered by each `(column)`; `names` of both. The first `outside` are no class."""
+    """How often each label `(row)` was answered by each `(column)`; `names` of both. The first `outside` are no "
+    "class."""
 
     counts: np.ndarray
     names: tuple[str, ...]
@@ -63,7 +64,8 @@ def count_answers(task: Task, logits: np.ndarray, encoded: Encoded) -> Answers:
 
 
 def find_permutation(answers: Answers) -> dict[int, int]:
-    """Classes, and the others that the teacher answers for them, where these fit much better than their own; or none."""
+    """Classes, and the others that the teacher answers for them, where these fit much better than their own; or "
+    "none."""
     counts = answers.counts
     present = np.flatnonzero(counts.sum(axis=1))
     favourite = {int(g): int(counts[g].argmax()) for g in present if counts[g].max() > counts[g, g]}
@@ -111,7 +113,7 @@ def describe(answers: Answers, confused: dict[int, int]) -> str:
         f"({answers.counts[g, confused[g]]} of {answers.counts[g].sum()})"
         for g in most[:SHOWN]
     ]
-    more = [f"{len(most) - SHOWN} more classes likewise"] if len(most) > SHOWN else []
+    more = [f"{len(most) - SHOWN} more likewise"] if len(most) > SHOWN else []
     return "; ".join([*parts, *more])
 
 
@@ -146,10 +148,13 @@ def log_tail(k: int, n: int) -> float:
 
 
 def log_fisher(a: int, n: int, b: int, m: int) -> float:
-    """The log of the chance of `a` or fewer of the `a + b` hits among the first `n` of `n + m`, if both have one rate."""
+    """The log of the chance of `a` or fewer of the `a + b` hits among the first `n` of `n + m`, if both have one "
+    "rate."""
     hits = a + b
     least = max(0, hits - m)
-    return _log_sum([_log_choose(n, i) + _log_choose(m, hits - i) for i in range(least, a + 1)]) - _log_choose(n + m, hits)
+    return _log_sum([_log_choose(n, i) + _log_choose(m, hits - i) for i in range(least, a + 1)]) - _log_choose(
+        n + m, hits
+    )
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -65,7 +65,9 @@ def check_head(config: PreTrainedConfig, what: str) -> None:
     count, kind = len(config.id2label or {}), config.problem_type
     only = "only single-label classification with at least 2 labels is supported"
     if kind == "regression" or (count == 1 and kind is None):
-        raise InputError(f"{what}: problem_type {shown(kind)} with {count} label(s) is a regression or a ranker; {only}")
+        raise InputError(
+            f"{what}: problem_type {shown(kind)} with {count} label(s) is a regression or a ranker; {only}"
+        )
     if kind == "multi_label_classification":
         raise InputError(f"{what}: problem_type {kind!r}: it gives several labels at once (multi-label); {only}")
     if kind not in (None, "single_label_classification") or count < 2:
@@ -115,8 +117,14 @@ def _by_id(names: Any, field: str, what: str) -> dict[int, str]:
         raise InputError(f"{what}: {field} is {shown(names)}; an object of class ids and names is needed")
     found: dict[int, str] = {}
     for number, name in names.items():
-        if not re.fullmatch(r"\d{1,9}", str(number)) or not isinstance(name, str | int | float) or not str(name).strip():
-            raise InputError(f"{what}: {field} holds {shown(number)}: {shown(name)}; class ids from 0 and names are needed")
+        if (
+            not re.fullmatch(r"\d{1,9}", str(number))
+            or not isinstance(name, str | int | float)
+            or not str(name).strip()
+        ):
+            raise InputError(
+                f"{what}: {field} holds {shown(number)}: {shown(name)}; class ids from 0 and names are needed"
+            )
         found[int(number)] = str(name)
     return found
 

@@ -18,8 +18,10 @@ MERGE = (
 )
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
 FOREIGN_WEIGHTS = {
-    "tf_model.h5": "TensorFlow weights; save them for PyTorch with from_pretrained(folder, from_tf=True), transformers 4",
-    "flax_model.msgpack": "Flax weights; save them for PyTorch with from_pretrained(folder, from_flax=True), transformers 4",
+    "tf_model.h5": "TensorFlow weights; save them for PyTorch with from_pretrained(folder, from_tf=True), "
+    "transformers 4",
+    "flax_model.msgpack": "Flax weights; save them for PyTorch with from_pretrained(folder, from_flax=True), "
+    "transformers 4",
     "*.gguf": "a GGUF file; give the checkpoint that it was made from",
     "*.onnx": "an ONNX file; give the checkpoint that it was exported from",
     "*.ckpt": "a Lightning checkpoint; load it in its own code and save the model in it with save_pretrained",
@@ -83,7 +85,9 @@ def _refuse_edgepack_output(folder: Path, name: str) -> None:
         made_of = (record.get("inputs") or {}).get("teacher") if isinstance(record.get("inputs"), dict) else None
         path = made_of.get("path") if isinstance(made_of, dict) else None
         hint = f", which was {shown(path)}" if isinstance(path, str) else ""
-        raise InputError(f"checkpoint {name}: is the output of `edgepack build`; give the teacher that it began with{hint}")
+        raise InputError(
+            f"checkpoint {name}: is the output of `edgepack build`; give the teacher that it began with{hint}"
+        )
     raise InputError(
         f"checkpoint {name}: is a bundle, made for apps; a build begins with the fine-tuned teacher itself"
     )

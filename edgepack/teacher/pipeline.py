@@ -43,7 +43,9 @@ def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) 
     if kind in (None, *CASE_CLASSES):
         changes["do_lower_case"] = _case(settings.flag("do_lower_case", True))
         changes["strip_accents"] = _field("strip_accents", options.get("strip_accents"))
-        changes["tokenize_chinese_chars"] = _field("handle_chinese_chars", settings.flag("tokenize_chinese_chars", True))
+        changes["tokenize_chinese_chars"] = _field(
+            "handle_chinese_chars", settings.flag("tokenize_chinese_chars", True)
+        )
     if kind in (None, *SPACE_CLASSES) and task_name != "token-classification":
         changes["add_prefix_space"] = _prefix_space(settings.flag("add_prefix_space", False), byte_level=False)
     rival, differing = backend, []

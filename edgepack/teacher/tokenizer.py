@@ -41,7 +41,8 @@ class FolderTokenizer:
 
 
 def load_tokenizer(checkpoint: Checkpoint, task_name: str) -> PreTrainedTokenizerFast:
-    """The fast tokenizer; for words given one by one, a byte-level one puts a space before each (as in its training)."""
+    """The fast tokenizer; for words given one by one, a byte-level one puts a space before each (as in its "
+    "training)."""
     return open_tokenizer(checkpoint, task_name).tokenizer
 
 
@@ -76,8 +77,8 @@ def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -
         limit -= int(checkpoint.config.pad_token_id or 0) + 1
     if limit < LEAST_LENGTH:
         raise InputError(
-            f"checkpoint {checkpoint.name}: its positions (max_position_embeddings) allow {max(0, limit)} tokens; at least "
-            f"{LEAST_LENGTH} are needed"
+            f"checkpoint {checkpoint.name}: its positions (max_position_embeddings) allow {max(0, limit)} tokens; at "
+            f"least {LEAST_LENGTH} are needed"
         )
     return min(limit, int(tokenizer.model_max_length))
 
@@ -97,7 +98,8 @@ def _add_tokens(backend: Tokenizer, settings: TokenizerSettings, what: str) -> N
         if found != number:
             raise InputError(
                 f"{what}: the added token {shown(token.content)} has the id {number} in tokenizer_config.json or "
-                f"added_tokens.json, and {found} in the vocabulary; give the tokenizer that the teacher was trained with"
+                f"added_tokens.json, and {found} in the vocabulary; give the tokenizer that the teacher was trained "
+                "with"
             )
     for token in settings.extra:
         if backend.token_to_id(token.content) is None:
@@ -129,13 +131,13 @@ def _wrap(
             **known,
         )
         before, after = (json.loads(each.to_str()) for each in (backend, tokenizer.backend_tokenizer))
-        same_ids = all(
-            backend.encode(text).ids == tokenizer.backend_tokenizer.encode(text).ids for text in PROBES
-        )
+        same_ids = all(backend.encode(text).ids == tokenizer.backend_tokenizer.encode(text).ids for text in PROBES)
     changed = [part for part in PARTS if before[part] != after[part]]
     if changed or not same_ids or tokenizer.get_vocab() != vocabulary:
         part = changed[0] if changed else "added tokens"
-        raise InputError(f"{what}: transformers changes the tokenizer's {part} when it loads it; save a plain tokenizer.json")
+        raise InputError(
+            f"{what}: transformers changes the tokenizer's {part} when it loads it; save a plain tokenizer.json"
+        )
     return tokenizer
 
 

@@ -63,13 +63,13 @@ def read_settings(folder: Path, what: str) -> TokenizerSettings:
     options = read_json(folder / "tokenizer_config.json", what)
     if options.get("auto_map"):
         raise InputError(
-            f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; save the "
-            "tokenizer as tokenizer.json"
+            f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; save "
+            "the tokenizer as tokenizer.json"
         )
     if options.get("split_special_tokens"):
         raise InputError(
-            f"{what}: split_special_tokens is {shown(options['split_special_tokens'])} in tokenizer_config.json, and apps "
-            "match special tokens whole; set it to false"
+            f"{what}: split_special_tokens is {shown(options['split_special_tokens'])} in tokenizer_config.json, and "
+            "apps match special tokens whole; set it to false"
         )
     older = read_json(folder / "special_tokens_map.json", what)
     special = {}
@@ -114,7 +114,9 @@ def _tokens(value: Any, name: str, what: str) -> list[AddedToken]:
     return [token for each in listed if (token := _token(each, name, what)) is not None]
 
 
-def _added_tokens(options: Mapping[str, Any], older: Mapping[str, Any], what: str) -> tuple[tuple[int, AddedToken], ...]:
+def _added_tokens(
+    options: Mapping[str, Any], older: Mapping[str, Any], what: str
+) -> tuple[tuple[int, AddedToken], ...]:
     """Tokens with ids of their own, in the order of these."""
     decoder = options.get("added_tokens_decoder") or {}
     if not isinstance(decoder, dict):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -43,19 +44,20 @@ def check_vocabulary(backend: Tokenizer, checkpoint: Checkpoint, file: str) -> N
     _check_unknown(document["model"], vocabulary, file, what)
     if document["model"].get("dropout"):
         raise InputError(
-            f"{what}: {file} says dropout {shown(document['model']['dropout'])}, which tokenizes at random; set it to null"
+            f"{what}: {file} says dropout {shown(document['model']['dropout'])}, which tokenizes at random; set it to "
+            "null"
         )
     for token, number in _template_tokens(document.get("post_processor")):
         if vocabulary.get(token) != number:
             has = f"has it as {vocabulary[token]}" if token in vocabulary else "lacks it"
             raise InputError(
-                f"{what}: {file} puts {shown(token)} with id {shown(number)} around each text, and its vocabulary {has}; "
-                "give the tokenizer that the teacher was trained with"
+                f"{what}: {file} puts {shown(token)} with id {shown(number)} around each text, and its vocabulary "
+                f"{has}; give the tokenizer that the teacher was trained with"
             )
     if not backend.num_special_tokens_to_add(False):
         raise InputError(
-            f"{what}: {file} puts no special token around a text (no [CLS], no [SEP]): its post_processor is missing; save "
-            "the tokenizer of the training again"
+            f"{what}: {file} puts no special token around a text (no [CLS], no [SEP]): its post_processor is missing; "
+            "save the tokenizer of the training again"
         )
     _check_encoding(backend, checkpoint, file, what)
 
@@ -71,8 +73,8 @@ def _check_ids(vocabulary: Mapping[str, int], rows: int, what: str) -> None:
     for token, number in vocabulary.items():
         if number in owners:
             raise InputError(
-                f"{what}: the tokens {shown(owners[number])} and {shown(token)} share the id {number}; give the tokenizer "
-                "that the teacher was trained with"
+                f"{what}: the tokens {shown(owners[number])} and {shown(token)} share the id {number}; give the "
+                "tokenizer that the teacher was trained with"
             )
         owners[number] = token
 
@@ -86,19 +88,21 @@ def _check_words(vocabulary: Mapping[str, int], document: Mapping[str, Any], row
     if not words or (letters and 2 * len(vocabulary) < rows):
         only = "single letters only" if words else "special tokens only"
         raise InputError(
-            f"{what}: the tokenizer's vocabulary ({file}) has {len(vocabulary)} tokens, {only}, and the model's word table "
-            f"{rows} rows; give the tokenizer that the teacher was trained with"
+            f"{what}: the tokenizer's vocabulary ({file}) has {len(vocabulary)} tokens, {only}, and the model's word "
+            f"table {rows} rows; give the tokenizer that the teacher was trained with"
         )
 
 
 def _check_unknown(model: Mapping[str, Any], vocabulary: Mapping[str, int], file: str, what: str) -> None:
     unknown = model.get("unk_token")
     if model["type"] in NEEDS_UNKNOWN and not unknown:
-        raise InputError(f"{what}: {file} names no unknown token (unk_token), so words that it lacks have no id; add it")
+        raise InputError(
+            f"{what}: {file} names no unknown token (unk_token), so words that it lacks have no id; add it"
+        )
     if unknown and unknown not in vocabulary:
         raise InputError(
-            f"{what}: the unknown token {shown(unknown)} of {file} is not in its vocabulary; correct unk_token, or give the "
-            "tokenizer that the teacher was trained with"
+            f"{what}: the unknown token {shown(unknown)} of {file} is not in its vocabulary; correct unk_token, or "
+            "give the tokenizer that the teacher was trained with"
         )
 
 
@@ -120,19 +124,19 @@ def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, file: str, what:
     types = int(getattr(checkpoint.config, "type_vocab_size", 0))
     with tokenizers_as_input_errors(f"{what}: {file} does not tokenize"):
         encodings = [backend.encode(text) for text in PROBES]
-        encodings += [backend.encode(first, second) for first, second in zip(PROBES, PROBES[1:], strict=False)]
+        encodings += [backend.encode(first, second) for first, second in pairwise(PROBES)]
         split = backend.encode(["a", "fox"], is_pretokenized=True)
     rare = encodings[len(PROBES) - 1]
     if all(flag for flag in rare.special_tokens_mask) and _unknown_ids(backend).isdisjoint(rare.ids):
         raise InputError(
-            f"{what}: {file} drops characters that its vocabulary lacks, since it has no unknown token; give the tokenizer "
-            "that the teacher was trained with"
+            f"{what}: {file} drops characters that its vocabulary lacks, since it has no unknown token; give the "
+            "tokenizer that the teacher was trained with"
         )
     for encoding in (*encodings, split):
         if max(encoding.ids, default=0) >= checkpoint.sizes.vocabulary:
             raise InputError(
-                f"{what}: {file} gives the id {max(encoding.ids)}, the model has {checkpoint.sizes.vocabulary}; they are not "
-                "of one checkpoint"
+                f"{what}: {file} gives the id {max(encoding.ids)}, the model has {checkpoint.sizes.vocabulary}; they "
+                "are not of one checkpoint"
             )
         if types > 1 and max(encoding.type_ids, default=0) >= types:
             raise InputError(
@@ -143,4 +147,3 @@ def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, file: str, what:
 def _unknown_ids(backend: Tokenizer) -> set[int]:
     found = backend.token_to_id(json.loads(backend.to_str())["model"].get("unk_token") or "")
     return set() if found is None else {found}
-

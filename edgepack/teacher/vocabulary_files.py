@@ -56,8 +56,8 @@ def build_tokenizer(folder: Path, settings: TokenizerSettings, what: str) -> Tok
         raise InputError(f"{what}: the tokenizer is a SentencePiece file alone ({', '.join(found)}); {CONVERT}")
     if found:
         raise InputError(
-            f"{what}: the tokenizer is {', '.join(found)} alone, which is no whole vocabulary (vocab.json needs merges.txt, "
-            f"WordPiece vocab.txt); {CONVERT}"
+            f"{what}: the tokenizer is {', '.join(found)} alone, which is no whole vocabulary (vocab.json needs "
+            f"merges.txt, WordPiece vocab.txt); {CONVERT}"
         )
     raise InputError(f"{what}: no tokenizer; one of {', '.join(VOCABULARIES)} is needed")
 
@@ -82,7 +82,9 @@ def read_vocabulary(path: Path, what: str) -> dict[str, int]:
     vocabulary: dict[str, int] = {}
     for number, token in enumerate(tokens):
         if token in vocabulary:
-            raise InputError(f"{what}: {path.name}:{number + 1}: {shown(token)} stands twice, at {vocabulary[token] + 1} too")
+            raise InputError(
+                f"{what}: {path.name}:{number + 1}: {shown(token)} stands twice, at {vocabulary[token] + 1} too"
+            )
         vocabulary[token] = number
     return vocabulary
 
@@ -132,12 +134,16 @@ def _byte_level(folder: Path, settings: TokenizerSettings, what: str) -> Tokeniz
     vocabulary = read_json(folder / "vocab.json", what)
     bad = [token for token, number in vocabulary.items() if type(number) is not int or not 0 <= number < 2**31]
     if bad:
-        raise InputError(f"{what}: vocab.json gives {shown(bad[0])} the id {shown(vocabulary[bad[0]])}; a number is needed")
+        raise InputError(
+            f"{what}: vocab.json gives {shown(bad[0])} the id {shown(vocabulary[bad[0]])}; a number is needed"
+        )
     try:
         lines = (folder / "merges.txt").read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as e:
         raise InputError(f"{what}: merges.txt is no UTF-8 text: {e}; copy or download the checkpoint again") from e
-    pairs = [tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip("\r") and not line.startswith("#version")]
+    pairs = [
+        tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip("\r") and not line.startswith("#version")
+    ]
     wrong = [pair for pair in pairs if len(pair) != 2]
     if wrong:
         raise InputError(f"{what}: merges.txt holds {shown(' '.join(wrong[0]))}; two parts with a space are needed")

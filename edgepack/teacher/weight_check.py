@@ -50,7 +50,8 @@ def check_names(
         if body:
             raise InputError(f"{what}: {lost}; save the model again with save_pretrained")
         raise InputError(
-            f"{what}: not fine-tuned for {task}, {lost}; give a fine-tuned checkpoint, or make one with `edgepack finetune`"
+            f"{what}: not fine-tuned for {task}, {lost}; give a fine-tuned checkpoint, or make one with `edgepack "
+            "finetune`"
         )
     if unexpected:
         raise InputError(
@@ -68,15 +69,13 @@ def _check_family(stored: Mapping[str, Stored], what: str, base: str) -> None:
         )
 
 
-def _check_layers(
-    stored: Mapping[str, Stored], expected: Mapping[str, tuple[int, ...]], what: str, base: str
-) -> None:
+def _check_layers(stored: Mapping[str, Stored], expected: Mapping[str, tuple[int, ...]], what: str, base: str) -> None:
     held, wanted = (_layer_numbers(names, base) for names in (stored, expected))
     if held != wanted and held:
         field = "num_hidden_groups" if base == "albert" else "number of layers"
         raise InputError(
-            f"{what}: config.json gives {len(wanted)} as the {field}, its weights hold {len(held)}; correct config.json, "
-            "or cut the model in its own code and save it with save_pretrained"
+            f"{what}: config.json gives {len(wanted)} as the {field}, its weights hold {len(held)}; correct "
+            "config.json, or cut the model in its own code and save it with save_pretrained"
         )
 
 

@@ -117,7 +117,7 @@ def _shards(folder: Path, index: str, what: str) -> tuple[Path, ...]:
 
 def _safetensors(file: Path) -> dict[str, Stored]:
     with safe_open(file, "pt") as opened:
-        slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118: it is no dict
+        slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
         return {name: Stored(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
 
 
@@ -144,14 +144,18 @@ def _reason(error: BaseException) -> str:
 def _refuse_adapters(names: Iterable[str], what: str) -> None:
     found = sorted(name for name in names if ADAPTER.search(name))
     if found:
-        raise InputError(f"{what}: its weights hold an adapter that was not merged (LoRA or its kind): {few(found)}; {MERGE}")
+        raise InputError(
+            f"{what}: its weights hold an adapter that was not merged (LoRA or its kind): {few(found)}; {MERGE}"
+        )
 
 
 def _refuse_quantized(tensors: Mapping[str, Stored], what: str) -> None:
     quantized = sorted(name for name in tensors if QUANTIZED.search(name))
     other = sorted(n for n, t in tensors.items() if n.endswith("weight") and t.dtype not in FLOATS)
     if quantized or other:
-        raise InputError(f"{what}: its weights are quantized: {few(quantized or other)}; give the checkpoint before that")
+        raise InputError(
+            f"{what}: its weights are quantized: {few(quantized or other)}; give the checkpoint before that"
+        )
 
 
 def _prefix(tensors: Mapping[str, Stored], what: str, base: str) -> str:
@@ -164,8 +168,8 @@ def _prefix(tensors: Mapping[str, Stored], what: str, base: str) -> str:
             without = sorted(other for other in tensors if not other.startswith(prefix))
             if without:
                 raise InputError(
-                    f"{what}: the encoder's names begin with {shown(prefix)}, a prefix that {few(without)} lacks; save the "
-                    "model inside its wrapper with save_pretrained, or strip the prefix"
+                    f"{what}: the encoder's names begin with {shown(prefix)}, a prefix that {few(without)} lacks; "
+                    "save the model inside its wrapper with save_pretrained, or strip the prefix"
                 )
             return prefix
     return ""

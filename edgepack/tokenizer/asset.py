@@ -113,7 +113,11 @@ def is_bert_wordpiece(document: dict[str, Any]) -> bool:
 
 def why_json(document: dict[str, Any]) -> str | None:
     """What of this tokenizer.json `tokenizer.bin` cannot say, so that it ships as JSON; None where there is nothing."""
-    for part, wanted in (("model", "WordPiece"), ("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")):
+    for part, wanted in (
+        ("model", "WordPiece"),
+        ("normalizer", "BertNormalizer"),
+        ("pre_tokenizer", "BertPreTokenizer"),
+    ):
         kind = (document.get(part) or {}).get("type")
         if kind != wanted:
             return f"its {part.replace('_', '-')} is {kind or 'missing'}, not {wanted}"
