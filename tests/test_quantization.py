@@ -16,12 +16,20 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from torch import Tensor
 
+from edgepack.errors import InputError
 from edgepack.quantization import (
-    MULTIPLIER_MAX,
-    NORMAL_STEPS,
+    BITS,
+    FP32,
+    INT2,
+    INT3,
+    INT4,
+    INT8,
     OPERAND_MAX,
     SMALLEST_SCALE,
     TERNARY,
+    WIDTHS,
+    BitWidth,
+    bit_width,
     codes,
     quantize_blocks,
     quantize_centred_rows,
@@ -34,8 +42,9 @@ from edgepack.quantization import (
     stored_scale,
 )
 
-ALLOWED = {TERNARY: (-1, 0, 1), 2: (-3, -1, 1, 3), 3: (-7, -5, -3, -1, 1, 3, 5, 7), 4: tuple(range(-7, 8))}
-SEARCHED = (TERNARY, 2, 3)
+ALLOWED = {TERNARY: (-1, 0, 1), INT2: (-3, -1, 1, 3), INT3: (-7, -5, -3, -1, 1, 3, 5, 7), INT4: tuple(range(-7, 8))}
+SEARCHED = (TERNARY, INT2, INT3)
+ROUNDED = (*SEARCHED, INT4, INT8)
 HALF_FP16 = 2.0**-25  # half the distance of the smallest fp16 numbers: what storing a tiny scale can move it
 
 
@@ -60,11 +69,11 @@ def test_int8_error_is_at_most_half_a_step(weight: Tensor) -> None:
 
 @given(matrices(), st.integers(1, 40))
 def test_int4_error_is_at_most_half_a_block_step(weight: Tensor, block_size: int) -> None:
-    quantized = quantize_blocks(weight, 4, block_size)
+    quantized = quantize_blocks(weight, INT4, block_size)
     assert quantized.q.abs().max() <= 7
     assert quantized.int8_operand().abs().max() <= OPERAND_MAX
     assert quantized.multiplier.min() >= 1
-    assert quantized.multiplier.max() <= MULTIPLIER_MAX[4]
+    assert quantized.multiplier.max() <= INT4.largest_multiplier
     steps = quantized.multiplier.float().repeat_interleave(block_size, 1)[:, : weight.shape[1]]
     step = steps * quantized.scale[:, None]
     # a block's step is rounded up to a multiple, but the last multiple may be a hair short of its largest value
@@ -72,11 +81,11 @@ def test_int4_error_is_at_most_half_a_block_step(weight: Tensor, block_size: int
     assert torch.equal(quantized.int8_operand().float() * quantized.scale[:, None], quantized.dequantize())
 
 
-@given(matrices(), st.sampled_from([4, 8]))
-def test_row_error_is_at_most_half_a_step_and_the_stored_types_rounding(table: Tensor, bits: int) -> None:
-    quantized = quantize_rows(table, bits)
+@given(matrices(), st.sampled_from([INT4, INT8]))
+def test_row_error_is_at_most_half_a_step_and_the_stored_types_rounding(table: Tensor, width: BitWidth) -> None:
+    quantized, bits = quantize_rows(table, width), width.bits
     assert quantized.q.max() <= 2**bits - 1
-    assert quantized.scale.dtype == (torch.float16 if bits == 4 else torch.float32)
+    assert quantized.scale.dtype == (torch.float16 if width == INT4 else torch.float32)
     assert torch.equal(quantized.scale.half().float(), quantized.scale.float())
     assert torch.equal(quantized.minimum.half().float(), quantized.minimum.float())
     spread = table.amax(1) - table.amin(1)
@@ -101,51 +110,52 @@ def test_an_example_does_not_change_its_neighbours_rounding() -> None:
 
 
 @given(matrices(), st.integers(1, 40), st.sampled_from(SEARCHED))
-def test_searched_blocks_hold_allowed_codes_each_the_nearest(weight: Tensor, block_size: int, bits: int) -> None:
-    quantized = quantize_blocks(weight, bits, block_size)
-    assert set(quantized.q.unique().tolist()) <= set(ALLOWED[bits])
-    assert 1 <= quantized.multiplier.min() <= quantized.multiplier.max() <= MULTIPLIER_MAX[bits] <= 15
+def test_searched_blocks_hold_allowed_codes_each_the_nearest(weight: Tensor, block_size: int, width: BitWidth) -> None:
+    quantized = quantize_blocks(weight, width, block_size)
+    assert set(quantized.q.unique().tolist()) <= set(ALLOWED[width])
+    assert 1 <= quantized.multiplier.min() <= quantized.multiplier.max() <= width.largest_multiplier <= 15
     assert torch.equal(quantized.scale.half().float(), quantized.scale)
     assert quantized.int8_operand().abs().max() <= OPERAND_MAX
     steps = quantized.multiplier.float().repeat_interleave(block_size, 1)[:, : weight.shape[1]]
     step = steps * quantized.scale[:, None]
-    levels = torch.tensor(ALLOWED[bits]) * step[:, :, None]
+    levels = torch.tensor(ALLOWED[width]) * step[:, :, None]
     nearest = (levels - weight[:, :, None]).abs().amin(2)
     assert ((quantized.dequantize() - weight).abs() <= nearest + 1e-5 * step).all()
 
 
 @given(matrices(), st.sampled_from(SEARCHED))
-def test_centred_rows_hold_allowed_codes_and_a_byte_for_the_scale(table: Tensor, bits: int) -> None:
-    rows = quantize_centred_rows(table, bits)
+def test_centred_rows_hold_allowed_codes_and_a_byte_for_the_scale(table: Tensor, width: BitWidth) -> None:
+    rows = quantize_centred_rows(table, width)
     assert rows.exponent.dtype == torch.uint8
-    assert set(rows.q.unique().tolist()) <= set(ALLOWED[bits])
+    assert set(rows.q.unique().tolist()) <= set(ALLOWED[width])
     np.testing.assert_allclose(rows.scale, 2.0 ** ((rows.exponent.double().numpy() - 128) / 16), rtol=1e-6)
-    step = search_step(table, bits)
+    step = search_step(table, width)
     within = (step > 2.0**-8) & (step < 2.0 ** (127 / 16))  # what a byte's exponents span
     ratio = (rows.scale / step)[within]
     assert (ratio.log2().abs() <= 1 / 32 + 1e-4).all()
     assert (rows.exponent[step < 2.0**-8.1] == 0).all()
     assert (rows.exponent[step > 2.0**8] == 255).all()
-    levels = torch.tensor(ALLOWED[bits]) * rows.scale[:, None, None]
+    levels = torch.tensor(ALLOWED[width]) * rows.scale[:, None, None]
     nearest = (levels - table[:, :, None]).abs().amin(2)
     assert ((rows.dequantize() - table).abs() <= nearest + 1e-5 * rows.scale[:, None]).all()
 
 
-def squared_error(values: Tensor, step: Tensor, bits: int) -> Tensor:
+def squared_error(values: Tensor, step: Tensor, width: BitWidth) -> Tensor:
     """Mean squared error of each group `(groups, n)` at this step `(groups,)`, by trying every level."""
-    levels = torch.tensor(ALLOWED[bits]) * step[:, None, None]
+    levels = torch.tensor(ALLOWED[width]) * step[:, None, None]
     return (levels - values[:, :, None]).abs().amin(2).square().mean(1)
 
 
 @given(matrices(), st.sampled_from(SEARCHED))
-def test_least_squares_never_loses_to_the_normal_distributions_step(values: Tensor, bits: int) -> None:
-    normal = values.square().mean(1).sqrt() * NORMAL_STEPS[bits]
-    found = squared_error(values, search_step(values, bits), bits)
-    assert (found <= squared_error(values, normal, bits) * (1 + 1e-4) + 1e-7 * values.square().mean(1)).all()
+def test_least_squares_never_loses_to_the_normal_distributions_step(values: Tensor, width: BitWidth) -> None:
+    assert width.normal_step is not None
+    normal = values.square().mean(1).sqrt() * width.normal_step
+    found = squared_error(values, search_step(values, width), width)
+    assert (found <= squared_error(values, normal, width) * (1 + 1e-4) + 1e-7 * values.square().mean(1)).all()
 
 
-@pytest.mark.parametrize(("bits", "levels", "table"), [(TERNARY, 3, 0.1902), (2, 4, 0.1188), (3, 8, 0.03744)])
-def test_steps_and_errors_are_those_of_the_paper(bits: int, levels: int, table: float) -> None:
+@pytest.mark.parametrize(("width", "levels", "table"), [(TERNARY, 3, 0.1902), (INT2, 4, 0.1188), (INT3, 8, 0.03744)])
+def test_steps_and_errors_are_those_of_the_paper(width: BitWidth, levels: int, table: float) -> None:
     """Max 1960, table II: mean squared error of the best even quantizer of normal values."""
 
     def error(step: float) -> float:  # step in σ between neighbouring levels, centred on 0
@@ -155,44 +165,45 @@ def test_steps_and_errors_are_those_of_the_paper(bits: int, levels: int, table: 
         return sum(quad(lambda x, p=p: (x - p) ** 2 * norm.pdf(x), low, high)[0] for p, low, high in parts)
 
     best = minimize_scalar(error, bounds=(0.1, 2), method="bounded")
-    spread = 1 if bits == TERNARY else 2  # odd codes are 2 apart
-    assert NORMAL_STEPS[bits] * spread == pytest.approx(best.x, rel=2e-3)
+    assert width.levels == levels
+    assert width.normal_step is not None
+    assert width.normal_step * width.code_step == pytest.approx(best.x, rel=2e-3)
     assert best.fun == pytest.approx(table, rel=2e-3)
     values = torch.from_numpy(norm.ppf((np.arange(50_000) + 0.5) / 50_000)).float()[None]
-    assert squared_error(values, search_step(values, bits), bits).item() == pytest.approx(table, rel=5e-3)
+    assert squared_error(values, search_step(values, width), width).item() == pytest.approx(table, rel=5e-3)
 
 
 # at 3 bits two refinements stop some percent above the best step of a block of 32
-@pytest.mark.parametrize(("bits", "factor"), [(TERNARY, 1.04), (2, 1.03), (3, 1.15)])
+@pytest.mark.parametrize(("width", "factor"), [(TERNARY, 1.04), (INT2, 1.03), (INT3, 1.15)])
 @pytest.mark.parametrize("heavy_tails", [False, True])
-def test_error_of_a_block_is_near_that_of_the_best_step(bits: int, factor: float, heavy_tails: bool) -> None:
+def test_error_of_a_block_is_near_that_of_the_best_step(width: BitWidth, factor: float, heavy_tails: bool) -> None:
     generator = torch.Generator().manual_seed(1)
     values = torch.randn(64, 8 * 32, generator=generator)
     if heavy_tails:  # a normal whose variance is exponential is a Laplace distribution
         values *= torch.empty_like(values).exponential_(generator=generator).sqrt()
     groups = values.view(-1, 32)
     tried = torch.linspace(0.05, 1.2, 150)[:, None] * groups.abs().amax(1)
-    best = torch.stack([squared_error(groups, step, bits) for step in tried]).amin(0).mean()
-    blocks = (quantize_blocks(values, bits, 32).dequantize() - values).square().mean()
-    rows = (quantize_centred_rows(groups / 8, bits).dequantize() * 8 - groups).square().mean()
+    best = torch.stack([squared_error(groups, step, width) for step in tried]).amin(0).mean()
+    blocks = (quantize_blocks(values, width, 32).dequantize() - values).square().mean()
+    rows = (quantize_centred_rows(groups / 8, width).dequantize() * 8 - groups).square().mean()
     assert best <= blocks <= factor * best
     assert best * 0.999 <= rows <= factor * best  # tried steps are 1 % apart or less
 
 
 def test_every_bit_more_loses_less() -> None:
     weight = torch.randn(16, 128, generator=torch.Generator().manual_seed(2))
-    errors = [(round_weight(weight, bits, 32) - weight).square().mean().item() for bits in (1, 2, 3, 4, 8)]
-    tables = [(round_rows(weight, bits) - weight).square().mean().item() for bits in (1, 2, 3, 4, 8)]
+    errors = [(round_weight(weight, width, 32) - weight).square().mean().item() for width in ROUNDED]
+    tables = [(round_rows(weight, width) - weight).square().mean().item() for width in ROUNDED]
     for losses in (errors, tables):
         assert all(after < before / 1.5 for before, after in pairwise(losses))
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
-def test_a_row_is_rounded_alone(bits: int) -> None:
+@pytest.mark.parametrize("width", ROUNDED, ids=str)
+def test_a_row_is_rounded_alone(width: BitWidth) -> None:
     table = torch.randn(20, 24, generator=torch.Generator().manual_seed(3))
     ids = torch.tensor([[3, 3, 0], [19, 7, 1]])
-    assert torch.equal(round_rows(table[ids], bits), round_rows(table, bits)[ids])
-    assert torch.equal(round_weight(table, bits, 8)[4:9], round_weight(table[4:9], bits, 8))
+    assert torch.equal(round_rows(table[ids], width), round_rows(table, width)[ids])
+    assert torch.equal(round_weight(table, width, 8)[4:9], round_weight(table[4:9], width, 8))
 
 
 def test_activations_are_rounded_as_the_runtime_does() -> None:
@@ -243,10 +254,10 @@ def test_the_fused_pass_of_training_rounds_as_the_plain_one(first_only: bool, dt
     assert torch.equal(gradient, torch.ones_like(x))
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
-def test_gradients_pass_straight_through(bits: int) -> None:
+@pytest.mark.parametrize("width", ROUNDED, ids=str)
+def test_gradients_pass_straight_through(width: BitWidth) -> None:
     weight = torch.randn(4, 64, generator=torch.Generator().manual_seed(6), requires_grad=True)
-    for rounded in (round_weight(weight, bits, 32), round_rows(weight, bits), round_activation(weight)):
+    for rounded in (round_weight(weight, width, 32), round_rows(weight, width), round_activation(weight)):
         assert not torch.equal(rounded, weight)
         (gradient,) = torch.autograd.grad((rounded * torch.arange(64)).sum(), weight)
         assert torch.equal(gradient, torch.arange(64.0).expand(4, 64))
@@ -260,23 +271,23 @@ def test_gradients_pass_straight_through_what_the_first_tokens_range_cuts_off() 
 
 def test_32_bits_change_nothing() -> None:
     weight = torch.randn(4, 64)
-    assert round_weight(weight, 32, 32) is weight
-    assert round_rows(weight, 32) is weight
+    assert round_weight(weight, FP32, 32) is weight
+    assert round_rows(weight, FP32) is weight
 
 
-@pytest.mark.parametrize("bits", [1, 4])
-def test_zero_weights_stay_zero(bits: int) -> None:
+@pytest.mark.parametrize("width", [TERNARY, INT4], ids=str)
+def test_zero_weights_stay_zero(width: BitWidth) -> None:
     zeros = torch.zeros(3, 40)
     assert not quantize_int8(zeros).dequantize().any()
-    assert not quantize_blocks(zeros, bits).dequantize().any()
-    assert not round_rows(zeros, bits).any()
+    assert not quantize_blocks(zeros, width).dequantize().any()
+    assert not round_rows(zeros, width).any()
 
 
-@pytest.mark.parametrize("bits", [2, 3])
-def test_zero_weights_without_a_zero_code_are_the_smallest_number(bits: int) -> None:
+@pytest.mark.parametrize("width", [INT2, INT3], ids=str)
+def test_zero_weights_without_a_zero_code_are_the_smallest_number(width: BitWidth) -> None:
     zeros = torch.zeros(3, 40)
-    assert (quantize_blocks(zeros, bits).dequantize().abs() == SMALLEST_SCALE).all()
-    assert (quantize_centred_rows(zeros, bits).dequantize().abs() == 2.0**-8).all()
+    assert (quantize_blocks(zeros, width).dequantize().abs() == SMALLEST_SCALE).all()
+    assert (quantize_centred_rows(zeros, width).dequantize().abs() == 2.0**-8).all()
 
 
 def test_a_stored_scale_is_the_nearest_fp16_number_and_never_zero() -> None:
@@ -285,8 +296,51 @@ def test_a_stored_scale_is_the_nearest_fp16_number_and_never_zero() -> None:
     np.testing.assert_array_equal(stored_scale(scale).numpy(), expected)
 
 
-@given(st.sampled_from([*SEARCHED, 4]), st.floats(-20, 20))
-def test_a_code_is_the_nearest_that_the_width_allows(bits: int, x: float) -> None:
-    code = codes(torch.tensor(x), bits).item()
-    assert code in ALLOWED[bits]
-    assert abs(code - x) <= min(abs(allowed - x) for allowed in ALLOWED[bits]) + 1e-6
+@given(st.sampled_from([*SEARCHED, INT4]), st.floats(-20, 20))
+def test_a_code_is_the_nearest_that_the_width_allows(width: BitWidth, x: float) -> None:
+    code = codes(torch.tensor(x), width).item()
+    assert code in ALLOWED[width]
+    assert abs(code - x) <= min(abs(allowed - x) for allowed in ALLOWED[width]) + 1e-6
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=str)
+def test_a_width_is_read_from_what_configs_write_and_knows_its_name(width: BitWidth) -> None:
+    assert bit_width(width.bits) == width
+    assert str(width) == width.name
+    assert width.is_rounded == (width != FP32)
+    assert width.in_blocks == (width in ALLOWED)
+    assert width.centred == (width in SEARCHED)
+
+
+def test_names_and_numbers_of_all_widths() -> None:
+    names = {width.bits: width.name for width in WIDTHS.values()}
+    assert names == {1: "ternary", 2: "int2", 3: "int3", 4: "int4", 8: "int8", 32: "fp32"}
+    assert tuple(names) == BITS
+
+
+@given(st.integers().filter(lambda bits: bits not in BITS))
+def test_no_other_number_is_a_width(bits: int) -> None:
+    with pytest.raises(InputError, match=f"bit width is {bits}; allowed: 1, 2, 3, 4, 8, 32"):
+        bit_width(bits)
+
+
+@pytest.mark.parametrize("width", ALLOWED, ids=str)
+def test_codes_of_a_width_are_evenly_spread_and_fill_an_operand(width: BitWidth) -> None:
+    allowed = ALLOWED[width]
+    assert {after - before for before, after in pairwise(allowed)} == {width.code_step}
+    assert -allowed[0] == allowed[-1] == width.largest_code
+    assert width.levels - 1 <= len(allowed) <= width.levels  # the 16th level of 4 bits is a table's alone
+    assert 1 <= width.largest_multiplier <= 15
+    assert width.largest_code * width.largest_multiplier <= OPERAND_MAX
+    fits = width.largest_code * (width.largest_multiplier + 1) <= OPERAND_MAX
+    assert not fits or width.largest_multiplier == 15  # what four bits hold
+
+
+@given(st.sampled_from(ROUNDED), st.integers(0, 5000))
+def test_packed_bytes_hold_the_codes_and_hardly_more(width: BitWidth, count: int) -> None:
+    size = width.packed_bytes(count)
+    assert width.levels**count <= 256**size
+    parts = 1 if width.digits_per_byte else len(width.planes)  # each ends in a byte of its own
+    assert count * width.stored_bits / 8 <= size < count * width.stored_bits / 8 + parts
+    assert width.codes_per_byte * width.stored_bits == pytest.approx(8)
+    assert sum(width.planes) in (0, width.bits)

@@ -40,6 +40,9 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise InputError(f"{what}: {path.name} is UTF-16; save it as UTF-8")
     try:
         document = json.loads(data.decode("utf-8-sig"))
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as e:  # an escape such as \\ud83d alone, which no tokenizer and no file takes
+        raise InputError(f"{what}: {path.name} is not valid JSON: it holds half of a surrogate pair") from e
     except RecursionError as e:
         raise InputError(f"{what}: {path.name} is not valid JSON: it is nested too deep") from e
     except ValueError as e:

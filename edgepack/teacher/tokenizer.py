@@ -21,7 +21,7 @@ from edgepack.teacher.checkpoint import Checkpoint
 from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers, tokenizers_as_input_errors
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
-from edgepack.teacher.vocabulary_check import PROBES, check_vocabulary
+from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
 from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
 
 FILE = "tokenizer.json"
@@ -54,6 +54,7 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
     with tokenizers_as_input_errors(f"{what}: tokenizer does not load"):
         path = checkpoint.folder / FILE
         backend = Tokenizer.from_file(str(path)) if is_file else build_tokenizer(checkpoint.folder, settings, what)
+        check_ids(backend, checkpoint)  # first: writing a tokenizer takes time by its highest id
         stated = json.loads(backend.to_str())
         backend.no_truncation()  # settings of its training, not of the task
         backend.no_padding()

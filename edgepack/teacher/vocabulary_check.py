@@ -36,10 +36,10 @@ PROBES = (
 
 def check_vocabulary(backend: Tokenizer, checkpoint: Checkpoint, file: str) -> None:
     """`InputError` where this tokenizer, read from `file`, cannot be the checkpoint's."""
+    check_ids(backend, checkpoint)
     what, rows = f"checkpoint {checkpoint.name}", checkpoint.sizes.vocabulary
     document: dict[str, Any] = json.loads(backend.to_str())
     vocabulary = backend.get_vocab(with_added_tokens=True)
-    _check_ids(vocabulary, rows, what)
     _check_words(vocabulary, document, rows, file, what)
     _check_unknown(document["model"], vocabulary, file, what)
     if document["model"].get("dropout"):
@@ -62,7 +62,10 @@ def check_vocabulary(backend: Tokenizer, checkpoint: Checkpoint, file: str) -> N
     _check_encoding(backend, checkpoint, file, what)
 
 
-def _check_ids(vocabulary: Mapping[str, int], rows: int, what: str) -> None:
+def check_ids(backend: Tokenizer, checkpoint: Checkpoint) -> None:
+    """`InputError` for ids that the model's word table has no row for, and for two tokens with one id."""
+    vocabulary = backend.get_vocab(with_added_tokens=True)
+    rows, what = checkpoint.sizes.vocabulary, f"checkpoint {checkpoint.name}"
     last = max(vocabulary, key=lambda token: vocabulary[token], default="")
     if vocabulary and vocabulary[last] >= rows:
         raise InputError(

@@ -184,7 +184,7 @@ def test_importance_finds_the_head_and_unit_that_matter() -> None:
     assert importance.heads[0][1] == 0
     assert importance.units[2][7] == 0
     assert (importance.units[2] > 0).sum() == 31
-    assert all(module.gate is None for module in student.attention)
+    assert all(module.mask is None for module in student.attention)
 
 
 def test_carve_makes_the_shape_that_was_asked_for(ids: Tensor) -> None:

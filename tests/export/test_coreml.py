@@ -16,7 +16,7 @@ import torch
 from edgepack.errors import CheckFailed, MissingDependency, NotRunHere
 from edgepack.export.coreml import export_coreml
 from edgepack.plan.size_coreml import model_bytes
-from edgepack.quantization import quantize_centred_rows
+from edgepack.quantization import bit_width, quantize_centred_rows, round_weight
 from edgepack.runtime.coreml import load
 from edgepack.target import load_target
 
@@ -48,9 +48,7 @@ def test_package_holds_the_students_weights(bits: int, tools: Any, make_student:
     found = {op.outputs[0].name: op for op in function.operations}
     dense = found["head_dense_weight"]
     expected = student.head.dense.weight.detach()
-    from edgepack.quantization import round_weight
-
-    rounded = round_weight(expected, bits, 32).numpy()
+    rounded = round_weight(expected, bit_width(bits), 32).numpy()
     data, scale = dense.data.val.astype(np.float32), dense.scale.val.astype(np.float32)
     columns = data.shape[1] // scale.shape[1]
     np.testing.assert_allclose(data * scale.repeat(columns, axis=1), rounded, rtol=2e-3, atol=1e-5)
@@ -67,7 +65,7 @@ def test_tables_of_few_bits_are_palettes(bits: int, tools: Any, make_student: Ma
     assert table.lut.val.shape == (1, 1, 2**bits, 1)
     scales = scaled.y.op.x.val.astype(np.float32)  # gathered like the rows
     rows = table.lut.val.astype(np.float32).ravel()[table.indices.val.astype(int)] * scales
-    expected = quantize_centred_rows(student.embeddings.word.weight.detach(), bits).dequantize().numpy()
+    expected = quantize_centred_rows(student.embeddings.word.weight.detach(), bit_width(bits)).dequantize().numpy()
     np.testing.assert_allclose(rows, expected, rtol=1e-3)
     assert len(np.unique(table.indices.val.astype(int))) == 2**bits
 

@@ -19,7 +19,7 @@ from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.export.executorch import export_executorch
 from edgepack.export.executorch_encoder import packed_codes, zero_points
 from edgepack.plan.size_executorch import SizeWalk, model_bytes
-from edgepack.quantization import quantize_rows
+from edgepack.quantization import INT4, INT8, BitWidth, quantize_rows
 from edgepack.runtime.executorch import load
 from edgepack.target import load_target
 
@@ -105,14 +105,14 @@ def test_shared_weights_are_counted_once(changes: dict[str, Any], make_student: 
     assert found == sum(p.numel() for p in parameters if p.dim() == 2)
 
 
-@pytest.mark.parametrize("bits", [8, 4])
-def test_stored_rows_are_the_quantized_rows(bits: int) -> None:
-    table = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
-    codes, zero, rows = packed_codes(table, bits), zero_points(table, bits).float(), quantize_rows(table, bits)
-    if bits == 4:  # the even column is the high half; 8 is subtracted
+@pytest.mark.parametrize("width", [INT8, INT4], ids=str)
+def test_stored_rows_are_the_quantized_rows(width: BitWidth) -> None:
+    rows = quantize_rows(torch.randn(5, 6, generator=torch.Generator().manual_seed(0)), width)
+    codes, zero = packed_codes(rows), zero_points(rows).float()
+    if width == INT4:  # the even column is the high half; 8 is subtracted
         codes = torch.stack([codes >> 4, codes & 15], dim=-1).flatten(1).int() - 8
     unpacked = (codes.float() - zero[:, None]) * rows.scale.float()[:, None]
-    torch.testing.assert_close(unpacked, rows.dequantize(), rtol=0, atol=1e-5 if bits == 8 else 3e-3)
+    torch.testing.assert_close(unpacked, rows.dequantize(), rtol=0, atol=1e-5 if width == INT8 else 3e-3)
 
 
 def test_without_the_package_one_line_says_what_to_install(

@@ -18,10 +18,10 @@ from hypothesis.extra import numpy as hnp
 
 from edgepack.errors import CheckFailed, InputError
 from edgepack.export.onnx import export_onnx
-from edgepack.export.onnx_graph import operators
-from edgepack.export.onnx_packing import PackingGraph, pack, packed_bytes
+from edgepack.export.onnx_graph import Graph, operators
+from edgepack.export.onnx_packing import Packing, pack
 from edgepack.plan.size import model_size
-from edgepack.quantization import LEVELS
+from edgepack.quantization import INT2, INT3, INT4, TERNARY, BitWidth
 from edgepack.runtime.onnxruntime import load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -254,10 +254,10 @@ def test_what_the_target_cannot_run_is_refused(tmp_path: Path) -> None:
         export_onnx(make_student((4, 8)), old, tmp_path)
     with pytest.raises(InputError, match="body_bits is 4; allowed: 8"):
         export_onnx(make_student((4, 8)), dataclasses.replace(TARGET, body_bits=(8,)), tmp_path)
-    gated = make_student((8, 8))
-    gated.attention[1].gate = torch.ones(3)
-    with pytest.raises(InputError, match=r"attention\.1 still has a pruning gate"):
-        export_onnx(gated, TARGET, tmp_path)
+    masked = make_student((8, 8))
+    masked.attention[1].mask = torch.ones(3)
+    with pytest.raises(InputError, match=r"attention\.1 still has a pruning mask"):
+        export_onnx(masked, TARGET, tmp_path)
 
 
 def test_session_errors_are_one_clear_line(tmp_path: Path) -> None:
@@ -276,17 +276,18 @@ def test_session_errors_are_one_clear_line(tmp_path: Path) -> None:
         load(tmp_path / "none.onnx")
 
 
-@given(st.sampled_from([1, 2, 3, 4]), hnp.array_shapes(min_dims=1, max_dims=2, max_side=70), st.integers(0, 2**31))
+@given(
+    st.sampled_from([TERNARY, INT2, INT3, INT4]), hnp.array_shapes(min_dims=1, max_dims=2, max_side=70), st.integers(0, 2**31)
+)
 @settings(deadline=None)
-def test_packed_codes_come_back_through_the_runtime(bits: int, shape: tuple[int, ...], seed: int) -> None:
-    codes = np.random.default_rng(seed).integers(0, LEVELS[bits], shape).astype(np.uint8)
-    packed = pack(codes, bits)
-    assert packed.shape == (*shape[:-1], packed_bytes(bits, shape[-1]))
-    assert packed_bytes(bits, shape[-1]) <= shape[-1] * {1: 1.6, 2: 2, 3: 3, 4: 4}[bits] / 8 + 2
-    graph = PackingGraph()
-    name = graph._unpacked("t", lambda _: packed, bits, shape[:-1], shape[-1])
+def test_packed_codes_come_back_through_the_runtime(width: BitWidth, shape: tuple[int, ...], seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, width.levels, shape).astype(np.uint8)
+    assert pack(codes, width).shape == (*shape[:-1], width.packed_bytes(shape[-1]))
+    graph = Graph()
+    packing = Packing(graph)
+    name = packing.codes("t", lambda _: codes, width, shape[:-1], shape[-1])
     graph.node("Cast", [name], "out", to=onnx.TensorProto.FLOAT)
-    graph.finish()
+    packing.finish()
     model = graph.model((), "out", shape, 18)
     for tensor, initializer in zip(model.graph.initializer, graph.initializers.values(), strict=True):
         tensor.raw_data = initializer.raw(None)

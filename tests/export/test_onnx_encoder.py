@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from edgepack.export.onnx import export_onnx
-from edgepack.export.onnx_encoder import EncoderGraph
+from edgepack.export.onnx_encoder import OnnxEncoder
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
@@ -146,7 +146,7 @@ def test_instance_normalization_of_tokens_is_layer_normalization(lengths: tuple[
         centred = x - x.mean(-1, keepdims=True)
         expected = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-3) * gain + bias
         np.testing.assert_allclose(got[f"{tag}.norm"], expected, rtol=0, atol=2e-6)
-    assert not any(node.op_type == "LayerNormalization" for node in EncoderGraph(student.config).nodes)
+    assert not any(node.op_type == "LayerNormalization" for node in OnnxEncoder(student.config).graph.nodes)
 
 
 @pytest.mark.parametrize("bits", [32, 8, 4, 3, 2, 1])
@@ -174,10 +174,10 @@ def test_an_operand_that_the_last_layer_shares_is_stored_once(bits: int, tmp_pat
     ("bits", "opset"), [((8, 3), 18), ((3, 8), 18), ((2, 2), 18), ((1, 1), 18), ((8, 8), 17), ((32, 32), 17)]
 )
 def test_only_widths_below_eight_bits_need_the_newer_opset(bits: tuple[int, int], opset: int) -> None:
-    graph = EncoderGraph(make_student(*bits).config)
-    assert graph.opset == opset
-    assert any(node.op_type == "BitwiseAnd" for node in graph.nodes) == (opset == 18)
-    assert EncoderGraph(make_student(8, 8, widths={"head.dense": 2}).config).opset == 18
+    encoder = OnnxEncoder(make_student(*bits).config)
+    assert encoder.opset == opset
+    assert any(node.op_type == "BitwiseAnd" for node in encoder.graph.nodes) == (opset == 18)
+    assert OnnxEncoder(make_student(8, 8, widths={"head.dense": 2}).config).opset == 18
 
 
 @pytest.mark.parametrize("embedding_bits", [1, 2, 3])

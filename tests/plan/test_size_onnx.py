@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from edgepack.export.onnx import export_onnx
 from edgepack.plan.size_onnx import model_bytes
-from edgepack.student.config import ATTENTION_MATRICES, BITS, FFN_MATRICES, StudentConfig
+from edgepack.quantization import BITS
+from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
 

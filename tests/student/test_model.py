@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 from edgepack.errors import InputError
-from edgepack.quantization import quantize_centred_rows, quantize_int8, round_activation, round_weight
+from edgepack.quantization import INT8, bit_width, quantize_centred_rows, quantize_int8, round_activation, round_weight
 from edgepack.student.config import StudentConfig, changed_config
-from edgepack.student.model import QuantizedLinear, Student, matrix_name, relative_buckets
+from edgepack.student.model import QuantizedLinear, Student, bucket_by_distance, matrix_name, relative_buckets
 
 HIDDEN, HEADS, SIZE, LABELS = 24, 2, 8, 5
 
@@ -43,7 +43,8 @@ def make_student(body_bits: int = 32, embedding_bits: int = 32, **fields: Any) -
 
 def linear(module: Any, x: Tensor, bits: int) -> Tensor:
     """A rounded layer on a token that is there alone: no `first_only` is needed."""
-    return torch.nn.functional.linear(round_activation(x), round_weight(module.weight, bits, 32), module.bias)
+    weight = round_weight(module.weight, bit_width(bits), 32)
+    return torch.nn.functional.linear(round_activation(x), weight, module.bias)
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2, 1])
@@ -120,7 +121,7 @@ def test_name_of_a_matrix_in_the_widths(path: str, name: str) -> None:
 def test_widths_reach_their_matrices_and_no_others() -> None:
     widths = {"attention.1": 2, "feed_forward.0.up": 3, "head.classifier": 8}
     student = make_student(4, 4, widths=widths, ranks={"query": [0, 3], "up": [4, 0]})
-    bits = {name: module.bits for name, module in student.named_modules() if isinstance(module, QuantizedLinear)}
+    bits = {name: module.width.bits for name, module in student.named_modules() if isinstance(module, QuantizedLinear)}
     for name, width in bits.items():
         if name.startswith("attention.1."):
             assert width == 2, name
@@ -130,13 +131,13 @@ def test_widths_reach_their_matrices_and_no_others() -> None:
             assert width == (8 if name == "head.classifier" else 4), name
     assert {"attention.1.query.down", "feed_forward.0.up.up"} <= set(bits)
     student.set_bits(32, 32)
-    assert {m.bits for m in student.modules() if isinstance(m, QuantizedLinear)} == {32}
+    assert {m.width.bits for m in student.modules() if isinstance(m, QuantizedLinear)} == {32}
 
 
 def test_a_widths_name_is_a_whole_part_of_the_path() -> None:
     config = StudentConfig(num_hidden_layers=12, body_bits=4, widths={"attention.1": 2})
-    assert config.bits_of("attention.1.qkv") == 2
-    assert config.bits_of("attention.11.qkv") == config.bits_of("attention.10.output") == 4
+    assert config.width_of("attention.1.qkv").bits == 2
+    assert config.width_of("attention.11.qkv").bits == config.width_of("attention.10.output").bits == 4
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3])
@@ -151,7 +152,7 @@ def test_the_projection_of_a_centred_table_multiplies_codes(bits: int) -> None:
     ids = torch.randint(0, 40, (2, 6))
     with torch.no_grad():
         student(ids)
-        rows, weight = quantize_centred_rows(student.embeddings.word.weight, bits), quantize_int8(projection.weight)
+        rows, weight = quantize_centred_rows(student.embeddings.word.weight, bit_width(bits)), quantize_int8(projection.weight)
     products = rows.q[ids].numpy().astype(np.int64) @ weight.q.numpy().astype(np.int64).T
     expected = products * rows.scale[ids].double().numpy()[:, :, None] * weight.scale.double().numpy()
     np.testing.assert_allclose(seen[0].numpy(), expected, rtol=0, atol=1e-6)
@@ -166,13 +167,13 @@ def test_other_inputs_of_the_projection_are_rounded(embedding_bits: int, fields:
     assert not projection.exact_input
     x = torch.randn(2, 3, 10)
     with torch.no_grad():
-        exact = torch.nn.functional.linear(x, round_weight(projection.weight, 8, 32))
+        exact = torch.nn.functional.linear(x, round_weight(projection.weight, INT8, 32))
         assert (projection(x) - exact).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(("embedding_bits", "position_bits"), [(32, 32), (8, 8), (4, 8), (3, 4), (2, 4), (1, 4)])
 def test_positions_are_rounded_less_than_words(embedding_bits: int, position_bits: int) -> None:
-    assert make_student(8, embedding_bits).config.position_bits == position_bits
+    assert make_student(8, embedding_bits).config.position_width.bits == position_bits
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
@@ -206,6 +207,15 @@ def test_relative_buckets_are_mpnets() -> None:
     relative = positions[None, :] - positions[:, None]  # key − query
     expected = MPNetEncoder.relative_position_bucket(relative, num_buckets=32, max_distance=40)
     assert torch.equal(relative_buckets(60, 32, 40), expected)
+
+
+@pytest.mark.parametrize(("positions", "buckets", "most"), [(60, 32, 40), (5, 8, 12), (1, 8, 12)])
+def test_buckets_by_distance_are_those_of_the_pairs(positions: int, buckets: int, most: int) -> None:
+    fields = {"max_position_embeddings": positions, "relative_attention_buckets": buckets}
+    config = StudentConfig(num_hidden_layers=1, relative_attention_max_distance=most, **fields)
+    at = torch.arange(positions)
+    found = bucket_by_distance(config)[at[:, None] - at[None, :] + positions - 1]
+    assert torch.equal(found, relative_buckets(positions, buckets, most))
 
 
 @pytest.mark.parametrize("field", ["body_bits", "embedding_bits"])

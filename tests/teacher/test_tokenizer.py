@@ -116,10 +116,7 @@ def renumber(vocabulary: dict[str, int]) -> None:
 
 
 def byte_level(folder: Path, **settings: Any) -> None:
-    write_teacher(folder, "roberta")
-    tokenizer = byte_level_tokenizer()
-    tokenizer.save_pretrained(folder)
-    edit(folder, "config.json", vocab_size=len(tokenizer))
+    write_teacher(folder, "roberta", tokenizer=byte_level_tokenizer())
     edit(folder, "tokenizer_config.json", tokenizer_class="RobertaTokenizer", **settings)
 
 

@@ -30,9 +30,15 @@ NAMES = {"text": ("neg", "pos"), "token": ("O", "B-x", "I-x")}
 SENTENCES = ["play the song", "stop the music now"]
 
 
-def write_teacher(folder: Path, family: str = "bert", kind: str = "text", **settings: Any) -> torch.nn.Module:
-    """Write a random checkpoint with a WordPiece tokenizer; the model."""
-    tokenizer = make_tokenizer(SENTENCES)
+def write_teacher(
+    folder: Path,
+    family: str = "bert",
+    kind: str = "text",
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    **settings: Any,
+) -> torch.nn.Module:
+    """Write a random checkpoint, with a WordPiece tokenizer unless another is given; the model."""
+    tokenizer = tokenizer or make_tokenizer(SENTENCES)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = AutoConfig.for_model(
