@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
+from edgepack.bundle.places import recorded_place
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -25,12 +27,22 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
 from edgepack.task.metric import Interval, metric_interval
 from edgepack.task.tokenize import encode, suggest_max_length
-from edgepack.teacher import Teacher, check_teacher, load_teacher
+from edgepack.teacher import (
+    Teacher,
+    check_sides,
+    check_teacher,
+    check_tokenizer,
+    check_unknown,
+    count_answers,
+    label_problem,
+    load_teacher,
+)
 from edgepack.tokenizer.asset import asset_bytes
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
+LEAST_SAMPLE, MOST_SAMPLE, SAMPLE_PER_LABEL = 500, 3_000, 20  # training examples that the teacher is asked
 TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
 
 
@@ -95,20 +107,25 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
     found_task, pair = infer_task(request.train, request.columns)
-    teacher = load_teacher(request.teacher, request.task or found_task, pair)
+    teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
-    task = teacher.task
-    train_data, evaluation_data = read_both(request.train, request.evaluation, task, request.columns)
+    train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
     show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
-    train = encode(train_data, task, teacher.tokenizer, max_length)
-    evaluation = encode(evaluation_data, task, teacher.tokenizer, max_length)
-    with console.progress("check", len(evaluation)) as advance:
-        logits = predict(teacher.load_model(), evaluation, advance=advance)
-    check_teacher(teacher, evaluation, logits, request.allow_untrained)
-    metric = metric_interval(task.statistics(logits, evaluation), task)
-    console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
-    counts = np.bincount(train.input_ids, minlength=teacher.config.vocab_size)
+    train = encode(train_data, teacher.task, teacher.tokenizer, max_length)
+    evaluation = encode(evaluation_data, teacher.task, teacher.tokenizer, max_length)
+    warnings = [
+        *teacher.notes,
+        *check_tokenizer(teacher, (train_data, evaluation_data)),
+        *check_sides(teacher, (train_data, evaluation_data), max_length),
+        *check_unknown(teacher, (train, evaluation)),
+        *app_warnings(teacher.tokenizer, first_texts(evaluation_data), max_length),
+        *target_warnings(targets),
+    ]
+    for warning in warnings:
+        console.warn(warning)
+    logits, metric = ask_teacher(request, teacher, train, evaluation, console)
+    counts = np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
     return_free_memory()
     return Inputs(
         request,
@@ -123,6 +140,41 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
         metric,
         counts,
     )
+
+
+def ask_teacher(
+    request: BuildRequest, teacher: Teacher, train: Encoded, evaluation: Encoded, console: Console
+) -> tuple[np.ndarray, Interval]:
+    """The teacher's logits on the evaluation data and its metric there; refused where it contradicts the labels.
+
+    It answers a sample of the training data too, since nothing else shows labels that mean something else there.
+    """
+    task, sample = teacher.task, sample_examples(train, len(teacher.task.labels))
+    model = teacher.load_model()
+    with console.progress("check", len(evaluation) + len(sample)) as advance:
+        logits = predict(model, evaluation, advance=advance)
+        train_logits = predict(model, sample, advance=advance)
+    answers = [count_answers(task, *pair) for pair in ((train_logits, sample), (logits, evaluation))]
+    problem = label_problem(answers[0], answers[1], request.train)
+    if problem is not None:
+        if not request.allow_untrained:
+            raise InputError(f"{problem}; correct the labels, or pass --allow-untrained to go on with these")
+        console.warn(problem)
+    check_teacher(teacher, evaluation, logits, request.allow_untrained)
+    metric = metric_interval(task.statistics(logits, evaluation), task)
+    console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
+    on_train = float(task.metric(task.statistics(train_logits, sample).sum(axis=0)))
+    of = "" if len(sample) == len(train) else f" of {len(train)}"
+    console.info(f"teacher {task.metric_name} {on_train:.4f} on {len(sample)}{of} training examples")
+    return logits, metric
+
+
+def sample_examples(train: Encoded, labels: int) -> Encoded:
+    """Enough training examples to tell two swapped classes from chance, drawn alike for the same data."""
+    count = min(len(train), max(LEAST_SAMPLE, min(MOST_SAMPLE, SAMPLE_PER_LABEL * labels)))
+    if count == len(train):
+        return train
+    return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))
 
 
 def check_device(device: str) -> None:
@@ -148,15 +200,23 @@ def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evalu
 
 
 def request_record(request: BuildRequest) -> dict[str, Any]:
-    """A request as JSON."""
+    """A request as JSON; what lies on this machine is named relative to the output folder."""
     record = asdict(replace(request, recipe=None))
+    for name in ("teacher", "train", "evaluation", "text"):
+        if record[name] is not None:
+            record[name] = recorded_place(str(record[name]), request.output)
     record["recipe"] = recipe_record(request.chosen_recipe)
     return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
 
 
 def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
     """The first sentences of the evaluation data."""
-    chosen = inputs.evaluation_data.examples[:GOLDEN_TEXTS]
+    return first_texts(inputs.evaluation_data)
+
+
+def first_texts(data: Dataset) -> list[tuple[str, str | None]]:
+    """The first sentences of a data set."""
+    chosen = data.examples[:GOLDEN_TEXTS]
     return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
 
 
@@ -208,7 +268,7 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
 def read_text_lines(path: Path) -> list[str]:
     """The lines of a file of raw text, blank ones too: they part documents."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
     if not any(line.strip() for line in lines):

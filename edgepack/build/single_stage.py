@@ -10,10 +10,11 @@ from typing import Any
 from safetensors import SafetensorError
 
 from edgepack.build.flow import Build, open_build
-from edgepack.build.inputs import BuildRequest
+from edgepack.build.inputs import BuildRequest, open_inputs
 from edgepack.build.recipe import read_recipe
 from edgepack.build.results import BuildResult
 from edgepack.bundle.manifest import load_build_manifest
+from edgepack.bundle.places import check_same, find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
 from edgepack.export import Artifact, export
@@ -24,29 +25,59 @@ from edgepack.task.examples import Columns
 from edgepack.teacher import quiet_transformers
 from edgepack.workspace import Workspace
 
-
-def reopen(output: Path, console: Console) -> Build:
-    """The build that wrote `output`, with the request that its manifest records."""
-    record = dict(load_build_manifest(output).inputs["request"])
-    record["columns"] = Columns(**record["columns"])
-    record["targets"] = tuple(record["targets"])
-    record["text"] = Path(record["text"]) if record["text"] else None
-    record["recipe"] = read_recipe(record["recipe"])
-    request = BuildRequest(**{**record, "output": output, "fresh": False})
-    return replace(open_build(request, Workspace(output), console), finished_only=True)
+FLAGS = {"teacher": "-m", "train": "-d", "evaluation": "--eval", "text": "--text"}
 
 
-def validate_output(output: Path, console: Console) -> BuildResult:
-    """Run the artifacts of a finished build again and write verdicts and bundles."""
-    build = reopen(output, console)
+@dataclass(frozen=True)
+class Moved:
+    """Where the user says that a build's inputs are now; None: as the build recorded them."""
+
+    teacher: str | None = None
+    train: str | None = None
+    evaluation: str | None = None
+    text: Path | None = None
+
+
+def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
+    """The build that wrote `output`, with the request that its manifest records and its inputs where they are now."""
+    manifest = load_build_manifest(output)
+    try:
+        record = dict(manifest.inputs["request"])
+        record["columns"] = Columns(**record["columns"])
+        record["targets"] = tuple(record["targets"])
+        record["recipe"] = read_recipe(record["recipe"])
+        for name, flag in FLAGS.items():
+            now = getattr(moved, name)
+            if record[name] is not None or now is not None:
+                record[name] = find_place(output, manifest.inputs, name, None if now is None else str(now), flag)
+        record["text"] = Path(record["text"]) if record["text"] else None
+        request = BuildRequest(**{**record, "output": output, "fresh": False})
+    except (KeyError, TypeError) as e:
+        raise InputError(
+            f"{output}: its record of the build is of another version of edgepack; build again ({e})"
+        ) from e
+    inputs = open_inputs(request, console)
+    found = {
+        "teacher": inputs.teacher.sha256,
+        "train": inputs.train_sha256,
+        "evaluation": inputs.evaluation_data.sha256,
+    }
+    for name, sha256 in found.items():
+        check_same(name, getattr(request, name), sha256, str(manifest.inputs[name]["sha256"]), FLAGS[name])
+    return replace(open_build(request, Workspace(output), console, inputs), finished_only=True)
+
+
+def validate_output(output: Path, console: Console, moved: Moved = Moved()) -> BuildResult:
+    """Run the artifacts of a finished build again and write verdicts and bundles anew."""
+    build = reopen(output, console, moved)
     with build.workspace.lock():
         build.workspace.forget("validate-")
         return build.run()
 
 
-def bundle_output(output: Path, console: Console) -> BuildResult:
-    """Write the bundles of a finished build again."""
-    build = reopen(output, console)
+def bundle_output(output: Path, console: Console, moved: Moved = Moved()) -> BuildResult:
+    """Write the bundles of a finished build anew."""
+    build = reopen(output, console, moved)
     with build.workspace.lock():
         return build.run()
 

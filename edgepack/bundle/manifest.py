@@ -126,7 +126,20 @@ def load_manifest(folder: Path) -> BundleManifest:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder that `edgepack bundle` made")
+    refuse_build(folder)
     return read_model(path, BundleManifest)
+
+
+def refuse_build(folder: Path) -> None:
+    """`InputError` where `folder` is a build's output, given for one of its bundles, which it names."""
+    try:
+        document = json.loads((folder / MANIFEST_NAME).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return  # whoever reads it says so
+    if isinstance(document, dict) and "artifacts" in document and "files" not in document:
+        found = sorted(path.parent.name for path in folder.glob(f"bundles/*/{MANIFEST_NAME}"))
+        listed = ", ".join(f"bundles/{name}" for name in found) or "none: its targets were not built"
+        raise InputError(f"{folder} is the output of a build, not a bundle; its bundles: {listed}")
 
 
 def load_build_manifest(folder: Path) -> BuildManifest:

@@ -121,8 +121,15 @@ build_options = options(
     click.option(
         "--allow-untrained",
         is_flag=True,
-        help="Accept a teacher that is no better than always answering the most frequent label.",
+        help="Accept a teacher no better than the commonest label, or one that contradicts the labels.",
     ),
+)
+
+place_options = options(
+    click.option("-m", "--model", "teacher", help="Where the teacher is now. [default: as the build recorded it]"),
+    click.option("-d", "--data", "train", help="Where the training data is now. [default: as recorded]"),
+    click.option("--eval", "evaluation", help="Where the evaluation data is now. [default: as recorded]"),
+    click.option("--text", type=EXISTING_FILE, help="Where the raw text is now. [default: as recorded]"),
 )
 
 

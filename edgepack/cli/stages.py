@@ -12,6 +12,7 @@ from edgepack.cli.options import (
     FOLDER,
     make_console,
     output_options,
+    place_options,
     print_result,
     target_option,
 )
@@ -48,10 +49,18 @@ def export(
     type=click.IntRange(min=1),
     help="With --arch: use only so many evaluation examples, as emulation is slow. [default: all]",
 )
+@place_options
 @output_options
 @click.pass_context
 def validate(
-    ctx: click.Context, /, output: Path, arch: str | None, examples: int | None, as_json: bool, quiet: bool
+    ctx: click.Context,
+    /,
+    output: Path,
+    arch: str | None,
+    examples: int | None,
+    as_json: bool,
+    quiet: bool,
+    **places: Any,
 ) -> None:
     """Run a build's artifacts again in their runtimes and compare them with the teacher."""
     if examples is not None and arch is None:
@@ -60,20 +69,21 @@ def validate(
     if arch is not None:
         from edgepack.evidence.compare_cpus import compare_architecture
 
-        result = compare_architecture(output, arch, examples, make_console(quiet))
+        result = compare_architecture(output, arch, examples, make_console(quiet), places["evaluation"])
     else:
-        from edgepack.build.single_stage import validate_output
+        from edgepack.build.single_stage import Moved, validate_output
 
-        result = validate_output(output, make_console(quiet))
+        result = validate_output(output, make_console(quiet), Moved(**places))
     print_result(result, as_json)
     ctx.exit(result.exit_code)
 
 
 @click.command()
 @click.argument("output", type=EXISTING_FOLDER)
+@place_options
 @output_options
-def bundle(output: Path, as_json: bool, quiet: bool) -> None:
+def bundle(output: Path, as_json: bool, quiet: bool, **places: Any) -> None:
     """Write a build's bundles again from its finished stages."""
-    from edgepack.build.single_stage import bundle_output
+    from edgepack.build.single_stage import Moved, bundle_output
 
-    print_result(bundle_output(output, make_console(quiet)), as_json)
+    print_result(bundle_output(output, make_console(quiet), Moved(**places)), as_json)

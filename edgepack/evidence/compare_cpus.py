@@ -16,6 +16,7 @@ import numpy as np
 
 from edgepack.bundle.goldens import load_tokenizer
 from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest
+from edgepack.bundle.places import find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
 from edgepack.evidence.emulation import Machine, arm64
@@ -85,7 +86,9 @@ class ArchitectureResult:
         return f"{format_table(rows)}\n{note}"
 
 
-def compare_architecture(output: Path, architecture: str, examples: int | None, console: Console) -> ArchitectureResult:
+def compare_architecture(
+    output: Path, architecture: str, examples: int | None, console: Console, evaluation: str | None = None
+) -> ArchitectureResult:
     """Run the ONNX bundles of the build in `output` here and there, on the first `examples` of its evaluation data."""
     machine, build = ARCHITECTURES[architecture](), load_build_manifest(output)
     request = build.inputs["request"]
@@ -101,7 +104,8 @@ def compare_architecture(output: Path, architecture: str, examples: int | None, 
     for same in files.values():
         manifest, folder, target = same[0]
         task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
-        dataset = read_dataset(build.inputs["evaluation"]["path"], task, Columns(**request["columns"]), "validation")
+        place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
+        dataset = read_dataset(place, task, Columns(**request["columns"]), "validation")
         encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
         if examples is not None:
             encoded = encoded.select(np.arange(min(examples, len(encoded))))

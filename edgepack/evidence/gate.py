@@ -23,7 +23,14 @@ from xml.etree import ElementTree
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
-from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest, read_model
+from edgepack.bundle.manifest import (
+    MANIFEST_NAME,
+    BundleManifest,
+    is_model_file,
+    load_manifest,
+    read_model,
+    refuse_build,
+)
 from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
@@ -118,6 +125,7 @@ def gate(
     for folder in bundles:
         if not (folder / MANIFEST_NAME).is_file():
             raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
+        refuse_build(folder)
     results = []
     for folder in bundles:
         if console:
@@ -132,8 +140,10 @@ def gate(
 def read_policy(path: Path) -> Policy:
     """A policy from TOML; errors name the file and the key."""
     try:
-        policy = Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        policy = Policy.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")))
+    except UnicodeDecodeError as e:
+        raise InputError(f"{path}: policy is not UTF-8 (byte {e.start}); save it as UTF-8") from e
+    except (OSError, tomllib.TOMLDecodeError) as e:
         raise InputError(f"{path}: policy does not read: {e}; see docs/gate.md") from e
     except ValidationError as e:
         first = e.errors()[0]

@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from edgepack.teacher import config_sizes
 
 ACTIVATION_NAMES = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 
@@ -140,7 +141,8 @@ def student_from_teacher(model: PreTrainedModel, task: str) -> Student:
 
 def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor], task: str) -> StudentConfig:
     teacher = model.config
-    layers, hidden, heads = teacher.num_hidden_layers, teacher.hidden_size, teacher.num_attention_heads
+    sizes = config_sizes(teacher)
+    layers, hidden, heads = sizes.layers, sizes.hidden_size, sizes.heads
     act = getattr(teacher, "hidden_act", None) or teacher.activation
     if act not in ACTIVATION_NAMES:
         raise InputError(f"teacher activation {act!r} is not supported; allowed: {', '.join(ACTIVATION_NAMES)}")
@@ -156,7 +158,7 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
     types = weights.get(f"{layout.embeddings}.token_type_embeddings.weight")
     has_types = types is not None and types.shape[0] > 1
     return StudentConfig(
-        vocab_size=teacher.vocab_size,
+        vocab_size=sizes.vocabulary,
         embedding_size=width,
         embedding_projection="linear" if projected else "identity",
         norm_before_projection=projected and layout.norm_before_projection,

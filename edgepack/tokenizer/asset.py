@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
 from edgepack.tokenizer.unicode_tables import UnicodeTables, unicode_tables
 
 if TYPE_CHECKING:  # half a second to import
@@ -108,9 +108,24 @@ def backend_tokenizer(tokenizer: Tokenizer | PreTrainedTokenizerBase) -> Tokeniz
 
 def is_bert_wordpiece(document: dict[str, Any]) -> bool:
     """Whether `tokenizer.bin` can say what this tokenizer.json says."""
-    kinds = [(document.get(part) or {}).get("type") for part in ("model", "normalizer", "pre_tokenizer")]
-    plain = all(not t["single_word"] and not t["normalized"] for t in document["added_tokens"])
-    return kinds == ["WordPiece", "BertNormalizer", "BertPreTokenizer"] and plain
+    return why_json(document) is None
+
+
+def why_json(document: dict[str, Any]) -> str | None:
+    """What of this tokenizer.json `tokenizer.bin` cannot say, so that it ships as JSON; None where there is nothing."""
+    for part, wanted in (
+        ("model", "WordPiece"),
+        ("normalizer", "BertNormalizer"),
+        ("pre_tokenizer", "BertPreTokenizer"),
+    ):
+        kind = (document.get(part) or {}).get("type")
+        if kind != wanted:
+            return f"its {part.replace('_', '-')} is {kind or 'missing'}, not {wanted}"
+    for flag, how in (("normalized", "matched after normalization"), ("single_word", "matched as a whole word only")):
+        tokens = [token["content"] for token in document["added_tokens"] if token[flag]]
+        if tokens:
+            return f"its added token {shown(tokens[0])} is {how} ({flag})"
+    return None
 
 
 def describe(backend: Tokenizer, document: dict[str, Any]) -> WordPieceData:

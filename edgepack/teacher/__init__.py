@@ -1,0 +1,36 @@
+"""A user's checkpoint as a teacher: found, recognized, loaded, compared with data. Carving it is student/'s.
+
+Whatever is wrong with what people bring is an `InputError` of one line that names it and the way on. Trust: weights
+come from safetensors, or from a pickle with `weights_only=True`, which executes nothing; a checkpoint that names its
+own Python code is refused; from the hub only the named files are fetched.
+"""
+
+from edgepack.teacher.checkpoint import FAMILIES, Checkpoint, Sizes, config_sizes, open_checkpoint
+from edgepack.teacher.data_check import TeacherCheck, check_sides, check_teacher, check_tokenizer, check_unknown
+from edgepack.teacher.label_check import count_answers, label_problem
+from edgepack.teacher.load import Teacher, load_teacher
+from edgepack.teacher.quiet import one_line, quiet_transformers
+from edgepack.teacher.tokenizer import load_tokenizer, position_limit
+from edgepack.teacher.weights import load_weights
+
+__all__ = [
+    "FAMILIES",
+    "Checkpoint",
+    "Sizes",
+    "Teacher",
+    "TeacherCheck",
+    "check_sides",
+    "check_teacher",
+    "check_tokenizer",
+    "check_unknown",
+    "config_sizes",
+    "count_answers",
+    "label_problem",
+    "load_teacher",
+    "load_tokenizer",
+    "load_weights",
+    "one_line",
+    "open_checkpoint",
+    "position_limit",
+    "quiet_transformers",
+]

@@ -1,0 +1,128 @@
+"""A teacher compared with data: is it trained, does its tokenizer know the texts, do the labels mean the same.
+
+Nothing but data can show these. Evaluation data shows a teacher that was never trained. Both kinds of data show a
+vocabulary that has no words for the texts, and a folder whose files name two tokenizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from edgepack.errors import InputError, shown
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Dataset
+from edgepack.teacher.load import Teacher
+from edgepack.teacher.quiet import tokenizers_as_input_errors
+
+MIN_ENTITY_F1 = 0.05  # there is no majority class of entities; an untrained tagger stays below this
+SAMPLE = 2_000  # texts that two tokenizers are compared on
+MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
+
+
+@dataclass(frozen=True)
+class TeacherCheck:
+    """The teacher's metric on `n` evaluation examples, and what it had to beat."""
+
+    metric: float
+    majority: float
+    n: int
+
+
+def check_teacher(
+    teacher: Teacher, evaluation: Encoded, logits: np.ndarray, allow_untrained: bool = False
+) -> TeacherCheck:
+    """Refuse a teacher that is no better than always answering the most frequent class (entity F1: 0.05)."""
+    task = teacher.task
+    metric = float(task.metric(task.statistics(logits, evaluation).sum(axis=0)))
+    majority = MIN_ENTITY_F1
+    if task.name == "text-classification":
+        counts = np.bincount(evaluation.labels)
+        majority = float(counts.max() / len(evaluation))
+        if majority == 1.0 and not allow_untrained:
+            raise InputError(
+                f"all {len(evaluation)} evaluation examples have one label, "
+                f"{shown(task.labels[int(counts.argmax())])}, so they cannot show how good the teacher is; give "
+                "evaluation data with examples of every class"
+            )
+    if metric <= majority and not allow_untrained:
+        rival = "the most frequent class alone gives" if task.metric_name == "accuracy" else "the least accepted is"
+        raise InputError(
+            f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
+            f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"
+        )
+    return TeacherCheck(metric, majority, len(evaluation))
+
+
+def check_sides(teacher: Teacher, data: Sequence[Dataset], max_length: int) -> list[str]:
+    """Warnings where the teacher cuts or pads on the left; `InputError` where a text of the data would be cut there."""
+    notes = []
+    if teacher.truncation_side == "left":
+        texts = _texts(data)
+        backend = teacher.tokenizer.backend_tokenizer
+        cut = sum(len(each.ids) > max_length for each in _encodings(backend, texts))
+        rule = "truncation_side is left: the teacher cuts long texts at their beginning, apps at their end"
+        if cut:
+            raise InputError(
+                f"teacher {teacher.name}: {rule}, and {cut} of {len(texts)} texts have more than {max_length} tokens; "
+                "shorten them, or set truncation_side to right in tokenizer_config.json and see whether the teacher "
+                "is still good"
+            )
+        notes.append(f"{rule}; no text of the data is cut at {max_length} tokens")
+    if teacher.padding_side == "left":
+        notes.append("padding_side is left: edgepack and apps pad on the right, or not at all")
+    return notes
+
+
+def check_tokenizer(teacher: Teacher, data: Sequence[Dataset]) -> list[str]:
+    """A warning where a rival tokenizer differs on hard texts; `InputError` where it does on the data."""
+    rival = teacher.rival
+    if rival is None:
+        return []
+    texts = _texts(data)
+    with tokenizers_as_input_errors(f"teacher {teacher.name}: tokenizer.json does not tokenize the data"):
+        own, other = (_encodings(backend, texts) for backend in (teacher.tokenizer.backend_tokenizer, rival.backend))
+    differing = [text for text, a, b in zip(texts, own, other, strict=True) if a.ids != b.ids]
+    if differing:
+        raise InputError(
+            f"teacher {teacher.name}: {rival.difference}; {len(differing)} of {len(texts)} texts differ, as "
+            f"{shown(differing[0], 60)}; correct the file that is not the training's"
+        )
+    return [f"{rival.difference}; no text of the data shows which is right: tokenizer.json counts"]
+
+
+def check_unknown(teacher: Teacher, encoded: Sequence[Encoded]) -> list[str]:
+    """Warn of a vocabulary that lacks many of the data's words; `InputError` where it lacks most."""
+    unknown = teacher.tokenizer.unk_token_id
+    if unknown is None:
+        return []
+    ids = np.concatenate([each.input_ids for each in encoded])
+    others = [i for i in teacher.tokenizer.all_special_ids if i != unknown]
+    words = ids[~np.isin(ids, others)]
+    share = float((words == unknown).mean()) if len(words) else 0.0
+    if share > MOST_UNKNOWN:
+        raise InputError(
+            f"teacher {teacher.name}: {share:.0%} of the data's tokens are unknown to its tokenizer; give the "
+            "tokenizer that the teacher was trained with, or data in its language"
+        )
+    if share > MANY_UNKNOWN:
+        return [
+            f"{share:.0%} of the data's tokens are unknown to the teacher's tokenizer: is the data in its language?"
+        ]
+    return []
+
+
+def _texts(data: Sequence[Dataset]) -> list[str]:
+    """A sample of the data's texts, evenly spaced, the second ones of pairs too."""
+    chosen = []
+    for each in data:
+        step = max(1, len(each.examples) * len(data) // SAMPLE)
+        chosen += [e.text if e.pair is None else f"{e.text} {e.pair}" for e in each.examples[::step]]
+    return chosen
+
+
+def _encodings(backend: Tokenizer, texts: Sequence[str]) -> list:
+    return list(backend.encode_batch(list(texts)))

@@ -1,0 +1,81 @@
+"""A checkpoint's files: their names, and JSON read so that a broken file is one line.
+
+A file of Git LFS that was never fetched is a pointer of three lines in its place; that it is no JSON, or no
+safetensors, would send people the wrong way, so it is looked for first.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgepack.errors import InputError, shown
+from edgepack.teacher.quiet import one_line
+
+CONFIG = "config.json"
+SAFETENSORS = ("model*.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
+TOKENIZER_FILES = (
+    *VOCABULARIES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+LARGEST_JSON = 256 << 20  # bytes; the largest tokenizer.json in use has some 35 MB
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object in `path`; an `InputError` begins with `what`, and an absent file is an empty object."""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= LARGEST_JSON else b""
+    except FileNotFoundError:
+        return {}
+    except OSError as e:
+        raise InputError(f"{what}: {path.name} cannot be read: {e.strerror}") from e
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{what}: {path.name} is UTF-16; save it as UTF-8")
+    try:
+        document = json.loads(data.decode("utf-8-sig"))
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as e:  # an escape such as \\ud83d alone, which no tokenizer and no file takes
+        raise InputError(f"{what}: {path.name} is not valid JSON: it holds half of a surrogate pair") from e
+    except RecursionError as e:
+        raise InputError(f"{what}: {path.name} is not valid JSON: it is nested too deep") from e
+    except ValueError as e:
+        raise InputError(f"{what}: {path.name} is not valid JSON: {one_line(e)}") from e
+    if not isinstance(document, dict):
+        raise InputError(f"{what}: {path.name} is {shown(document)}; a JSON object is needed")
+    return document
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether there are weights under one of the names that transformers reads."""
+    return any(any(folder.glob(pattern)) for pattern in (SAFETENSORS[0], PICKLES[0]))
+
+
+def deciding_files(folder: Path) -> list[Path]:
+    """The files that decide what a checkpoint computes: config, weights, tokenizer."""
+    weights = SAFETENSORS if any(folder.glob(SAFETENSORS[0])) else PICKLES
+    found = {f for pattern in (CONFIG, *weights, *TOKENIZER_FILES) for f in folder.glob(pattern)}
+    return sorted(f for f in found if f.is_file())
+
+
+def refuse_pointers(folder: Path, name: str) -> None:
+    """`InputError` where a file is the pointer that Git LFS leaves in place of the real one, or is empty."""
+    for path in deciding_files(folder):
+        try:
+            with path.open("rb") as file:
+                start = file.read(len(LFS_POINTER))
+        except OSError as e:
+            raise InputError(f"checkpoint {name}: {path.name} cannot be read: {e.strerror}") from e
+        if start == LFS_POINTER:
+            raise InputError(
+                f"checkpoint {name}: {path.name} is a Git LFS pointer, not the file itself; fetch the files with "
+                "`git lfs install && git lfs pull` in the clone, or with `hf download`"
+            )
+        if not start:
+            raise InputError(f"checkpoint {name}: {path.name} is empty; copy or download the checkpoint again")

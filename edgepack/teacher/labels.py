@@ -1,0 +1,137 @@
+"""What a checkpoint is for: its task, by the head's architecture, and the names of its classes.
+
+Names stand twice in a config, as id2label and as label2id. transformers writes `LABEL_0` and so on where nobody
+named anything; where one of the two has real names, those count. Two that contradict each other are refused, since
+either could be meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from edgepack.errors import InputError, shown
+from edgepack.task.metric import TASK_NAMES, TaskName
+
+HEADS: dict[str, TaskName] = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+}
+OTHER_HEADS = {
+    "ForQuestionAnswering": "marks answers in a text (question answering)",
+    "ForMaskedLM": "fills in masked words",
+    "ForPreTraining": "is a language model",
+    "ForCausalLM": "continues text",
+    "LMHeadModel": "continues text",
+    "ForMultipleChoice": "chooses between answers (multiple choice)",
+    "ForNextSentencePrediction": "tells whether one sentence follows another",
+    "Model": "is an encoder without a head",
+}
+PLACEHOLDER = re.compile(r"LABEL_\d+")  # what transformers calls labels that nobody named
+
+
+def find_task(config: PreTrainedConfig, what: str, wanted: str | None, fallback: str | None = None) -> TaskName:
+    """The task that the head is for; `wanted` must agree, `fallback` decides where the config names no architecture."""
+    if wanted is not None and wanted not in TASK_NAMES:
+        raise InputError(f"task is {shown(wanted)}; allowed: {', '.join(TASK_NAMES)}")
+    architectures = config.architectures or []
+    if not isinstance(architectures, list) or not all(isinstance(each, str) for each in architectures):
+        raise InputError(f"{what}: architectures is {shown(architectures)}; a list with one name is needed")
+    heads = {name for each in architectures for suffix, name in HEADS.items() if each.endswith(suffix)}
+    if architectures and not heads:
+        raise InputError(_no_classifier(architectures[0], what))
+    if wanted is not None and heads and wanted not in heads:
+        raise InputError(f"{what}: is a {shown(architectures[0])[1:-1]}; the task asked for is {wanted}")
+    found: set[str | None] = {*heads} or {wanted or fallback}
+    for name in TASK_NAMES:
+        if name in found:
+            return name
+    raise InputError(f"{what}: config.json names no architecture; pass --task")
+
+
+def _no_classifier(architecture: str, what: str) -> str:
+    does = next((f" ({words})" for suffix, words in OTHER_HEADS.items() if architecture.endswith(suffix)), "")
+    return (
+        f"{what}: architecture is {shown(architecture)[1:-1]}, not fine-tuned for classification{does}; "
+        f"allowed: …{', …'.join(HEADS)}. Make a teacher with `edgepack finetune`"
+    )
+
+
+def check_head(config: PreTrainedConfig, what: str) -> None:
+    """Refuse a head that does not choose one of several labels."""
+    count, kind = len(config.id2label or {}), config.problem_type
+    only = "only single-label classification with at least 2 labels is supported"
+    if kind == "regression" or (count == 1 and kind is None):
+        raise InputError(
+            f"{what}: problem_type {shown(kind)} with {count} label(s) is a regression or a ranker; {only}"
+        )
+    if kind == "multi_label_classification":
+        raise InputError(f"{what}: problem_type {kind!r}: it gives several labels at once (multi-label); {only}")
+    if kind not in (None, "single_label_classification") or count < 2:
+        raise InputError(f"{what}: problem_type {shown(kind)} with {count} label(s); {only}")
+
+
+def label_names(config: PreTrainedConfig) -> tuple[str, ...]:
+    """The names in the order of their class ids."""
+    return tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+
+
+def read_labels(raw: Mapping[str, Any], what: str) -> tuple[str, ...] | None:
+    """The class names that config.json states, by id; None where it states none."""
+    forward = _by_id(raw.get("id2label"), "id2label", what)
+    backward = _by_id(_inverted(raw.get("label2id"), what), "label2id", what)
+    if not forward or (backward and _unnamed(forward) and not _unnamed(backward) and _is_whole(backward)):
+        forward, backward = backward, {}
+    if not forward:
+        return None
+    if not _is_whole(forward):
+        raise InputError(f"{what}: id2label must name each class id from 0 once; it is {shown(forward, 200)}")
+    if backward and not _unnamed(backward):
+        ids = {name: i for i, name in backward.items()}
+        for i, name in forward.items():
+            if ids.get(name, i) != i:
+                raise InputError(
+                    f"{what}: id2label says that class {i} is {shown(name)}, label2id that {shown(name)} is class "
+                    f"{ids[name]}; correct the one that is wrong in config.json"
+                )
+    return tuple(forward[i] for i in range(len(forward)))
+
+
+def _inverted(label2id: Any, what: str) -> Any:
+    """label2id as id2label would have it."""
+    if not isinstance(label2id, dict):
+        return label2id
+    ids = [str(i) for i in label2id.values() if isinstance(i, int | str) and not isinstance(i, bool)]
+    if len(set(ids)) != len(label2id):
+        raise InputError(f"{what}: label2id must give each name a class id of its own; it is {shown(label2id, 200)}")
+    return dict(zip(ids, label2id, strict=True))
+
+
+def _by_id(names: Any, field: str, what: str) -> dict[int, str]:
+    if names is None:
+        return {}
+    if not isinstance(names, dict):
+        raise InputError(f"{what}: {field} is {shown(names)}; an object of class ids and names is needed")
+    found: dict[int, str] = {}
+    for number, name in names.items():
+        if (
+            not re.fullmatch(r"\d{1,9}", str(number))
+            or not isinstance(name, str | int | float)
+            or not str(name).strip()
+        ):
+            raise InputError(
+                f"{what}: {field} holds {shown(number)}: {shown(name)}; class ids from 0 and names are needed"
+            )
+        found[int(number)] = str(name)
+    return found
+
+
+def _is_whole(names: Mapping[int, str]) -> bool:
+    return sorted(names) == list(range(len(names))) and len(set(names.values())) == len(names)
+
+
+def _unnamed(names: Mapping[int, str]) -> bool:
+    return all(map(PLACEHOLDER.fullmatch, names.values()))

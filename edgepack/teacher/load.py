@@ -1,0 +1,125 @@
+"""A teacher: a fine-tuned checkpoint, checked before anything is spent on it.
+
+Its family, its task, a head that was really trained (transformers fills missing weights with random ones and only
+warns), weights that are all used, one label per example, and the tokenizer that is in its folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from edgepack.errors import InputError
+from edgepack.task.metric import Task
+from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
+from edgepack.teacher.labels import check_head, find_task, label_names
+from edgepack.teacher.other_models import refuse_embedding_models
+from edgepack.teacher.pipeline import Rival
+from edgepack.teacher.tokenizer import open_tokenizer, position_limit
+from edgepack.teacher.weight_names import few
+from edgepack.teacher.weights import check_finite, check_weights, load_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A checked teacher. Its weights are loaded when they are needed: a build has other uses for the memory.
+
+    `truncation_side`, `padding_side`: as its files say; its `tokenizer` cuts and pads on the right, as apps do.
+    `rival`: another reading of its tokenizer files. `notes`: what a user should know of how it was read.
+    """
+
+    checkpoint: Checkpoint
+    tokenizer: PreTrainedTokenizerFast
+    task: Task
+    family: str
+    max_length: int
+    sha256: str
+    name: str
+    licence: str | None
+    parameters: int
+    truncation_side: str = "right"
+    padding_side: str = "right"
+    rival: Rival | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The checkpoint's own config."""
+        return self.checkpoint.config
+
+    @property
+    def sizes(self) -> Sizes:
+        """Layers, hidden size, heads and vocabulary, by one name for every family."""
+        return self.checkpoint.sizes
+
+    def load_model(self) -> PreTrainedModel:
+        """The model: fp32, in evaluation mode."""
+        return load_weights(self.checkpoint, self.task.name)[0].eval()
+
+    def describe(self) -> str:
+        """One line: family, shape, size, task."""
+        return (
+            f"{self.name}: {self.family}, {self.sizes.layers} layers of {self.sizes.hidden_size}, "
+            f"{self.parameters / 1e6:.1f}M parameters, {self.task.name}, {len(self.task.labels)} labels"
+        )
+
+
+def load_teacher(
+    source: str, task_name: str | None = None, pair: bool = False, fallback_task: str | None = None
+) -> Teacher:
+    """Load a fine-tuned checkpoint; whatever is wrong with it is an `InputError` of one line.
+
+    `task_name`: what the user says it does. `fallback_task`: what the data looks like, where its config says nothing.
+    """
+    checkpoint = open_checkpoint(source)
+    what = f"checkpoint {checkpoint.name}"
+    refuse_embedding_models(checkpoint.folder, checkpoint.name)
+    name = find_task(checkpoint.config, what, task_name, fallback_task)
+    check_head(checkpoint.config, what)
+    task = Task(name, label_names(checkpoint.config), pair)
+    opened = open_tokenizer(checkpoint, name)
+    limit = position_limit(checkpoint, opened.tokenizer)
+    prefix = check_weights(checkpoint, name)
+    model, info = load_weights(checkpoint, name)
+    if info["missing_keys"]:  # `check_weights` compares names; this is what transformers made of them
+        missing = few(sorted(info["missing_keys"]))
+        raise InputError(f"{what}: not fine-tuned for {name}, its weights lack {missing}; save it with save_pretrained")
+    check_finite(model, what)
+    note = f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"
+    return Teacher(
+        checkpoint=checkpoint,
+        tokenizer=opened.tokenizer,
+        task=task,
+        family=checkpoint.family,
+        max_length=limit,
+        sha256=_hash_files(checkpoint.files()),
+        name=checkpoint.name,
+        licence=_licence(checkpoint.folder),
+        parameters=sum(p.numel() for p in model.parameters()),
+        truncation_side=opened.truncation_side,
+        padding_side=opened.padding_side,
+        rival=opened.rival,
+        notes=(note,) if prefix else (),
+    )
+
+
+def _hash_files(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _licence(folder: Path) -> str | None:
+    """`license:` of the model card's front matter."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    front = re.match(r"---\r?\n(.*?)\r?\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    line = re.search(r"^license:\s*(\S+)\s*$", front.group(1), re.MULTILINE) if front else None
+    return line.group(1).strip("'\"") if line else None

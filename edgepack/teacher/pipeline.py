@@ -1,0 +1,135 @@
+"""A tokenizer's pipeline edited as its JSON: the options that a class would set, applied to what a file holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from edgepack.teacher.quiet import tokenizers_as_input_errors
+from edgepack.teacher.tokenizer_settings import TokenizerSettings
+from edgepack.teacher.vocabulary_check import PROBES
+from edgepack.teacher.vocabulary_files import GENERIC_CLASSES, WORD_PIECE_CLASSES
+
+CASE_CLASSES = (*WORD_PIECE_CLASSES, "AlbertTokenizer")  # those that read do_lower_case
+SPACE_CLASSES = ("RobertaTokenizer", "GPT2Tokenizer", "AlbertTokenizer")  # those that read add_prefix_space
+STEPS = ("normalizers", "pretokenizers", "processors")
+Step = dict[str, Any]
+Change = Callable[[Step], Step | None]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The same tokenizer with what tokenizer_config.json says instead; `difference` names both."""
+
+    backend: Tokenizer
+    difference: str
+
+
+def with_prefix_space(backend: Tokenizer) -> Tokenizer:
+    """A copy whose byte-level step puts a space before the first word."""
+    return _changed(backend, _prefix_space(True, byte_level=True))
+
+
+def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) -> Rival | None:
+    """The pipeline as tokenizer_config.json's options would have it, where the file contradicts one of them."""
+    kind, options = settings.class_name, settings.options
+    if kind is not None and kind in GENERIC_CLASSES:  # takes the file and no option
+        return None
+    changes: dict[str, Change] = {}
+    if kind in (None, *CASE_CLASSES):
+        changes["do_lower_case"] = _case(settings.flag("do_lower_case", True))
+        changes["strip_accents"] = _field("strip_accents", options.get("strip_accents"))
+        changes["tokenize_chinese_chars"] = _field(
+            "handle_chinese_chars", settings.flag("tokenize_chinese_chars", True)
+        )
+    if kind in (None, *SPACE_CLASSES) and task_name != "token-classification":
+        changes["add_prefix_space"] = _prefix_space(settings.flag("add_prefix_space", False), byte_level=False)
+    rival, differing = backend, []
+    with tokenizers_as_input_errors("tokenizer_config.json's options cannot be applied to tokenizer.json"):
+        for option, change in changes.items():
+            if options.get(option) is None:
+                continue
+            other = _changed(rival, change)
+            if option == "do_lower_case" and options[option] and kind in CASE_CLASSES and not _lowers(other):
+                other = _lowered(other)
+            if _ids(other) != _ids(rival):
+                rival = other
+                differing.append(f"{option} {json.dumps(bool(options[option]))}")
+    if not differing:
+        return None
+    return Rival(rival, f"tokenizer_config.json says {', '.join(differing)}, and tokenizer.json does otherwise")
+
+
+def _ids(backend: Tokenizer) -> list[list[int]]:
+    return [backend.encode(text).ids for text in PROBES]
+
+
+def _changed(backend: Tokenizer, change: Change) -> Tokenizer:
+    """A copy with `change` applied to every step around the model."""
+    document = json.loads(backend.to_str())
+    for part in ("normalizer", "pre_tokenizer", "post_processor"):
+        document[part] = _walked(document[part], change)
+    return Tokenizer.from_str(json.dumps(document))
+
+
+def _walked(part: Any, change: Change) -> Any:
+    """A part of the pipeline with `change` applied to its steps; a step that becomes None is left out."""
+    if not isinstance(part, dict):
+        return part
+    for name in STEPS:
+        if name in part:
+            return {**part, name: [step for each in part[name] if (step := _walked(each, change)) is not None]}
+    return change(part)
+
+
+def _steps(part: Any) -> Iterator[Step]:
+    if isinstance(part, dict):
+        yield part
+        for name in STEPS:
+            for each in part.get(name) or ():
+                yield from _steps(each)
+
+
+def _lowers(backend: Tokenizer) -> bool:
+    normalizer = json.loads(backend.to_str())["normalizer"]
+    return any(step["type"] == "Lowercase" or step.get("lowercase") for step in _steps(normalizer))
+
+
+def _lowered(backend: Tokenizer) -> Tokenizer:
+    """A copy that lower-cases before everything else."""
+    document = json.loads(backend.to_str())
+    own = [document["normalizer"]] if document["normalizer"] else []
+    document["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *own]}
+    return Tokenizer.from_str(json.dumps(document))
+
+
+def _case(lower: bool) -> Change:
+    """Text lower-cased, or not: BERT's normalizer says so itself, elsewhere it is a step of its own."""
+
+    def change(step: Step) -> Step | None:
+        if step["type"] == "BertNormalizer":
+            return {**step, "lowercase": lower}
+        return None if step["type"] == "Lowercase" and not lower else step
+
+    return change
+
+
+def _field(name: str, value: Any) -> Change:
+    return lambda step: {**step, name: value} if name in step else step
+
+
+def _prefix_space(space: bool, byte_level: bool) -> Change:
+    """A space before the first word, or none; `byte_level`: no other kind of pre-tokenizer is touched."""
+
+    def change(step: Step) -> Step:
+        if step["type"] in ("ByteLevel", "RobertaProcessing") and "add_prefix_space" in step:
+            return {**step, "add_prefix_space": space}
+        if step["type"] == "Metaspace" and not byte_level:
+            return {**step, "prepend_scheme": "always" if space else "never"}
+        return step
+
+    return change

@@ -1,0 +1,107 @@
+"""Whether a checkpoint's weights are all that its model has, and nothing that another model had.
+
+Harmless are the heads that pretraining leaves behind, tables of positions that are computed anyway, a pooler that
+the task's head does not read, and weights of a loss. Anything else that would be left out is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from edgepack.errors import InputError, shown
+from edgepack.teacher.weight_names import LAYERS, WORD_TABLE, Stored, few
+
+HARMLESS = re.compile(
+    r"cls\.(predictions|seq_relationship)\.|lm_head\.|predictions\.|sop_classifier\.|(discriminator|generator)_predictions\."
+    r"|generator_lm_head\.|vocab_(transform|layer_norm|projector)\.|(\w+\.)?pooler\.|(loss|loss_fct|criterion)\."
+    r"|class_weights?$|.*(position_ids|token_type_ids)$"
+)
+MASKED = re.compile(r"(weight|bias)_(orig|mask)$")  # what torch.nn.utils.prune leaves
+TABLES = {"word_embeddings": "vocab_size", "position_embeddings": "max_position_embeddings"}
+
+
+def check_names(
+    stored: Mapping[str, Stored],
+    expected: Mapping[str, tuple[int, ...]],
+    what: str,
+    base: str,
+    labels: int,
+    task: str,
+) -> None:
+    """`InputError` where what is stored is not what config and head ask for; one line says what differs.
+
+    `expected`: shapes by name of the model that the config describes; `base`: the family's prefix, as `bert`; `labels`:
+    how many classes the config names.
+    """
+    missing = sorted(set(expected) - set(stored))
+    unexpected = sorted(name for name in set(stored) - set(expected) if not HARMLESS.match(name))
+    _check_family(stored, what, base)
+    _check_layers(stored, expected, what, base)
+    _check_shapes(stored, expected, what, labels)
+    masked = [name for name in unexpected if MASKED.search(name)]
+    if masked:
+        raise InputError(f"{what}: its weights hold masks of pruning ({few(masked)}); call prune.remove before saving")
+    if missing:
+        body = [name for name in missing if name.startswith(f"{base}.") and ".pooler." not in name]
+        lost = f"its weights lack {few(body or missing)}"
+        if unexpected:
+            lost += f", and hold {few(unexpected)}, which a {base} has no place for"
+        if body:
+            raise InputError(f"{what}: {lost}; save the model again with save_pretrained")
+        raise InputError(
+            f"{what}: not fine-tuned for {task}, {lost}; give a fine-tuned checkpoint, or make one with `edgepack "
+            "finetune`"
+        )
+    if unexpected:
+        raise InputError(
+            f"{what}: its weights hold {few(unexpected)}, which a {base} for {task} does not have, so that it would be "
+            "another model without them; give a checkpoint of a plain head, or take them out if nothing used them"
+        )
+
+
+def _check_family(stored: Mapping[str, Stored], what: str, base: str) -> None:
+    other = [family for family in LAYERS if family != base and f"{family}.{WORD_TABLE}" in stored]
+    if other and f"{base}.{WORD_TABLE}" not in stored:
+        raise InputError(
+            f"{what}: model_type is of the family {base}, and its weights are named {other[0]}.…; one of the two is "
+            "not this checkpoint's"
+        )
+
+
+def _check_layers(stored: Mapping[str, Stored], expected: Mapping[str, tuple[int, ...]], what: str, base: str) -> None:
+    held, wanted = (_layer_numbers(names, base) for names in (stored, expected))
+    if held != wanted and held:
+        field = "num_hidden_groups" if base == "albert" else "number of layers"
+        raise InputError(
+            f"{what}: config.json gives {len(wanted)} as the {field}, its weights hold {len(held)}; correct "
+            "config.json, or cut the model in its own code and save it with save_pretrained"
+        )
+
+
+def _layer_numbers(names: Mapping[str, object], base: str) -> set[int]:
+    pattern = re.compile(rf"{re.escape(base)}\.{re.escape(LAYERS[base])}(\d{{1,6}})\.")
+    return {int(match[1]) for name in names if (match := pattern.match(name))}
+
+
+def _check_shapes(
+    stored: Mapping[str, Stored], expected: Mapping[str, tuple[int, ...]], what: str, labels: int
+) -> None:
+    for name in sorted(set(stored) & set(expected)):
+        held, wanted = stored[name].shape, expected[name]
+        if held == wanted:
+            continue
+        if name.startswith("classifier") and held[:1] != wanted[:1] == (labels,):
+            outputs = held[0] if held else 0
+            raise InputError(
+                f"{what}: config.json names {labels} labels (id2label), the head in its weights has {outputs} outputs; "
+                "give config.json a name for each output"
+            )
+        field = next((field for table, field in TABLES.items() if f".{table}." in name), None)
+        hint = f"set {field} in config.json to {held[0]}" if field and held[1:] == wanted[1:] else None
+        if hint is None and ".attention." in name:
+            hint = "if heads were pruned, give the checkpoint before that (edgepack removes heads itself)"
+        raise InputError(
+            f"{what}: weights do not fit config.json: {shown(name)[1:-1]} has shape {list(held)}, the config asks for "
+            f"{list(wanted)}; {hint or 'give the config.json that was saved with them'}"
+        )

@@ -1,0 +1,181 @@
+"""The names and shapes of a checkpoint's tensors, read before anything is loaded, and what they give away.
+
+transformers fills what is missing with random numbers and leaves out what it does not know, with a warning at most:
+a checkpoint with one head layer more, or with adapters that were never merged, is then another model. So names are
+compared first. A prefix that a wrapper put before every name (`module.`, `_orig_mod.`, `model.`) is taken off, since
+nothing else can be meant by it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from edgepack.errors import InputError, shown
+from edgepack.teacher.files import PICKLES, SAFETENSORS, read_json
+from edgepack.teacher.other_models import MERGE, foreign_weights
+from edgepack.teacher.quiet import one_line
+
+WORD_TABLE = "embeddings.word_embeddings.weight"  # every family's, behind its own name
+ADAPTER = re.compile(
+    r"(^|[._])(lora|loha|lokr|ia3|oft|boft|vera|hada)_|(^|\.)(base_layer|modules_to_save|original_module|adapters?)\."
+    r"|(^|\.)(adapter_|prompt_e|prefix_t)"
+)
+QUANTIZED = re.compile(r"\.(absmax|quant_state|quant_map|qweight|qzeros|SCB|weight_scale|weight_zero_point)(\.|$)")
+LAYERS = {  # what stands before a layer's number, by family
+    "bert": "encoder.layer.",
+    "distilbert": "transformer.layer.",
+    "roberta": "encoder.layer.",
+    "electra": "encoder.layer.",
+    "albert": "encoder.albert_layer_groups.",
+    "mpnet": "encoder.layer.",
+}
+FLOATS = ("F64", "F32", "F16", "BF16")
+OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in TensorFlow's time
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file: its shape, and its type as safetensors names it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """All tensors by the names that the files give them; `prefix` stands before every one of them."""
+
+    files: tuple[Path, ...]
+    tensors: Mapping[str, Stored]
+    prefix: str
+
+    def plain(self) -> dict[str, Stored]:
+        """Tensors by the names that transformers has for them: no wrapper's prefix, no old names of norms."""
+        return {plain_name(name.removeprefix(self.prefix)): tensor for name, tensor in self.tensors.items()}
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name of today."""
+    body, _, last = name.rpartition(".")
+    return f"{body}.{OLD_NAMES[last]}" if "LayerNorm" in body and last in OLD_NAMES else name
+
+
+def read_names(folder: Path, what: str, base: str) -> StoredWeights:
+    """Names and shapes out of the weight files; adapters and quantized weights among them are refused.
+
+    `base`: what the family puts before the encoder's names, as `bert`.
+    """
+    files = weight_files(folder, what)
+    tensors: dict[str, Stored] = {}
+    for file in files:
+        try:
+            tensors |= _safetensors(file) if file.suffix == ".safetensors" else _pickle(file)
+        except Exception as e:  # a broken pickle trips torch in too many ways to list
+            raise InputError(f"{what}: weights do not load: {file.name}: {_reason(e)}") from e
+    if not tensors:
+        raise InputError(f"{what}: {files[0].name} holds no tensors; copy or download the checkpoint again")
+    _refuse_adapters(tensors, what)
+    _refuse_quantized(tensors, what)
+    return StoredWeights(files, tensors, _prefix(tensors, what, base))
+
+
+def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
+    """The files that transformers would load, in its order of preference."""
+    for patterns, whole in ((SAFETENSORS, "model.safetensors"), (PICKLES, "pytorch_model.bin")):
+        if (folder / whole).is_file():
+            return (folder / whole,)
+        if (folder / patterns[1]).is_file():
+            return _shards(folder, patterns[1], what)
+    loose = sorted(path.name for pattern in (SAFETENSORS[0], PICKLES[0]) for path in folder.glob(pattern))
+    if loose:
+        raise InputError(
+            f"{what}: weights are in {shown(', '.join(loose))[1:-1]}, which transformers does not load; name one whole "
+            "file model.safetensors, or add the index of the parts"
+        )
+    foreign = foreign_weights(folder)
+    hint = f"; the folder holds {foreign.removeprefix('the folder holds ')}" if foreign else ""
+    raise InputError(f"{what}: no weights; allowed: {SAFETENSORS[0]}, {PICKLES[0]}{hint}")
+
+
+def _shards(folder: Path, index: str, what: str) -> tuple[Path, ...]:
+    parts = read_json(folder / index, what).get("weight_map")
+    if not isinstance(parts, dict) or not parts or not all(isinstance(part, str) for part in parts.values()):
+        raise InputError(f"{what}: {index} has no weight_map of names and files; download it again")
+    names = sorted(set(parts.values()))
+    for name in names:
+        if Path(name).name != name or not (folder / name).is_file():
+            raise InputError(f"{what}: {index} names the part {shown(name)}, which is not in the folder; download it")
+    return tuple(folder / name for name in names)
+
+
+def _safetensors(file: Path) -> dict[str, Stored]:
+    with safe_open(file, "pt") as opened:
+        slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
+        return {name: Stored(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+
+
+def _pickle(file: Path) -> dict[str, Stored]:
+    """Of a pickle, which executes nothing under `weights_only` and on the meta device holds no numbers."""
+    document = torch.load(file, map_location="meta", weights_only=True)
+    if not isinstance(document, dict):
+        raise ValueError(f"it holds a {type(document).__name__}, and names with tensors are needed")
+    tensors = {str(name): value for name, value in document.items() if isinstance(value, torch.Tensor)}
+    inner = [str(name) for name, value in document.items() if isinstance(value, dict) and value]
+    if not tensors and inner:
+        raise ValueError(f"the tensors are not in it but in its entry {shown(inner[0])}; save that alone")
+    kinds = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+    return {name: Stored(tuple(t.shape), kinds.get(t.dtype, str(t.dtype))) for name, t in tensors.items()}
+
+
+def _reason(error: BaseException) -> str:
+    """Why a file of weights does not load, without torch's advice to run what it holds."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds more than tensors, which would have to be run; save the model with save_pretrained"
+    return one_line(error)
+
+
+def _refuse_adapters(names: Iterable[str], what: str) -> None:
+    found = sorted(name for name in names if ADAPTER.search(name))
+    if found:
+        raise InputError(
+            f"{what}: its weights hold an adapter that was not merged (LoRA or its kind): {few(found)}; {MERGE}"
+        )
+
+
+def _refuse_quantized(tensors: Mapping[str, Stored], what: str) -> None:
+    quantized = sorted(name for name in tensors if QUANTIZED.search(name))
+    other = sorted(n for n, t in tensors.items() if n.endswith("weight") and t.dtype not in FLOATS)
+    if quantized or other:
+        raise InputError(
+            f"{what}: its weights are quantized: {few(quantized or other)}; give the checkpoint before that"
+        )
+
+
+def _prefix(tensors: Mapping[str, Stored], what: str, base: str) -> str:
+    """What a wrapper put before every name."""
+    for name in tensors:
+        if name.endswith(WORD_TABLE):
+            prefix = name.removesuffix(WORD_TABLE).removesuffix(f"{base}.")
+            if prefix in ("", *(f"{family}." for family in LAYERS)):  # `check_names` speaks of another family's
+                return ""
+            without = sorted(other for other in tensors if not other.startswith(prefix))
+            if without:
+                raise InputError(
+                    f"{what}: the encoder's names begin with {shown(prefix)}, a prefix that {few(without)} lacks; "
+                    "save the model inside its wrapper with save_pretrained, or strip the prefix"
+                )
+            return prefix
+    return ""
+
+
+def few(names: Sequence[str], count: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(shown(name)[1:-1] for name in names[:count]) + more

@@ -1,0 +1,95 @@
+"""A checkpoint's weights: compared with its config by name and shape, then loaded in fp32.
+
+Weights come from safetensors, or from a pickle with `weights_only=True`, which executes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from edgepack.errors import InputError
+from edgepack.teacher.checkpoint import Checkpoint
+from edgepack.teacher.quiet import one_line, quiet_transformers
+from edgepack.teacher.weight_check import check_names
+from edgepack.teacher.weight_names import few, read_names
+
+AUTO_CLASSES = {
+    "text-classification": AutoModelForSequenceClassification,
+    "token-classification": AutoModelForTokenClassification,
+}
+
+
+def check_weights(checkpoint: Checkpoint, task_name: str) -> str:
+    """Compare names and shapes in the files with what the config describes; the prefix that a wrapper left, or ""."""
+    what, base = f"checkpoint {checkpoint.name}", checkpoint.family
+    stored = read_names(checkpoint.folder, what, base)
+    expected = _expected(checkpoint.config, task_name, what)
+    plain = {name if name in expected else _with_base(name, base, expected): t for name, t in stored.plain().items()}
+    check_names(plain, expected, what, base, len(checkpoint.config.id2label), task_name)
+    return stored.prefix
+
+
+def _with_base(name: str, base: str, expected: dict[str, tuple[int, ...]]) -> str:
+    """An encoder that was saved by itself has names without the family's prefix, which transformers adds."""
+    return f"{base}.{name}" if f"{base}.{name}" in expected else name
+
+
+def _expected(config: PreTrainedConfig, task_name: str, what: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the model that the config describes, without its numbers."""
+    try:
+        with quiet_transformers(), torch.device("meta"):
+            model = AUTO_CLASSES[task_name].from_config(config)
+    except Exception as e:  # settings that the model's code trips over
+        raise InputError(f"{what}: config.json describes no model: {one_line(e)}") from e
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model in fp32 with a head for the task, and transformers' report of what was missing.
+
+    `overrides`: entries of the config, and `ignore_mismatched_sizes`, for whoever gives the model another head.
+    """
+    what = f"checkpoint {checkpoint.name}"
+    stored = read_names(checkpoint.folder, what, checkpoint.family)
+    config, options = deepcopy(checkpoint.config), dict[str, Any]()
+    for name, value in overrides.items():
+        if name == "ignore_mismatched_sizes":
+            options[name] = value
+        else:
+            setattr(config, name, value)
+    if stored.prefix:
+        options["key_mapping"] = {f"^{re.escape(stored.prefix)}": ""}
+    try:
+        with quiet_transformers():
+            model, info = AUTO_CLASSES[task_name].from_pretrained(
+                checkpoint.folder,
+                config=config,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                weights_only=True,
+                output_loading_info=True,
+                **options,
+            )
+    except Exception as e:  # a broken file trips transformers in too many ways to list
+        raise InputError(f"{what}: weights do not load: {one_line(e)}") from e
+    return model, info
+
+
+def check_finite(model: PreTrainedModel, what: str) -> None:
+    """`InputError` where a weight is NaN or infinite: every answer would be nonsense."""
+    broken = [name for name, tensor in model.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise InputError(
+            f"{what}: its weights are not finite (NaN or infinite) in {few(broken)}; training diverged, or the file is "
+            "damaged: give an earlier checkpoint, or copy it again"
+        )

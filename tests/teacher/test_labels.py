@@ -1,0 +1,89 @@
+"""A config's class names and its head: read where one thing can be meant, refused where two can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgepack.errors import InputError
+from edgepack.teacher import load_teacher
+from tests.teacher.tiny import edit
+
+READ: dict[str, dict[str, Any]] = {
+    "label2id alone": {"id2label": ..., "label2id": {"neg": 0, "pos": 1}},
+    "label2id alone, ids as text": {"id2label": ..., "label2id": {"neg": "0", "pos": "1"}},
+    "id2label alone": {"id2label": {"0": "neg", "1": "pos"}, "label2id": ...},
+    "id2label of nobody": {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"neg": 0, "pos": 1}},
+    "label2id of nobody": {"id2label": {"0": "neg", "1": "pos"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}},
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_names_are_read_wherever_they_stand(folder: Path, name: str) -> None:
+    edit(folder, "config.json", **READ[name])
+    teacher = load_teacher(str(folder))
+    assert teacher.task.labels == ("neg", "pos")
+    assert teacher.load_model().config.id2label == {0: "neg", 1: "pos"}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "contradiction": (
+        {"label2id": {"neg": 1, "pos": 0}},
+        "id2label says that class 0 is 'neg', label2id that 'neg' is",
+    ),
+    "two ids": (
+        {"id2label": ..., "label2id": {"neg": 0, "pos": 0}},
+        "label2id must give each name a class id of its own",
+    ),
+    "a gap": ({"id2label": {"0": "neg", "2": "pos"}}, "each class id from 0 once"),
+    "no id": ({"id2label": {"zero": "neg", "1": "pos"}}, "id2label holds 'zero': 'neg'"),
+    "no name": ({"id2label": {"0": None, "1": "pos"}}, "id2label holds '0': None"),
+    "a blank name": ({"id2label": {"0": " ", "1": "pos"}}, "id2label holds '0': ' '"),
+    "a list": ({"id2label": ["neg", "pos"]}, "an object of class ids and names"),
+    "too many to be meant": ({"id2label": ..., "label2id": ..., "num_labels": 10**9}, "num_labels is 1000000000"),
+    "no head": ({"architectures": ["BertModel"]}, r"BertModel, not fine-tuned.*without a head.*edgepack finetune"),
+    "question answering": (
+        {"architectures": ["BertForQuestionAnswering"]},
+        r"marks answers in a text .question answering",
+    ),
+    "multiple choice": ({"architectures": ["BertForMultipleChoice"]}, "multiple choice"),
+    "fill-mask": ({"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM.*fills in masked words.*finetune"),
+    "architectures as text": ({"architectures": "BertForTokenClassification"}, "a list with one name is needed"),
+    "multi-label": ({"problem_type": "multi_label_classification"}, r"several labels at once \(multi-label\)"),
+    "regression": ({"problem_type": "regression"}, "a regression or a ranker"),
+    "a ranker": ({"id2label": {"0": "score"}, "label2id": {"score": 0}}, "a regression or a ranker"),
+    "unknown problem": ({"problem_type": "wishful"}, "problem_type 'wishful'"),
+    "a decoder": ({"is_decoder": True}, r"is_decoder True, which makes a decoder of it.*set it to false"),
+    "cross attention": ({"add_cross_attention": True}, "add_cross_attention"),
+    "no layers": ({"num_hidden_layers": 0}, r"says 0 layers; allowed: 1 to"),
+    "layers without end": ({"num_hidden_layers": 10**12}, "says 1000000000000 layers"),
+    "heads that do not divide": ({"num_attention_heads": 3}, "hidden size 16 is no multiple of its 3"),
+    "padding beyond the table": ({"pad_token_id": 10**6}, "pad_token_id is 1000000"),
+    "quantized": ({"quantization_config": {"bits": 4}}, "weights are quantized"),
+    "a student": ({"model_type": "edgepack"}, "a student that edgepack made"),
+    "forged lines": (
+        {"model_type": "x\nerror: \x1b[31mall is lost"},
+        r"model_type is 'x\\nerror: \\x1b\[31mall is lost'",
+    ),
+    "megabytes": ({"model_type": "x" * 10**6}, r"model_type is 'x+…x+'; supported"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_mean_two_things_or_none_is_one_line(folder: Path, name: str) -> None:
+    changes, message = REFUSED[name]
+    edit(folder, "config.json", **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        load_teacher(str(folder))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+def test_the_datas_task_decides_only_where_the_config_names_none(folder: Path) -> None:
+    assert load_teacher(str(folder), fallback_task="token-classification").task.name == "text-classification"
+    edit(folder, "config.json", architectures=None)
+    assert load_teacher(str(folder), fallback_task="text-classification").task.name == "text-classification"
+    with pytest.raises(InputError, match="pass --task"):
+        load_teacher(str(folder))

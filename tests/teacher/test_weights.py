@@ -1,0 +1,259 @@
+"""Nothing in a checkpoint is silently unused: each weight too many or too few is one line; harmless ones stay "
+"harmless."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertForPreTraining, BertModel
+
+from edgepack.errors import InputError
+from edgepack.teacher import FAMILIES, load_teacher, load_weights, open_checkpoint
+from edgepack.teacher.weight_names import plain_name
+from tests.teacher.tiny import edit, edit_weights, write_teacher
+
+QUERY = "bert.encoder.layer.0.attention.self.query"
+Spoil = Callable[[Path], Any]
+
+
+def renamed(change: Callable[[str], str]) -> Spoil:
+    return lambda folder: edit_weights(folder, lambda tensors: {change(name): t for name, t in tensors.items()})
+
+
+def added(**tensors: torch.Tensor) -> Spoil:
+    named = {name.replace("__", "."): tensor for name, tensor in tensors.items()}
+    return lambda folder: edit_weights(folder, lambda held: held | named)
+
+
+def changed(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Spoil:
+    return lambda folder: edit_weights(folder, lambda held: held | {name: change(held[name])})
+
+
+def without(*parts: str) -> Spoil:
+    return lambda folder: edit_weights(folder, lambda t: {n: v for n, v in t.items() if not any(p in n for p in parts)})
+
+
+def broken(value: float) -> Spoil:
+    def change(tensor: torch.Tensor) -> torch.Tensor:
+        tensor.view(-1)[3] = value
+        return tensor
+
+    return changed("bert.encoder.layer.1.output.dense.weight", change)
+
+
+def shards_without_one(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    save_file({n: tensors[n] for n in names[:5]}, folder / "model-00001-of-00002.safetensors", {"format": "pt"})
+    weight_map = dict.fromkeys(names[:5], "model-00001-of-00002.safetensors")
+    weight_map |= dict.fromkeys(names[5:], "model-00002-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def pickled(document: Callable[[dict[str, torch.Tensor]], Any]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").unlink()
+        torch.save(document(tensors), folder / "pytorch_model.bin")
+
+    return spoil
+
+
+def lora_wrapped(name: str) -> str:
+    return name.replace("query.", "query.base_layer.")
+
+
+ONES = torch.ones(4, 16)
+REFUSED: dict[str, tuple[Spoil, str]] = {
+    "a head layer more": (
+        added(pre_classifier__weight=ONES),
+        r"hold pre_classifier\.weight, which a bert for text-class",
+    ),
+    "a layer behind the encoder": (added(lstm__weight_ih_l0=ONES), r"hold lstm\.weight_ih_l0"),
+    "a question-answering head too": (added(qa_outputs__weight=ONES), r"hold qa_outputs\.weight"),
+    "LoRA beside the weights": (added(**{f"{QUERY}.lora_A": ONES}), r"adapter that was not merged.*lora_A; merge the"),
+    "LoRA around the weights": (renamed(lora_wrapped), r"adapter that was not merged.*base_layer.*merge_and_unload"),
+    "an adapter's bottleneck": (added(bert__encoder__layer__0__adapters__a=ONES), "adapter that was not merged"),
+    "modules kept by PEFT": (renamed(lambda n: n.replace("classifier.", "classifier.modules_to_save.")), "not merged"),
+    "quantized by bitsandbytes": (added(**{f"{QUERY}.weight.absmax": ONES}), r"quantized: bert\.encoder.*absmax"),
+    "quantized integers": (changed(f"{QUERY}.weight", lambda t: t.to(torch.int8)), "weights are quantized"),
+    "masks of pruning": (added(**{f"{QUERY}.weight_mask": ONES}), r"masks of pruning .*prune\.remove"),
+    "heads pruned": (changed(f"{QUERY}.weight", lambda t: t[:8]), r"shape \[8, 16\].*heads were pruned"),
+    "heads pruned by the config": (lambda f: edit(f, "config.json", pruned_heads={"0": [1]}), "names pruned_heads"),
+    "fewer labels than outputs": (
+        lambda f: edit(f, "config.json", id2label={str(i): f"c{i}" for i in range(3)}, label2id={}),
+        r"names 3 labels \(id2label\), the head in its weights has 2 outputs",
+    ),
+    "more layers than the config says": (
+        lambda f: edit(f, "config.json", num_hidden_layers=1),
+        "gives 1 as the number of layers, its weights hold 2",
+    ),
+    "fewer layers than the config says": (without("layer.1."), "gives 2 as the number of layers, its weights hold 1"),
+    "a smaller vocabulary in the config": (
+        lambda f: edit(f, "config.json", vocab_size=120),
+        r"word_embeddings\.weight has shape .* set vocab_size in config\.json to \d+",
+    ),
+    "fewer positions": (
+        lambda f: edit(f, "config.json", max_position_embeddings=20),
+        r"set max_position_embeddings in config\.json to 40",
+    ),
+    "no pooler": (without("pooler"), r"not fine-tuned for text-classification, its weights lack bert\.pooler"),
+    "a norm is missing": (
+        without("layer.0.output.LayerNorm"),
+        r"weights lack bert\.encoder\.layer\.0.*save the model again",
+    ),
+    "another family's names": (
+        renamed(lambda n: n.replace("bert.", "roberta.", 1)),
+        r"model_type is of the family bert, and its weights are named roberta\.",
+    ),
+    "a prefix that not all have": (
+        renamed(lambda n: n if n.startswith("classifier") else f"encoder.{n}"),
+        r"names begin with 'encoder\.', a prefix that classifier\.bias, classifier\.weight lacks",
+    ),
+    "a prefix, and a head missing": (
+        lambda f: (renamed(lambda n: f"module.{n}")(f), without("classifier")(f)),
+        r"not fine-tuned .* lack classifier\.bias",
+    ),
+    "NaN": (broken(float("nan")), r"not finite \(NaN or infinite\) in bert\.encoder\.layer\.1\.output\.dense\.weight"),
+    "infinite": (broken(float("inf")), "not finite"),
+    "no tensors": (lambda f: save_file({}, f / "model.safetensors"), "holds no tensors"),
+    "a Git LFS pointer": (
+        lambda f: (f / "model.safetensors").write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:3c\nsize 9\n"
+        ),
+        "model.safetensors is a Git LFS pointer.*git lfs pull",
+    ),
+    "an empty file": (lambda f: (f / "model.safetensors").write_bytes(b""), "model.safetensors is empty"),
+    "a shard is missing": (shards_without_one, r"names the part 'model-00002-of-00002\.safetensors', which is not"),
+    "an index without a map": (
+        lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors.index.json").write_text("{}")),
+        "has no weight_map",
+    ),
+    "a variant's name": (
+        lambda f: (f / "model.safetensors").rename(f / "model.fp16.safetensors"),
+        r"weights are in model\.fp16\.safetensors, which transformers does not load",
+    ),
+    "a pickle of a training loop": (pickled(lambda t: {"epoch": 3, "state_dict": t}), "in its entry 'state_dict'"),
+    "a pickle of a list": (pickled(lambda t: list(t.values())), "holds a list"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_be_lost_is_one_line(folder: Path, name: str) -> None:
+    spoil, message = REFUSED[name]
+    spoil(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        load_teacher(str(folder))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+HARMLESS: dict[str, Spoil] = {
+    "heads of pretraining": lambda f: edit_weights(f, lambda t: t | pretraining_head()),
+    "positions as a buffer": added(bert__embeddings__position_ids=torch.arange(40)[None].float()),
+    "weights of the loss": added(loss_fct__weight=torch.ones(2), class_weights=torch.ones(2)),
+    "module.": renamed(lambda n: f"module.{n}"),
+    "_orig_mod.": renamed(lambda n: f"_orig_mod.{n}"),
+    "module._orig_mod.": renamed(lambda n: f"module._orig_mod.{n}"),
+    "model. in a pickle": lambda f: (renamed(lambda n: f"model.{n}")(f), pickled(dict)(f)),
+    "old names of norms": renamed(
+        lambda n: n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+    ),
+    "bfloat16": lambda f: edit_weights(f, lambda t: {n: v.bfloat16() for n, v in t.items()}),
+    "float16 by the config too": lambda f: (
+        edit_weights(f, lambda t: {n: v.half() for n, v in t.items()}),
+        edit(f, "config.json", dtype="float16"),
+    ),
+}
+
+
+def pretraining_head() -> dict[str, torch.Tensor]:
+    return {"cls.predictions.bias": torch.zeros(9), "cls.seq_relationship.weight": torch.zeros(2, 16)}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_changes_no_answer_is_read(folder: Path, name: str) -> None:
+    before = load_teacher(str(folder)).load_model()
+    HARMLESS[name](folder)
+    teacher = load_teacher(str(folder))
+    after = teacher.load_model()
+    assert after.dtype == torch.float32
+    for a, b in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
+    wrapped = name.startswith(("module", "_orig", "model."))
+    assert [("prefix" in note) for note in teacher.notes] == [True] * wrapped
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_pooler_that_nothing_reads_is_harmless(tmp_path: Path, family: str) -> None:
+    write_teacher(tmp_path, family, "token")
+    edit_weights(tmp_path, lambda t: t | {f"{family}.pooler.dense.weight": torch.ones(16, 16)})
+    assert load_teacher(str(tmp_path)).family == family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_word_table_padded_for_speed_is_usual(tmp_path: Path, family: str) -> None:
+    write_teacher(tmp_path, family)
+    table = f"{family}.embeddings.word_embeddings.weight"
+    edit_weights(tmp_path, lambda t: t | {table: torch.cat([t[table], torch.zeros(24, t[table].shape[1])])})
+    with pytest.raises(InputError, match=r"set vocab_size in config\.json to"):
+        load_teacher(str(tmp_path))
+    rows = int(str(json.loads((tmp_path / "config.json").read_text())["vocab_size"])) + 24
+    edit(tmp_path, "config.json", vocab_size=rows)
+    assert load_teacher(str(tmp_path)).sizes.vocabulary == rows
+
+
+def test_safetensors_come_before_a_pickle_beside_them(folder: Path) -> None:
+    torch.save({"nothing": torch.zeros(1)}, folder / "pytorch_model.bin")
+    assert load_teacher(str(folder)).parameters > 1
+
+
+def test_shards_are_read_through_their_index(folder: Path) -> None:
+    whole = shutil.copytree(folder, folder.parent / "whole")
+    shards_without_one(folder)
+    tensors = load_file(whole / "model.safetensors")
+    index = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    last = {n: t for n, t in tensors.items() if index[n].startswith("model-00002")}
+    save_file(last, folder / "model-00002-of-00002.safetensors", {"format": "pt"})
+    a, b = (load_teacher(str(path)).load_model().state_dict() for path in (folder, whole))
+    assert all(torch.equal(a[name], b[name]) for name in b)
+
+
+def test_a_base_keeps_its_encoder_and_gets_a_new_head(folder: Path) -> None:
+    """What finetuning loads: an encoder without names of a family, a language model, a wrapped one."""
+    model = BertModel(open_checkpoint(str(folder)).config)
+    model.save_pretrained(folder)
+    loaded, info = load_weights(
+        open_checkpoint(str(folder)), "token-classification", id2label={0: "O", 1: "B-x", 2: "I-x"}
+    )
+    assert loaded.config.num_labels == 3
+    assert set(info["missing_keys"]) == {"classifier.weight", "classifier.bias"}
+    torch.testing.assert_close(loaded.bert.embeddings.word_embeddings.weight, model.embeddings.word_embeddings.weight)
+    BertForPreTraining(open_checkpoint(str(folder)).config).save_pretrained(folder)
+    renamed(lambda n: f"module.{n}")(folder)
+    loaded, info = load_weights(open_checkpoint(str(folder)), "text-classification")
+    assert {name.split(".")[0] for name in info["missing_keys"]} == {"classifier"}
+
+
+def test_names_of_today() -> None:
+    assert plain_name("a.LayerNorm.gamma") == "a.LayerNorm.weight"
+    assert plain_name("a.other.gamma") == "a.other.gamma"
+    assert plain_name("beta") == "beta"
+
+
+def test_logits_are_those_of_the_checkpoint_that_was_wrapped(folder: Path) -> None:
+    ids = torch.arange(8)[None]
+    with torch.no_grad():
+        expected = load_teacher(str(folder)).load_model()(input_ids=ids).logits.numpy()
+        renamed(lambda n: f"_orig_mod.{n}")(folder)
+        got = load_teacher(str(folder)).load_model()(input_ids=ids).logits.numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-6)

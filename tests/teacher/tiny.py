@@ -1,0 +1,92 @@
+"""A tiny checkpoint of any family, for a test to spoil."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import RobertaProcessing
+from tokenizers.trainers import BpeTrainer
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedTokenizerFast,
+)
+
+from edgepack.demo.base import make_tokenizer
+
+SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+DISTILBERT = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+AUTO = {"text": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification}
+NAMES = {"text": ("neg", "pos"), "token": ("O", "B-x", "I-x")}
+SENTENCES = ["play the song", "stop the music now"]
+
+
+def write_teacher(
+    folder: Path,
+    family: str = "bert",
+    kind: str = "text",
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    **settings: Any,
+) -> torch.nn.Module:
+    """Write a random checkpoint, with a WordPiece tokenizer unless another is given; the model."""
+    tokenizer = tokenizer or make_tokenizer(SENTENCES)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=40,
+        id2label=dict(enumerate(NAMES[kind])),
+        label2id={name: i for i, name in enumerate(NAMES[kind])},
+        pad_token_id=1 if family in ("roberta", "mpnet") else 0,
+        **(DISTILBERT if family == "distilbert" else SHAPE),
+        **settings,
+    )
+    model = AUTO[kind].from_config(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def byte_level_tokenizer() -> PreTrainedTokenizerFast:
+    """RoBERTa's kind, with a space put before the first word and every byte in its vocabulary."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = BpeTrainer(
+        vocab_size=300, special_tokens=specials, show_progress=False, initial_alphabet=sorted(ByteLevel.alphabet())
+    )
+    tokenizer.train_from_iterator(SENTENCES * 9, trainer)
+    tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=True)
+    named = zip(("cls", "pad", "sep", "unk", "mask"), specials, strict=True)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{f"{role}_token": token for role, token in named})
+
+
+def edit(folder: Path, name: str, **changes: Any) -> None:
+    """Change entries of a JSON file; `...` takes one out."""
+    path = folder / name
+    document = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in document.items() if value is not ...}))
+
+
+def edit_json(folder: Path, name: str, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a JSON file in place."""
+    path = folder / name
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    """Write model.safetensors again with `change` applied to its tensors."""
+    path = folder / "model.safetensors"
+    tensors = change(load_file(path))
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"})
