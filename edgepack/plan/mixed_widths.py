@@ -1,4 +1,4 @@
-"""A width for each matrix in the bytes of one width for all: from measured sensitivity to a config's `widths`.
+"""A bit width for each matrix within the bytes of one width for all: from sensitivity to a config's `widths`.
 
 What a matrix costs at a width is the difference that it alone makes to the file; the choice among those costs is exact
 (`compress/sensitivity.py`). The file of the whole choice is not quite their sum, since unpacking a width takes bytes
@@ -28,17 +28,17 @@ def check_mixed_widths(targets: Sequence[Target]) -> None:
 
 
 def choose_widths(
-    sensitivity: Mapping[str, Mapping[int, float]], plan: StudentConfig, targets: Sequence[Target]
+    sensitivity: Mapping[str, Mapping[int, float]], config: StudentConfig, targets: Sequence[Target]
 ) -> dict[str, int]:
-    """`StudentConfig.widths`, without those of the plan's own width; empty where no other choice is better.
+    """`StudentConfig.widths`, without those of the config's own width; empty where no other choice is better.
 
-    No target's file is larger than the plan's own.
+    No target's file is larger than at that one width.
     """
     check_mixed_widths(targets)
-    uniform = sum(by_width[plan.body_bits] for by_width in sensitivity.values())
+    uniform = sum(by_width[config.body_bits] for by_width in sensitivity.values())
 
     def bytes_of(widths: Mapping[str, int], target: Target) -> int:
-        return model_size(changed_config(plan, widths=dict(widths)), target).total
+        return model_size(changed_config(config, widths=dict(widths)), target).total
 
     def cost(matrix: str, bits: int) -> int:
         # another matrix has that width already: what a width costs once is not this matrix's
@@ -46,7 +46,7 @@ def choose_widths(
         return max(bytes_of({**other, matrix: bits}, target) - bytes_of(other, target) for target in targets)
 
     costs = {
-        name: {bits: 0 if bits == plan.body_bits else cost(name, bits) for bits in by_width}
+        name: {bits: 0 if bits == config.body_bits else cost(name, bits) for bits in by_width}
         for name, by_width in sensitivity.items()
     }
     to_spend = 0
@@ -55,7 +55,7 @@ def choose_widths(
             assigned = assign_widths(sensitivity, costs, to_spend)
         except InputError:  # less than the narrowest widths take
             break
-        widths = {name: bits for name, bits in assigned.items() if bits != plan.body_bits}
+        widths = {name: bits for name, bits in assigned.items() if bits != config.body_bits}
         if sum(sensitivity[name][bits] for name, bits in assigned.items()) >= uniform:
             break
         over = max(bytes_of(widths, target) - bytes_of({}, target) for target in targets)
