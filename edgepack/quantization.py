@@ -11,10 +11,10 @@ Number formats, each a plain function from a float tensor to integers and their 
   fp16 numbers, held in fp32 at 8 bits and in fp16 at 4 bits, the formats of torch's
   `embedding_bag_{byte,4bit}_rowwise_offsets`.
 - rows at 3 or 2 bits and ternary: `w ≈ q · 2^((e[r] − 128) / 16)`, q as in the blocks, e one byte: a row of a
-  carved table is centred, and a scale that is 4 % coarse costs nothing beside two bits.
+  carved table is centred, and a scale that is 4 % coarse costs nothing compared with two bits.
 
-How finely numbers are rounded is a value, a `BitWidth`: one of the six below, which know their levels and how their
-codes are stored. Configs, targets and the command line write them as whole numbers, which `bit_width` reads.
+A bit width is a value, a `BitWidth`: one of the six below, which know their levels and how their codes are stored.
+Configs, targets and the command line write them as whole numbers, which `bit_width` reads.
 
 Where the largest magnitude sets the step (8 and 4 bits), nothing is clipped. Below that the step is searched: it
 starts at the best one for a normal distribution (Max 1960, doi:10.1109/TIT.1960.1057548, table II) and is then
@@ -123,7 +123,7 @@ INT3 = BitWidth("int3", 3, levels=8, largest_code=7, normal_step=0.586 / 2, plan
 INT2 = BitWidth("int2", 2, levels=4, largest_code=3, normal_step=0.9957 / 2, planes=(2,))
 TERNARY = BitWidth("ternary", 1, levels=3, largest_code=1, normal_step=1.224, digits_per_byte=5)  # 3^5 = 243
 WIDTHS = {width.bits: width for width in (TERNARY, INT2, INT3, INT4, INT8, FP32)}
-BITS = tuple(WIDTHS)  # what a config may say
+BITS = tuple(WIDTHS)  # what a config may hold
 
 
 def bit_width(bits: int) -> BitWidth:

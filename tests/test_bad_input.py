@@ -23,6 +23,7 @@ from edgepack.demo.base import make_tokenizer
 
 ROWS = [("a fine film", "good"), ("a dull film", "bad"), ("bright and fine", "good"), ("dull and slow", "bad")] * 4
 EVALUATION = [("fine and bright", "good"), ("slow and dull", "bad"), ("a slow film", "bad"), ("a bright film", "good")]
+GOOD_LINE = '{"text": "a fine film", "label": "good"}\n'
 
 
 @dataclass
@@ -76,6 +77,7 @@ def good_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertForSequenceClassification(config).save_pretrained(folder / "teacher")
     (folder / "train.tsv").write_text(tsv(ROWS))
     (folder / "dev.tsv").write_text(tsv(EVALUATION))
+    (folder / "tags.jsonl").write_text('{"tokens": ["a", "film"], "ner_tags": [0, 1]}\n')
     return folder
 
 
@@ -180,6 +182,15 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
     "data: open quote in CSV": (data("train.csv", 'text,label\n"a fine film,good\n'), "train.csv"),
     "data: train and eval are one file": (lambda i: i.flags.update({"--eval": i.flags["-d"]}), "same"),
     "data: eval is a copy of train": (same_bytes, "same"),
+    "data: half a character": (
+        data("train.jsonl", GOOD_LINE + '{"text": "a \\ud83d", "label": "good"}\n'),
+        "train.jsonl:2",
+    ),
+    "data: nested without end": (data("train.jsonl", GOOD_LINE + '{"text": ' + "[" * 100_000), "train.jsonl:2"),
+    "data: multi-label": (data("train.jsonl", '{"text": "a", "labels": [0.0, 1.0]}\n'), "multi-label"),
+    "data: names and class ids": (data("train.tsv", tsv([*ROWS, ("so so", "1")])), "write all labels in one way"),
+    "data: label names that are too few": (flag("--labels", "bad"), "2 or more are needed"),
+    "eval: a single class": (data("dev.tsv", tsv(EVALUATION[1:3]), "--eval"), "the same label, 'bad'"),
     "eval: no such file": (flag("--eval", "nowhere.csv"), "no such file"),
     "eval: unknown label": (data("dev.tsv", tsv([("so so", "medium")]), "--eval"), "medium"),
     "eval: header only": (data("dev.tsv", "sentence\tlabel\n", "--eval"), "dev.tsv"),
@@ -229,6 +240,20 @@ def test_the_unspoiled_input_is_good(inputs: Inputs) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_how_labels_were_read_is_said(inputs: Inputs) -> None:
+    inputs.flags.pop("--quiet")
+    numbers = [(text, str(["bad", "good"].index(label))) for text, label in ROWS]
+    inputs.write("numbers.tsv", tsv(numbers))
+    result = CliRunner().invoke(main, inputs.arguments("plan"))
+    assert result.exit_code == 0, result.output
+    assert "numbers.tsv: labels are read as class ids: 0 = bad, 1 = good" in result.stderr
+    assert "numbers.tsv: 12 of 16 examples repeat an earlier text" in result.stderr
+    inputs.flags["--labels"] = "good,bad"
+    result = CliRunner().invoke(main, inputs.arguments("plan"))
+    assert result.exit_code == 0, result.output
+    assert "integer labels are named by --labels: 0 = good, 1 = bad" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_is_one_line_and_2(inputs: Inputs, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(inputs.folder)
@@ -268,6 +293,10 @@ OTHERS: dict[str, tuple[list[str], str]] = {
     "finetune: output in use": (
         ["finetune", "-m", "teacher", "-d", "train.tsv", "--eval", "dev.tsv", "-o", "teacher", "--quiet"],
         "teacher",
+    ),
+    "finetune: integer tags without names": (
+        ["finetune", "-m", "teacher", "-d", "tags.jsonl", "--eval", "dev.tsv", "-o", "new", "--quiet"],
+        "--labels",
     ),
     "finetune: no such base": (
         ["finetune", "-m", "./nowhere", "-d", "train.tsv", "--eval", "dev.tsv", "-o", "new", "--quiet"],

@@ -1,8 +1,8 @@
 """Export to Core ML: an `mlprogram` package of `coreml_encoder.py`'s operators, made with coremltools' own builder.
 
-Nothing is converted: the builder checks each operator's types, and no pass is run after it, so what the encoder says is
-what the file holds. Weights that layers share are one constant. A package is a folder; the ids that coremltools draws
-for its entries are replaced by fixed ones, so the same student gives the same bytes.
+Nothing is converted: the builder checks each operator's types and no pass is run after it, so the file holds exactly
+the operators that the encoder names. Weights that layers share are one constant. A package is a folder; the ids that
+coremltools draws for its entries are replaced by fixed ones, so the same student gives the same bytes.
 
 coremltools writes packages on Linux and runs them on macOS alone: see `edgepack/runtime/coreml.py`.
 """
@@ -50,10 +50,10 @@ def export_coreml(student: Student, target: Target, folder: Path) -> Artifact:
         path = folder / target.file
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            beside = Path(scratch) / path.name
-            model.save(str(beside))
-            fix_package(beside, model.get_spec())
-            publish_folder(beside, path)
+            package = Path(scratch) / path.name
+            model.save(str(package))
+            fix_package(package, model.get_spec())
+            publish_folder(package, path)
     return Artifact(target, path, artifact_bytes(path), tuple(sorted(used)))
 
 

@@ -45,7 +45,7 @@ class Emitter(Protocol):
         ...
 
     def constant(self, name: str, shape: tuple[int, ...], dtype: str, make: Make) -> Any:
-        """A constant, stored once however often it is asked for."""
+        """A constant, stored once, however many steps use it."""
         ...
 
 

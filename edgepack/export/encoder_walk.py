@@ -6,8 +6,8 @@ values to a value: names in a graph, tensors in a module, nothing where sizes ar
 a step computes. Steps come in two sizes: `OneTextWalk` (`one_text_walk.py`) builds attention out of small operators,
 the ONNX writer has one operator for most of it, the TorchScript layout only notes which matrices it has.
 
-A new axis of the student is one edit here (`tests/export/test_new_axis.py` makes two), beside `Student.forward`, which
-stays what files are compared with. A format that cannot express a step says so: an abstract method is missing, or
+A new axis of the student is one edit here (`tests/export/test_new_axis.py` makes two) and one in `Student.forward`,
+which files are compared with. A format that cannot express a step fails: an abstract method is missing, or
 TorchScript's fixed program has no place for a matrix.
 
 The head of a sequence task reads the first token alone, so its last layer computes only that.
@@ -48,7 +48,7 @@ class Table:
 class Attention:
     """One attention: the products of its queries, keys and values (`inputs`), and of its output.
 
-    `relative`: scores have a bias for each pair of positions. `first_only`: only the first token is asked for.
+    `relative`: scores have a bias for each pair of positions. `first_only`: only the first token is needed.
     """
 
     path: str
@@ -243,7 +243,7 @@ def make_attention(
     pairs = zip(ATTENTION_INPUTS, ranks[:-1], strict=True)
     inputs = tuple(factors(f"{path}.{name}", size, inner, rank) for name, rank in pairs)
     output = factors(f"{path}.output", inner, size, ranks[-1])
-    return Attention(path, size, heads, head_size, inputs, output, relative, first_only)
+    return Attention(path, size, heads, head_size, inputs, output, relative=relative, first_only=first_only)
 
 
 def feed_forward_of(config: StudentConfig, chosen: int) -> FeedForward:

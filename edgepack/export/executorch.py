@@ -2,7 +2,7 @@
 
 What the runtime must have is read from the finished program: portable kernels by name and overload, and, for what
 XNNPACK computes, the operators inside its parts, as `xnnpack:aten.bmm.default`. An operator that XNNPACK does not take
-would be left to a portable kernel without a word, so both lists are held against the target's.
+would silently go to a portable kernel, so both lists are compared with the target's.
 
 Weights that layers share are one buffer; XNNPACK's named data holds equal bytes once.
 """
@@ -81,7 +81,7 @@ def used_operators(edge: Any) -> dict[str, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what the libraries say of themselves: experimental, deprecated, another library's optional parts."""
+    """Without the libraries' notices: experimental, deprecated, another library's optional parts."""
     levels = {name: logging.getLogger(name).level for name in CHATTY}
     try:
         for name in levels:

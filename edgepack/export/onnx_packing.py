@@ -14,7 +14,7 @@ broadcast shift and one mask. 3 bits are a plane set of 2 and one of 1; ternary 
 after another, and are looked up. A session holds every step of this at once while it loads: so each step is one byte a
 code, but for the places at which a code's product with its multiplier is looked up (a `Mul` takes no bytes, and ONNX
 Runtime does not fold Microsoft's `QLinearMul`); in fp32 a file of 4.7 MB took 194 MB to load.
-All of it runs at opset 18 on ONNX Runtime 1.16; ONNX's own INT4 (opset 21) and INT2 ask for newer ones.
+All of it runs at opset 18 on ONNX Runtime 1.16; ONNX's own INT4 (opset 21) and INT2 need newer ones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A TFLite file, written as what it is: a flatbuffer of tensors, operators and buffers.
 
 The schema is TensorFlow Lite's `schema.fbs`, version 3, identifier `TFL3`; the numbers below are its enum values and
-its field slots. A constant's bytes are asked for when the file is written, so the same graph gives the file of a
-student, or, with zeros in every buffer, its exact length. Nothing in the file depends on anything but the graph:
+its field slots. A constant's bytes are made when the file is written, so the same graph gives the file of a student,
+or, with zeros in every buffer, its exact length. Nothing in the file depends on anything but the graph:
 equal graphs give equal bytes.
 
 Not covered: more than one subgraph, sparse tensors, custom operators.
@@ -18,7 +18,7 @@ import flatbuffers
 import numpy as np
 
 IDENTIFIER, VERSION = b"TFL3", 3
-BUFFER_ALIGNMENT = 16  # of constants, as the schema asks
+BUFFER_ALIGNMENT = 16  # of constants, as the schema requires
 OLD_CODES = 127  # operators above do not fit the schema's first, one-byte field
 
 FLOAT32, FLOAT16, INT32, UINT8, INT64, BOOL, INT8, INT4 = 0, 1, 2, 3, 4, 6, 9, 17

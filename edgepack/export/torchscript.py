@@ -18,7 +18,7 @@ expanded once, at load, so it saves bytes of the file, not of memory, and costs 
 from __future__ import annotations
 
 import io
-import os
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -39,6 +39,7 @@ from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, bucket_by_distance
 from edgepack.target import Target
+from edgepack.workspace import write_atomic
 
 ARCHIVE = "m"  # the zip's one folder; any name is read, so the shortest
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
@@ -52,16 +53,12 @@ def export_torchscript(student: Student, target: Target, folder: Path) -> Artifa
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch announces ExecuTorch here; that is another target
         written = torch.jit.script(MobileEncoder(program_state(student)))._save_to_buffer_for_lite_interpreter()
+    data = pack_archive(written)
+    operators = used_operators(data)
+    _check_operators(operators, target)
     path = folder / target.file
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        _write_through(beside, pack_archive(written))
-        operators = used_operators(beside)
-        _check_operators(operators, target)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomic(path, data)
     return Artifact(target, path, path.stat().st_size, operators)
 
 
@@ -117,9 +114,12 @@ def pack_archive(written: bytes) -> bytes:
     return packed.getvalue()
 
 
-def used_operators(path: Path) -> tuple[str, ...]:
-    """Operators that the file asks of the runtime, by name and overload, sorted."""
-    return tuple(sorted(_get_model_ops_and_info(str(path))))
+def used_operators(data: bytes) -> tuple[str, ...]:
+    """Operators that a file of these bytes asks of the runtime, by name and overload, sorted."""
+    with tempfile.TemporaryDirectory() as scratch:  # torch 2.13 takes the bytes of a buffer for a file's name
+        path = Path(scratch) / "model.ptl"
+        path.write_bytes(data)
+        return tuple(sorted(_get_model_ops_and_info(str(path))))
 
 
 def _check_operators(operators: tuple[str, ...], target: Target) -> None:
@@ -175,10 +175,3 @@ def _buckets(config: StudentConfig) -> Tensor:
     if not config.relative_attention_buckets:
         return torch.empty(0, dtype=torch.uint8)
     return bucket_by_distance(config).to(torch.uint8)
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -24,7 +24,7 @@ ROW_TAIL_BYTES = {INT8: 8, INT4: 4}  # scale and minimum behind a row's codes: t
 
 @dataclass(frozen=True)
 class Layout:
-    """What `MobileEncoder` needs beside the numbers themselves, and which numbers they are.
+    """What `MobileEncoder` needs apart from the numbers themselves, and which numbers they are.
 
     `words` and `positions` are table shapes. `linears`, `norms` (paths) and `relative` (paths of biases) are in the
     order in which the flat tensors hold them.

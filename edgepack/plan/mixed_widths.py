@@ -1,4 +1,4 @@
-"""A bit width for each matrix in the bytes of one width for all: from measured sensitivity to a config's `widths`.
+"""A bit width for each matrix in the bytes of one width for all: from sensitivity to a config's `widths`.
 
 What a matrix costs at a width is the difference that it alone makes to the file; the choice among those costs is exact
 (`compress/sensitivity.py`). The file of the whole choice is not quite their sum, since unpacking a width takes bytes

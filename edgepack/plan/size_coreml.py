@@ -24,7 +24,7 @@ from edgepack.target import Target
 ALIGNMENT = 64
 INLINE = 10  # constants of fewer numbers stand in the specification
 MANIFEST_BYTES = 509
-FITTED = {  # bytes beside names; "const": one in weight.bin, "inline": one in the specification
+FITTED = {  # bytes without names; "const": one in weight.bin, "inline": one in the specification
     "base": 282, "add": 241, "cast": 344, "const": 99, "constexpr_blockwise_shift_scale": -123,
     "constexpr_lut_to_dense": 60, "cumsum": 282,
     "expand_dims": 314, "fill_like": 185, "gather": 429, "gelu": 296, "inline": 97, "layer_norm": 465, "linear": 216,

@@ -128,7 +128,7 @@ def _naming(file: Loaded, named: Mapping[str, str], labels: Sequence[str]) -> li
     order = {clean_name(label): i for i, label in enumerate(labels)}
     if all(order.get(clean_name(name)) == int(NUMBER.fullmatch(number.strip())[1]) for number, name in named.items()):  # type: ignore[index]
         return []
-    said = listed(f"{number} = {name}" for number, name in named.items())
+    said = listed(f"{number} = {named[number]}" for number in sorted(named, key=float))
     return [
         Note(
             f"{file.source}: integer labels are named by {file.named_by}: {said}; these are not the teacher's class ids"

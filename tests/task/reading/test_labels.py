@@ -231,7 +231,7 @@ def test_a_column_of_names_beside_integers_decides(tmp_path: Path, column: str) 
         return
     data = read_dataset(jsonl(tmp_path, "a", rows), task(*TOPICS))
     assert ids(data) == [0, 1, 0]
-    assert f"named by its column '{column}': 2 = kitchen, 0 = garden" in said(data)
+    assert f"named by its column '{column}': 0 = garden, 2 = kitchen" in said(data)
     assert ids(read_dataset(jsonl(tmp_path, "a", rows), task(*TOPICS), Columns(label="label"))) == [2, 0, 2]
 
 
