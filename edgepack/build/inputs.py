@@ -128,17 +128,17 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     counts = np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
     return_free_memory()
     return Inputs(
-        request,
-        targets,
-        teacher,
-        train_data.sha256,
-        evaluation_data,
-        max_length,
-        train,
-        evaluation,
-        logits,
-        metric,
-        counts,
+        request=request,
+        targets=targets,
+        teacher=teacher,
+        train_sha256=train_data.sha256,
+        evaluation_data=evaluation_data,
+        max_length=max_length,
+        train=train,
+        evaluation=evaluation,
+        teacher_logits=logits,
+        teacher_metric=metric,
+        token_counts=counts,
     )
 
 

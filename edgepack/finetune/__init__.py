@@ -1,4 +1,4 @@
-"""Make a teacher: a base checkpoint of a supported family, a new head, and the task's data.
+"""Making a teacher: a base checkpoint, a new head, and the task's data. Making it smaller belongs to `compress`.
 
 `settings.py` says what the data decides, `held_out.py` which training examples judge the training, `schedule.py` the
 learning rate and when it is over, `loop.py` trains, `checkpoint.py` lets a killed run go on, `scores.py` counts by

@@ -98,7 +98,7 @@ def train_and_score(
     """Train `model` in place, then run the evaluation data once, in fp32."""
     task, settings, data = prepared.task, prepared.settings, prepared.training
     _say(prepared, device, console)
-    job = Job(task, data, prepared.held_out, settings, device, bf16, scratch, console)
+    job = Job(task, data, prepared.held_out, settings, device=device, bf16=bf16, scratch=scratch, console=console)
     training = train_teacher(model, job)
     logits = predict(model, prepared.evaluation, device=str(device))
     return FinetuneResult(

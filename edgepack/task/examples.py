@@ -2,7 +2,7 @@
 
 The formats and how their rows are read are in `edgepack.task.reading`. Text is UTF-8; columns are found by the names
 that public data sets use, or named by `Columns`. Labels mean the teacher's by name, or are class ids, and never are
-two conventions mixed (`reading.labels`); tags are converted to the teacher's scheme (`reading.tags`). What had to be
+two conventions mixed (`reading.labels`); tags are converted to the teacher's scheme (`tags`). What had to be
 understood in one of several ways is a `Note` of the data set: callers print them with `show_notes`. Every error
 names the file and the line (of a CSV row: its last line).
 """
@@ -16,14 +16,14 @@ from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.task.checks import check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
+from edgepack.task.loaded import Loaded, class_ids, load, share_names
 from edgepack.task.metric import Task, TaskName
 from edgepack.task.reading.columns import Columns
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
-from edgepack.task.reading.loaded import Loaded, class_ids, load, share_names
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, listed
-from edgepack.task.reading.tagging import infer_layout
-from edgepack.task.reading.tags import convert_tags
+from edgepack.task.tagging import infer_layout
+from edgepack.task.tags import convert_tags
 
 __all__ = [
     "Columns",

@@ -1,4 +1,4 @@
-"""A user's checkpoint as a teacher: found, recognized, loaded, compared with data. Carving it is student/'s.
+"""A user's checkpoint as a teacher: found, loaded, compared with data. Its shape as a student belongs to `student`.
 
 Whatever is wrong with what people bring is an `InputError` of one line that names it and the way on. Trust: weights
 come from safetensors, or from a pickle with `weights_only=True`, which executes nothing; a checkpoint that names its

@@ -95,12 +95,12 @@ class Run:
         return Reader(
             self.material.data,
             self.material.teacher,
-            config.pad_token_id or 0,
-            config.max_position_embeddings,
-            piece_tokens(accelerator.device),
-            accelerator.process_index,
-            accelerator.num_processes,
-            accelerator.device.type == "cuda",
+            pad_id=config.pad_token_id or 0,
+            longest=config.max_position_embeddings,
+            most_tokens=piece_tokens(accelerator.device),
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+            pinned=accelerator.device.type == "cuda",
         )
 
 

@@ -102,10 +102,10 @@ def load_progress(folder: Path) -> Progress | None:
             part("moments."),
             record["step"],
             record["losses"],
-            Importance(_in_order(heads), _in_order(units)) if heads else None,
-            tuple(shape) if shape else None,
-            part("learned."),
-            tensors.get("hidden_map"),
+            importance=Importance(_in_order(heads), _in_order(units)) if heads else None,
+            shape_at_start=tuple(shape) if shape else None,
+            learned=part("learned."),
+            hidden_map=tensors.get("hidden_map"),
         )
     return None
 

@@ -13,8 +13,8 @@ from edgepack.task.reading.columns import Columns, text_layout
 from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_name, is_unnamed, match_labels
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
-from edgepack.task.reading.tagging import tag_layout
-from edgepack.task.reading.tags import Tags, convert_tags
+from edgepack.task.tagging import tag_layout
+from edgepack.task.tags import Tags, convert_tags
 
 
 @dataclass(frozen=True)
