@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from edgepack import extras
 from edgepack.errors import InputError, MissingDependency
 from edgepack.task.examples import Columns, Dataset, infer_task, read_dataset
 from edgepack.task.metric import Task
-from edgepack.task.reading import arrow, sources
+from edgepack.task.reading import sources
 from edgepack.task.reading.delimited import is_quoted
 
 TASK = Task("text-classification", ("neg", "pos"))
@@ -270,7 +271,7 @@ def test_a_package_that_is_not_there_is_one_line(
     def missing(name: str) -> object:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
 
-    monkeypatch.setattr(arrow, "import_module", missing)
+    monkeypatch.setattr(extras, "import_module", missing)
     where = source if "/" in source else write(tmp_path, source, b"PAR1")
     with pytest.raises(MissingDependency, match=f"needs {package}, which is not installed; run: pip install"):
         read_dataset(where, TASK)
