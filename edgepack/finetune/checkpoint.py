@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from edgepack.finetune.schedule import Cycle, Evaluation
+from edgepack.finetune.schedule import Evaluation
 
 NAME = "training.safetensors"
 State = dict[str, Tensor]
@@ -25,8 +25,8 @@ State = dict[str, Tensor]
 class Training:
     """All that the next step depends on, besides the weights and moments; `best`: the weights that would be kept."""
 
-    cycle: Cycle
     step: int = 0
+    cool_down: int | None = None
     finished: bool = False
     loss_sum: float = 0.0  # since the last evaluation
     history: list[Evaluation] = field(default_factory=list)
@@ -57,7 +57,7 @@ def load_training(folder: Path) -> tuple[Training, State, State] | None:
         record = json.loads(file.metadata()["training"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     history = [Evaluation(**entry) for entry in record.pop("history")]
-    training = Training(**{**record, "history": history, "cycle": Cycle(**record["cycle"])})
+    training = Training(**{**record, "history": history})
     if training.best_step is not None:
         training.best = load_file(_best_path(folder, training.best_step))
     parts = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,7 @@ from transformers import PreTrainedModel
 from edgepack.console import Advance, Console
 from edgepack.errors import InputError
 from edgepack.finetune.checkpoint import State, Training, load_training, save_training
-from edgepack.finetune.schedule import (
-    Cycle,
-    Evaluation,
-    kept,
-    last_step,
-    learning_rate,
-    next_cycle,
-    settled,
-    starts_cool_down,
-)
+from edgepack.finetune.schedule import Evaluation, kept, last_step, learning_rate, settled, starts_cool_down
 from edgepack.finetune.settings import ClassWeights, Settings
 from edgepack.inference import input_names, predict, torch_batch
 from edgepack.memory import return_free_memory
@@ -70,16 +61,16 @@ def train_teacher(model: PreTrainedModel, job: Job) -> Training:
     parameters = dict(model.named_parameters())
     optimizer = make_optimizer(parameters)
     found = load_training(job.scratch) if job.scratch is not None else None
-    training, weights, moments = found or (Training(Cycle(0, settings.steps)), None, {})
+    training, weights, moments = found or (Training(), None, {})
     if weights is not None:
         model.load_state_dict(weights)
         restore_moments(parameters, optimizer, moments, training.step)
         job.console.info(f"going on after step {training.step}")
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        while not training.finished:
-            cycle = training.cycle
-            with job.console.progress("finetune", cycle.steps, training.step - cycle.start) as advance:
-                _run_cycle(model, optimizer, training, job, advance)
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        job.console.progress("finetune", settings.steps, training.step) as advance,
+    ):
+        _run(model, optimizer, training, job, advance)
     if training.best is not None:
         model.load_state_dict(training.best)
     return training
@@ -103,49 +94,37 @@ def class_weights(kind: ClassWeights, labels: np.ndarray, classes: int) -> np.nd
     return np.asarray(weights * counts.sum() / (weights * counts).sum(), dtype=np.float32)
 
 
-def _run_cycle(
+def _run(
     model: PreTrainedModel, optimizer: torch.optim.Optimizer, training: Training, job: Job, advance: Advance
 ) -> None:
-    """Steps, evaluations and checkpoints until the cycle is over, and what comes then."""
-    settings, cycle = job.settings, training.cycle
+    """Steps, evaluations and checkpoints until the training is over."""
+    settings = job.settings
     weights = torch.from_numpy(class_weights(settings.class_weights, job.data.labels, len(job.task.labels)))
     loss_sum = torch.tensor(training.loss_sum, dtype=torch.float64, device=job.device)
     step, saved = Step(model.train(), optimizer, job, weights.to(job.device)), time.monotonic()
-    last = cycle.start + cycle.steps
-    for indices in batch_indices(job.data, settings.batch_size, settings.seed, training.step, last):
-        loss = step.take(indices, training)
+    indices = batch_indices(job.data, settings.batch_size, settings.seed, training.step, settings.steps)
+    while not training.finished:
+        loss = step.take(next(indices), training)
         loss_sum += loss
         training.step += 1
         shown = {"loss": float(loss)} if training.step % SHOW_EVERY == 0 else {}
         advance(1, **shown)
-        ended = training.step == last_step(settings, training.cycle)
+        ended = training.step == last_step(settings, training.cool_down)
         if training.step % settings.evaluate_steps == 0 or ended:
             _judge(model, training, job, float(loss_sum))
             loss_sum.zero_()
-            _go_on(training, job, ended)
+            training.finished = ended
+            if not ended and training.cool_down is None and starts_cool_down(settings, training.history):
+                training.cool_down = training.step
+                job.console.info(f"no longer improving: the rate falls until step {last_step(settings, training.step)}")
         if job.device.type == "cpu" and training.step % RETURN_EVERY == 0:
             return_free_memory()
-        if job.scratch is not None and (training.finished or time.monotonic() - saved > CHECKPOINT_SECONDS):
+        due = time.monotonic() - saved > CHECKPOINT_SECONDS
+        if job.scratch is not None and (due or training.finished):
             training.loss_sum = float(loss_sum)
             moments = read_moments(dict(model.named_parameters()), optimizer)
             save_training(job.scratch, training, _weights(model), moments)
             saved = time.monotonic()
-        if ended:
-            training.loss_sum = 0.0
-            break
-
-
-def _go_on(training: Training, job: Job, ended: bool) -> None:
-    """Decide after an evaluation: as planned, a faster fall, another cycle, or the end."""
-    settings, cycle = job.settings, training.cycle
-    if ended:
-        longer = next_cycle(settings, cycle, training.history)
-        training.finished, training.cycle = longer is None, longer or cycle
-        if longer is not None:
-            job.console.info(f"the held-out loss still falls: {longer.steps / settings.epoch_steps:.0f} epochs more")
-    elif starts_cool_down(settings, cycle, training.history):
-        training.cycle = replace(cycle, cool_down=training.step)
-        job.console.info(f"no longer improving: the rate falls until step {last_step(settings, training.cycle)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +139,7 @@ class Step:
     def take(self, indices: np.ndarray, training: Training) -> Tensor:
         """One step on the examples `indices`; their loss."""
         job, settings = self.job, self.job.settings
-        rate = learning_rate(training.step, settings, training.cycle)
+        rate = learning_rate(training.step, settings, training.cool_down)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(int(np.random.SeedSequence((settings.seed, training.step)).generate_state(1)[0]))
@@ -210,7 +189,7 @@ def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float
             f"training diverged before step {training.step} at learning rate {job.settings.learning_rate:g}; "
             "give a lower --learning-rate"
         )
-    may_keep = settled(training.step, job.settings, training.cycle)
+    may_keep = settled(training.step, job.settings, training.cool_down)
     if job.held_out is None:
         training.history.append(Evaluation(training.step, epoch, training_loss, None, None, may_keep))
         job.console.info(f"epoch {epoch:.1f}: loss {training_loss:.4f}")

@@ -140,7 +140,7 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
         held_out=encoded.select(held) if len(held) else None,
         evaluation=encode(judged, task, tokenizer, whole),
         max_length=length,
-        settings=choose(options, task, width, len(rest), bool(len(held))),
+        settings=choose(options, task.name, width, len(rest), bool(len(held))),
         data_sha256=training.sha256,
     )
 
@@ -231,7 +231,7 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
 def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
     settings, held_out = prepared.settings, prepared.held_out
     judged = f"{len(held_out)} more held out to judge it" if held_out is not None else "none held out"
-    epochs = f"{'about ' if settings.longer else ''}{settings.steps / settings.epoch_steps:.0f} epochs"
+    epochs = f"{'' if settings.patience is None else 'up to '}{settings.steps / settings.epoch_steps:.0f} epochs"
     console.info(
         f"training on {len(prepared.training)} examples of {len(prepared.task.labels)} labels, {judged}; {epochs}, "
         f"batch {settings.batch_size}, learning rate {settings.learning_rate:g}, "

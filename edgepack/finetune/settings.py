@@ -11,24 +11,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgepack.errors import InputError
-from edgepack.task.metric import Task
+from edgepack.task.metric import TaskName
 
 ClassWeights = Literal["none", "sqrt", "balanced"]
 CLASS_WEIGHTS: tuple[ClassWeights, ...] = ("none", "sqrt", "balanced")
 
 BATCH_SIZE = 32
 SMALL_BATCH_SIZE, SMALL_ROWS = 16, 2_000  # few rows: more steps from each pass over them
-RATE, RATE_WIDTH, RATE_BATCH = 3.3e-5, 384, 32  # of an encoder 384 wide at batch 32, for no choice at all (0 bits)
-RATE_PER_BIT = 1 / 3  # of `RATE`, for each bit that a label tells: 5e-5 for 3 classes, 1e-4 for 77
-TAGGING_RATE = 3e-4  # likewise; tags lie further from what a base knows than the sense of a text
+RATE, RATE_WIDTH, RATE_BATCH = 1e-4, 384, 32  # of an encoder 384 wide at batch 32; a third and three times are worse
+TAGGING_RATE = 1.5  # times `RATE`: tags lie further from what a base knows
 SMOOTHING = 0.1  # of text classification; tags are not smoothed, most of them are O
-EPOCHS, EPOCHS_PER_BIT = (6, 20), 3  # few classes are soon learnt and then overfitted; 77 take 20 epochs
-STEPS, LEAST_EPOCHS = 6_000, 3  # of many rows: fewer epochs, but so many at least
+STEPS = 6_000  # what 77 classes or 39 entity types need to be learnt, within the epochs below
+EPOCHS = (3, 20)  # few rows gain from many passes (Mosbach et al. 2021), many rows are learnt in few
 LEAST_STEPS = 300  # what a fresh head needs, however few rows there are
 PATIENCE = 5  # evaluations without a better one: a metric on some hundred rows stands still for four and goes on
 COOL_DOWN = 0.2  # steps with a rate that falls to zero, for each step before, where a training is cut short
-LONGER = 2  # times that a training is followed by another, twice as long, at most
-FALLING, FALLING_OF_ALL = 0.03, 0.25  # where its last third brought the held-out loss down by so much
 SETTLED = 0.5  # of the peak: weights are kept from where the rate is below; above it a good metric is often luck
 EVALUATE_STEPS = (50, 1_000)  # between evaluations: an epoch, where it lies within these
 WARM_UP = 0.1  # of the steps
@@ -62,8 +59,7 @@ class Options:
 class Settings:
     """Everything that a training depends on besides base and data.
 
-    `steps`: its first length. `patience` evaluations without a better one cut it short; None never does. `longer`: how
-    often it may be trained on, each time twice as long.
+    `steps`: its length, unless `patience` evaluations without a better one cut it short; None never does.
     """
 
     batch_size: int
@@ -73,16 +69,17 @@ class Settings:
     seed: int
     epoch_steps: int
     evaluate_steps: int
+    warm_up_steps: int
     steps: int
     patience: int | None
-    longer: int
 
 
-def choose(options: Options, task: Task, width: int, rows: int, judged: bool) -> Settings:
+def choose(options: Options, task: TaskName, width: int, rows: int, judged: bool) -> Settings:
     """The settings for `rows` training examples and an encoder `width` wide; `judged`: some rows are held out."""
     batch_size = options.batch_size or (SMALL_BATCH_SIZE if rows < SMALL_ROWS else BATCH_SIZE)
     epoch = -(-rows // batch_size)
-    free = judged and options.epochs is None
+    steps = choose_steps(epoch) if options.epochs is None else options.epochs * epoch
+    chosen_patience = PATIENCE if judged and options.epochs is None else None
     return Settings(
         batch_size=batch_size,
         learning_rate=options.learning_rate or choose_rate(task, width, batch_size),
@@ -91,28 +88,29 @@ def choose(options: Options, task: Task, width: int, rows: int, judged: bool) ->
         seed=options.seed,
         epoch_steps=epoch,
         evaluate_steps=evaluation_interval(epoch),
-        steps=choose_steps(task, epoch) if options.epochs is None else options.epochs * epoch,
-        patience=(PATIENCE if free else None) if options.patience is None else options.patience,
-        longer=LONGER if free else 0,
+        warm_up_steps=max(1, int(WARM_UP * steps)),
+        steps=steps,
+        patience=chosen_patience if options.patience is None else options.patience,
     )
 
 
-def choose_steps(task: Task, epoch: int) -> int:
-    """The first length of a training whose epochs have `epoch` steps."""
-    low, high = EPOCHS
-    wanted = high if _tagging(task) else min(high, max(low, 1 + EPOCHS_PER_BIT * _bits(task)))
-    return max(LEAST_STEPS, epoch * max(LEAST_EPOCHS, round(min(wanted, STEPS / epoch))))
+def choose_steps(epoch: int) -> int:
+    """The steps of a training whose epochs have `epoch` steps."""
+    return max(LEAST_STEPS, epoch * _between(round(STEPS / epoch), EPOCHS))
 
 
-def choose_rate(task: Task, width: int, batch_size: int) -> float:
-    """The peak rate: as 1 / width (Adam's rate for hidden matrices in µP, Yang et al. 2022), as √(batch size)."""
-    rate = TAGGING_RATE if _tagging(task) else RATE * (1 + RATE_PER_BIT * _bits(task))
-    return float(f"{rate * RATE_WIDTH / width * math.sqrt(batch_size / RATE_BATCH):.3g}")
+def choose_rate(task: TaskName, width: int, batch_size: int) -> float:
+    """The peak rate: as 1 / width (Adam's rate for hidden matrices in µP, Yang et al. 2022), as √(batch size).
+
+    A smaller batch than 32 does not lower it: there is less data then, and fewer steps.
+    """
+    rate = RATE * RATE_WIDTH / width * math.sqrt(max(1.0, batch_size / RATE_BATCH))
+    return float(f"{rate * (TAGGING_RATE if task == 'token-classification' else 1.0):.3g}")
 
 
-def choose_smoothing(task: Task) -> float:
+def choose_smoothing(task: TaskName) -> float:
     """The share of each target that is spread over all classes."""
-    return 0.0 if _tagging(task) else SMOOTHING
+    return SMOOTHING if task == "text-classification" else 0.0
 
 
 def evaluation_interval(epoch: int) -> int:
@@ -121,9 +119,5 @@ def evaluation_interval(epoch: int) -> int:
     return epoch * -(-low // epoch) if epoch < low else -(-epoch // -(-epoch // high))
 
 
-def _tagging(task: Task) -> bool:
-    return task.name == "token-classification"
-
-
-def _bits(task: Task) -> float:
-    return math.log2(len(task.labels))
+def _between(value: int, limits: tuple[int, int]) -> int:
+    return min(max(value, limits[0]), limits[1])

@@ -17,7 +17,6 @@ from edgepack.console import Console
 from edgepack.finetune import loop
 from edgepack.finetune.checkpoint import Training
 from edgepack.finetune.loop import Job, Step, class_weights, make_optimizer
-from edgepack.finetune.schedule import Cycle
 from edgepack.finetune.settings import Options, choose
 from edgepack.inference import torch_batch
 from edgepack.task.encoded import IGNORED, Encoded
@@ -60,7 +59,7 @@ def test_a_step_is_that_of_the_mean_loss(monkeypatch: pytest.MonkeyPatch, per_to
     monkeypatch.setattr(loop, "piece_tokens", lambda device: tokens)
     task = Task("token-classification" if per_token else "text-classification", LABELS)
     data, model = data_for(per_token), model_for(per_token)
-    settings = choose(Options(label_smoothing=0.1, batch_size=12), task, 16, 12, False)
+    settings = choose(Options(label_smoothing=0.1, batch_size=12), task.name, 16, 12, False)
     job = Job(task, data, None, settings, torch.device("cpu"), False, None, Console(quiet=True))
     weights = torch.tensor([0.5, 1.0, 2.0])
     before = {name: value.clone() for name, value in model.named_parameters()}
@@ -73,7 +72,7 @@ def test_a_step_is_that_of_the_mean_loss(monkeypatch: pytest.MonkeyPatch, per_to
             seen.update(gradients_of(model))
 
     step = Step(model.train(), Watcher(model.parameters(), lr=0.0), job, weights)
-    loss = step.take(indices, Training(Cycle(0, settings.steps)))
+    loss = step.take(indices, Training())
     assert float(loss) == pytest.approx(float(gradients.pop("loss")), rel=1e-5)
     norm = float(torch.sqrt(sum((g**2).sum() for g in gradients.values())))
     for name, expected in gradients.items():
@@ -132,9 +131,9 @@ def test_a_batch_with_nothing_to_score_changes_nothing_but_by_decay(tmp_path: Pa
     data = data_for(True)
     data = Encoded(data.input_ids, data.token_type_ids, data.offsets, np.full_like(data.labels, IGNORED))
     task = Task("token-classification", LABELS)
-    settings = choose(Options(batch_size=4, epochs=1), task, 16, 12, False)
+    settings = choose(Options(batch_size=4, epochs=1), task.name, 16, 12, False)
     job = Job(task, data, None, settings, torch.device("cpu"), False, None, Console(quiet=True))
     model = model_for(True)
     step = Step(model, make_optimizer(dict(model.named_parameters())), job, torch.ones(3))
-    assert float(step.take(np.arange(4), Training(Cycle(0, settings.steps)))) == 0
+    assert float(step.take(np.arange(4), Training())) == 0
     assert all(torch.isfinite(value).all() for value in model.parameters())

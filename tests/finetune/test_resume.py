@@ -54,12 +54,11 @@ CHOSEN = {"epochs": None, "learning_rate": 0.02, "patience": 2}
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is chosen is a training of at most 160 steps, evaluated every 8."""
     monkeypatch.setattr(settings, "LEAST_STEPS", 48)
-    monkeypatch.setattr(settings, "EPOCHS", (20, 20))
     monkeypatch.setattr(settings, "EVALUATE_STEPS", (8, 1_000))
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.7, 0.95])
 def test_a_killed_run_goes_on_to_the_same_weights(files: Files, tmp_path: Path, share: float) -> None:
     """Killed twice: at a share of its steps, and three steps on; before, at and after the rate began to fall."""
     whole = run(files, tmp_path / "whole", **CHOSEN)
@@ -72,23 +71,6 @@ def test_a_killed_run_goes_on_to_the_same_weights(files: Files, tmp_path: Path, 
     assert result.history == whole.history
     assert result.kept_step == whole.kept_step
     assert not (tmp_path / "out" / ".edgepack").exists()
-
-
-@pytest.mark.parametrize("steps", [47, 48, 60, 100])
-def test_a_run_that_is_trained_on_resumes(
-    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
-    """At a rate this low the loss still falls at the end, so another cycle follows, of twice the 48 steps."""
-    monkeypatch.setattr(settings, "LEAST_STEPS", 24)
-    monkeypatch.setattr(settings, "EVALUATE_STEPS", (8, 1_000))
-    slow = {"epochs": None, "learning_rate": 3e-3}
-    whole = run(files, tmp_path / "whole", **slow)
-    assert whole.settings.steps == 48
-    assert whole.steps in (144, 336)
-    kill(files, tmp_path / "out", steps, **slow)
-    result = run(files, tmp_path / "out", **slow)
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
-    assert result.history == whole.history
 
 
 def test_what_is_done_is_not_done_again(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

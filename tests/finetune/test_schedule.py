@@ -9,12 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepack.finetune.schedule import (
-    Cycle,
     Evaluation,
     kept,
     last_step,
     learning_rate,
-    next_cycle,
     settled,
     stale,
     starts_cool_down,
@@ -23,26 +21,19 @@ from edgepack.finetune.settings import (
     COOL_DOWN,
     EPOCHS,
     EVALUATE_STEPS,
-    LEAST_EPOCHS,
     LEAST_STEPS,
-    LONGER,
     PATIENCE,
+    RATE,
     SETTLED,
     SMALL_BATCH_SIZE,
-    TAGGING_RATE,
     Options,
     Settings,
     choose,
 )
-from edgepack.task.metric import Task
 
 
-def settings(rows: int = 10_000, judged: bool = True, width: int = 384, classes: int = 77, **options: Any) -> Settings:
-    task = Task("text-classification", tuple(map(str, range(classes))))
-    return choose(Options(**options), task, width, rows, judged)
-
-
-TAGGING = Task("token-classification", ("O", "B-x", "I-x"))
+def settings(rows: int = 10_000, judged: bool = True, width: int = 384, **options: Any) -> Settings:
+    return choose(Options(**options), "text-classification", width, rows, judged)
 
 
 def history(*metrics: float, every: int = 400) -> list[Evaluation]:
@@ -52,83 +43,46 @@ def history(*metrics: float, every: int = 400) -> list[Evaluation]:
 LENGTHS = st.one_of(st.none(), st.integers(1, 30))
 
 
-@given(
-    st.integers(1, 200_000),
-    LENGTHS,
-    st.booleans(),
-    st.integers(1, 128),
-    st.one_of(st.none(), st.floats(0, 1)),
-    st.integers(0, 10_000),
-)
-def test_every_schedule(
-    rows: int, epochs: int | None, judged: bool, batch_size: int, cut: float | None, start: int
-) -> None:
+@given(st.integers(1, 200_000), LENGTHS, st.booleans(), st.integers(1, 128), st.one_of(st.none(), st.floats(0, 1)))
+def test_every_schedule(rows: int, epochs: int | None, judged: bool, batch_size: int, cut: float | None) -> None:
     """The rate is positive, at most the peak, never rises after it, and is near zero at the end, cut short or not."""
     chosen = settings(rows, judged, epochs=epochs, batch_size=batch_size)
-    cycle = Cycle(start, chosen.steps, None if cut is None else start + int(cut * (chosen.steps - 1)))
-    end = last_step(chosen, cycle)
-    assert start < end <= start + chosen.steps
-    shown = sorted({*range(start, end, max(1, chosen.steps // 97)), min(start + cycle.warm_up, end - 1), end - 1})
-    rates = [learning_rate(step, chosen, cycle) for step in shown]
+    cool_down = None if cut is None else int(cut * (chosen.steps - 1))
+    end = last_step(chosen, cool_down)
+    assert end <= chosen.steps
+    shown = sorted({*range(0, end, max(1, end // 97)), min(chosen.warm_up_steps, end - 1), end - 1})
+    rates = [learning_rate(step, chosen, cool_down) for step in shown]
     assert all(0 < rate <= chosen.learning_rate * (1 + 1e-12) for rate in rates)
     fallen = rates[rates.index(max(rates)) :]
     assert fallen == sorted(fallen, reverse=True)
-    if end - start > 40:
+    if end > 40:
         assert rates[-1] < 0.2 * max(rates)
     if cut is None:
         assert max(rates) > 0.5 * chosen.learning_rate
-    assert settled(end, chosen, cycle)
+    assert settled(end, chosen, cool_down)
     low, high = EVALUATE_STEPS
     assert chosen.evaluate_steps <= max(high, low + chosen.epoch_steps)
 
 
 def test_the_rate_falls_from_where_it_was() -> None:
-    chosen = settings()
-    whole, half = Cycle(0, chosen.steps), chosen.steps // 2
-    cut = Cycle(0, chosen.steps, half)
-    assert learning_rate(half, chosen, cut) == learning_rate(half, chosen, whole)
-    assert learning_rate(half - 1, chosen, cut) == learning_rate(half - 1, chosen, whole)
-    assert last_step(chosen, cut) == pytest.approx(half * (1 + COOL_DOWN), abs=1)
-    assert last_step(chosen, Cycle(0, chosen.steps, chosen.steps - 3)) == chosen.steps
+    chosen = settings(10_000)
+    start = chosen.steps // 2
+    assert learning_rate(start, chosen, start) == learning_rate(start, chosen, None)
+    assert learning_rate(start - 1, chosen, start) == learning_rate(start - 1, chosen, None)
+    assert last_step(chosen, start) == pytest.approx(start * (1 + COOL_DOWN), abs=1)
+    assert last_step(chosen, chosen.steps - 3) == chosen.steps
 
 
 def test_it_goes_on_while_it_improves() -> None:
-    chosen = settings()
-    cycle = Cycle(0, chosen.steps)
+    chosen = settings(10_000)
     assert chosen.patience == PATIENCE
     improving = history(*(0.5 + i / 100 for i in range(15)))
-    assert not any(starts_cool_down(chosen, cycle, improving[: i + 1]) for i in range(15))
+    assert not any(starts_cool_down(chosen, improving[: i + 1]) for i in range(15))
     tired = history(*(evaluation.metric or 0 for evaluation in improving), *[0.6] * PATIENCE)
-    assert not starts_cool_down(chosen, cycle, tired[:-1])
-    assert starts_cool_down(chosen, cycle, tired)
-    assert not starts_cool_down(chosen, Cycle(0, chosen.steps, 5_000), tired)  # it has begun
-    assert not starts_cool_down(chosen, Cycle(tired[-2].step, chosen.steps), tired)  # a new cycle has its own time
-    assert not starts_cool_down(settings(epochs=20), cycle, tired)  # exactly so long
-    assert starts_cool_down(settings(epochs=20, patience=2), cycle, tired)
-
-
-def losses(*values: float, cycle: Cycle) -> list[Evaluation]:
-    """Evaluations at equal distances, the last at the cycle's end."""
-    every = cycle.steps // len(values)
-    return [Evaluation(cycle.start + every * (i + 1), i + 1.0, 0.5, value, 0.5, True) for i, value in enumerate(values)]
-
-
-def test_it_is_trained_on_while_the_loss_falls() -> None:
-    chosen = settings(classes=3)
-    cycle = Cycle(0, 600)
-    falling, flat = losses(0.9, 0.8, 0.7, 0.6, 0.5, 0.4, cycle=cycle), losses(0.9, 0.5, 0.4, 0.4, 0.4, 0.4, cycle=cycle)
-    following = next_cycle(chosen, cycle, falling)
-    assert following == Cycle(600, 1_200, None, 1)
-    assert learning_rate(600, chosen, following) < learning_rate(720, chosen, following) == chosen.learning_rate
-    assert next_cycle(chosen, cycle, flat) is None
-    begun = losses(1.099, 1.098, 1.096, 1.092, 1.082, 1.073, cycle=cycle)  # three classes, hardly told apart yet
-    assert next_cycle(chosen, cycle, begun) == following
-    overfitted = losses(0.5, 0.7, 0.9, 0.95, 0.92, 0.8, cycle=cycle)
-    assert next_cycle(chosen, cycle, overfitted) is None
-    assert next_cycle(chosen, Cycle(0, 600, 500), falling) is None  # cut short: no longer improving
-    assert next_cycle(chosen, Cycle(0, 600, None, LONGER), falling) is None
-    assert next_cycle(settings(epochs=6), cycle, falling) is None  # exactly so long
-    assert next_cycle(settings(30, judged=False), cycle, falling) is None
+    assert not starts_cool_down(chosen, tired[:-1])
+    assert starts_cool_down(chosen, tired)
+    assert not starts_cool_down(settings(10_000, epochs=20), tired)  # exactly so long
+    assert starts_cool_down(settings(10_000, epochs=20, patience=2), tired)
 
 
 def test_a_falling_loss_is_an_improvement() -> None:
@@ -141,36 +95,28 @@ def test_a_falling_loss_is_an_improvement() -> None:
 
 
 def test_few_steps_are_never_enough() -> None:
-    chosen = settings(100, classes=2)
-    cycle = Cycle(0, chosen.steps)
+    chosen = settings(100)
     assert chosen.batch_size == SMALL_BATCH_SIZE
     assert chosen.steps == LEAST_STEPS
     flat = [0.5] * 9
-    assert not starts_cool_down(chosen, cycle, history(*flat, every=LEAST_STEPS // 2 // 9))
-    assert starts_cool_down(chosen, cycle, history(*flat, every=LEAST_STEPS // 9))
+    assert not starts_cool_down(chosen, history(*flat, every=LEAST_STEPS // 2 // 9))
+    assert starts_cool_down(chosen, history(*flat, every=LEAST_STEPS // 9))
 
 
-def epochs_of(chosen: Settings) -> float:
-    return chosen.steps / chosen.epoch_steps
-
-
-def test_the_length_is_that_of_the_classes_and_the_rows() -> None:
-    by_classes = [epochs_of(settings(5_000, classes=classes)) for classes in (2, 3, 4, 10, 30, 77, 300)]
-    assert by_classes == sorted(by_classes)
-    assert (by_classes[0], by_classes[-1]) == EPOCHS
-    assert epochs_of(choose(Options(), TAGGING, 384, 5_000, True)) == EPOCHS[1]
-    by_rows = [epochs_of(settings(rows)) for rows in (3_000, 10_000, 30_000, 67_349, 1_000_000)]
-    assert by_rows == sorted(by_rows, reverse=True)
-    assert by_rows[-1] == LEAST_EPOCHS
+def test_few_rows_are_passed_over_more_often() -> None:
+    lengths = {rows: settings(rows).steps / settings(rows).epoch_steps for rows in (1_000, 10_000, 67_349, 1_000_000)}
+    assert lengths[1_000] == EPOCHS[1]
+    assert list(lengths.values()) == sorted(lengths.values(), reverse=True)
+    assert lengths[1_000_000] == EPOCHS[0]
     assert settings(10_000, epochs=4).steps == 4 * 313
 
 
 def test_only_settled_weights_are_kept() -> None:
-    chosen = settings()
-    cycle = Cycle(500, chosen.steps)
-    for step in range(501, 500 + chosen.steps):
-        low = learning_rate(step, chosen, cycle) <= SETTLED * chosen.learning_rate
-        assert settled(step, chosen, cycle) == (low and step > 500 + cycle.warm_up)
+    chosen = settings(10_000)
+    rates = {step: learning_rate(step, chosen, None) for step in range(1, chosen.steps)}
+    for step, rate in rates.items():
+        low = rate <= SETTLED * chosen.learning_rate and step > chosen.warm_up_steps
+        assert settled(step, chosen, None) == low
     wild = Evaluation(100, 1.0, 0.5, 0.3, 0.99, False)
     assert kept([wild]) is None
     assert kept([wild, *history(0.8, 0.9, 0.85)]) == history(0.8, 0.9)[1]
@@ -181,16 +127,14 @@ def test_of_equal_ones_the_last_is_kept() -> None:
     assert kept(same) is same[2]
 
 
-def test_the_rate_is_that_of_the_model_the_batch_and_the_classes() -> None:
-    own = settings().learning_rate
-    assert own == pytest.approx(1e-4, rel=0.03)
-    assert settings(classes=3).learning_rate == pytest.approx(5e-5, rel=0.03)
-    assert settings(width=768).learning_rate == pytest.approx(own / 2, rel=0.01)
-    assert settings(batch_size=128).learning_rate == pytest.approx(2 * own, rel=0.01)
-    assert settings(learning_rate=0.01, width=768).learning_rate == 0.01
-    tagging = choose(Options(), TAGGING, 384, 10_000, True)
-    assert (tagging.learning_rate, tagging.label_smoothing) == (pytest.approx(TAGGING_RATE), 0.0)
-    assert settings(label_smoothing=0.0).label_smoothing == 0
+def test_the_rate_is_that_of_the_model_and_the_batch() -> None:
+    assert settings(10_000).learning_rate == settings(1_000).learning_rate == pytest.approx(RATE)
+    assert settings(10_000, width=768).learning_rate == pytest.approx(RATE / 2)
+    assert settings(10_000, batch_size=128).learning_rate == pytest.approx(2 * RATE)
+    assert settings(10_000, learning_rate=0.01, width=768).learning_rate == 0.01
+    assert choose(Options(), "token-classification", 384, 10_000, True).learning_rate > settings(10_000).learning_rate
+    assert choose(Options(), "token-classification", 384, 10_000, True).label_smoothing == 0
+    assert settings(10_000, label_smoothing=0.0).label_smoothing == 0
 
 
 def test_large_data_is_judged_within_an_epoch() -> None:
@@ -201,4 +145,3 @@ def test_large_data_is_judged_within_an_epoch() -> None:
 
 def test_nothing_held_out_is_never_cut_short() -> None:
     assert settings(30, judged=False).patience is None
-    assert settings(30, judged=False).longer == 0
