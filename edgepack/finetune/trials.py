@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel
 
-from edgepack.errors import InputError
 from edgepack.finetune.checkpoint import State, Training
 from edgepack.finetune.loop import DivergedError, Job, held_out_score, train_teacher, weights_of
 from edgepack.finetune.schedule import Evaluation
@@ -81,7 +80,7 @@ def train_trials(model: PreTrainedModel, job: Job, trials: Sequence[Settings]) -
         if tried is not None:
             members.append(Member(settings, tried, _kept(tried), weights_of(model)))
     if not members:
-        raise InputError("training diverged at every learning rate tried; give a lower --learning-rate")
+        raise DivergedError("training diverged at every learning rate tried; give a lower --learning-rate")
     return settle(model, job, job.held_out, members)
 
 
@@ -100,7 +99,8 @@ def settle(model: PreTrainedModel, job: Job, held_out: Encoded, members: Sequenc
         f"{len(chosen)} of {len(members)} trainings averaged: held out {job.task.metric_name} {metric:.4f}, "
         f"{best.rank[0]:.4f} of the best alone"
     )
-    return Outcome(best.training, best.settings, metric, loss, tuple(_trial(m, m in chosen) for m in members))
+    reported = replace(best.settings, seed=job.settings.seed)
+    return Outcome(best.training, reported, metric, loss, tuple(_trial(m, m in chosen) for m in members))
 
 
 def standard_error(share: float, rows: int) -> float:
