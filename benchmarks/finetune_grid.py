@@ -52,7 +52,7 @@ class Run:
     @property
     def work(self) -> float:
         """About how long it takes, in passes over all rows: long runs start first."""
-        return float(json.loads(self.options).get("epochs", 15)) * min(self.rows, SETS[self.name].rows)
+        return float(json.loads(self.options).get("epochs", 35)) * min(self.rows, SETS[self.name].rows)
 
 
 def main(arguments: Sequence[str]) -> None:

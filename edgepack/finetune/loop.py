@@ -40,6 +40,10 @@ CHECKPOINT_SECONDS = 30.0
 SHOW_EVERY = 10  # steps between figures on the screen: reading a loss makes a GPU wait
 
 
+class DivergedError(InputError):
+    """The loss is no number any more."""
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """What is trained on what; `held_out` None where nothing judges; `scratch` None keeps no checkpoints."""
@@ -123,7 +127,7 @@ def _run(
         if job.scratch is not None and (due or training.finished):
             training.loss_sum = float(loss_sum)
             moments = read_moments(dict(model.named_parameters()), optimizer)
-            save_training(job.scratch, training, _weights(model), moments)
+            save_training(job.scratch, training, weights_of(model), moments)
             saved = time.monotonic()
 
 
@@ -185,7 +189,7 @@ def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float
     since = training.history[-1].step if training.history else 0
     training_loss, epoch = loss_sum / (training.step - since), training.step / job.settings.epoch_steps
     if not math.isfinite(training_loss):
-        raise InputError(
+        raise DivergedError(
             f"training diverged before step {training.step} at learning rate {job.settings.learning_rate:g}; "
             "give a lower --learning-rate"
         )
@@ -194,22 +198,29 @@ def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float
         training.history.append(Evaluation(training.step, epoch, training_loss, None, None, may_keep))
         job.console.info(f"epoch {epoch:.1f}: loss {training_loss:.4f}")
         return
-    logits = predict(model, job.held_out, device=str(job.device), bf16=job.bf16)
-    scored = job.held_out.labels != IGNORED
-    loss = functional.cross_entropy(torch.from_numpy(logits[scored]), torch.from_numpy(job.held_out.labels[scored]))
-    metric = float(job.task.metric(job.task.statistics(logits, job.held_out).sum(axis=0)))
-    evaluation = Evaluation(training.step, epoch, training_loss, float(loss), metric, may_keep)
+    metric, loss = held_out_score(model, job.task, job.held_out, job.device, job.bf16)
+    evaluation = Evaluation(training.step, epoch, training_loss, loss, metric, may_keep)
     training.history.append(evaluation)
     keep = kept(training.history) is evaluation
     if keep:
-        training.best, training.best_step = _weights(model), training.step
+        training.best, training.best_step = weights_of(model), training.step
     job.console.info(
         f"epoch {epoch:.1f}: loss {training_loss:.4f}, held out {job.task.metric_name} {metric:.4f}"
         f"{', kept so far' if keep else ''}"
     )
 
 
-def _weights(model: PreTrainedModel) -> State:
+def held_out_score(
+    model: PreTrainedModel, task: Task, held_out: Encoded, device: torch.device, bf16: bool
+) -> tuple[float, float]:
+    """Metric and mean loss on examples that are not trained on."""
+    logits = predict(model, held_out, device=str(device), bf16=bf16)
+    scored = held_out.labels != IGNORED
+    loss = functional.cross_entropy(torch.from_numpy(logits[scored]), torch.from_numpy(held_out.labels[scored]))
+    return float(task.metric(task.statistics(logits, held_out).sum(axis=0))), float(loss)
+
+
+def weights_of(model: PreTrainedModel) -> State:
     """A copy of the weights on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 

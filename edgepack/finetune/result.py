@@ -10,13 +10,15 @@ from edgepack.console import format_table
 from edgepack.finetune.schedule import Evaluation
 from edgepack.finetune.scores import ClassScore
 from edgepack.finetune.settings import Settings
+from edgepack.finetune.trials import Trial
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
     """The new teacher's metric on `n` evaluation examples, and where it comes from.
 
-    `kept_step`: the step whose weights were kept; `held_out_rows` of the training examples chose it.
+    `kept_step`: the step whose weights were kept; `held_out_rows` of the training examples chose it. Of several
+    `trials`, settings, steps and history are those of the one that was best on these; what is kept may be an average.
     """
 
     output: Path
@@ -31,6 +33,9 @@ class FinetuneResult:
     steps: int
     kept_step: int
     history: tuple[Evaluation, ...]
+    held_out_metric: float | None
+    held_out_loss: float | None
+    trials: tuple[Trial, ...]
 
     @property
     def kept(self) -> Evaluation:
@@ -44,7 +49,7 @@ class FinetuneResult:
             "metric_name": self.metric_name,
             "metric": self.metric,
             "n": self.n,
-            "held_out": {"rows": self.held_out_rows, "metric": self.kept.metric, "loss": self.kept.loss},
+            "held_out": {"rows": self.held_out_rows, "metric": self.held_out_metric, "loss": self.held_out_loss},
             "training": {
                 "rows": self.rows,
                 "steps": self.steps,
@@ -57,9 +62,15 @@ class FinetuneResult:
                 "max_length": self.max_length,
                 "seed": self.settings.seed,
             },
+            "trials": [asdict(trial) for trial in self.trials],
             "classes": [asdict(score) for score in self.classes],
             "history": [asdict(evaluation) for evaluation in self.history],
         }
+
+    def _averaged(self) -> str:
+        """What the weights were averaged with, if so."""
+        others = sum(trial.averaged for trial in self.trials) - 1
+        return f", averaged with {others} other trainings" if others > 0 else ""
 
     def table(self) -> str:
         """The classes, then the figures of the whole."""
@@ -69,12 +80,16 @@ class FinetuneResult:
             for score in self.classes
         ]
         epochs, kept = self.steps / self.settings.epoch_steps, self.kept
-        judged = f", {kept.metric:.4f} on {self.held_out_rows} held-out training examples" if self.held_out_rows else ""
+        judged = (
+            f", {self.held_out_metric:.4f} on {self.held_out_rows} held-out training examples"
+            if self.held_out_rows
+            else ""
+        )
         lines = [
             format_table(rows),
             "",
             f"{self.metric_name} {self.metric:.4f} on {self.n} evaluation examples{judged}",
             f"trained on {self.rows} examples for {epochs:.1f} epochs at {self.settings.learning_rate:g}, "
-            f"kept after epoch {kept.epoch:.1f}: {self.output}",
+            f"kept after epoch {kept.epoch:.1f}{self._averaged()}: {self.output}",
         ]
         return "\n".join(lines)

@@ -18,10 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.finetune.held_out import held_out_count, split
-from edgepack.finetune.loop import Job, train_teacher
+from edgepack.finetune.loop import Job
 from edgepack.finetune.result import FinetuneResult
 from edgepack.finetune.scores import class_scores
-from edgepack.finetune.settings import Options, Settings, choose
+from edgepack.finetune.settings import Options, Settings, choose_trials
+from edgepack.finetune.trials import train_trials
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, show_notes
@@ -52,7 +53,7 @@ class Prepared:
     held_out: Encoded | None
     evaluation: Encoded
     max_length: int
-    settings: Settings
+    trials: tuple[Settings, ...]  # the first is what rules choose
     data_sha256: str
 
 
@@ -96,10 +97,13 @@ def train_and_score(
     console: Console,
 ) -> FinetuneResult:
     """Train `model` in place, then run the evaluation data once, in fp32."""
-    task, settings, data = prepared.task, prepared.settings, prepared.training
+    task, data = prepared.task, prepared.training
     _say(prepared, device, console)
-    job = Job(task, data, prepared.held_out, settings, device=device, bf16=bf16, scratch=scratch, console=console)
-    training = train_teacher(model, job)
+    job = Job(
+        task, data, prepared.held_out, prepared.trials[0], device=device, bf16=bf16, scratch=scratch, console=console
+    )
+    outcome = train_trials(model, job, prepared.trials)
+    training = outcome.best
     logits = predict(model, prepared.evaluation, device=str(device))
     return FinetuneResult(
         output=output,
@@ -107,13 +111,16 @@ def train_and_score(
         metric=float(task.metric(task.statistics(logits, prepared.evaluation).sum(axis=0))),
         n=len(prepared.evaluation),
         classes=class_scores(task, logits, prepared.evaluation),
-        settings=settings,
+        settings=outcome.settings,
         rows=len(data),
         held_out_rows=len(prepared.held_out) if prepared.held_out is not None else 0,
         max_length=prepared.max_length,
         steps=training.step,
         kept_step=training.step if training.best_step is None else training.best_step,
         history=tuple(training.history),
+        held_out_metric=outcome.metric,
+        held_out_loss=outcome.loss,
+        trials=outcome.trials,
     )
 
 
@@ -140,7 +147,7 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
         held_out=encoded.select(held) if len(held) else None,
         evaluation=encode(judged, task, tokenizer, whole),
         max_length=length,
-        settings=choose(options, task.name, width, len(rest), bool(len(held))),
+        trials=choose_trials(options, task.name, width, len(rest), bool(len(held))),
         data_sha256=training.sha256,
     )
 
@@ -220,7 +227,7 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
         "data": prepared.data_sha256,
         "examples": prepared.training.sha256(),
         "labels": list(prepared.task.labels),
-        "settings": asdict(prepared.settings),
+        "trials": [asdict(settings) for settings in prepared.trials],
         "device": device.type,
         "bf16": bf16,
         "code": source_hash(),
@@ -229,7 +236,7 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
 
 
 def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
-    settings, held_out = prepared.settings, prepared.held_out
+    settings, held_out = prepared.trials[0], prepared.held_out
     judged = f"{len(held_out)} more held out to judge it" if held_out is not None else "none held out"
     epochs = f"{'' if settings.patience is None else 'up to '}{settings.steps / settings.epoch_steps:.0f} epochs"
     console.info(

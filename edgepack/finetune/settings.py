@@ -7,7 +7,7 @@ never on evaluation data; `python -m benchmarks finetune-grid` compares them wit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgepack.errors import InputError
@@ -29,6 +29,10 @@ COOL_DOWN = 0.2  # steps with a rate that falls to zero, for each step before, w
 SETTLED = 0.5  # of the peak: weights are kept from where the rate is below; above it a good metric is often luck
 EVALUATE_STEPS = (50, 1_000)  # between evaluations: an epoch, where it lies within these
 WARM_UP = 0.1  # of the steps
+FEW_ROWS = 6_000  # below, one training overfits or stops short, and which of both differs by data; more rows forgive
+TRIALS = (6, (0.3, 0.6, 1.0))  # their epochs, and their rates as shares of the rate above
+TAGGING_TRIALS = (10, (0.67, 1.0, 2.0))  # at lower ones tags are not learnt
+TRIAL_SEEDS = 1_000  # between the seeds of trials: other batches, other dropout, the same head
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,30 @@ def choose(options: Options, task: TaskName, width: int, rows: int, judged: bool
         steps=steps,
         patience=chosen_patience if options.patience is None else options.patience,
     )
+
+
+def choose_trials(options: Options, task: TaskName, width: int, rows: int, judged: bool) -> tuple[Settings, ...]:
+    """The trainings whose weights are averaged: that of `choose`, and where rows are few, shorter ones.
+
+    Who sets a length or a rate gets one training.
+    """
+    first = choose(options, task, width, rows, judged)
+    if rows >= FEW_ROWS or not judged or options.epochs is not None or options.learning_rate is not None:
+        return (first,)
+    epochs, shares = TAGGING_TRIALS if task == "token-classification" else TRIALS
+    steps = max(LEAST_STEPS, epochs * first.epoch_steps)
+    others = [
+        replace(
+            first,
+            learning_rate=float(f"{share * first.learning_rate:.3g}"),
+            seed=first.seed + TRIAL_SEEDS * number,
+            steps=steps,
+            warm_up_steps=max(1, int(WARM_UP * steps)),
+            patience=None,
+        )
+        for number, share in enumerate(shares, start=1)
+    ]
+    return first, *others
 
 
 def choose_steps(epoch: int) -> int:

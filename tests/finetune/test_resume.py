@@ -73,6 +73,17 @@ def test_a_killed_run_goes_on_to_the_same_weights(files: Files, tmp_path: Path, 
     assert not (tmp_path / "out" / ".edgepack").exists()
 
 
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_run_killed_in_any_of_its_trials_goes_on(files: Files, tmp_path: Path, share: float) -> None:
+    options = {"epochs": None, "learning_rate": None, "patience": 2}
+    whole = run(files, tmp_path / "whole", **options)
+    kill(files, tmp_path / "out", int(share * sum(trial.steps for trial in whole.trials)), **options)
+    result = run(files, tmp_path / "out", **options)
+    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert (result.trials, result.history) == (whole.trials, whole.history)
+
+
 def test_what_is_done_is_not_done_again(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kill(files, tmp_path / "out", 10)
     run(files, tmp_path / "whole")

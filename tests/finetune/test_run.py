@@ -18,7 +18,6 @@ from edgepack.errors import InputError
 from edgepack.finetune import CLASS_WEIGHTS, Options, settings
 from edgepack.finetune.held_out import held_out_count, split
 from edgepack.finetune.run import find_device
-from edgepack.finetune.settings import PATIENCE
 from edgepack.inference import predict
 from edgepack.task.examples import Dataset, read_dataset
 from edgepack.task.tokenize import encode
@@ -39,7 +38,9 @@ def test_without_options_it_learns(files: Files, tmp_path: Path) -> None:
     result = run(files, tmp_path / "out", **CHOSEN)
     assert (result.n, result.rows + result.held_out_rows) == (28, 80)
     assert result.metric > 0.9
-    assert result.settings.patience == PATIENCE
+    assert len(result.trials) == 1 + len(settings.TRIALS[1])
+    assert any(trial.averaged for trial in result.trials)
+    assert result.settings.seed == 0
     teacher = load_teacher(str(tmp_path / "out"))
     assert teacher.task.labels == ("light", "music", "time")
     assert teacher.tokenizer.backend_tokenizer.truncation is None
