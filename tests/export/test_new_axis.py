@@ -28,6 +28,7 @@ Make = Callable[..., Student]
 Inputs = Callable[..., dict[str, torch.Tensor]]
 LOOPS, LAYERS = 2, 2
 EXACT = ("linux-onnx", "android-torchscript", "android-litert")  # formats whose predicted bytes are exact
+VOCABULARY = 12_000  # of the others: what is not constants takes some bytes more or less, which is much of a tiny file
 RUN_HERE = [
     "linux-onnx",
     "android-torchscript",
@@ -88,15 +89,15 @@ def embeddings_with_stem(walk: EncoderWalk[Any]) -> Any:
 @pytest.fixture(params=["loops", "stem"])
 def new_axis(
     request: pytest.FixtureRequest, make_student: Make, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[int, int], tuple[Student, Student]]:
+) -> Callable[..., tuple[Student, Student]]:
     """The walk edited; for widths, a student of the new axis and one whose `forward` says what files shall compute."""
     if request.param == "loops":
         monkeypatch.setattr(encoder_walk, "encoder_layers", layers_in_loops)
     else:
         monkeypatch.setattr(EncoderWalk, "embeddings", embeddings_with_stem)
 
-    def make(body_bits: int, embedding_bits: int) -> tuple[Student, Student]:
-        student = make_student(body_bits, embedding_bits)
+    def make(body_bits: int, embedding_bits: int, **changes: Any) -> tuple[Student, Student]:
+        student = make_student(body_bits, embedding_bits, **changes)
         if request.param == "loops":
             return student, unrolled(student)
         stemmed = add_stem(student)
@@ -113,7 +114,7 @@ def test_files_of_every_format_compute_the_new_axis(
 ) -> None:
     if name in PACKAGES:
         pytest.importorskip(PACKAGES[name])
-    student, reference = new_axis(*bits)
+    student, reference = new_axis(*bits, **({} if name in EXACT else {"vocab_size": VOCABULARY}))
     target = load_target(name)
     if new_axis.axis == "stem" and target.format == "torchscript":
         with pytest.raises(InputError, match="no place for the matrix 'stem'"):
@@ -131,17 +132,20 @@ def test_files_of_every_format_compute_the_new_axis(
         difference.append(np.abs(got - expected).max())
     assert np.median(difference) < (1e-5 if 32 in bits else 0.05)
     predicted = model_size(student.config, target).total
-    assert predicted == artifact.size_bytes if name in EXACT else abs(predicted / artifact.size_bytes - 1) < 0.01
+    if name in EXACT:
+        assert predicted == artifact.size_bytes
+    elif 32 not in bits:  # the others' size models are fitted to rounded files
+        assert predicted == pytest.approx(artifact.size_bytes, rel=0.005)
 
 
 @pytest.mark.needs_coreml
 @pytest.mark.parametrize("bits", [(8, 8), (4, 4)])
 def test_core_ml_writes_what_it_predicts(bits: tuple[int, int], new_axis: Any, tmp_path: Path) -> None:
     pytest.importorskip("coremltools")
-    student, _ = new_axis(*bits)
+    student, _ = new_axis(*bits, vocab_size=VOCABULARY)
     target = load_target("ios-coreml")
     artifact = export(student, target, tmp_path)
-    assert model_size(student.config, target).total == pytest.approx(artifact.size_bytes, rel=0.01)
+    assert model_size(student.config, target).total == pytest.approx(artifact.size_bytes, rel=0.005)
 
 
 @pytest.mark.parametrize(
