@@ -24,6 +24,7 @@ from edgepack.teacher.quiet import one_line, quiet_transformers
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}
 MOST_LABELS = 100_000
+STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
 
@@ -89,7 +90,7 @@ def open_checkpoint(source: str) -> Checkpoint:
 
 def _check_settings(raw: dict[str, Any], what: str) -> None:
     family = raw.get("model_type")
-    if family == "edgepack":
+    if family == STUDENT:
         raise InputError(f"{what}: is a student that edgepack made; give the teacher that it was made from")
     if family not in FAMILIES:
         raise InputError(f"{what}: model_type is {shown(family)}; supported: {', '.join(FAMILIES)}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edgepack.errors import InputError
+from edgepack.student.config import StudentConfig
 from edgepack.teacher import load_teacher
 from tests.teacher.tiny import edit
 
@@ -71,7 +72,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an infinite epsilon": ({"layer_norm_eps": float("inf")}, "layer_norm_eps inf; a finite number"),
     "quantized": ({"quantization_config": {"bits": 4}}, "weights are quantized"),
-    "a student": ({"model_type": "edgepack"}, "a student that edgepack made"),
+    "a student": ({"model_type": StudentConfig.model_type}, "a student that edgepack made"),
     "forged lines": (
         {"model_type": "x\nerror: \x1b[31mall is lost"},
         r"model_type is 'x\\nerror: \\x1b\[31mall is lost'",
