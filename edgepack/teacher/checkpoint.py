@@ -6,6 +6,7 @@ that edgepack would have to run code for, is refused by its name.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from edgepack.teacher.quiet import one_line, quiet_transformers
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}
 MOST_LABELS = 100_000
+STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
 
@@ -88,7 +90,7 @@ def open_checkpoint(source: str) -> Checkpoint:
 
 def _check_settings(raw: dict[str, Any], what: str) -> None:
     family = raw.get("model_type")
-    if family == "edgepack":
+    if family == STUDENT:
         raise InputError(f"{what}: is a student that edgepack made; give the teacher that it was made from")
     if family not in FAMILIES:
         raise InputError(f"{what}: model_type is {shown(family)}; supported: {', '.join(FAMILIES)}")
@@ -110,6 +112,13 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
             f"{what}: config.json names pruned_heads, and layers of different width do not load; give the checkpoint "
             "before pruning (edgepack removes heads itself)"
         )
+    for setting, value in raw.items():
+        broken = isinstance(value, float) and not math.isfinite(value)
+        if broken or ("dropout" in setting and isinstance(value, int | float) and not 0 <= value <= 1):
+            raise InputError(
+                f"{what}: config.json says {shown(setting)[1:-1]} {shown(value)}; a finite number is needed, a "
+                "dropout between 0 and 1"
+            )
     count = raw.get("num_labels")
     if count is not None and (not isinstance(count, int) or not 0 <= count <= MOST_LABELS):
         raise InputError(f"{what}: num_labels is {shown(count)}; allowed: 2 to {MOST_LABELS}")

@@ -24,6 +24,7 @@ from edgepack.task.metric import Task
 CHANCE = 1e-3  # of an alarm by chance
 FITTING = 0.6  # share of the examples of the classes concerned that the permutation explains
 KNOWN = 0.5  # recall on evaluation data from which a class counts as known
+MOVED = 0.4  # share of a label's examples that are another class: noise is seldom so one-sided
 SHOWN = 4  # confused classes in a message
 
 
@@ -85,17 +86,22 @@ def find_permutation(answers: Answers) -> dict[int, int]:
     return favourite if certain and fitting >= FITTING * everything and 2 * own <= fitting else {}
 
 
-def find_unlearned(train: Answers, evaluation: Answers) -> dict[int, int]:
-    """Classes that the teacher knows on evaluation data and mostly takes for one other class on training data."""
+def find_relabelled(train: Answers, evaluation: Answers) -> dict[int, int]:
+    """Labels, and the class that a good part of each is by the teacher's answers on training data alone.
+
+    Rates within a label are compared, so that it does not matter how frequent the classes are in either.
+    """
     found = {}
     for g in range(len(train.counts)):
-        n, m = int(train.counts[g].sum()), int(evaluation.counts[g].sum())
-        right, known = int(train.counts[g, g]), int(evaluation.counts[g, g])
-        other = int(train.counts[g].argmax())
-        if not n or not m or known < KNOWN * m or other == g or 2 * train.counts[g, other] <= n:
+        n, m, known = int(train.counts[g].sum()), int(evaluation.counts[g].sum()), int(evaluation.counts[g, g])
+        others = train.counts[g].copy()
+        others[g] = 0
+        t = int(others.argmax())
+        moved, before = int(others[t]), int(evaluation.counts[g, t])
+        if not n or not m or known < KNOWN * m or moved < MOVED * n or 3 * before * n >= moved * m:
             continue
-        if 2 * right * m < known * n and log_fisher(right, n, known, m) + log(len(train.counts)) < log(CHANCE):
-            found[g] = other
+        if log_fisher(before, m, moved, n) + log(len(train.counts)) < log(CHANCE):
+            found[g] = t
     return found
 
 
@@ -126,9 +132,12 @@ def label_problem(train: Answers, evaluation: Answers, source: str) -> str | Non
             hint = " (integers may be names or class ids from 0)" if numbers else ""
             return f"{which}: its labels stand in another order than the teacher's{hint}: {describe(answers, confused)}"
     where, rate = f"training data ({source})", evaluation.right / max(1, evaluation.total)
-    confused = find_unlearned(train, evaluation)
+    confused = find_relabelled(train, evaluation)
     if confused:
-        return f"{where}: the teacher knows these classes on the evaluation data, not here: {describe(train, confused)}"
+        return (
+            f"{where}: a label holds another class of the teacher's here, and not in the evaluation data: "
+            f"{describe(train, confused)}"
+        )
     if is_contradicted(train, evaluation):
         share = train.right / max(1, train.total)
         worst = {int(g): int(train.counts[g].argmax()) for g in np.flatnonzero(train.counts.sum(axis=1))}

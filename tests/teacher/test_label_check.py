@@ -126,8 +126,29 @@ def test_one_class_that_is_another_in_the_training_data() -> None:
     found = label_problem(train, evaluation, "train.tsv")
     assert found is not None
     assert (
-        "knows these classes on the evaluation data, not here: labelled 'class2', it says 'class3' (47 of 50)" in found
+        "a label holds another class of the teacher's here, and not in the evaluation data: labelled 'class2', it "
+        "says 'class3' (47 of 50)" in found
     )
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_one_class_that_was_given_to_another_label(share: float) -> None:
+    """The other label keeps its own examples, so it is half right; the class that lost them has few or none."""
+    evaluation = Answers(15 * np.eye(5, dtype=np.int64), names(5))
+    counts = 50 * np.eye(5, dtype=np.int64)
+    counts[3, 3], counts[4, 3] = round((1 - share) * 50), round(share * 50)
+    found = label_problem(Answers(counts, names(5)), evaluation, "train.tsv")
+    assert found is not None
+    assert f"labelled 'class4', it says 'class3' ({round(share * 50)} of {round(share * 50) + 50})" in found
+
+
+def test_other_shares_of_the_classes_are_no_sign() -> None:
+    """A rare class in training, half of the evaluation data: what the teacher answers is mostly the frequent class."""
+    rates = np.array([[0.9, 0.1], [0.1, 0.9]])
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        train, evaluation = (simulate(generator, rates, np.array(n)) for n in ([1980, 20], [300, 300]))
+        assert label_problem(train, evaluation, "train.tsv") is None
 
 
 def test_labels_at_random_are_found() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edgepack.errors import InputError
+from edgepack.student.config import StudentConfig
 from edgepack.teacher import load_teacher
 from tests.teacher.tiny import edit
 
@@ -61,8 +62,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "layers without end": ({"num_hidden_layers": 10**12}, "says 1000000000000 layers"),
     "heads that do not divide": ({"num_attention_heads": 3}, "hidden size 16 is no multiple of its 3"),
     "padding beyond the table": ({"pad_token_id": 10**6}, "pad_token_id is 1000000"),
+    "dropout of NaN": (
+        {"attention_probs_dropout_prob": float("nan")},
+        "attention_probs_dropout_prob nan; a finite number",
+    ),
+    "dropout of all": (
+        {"hidden_dropout_prob": 2},
+        "hidden_dropout_prob 2; a finite number is needed, a dropout between",
+    ),
+    "an infinite epsilon": ({"layer_norm_eps": float("inf")}, "layer_norm_eps inf; a finite number"),
     "quantized": ({"quantization_config": {"bits": 4}}, "weights are quantized"),
-    "a student": ({"model_type": "edgepack"}, "a student that edgepack made"),
+    "a student": ({"model_type": StudentConfig.model_type}, "a student that edgepack made"),
     "forged lines": (
         {"model_type": "x\nerror: \x1b[31mall is lost"},
         r"model_type is 'x\\nerror: \\x1b\[31mall is lost'",

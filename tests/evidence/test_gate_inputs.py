@@ -1,0 +1,44 @@
+"""What people give the gate and `package` that is no bundle, and policies as editors save them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgepack.bundle.manifest import load_manifest
+from edgepack.errors import InputError
+from edgepack.evidence.gate import gate, read_policy
+
+POLICY = "max_bytes = 2_000_000\nmax_drop = 0.5\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [POLICY.encode(), POLICY.encode("utf-8-sig"), POLICY.replace("\n", "\r\n").encode()],
+    ids=["plain", "with a mark", "of Windows"],
+)
+def test_a_policy_as_editors_save_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "gate.toml").write_bytes(content)
+    policy = read_policy(tmp_path / "gate.toml")
+    assert (policy.max_bytes, policy.max_drop) == (2_000_000, 0.5)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_policy_in_another_encoding_says_so(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "gate.toml").write_bytes(f"# é\n{POLICY}".encode(encoding))
+    with pytest.raises(InputError, match=r"gate\.toml: policy is not UTF-8 \(byte \d\); save it as UTF-8"):
+        read_policy(tmp_path / "gate.toml")
+
+
+def test_a_build_given_for_a_bundle_is_answered_with_its_bundles(tmp_path: Path) -> None:
+    (tmp_path / "edgepack.json").write_text(json.dumps({"artifacts": []}))
+    for name in ("android-onnx", "ios-onnx"):
+        (tmp_path / "bundles" / name).mkdir(parents=True)
+        (tmp_path / "bundles" / name / "edgepack.json").write_text("{}")
+    expected = "is the output of a build, not a bundle; its bundles: bundles/android-onnx, bundles/ios-onnx"
+    with pytest.raises(InputError, match=expected):
+        load_manifest(tmp_path)
+    with pytest.raises(InputError, match=expected):
+        gate([tmp_path])
