@@ -1,7 +1,7 @@
 """Is a teacher made without flags as good as the best of a grid? For each data set, epochs × peak rate, over seeds.
 
 A cell of the grid is `edgepack finetune --epochs E --learning-rate R`, all else as it is without flags. Finished runs
-stand in one JSON-lines file, appended by the main process, so a benchmark goes on where it was stopped; `--minutes`
+stand in one JSON-lines file, appended by the main process, so a benchmark resumes where it was stopped; `--minutes`
 stops it in time to keep what it has. Sets of more than `--rows` training rows are cut to a seeded sample of that size.
 
 `--judge held-out` measures on a fifth of the training data, taken out before anything else sees it, in place of dev:
@@ -90,9 +90,9 @@ def train_one(run: Run, files: Files, base: str, device: str) -> dict[str, Any]:
     import torch
 
     from edgepack.console import Console
-    from edgepack.finetune.run import find_device, load_with_new_head, prepare, train_and_score
+    from edgepack.finetune.run import load_with_new_head, prepare, train_and_score
     from edgepack.task.examples import Columns
-    from edgepack.train.processes import has_bf16
+    from edgepack.train.processes import find_device, has_bf16
 
     console, started = Console(quiet=True), time.perf_counter()
     options, where = Options(**json.loads(run.options), seed=run.seed, device=device), find_device(device)

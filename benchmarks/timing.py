@@ -30,7 +30,7 @@ def time_once(session: Session, tokens: int) -> float:
 
 
 def median_times(models: Mapping[Key, tuple[Session, int]], runs: int) -> dict[Key, float]:
-    """Median milliseconds of at least `runs` inferences of each session at its number of tokens, in blocks by turns."""
+    """Median milliseconds of at least `runs` inferences of each session at its tokens, in alternating blocks."""
     times: dict[Key, list[float]] = {key: [] for key in models}
     for _ in range(-(-runs // BLOCK)):
         for key, (session, tokens) in models.items():

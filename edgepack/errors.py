@@ -47,6 +47,17 @@ class MissingDependency(EdgepackError):
     exit_code: ClassVar[int] = 3
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, as a message of ours may hold it; "" where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return bare(lines[0], 200) if lines else ""
+
+
+def bare(text: str, limit: int = 80) -> str:
+    """`shown` without the quotes, for names and the words of others."""
+    return shown(text, limit)[1:-1]
+
+
 def shown(value: Any, limit: int = 80) -> str:
     """`value` as an error message may hold it: quoted, on one line, nothing invisible in it, at most `limit` long.
 

@@ -59,11 +59,17 @@ def source_hash() -> str:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a reader, or a restart after a crash, sees all of it or what was there before."""
+    with written_beside(path) as beside:
+        beside.write_bytes(data)
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A hidden sibling to write the file in; after the block it is on the disk and takes `path`'s place at once."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield beside
+        with beside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:

@@ -1,6 +1,6 @@
 """What is done with a trained student for each target: export, validate, bundle, and the runtimes compared.
 
-A target whose package or tool is missing is left out and said so, with the line that installs it; the others go on.
+A target whose package or tool is missing is left out, with a warning that has the line to install it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.inputs import Inputs, golden_texts
+from edgepack.build.inputs import Inputs, first_texts
 from edgepack.bundle.manifest import TeacherRecord, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
@@ -63,7 +63,7 @@ class Delivery:
         return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
 
     def run(self, student: Student, trained: Stage) -> Made:
-        """Export, validate and bundle for each target; one whose tools are missing is left out and said so."""
+        """Export, validate and bundle for each target; one whose tools are missing is left out with a warning."""
         made, logits = Made(), {}
         for target in self.inputs.targets:
             try:
@@ -143,7 +143,7 @@ class Delivery:
             task=teacher.task,
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,
-            golden_texts=golden_texts(self.inputs),
+            golden_texts=first_texts(self.inputs.evaluation_data),
             student=student,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)

@@ -38,6 +38,7 @@ from edgepack.teacher import (
     load_teacher,
 )
 from edgepack.tokenizer.asset import asset_bytes
+from edgepack.train.processes import find_device
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
@@ -67,7 +68,7 @@ class BuildRequest:
     allow_untrained: bool = False
     fresh: bool = False
     recipe: Recipe | None = None  # None: the effort's own
-    timed: bool = True  # whether artifacts are timed beside the teacher
+    timed: bool = True  # whether artifacts are timed against the teacher
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property
@@ -102,7 +103,7 @@ class Inputs:
 def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     """Load and check teacher, data and targets; every mistake is one line before any long work."""
     find_recipe(request.effort)
-    check_device(request.device)
+    find_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
@@ -163,8 +164,7 @@ def ask_teacher(
     check_teacher(teacher, evaluation, logits, request.allow_untrained)
     metric = metric_interval(task.statistics(logits, evaluation), task)
     console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
-    on_train = float(task.metric(task.statistics(train_logits, sample).sum(axis=0)))
-    of = "" if len(sample) == len(train) else f" of {len(train)}"
+    on_train, of = task.score(train_logits, sample), "" if len(sample) == len(train) else f" of {len(train)}"
     console.info(f"teacher {task.metric_name} {on_train:.4f} on {len(sample)}{of} training examples")
     return logits, metric
 
@@ -175,19 +175,6 @@ def sample_examples(train: Encoded, labels: int) -> Encoded:
     if count == len(train):
         return train
     return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not here."""
-    if device in ("auto", "cpu"):
-        return
-    if device.split(":")[0] != "cuda":
-        raise InputError(f"device is {device!r}; allowed: auto, cpu, cuda, cuda:N")
-    number = device.partition(":")[2] or "0"
-    if not number.isdigit() or int(number) >= torch.cuda.device_count():
-        raise InputError(
-            f"device is {device!r}; this machine has {torch.cuda.device_count()} CUDA devices; use auto or cpu"
-        )
 
 
 def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evaluation: Dataset) -> int:
@@ -207,11 +194,6 @@ def request_record(request: BuildRequest) -> dict[str, Any]:
             record[name] = recorded_place(str(record[name]), request.output)
     record["recipe"] = recipe_record(request.chosen_recipe)
     return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
-
-
-def golden_texts(inputs: Inputs) -> list[tuple[str, str | None]]:
-    """The first sentences of the evaluation data."""
-    return first_texts(inputs.evaluation_data)
 
 
 def first_texts(data: Dataset) -> list[tuple[str, str | None]]:

@@ -8,8 +8,7 @@ artifact in its own runtime at batch 1, to four decimals.
 
 Ids and offsets must be equal everywhere. Logits may differ between CPUs: a sum of another order can tip an activation
 over a rounding step. Between torch and the runtimes, the same formula, the largest difference measured was 11 % of a
-text's largest logit, so 15 % is allowed. Parity over the
-evaluation set (`evidence/validate.py`) is the sharper test.
+text's largest logit, so 15 % is allowed. Parity over the evaluation set (`evidence/forms.py`) is the sharper test.
 """
 
 from __future__ import annotations

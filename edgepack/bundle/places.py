@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 
 
 def recorded_place(source: str, output: Path) -> str:
@@ -48,6 +48,6 @@ def check_same(name: str, place: str, sha256: str, recorded: str, flag: str) -> 
     """`InputError` where what is at `place` is not what the build had."""
     if sha256 != recorded:
         raise InputError(
-            f"{shown(place, 200)[1:-1]}: is not the {name} that the build had (sha256 {sha256[:12]}…, {recorded[:12]}… "
+            f"{bare(place, 200)}: is not the {name} that the build had (sha256 {sha256[:12]}…, {recorded[:12]}… "
             f"recorded); say where that is with {flag}, or run `edgepack build` on what is there now"
         )

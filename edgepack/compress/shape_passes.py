@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from edgepack.compress.hidden_size import compensate, cut_hidden
 from edgepack.compress.layers import select_layers
@@ -14,7 +13,7 @@ from edgepack.compress.narrow_embedding import factorize_embedding, self_attenti
 from edgepack.compress.passes import Evidence, Goal, Pass, PassResult
 from edgepack.compress.share_layers import share_layers
 from edgepack.compress.tables import fold_token_types, trim_positions, trim_vocabulary
-from edgepack.compress.units import Importance, cut_head, keep_units, top_indices
+from edgepack.compress.units import Importance, cut_head, keep_units, top_indices, top_numbers
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 
@@ -273,11 +272,6 @@ class FactorizeMatrices(Pass):
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         return _differs("ranks", student.config.ranks, _ranks(goal, evidence))
-
-
-def top_numbers(scores: Tensor, count: int) -> Tensor:
-    """Numbers of the greatest scores, rising."""
-    return torch.topk(scores, count).indices.sort().values
 
 
 def _ranks(goal: Goal, evidence: Evidence) -> Ranks:

@@ -61,9 +61,14 @@ def top_indices(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Indices of the most important heads and units of each set, in their old order."""
     return (
-        [torch.topk(score, n).indices.sort().values for score, n in zip(importance.heads, heads, strict=True)],
-        [torch.topk(score, n).indices.sort().values for score, n in zip(importance.units, units, strict=True)],
+        [top_numbers(score, n) for score, n in zip(importance.heads, heads, strict=True)],
+        [top_numbers(score, n) for score, n in zip(importance.units, units, strict=True)],
     )
+
+
+def top_numbers(scores: Tensor, count: int) -> Tensor:
+    """Numbers of the greatest scores, rising."""
+    return torch.topk(scores, count).indices.sort().values
 
 
 def keep_units(student: Student, heads: Sequence[Tensor], units: Sequence[Tensor]) -> Student:
@@ -83,7 +88,7 @@ def cut_head(student: Student, size: int) -> Student:
         return student
     state = dict(student.state_dict())
     score = state["head.dense.weight"].norm(dim=1) * state["head.classifier.weight"].norm(dim=0)
-    kept = torch.topk(score, size).indices.sort().values
+    kept = top_numbers(score, size)
     state["head.dense.weight"], state["head.dense.bias"] = (
         state["head.dense.weight"][kept],
         state["head.dense.bias"][kept],

@@ -121,9 +121,7 @@ def _compare(
     here = predict_session(load(model, target, threads=1), encoded)
     there, version = machine.predict(model, encoded)
     parity = compare(FormLogits("there", there, encoded), FormLogits("here", here, encoded), 0.0)
-    metric_here, metric_there = (
-        float(task.metric(task.statistics(logits, encoded).sum(axis=0))) for logits in (here, there)
-    )
+    metric_here, metric_there = (task.score(logits, encoded) for logits in (here, there))
     return Comparison(
         targets=names,
         examples=len(encoded),

@@ -44,7 +44,7 @@ def compare_runtimes(
 
 
 def _pair(a: Target, b: Target, left: np.ndarray, right: np.ndarray, encoded: Encoded, task: Task) -> RuntimePair:
-    first, second = (float(task.metric(task.statistics(side, encoded).sum(axis=0))) for side in (left, right))
+    first, second = (task.score(side, encoded) for side in (left, right))
     parity = compare(FormLogits(a.name, left, encoded), FormLogits(b.name, right, encoded), first)
     return RuntimePair(
         targets=(a.name, b.name),

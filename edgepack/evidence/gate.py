@@ -257,7 +257,7 @@ def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None,
     encoded = encode(read_dataset(evaluation, task), task, tokenizer, manifest.max_length)
     target = load_target(manifest.target)
     logits = predict_session(load(folder / target.file, target, threads=1), encoded)
-    value = float(task.metric(task.statistics(logits, encoded).sum(axis=0)))
+    value = task.score(logits, encoded)
     recorded, teacher = manifest.metrics.get("artifact"), manifest.metrics.get("teacher")
     if recorded is not None and recorded.n == len(encoded):
         what = f"{task.metric_name} measured again ({recorded.value:.4f} recorded)"

@@ -2,7 +2,7 @@
 
 `settings.py` says what the data decides, `held_out.py` which training examples judge the training, `schedule.py` the
 learning rate and when it is over, `loop.py` trains, `trials.py` averages several trainings, `checkpoint.py` lets a
-killed run go on, `scores.py` counts by class, `run.py` puts them together. The evaluation data decides nothing: it is
+killed run resume, `scores.py` counts by class, `run.py` puts them together. The evaluation data decides nothing: it is
 read, and reported.
 """
 

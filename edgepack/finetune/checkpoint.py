@@ -7,7 +7,6 @@ so a kill at any point leaves a pair that belongs together. The CPU repeats the 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edgepack.finetune.schedule import Evaluation
+from edgepack.workspace import written_beside
 
 NAME = "training.safetensors"
 State = dict[str, Tensor]
@@ -38,11 +38,13 @@ def save_training(folder: Path, training: Training, weights: State, moments: Sta
     """Write a checkpoint; a kill leaves the old one or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     if training.best is not None and not _best_path(folder, training.best_step).exists():
-        _write(_best_path(folder, training.best_step), training.best, {})
+        with written_beside(_best_path(folder, training.best_step)) as beside:
+            save_file(training.best, beside)
     tensors = {f"weights.{name}": value.contiguous() for name, value in weights.items()}
     tensors |= {f"moments.{name}": value.contiguous() for name, value in moments.items()}
     record = asdict(replace(training, best=None))
-    _write(folder / NAME, tensors, {"training": json.dumps(record)})
+    with written_beside(folder / NAME) as beside:
+        save_file(tensors, beside, metadata={"training": json.dumps(record)})
     for path in folder.glob("best-*.safetensors"):
         if path != _best_path(folder, training.best_step):
             path.unlink()
@@ -68,11 +70,3 @@ def load_training(folder: Path) -> tuple[Training, State, State] | None:
 
 def _best_path(folder: Path, step: int | None) -> Path:
     return folder / f"best-{step}.safetensors"
-
-
-def _write(path: Path, tensors: State, metadata: dict[str, str]) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, beside, metadata=metadata)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)

@@ -1,7 +1,7 @@
 """The training: cross entropy, AdamW, gradients clipped to norm 1, batches of similar length.
 
 Every step is a function of its number and the state before it: batches follow from seed and epoch, dropout from seed
-and step. So a run that goes on from a checkpoint ends as one that was never interrupted: bit for bit on a CPU.
+and step. So a run that resumes from a checkpoint ends as one that was never interrupted: bit for bit on a CPU.
 
 A batch is computed in pieces that fit in memory; the loss is the sum over its examples (or tagged words) divided by
 the sum of their class weights, whatever the pieces.
@@ -217,7 +217,7 @@ def held_out_score(
     logits = predict(model, held_out, device=str(device), bf16=bf16)
     scored = held_out.labels != IGNORED
     loss = functional.cross_entropy(torch.from_numpy(logits[scored]), torch.from_numpy(held_out.labels[scored]))
-    return float(task.metric(task.statistics(logits, held_out).sum(axis=0))), float(loss)
+    return task.score(logits, held_out), float(loss)
 
 
 def weights_of(model: PreTrainedModel) -> State:

@@ -1,6 +1,6 @@
 """From a base checkpoint and the task's data to a folder that `edgepack build -m` takes.
 
-While it trains, the output folder holds its workspace alone; an interrupted run goes on from there when the same
+While it trains, the output folder holds its workspace alone; an interrupted run resumes from there when the same
 command is given again. The teacher takes the folder's place by one rename, or not at all.
 """
 
@@ -36,7 +36,7 @@ from edgepack.teacher import (
     position_limit,
     quiet_transformers,
 )
-from edgepack.train.processes import has_bf16
+from edgepack.train.processes import find_device, has_bf16
 from edgepack.workspace import HIDDEN_FOLDER, Workspace, beside_folder, publish_folder, sha256_file, source_hash
 
 STAGE = "finetune"
@@ -108,7 +108,7 @@ def train_and_score(
     return FinetuneResult(
         output=output,
         metric_name=task.metric_name,
-        metric=float(task.metric(task.statistics(logits, prepared.evaluation).sum(axis=0))),
+        metric=task.score(logits, prepared.evaluation),
         n=len(prepared.evaluation),
         classes=class_scores(task, logits, prepared.evaluation),
         settings=outcome.settings,
@@ -138,7 +138,6 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
     if not len(held) and options.patience is not None:
         raise InputError(f"patience is {options.patience}; it needs held-out examples, and of {len(training)} none are")
     whole = options.max_length or suggest_max_length(training, judged, tokenizer, limit)
-    width = int(getattr(checkpoint.config, "hidden_size", 0) or checkpoint.config.dim)
     return Prepared(
         checkpoint=checkpoint,
         tokenizer=tokenizer,
@@ -147,24 +146,9 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
         held_out=encoded.select(held) if len(held) else None,
         evaluation=encode(judged, task, tokenizer, whole),
         max_length=length,
-        trials=choose_trials(options, task.name, width, len(rest), bool(len(held))),
+        trials=choose_trials(options, task.name, checkpoint.sizes.hidden_size, len(rest), bool(len(held))),
         data_sha256=training.sha256,
     )
-
-
-def find_device(name: str) -> torch.device:
-    """The device of this name: `auto`, `cpu`, `cuda`, `cuda:N`; `InputError` for one that is not here."""
-    count = torch.cuda.device_count()
-    if name == "auto":
-        return torch.device("cuda:0" if count else "cpu")
-    if name == "cpu":
-        return torch.device("cpu")
-    kind, _, number = name.partition(":")
-    if kind != "cuda" or (number and not (number.isascii() and number.isdecimal())) or name.endswith(":"):
-        raise InputError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N")
-    if int(number or 0) >= count:
-        raise InputError(f"device is {name!r}; this machine has {count} CUDA devices; use auto or cpu")
-    return torch.device(f"cuda:{int(number or 0)}")
 
 
 def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrainedModel:
@@ -208,7 +192,7 @@ def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tu
 
 
 def _encoder_folder(base: str) -> str:
-    """The base, or the encoder's folder inside a sentence-transformers one that keeps it apart."""
+    """The base, or the encoder's folder inside a sentence-transformers one that has it in a part of its own."""
     modules = Path(base) / "modules.json"
     if not modules.is_file() or (Path(base) / "config.json").is_file():
         return base

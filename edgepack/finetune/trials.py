@@ -62,7 +62,7 @@ class Member:
 def train_trials(model: PreTrainedModel, job: Job, trials: Sequence[Settings]) -> Outcome:
     """Train `model` in place by each of `trials`; it ends with the average of what the held-out slice says is good.
 
-    Every trial has checkpoints of its own, so an interrupted run goes on with the trial that it was in.
+    Every trial has checkpoints of its own, so an interrupted run resumes with the trial that it was in.
     """
     if len(trials) == 1 or job.held_out is None:
         training = train_teacher(model, replace(job, settings=trials[0]))
@@ -137,7 +137,7 @@ def _trial(member: Member, averaged: bool) -> Trial:
         learning_rate=member.settings.learning_rate,
         steps=member.training.step,
         kept_step=member.kept.step,
-        metric=member.rank[0],
-        loss=-member.rank[1],
+        metric=member.kept.metric or 0.0,
+        loss=member.kept.loss or 0.0,
         averaged=averaged,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgepack.plan.grid import Body, Table, head_width, layer_sharing, rank_of
+from edgepack.plan.grid import Body, Table, attention_head_size, layer_sharing, rank_of
 from edgepack.plan.model_size import ModelSize
 from edgepack.plan.size import model_size
 from edgepack.plan.space import SearchSpace, Vocabulary
@@ -65,7 +65,7 @@ def _layers(space: SearchSpace, body: Body) -> dict[str, Any]:
     """Layers, what they share, their heads, FFN units and ranks; a list has an entry for each set of weights."""
     attention_sharing, ffn_sharing = layer_sharing(space, body.layers)
     attention_sets, ffn_sets = len(set(attention_sharing)), len(set(ffn_sharing))
-    size, hidden = head_width(space), space.hidden_size
+    size, hidden = attention_head_size(space), space.hidden_size
     ranks = None
     if space.structure.rank_share:
         attention_rank, ffn_rank = rank_of(space, hidden, body.heads * size), rank_of(space, hidden, body.ffn)
@@ -100,7 +100,7 @@ def _embedding(space: SearchSpace, table: Table) -> dict[str, Any]:
     if space.structure.embedding == "self_attentive":
         changes |= {
             "embedding_projection": "self_attentive",
-            "embedding_num_heads": max(1, table.size // head_width(space)),
+            "embedding_num_heads": max(1, table.size // attention_head_size(space)),
             "embedding_intermediate_size": 2 * table.size,
         }
     return changes

@@ -17,7 +17,7 @@ from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed import student_time, token_labels
 from edgepack.quantization import bit_width
 
-WIDTH_STEP, WIDEST = 16, 2 / 3  # wider than that, a table mostly costs training time and bytes
+SIZE_STEP, LARGEST_SHARE = 16, 2 / 3  # larger than that, a table mostly costs training time and bytes
 FFN_SHARES, FFN_STEP = (0.5, 0.75, 1.0), 32
 HEAD_SHARES = (1.0, 0.25)
 
@@ -61,7 +61,7 @@ def list_bodies(space: SearchSpace) -> Iterator[Body]:
 
 def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: int) -> Iterator[Body]:
     """The bodies of these layers: each size of the head, each bit width."""
-    full, size = space.full, head_width(space)
+    full, size = space.full, attention_head_size(space)
     layer_weights = _layer_weights(space, layers, heads, ffn)
     time = student_time(len(layers), heads, size, ffn, space.hidden_size, token_labels(full))
     for head_share in HEAD_SHARES if full.head_act else (1.0,):
@@ -84,7 +84,7 @@ def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: i
 def _layer_weights(space: SearchSpace, layers: Sequence[int], heads: int, ffn: int) -> int:
     """Weights of all layers, those that are shared counted once."""
     attention_sets, ffn_sets = (len(set(sharing)) for sharing in layer_sharing(space, layers))
-    hidden, units = space.hidden_size, heads * head_width(space)
+    hidden, units = space.hidden_size, heads * attention_head_size(space)
     attention, feed_forward = 4 * hidden * units, 2 * hidden * ffn
     if space.structure.rank_share:
         attention = 4 * (hidden + units) * rank_of(space, hidden, units)
@@ -97,7 +97,7 @@ def list_tables(space: SearchSpace) -> Iterator[Table]:
     full = space.full
     sizes = [full.embedding_size]
     if full.embedding_projection == "identity":
-        sizes = list(range(WIDTH_STEP, int(space.hidden_size * WIDEST) + 1, WIDTH_STEP))
+        sizes = list(range(SIZE_STEP, int(space.hidden_size * LARGEST_SHARE) + 1, SIZE_STEP))
     widths = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
     for size in sizes:
         for vocabulary in _vocabularies(space):
@@ -112,7 +112,7 @@ def file_bits(bits: int) -> float:
     return bit_width(bits).stored_bits
 
 
-def head_width(space: SearchSpace) -> int:
+def attention_head_size(space: SearchSpace) -> int:
     """The size of one attention head, which a student keeps."""
     return (space.full.head_sizes or [])[0]
 

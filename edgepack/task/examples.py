@@ -87,13 +87,12 @@ def read_labels(source: str, columns: Columns = BY_NAME, split: str = "train") -
     named = apply_names(found, loaded.names, loaded.named_by) if loaded.names else {}
     if name == "token-classification":
         return _tag_names(loaded, named)
-    if not named:
-        check_single(found, found.places)
     if named:
         return tuple(dict.fromkeys(clean_name(name) for name in loaded.names if name))
-    numbers = {int(match[1]) for label in found.places if (match := NUMBER.fullmatch(label.strip()))}
-    if all(NUMBER.fullmatch(label.strip()) for label in found.places):
-        return tuple(map(str, sorted(numbers)))
+    check_single(found, found.places)
+    numbers = [NUMBER.fullmatch(label.strip()) for label in found.places]
+    if all(numbers):
+        return tuple(map(str, sorted({int(number[1]) for number in numbers if number})))
     return tuple(sorted({clean_name(label) for label in found.places}))
 
 

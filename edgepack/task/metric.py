@@ -99,6 +99,10 @@ class Task:
             top, bottom = 2 * sums[..., 0], sums[..., 1] + sums[..., 2]
         return _ratio(top, bottom)
 
+    def score(self, logits: np.ndarray, encoded: Encoded) -> float:
+        """The metric of a whole data set; logits in the flat layout."""
+        return float(self.metric(self.statistics(logits, encoded).sum(axis=0)))
+
     @cached_property
     def _tag_table(self) -> tuple[np.ndarray, np.ndarray]:
         """For each class id: its entity type (0 is outside), and whether it begins an entity by itself."""

@@ -42,10 +42,11 @@ def convert_tags(rows: Sequence[Tags], places: Sequence[str], labels: Sequence[s
             f"{places[0]}: tags are {listed(bare)}; none is O, so these are no entity tags: only entities can be tagged"
         )
     known = {tag: parsed or ("", tag.strip()) for tag, parsed in parse.items()}
+    spelled = {tag: _plain(tag, parsed) for tag, parsed in parse.items()}
     io = not any(label.startswith("B") for label in labels)
     converted = tuple(tuple(_encode([known[tag] for tag in row], io)) for row in rows)
     changed = sum(
-        _plain(a) != b for old, new in zip(rows, converted, strict=True) for a, b in zip(old, new, strict=True)
+        spelled[a] != b for old, new in zip(rows, converted, strict=True) for a, b in zip(old, new, strict=True)
     )
     return Converted(converted, _scheme(rows, known, prefixes) if changed else "", changed)
 
@@ -86,7 +87,7 @@ def _encode(row: list[Parsed], io: bool) -> Iterator[str]:
         yield f"{letter}-{kind}" if kind else letter
 
 
-def _plain(tag: str) -> str:
+def _plain(tag: str, parsed: Parsed | None) -> str:
     """A tag as far as its spelling goes: its prefix in upper case, joined by a hyphen."""
-    prefix, kind = parse_tag(tag) or ("", tag)
+    prefix, kind = parsed or ("", tag)
     return f"{prefix}-{kind}" if kind else prefix

@@ -14,7 +14,7 @@ from typing import Any
 from optimum.utils import NormalizedConfigManager
 from transformers import AutoConfig, PreTrainedConfig
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
@@ -116,7 +116,7 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
         broken = isinstance(value, float) and not math.isfinite(value)
         if broken or ("dropout" in setting and isinstance(value, int | float) and not 0 <= value <= 1):
             raise InputError(
-                f"{what}: config.json says {shown(setting)[1:-1]} {shown(value)}; a finite number is needed, a "
+                f"{what}: config.json says {bare(setting)} {shown(value)}; a finite number is needed, a "
                 "dropout between 0 and 1"
             )
     count = raw.get("num_labels")

@@ -37,7 +37,7 @@ def check_teacher(
 ) -> TeacherCheck:
     """Refuse a teacher that is no better than always answering the most frequent class (entity F1: 0.05)."""
     task = teacher.task
-    metric = float(task.metric(task.statistics(logits, evaluation).sum(axis=0)))
+    metric = task.score(logits, evaluation)
     majority = MIN_ENTITY_F1
     if task.name == "text-classification":
         counts = np.bincount(evaluation.labels)

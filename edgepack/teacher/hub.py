@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 from edgepack.teacher.files import CONFIG, PICKLES, SAFETENSORS, TOKENIZER_FILES
 from edgepack.teacher.other_models import MARKERS
 from edgepack.teacher.quiet import one_line
@@ -37,7 +37,7 @@ def find_folder(source: str) -> Path:
         unpack = "unpack it and " if path.suffix.lower() in ARCHIVES else ""
         raise InputError(f"checkpoint {source}: is a file; {unpack}give the checkpoint's folder or a hub id")
     if not HUB_ID.fullmatch(source):
-        raise InputError(f"checkpoint {shown(source)[1:-1]}: no such folder, and not a hub id of the form owner/name")
+        raise InputError(f"checkpoint {bare(source)}: no such folder, and not a hub id of the form owner/name")
     return _download(source)
 
 

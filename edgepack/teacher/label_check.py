@@ -30,8 +30,10 @@ SHOWN = 4  # confused classes in a message
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """How often each label `(row)` was answered by each `(column)`; `names` of both. The first `outside` are no "
-    "class."""
+    """How often each label `(row)` was answered by each `(column)`; `names` of both.
+
+    The first `outside` are no class.
+    """
 
     counts: np.ndarray
     names: tuple[str, ...]
@@ -65,8 +67,7 @@ def count_answers(task: Task, logits: np.ndarray, encoded: Encoded) -> Answers:
 
 
 def find_permutation(answers: Answers) -> dict[int, int]:
-    """Classes, and the others that the teacher answers for them, where these fit much better than their own; or "
-    "none."""
+    """Classes, and the others that the teacher answers for them, where these fit much better than their own."""
     counts = answers.counts
     present = np.flatnonzero(counts.sum(axis=1))
     favourite = {int(g): int(counts[g].argmax()) for g in present if counts[g].max() > counts[g, g]}
@@ -157,8 +158,7 @@ def log_tail(k: int, n: int) -> float:
 
 
 def log_fisher(a: int, n: int, b: int, m: int) -> float:
-    """The log of the chance of `a` or fewer of the `a + b` hits among the first `n` of `n + m`, if both have one "
-    "rate."""
+    """The log of the chance of `a` or fewer of the `a + b` hits among the first `n` of `n + m`, at one rate."""
     hits = a + b
     least = max(0, hits - m)
     return _log_sum([_log_choose(n, i) + _log_choose(m, hits - i) for i in range(least, a + 1)]) - _log_choose(

@@ -13,8 +13,9 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 from edgepack.task.metric import TASK_NAMES, TaskName
+from edgepack.task.reading.labels import is_unnamed
 
 HEADS: dict[str, TaskName] = {
     "ForSequenceClassification": "text-classification",
@@ -30,7 +31,6 @@ OTHER_HEADS = {
     "ForNextSentencePrediction": "tells whether one sentence follows another",
     "Model": "is an encoder without a head",
 }
-PLACEHOLDER = re.compile(r"LABEL_\d+")  # what transformers calls labels that nobody named
 
 
 def find_task(config: PreTrainedConfig, what: str, wanted: str | None, fallback: str | None = None) -> TaskName:
@@ -44,7 +44,7 @@ def find_task(config: PreTrainedConfig, what: str, wanted: str | None, fallback:
     if architectures and not heads:
         raise InputError(_no_classifier(architectures[0], what))
     if wanted is not None and heads and wanted not in heads:
-        raise InputError(f"{what}: is a {shown(architectures[0])[1:-1]}; the task asked for is {wanted}")
+        raise InputError(f"{what}: is a {bare(architectures[0])}; the task asked for is {wanted}")
     found: set[str | None] = {*heads} or {wanted or fallback}
     for name in TASK_NAMES:
         if name in found:
@@ -55,7 +55,7 @@ def find_task(config: PreTrainedConfig, what: str, wanted: str | None, fallback:
 def _no_classifier(architecture: str, what: str) -> str:
     does = next((f" ({words})" for suffix, words in OTHER_HEADS.items() if architecture.endswith(suffix)), "")
     return (
-        f"{what}: architecture is {shown(architecture)[1:-1]}, not fine-tuned for classification{does}; "
+        f"{what}: architecture is {bare(architecture)}, not fine-tuned for classification{does}; "
         f"allowed: …{', …'.join(HEADS)}. Make a teacher with `edgepack finetune`"
     )
 
@@ -83,13 +83,14 @@ def read_labels(raw: Mapping[str, Any], what: str) -> tuple[str, ...] | None:
     """The class names that config.json states, by id; None where it states none."""
     forward = _by_id(raw.get("id2label"), "id2label", what)
     backward = _by_id(_inverted(raw.get("label2id"), what), "label2id", what)
-    if not forward or (backward and _unnamed(forward) and not _unnamed(backward) and _is_whole(backward)):
+    named = bool(backward) and not is_unnamed(backward.values())
+    if not forward or (named and is_unnamed(forward.values()) and _is_whole(backward)):
         forward, backward = backward, {}
     if not forward:
         return None
     if not _is_whole(forward):
         raise InputError(f"{what}: id2label must name each class id from 0 once; it is {shown(forward, 200)}")
-    if backward and not _unnamed(backward):
+    if backward and not is_unnamed(backward.values()):
         ids = {name: i for i, name in backward.items()}
         for i, name in forward.items():
             if ids.get(name, i) != i:
@@ -131,7 +132,3 @@ def _by_id(names: Any, field: str, what: str) -> dict[int, str]:
 
 def _is_whole(names: Mapping[int, str]) -> bool:
     return sorted(names) == list(range(len(names))) and len(set(names.values())) == len(names)
-
-
-def _unnamed(names: Mapping[int, str]) -> bool:
-    return all(map(PLACEHOLDER.fullmatch, names.values()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 from edgepack.teacher.files import CONFIG, has_weights, read_json
 
 MERGE = (
@@ -96,7 +96,7 @@ def _refuse_edgepack_output(folder: Path, name: str) -> None:
 def _adapter(folder: Path, name: str, file: str) -> str:
     config = read_json(folder / "adapter_config.json", f"checkpoint {name}")
     base, kind = config.get("base_model_name_or_path"), config.get("peft_type")
-    what = f"{shown(kind)[1:-1]} adapter" if isinstance(kind, str) else "adapter"
+    what = f"{bare(kind)} adapter" if isinstance(kind, str) else "adapter"
     of = f" of {shown(base)}" if isinstance(base, str) else ""
     if has_weights(folder):
         return (
@@ -110,7 +110,7 @@ def _trainer_output(folder: Path, inner: list[str]) -> str | None:
     found = sorted((int(match[1]), part) for part in inner if (match := CHECKPOINT.fullmatch(part)))
     adapters = [path.parent.name for path in folder.glob("checkpoint-*/adapter_config.json")]
     if not found and adapters:
-        return f"is a Trainer's output with adapters in {shown(', '.join(sorted(adapters)))[1:-1]}; {MERGE}"
+        return f"is a Trainer's output with adapters in {bare(', '.join(sorted(adapters)))}; {MERGE}"
     if not found:
         return None
     last = found[-1][1]
@@ -132,10 +132,10 @@ def _hub_cache(folder: Path) -> str | None:
 def _inner_checkpoint(folder: Path, inner: list[str]) -> str | None:
     adapters = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
     if adapters and not inner:
-        return f"holds adapters ({shown(', '.join(adapters))[1:-1]}) and no model; {MERGE}"
+        return f"holds adapters ({bare(', '.join(adapters))}) and no model; {MERGE}"
     if not inner:
         return None
-    return f"no config.json in the folder, but in {shown(', '.join(inner))[1:-1]}; give that folder"
+    return f"no config.json in the folder, but in {bare(', '.join(inner))}; give that folder"
 
 
 def foreign_weights(folder: Path) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from transformers.utils import logging as transformers_logging
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, first_line
 
 
 @contextmanager
@@ -61,6 +61,4 @@ def _closed_stderr() -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, for use inside a message of ours."""
-    lines = str(error).strip().splitlines()
-    quoted = shown(lines[0], 200)[1:-1] if lines else ""
-    return f"{type(error).__name__}: {quoted}" if quoted else type(error).__name__
+    return ": ".join(filter(None, (type(error).__name__, first_line(error))))

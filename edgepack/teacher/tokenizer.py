@@ -41,8 +41,7 @@ class FolderTokenizer:
 
 
 def load_tokenizer(checkpoint: Checkpoint, task_name: str) -> PreTrainedTokenizerFast:
-    """The fast tokenizer; for words given one by one, a byte-level one puts a space before each (as in its "
-    "training)."""
+    """The fast tokenizer; for words given one by one, a byte-level one puts a space before each, as in its training."""
     return open_tokenizer(checkpoint, task_name).tokenizer
 
 

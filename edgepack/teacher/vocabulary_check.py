@@ -59,7 +59,7 @@ def check_vocabulary(backend: Tokenizer, checkpoint: Checkpoint, file: str) -> N
             f"{what}: {file} puts no special token around a text (no [CLS], no [SEP]): its post_processor is missing; "
             "save the tokenizer of the training again"
         )
-    _check_encoding(backend, checkpoint, file, what)
+    _check_encoding(backend, checkpoint, _unknown_ids(document["model"], vocabulary), file, what)
 
 
 def check_ids(backend: Tokenizer, checkpoint: Checkpoint) -> None:
@@ -122,7 +122,7 @@ def _template_tokens(processor: Any) -> Iterator[tuple[str, int]]:
         yield from zip(entry["tokens"], entry["ids"], strict=False)
 
 
-def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, file: str, what: str) -> None:
+def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, unknown: set[int], file: str, what: str) -> None:
     """Hard texts come out as ids and types that the model has."""
     types = int(getattr(checkpoint.config, "type_vocab_size", 0))
     with tokenizers_as_input_errors(f"{what}: {file} does not tokenize"):
@@ -130,7 +130,7 @@ def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, file: str, what:
         encodings += [backend.encode(first, second) for first, second in pairwise(PROBES)]
         split = backend.encode(["a", "fox"], is_pretokenized=True)
     rare = encodings[len(PROBES) - 1]
-    if all(flag for flag in rare.special_tokens_mask) and _unknown_ids(backend).isdisjoint(rare.ids):
+    if all(flag for flag in rare.special_tokens_mask) and unknown.isdisjoint(rare.ids):
         raise InputError(
             f"{what}: {file} drops characters that its vocabulary lacks, since it has no unknown token; give the "
             "tokenizer that the teacher was trained with"
@@ -147,6 +147,6 @@ def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, file: str, what:
             )
 
 
-def _unknown_ids(backend: Tokenizer) -> set[int]:
-    found = backend.token_to_id(json.loads(backend.to_str())["model"].get("unk_token") or "")
-    return set() if found is None else {found}
+def _unknown_ids(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> set[int]:
+    token = model.get("unk_token") or ""
+    return {vocabulary[token]} if token in vocabulary else set()

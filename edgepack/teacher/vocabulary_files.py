@@ -150,14 +150,15 @@ def _byte_level(folder: Path, settings: TokenizerSettings, what: str) -> Tokeniz
     space = settings.flag("add_prefix_space", False)
     tokenizer = Tokenizer(BPE(vocabulary, [(first, second) for first, second in pairs]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
-    first, last = _ends(special_tokens(settings, vocabulary), vocabulary, "vocab.json", what)
+    special = special_tokens(settings, vocabulary)
+    first, last = _ends(special, vocabulary, "vocab.json", what)
     tokenizer.post_processor = processors.RobertaProcessing(
         (last, vocabulary[last]),
         (first, vocabulary[first]),
         trim_offsets=settings.flag("trim_offsets", True),
         add_prefix_space=space,
     )
-    mask = special_tokens(settings, vocabulary).get("mask")
+    mask = special.get("mask")
     if mask in vocabulary:  # as RoBERTa's: the space before it belongs to it
         tokenizer.add_special_tokens([AddedToken(str(mask), lstrip=True, special=True, normalized=False)])
     return tokenizer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare
 from edgepack.teacher.weight_names import LAYERS, WORD_TABLE, Stored, few
 
 HARMLESS = re.compile(
@@ -102,6 +102,6 @@ def _check_shapes(
         if hint is None and ".attention." in name:
             hint = "if heads were pruned, give the checkpoint before that (edgepack removes heads itself)"
         raise InputError(
-            f"{what}: weights do not fit config.json: {shown(name)[1:-1]} has shape {list(held)}, the config asks for "
+            f"{what}: weights do not fit config.json: {bare(name)} has shape {list(held)}, the config asks for "
             f"{list(wanted)}; {hint or 'give the config.json that was saved with them'}"
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 from edgepack.teacher.files import PICKLES, SAFETENSORS, read_json
 from edgepack.teacher.other_models import MERGE, foreign_weights
 from edgepack.teacher.quiet import one_line
@@ -52,7 +52,6 @@ class Stored:
 class StoredWeights:
     """All tensors by the names that the files give them; `prefix` stands before every one of them."""
 
-    files: tuple[Path, ...]
     tensors: Mapping[str, Stored]
     prefix: str
 
@@ -83,7 +82,7 @@ def read_names(folder: Path, what: str, base: str) -> StoredWeights:
         raise InputError(f"{what}: {files[0].name} holds no tensors; copy or download the checkpoint again")
     _refuse_adapters(tensors, what)
     _refuse_quantized(tensors, what)
-    return StoredWeights(files, tensors, _prefix(tensors, what, base))
+    return StoredWeights(tensors, _prefix(tensors, what, base))
 
 
 def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
@@ -96,7 +95,7 @@ def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
     loose = sorted(path.name for pattern in (SAFETENSORS[0], PICKLES[0]) for path in folder.glob(pattern))
     if loose:
         raise InputError(
-            f"{what}: weights are in {shown(', '.join(loose))[1:-1]}, which transformers does not load; name one whole "
+            f"{what}: weights are in {bare(', '.join(loose))}, which transformers does not load; name one whole "
             "file model.safetensors, or add the index of the parts"
         )
     foreign = foreign_weights(folder)
@@ -178,4 +177,4 @@ def _prefix(tensors: Mapping[str, Stored], what: str, base: str) -> str:
 def few(names: Sequence[str], count: int = 3) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(shown(name)[1:-1] for name in names[:count]) + more
+    return ", ".join(bare(name) for name in names[:count]) + more

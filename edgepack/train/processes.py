@@ -31,6 +31,7 @@ from edgepack.compress.distil.output_space import OutputSpace
 from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
 
 T = TypeVar("T")
@@ -38,6 +39,21 @@ LONGEST_WAIT = timedelta(days=2)  # the other processes wait while the main one 
 ROW_MEANS: tuple[type[Loss], ...] = (SoftTargets, HardLabels)  # over examples or labelled tokens
 EXAMPLE_MEANS: tuple[type[Loss], ...] = (Patience, OutputSpace)
 PAIR_MEANS: tuple[type[Loss], ...] = (AttentionScores,)  # over pairs of an example's tokens; all others: over tokens
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name: `auto`, `cpu`, `cuda`, `cuda:N`; `InputError` for one that is not here."""
+    count = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not (number.isascii() and number.isdecimal())) or name.endswith(":"):
+        raise InputError(f"device is {name!r}; allowed: auto, cpu, cuda, cuda:N")
+    if int(number or 0) >= count:
+        raise InputError(f"device is {name!r}; this machine has {count} CUDA devices; use auto or cpu")
+    return torch.device(f"cuda:{int(number or 0)}")
 
 
 def make_accelerator(device: str) -> Accelerator:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.finetune import checkpoint, loop, settings
+from edgepack.finetune import loop, settings
 from edgepack.finetune import run as flow
 from edgepack.finetune.loop import Step
 from edgepack.workspace import Workspace
@@ -108,7 +108,7 @@ def test_a_kill_inside_a_checkpoint_leaves_a_whole_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
-        patch.setattr(checkpoint.os, "replace", replace)
+        patch.setattr(os, "replace", replace)
         with pytest.raises(Killed):
             run(files, tmp_path / "out", epochs=4)
     run(files, tmp_path / "out", epochs=4)

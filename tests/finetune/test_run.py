@@ -17,11 +17,11 @@ from edgepack.cli import main
 from edgepack.errors import InputError
 from edgepack.finetune import CLASS_WEIGHTS, Options, settings
 from edgepack.finetune.held_out import held_out_count, split
-from edgepack.finetune.run import find_device
 from edgepack.inference import predict
 from edgepack.task.examples import Dataset, read_dataset
 from edgepack.task.tokenize import encode
 from edgepack.teacher import Teacher, load_teacher
+from edgepack.train.processes import find_device
 from tests.finetune.tiny import Files, read_rows, run, weights, write_base, write_rows
 
 CHOSEN = {"epochs": None, "batch_size": None, "learning_rate": None}

@@ -48,7 +48,7 @@ def is_quoted(text: str) -> bool:
     if '"' not in text:
         return False
     end = "\r\n" if "\r\n" in text else "\n"
-    reached = {_where_needed: 0, _everywhere: 0, _texts: 0}
+    reached = {_where_needed: 0, _quoted: 0, _texts: 0}
     try:
         for cells in csv.reader(_stream(text), delimiter="\t", strict=True):
             for style, place in list(reached.items()):
@@ -71,10 +71,6 @@ def _quoted(cell: str) -> str:
 
 def _where_needed(cell: str) -> str:
     return _quoted(cell) if any(c in cell for c in '"\t\r\n') else cell
-
-
-def _everywhere(cell: str) -> str:
-    return _quoted(cell)
 
 
 def _texts(cell: str) -> str:

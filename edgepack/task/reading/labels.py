@@ -53,7 +53,7 @@ def match_labels(files: Sequence[FileLabels], labels: Sequence[str]) -> list[Rea
     return [_read(file, option, labels) for file, option in zip(files, options, strict=True)]
 
 
-def is_unnamed(labels: Sequence[str]) -> bool:
+def is_unnamed(labels: Iterable[str]) -> bool:
     """Whether nobody named the teacher's labels."""
     return all(map(PLACEHOLDER.fullmatch, labels))
 

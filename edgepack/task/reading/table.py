@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, first_line, shown
 
 Rows = Iterator[tuple[str, tuple[Any, ...]]]
 SAMPLE = 50  # first rows looked at where a layout is told by its values
@@ -69,5 +69,4 @@ def listed(names: Iterable[str]) -> str:
 
 def reason(error: BaseException) -> str:
     """The first line of another library's error, for use inside a message of ours."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return shown(lines[0], 200)[1:-1]
+    return first_line(error) or type(error).__name__
