@@ -11,9 +11,9 @@ import pytest
 
 import edgepack
 from tests.pages import PAGES, REPOSITORY, blocks_of, name_of
-from tests.test_docs import load
+from tests.programs import load_program
 
-GENERATOR = load("generate_api")
+GENERATOR = load_program("docs/generate_api.py")
 PAGE = REPOSITORY / "docs" / "api.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 PUBLIC: list[str] = GENERATOR.public_names(TEXT)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from edgepack.evidence.gate import Policy, read_policy
 from edgepack.target import Target, parse_target
 from tests.pages import INLINE, PAGES, REPOSITORY, blocks, blocks_of, commands, name_of, prose
+from tests.programs import load_program
 
 CLI_PAGE = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s#]*)(?:#([^)\s]+))?[^)]*\)")
@@ -23,17 +22,7 @@ HISTORY = ("CHANGELOG.md", "docs/decisions", "docs/experiments")  # they name wh
 GENERATED = {"edgepack/_data"}  # in the wheel alone
 
 
-def load(name: str) -> ModuleType:
-    """A program of docs/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "docs" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATOR = load("generate_cli")
+GENERATOR = load_program("docs/generate_cli.py")
 COMMANDS: list[str] = GENERATOR.command_names()
 
 

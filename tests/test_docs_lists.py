@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.programs import load_program
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -21,12 +22,7 @@ GAP = "…"
 
 @pytest.fixture(scope="module")
 def lists() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_lists", DOCS / "generate_lists.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("docs/generate_lists.py")
 
 
 def test_the_lists_are_those_of_their_sources(lists: ModuleType) -> None:

@@ -19,12 +19,12 @@ from edgepack.compress.tables import fold_token_types, trim_positions, trim_voca
 from edgepack.compress.units import Importance, keep_units
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
+from tests.noisy import noisy_student
 
 SEQ = 9
 
 
 def make_student(**changes: object) -> Student:
-    torch.manual_seed(0)
     shape: dict[str, object] = {
         "vocab_size": 40,
         "embedding_size": 24,
@@ -38,11 +38,7 @@ def make_student(**changes: object) -> Student:
         "type_vocab_size": 2,
         "id2label": {0: "a", 1: "b", 2: "c"},
     }
-    student = Student(StudentConfig(**{**shape, **changes})).eval()
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return student
+    return noisy_student(StudentConfig(**{**shape, **changes})).eval()
 
 
 def run(student: Student, ids: Tensor) -> Tensor:

@@ -13,12 +13,12 @@ from edgepack.compress.hidden_size import compensate, cut_hidden, hidden_importa
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from tests.noisy import noisy_student
 
 HIDDEN, KEPT = 16, 10
 
 
 def make_student(**changes: object) -> Student:
-    torch.manual_seed(0)
     shape: dict[str, object] = {
         "vocab_size": 30,
         "embedding_size": HIDDEN,
@@ -32,11 +32,7 @@ def make_student(**changes: object) -> Student:
         "type_vocab_size": 2,
         "id2label": {0: "a", 1: "b", 2: "c"},
     }
-    student = Student(StudentConfig(**{**shape, **changes})).eval()
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return student
+    return noisy_student(StudentConfig(**{**shape, **changes})).eval()
 
 
 def batch_of(size: int, seed: int = 0) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from edgepack.compress.ranks import allocate_ranks, choose_ranks, rank_options
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from tests.noisy import noisy_student
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 999))
@@ -54,7 +55,6 @@ def test_the_input_moment_lowers_the_error_on_such_inputs() -> None:
 
 
 def tiny(**changes: object) -> Student:
-    torch.manual_seed(0)
     shape: dict[str, object] = {
         "vocab_size": 20,
         "embedding_size": 8,
@@ -66,11 +66,7 @@ def tiny(**changes: object) -> Student:
         "intermediate_sizes": [12, 12],
         "max_position_embeddings": 8,
     }
-    student = Student(StudentConfig(**{**shape, **changes})).eval()
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return student
+    return noisy_student(StudentConfig(**{**shape, **changes})).eval()
 
 
 def batch_of(size: int, seed: int = 0) -> dict[str, torch.Tensor]:

@@ -26,13 +26,13 @@ from edgepack.compress.units import keep_units
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from tests.noisy import noisy_student
 
 KEPT = [0, 1, 2, 5, 9, 11, 17, 23]
 GROUPS = ((0, 1), (2, 3))
 
 
 def make_teacher(**changes: object) -> Student:
-    torch.manual_seed(0)
     shape: dict[str, object] = {
         "vocab_size": 30,
         "embedding_size": 24,
@@ -45,11 +45,7 @@ def make_teacher(**changes: object) -> Student:
         "max_position_embeddings": 16,
         "id2label": {0: "a", 1: "b", 2: "c"},
     }
-    teacher = Student(StudentConfig(**{**shape, **changes})).eval()
-    with torch.no_grad():
-        for parameter in teacher.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return teacher
+    return noisy_student(StudentConfig(**{**shape, **changes})).eval()
 
 
 def make_student(teacher: Student) -> Student:

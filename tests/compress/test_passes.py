@@ -19,6 +19,7 @@ from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
+from tests.noisy import noisy_student
 
 LAYERS, HIDDEN, WORDS = 3, 16, 40
 ALL = tuple(range(LAYERS))
@@ -27,7 +28,6 @@ HALF = {m: [4] * LAYERS for m in ("query", "key", "value", "output", "up", "down
 
 
 def make_student(**changes: object) -> Student:
-    torch.manual_seed(0)
     shape: dict[str, object] = {
         "vocab_size": WORDS,
         "embedding_size": HIDDEN,
@@ -41,11 +41,7 @@ def make_student(**changes: object) -> Student:
         "type_vocab_size": 2,
         "id2label": {0: "a", 1: "b", 2: "c"},
     }
-    student = Student(StudentConfig(**{**shape, **changes})).eval()
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return student
+    return noisy_student(StudentConfig(**{**shape, **changes})).eval()
 
 
 def make_examples() -> Examples:

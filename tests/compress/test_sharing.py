@@ -25,12 +25,12 @@ from edgepack.compress.units import Importance
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
+from tests.noisy import noisy_student
 
 LAYERS, HEADS, SIZE, HIDDEN, UNITS = 4, 3, 4, 16, 10
 
 
 def make_student(**changes: object) -> Student:
-    torch.manual_seed(0)
     sets = {"attention_sharing": LAYERS, "ffn_sharing": LAYERS} | {
         k: max(v) + 1 for k, v in changes.items() if k in ("attention_sharing", "ffn_sharing") and isinstance(v, list)
     }
@@ -45,11 +45,7 @@ def make_student(**changes: object) -> Student:
         "intermediate_sizes": [UNITS] * sets["ffn_sharing"],
         "max_position_embeddings": 12,
     }
-    student = Student(StudentConfig(**{**shape, **changes})).eval()
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
-    return student
+    return noisy_student(StudentConfig(**{**shape, **changes})).eval()
 
 
 def run(student: Student) -> Tensor:

@@ -90,3 +90,17 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[
     path = folder / "model.safetensors"
     tensors = change(load_file(path))
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"})
+
+
+def byte_level(folder: Path, **settings: Any) -> None:
+    """Write a RoBERTa-type teacher with a byte-level tokenizer."""
+    write_teacher(folder, "roberta", tokenizer=byte_level_tokenizer())
+    edit(folder, "tokenizer_config.json", tokenizer_class="RobertaTokenizer", **settings)
+
+
+def old_files(folder: Path, names: dict[str, str]) -> None:
+    """Put files of the time before tokenizer.json in its place."""
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    for name, content in names.items():
+        (folder / name).write_bytes(content.encode())

@@ -34,6 +34,7 @@ from edgepack.train import (
 )
 from edgepack.train import loop as module
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from tests.noisy import noisy_student
 
 QUIET = Console(quiet=True)
 PHASES = (Phase(1.0, (SoftTargets(), HiddenStates(weight=10.0))),)
@@ -41,7 +42,6 @@ SCHEDULE = Schedule(total_steps=60, batch_size=8, peak_lr=2e-3, phases=PHASES)
 
 
 def make_student(task: str = "text-classification") -> Student:
-    torch.manual_seed(0)
     config = StudentConfig(
         vocab_size=50,
         embedding_size=16,
@@ -55,11 +55,7 @@ def make_student(task: str = "text-classification") -> Student:
         task=task,
         id2label={0: "a", 1: "b", 2: "c"},
     )
-    student = Student(config)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return student
+    return noisy_student(config, 0.2)
 
 
 def make_data(task: str = "text-classification") -> Encoded:

@@ -29,6 +29,7 @@ from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing
 from edgepack.train.step import UNLABELLED, Models, compute_signals
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from tests.noisy import noisy_student
 
 STEPS = 24
 PHASES = (Phase(1.0, (SoftTargets(), HiddenStates(weight=2.0))),)
@@ -38,7 +39,6 @@ CPU = torch.device("cpu")
 
 
 def make_student(hidden_size: int = 16) -> Student:
-    torch.manual_seed(0)
     config = StudentConfig(
         vocab_size=30,
         embedding_size=16,
@@ -50,11 +50,7 @@ def make_student(hidden_size: int = 16) -> Student:
         max_position_embeddings=16,
         id2label={0: "a", 1: "b"},
     )
-    student = Student(config)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return student
+    return noisy_student(config, 0.2)
 
 
 def half_of(student: Student) -> Progress:

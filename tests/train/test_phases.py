@@ -31,6 +31,7 @@ from edgepack.train import (
     train,
 )
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from tests.noisy import noisy_student
 
 STEPS = 20
 PHASES = (Phase(0.4, (LearnedMap(),)), Phase(1.0, (SoftTargets(), LearnedMap(weight=3.0), HiddenStates(weight=2.0))))
@@ -38,7 +39,6 @@ SCHEDULE = Schedule(STEPS, 8, 2e-3, phases=PHASES)
 
 
 def make_student() -> Student:
-    torch.manual_seed(0)
     config = StudentConfig(
         vocab_size=30,
         embedding_size=16,
@@ -52,11 +52,7 @@ def make_student() -> Student:
         task="text-classification",
         id2label={0: "a", 1: "b"},
     )
-    student = Student(config)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return student
+    return noisy_student(config, 0.2)
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,13 @@ from edgepack.train import make_accelerator
 from edgepack.train.batches import Batch, Reader
 from edgepack.train.step import Models, StepTask, compute_signals, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from tests.noisy import noisy_student
 
 LAYERS, CPU = 3, torch.device("cpu")
 INDICES = np.array([1, 4, 2])
 
 
 def make_student(attention_sharing: list[int] | None = None) -> Student:
-    torch.manual_seed(0)
     config = StudentConfig(
         vocab_size=30,
         embedding_size=16,
@@ -45,11 +45,7 @@ def make_student(attention_sharing: list[int] | None = None) -> Student:
         task="text-classification",
         id2label={0: "a", 1: "b"},
     )
-    student = Student(config)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return student.eval()
+    return noisy_student(config, 0.2).eval()
 
 
 def make_data() -> Encoded:
