@@ -32,7 +32,8 @@ from benchmarks.store import Store
 from edgepack.build.flow import build
 from edgepack.build.inputs import Inputs, open_inputs
 from edgepack.build.recipe import read_recipe, recipe_record
-from edgepack.bundle.manifest import MetricRecord, Record, load_build_manifest
+from edgepack.bundle.manifest import MetricRecord, load_build_manifest
+from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import IntervalRecord
 from edgepack.bundle.write import Bundle
 from edgepack.console import Console

@@ -28,7 +28,8 @@ from benchmarks.runs import TASKS
 from benchmarks.speed import TOKENS, Speed, baseline, measure_speed
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table
-from edgepack.bundle.manifest import MetricRecord, Record
+from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import IntervalRecord
 from edgepack.console import Console
 from edgepack.errors import MissingDependency

@@ -10,7 +10,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 from benchmarks.latency import RUNS, export_baseline
 from benchmarks.runs import TASKS, Run
 from benchmarks.timing import median_times
-from edgepack.bundle.manifest import Record
+from edgepack.bundle.record import Record
 from edgepack.runtime.onnxruntime import load
 from edgepack.teacher import load_teacher
 from edgepack.workspace import beside_folder, publish_folder

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from edgepack.evidence.gate import Policy, read_policy
+from edgepack.evidence.policy import Policy, read_policy
 from edgepack.target import Target, parse_target
 from tests.pages import INLINE, PAGES, REPOSITORY, blocks, blocks_of, commands, name_of, prose
 from tests.programs import load_program

@@ -11,20 +11,15 @@ import json
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from edgepack.bundle.record import Record
 from edgepack.errors import InputError
 from edgepack.target import Target
 from edgepack.workspace import sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
 SCHEMA = 1
-
-
-class Record(BaseModel):
-    """Frozen; unknown keys are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
 
 class FileRecord(Record):

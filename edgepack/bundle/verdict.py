@@ -10,11 +10,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from edgepack.bundle.manifest import MetricRecord, Record
+from edgepack.bundle.analysis import Analysis
+from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
 MAX_DROP = 0.02  # of the teacher's metric, where nobody says otherwise
-Status = Literal["passed", "failed", "not_run"]
+Status = Literal["passed", "failed", "not_run", "undecided"]
 
 
 class Check(Record):
@@ -75,6 +77,7 @@ class Verdict(Record):
     shipped_bytes: int
     budget_bytes: int
     speed: dict[str, Speed] = Field(default_factory=dict)  # artifact, teacher
+    analysis: Analysis | None = None
 
     def check(self, name: str) -> Check:
         """The check of this name; one that is absent was not run."""

@@ -19,7 +19,8 @@ from edgepack.console import Console
 from edgepack.demo.base import write_base
 from edgepack.demo.grammar import write_demo
 from edgepack.errors import InputError
-from edgepack.evidence.gate import GateResult, gate
+from edgepack.evidence.gate import gate
+from edgepack.evidence.outcome import GateResult
 from edgepack.finetune import Options, finetune
 from edgepack.workspace import hash_json, sha256_file
 

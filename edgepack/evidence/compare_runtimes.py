@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from edgepack.bundle.manifest import Record
+from edgepack.bundle.record import Record
 from edgepack.evidence.forms import FormLogits, compare
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded

@@ -12,15 +12,8 @@ misuse (`InputError`).
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
-from xml.etree import ElementTree
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
 from edgepack.bundle.manifest import (
@@ -34,6 +27,8 @@ from edgepack.bundle.manifest import (
 from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
+from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml
+from edgepack.evidence.policy import GATE_CHECKS, Policy, read_policy
 from edgepack.runtime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
@@ -42,72 +37,7 @@ from edgepack.task.metric import Task
 from edgepack.task.tokenize import encode
 from edgepack.workspace import sha256_file, write_atomic
 
-GATE_CHECKS = ("files", "size", "retention", "agreement", "parity", "finite", "goldens", "latency", "metric")
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
-
-
-class Policy(BaseModel):
-    """Limits and waivers; a key that is not here is an error. Absent limits are the bundle's own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    max_drop: float | None = Field(default=None, ge=0, le=1)  # of the teacher's metric
-    min_agreement: float | None = Field(default=None, ge=0, le=1)  # with the teacher's decisions
-    max_bytes: int | None = Field(default=None, gt=0)
-    max_p50_ms: float | None = Field(default=None, gt=0)  # on the machine that validated, at latency_tokens
-    latency_tokens: int = Field(default=32, gt=0)
-    require: list[str] = Field(default_factory=list)  # must have run, waivers or not
-    waive: list[str] = Field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class BundleResult:
-    """The checks of one bundle."""
-
-    folder: Path
-    checks: tuple[Check, ...]
-    waived: frozenset[str]
-
-    @property
-    def failures(self) -> tuple[Check, ...]:
-        """Checks that did not pass and are not waived."""
-        return tuple(c for c in self.checks if c.status != "passed" and c.name not in self.waived)
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """The gate's answer."""
-
-    bundles: tuple[BundleResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every bundle passed."""
-        return not any(bundle.failures for bundle in self.bundles)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "passed": self.passed,
-            "bundles": [
-                {
-                    "bundle": str(b.folder),
-                    "passed": not b.failures,
-                    "checks": [{**c.model_dump(mode="json"), "waived": c.name in b.waived} for c in b.checks],
-                }
-                for b in self.bundles
-            ],
-        }
-
-    def table(self) -> str:
-        """Lines for a person."""
-        lines = []
-        for bundle in self.bundles:
-            lines.append(f"{'PASSED' if not bundle.failures else 'FAILED'}  {bundle.folder}")
-            for check in bundle.checks:
-                note = " (waived)" if check.name in bundle.waived and check.status != "passed" else ""
-                lines.append(f"  {check.name:<10} {check.status.replace('_', ' '):<8}{note} {check.reason}")
-        return "\n".join(lines)
 
 
 def gate(
@@ -135,29 +65,6 @@ def gate(
     if junit:
         write_atomic(junit, junit_xml(result))
     return result
-
-
-def read_policy(path: Path) -> Policy:
-    """A policy from TOML; errors name the file and the key."""
-    try:
-        policy = Policy.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")))
-    except UnicodeDecodeError as e:
-        raise InputError(f"{path}: policy is not UTF-8 (byte {e.start}); save it as UTF-8") from e
-    except (OSError, tomllib.TOMLDecodeError) as e:
-        raise InputError(f"{path}: policy does not read: {e}; see docs/gate.md") from e
-    except ValidationError as e:
-        first = e.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        allowed = ", ".join(Policy.model_fields)
-        raise InputError(f"{path}: key {key!r}: {first['msg']}; allowed keys: {allowed}") from e
-    for key in ("waive", "require"):
-        unknown = sorted(set(getattr(policy, key)) - set(GATE_CHECKS))
-        if unknown:
-            raise InputError(f"{path}: key {key!r} names {unknown[0]!r}; checks are: {', '.join(GATE_CHECKS)}")
-    both = sorted(set(policy.waive) & set(policy.require))
-    if both:
-        raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
-    return policy
 
 
 def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[Check]:
@@ -266,27 +173,3 @@ def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None,
         return Check(name="metric", status="not_run", value=value, reason="the manifest holds no teacher metric")
     limit = teacher.value * (1 - (MAX_DROP if policy.max_drop is None else policy.max_drop))
     return limit_check("metric", value, limit, False, f"{task.metric_name} on {len(encoded)} other examples")
-
-
-def junit_xml(result: GateResult) -> bytes:
-    """JUnit XML: a test suite for each bundle, a case for each check; a waived check is skipped."""
-    root = ElementTree.Element("testsuites", name="edgepack gate")
-    for bundle in result.bundles:
-        skipped = [c for c in bundle.checks if c.status != "passed" and c.name in bundle.waived]
-        counts = {"tests": len(bundle.checks), "failures": len(bundle.failures), "skipped": len(skipped)}
-        attributes = {"name": str(bundle.folder), **{key: str(value) for key, value in counts.items()}}
-        suite = ElementTree.SubElement(root, "testsuite", attributes)
-        for check in bundle.checks:
-            case = ElementTree.SubElement(suite, "testcase", classname=bundle.folder.name, name=check.name)
-            message = f"{check.status.replace('_', ' ')}: {printable(check.reason)}"
-            if check in skipped:
-                ElementTree.SubElement(case, "skipped", message=f"waived; {message}")
-            elif check.status != "passed":
-                ElementTree.SubElement(case, "failure", message=message)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
-
-
-def printable(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

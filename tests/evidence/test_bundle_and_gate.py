@@ -20,8 +20,9 @@ from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.errors import InputError
 from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, parity_check, scored_by_both
-from edgepack.evidence.gate import GATE_CHECKS, gate, read_policy
+from edgepack.evidence.gate import gate
 from edgepack.evidence.measure import Subject, measure
+from edgepack.evidence.policy import GATE_CHECKS, read_policy
 from edgepack.evidence.validate import Limits, Reference, blame, validate_artifact
 from edgepack.export import Artifact, export
 from edgepack.inference import predict

@@ -9,7 +9,8 @@ import pytest
 
 from edgepack.bundle.manifest import load_manifest
 from edgepack.errors import InputError
-from edgepack.evidence.gate import gate, read_policy
+from edgepack.evidence.gate import gate
+from edgepack.evidence.policy import read_policy
 
 POLICY = "max_bytes = 2_000_000\nmax_drop = 0.5\n"
 

@@ -1,0 +1,81 @@
+"""With this folder on PYTHONPATH the gate's cases, written for an older layout of edgepack, find what they import.
+
+Python imports `sitecustomize` at its start. Nothing of edgepack is imported before a case asks for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MOVED = {
+    "edgepack.gate": "edgepack.evidence.gate",
+    "edgepack.data": "edgepack.task.examples",
+    "edgepack.inputs": "edgepack.build.inputs",
+    "edgepack.recipe": "edgepack.build.recipe",
+    "edgepack.tokenizer_asset": "edgepack.tokenizer.asset",
+}
+
+
+class Alias(importlib.abc.Loader):
+    """Gives the module that a moved one is now."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return importlib.import_module(MOVED[spec.name])
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+class Patched(importlib.abc.Loader):
+    """Loads a package as it is, then adds the function that it once had."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loader.exec_module(module)
+        name = module.__name__.rpartition(".")[2]
+        setattr(module, name, {"build": old_build, "finetune": old_finetune(module)}[name])
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name in MOVED:
+            return ModuleSpec(name, Alias())
+        if name in ("edgepack.build", "edgepack.finetune"):
+            sys.meta_path.remove(self)
+            try:
+                spec = importlib.util.find_spec(name)
+            finally:
+                sys.meta_path.insert(0, self)
+            if spec is not None:
+                spec.loader = Patched(spec.loader)
+            return spec
+        return None
+
+
+def old_build(*arguments: Any, **named: Any) -> Any:
+    from edgepack.build.flow import build
+
+    return build(*arguments, **named)
+
+
+def old_finetune(module: Any) -> Any:
+    new, options_class = getattr(module, "finetune", None), getattr(module, "Options", None)
+
+    def finetune(*places: Any, columns: Any, console: Any, **options: Any) -> Any:
+        return new(*places, columns=columns, options=options_class(**options), console=console)
+
+    return finetune
+
+
+sys.meta_path.insert(0, Finder())

@@ -1,0 +1,103 @@
+"""What lies behind a metric: classes, slices, confidence, changed texts, and the examples where two models differ.
+
+`evidence/` computes these records while it validates, the verdict keeps them, the gate holds limits to some of them and
+the report shows all. Differences are artifact less teacher. `low` and `high` are ends of 95 % intervals; where many are
+looked at together (classes, slices), they are widened so that all of them hold together.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from edgepack.bundle.record import Record
+
+
+class NonInferiority(Record):
+    """Whether the artifact's metric is at least `1 - margin` of the teacher's: a paired test of that ratio.
+
+    `lower` is the lower end of the ratio's two-sided interval at `confidence`: at or above `1 - margin` the test has
+    passed. Where it is below, and the upper end is not, the data cannot decide; `needed` examples probably could.
+    """
+
+    margin: float
+    confidence: float
+    lower: float
+    upper: float
+    decision: Literal["passed", "failed", "undecided"]
+    discordant: int  # examples on which one is right and the other is not
+    needed: int | None = None
+
+
+class ClassScore(Record):
+    """F1 of one label (for tags: of one entity type) by both models, on `n` examples or gold entities of it."""
+
+    label: str
+    n: int
+    teacher: float
+    artifact: float
+    low: float  # of the difference
+    high: float
+
+
+class SliceScore(Record):
+    """The task's metric on a part of the examples; `worse`: the difference is below zero after correction."""
+
+    kind: Literal["length", "rare_words", "unknown_tokens", "label"]
+    name: str
+    n: int
+    teacher: float
+    artifact: float
+    low: float
+    high: float
+    p_value: float  # corrected for the number of slices
+    worse: bool
+
+
+class Calibration(Record):
+    """Expected calibration error in 15 bins, and mean confidence; `temperature` divides the artifact's logits."""
+
+    teacher_ece: float
+    artifact_ece: float
+    temperature: float
+    scaled_ece: float  # of the artifact, its logits divided by the temperature
+    teacher_confidence: float
+    artifact_confidence: float
+
+
+class Robustness(Record):
+    """Answers that another way of writing the text changes, of `n`: by the teacher, by the artifact, by it alone."""
+
+    change: Literal["case", "typos", "spacing", "emoji", "accents"]
+    n: int
+    teacher_flips: int
+    artifact_flips: int
+    flips_alone: int
+    low: float  # of the difference of the two shares
+    high: float
+
+
+class Differing(Record):
+    """An example that both models answer differently, or nearly so; `divergence` is KL(teacher ‖ artifact) in nats."""
+
+    text: str
+    pair: str | None = None
+    truth: str
+    teacher: str
+    artifact: str
+    divergence: float
+
+
+class Analysis(Record):
+    """All of it; parts that the task or the data do not have are empty."""
+
+    noninferiority: NonInferiority | None = None
+    classes: list[ClassScore] = Field(default_factory=list)
+    slices: list[SliceScore] = Field(default_factory=list)
+    calibration: Calibration | None = None
+    robustness: list[Robustness] = Field(default_factory=list)
+    differing: list[Differing] = Field(default_factory=list)  # the worst first
+    confusion_labels: list[str] = Field(default_factory=list)
+    teacher_confusion: list[list[int]] = Field(default_factory=list)  # row: truth, column: answer
+    artifact_confusion: list[list[int]] = Field(default_factory=list)
