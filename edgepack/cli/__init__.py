@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from edgepack import __version__
-from edgepack.cli.building import build, demo, finetune, plan
+from edgepack.cli.building import build, demo, finetune, plan, recipes
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, gate, inspect, package, report, sign
 from edgepack.cli.stages import bundle, export, validate
@@ -23,7 +23,7 @@ from edgepack.errors import DiskFull, EdgepackError
 from edgepack.extras import missing_package
 
 SECTIONS = {
-    'Make a model; needs "edgepack[build]"': (finetune, plan, build, export, validate, bundle, demo),
+    'Make a model; needs "edgepack[build]"': (finetune, plan, recipes, build, export, validate, bundle, demo),
     "Ship it": (gate, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
