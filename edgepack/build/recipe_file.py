@@ -20,7 +20,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from edgepack.build.recipe_settings import Recipe
+from edgepack.build.recipe_settings import Recipe, recipe_record
 from edgepack.compress.distil.objective import LOSSES
 from edgepack.compress.distil.signals import Loss
 from edgepack.errors import InputError, shown
@@ -63,6 +63,15 @@ class RecipeFile:
     base: str | None
     changes: Table
     recipe: Recipe
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting, and the summary."""
+        return {"summary": self.summary, **recipe_record(self.recipe)}
+
+
+def list_recipes() -> dict[str, str]:
+    """The built-in recipes: name → what it is, the three efforts first."""
+    return {name: built_in_file(name).summary for name in BUILT_IN}
 
 
 def open_recipe(name: str) -> RecipeFile:

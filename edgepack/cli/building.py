@@ -162,9 +162,9 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
     """List the built-in recipes: how a student can be trained."""
     if ctx.invoked_subcommand is not None:
         return
-    from edgepack.build.recipe_file import BUILT_IN, built_in_file
+    from edgepack.build.recipe_file import list_recipes
 
-    summaries = {name: built_in_file(name).summary for name in BUILT_IN}
+    summaries = list_recipes()
     if as_json:
         click.echo(json.dumps(summaries))
         return
@@ -178,11 +178,10 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
 def show_recipe(name: str, as_json: bool) -> None:
     """Print a recipe whole, with a comment on each key: a file to start from."""
     from edgepack.build.recipe_file import open_recipe
-    from edgepack.build.recipe_settings import recipe_record
     from edgepack.build.recipe_text import recipe_text
 
     found = open_recipe(name)
     if as_json:
-        click.echo(json.dumps({"summary": found.summary, **recipe_record(found.recipe)}))
+        click.echo(json.dumps(found.to_json()))
         return
     click.echo(recipe_text(found), nl=False)
