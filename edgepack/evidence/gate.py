@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
+from edgepack.bundle.goldens import check_goldens, golden_check, summarize
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
@@ -24,20 +24,15 @@ from edgepack.bundle.manifest import (
     read_model,
     refuse_build,
 )
-from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
+from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
+from edgepack.evidence.metric_check import metric_check
 from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml
 from edgepack.evidence.policy import GATE_CHECKS, Policy, read_policy
-from edgepack.runtime import load
-from edgepack.runtime.predict import predict_session
+from edgepack.evidence.verdict_checks import verdict_checks
 from edgepack.target import load_target
-from edgepack.task.examples import read_dataset
-from edgepack.task.metric import Task
-from edgepack.task.tokenize import encode
 from edgepack.workspace import sha256_file, write_atomic
-
-METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 
 
 def gate(
@@ -134,42 +129,3 @@ def size_check(manifest: BundleManifest, policy: Policy) -> Check:
         return Check(name="size", status="failed", value=shipped, limit=manifest.shipped_bytes, reason=reason)
     limit = manifest.budget_bytes if policy.max_bytes is None else policy.max_bytes
     return limit_check("size", shipped, limit, True, "shipped bytes")
-
-
-def verdict_checks(verdict: Verdict, policy: Policy) -> list[Check]:
-    """What the validation found, under the policy's limits, which replace the verdict's own."""
-    checks = [verdict.check(name) for name in ("retention", "parity", "finite")]
-    if policy.max_drop is not None and verdict.retention is not None:
-        checks[0] = limit_check("retention", verdict.retention.value, 1 - policy.max_drop, False, "retention")
-    if policy.min_agreement is not None:
-        name, value = "agreement", verdict.agreement
-        missing = Check(name=name, status="not_run", reason="the verdict holds no agreement with the teacher")
-        what = "agreement with the teacher"
-        checks.append(missing if value is None else limit_check(name, value, policy.min_agreement, False, what))
-    if policy.max_p50_ms is not None:
-        speed = verdict.speed.get("artifact")
-        p50 = speed.p50_ms.get(policy.latency_tokens) if speed else None
-        what = f"p50 milliseconds at {policy.latency_tokens} tokens"
-        missing = Check(name="latency", status="not_run", reason=f"the verdict holds no {what}")
-        checks.append(missing if p50 is None else limit_check("latency", p50, policy.max_p50_ms, True, what))
-    return checks
-
-
-def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None, policy: Policy) -> Check:
-    """Measure the metric again: it must be the recorded one, or on other data hold the policy's drop."""
-    if evaluation is None:
-        return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
-    task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
-    encoded = encode(read_dataset(evaluation, task), task, tokenizer, manifest.max_length)
-    target = load_target(manifest.target)
-    logits = predict_session(load(folder / target.file, target, threads=1), encoded)
-    value = task.score(logits, encoded)
-    recorded, teacher = manifest.metrics.get("artifact"), manifest.metrics.get("teacher")
-    if recorded is not None and recorded.n == len(encoded):
-        what = f"{task.metric_name} measured again ({recorded.value:.4f} recorded)"
-        return limit_check("metric", value, recorded.value - METRIC_SLACK, False, what)
-    if teacher is None:
-        return Check(name="metric", status="not_run", value=value, reason="the manifest holds no teacher metric")
-    limit = teacher.value * (1 - (MAX_DROP if policy.max_drop is None else policy.max_drop))
-    return limit_check("metric", value, limit, False, f"{task.metric_name} on {len(encoded)} other examples")
