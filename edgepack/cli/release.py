@@ -28,6 +28,11 @@ from edgepack.cli.options import (
     help="TOML file with your limits, and checks to waive by name. [default: the bundle's own limits]",
 )
 @click.option("--eval", "evaluation", help="Labelled data: run the model on it and fail if its metric is too low.")
+@click.option(
+    "--student",
+    type=EXISTING_FOLDER,
+    help="The build's student/ folder: compare the model with it again. Needs torch.",
+)
 @click.option("--junit", type=FILE, help="Write the checks to this file as JUnit XML, which CI systems show.")
 @output_options
 @click.pass_context

@@ -1,38 +1,41 @@
 """The gate: re-check a bundle's evidence, apply a policy, pass or fail.
 
-Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, goldens are run again in
-the runtime, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher,
-parity) is read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
-failed, unless the policy waives it by name.
+Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, what manifest, verdict and files
+say is compared with each other and with the model file itself, goldens are run again in the runtime, alone and in
+padded batches, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher) is
+read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
+failed, unless the policy waives it by name. The checks stand in files of their own, each named in `questions`.
 
-The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
-the bundle can write a manifest to match. A damaged bundle is a failed check; a folder without a manifest is
-misuse (`InputError`).
+Whatever a bundle holds, it is that bundle's failed check, and the others are still judged; a folder without a manifest
+is misuse (`InputError`). The gate proves that a bundle is what it says, not who made it: there is no signature,
+and whoever can write the bundle can write a manifest to match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from edgepack.bundle.goldens import check_goldens, golden_check, summarize
-from edgepack.bundle.manifest import (
-    MANIFEST_NAME,
-    BundleManifest,
-    is_model_file,
-    load_manifest,
-    read_model,
-    refuse_build,
-)
-from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, limit_check
+from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build
+from edgepack.bundle.verdict import Check
 from edgepack.console import Console
-from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line
+from edgepack.evidence.artifact_face import artifact_check
+from edgepack.evidence.batches import batches_check, vocabulary_check
+from edgepack.evidence.bundle_files import files_check, size_check
+from edgepack.evidence.consistency import consistency_check, evidence_check
+from edgepack.evidence.golden_contents import goldens_check
 from edgepack.evidence.metric_check import metric_check
-from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml
-from edgepack.evidence.policy import GATE_CHECKS, Policy, read_policy
+from edgepack.evidence.opened import OpenBundle
+from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml, printable
+from edgepack.evidence.policy import ALWAYS_RUN, Policy, read_policy
+from edgepack.evidence.tokenizer_check import tokenizer_check
 from edgepack.evidence.verdict_checks import verdict_checks
+from edgepack.extras import import_package
 from edgepack.target import load_target
-from edgepack.workspace import sha256_file, write_atomic
+from edgepack.workspace import write_atomic
+
+Question = tuple[str, Callable[[], list[Check]]]
 
 
 def gate(
@@ -40,6 +43,7 @@ def gate(
     policy: Path | None = None,
     *,
     evaluation: str | None = None,
+    student: Path | None = None,
     junit: Path | None = None,
     console: Console | None = None,
 ) -> GateResult:
@@ -48,84 +52,90 @@ def gate(
         raise InputError("no bundle given; name at least one folder that holds an edgepack.json")
     rules = read_policy(policy) if policy else Policy()
     for folder in bundles:
-        if not (folder / MANIFEST_NAME).is_file():
-            raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
-        refuse_build(folder)
+        check_bundle_folder(folder)
+    if student is not None:
+        import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
     results = []
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        results.append(BundleResult(folder, tuple(bundle_checks(folder, rules, evaluation)), frozenset(rules.waive)))
+        checks = tuple(bundle_checks(folder, rules, evaluation, student))
+        results.append(BundleResult(folder, checks, frozenset(rules.waive)))
     result = GateResult(tuple(results))
     if junit:
         write_atomic(junit, junit_xml(result))
     return result
 
 
-def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[Check]:
-    """Every check of one bundle, in order; later ones are not run when files are not what they were."""
+def check_bundle_folder(folder: Path) -> None:
+    """`InputError` where the folder is none of a bundle."""
     try:
+        found = (folder / MANIFEST_NAME).is_file()
+    except OSError as e:
+        raise InputError(f"{folder} does not read: {e.strerror}; give a folder that you may read") from e
+    if not found:
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
+    refuse_build(folder)
+
+
+def bundle_checks(folder: Path, policy: Policy, evaluation: str | None, student: Path | None = None) -> list[Check]:
+    """Every check of one bundle, in order; later ones are not run when files are not what they were."""
+    opened: list[OpenBundle] = []
+
+    def open_files() -> list[Check]:
         manifest = load_manifest(folder)
-    except InputError as e:
-        return [Check(name="files", status="failed", reason=str(e))]
-    files = files_check(folder, manifest)
-    if files.status != "passed":
-        skipped = (name for name in GATE_CHECKS[1:] if name not in ("latency", "metric"))
-        return [files, *(Check(name=n, status="not_run", reason="the files are not as recorded") for n in skipped)]
-    checks = [files]
-    questions: list[tuple[str, Callable[[], list[Check]]]] = [
-        ("size", lambda: [size_check(manifest, policy)]),
-        ("verdict", lambda: verdict_checks(read_model(folder / VERDICT_NAME, Verdict), policy)),
-        ("goldens", lambda: [golden_check(check_goldens(folder, load_target(manifest.target), manifest.max_length))]),
-    ]
-    if evaluation is not None or "metric" in policy.require:
-        questions.append(("metric", lambda: [metric_check(folder, manifest, evaluation, policy)]))
-    for name, ask in questions:
-        try:
-            checks += ask()
-        except (NotRunHere, MissingDependency) as e:
-            checks.append(Check(name=name, status="not_run", reason=str(e)))
-        except EdgepackError as e:
-            checks.append(Check(name=name, status="failed", reason=str(e)))
+        target = load_target(manifest.target)
+        opened.append(OpenBundle(folder, manifest, target))
+        return [files_check(folder, manifest, target)]
+
+    checks = answered("files", open_files)
+    if checks[0].status != "passed":
+        skipped = (Check(name=n, status="not_run", reason="the files are not as recorded") for n in ALWAYS_RUN[1:])
+        return [*checks, *skipped]
+    for name, ask in questions(opened[0], policy, evaluation, student):
+        checks += answered(name, ask)
     present = {check.name for check in checks}
     absent = [name for name in policy.require if name not in present]
     return checks + [Check(name=n, status="not_run", reason="required by the policy; nothing ran it") for n in absent]
 
 
-def files_check(folder: Path, manifest: BundleManifest) -> Check:
-    """Sizes and hashes of all recorded files; nothing recorded outside the folder, nothing there unrecorded."""
-    problems = []
-    for record in manifest.files:
-        path = folder / record.path
-        inside = not PurePosixPath(record.path).is_absolute() and ".." not in PurePosixPath(record.path).parts
-        if not inside or path.is_symlink():
-            problems.append(f"{record.path}: is not inside the bundle")
-        elif not path.is_file():
-            problems.append(f"{record.path}: is missing")
-        elif path.stat().st_size != record.bytes:
-            problems.append(f"{record.path}: has {path.stat().st_size} bytes, {record.bytes} recorded")
-        elif sha256_file(path) != record.sha256:
-            problems.append(f"{record.path}: its sha256 is not the recorded one")
-    recorded = {record.path for record in manifest.files} | {MANIFEST_NAME}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    problems += [f"{name}: is not recorded" for name in sorted(found - recorded)]
-    target = load_target(manifest.target)
-    if not any(is_model_file(name, target) for name in recorded):
-        problems.append(f"{target.file}: is not recorded")
-    if VERDICT_NAME not in recorded:
-        problems.append(f"{VERDICT_NAME}: is not recorded")
-    reason = summarize(problems) or f"{len(manifest.files)} files are as recorded"
-    return Check(name="files", status="failed" if problems else "passed", value=len(problems), limit=0, reason=reason)
+def questions(bundle: OpenBundle, policy: Policy, evaluation: str | None, student: Path | None) -> Iterator[Question]:
+    """What is asked of a bundle whose files are as recorded."""
+    yield "size", lambda: [size_check(bundle.manifest, policy)]
+    yield "evidence", lambda: [evidence_check(bundle)]
+    yield "consistency", lambda: [consistency_check(bundle)]
+    yield "tokenizer", lambda: [tokenizer_check(bundle)]
+    yield "artifact", lambda: [artifact_check(bundle)]
+    yield "verdict", lambda: verdict_checks(bundle.verdict, policy)
+    yield "goldens", lambda: [goldens_check(bundle)]
+    yield "batches", lambda: [batches_check(bundle)]
+    yield "vocabulary", lambda: [vocabulary_check(bundle)]
+    if student is not None or "student" in policy.require:
+        yield "student", lambda: [student_check(bundle, student)]
+    if evaluation is not None or "metric" in policy.require:
+        yield "metric", lambda: [metric_check(bundle.folder, bundle.manifest, evaluation, policy)]
 
 
-def size_check(manifest: BundleManifest, policy: Policy) -> Check:
-    """Shipped bytes, added up again from the files, against the policy's limit or the budget."""
-    shipped = sum(record.bytes for record in manifest.files if record.shipped)
-    target = load_target(manifest.target)
-    model = [record.shipped for record in manifest.files if is_model_file(record.path, target)]
-    if shipped != manifest.shipped_bytes or not model or not all(model):
-        said = f"the manifest says {manifest.shipped_bytes}"
-        reason = f"shipped files have {shipped} bytes, {said}; {target.file} must ship"
-        return Check(name="size", status="failed", value=shipped, limit=manifest.shipped_bytes, reason=reason)
-    limit = manifest.budget_bytes if policy.max_bytes is None else policy.max_bytes
-    return limit_check("size", shipped, limit, True, "shipped bytes")
+def answered(name: str, ask: Callable[[], list[Check]]) -> list[Check]:
+    """The checks that a question gives; whatever it stumbles over in the bundle is its own failed check."""
+    try:
+        checks = ask()
+    except (NotRunHere, MissingDependency) as e:
+        checks = [Check(name=name, status="not_run", reason=str(e))]
+    except EdgepackError as e:
+        checks = [Check(name=name, status="failed", reason=str(e))]
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as e:  # a panic inside `tokenizers` is no Exception
+        reason = f"the bundle is damaged: {type(e).__name__}: {first_line(e) or 'no reason given'}"
+        checks = [Check(name=name, status="failed", reason=reason)]
+    return [check.model_copy(update={"reason": printable(check.reason)}) for check in checks]
+
+
+def student_check(bundle: OpenBundle, student: Path | None) -> Check:
+    """Parity with the torch model that the artifact was exported from, which needs torch."""
+    if student is None:
+        return Check(name="student", status="not_run", reason="no student was given; pass --student")
+    module = import_package("edgepack.evidence.student_parity", "gate --student")
+    check: Check = module.student_check(bundle, student)
+    return check

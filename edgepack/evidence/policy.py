@@ -9,7 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepack.errors import InputError
 
-GATE_CHECKS = ("files", "size", "retention", "agreement", "parity", "finite", "goldens", "latency", "metric")
+ALWAYS_RUN = (
+    "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
+    "batches", "vocabulary",
+)  # fmt: skip
+GATE_CHECKS = (*ALWAYS_RUN, "agreement", "latency", "student", "metric")
 
 
 class Policy(BaseModel):

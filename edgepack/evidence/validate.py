@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.bundle.goldens import golden_check
-from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.manifest import MetricRecord, model_hashes
 from edgepack.bundle.verdict import MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
@@ -107,6 +107,7 @@ def validate_artifact(
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
+        judged=model_hashes(artifact, target),
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from edgepack.errors import InputError
 from edgepack.inspect.element import ATTRIBUTE_NAMES, Element
-from edgepack.inspect.protobuf import Fields, last_number, last_string, messages, parse_message
+from edgepack.protobuf import Fields, last_number, last_string, messages, parse_message
 
 MAX_DEPTH = 100  # of elements; a real manifest has six levels
 

@@ -12,7 +12,7 @@ import re
 from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check, not_applicable, verdict_of
 from edgepack.inspect.models import model_entries
-from edgepack.inspect.protobuf import messages, parse_message, strings
+from edgepack.protobuf import messages, parse_message, strings
 
 GLOB_PARTS = re.compile(r"\*\*|\*|\?|\[[^\]]*\]|\{[^}]*\}|.", re.DOTALL)
 
