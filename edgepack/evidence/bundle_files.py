@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgepack.bundle.layout import SIDE_FILES, colliding, is_plain, tokenizer_asset
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file
+from edgepack.bundle.signature import SIGNATURE_NAME
 from edgepack.bundle.verdict import Check, faults_check, limit_check
 from edgepack.errors import bare
 from edgepack.evidence.policy import Policy
@@ -68,6 +69,8 @@ def folder_faults(folder: Path, manifest: BundleManifest) -> list[str]:
         if fault:
             faults.append(f"{bare(record.path)}: {fault}")
     recorded = {record.path for record in manifest.files} | {MANIFEST_NAME}
+    if stat.S_ISREG(found.get(SIGNATURE_NAME, 0)):  # it signs the manifest, so the manifest cannot record it
+        recorded.add(SIGNATURE_NAME)
     unknown = sorted(set(found) - recorded)
     return faults + [f"{bare(name)}: is not recorded" for name in unknown]
 

@@ -7,8 +7,8 @@ read from the verdict and compared with the policy's limits. A check that was no
 failed, unless the policy waives it by name. The checks stand in files of their own, each named in `questions`.
 
 Whatever a bundle holds, it is that bundle's failed check, and the others are still judged; a folder without a manifest
-is misuse (`InputError`). The gate proves that a bundle is what it says, not who made it: there is no signature,
-and whoever can write the bundle can write a manifest to match.
+is misuse (`InputError`). The gate proves that a bundle is what it says. Who made it is shown by a signature alone
+(`bundle/signature.py`): whoever can write the bundle can write a manifest to match.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build
+from edgepack.bundle.signature import public_key as read_public_key
+from edgepack.bundle.signature import signature_check
 from edgepack.bundle.verdict import Check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line
@@ -25,15 +27,17 @@ from edgepack.evidence.batches import batches_check, vocabulary_check
 from edgepack.evidence.bundle_files import files_check, size_check
 from edgepack.evidence.consistency import consistency_check, evidence_check
 from edgepack.evidence.golden_contents import goldens_check
+from edgepack.evidence.junit import junit_xml, printable
+from edgepack.evidence.markdown import markdown as markdown_text
 from edgepack.evidence.metric_check import metric_check
 from edgepack.evidence.opened import OpenBundle
-from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml, printable
-from edgepack.evidence.policy import ALWAYS_RUN, Policy, read_policy
+from edgepack.evidence.outcome import BundleResult, GateResult
+from edgepack.evidence.policy import JUDGED, Policy, read_policy
 from edgepack.evidence.tokenizer_check import tokenizer_check
 from edgepack.evidence.verdict_checks import verdict_checks
 from edgepack.extras import import_package
 from edgepack.target import load_target
-from edgepack.workspace import write_atomic
+from edgepack.workspace import write_output
 
 Question = tuple[str, Callable[[], list[Check]]]
 
@@ -45,9 +49,11 @@ def gate(
     evaluation: str | None = None,
     student: Path | None = None,
     junit: Path | None = None,
+    markdown: Path | None = None,
+    public_key: Path | None = None,
     console: Console | None = None,
 ) -> GateResult:
-    """Check bundles again under a policy; write JUnit XML if asked."""
+    """Check bundles again under a policy; write JUnit XML and Markdown if asked."""
     if not bundles:
         raise InputError("no bundle given; name at least one folder that holds an edgepack.json")
     rules = read_policy(policy) if policy else Policy()
@@ -55,16 +61,33 @@ def gate(
         check_bundle_folder(folder)
     if student is not None:
         import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
+    key = find_key(public_key, policy, rules)
     results = []
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        checks = tuple(bundle_checks(folder, rules, evaluation, student))
-        results.append(BundleResult(folder, checks, frozenset(rules.waive)))
+        checks = bundle_checks(folder, rules, evaluation, student)
+        if key is not None or rules.require_signature:
+            checks += signature_checks(folder, key)
+        results.append(BundleResult(folder, tuple(checks), frozenset(rules.waive)))
     result = GateResult(tuple(results))
-    if junit:
-        write_atomic(junit, junit_xml(result))
+    for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
+        if path is not None:
+            write_output(path, data)
     return result
+
+
+def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:
+    """The public key: the one given, else the policy's; `InputError` where it is none."""
+    key = policy.parent / rules.public_key if given is None and policy and rules.public_key else given
+    if key is not None:
+        read_public_key(key)
+    return key
+
+
+def signature_checks(folder: Path, key: Path | None) -> list[Check]:
+    """Whether the bundle is signed by the key's owner."""
+    return answered("signature", lambda: [signature_check(folder, key)])
 
 
 def check_bundle_folder(folder: Path) -> None:
@@ -90,7 +113,7 @@ def bundle_checks(folder: Path, policy: Policy, evaluation: str | None, student:
 
     checks = answered("files", open_files)
     if checks[0].status != "passed":
-        skipped = (Check(name=n, status="not_run", reason="the files are not as recorded") for n in ALWAYS_RUN[1:])
+        skipped = (Check(name=n, status="not_run", reason="the files are not as recorded") for n in JUDGED[1:])
         return [*checks, *skipped]
     for name, ask in questions(opened[0], policy, evaluation, student):
         checks += answered(name, ask)

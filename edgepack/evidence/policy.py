@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepack.errors import InputError
 
-ALWAYS_RUN = (
+JUDGED = (
     "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
     "batches", "vocabulary",
 )  # fmt: skip
-GATE_CHECKS = (*ALWAYS_RUN, "agreement", "latency", "student", "metric")
+GATE_CHECKS = (*JUDGED, "agreement", "latency", "student", "metric", "signature")
 
 
 class Policy(BaseModel):
@@ -26,6 +26,8 @@ class Policy(BaseModel):
     max_bytes: int | None = Field(default=None, gt=0)
     max_p50_ms: float | None = Field(default=None, gt=0)  # on the machine that validated, at latency_tokens
     latency_tokens: int = Field(default=32, gt=0)
+    require_signature: bool = False
+    public_key: str | None = None  # PEM file, relative to the policy
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
     waive: list[str] = Field(default_factory=list)
 
