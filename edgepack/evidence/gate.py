@@ -13,6 +13,7 @@ is misuse (`InputError`). The gate proves that a bundle is what it says. Who mad
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -66,10 +67,7 @@ def gate(
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        checks = bundle_checks(folder, rules, evaluation, student)
-        if key is not None or rules.require_signature:
-            checks += signature_checks(folder, key)
-        results.append(BundleResult(folder, tuple(checks), frozenset(rules.waive)))
+        results.append(judge(folder, rules, evaluation, student, key))
     result = GateResult(tuple(results))
     for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
         if path is not None:
@@ -85,11 +83,6 @@ def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | N
     return key
 
 
-def signature_checks(folder: Path, key: Path | None) -> list[Check]:
-    """Whether the bundle is signed by the key's owner."""
-    return answered("signature", lambda: [signature_check(folder, key)])
-
-
 def check_bundle_folder(folder: Path) -> None:
     """`InputError` where the folder is none of a bundle."""
     try:
@@ -101,9 +94,10 @@ def check_bundle_folder(folder: Path) -> None:
     refuse_build(folder)
 
 
-def bundle_checks(folder: Path, policy: Policy, evaluation: str | None, student: Path | None = None) -> list[Check]:
+def judge(folder: Path, policy: Policy, evaluation: str | None, student: Path | None, key: Path | None) -> BundleResult:
     """Every check of one bundle, in order; later ones are not run when files are not what they were."""
     opened: list[OpenBundle] = []
+    seconds: dict[str, float] = {}
 
     def open_files() -> list[Check]:
         manifest = load_manifest(folder)
@@ -111,15 +105,18 @@ def bundle_checks(folder: Path, policy: Policy, evaluation: str | None, student:
         opened.append(OpenBundle(folder, manifest, target))
         return [files_check(folder, manifest, target)]
 
-    checks = answered("files", open_files)
+    checks = answered("files", open_files, seconds)
     if checks[0].status != "passed":
-        skipped = (Check(name=n, status="not_run", reason="the files are not as recorded") for n in JUDGED[1:])
-        return [*checks, *skipped]
-    for name, ask in questions(opened[0], policy, evaluation, student):
-        checks += answered(name, ask)
-    present = {check.name for check in checks}
-    absent = [name for name in policy.require if name not in present]
-    return checks + [Check(name=n, status="not_run", reason="required by the policy; nothing ran it") for n in absent]
+        checks += [Check(name=n, status="not_run", reason="the files are not as recorded") for n in JUDGED[1:]]
+    else:
+        for name, ask in questions(opened[0], policy, evaluation, student):
+            checks += answered(name, ask, seconds)
+        absent = [name for name in policy.require if name not in {check.name for check in checks}]
+        reason = "required by the policy; nothing ran it"
+        checks += [Check(name=n, status="not_run", reason=reason) for n in absent if n != "signature"]
+    if key is not None or policy.require_signature or "signature" in policy.require:
+        checks += answered("signature", lambda: [signature_check(folder, key)], seconds)
+    return BundleResult(folder, tuple(checks), frozenset(policy.waive), seconds)
 
 
 def questions(bundle: OpenBundle, policy: Policy, evaluation: str | None, student: Path | None) -> Iterator[Question]:
@@ -139,8 +136,9 @@ def questions(bundle: OpenBundle, policy: Policy, evaluation: str | None, studen
         yield "metric", lambda: [metric_check(bundle.folder, bundle.manifest, evaluation, policy)]
 
 
-def answered(name: str, ask: Callable[[], list[Check]]) -> list[Check]:
+def answered(name: str, ask: Callable[[], list[Check]], seconds: dict[str, float]) -> list[Check]:
     """The checks that a question gives; whatever it stumbles over in the bundle is its own failed check."""
+    started = time.perf_counter()
     try:
         checks = ask()
     except (NotRunHere, MissingDependency) as e:
@@ -152,6 +150,8 @@ def answered(name: str, ask: Callable[[], list[Check]]) -> list[Check]:
     except BaseException as e:  # a panic inside `tokenizers` is no Exception
         reason = f"the bundle is damaged: {type(e).__name__}: {first_line(e) or 'no reason given'}"
         checks = [Check(name=name, status="failed", reason=reason)]
+    for check in checks:
+        seconds[check.name] = (time.perf_counter() - started) / len(checks)
     return [check.model_copy(update={"reason": printable(check.reason)}) for check in checks]
 
 
