@@ -1,9 +1,9 @@
 """The model run as no golden runs it: in padded batches of different lengths, and on every token of the vocabulary.
 
 A single text has no padding, so it cannot show that a model ignores its mask. In a padded batch every text has to give
-what it gives alone, up to rounding: some runtimes round activations by one range for the whole batch. Three tiny
-students and the demo's gave relative errors of 0.005 to 0.013 over all goldens; with the mask left out 0.15 to 0.64. A
-mask that changes nothing at all is found whatever it is worth.
+what it gives alone, up to rounding: some runtimes round activations by one range for the whole batch. Over all goldens
+five trained bundles gave relative errors of 0.005 to 0.013 and a student of random weights 0.059; with the mask left
+out they gave 0.15 to 0.64. A mask that changes nothing at all is found whatever it is worth.
 
 One damaged row of the embedding shows on one token only, so all of them are run, for finite logits.
 """
@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.bundle.goldens import CLOSENESS, DECIMALS, MODEL_INPUTS
+from edgepack.bundle.goldens import DECIMALS, MODEL_INPUTS
 from edgepack.bundle.verdict import Check, faults_check, limit_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.runtime import Session
 
+MAX_RELATIVE_ERROR = 0.1
 BATCH = 8  # texts of a padded batch
 TOKENS_A_RUN = 512  # while the vocabulary is run: more take cache, fewer take calls
 LONGEST_RUN = 32  # tokens of a text there: attention costs their square
@@ -44,7 +45,7 @@ def batches_check(bundle: OpenBundle) -> Check:
         reason = "padding that the mask does not hide gives the same logits: the model ignores its attention mask"
         return Check(name="batches", status="failed", reason=reason)
     error = (difference / max(size, 10**-DECIMALS)) ** 0.5
-    return limit_check("batches", error, CLOSENESS, True, "relative error of the goldens in padded batches")
+    return limit_check("batches", error, MAX_RELATIVE_ERROR, True, "relative error of the goldens in padded batches")
 
 
 def mixed(goldens: Sequence[dict[str, Any]], count: int) -> list[list[dict[str, Any]]]:

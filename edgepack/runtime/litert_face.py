@@ -47,7 +47,7 @@ def read(path: Path, target: Target) -> Face:
         used = {operator.number(0) for operator in graph.tables(OPERATORS)}
         return Face(
             inputs=tuple(tensor_face(tensors[i]) for i in graph.integers(INPUTS)),
-            outputs=tuple(tensor_face(tensors[i]) for i in graph.integers(OUTPUTS)),
+            outputs=tuple(output_face(tensors[i]) for i in graph.integers(OUTPUTS)),
             operators=tuple(sorted(operator_name(codes[number]) for number in used)),
             faults=tuple(weight_faults(tensors, model.tables(BUFFERS))),
         )
@@ -113,6 +113,13 @@ def tensor_face(tensor: Table) -> TensorFace:
     named: list[Dimension] = [DYNAMIC[i] if size < 0 and i < len(DYNAMIC) else size for i, size in enumerate(shape)]
     kind = tensor.number(TYPE, "<b")
     return TensorFace(tensor.text(NAME), DTYPES.get(kind, f"type {kind}"), tuple(named))
+
+
+def output_face(tensor: Table) -> TensorFace:
+    """The same of an output, which apps take by its place: its name does not count, its length is the input's."""
+    face = tensor_face(tensor)
+    shape = face.shape if face.shape is None or len(face.shape) != 3 else (face.shape[0], DYNAMIC[1], face.shape[2])
+    return TensorFace("logits", face.dtype, shape)
 
 
 def operator_name(code: Table) -> str:
