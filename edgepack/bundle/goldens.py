@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError
 from edgepack.runtime import Session, load
+from edgepack.rust_tokenizer import read_tokenizer, tokenizers_as_input_errors
 from edgepack.target import Target
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset, utf16_index
@@ -182,7 +183,9 @@ def golden_failure(
 ) -> str | None:
     """What of one golden does not come out again, if anything."""
     text, pair = golden["text"], golden.get("pair")
-    for name, value in tokenize(tokenizer, text, pair).items():
+    with tokenizers_as_input_errors("tokenizer.json fails on a golden's text"):
+        tokens = tokenize(tokenizer, text, pair)
+    for name, value in tokens.items():
         if golden[name] != value:
             return f"tokenizer.json gives other {name}"
     if reader is not None:
@@ -208,10 +211,7 @@ def read_goldens(path: Path) -> Iterator[dict[str, Any]]:
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """A tokenizer.json."""
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as e:  # the tokenizers library raises bare Exception
-        raise InputError(f"{path}: tokenizer does not load ({e}); build the bundle again") from e
+    return read_tokenizer(path, f"{path}: tokenizer does not load")
 
 
 def summarize(failures: Sequence[str]) -> str:
