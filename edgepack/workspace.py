@@ -32,7 +32,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import InputError
+from edgepack.errors import DiskFull, InputError
+from edgepack.parameters import format_size
 
 HIDDEN_FOLDER = ".edgepack"
 RECORD_NAME = "stage.json"
@@ -63,8 +64,17 @@ def source_hash() -> str:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a reader, or a restart after a crash, sees all of it or what was there before."""
-    with written_beside(path) as beside:
-        beside.write_bytes(data)
+    try:
+        with written_beside(path) as beside:
+            beside.write_bytes(data)
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        free = format_size(shutil.disk_usage(path.parent).free)
+        raise DiskFull(
+            f"{path} takes {format_size(len(data))}, and its disk has {free} free; make room, then give the same "
+            "command again"
+        ) from e
 
 
 def write_output(path: Path, data: bytes) -> None:

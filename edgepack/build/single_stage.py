@@ -52,14 +52,12 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
         raise InputError(
             f"{output}: its record of the build is of another version of edgepack; build again ({e})"
         ) from e
-    inputs = open_inputs(request, console)
-    found = {
-        "teacher": inputs.teacher.sha256,
-        "train": inputs.train_sha256,
-        "evaluation": inputs.evaluation_data.sha256,
-    }
-    for name, sha256 in found.items():
-        check_same(name, getattr(request, name), sha256, str(manifest.inputs[name]["sha256"]), FLAGS[name])
+
+    def compare(found: dict[str, str]) -> None:
+        for name, sha256 in found.items():
+            check_same(name, getattr(request, name), sha256, str(manifest.inputs[name]["sha256"]), FLAGS[name])
+
+    inputs = open_inputs(request, console, compare)
     return replace(open_build(request, Workspace(output), console, inputs), finished_only=True)
 
 

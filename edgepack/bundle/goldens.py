@@ -25,8 +25,9 @@ from tokenizers import Tokenizer
 
 from edgepack.bundle.manifest import parse_model, read_bounded
 from edgepack.bundle.verdict import Check, faults_check
-from edgepack.errors import InputError, bare, first_line
+from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
+from edgepack.rust_tokenizer import read_tokenizer, tokenizers_as_input_errors
 from edgepack.target import Target
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
 from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset, utf16_index
@@ -223,7 +224,9 @@ def token_failure(
 ) -> str | None:
     """Which ids or offsets of one golden do not come out again, if any."""
     text, pair = golden["text"], golden.get("pair")
-    for name, value in tokenize(tokenizer, text, pair).items():
+    with tokenizers_as_input_errors("tokenizer.json fails on a golden's text"):
+        tokens = tokenize(tokenizer, text, pair)
+    for name, value in tokens.items():
         if golden[name] != value:
             return f"tokenizer.json gives other {name}"
     if reader is not None:
@@ -253,12 +256,7 @@ def read_goldens(path: Path) -> Iterator[dict[str, Any]]:
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """A tokenizer.json."""
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as e:  # the tokenizers library raises bare Exception
-        raise InputError(
-            f"{bare(str(path), 200)}: tokenizer does not load ({first_line(e)}); build the bundle again"
-        ) from e
+    return read_tokenizer(path, f"{bare(str(path), 200)}: tokenizer does not load")
 
 
 def golden_check(failures: Sequence[str] | None) -> Check:

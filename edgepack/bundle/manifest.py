@@ -8,12 +8,12 @@ files and goldens are the same bytes when they are built again (the verdict hold
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target
@@ -152,17 +152,9 @@ def read_model(path: Path, kind: type[Model]) -> Model:
     return parse_model(read_bounded(path), kind, str(path))
 
 
-def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_bounded(path: Path) -> bytes:
     """A file's bytes; `InputError` where it is missing, no file, or larger than anything that a bundle needs."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{bare(str(path), 200)}: is no file; build the bundle again")
-        if status.st_size > most:
-            raise InputError(f"{bare(str(path), 200)}: has {status.st_size:,} bytes; at most {most:,} are read")
-        return path.read_bytes()
-    except OSError as e:
-        raise InputError(f"{bare(str(path), 200)}: does not read: {e.strerror}; build the bundle again") from e
+    return read_file(path, MOST_BYTES, bare(str(path), 200))
 
 
 def read_json(path: Path) -> dict[str, Any]:

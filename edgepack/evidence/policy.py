@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgepack.errors import InputError
+from edgepack.bounded import read_toml
+from edgepack.errors import InputError, shown
 
 JUDGED = (
     "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
@@ -34,21 +34,18 @@ class Policy(BaseModel):
 
 def read_policy(path: Path) -> Policy:
     """A policy from TOML; errors name the file and the key."""
+    table = read_toml(path, f"{path}: policy")
     try:
-        policy = Policy.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")))
-    except UnicodeDecodeError as e:
-        raise InputError(f"{path}: policy is not UTF-8 (byte {e.start}); save it as UTF-8") from e
-    except (OSError, tomllib.TOMLDecodeError) as e:
-        raise InputError(f"{path}: policy does not read: {e}; see docs/gate.md") from e
+        policy = Policy.model_validate(table)
     except ValidationError as e:
         first = e.errors()[0]
         key = ".".join(map(str, first["loc"]))
         allowed = ", ".join(Policy.model_fields)
-        raise InputError(f"{path}: key {key!r}: {first['msg']}; allowed keys: {allowed}") from e
+        raise InputError(f"{path}: key {shown(key)}: {first['msg']}; allowed keys: {allowed}") from e
     for key in ("waive", "require"):
         unknown = sorted(set(getattr(policy, key)) - set(GATE_CHECKS))
         if unknown:
-            raise InputError(f"{path}: key {key!r} names {unknown[0]!r}; checks are: {', '.join(GATE_CHECKS)}")
+            raise InputError(f"{path}: key {key!r} names {shown(unknown[0])}; checks are: {', '.join(GATE_CHECKS)}")
     both = sorted(set(policy.waive) & set(policy.require))
     if both:
         raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")

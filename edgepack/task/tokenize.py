@@ -7,12 +7,13 @@ training. A tokenizer is one of the `tokenizers` library, or transformers' fast 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgepack.rust_tokenizer import TextInput, encode_texts
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
@@ -20,7 +21,6 @@ from edgepack.task.metric import Task
 if TYPE_CHECKING:  # not there in a light installation
     from transformers import PreTrainedTokenizerFast
 
-TOKENIZER_BATCH = 1_000
 COVERED = 0.999  # share of the training examples that must fit without truncation
 MIN_LENGTH, LENGTH_STEP = 16, 8
 
@@ -30,7 +30,7 @@ def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokeni
     ids: list[np.ndarray] = []
     types: list[np.ndarray] = []
     words: list[np.ndarray] = []
-    for encodings in _tokenize(dataset.examples, tokenizer, max_length):
+    for encodings in _tokenize(dataset, tokenizer, max_length):
         for encoding in encodings:
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
             types.append(np.asarray(encoding.type_ids, dtype=np.int8))
@@ -54,20 +54,16 @@ def suggest_max_length(
     return min(limit, max(MIN_LENGTH, rounded))
 
 
-def _tokenize(
-    examples: Sequence[Example], tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int
-) -> Iterator[list[Any]]:
+def _tokenize(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Iterator[list[Any]]:
     backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
     side = getattr(tokenizer, "truncation_side", "right")
     backend.no_padding()
     backend.enable_truncation(max_length, strategy="longest_first", direction=side)
-    for start in range(0, len(examples), TOKENIZER_BATCH):
-        chunk = examples[start : start + TOKENIZER_BATCH]
-        yield backend.encode_batch([_text(e) for e in chunk], is_pretokenized=chunk[0].words is not None)
+    yield from encode_texts(backend, [_text(example) for example in dataset.examples], dataset.source or "the data")
     backend.no_truncation()  # whoever saves the tokenizer must not keep it
 
 
-def _text(example: Example) -> str | list[str] | tuple[str, str]:
+def _text(example: Example) -> TextInput:
     """What the tokenizer takes: a text, its words, or a pair of texts."""
     if example.words is not None:
         return list(example.words)
@@ -75,7 +71,7 @@ def _text(example: Example) -> str | list[str] | tuple[str, str]:
 
 
 def _token_counts(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int) -> np.ndarray:
-    return np.array([len(e.ids) for chunk in _tokenize(dataset.examples, tokenizer, limit) for e in chunk])
+    return np.array([len(e.ids) for chunk in _tokenize(dataset, tokenizer, limit) for e in chunk])
 
 
 def _word_labels(words: list[np.ndarray], labels: list[Any]) -> np.ndarray:
