@@ -16,8 +16,7 @@ from edgepack.bundle.manifest import MetricRecord
 from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
-REQUIRED_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # of every validation, run or not
-VERDICT_CHECKS = (*REQUIRED_CHECKS,)  # all that a verdict may hold
+VERDICT_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # all that a verdict may hold
 SHOWN_FAILURES = 5  # of one check
 MAX_DROP = 0.02  # of the teacher's metric, where nobody says otherwise
 Status = Literal["passed", "failed", "not_run", "undecided"]

@@ -15,6 +15,7 @@ from edgepack.bundle.layout import TOKENIZER_NAME
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import bare
 from edgepack.evidence.opened import OpenBundle
+from edgepack.rust_tokenizer import tokenizers_as_input_errors
 from edgepack.tokenizer.asset import ASSET_NAME, WordPieceData, describe_words, is_bert_wordpiece, table_options
 from edgepack.tokenizer.unicode_tables import UnicodeTables, ask, split_classes
 
@@ -30,7 +31,9 @@ def tokenizer_check(bundle: OpenBundle) -> Check:
     if is_bert_wordpiece(document) != (asset is not None):
         problems.append(f"{TOKENIZER_NAME} {'can' if asset is None else 'cannot'} ship as {ASSET_NAME}")
     elif asset is not None:
-        problems += asset_faults(asset.data, describe_words(bundle.tokenizer, document))
+        with tokenizers_as_input_errors(TOKENIZER_NAME):
+            expected = describe_words(bundle.tokenizer, document)
+        problems += asset_faults(asset.data, expected)
         problems += table_faults(asset.data.tables, *table_options(document))
     ids = sorted(bundle.token_ids.values())
     if len(set(ids)) != len(ids):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import REQUIRED_CHECKS, VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
+from edgepack.bundle.verdict import VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
 from edgepack.errors import bare
 from edgepack.evidence.forms import parity_check
 
@@ -35,9 +35,12 @@ def verdict_faults(verdict: Verdict) -> list[str]:
 
 
 def check_faults(verdict: Verdict) -> list[str]:
-    """Each check once and known, the needed ones there, each status from its own value and limit."""
+    """Each check once and known, each status from its own value and limit.
+
+    Retention, parity and finite are the gate's own checks too, so one that is missing is not run there.
+    """
     counts = Counter(check.name for check in verdict.checks)
-    faults = [f"check {name} is missing" for name in REQUIRED_CHECKS if name not in counts]
+    faults = [f"check {name} is missing" for name in RETAKEN if name not in counts]
     faults += [f"check {bare(name)} stands there {count} times" for name, count in counts.items() if count > 1]
     faults += [f"check {bare(name)} is unknown" for name in counts if name not in VERDICT_CHECKS]
     faults += [fault for check in verdict.checks if (fault := status_fault(check))]
@@ -137,7 +140,7 @@ def parity_faults(verdict: Verdict, ran: bool) -> list[str]:
         record = verdict.metrics.get(parity.name)
         if record is not None and not math.isclose(record.value, parity.metric, abs_tol=1e-9):
             faults.append(f"parity of {parity.name} has the metric {parity.metric:.6g}, not {record.value:.6g}")
-    if ran:
+    if ran and any(check.name == "parity" for check in verdict.checks):
         check, again = verdict.check("parity"), parity_check(verdict.parity[-1])
         if (check.status, check.value, check.limit) != (again.status, again.value, again.limit):
             faults.append(f"check parity says {check.status}; its figures: {again.reason}")
