@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.errors import InputError, bare
-from edgepack.protobuf import Fields, last_number, last_string, messages, parse_message
 from edgepack.runtime.face import Dimension, Face, TensorFace
+from edgepack.runtime.protobuf import Fields, last_number, last_string, messages, parse_message
 from edgepack.target import Target
 
 IR_VERSION, GRAPH, OPSET_IMPORT, FUNCTIONS = 1, 7, 8, 25  # of ModelProto
