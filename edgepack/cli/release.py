@@ -121,7 +121,8 @@ def package(
 
     packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
-    print_record(packaged.to_json(), as_json)
+    record = packaged.to_json()
+    print_record(record if as_json else {**record, "files": f"{len(packaged.files)} files"}, as_json)
 
 
 @click.command()
