@@ -167,11 +167,9 @@ def test_sizes(text: str, size_bytes: int) -> None:
     assert parse_size(text) == size_bytes
 
 
-@pytest.mark.parametrize(
-    "text", ["", "MB", "4XB", "-4MB", "4 4MB", "0", "0.4", "nan", "1e6", "٤MB", "4MB/s", "4", "999B"]
-)
+@pytest.mark.parametrize("text", ["", "MB", "4XB", "-4MB", "4 4MB", "0", "nan", "1e6", "٤MB", "4MB/s", "4", "999B"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError, match="4MB"):
+    with pytest.raises(ValueError, match=r"4MB|did you mean"):
         parse_size(text)
 
 
@@ -181,7 +179,7 @@ def test_a_size_scales_with_its_unit(number: int, unit: str) -> None:
 
 
 def test_a_number_that_lacks_its_unit_is_answered_with_it() -> None:
-    with pytest.raises(ValueError, match="'4' is 4 bytes, less than any model has; did you mean 4MB?"):
+    with pytest.raises(ValueError, match=r"'4' is 4 bytes, less than any model has; did you mean 4MB\?"):
         parse_size("4")
 
 

@@ -56,11 +56,9 @@ class DemoResult:
             f"edgepack build -m {self.teacher} -d {data / 'train.tsv'} --eval {data / 'test.tsv'} -b 1MB "
             f"-t {TARGETS[0]} -o out"
         )
-        places = [
-            f"{what} {self.output / 'build' / name}"
-            for what, name in (("Report:", REPORT), ("Bundles to ship:", "bundles"))
-        ]
-        return "\n".join([*lines, "", verdict, *places, f"The same by hand: {by_hand}"])
+        made = self.output / "build"
+        places = [f"Bundles to ship: {made / 'bundles'}", f"Report: {made / 'report.html'}", f"By hand: {by_hand}"]
+        return "\n".join([*lines, "", verdict, *places])
 
 
 def run_demo(output: Path, console: Console) -> DemoResult:
