@@ -7,6 +7,7 @@ training. A tokenizer is one of the `tokenizers` library, or transformers' fast 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +28,23 @@ MIN_LENGTH, LENGTH_STEP = 16, 8
 
 def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Encoded:
     """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
-    ids: list[np.ndarray] = []
-    types: list[np.ndarray] = []
-    words: list[np.ndarray] = []
+    ids, types, words = array("i"), array("b"), array("q")  # millions of small numpy arrays would take gigabytes
+    lengths = array("q")
     for encodings in _tokenize(dataset, tokenizer, max_length):
         for encoding in encodings:
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            types.append(np.asarray(encoding.type_ids, dtype=np.int8))
+            found = encoding.ids
+            ids.extend(found)
+            types.extend(encoding.type_ids)
+            lengths.append(len(found))
             if task.name == "token-classification":
-                words.append(np.asarray([-1 if w is None else w for w in encoding.word_ids], dtype=np.int64))
-    offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])]).astype(np.int64)
+                words.extend([-1 if w is None else w for w in encoding.word_ids])
+    offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths))]).astype(np.int64)
     labels = [example.label for example in dataset.examples]
-    flat = _word_labels(words, labels) if words else np.asarray(labels, dtype=np.int64)
-    return Encoded(np.concatenate(ids), np.concatenate(types), offsets, flat)
+    if task.name == "token-classification":
+        flat = _word_labels(np.asarray(words), np.asarray(lengths), labels)
+    else:
+        flat = np.asarray(labels, dtype=np.int64)
+    return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat)
 
 
 def suggest_max_length(
@@ -74,10 +79,9 @@ def _token_counts(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFa
     return np.array([len(e.ids) for chunk in _tokenize(dataset, tokenizer, limit) for e in chunk])
 
 
-def _word_labels(words: list[np.ndarray], labels: list[Any]) -> np.ndarray:
+def _word_labels(word: np.ndarray, lengths: np.ndarray, labels: list[Any]) -> np.ndarray:
     """Flat labels: `labels[example][word]` at each word's first subword, -100 elsewhere."""
-    word = np.concatenate(words)
-    first_word = np.repeat(np.cumsum([0, *map(len, labels[:-1])]), [len(w) for w in words])
+    first_word = np.repeat(np.cumsum([0, *map(len, labels[:-1])]), lengths)
     previous = np.concatenate([[-1], word[:-1]])
     heads = (word >= 0) & (word != previous)
     flat = np.full(len(word), IGNORED, dtype=np.int64)

@@ -52,10 +52,10 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
     settings = read_settings(checkpoint.folder, what)
     is_file = (checkpoint.folder / FILE).is_file()
     with tokenizers_as_input_errors(f"{what}: tokenizer does not load"):
-        path = checkpoint.folder / FILE
-        backend = (
-            read_tokenizer(path, f"{what}: {FILE}") if is_file else build_tokenizer(checkpoint.folder, settings, what)
-        )
+        if is_file:
+            backend = read_tokenizer(checkpoint.folder / FILE, f"{what}: {FILE}: tokenizer does not load")
+        else:
+            backend = build_tokenizer(checkpoint.folder, settings, what)
         check_ids(backend, checkpoint)  # first: writing a tokenizer takes time by its highest id
         stated = json.loads(backend.to_str())
         backend.no_truncation()  # settings of its training, not of the task
