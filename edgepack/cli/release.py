@@ -29,6 +29,12 @@ from edgepack.cli.options import (
 )
 @click.option("--eval", "evaluation", help="Labelled data: run the model on it and fail if its metric is too low.")
 @click.option("--junit", type=FILE, help="Write the checks to this file as JUnit XML, which CI systems show.")
+@click.option("--markdown", type=FILE, help="Write the checks to this file as Markdown, for a job's summary page.")
+@click.option(
+    "--public-key",
+    type=EXISTING_FILE,
+    help="PEM file with an Ed25519 key: fail if a bundle is not signed by its owner. [default: the policy's]",
+)
 @output_options
 @click.pass_context
 def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) -> None:
@@ -38,6 +44,33 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     result = run_gate(bundles, console=make_console(quiet), **settings)
     print_result(result, as_json)
     ctx.exit(0 if result.passed else 1)
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=EXISTING_FOLDER)
+@click.option("--key", type=EXISTING_FILE, required=True, help="PEM file with your Ed25519 private key.")
+@output_options
+def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> None:
+    """Sign bundles, so that the gate can tell who made them."""
+    from edgepack.bundle.signature import SIGNATURE_NAME, sign_bundle
+
+    records = {str(folder): sign_bundle(folder, key) for folder in bundles}
+    for folder in bundles:
+        make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
+    print_record({folder: record.model_dump(mode="json") for folder, record in records.items()}, as_json)
+
+
+@click.command()
+@click.argument("bundle", type=EXISTING_FOLDER)
+@click.option("-o", "--output", type=FILE, required=True, help="JSON file to write.")
+@output_options
+def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
+    """Write a bundle's bill of materials as CycloneDX JSON."""
+    from edgepack.bundle.bom import write_bill_of_materials
+
+    write_bill_of_materials(bundle, output)
+    make_console(quiet).info("it names the model, its teacher and licence, every file, and the runtime")
+    print_record({"bom": str(output)}, as_json)
 
 
 @click.command()
@@ -57,12 +90,15 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     help="Leave the model out; the app fetches it from this folder. [default: it is in the app]",
 )
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
+@click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options
-def package(bundle: Path, app: str, output: Path, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
+def package(
+    bundle: Path, app: str, output: Path, force: bool, force_failed: bool, as_json: bool, quiet: bool, **settings: Any
+) -> None:
     """Write an app project with the bundle's model in it."""
     from edgepack.package import AppOptions, package_bundle
 
-    packaged = package_bundle(bundle, app, output, AppOptions(**settings), force)
+    packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
     print_record(packaged.to_json(), as_json)
 

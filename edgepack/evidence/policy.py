@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from edgepack.errors import InputError
 
-USUAL_CHECKS = ("files", "size", "retention", "parity", "finite", "goldens")  # of every bundle
+JUDGED = ("files", "size", "retention", "parity", "finite", "goldens")  # of every bundle
 ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
     "agreement",
     "classes",
@@ -25,8 +25,9 @@ ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
     "device",
     "metric",
     "baseline",
+    "signature",
 )
-GATE_CHECKS = (*USUAL_CHECKS, *ASKED_CHECKS)
+GATE_CHECKS = (*JUDGED, *ASKED_CHECKS)
 Limits = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
