@@ -17,7 +17,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, first_texts
-from edgepack.bundle.manifest import TeacherRecord, read_model, write_model
+from edgepack.bundle.manifest import DataRecord, TeacherRecord, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
@@ -29,6 +29,7 @@ from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
+from edgepack.task.identity import examples_sha256
 from edgepack.task.tokenize import encode
 from edgepack.teacher import open_checkpoint
 from edgepack.workspace import Stage
@@ -144,6 +145,18 @@ class Delivery:
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,
             golden_texts=first_texts(self.inputs.evaluation_data),
+            evaluation=self.data_record(),
             student=student,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
+
+    def data_record(self) -> DataRecord:
+        """Which data the figures are of, and how they were read."""
+        data, columns = self.inputs.evaluation_data, self.inputs.request.columns
+        named = {"text": columns.text, "pair": columns.pair, "label": columns.label}
+        return DataRecord(
+            sha256=examples_sha256(data, self.inputs.teacher.task),
+            n=len(data),
+            columns={part: name for part, name in named.items() if name is not None},
+            labels=list(columns.names),
+        )

@@ -19,7 +19,7 @@ class NonInferiority(Record):
 
     `lower` is the lower end of the ratio's two-sided interval at `confidence`: at or above `1 - margin` the test has
     passed. Where it is below, and the upper end is not, the data cannot decide; `needed` examples probably could.
-    `rows` are all that the test is made from: distinct rows of the artifact's statistics, the teacher's, and their count.
+    `rows` are all that the test is made from: distinct rows of the artifact's statistics, the teacher's, their count.
     """
 
     margin: float

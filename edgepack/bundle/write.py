@@ -31,6 +31,7 @@ from edgepack.bundle.goldens import GOLDEN_NAME, Text, check_goldens, golden_che
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
+    DataRecord,
     PaddingRecord,
     TeacherRecord,
     TensorRecord,
@@ -84,6 +85,7 @@ class Contents:
     verdict: Verdict
     max_length: int
     golden_texts: Sequence[Text]
+    evaluation: DataRecord | None = None
     student: Student | None = None  # answers the goldens where the artifact's runtime is not here
 
 
@@ -169,9 +171,17 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         budget_bytes=verdict.budget_bytes,
         metrics=verdict.metrics,
         teacher=contents.teacher,
+        evaluation=contents.evaluation,
+        temperature=temperature_of(verdict),
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def temperature_of(verdict: Verdict) -> float | None:
+    """What the artifact's logits are divided by; None where it was not fitted."""
+    found = verdict.analysis.calibration if verdict.analysis else None
+    return None if found is None else found.temperature
 
 
 def with_goldens(verdict: Verdict, failures: Sequence[str]) -> Verdict:

@@ -13,6 +13,9 @@ manifest is misuse (`InputError`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 from edgepack.bundle.goldens import check_goldens, golden_check, summarize
@@ -28,14 +31,17 @@ from edgepack.bundle.signature import SIGNATURE_NAME, signature_check
 from edgepack.bundle.signature import public_key as read_public_key
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
-from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, shown
+from edgepack.evidence.compare import baseline_check
+from edgepack.evidence.device import DeviceReport, artifact_sha256, read_device_report, report_of
 from edgepack.evidence.junit import junit_xml
 from edgepack.evidence.markdown import markdown as markdown_text
-from edgepack.evidence.metric_check import metric_check
+from edgepack.evidence.metric_check import Given, given_data, metric_check
 from edgepack.evidence.outcome import BundleResult, GateResult
 from edgepack.evidence.policy import JUDGED, Policy, read_policy
 from edgepack.evidence.verdict_checks import verdict_checks
 from edgepack.target import load_target
+from edgepack.task.examples import Columns
 from edgepack.workspace import sha256_file, write_output
 
 
@@ -44,12 +50,20 @@ def gate(
     policy: Path | None = None,
     *,
     evaluation: str | None = None,
+    columns: Columns | None = None,
+    teacher: str | None = None,
+    baseline: Path | None = None,
+    device_reports: Sequence[Path] = (),
     junit: Path | None = None,
     markdown: Path | None = None,
     public_key: Path | None = None,
     console: Console | None = None,
 ) -> GateResult:
-    """Check bundles again under a policy; write JUnit XML and Markdown if asked."""
+    """Check bundles again under a policy; write JUnit XML and Markdown if asked.
+
+    `evaluation`: labelled data to measure the metric on; `teacher`, `baseline`: what it is compared with where these
+    are other data than the build's. `device_reports`: figures from phones, for the bundles whose artifacts they name.
+    """
     if not bundles:
         raise InputError("no bundle given; name at least one folder that holds an edgepack.json")
     rules = read_policy(policy) if policy else Policy()
@@ -58,19 +72,59 @@ def gate(
             raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
         refuse_build(folder)
     key = find_key(public_key, policy, rules)
-    results = []
+    against = Against(
+        given_data(evaluation, columns or Columns(), teacher, console),
+        baseline,
+        tuple(read_device_report(path) for path in device_reports),
+    )
+    refuse_unused(against.reports, bundles)
+    today, results = date.today(), []
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        checks = bundle_checks(folder, rules, evaluation)
+        checks = bundle_checks(folder, rules, against)
         if key is not None or rules.require_signature:
             checks.append(signature_check(folder, key))
-        results.append(BundleResult(folder, tuple(checks), frozenset(rules.waive)))
+        results.append(BundleResult(folder, tuple(with_waivers(checks, rules, today)), frozenset(rules.waived(today))))
     result = GateResult(tuple(results))
     for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
         if path is not None:
             write_output(path, data)
     return result
+
+
+@dataclass(frozen=True, eq=False)
+class Against:
+    """What bundles are held against, other than themselves: data, an earlier bundle, reports from devices."""
+
+    given: Given | None = None
+    baseline: Path | None = None
+    reports: tuple[DeviceReport, ...] = ()
+
+
+def refuse_unused(reports: Sequence[DeviceReport], bundles: Sequence[Path]) -> None:
+    """`InputError` for a device report of an artifact that none of the bundles holds."""
+    known = set()
+    for folder in bundles:
+        with suppress(EdgepackError):  # a damaged manifest is a failed check
+            known.add(artifact_sha256(load_manifest(folder)))
+    for report in reports:
+        if known and report.artifact_sha256 not in known:
+            raise InputError(
+                f"the device report of {shown(report.device)} is of artifact {report.artifact_sha256[:12]}…; "
+                "none of the bundles holds it: measure the one that is to be released"
+            )
+
+
+def with_waivers(checks: Sequence[Check], policy: Policy, today: date) -> list[Check]:
+    """The checks, with what a dated waiver says of those that did not pass, and whether it has ended."""
+    said = {**policy.waived(today), **policy.expired(today)}
+    return [
+        check
+        if check.status == "passed" or said.get(check.name, "waived") == "waived"
+        else check.model_copy(update={"reason": f"{check.reason} ({said[check.name]})"})
+        for check in checks
+    ]
 
 
 def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:
@@ -81,7 +135,7 @@ def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | N
     return key
 
 
-def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[Check]:
+def bundle_checks(folder: Path, policy: Policy, against: Against) -> list[Check]:
     """Every check of one bundle, in order; later ones are not run when files are not what they were."""
     try:
         manifest = load_manifest(folder)
@@ -94,11 +148,20 @@ def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[
     checks = [files]
     questions: list[tuple[str, Callable[[], list[Check]]]] = [
         ("size", lambda: [size_check(manifest, policy)]),
-        ("verdict", lambda: verdict_checks(read_model(folder / VERDICT_NAME, Verdict), policy)),
+        (
+            "verdict",
+            lambda: verdict_checks(
+                read_model(folder / VERDICT_NAME, Verdict), manifest, policy, report_of(manifest, against.reports)
+            ),
+        ),
         ("goldens", lambda: [golden_check(check_goldens(folder, load_target(manifest.target), manifest.max_length))]),
     ]
-    if evaluation is not None or "metric" in policy.require:
-        questions.append(("metric", lambda: [metric_check(folder, manifest, evaluation, policy)]))
+    if against.given is not None or "metric" in policy.require:
+        given, old = against.given, against.baseline
+        questions.append(("metric", lambda: [metric_check(folder, manifest, given, policy, old)]))
+    if against.baseline is not None:
+        before = against.baseline
+        questions.append(("baseline", lambda: [baseline_check(folder, before, against.given, policy)]))
     for name, ask in questions:
         try:
             checks += ask()

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.verdict import Check
+from edgepack.errors import InputError
 from edgepack.evidence.paired_ratio import (
     PairedRows,
     PairedValues,
@@ -28,26 +29,31 @@ from edgepack.evidence.paired_ratio import (
 from edgepack.task.metric import Task
 
 POWER = 0.8  # with so many examples as are said to be needed, the data decide that often
+MOST_COUNTED = 2**31  # in a row of a verdict
 MOST_EXAMPLES = 10_000_000  # more are as good as none that would do
 
 
 def judge_retention(rows: PairedRows, task: Task, margin: float, confidence: float) -> NonInferiority:
     """Whether the artifact keeps `1 - margin` of the teacher's metric, by the paired test."""
-    known = {
-        "margin": margin,
-        "confidence": confidence,
-        "n": rows.n,
-        "discordant": int(rows.counts[(rows.artifact != rows.teacher).any(axis=1)].sum()),
-        "rows": np.column_stack([rows.artifact, rows.teacher, rows.counts]).tolist(),
-    }
+    found = NonInferiority(
+        margin=margin,
+        confidence=confidence,
+        n=rows.n,
+        value=0.0,
+        lower=0.0,
+        upper=0.0,
+        decision="failed",
+        discordant=int(rows.counts[(rows.artifact != rows.teacher).any(axis=1)].sum()),
+        rows=np.column_stack([rows.artifact, rows.teacher, rows.counts]).tolist(),
+    )
     if not task.metric(rows.counts @ rows.teacher) > 0:  # nothing to keep, and no ratio
-        return NonInferiority(**known, value=0.0, lower=0.0, upper=0.0, decision="failed")
+        return found
     values = paired_values(rows, task)
     lower, upper = ratio_interval(values, confidence)
     decision = decide(values, 1 - margin, confidence)
     needed = examples_needed(values, 1 - margin, confidence) if decision == "undecided" else None
-    figures = {"value": ratio_of(values), "lower": lower, "upper": upper}
-    return NonInferiority(**known, **figures, decision=decision, needed=needed)
+    measured = {"value": ratio_of(values), "lower": lower, "upper": upper}
+    return found.model_copy(update={**measured, "decision": decision, "needed": needed})
 
 
 def decide(values: PairedValues, limit: float, confidence: float) -> Literal["passed", "failed", "undecided"]:
@@ -59,11 +65,23 @@ def decide(values: PairedValues, limit: float, confidence: float) -> Literal["pa
     return answers[refused(values, limit, confidence)]
 
 
-def rows_of(found: NonInferiority) -> PairedRows:
-    """The counts that a decision was made from, so that it can be made again with another margin."""
-    table = np.array(found.rows, dtype=np.int64).reshape(len(found.rows), -1)
-    k = (table.shape[1] - 1) // 2
-    return PairedRows(table[:, :k], table[:, k : 2 * k], table[:, -1])
+def rows_of(found: NonInferiority, task: Task) -> PairedRows:
+    """The counts that a decision was made from, so that it can be made again with another margin.
+
+    They may be anybody's: an `InputError` where no two models could have answered so.
+    """
+    k = 2 if task.name == "text-classification" else 3
+    whole = all(len(row) == 2 * k + 1 and all(0 <= value < MOST_COUNTED for value in row) for row in found.rows)
+    if not found.rows or not whole:
+        raise InputError(f"the verdict's counts are not rows of {2 * k + 1} numbers from 0; build the bundle again")
+    table = np.array(found.rows, dtype=np.int64)
+    rows = PairedRows(table[:, :k], table[:, k : 2 * k], table[:, -1])
+    possible = all((s[:, :1] <= s[:, 1:]).all() for s in (rows.artifact, rows.teacher))
+    same_gold = (rows.artifact[:, -1] == rows.teacher[:, -1]).all()
+    one_each = k == 3 or (rows.artifact[:, 1] == 1).all()
+    if not (possible and same_gold and one_each and rows.counts.min() > 0):
+        raise InputError("the verdict's counts are not those of two models on the same examples; build it again")
+    return rows
 
 
 def examples_needed(values: PairedValues, limit: float, confidence: float) -> int | None:
@@ -71,7 +89,9 @@ def examples_needed(values: PairedValues, limit: float, confidence: float) -> in
 
     The variance under the hypothesis sets the bar, the measured one how far a new sample may fall from it.
     """
-    if values.artifact_safe:  # as many again without a loss
+    if limit >= 1 and ratio_of(values) <= 1:
+        return None
+    if values.artifact_safe and limit < 1:  # as many again without a loss
         share = values.artifact_safe / values.n
         return rounded_up(math.log((1 - confidence) / 2) / math.log(limit) / share, values.n)
     g = values.artifact - limit * values.teacher
@@ -81,7 +101,7 @@ def examples_needed(values: PairedValues, limit: float, confidence: float) -> in
     bar = normal_quantile(confidence) * math.sqrt(null_variance(values, limit))
     spread = math.sqrt(max(0.0, float(values.weights @ (g - mean) ** 2)))
     needed = ((bar + normal_quantile(2 * POWER - 1) * spread) / mean) ** 2
-    needed += values.step / abs(mean)  # what the half step costs
+    needed += values.artifact_step / abs(mean)  # what the half step costs
     return rounded_up(needed, values.n)
 
 

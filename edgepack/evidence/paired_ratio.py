@@ -18,10 +18,10 @@ observation and not as five. The outcome "loses what the teacher has right" is t
 drawn at random, of which one model has every entity wrong.
 
 Two additions hold the test to its level on few examples. The mean of g is taken half a step nearer to 0, a step being
-one decision's worth (Yates' correction). And where the artifact is worse on *no* example, an exact bound replaces
-the normal one: of the `m` examples on which the teacher has something right a share 1 − θ would have been lost, and
-none was, which has the probability θᵐ (Clopper and Pearson 1934). For two models without a fault on 50 examples the
-interval begins at 0.025^(1 / 50) = 0.929.
+what one decision moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
+replaces the normal one: of the `m` examples on which the teacher has something right a share 1 − θ would have been
+lost, and none was, which has the probability θᵐ (Clopper and Pearson 1934). For two models without a fault on 50
+examples the interval begins at 0.025^(1 / 50) = 0.929.
 
 How often the test is wrong is measured by `python -m benchmarks gate-statistics` (docs/gate.md).
 """
@@ -69,7 +69,8 @@ class PairedValues:
     teacher_could_lose: np.ndarray
     artifact_safe: int  # examples on which the artifact could have been worse, where it is worse on none; else 0
     teacher_safe: int
-    step: float  # how much a single decision is of an example's value
+    artifact_step: float  # how much a single decision is of an example's value
+    teacher_step: float
     n: int
 
 
@@ -104,19 +105,33 @@ def pseudo_values(statistics: np.ndarray, weights: np.ndarray, task: Task, at: n
 def paired_values(rows: PairedRows, task: Task) -> PairedValues:
     """What the test is computed from."""
     weights = rows.counts / rows.n
-    has_right = [task.metric_parts(statistics)[0] > 0 for statistics in (rows.teacher, rows.artifact)]
-    could_lose = [np.where(right, weights, 0) for right in has_right]
+    safe = _safe_examples(rows, task)
     return PairedValues(
-        pseudo_values(rows.artifact, weights, task),
-        pseudo_values(rows.teacher, weights, task),
-        weights,
-        pseudo_values(rows.artifact, weights, task, task.nothing_right(rows.artifact)),
-        pseudo_values(rows.teacher, weights, task, task.nothing_right(rows.teacher)),
-        *(share / share.sum() if share.any() else share for share in could_lose),
-        *_safe_examples(rows, task),
-        step=1 / float(weights @ task.metric_parts(rows.teacher)[1]),
+        artifact=pseudo_values(rows.artifact, weights, task),
+        teacher=pseudo_values(rows.teacher, weights, task),
+        weights=weights,
+        artifact_lost=pseudo_values(rows.artifact, weights, task, task.nothing_right(rows.artifact)),
+        teacher_lost=pseudo_values(rows.teacher, weights, task, task.nothing_right(rows.teacher)),
+        artifact_could_lose=_shares_right(rows.teacher, weights, task),
+        teacher_could_lose=_shares_right(rows.artifact, weights, task),
+        artifact_safe=safe[0],
+        teacher_safe=safe[1],
+        artifact_step=_step(rows.artifact, weights, task),
+        teacher_step=_step(rows.teacher, weights, task),
         n=rows.n,
     )
+
+
+def _step(statistics: np.ndarray, weights: np.ndarray, task: Task) -> float:
+    """How far one more answer, or one wrong, moves a model's value; 0 for a model without any."""
+    size = float(weights @ task.metric_parts(statistics)[1])
+    return 1 / size if size else 0.0
+
+
+def _shares_right(statistics: np.ndarray, weights: np.ndarray, task: Task) -> np.ndarray:
+    """Weights of the rows on which a model has something right, adding up to 1."""
+    shares = np.where(task.metric_parts(statistics)[0] > 0, weights, 0)
+    return shares / shares.sum() if shares.any() else shares
 
 
 def _safe_examples(rows: PairedRows, task: Task) -> tuple[int, int]:
@@ -136,7 +151,8 @@ def ratio_of(values: PairedValues) -> float:
 def score(values: PairedValues, ratio: float) -> float:
     """z at a ratio: above 0 where the artifact is better than `ratio` times the teacher."""
     mean = float(values.weights @ (values.artifact - ratio * values.teacher))
-    nearer = max(0.0, abs(mean) - values.step / (2 * values.n))
+    half_step = (values.artifact_step + ratio * values.teacher_step) / 4
+    nearer = max(0.0, abs(mean) - half_step / values.n)
     return math.copysign(nearer * math.sqrt(values.n / null_variance(values, ratio)), mean) if nearer else 0.0
 
 

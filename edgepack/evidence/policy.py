@@ -58,14 +58,17 @@ class Policy(BaseModel):
     max_calibration_error: float | None = Field(default=None, ge=0, le=1)
     max_flips: float | None = Field(default=None, ge=0, le=1)  # share of texts, by a change that moves this model alone
     max_bytes: int | None = Field(default=None, gt=0)
-    max_p50_ms: float | None = Field(default=None, gt=0)  # at latency_tokens: on the device reported, or the validator's
+    max_p50_ms: float | None = Field(default=None, gt=0)  # at latency_tokens; on the device reported, if any
     max_p95_ms: float | None = Field(default=None, gt=0)  # at latency_tokens, on the device reported
     latency_tokens: int = Field(default=32, gt=0)
     max_teacher_share: float | None = Field(default=None, gt=0)  # of the teacher's p50 in the same run
     max_load_ms: float | None = Field(default=None, gt=0)
     max_peak_bytes: int | None = Field(default=None, gt=0)
+    max_growth: float | None = Field(default=None, ge=0)  # of bytes, times and memory, over the baseline's
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
     require_targets: list[str] = Field(default_factory=list)  # a bundle of each must be among those given
+    require_signature: bool = False
+    public_key: str | None = None  # PEM file, relative to the policy
     waive: list[str] = Field(default_factory=list)  # may fail or be missing
     waiver: list[Waiver] = Field(default_factory=list)  # the same with a reason and an end
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.bundle.goldens import HARD_TEXTS, check_goldens, read_goldens
-from edgepack.bundle.manifest import BuildManifest, TeacherRecord, load_manifest, write_model
+from edgepack.bundle.manifest import BuildManifest, DataRecord, TeacherRecord, load_manifest, write_model
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.errors import InputError
@@ -32,6 +32,7 @@ from edgepack.student.model import Student
 from edgepack.target import load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import read_dataset
+from edgepack.task.identity import examples_sha256
 from edgepack.task.metric import Task
 from edgepack.task.tokenize import encode
 from edgepack.tokenizer.asset import ASSET_NAME, asset_bytes
@@ -78,7 +79,9 @@ class World:
         teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0")
         texts = [("good movie", None), ("bad film!", None)]
         config = self.student.config
-        return Contents(self.artifact, config, self.tokenizer, teacher, self.task, self.verdict(), MAX_LENGTH, texts)
+        data = DataRecord(sha256=examples_sha256(read_dataset(str(self.data), self.task), self.task), n=75)
+        verdict = self.verdict()
+        return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +249,9 @@ def test_a_check_that_was_not_run_fails_unless_waived(copy: Path, tmp_path: Path
         ("max_p50_ms = 0.1", "latency"),
         ('require = ["metric"]', "metric"),
         ("min_agreement = 0.0", None),
-        ("max_drop = 0.0", None),
+        ("max_drop = 0.0", "retention"),
+        ("max_drop = 0.02", "retention"),  # 75 examples without a fault cannot show that
+        ("max_drop = 0.1\nconfidence = 0.99", None),
     ],
 )
 def test_policies(bundle: Bundle, tmp_path: Path, policy: str, check: str | None) -> None:
