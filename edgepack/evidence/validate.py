@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepack.bundle.analysis import Analysis
 from edgepack.bundle.goldens import golden_check
 from edgepack.bundle.manifest import MetricRecord
 from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
+from edgepack.evidence.analyze import Background, analyze
+from edgepack.evidence.answers import Labelled
 from edgepack.evidence.forms import FormLogits, agreement, compare_neighbours, divergence, parity_check
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.paired_ratio import paired_rows
@@ -39,7 +40,8 @@ BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  #
 class Reference:
     """What an artifact is compared with: its student and the teacher, on the same examples.
 
-    `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one.
+    `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one; `background` is what
+    an analysis needs besides.
     """
 
     task: Task
@@ -47,6 +49,7 @@ class Reference:
     evaluation: Encoded
     teacher_logits: np.ndarray
     teacher_evaluation: Encoded | None = None
+    background: Background | None = None
 
     def forms(self, rounded_by: str) -> list[FormLogits]:
         """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
@@ -110,7 +113,7 @@ def validate_artifact(
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
-        analysis=Analysis(noninferiority=kept),
+        analysis=analyze(Labelled(forms[0], task), Labelled(forms[-1], task), kept, session, reference.background),
     )
 
 
