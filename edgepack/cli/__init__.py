@@ -17,22 +17,14 @@ import click
 from edgepack import __version__
 from edgepack.cli.building import build, demo, finetune, plan
 from edgepack.cli.machine import doctor, targets
-<<<<<<< HEAD
-from edgepack.cli.release import bom, compare, gate, inspect, package, report, sign
-=======
-from edgepack.cli.release import bom, gate, inspect, package, predict, report, sign
->>>>>>> main
+from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.errors import DiskFull, EdgepackError
 from edgepack.extras import missing_package
 
 SECTIONS = {
     'Make a model; needs "edgepack[build]"': (finetune, plan, build, export, validate, bundle, demo),
-<<<<<<< HEAD
-    "Ship it": (gate, compare, sign, bom, package, inspect, report),
-=======
-    "Ship it": (predict, gate, sign, bom, package, inspect, report),
->>>>>>> main
+    "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
 
