@@ -112,8 +112,10 @@ class BuildResult:
 def _verdict_row(target: str, verdict: Verdict) -> list[str]:
     kept, speed, metric = verdict.retention, verdict.speed.get("artifact"), verdict.metrics.get("artifact")
     failed = [check.name for check in verdict.checks if check.status == "failed"]
+    undecided = [check.name for check in verdict.checks if check.status == "undecided"]
     waiting = [check.name for check in verdict.checks if check.status == "not_run"]
     words = [f"failed: {', '.join(failed)}"] if failed else []
+    words += [f"undecided: {', '.join(undecided)}"] if undecided else []
     words += [f"not run: {', '.join(waiting)}"] if waiting else []
     return [
         target,

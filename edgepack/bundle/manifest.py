@@ -69,6 +69,15 @@ class MetricRecord(Record):
     high: float
 
 
+class DataRecord(Record):
+    """Which data a figure was measured on: `sha256` of the examples in any order (`task/identity.py`), and how read."""
+
+    sha256: str
+    n: int
+    columns: dict[str, str] = Field(default_factory=dict)  # as the user named them; the others are found by name
+    labels: list[str] = Field(default_factory=list)  # names of integer labels, where the user gave them
+
+
 class TeacherRecord(Record):
     """Where the student's knowledge comes from."""
 
@@ -95,6 +104,9 @@ class BundleManifest(Record):
     budget_bytes: int
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
+    evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
+    # what an app divides logits by before it shows a probability; absent: 1
+    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     edgepack_version: str
     created: str
 

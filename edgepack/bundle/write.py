@@ -30,6 +30,7 @@ from edgepack.bundle.layout import ARCHITECTURES, CARD_NAME, CONFIG_NAME, TOKENI
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
+    DataRecord,
     PaddingRecord,
     TeacherRecord,
     TensorRecord,
@@ -78,6 +79,7 @@ class Contents:
     verdict: Verdict
     max_length: int
     golden_texts: Sequence[Text]
+    evaluation: DataRecord | None = None
     student: Student | None = None  # answers the goldens where the artifact's runtime is not here
 
 
@@ -173,9 +175,17 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         budget_bytes=verdict.budget_bytes,
         metrics=verdict.metrics,
         teacher=contents.teacher,
+        evaluation=contents.evaluation,
+        temperature=temperature_of(verdict),
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def temperature_of(verdict: Verdict) -> float | None:
+    """What the artifact's logits are divided by; None where it was not fitted."""
+    found = verdict.analysis.calibration if verdict.analysis else None
+    return None if found is None else found.temperature
 
 
 def with_goldens(verdict: Verdict, failures: Sequence[str]) -> Verdict:

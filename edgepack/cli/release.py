@@ -14,11 +14,13 @@ from edgepack.cli.options import (
     EXISTING_FOLDER,
     FILE,
     FOLDER,
+    column_options,
     json_option,
     make_console,
     output_options,
     print_record,
     print_result,
+    take_columns,
 )
 from edgepack.cli.texts import read_texts
 
@@ -31,6 +33,24 @@ from edgepack.cli.texts import read_texts
     help="TOML file with your limits, and checks to waive by name. [default: the bundle's own limits]",
 )
 @click.option("--eval", "evaluation", help="Labelled data: run the model on it and fail if its metric is too low.")
+@column_options
+@click.option(
+    "--teacher",
+    metavar="TEACHER",
+    help="Where the teacher is: with --eval on other data than the build's, it answers them too.",
+)
+@click.option(
+    "--baseline",
+    type=EXISTING_FOLDER,
+    help="An earlier bundle: with --eval, fail if the metric is lower than its by more than the policy allows.",
+)
+@click.option(
+    "--device-report",
+    "device_reports",
+    multiple=True,
+    type=EXISTING_FILE,
+    help="JSON file with a phone's figures: the policy's limits of time and memory are for these.",
+)
 @click.option(
     "--student",
     type=EXISTING_FOLDER,
@@ -49,9 +69,34 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     """Check bundles again and apply a policy: exit 0 when all pass, 1 when not."""
     from edgepack.evidence.gate import gate as run_gate
 
-    result = run_gate(bundles, console=make_console(quiet), **settings)
+    columns = take_columns(settings)
+    result = run_gate(bundles, columns=columns, console=make_console(quiet), **settings)
     print_result(result, as_json)
     ctx.exit(0 if result.passed else 1)
+
+
+@click.command()
+@click.argument("old", type=EXISTING_FOLDER)
+@click.argument("new", type=EXISTING_FOLDER)
+@click.option("--eval", "evaluation", help="Labelled data that both answer: metric, interval, and what has changed.")
+@column_options
+@click.option(
+    "--policy",
+    type=EXISTING_FILE,
+    help="TOML file with your limits: max_drop, confidence, max_growth. [default: 5% drop]",
+)
+@output_options
+@click.pass_context
+def compare(
+    ctx: click.Context, /, old: Path, new: Path, policy: Path | None, as_json: bool, quiet: bool, **settings: Any
+) -> None:
+    """Compare two releases of one model: exit 1 where the new one is worse than a policy allows."""
+    from edgepack.evidence.compare import compare_bundles
+
+    columns = take_columns(settings)
+    found = compare_bundles(old, new, columns=columns, policy=policy, console=make_console(quiet), **settings)
+    print_result(found, as_json)
+    ctx.exit(found.exit_code)
 
 
 @click.command()

@@ -112,6 +112,12 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
         ("metrics", manifest.metrics, verdict.metrics),
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
+    calibration = verdict.analysis.calibration if verdict.analysis is not None else None
+    if manifest.temperature != (None if calibration is None else calibration.temperature):
+        faults.append("the temperature is not the one that the verdict fitted")
+    data = manifest.evaluation
+    if data is not None and (not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}):
+        faults.append("the evaluation data are not those of the metrics")
     size = verdict.check("size")
     if (size.value, size.limit) != (manifest.shipped_bytes, manifest.budget_bytes):
         faults.append("the verdict's check of size is not of the manifest's bytes and budget")

@@ -141,7 +141,7 @@ class Bundle:
         return logits
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
-        probabilities, labels = softmax(logits), self.manifest.labels
+        labels, probabilities = self.manifest.labels, softmax(logits / (self.manifest.temperature or 1.0))
         if self.manifest.task == "token-classification":
             words = find_words(answer.text, encoding.offsets_codepoint, self.tokenizer.classes)
             best = probabilities.argmax(axis=-1)

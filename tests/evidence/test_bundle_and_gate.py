@@ -155,7 +155,9 @@ def test_a_check_that_was_not_run_fails_unless_waived(copy: Path, tmp_path: Path
         ("max_p50_ms = 0.1", "latency"),
         ('require = ["metric"]', "metric"),
         ("min_agreement = 0.0", None),
-        ("max_drop = 0.0", None),
+        ("max_drop = 0.0", "retention"),
+        ("max_drop = 0.02", "retention"),  # 75 examples without a fault cannot show that
+        ("max_drop = 0.1\nconfidence = 0.99", None),
     ],
 )
 def test_policies(bundle: Bundle, tmp_path: Path, policy: str, check: str | None) -> None:

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.bundle.manifest import TeacherRecord
+from edgepack.bundle.manifest import DataRecord, TeacherRecord
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Contents
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
@@ -21,6 +21,7 @@ from edgepack.student.model import Student
 from edgepack.target import load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import read_dataset
+from edgepack.task.identity import examples_sha256
 from edgepack.task.metric import Task
 from edgepack.task.tokenize import encode
 from edgepack.tokenizer.asset import asset_bytes
@@ -66,8 +67,10 @@ class World:
     def contents(self) -> Contents:
         teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0")
         texts = [(line.partition("\t")[0], None) for line in self.data.read_text().splitlines()[1:]]
-        config = self.student.config
-        return Contents(self.artifact, config, self.tokenizer, teacher, self.task, self.verdict(), MAX_LENGTH, texts)
+        config, verdict = self.student.config, self.verdict()
+        sha256 = examples_sha256(read_dataset(str(self.data), self.task), self.task)
+        data = DataRecord(sha256=sha256, n=len(self.evaluation))
+        return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
 
 
 def make_world(folder: Path) -> World:
