@@ -25,6 +25,7 @@ from edgepack.target import Target
 from edgepack.task.metric import Task
 
 MOST_TOKENS = 1_000_000  # no student has so many positions
+VERSION = re.compile(r"\d+\.\d+")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -82,6 +83,8 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
         faults.append("a bundle has more than 0 bytes, and a budget too")
     if not SHA256.fullmatch(manifest.teacher.sha256) or not manifest.teacher.name.strip():
         faults.append(f"teacher {bare(manifest.teacher.name)} has the sha256 {bare(manifest.teacher.sha256)}")
+    if not VERSION.match(manifest.edgepack_version):
+        faults.append(f"edgepack_version is {bare(manifest.edgepack_version)}")
     try:
         datetime.fromisoformat(manifest.created)
     except ValueError:
