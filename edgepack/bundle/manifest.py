@@ -103,7 +103,9 @@ class BundleManifest(Record):
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
-    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # what an app divides logits by before it shows a probability; absent: 1
+    temperature: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )  # what an app divides logits by before it shows a probability; absent: 1
     edgepack_version: str
     created: str
 
