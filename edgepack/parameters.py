@@ -38,6 +38,14 @@ def parse_size(text: str) -> int:
     return size_bytes
 
 
+def format_size(size_bytes: int) -> str:
+    """A number of bytes for a person, in the largest unit of which it has one."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
 def parse_share(text: str) -> float:
     """A share in 0 … 1 from `2%` or `0.02`; `ValueError` with the reason and what is allowed."""
     match = PERCENT_PATTERN.fullmatch(text.strip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,13 @@ class Inputs:
         return student
 
 
-def open_inputs(request: BuildRequest, console: Console) -> Inputs:
-    """Load and check teacher, data and targets; every mistake is one line before any long work."""
+def open_inputs(
+    request: BuildRequest, console: Console, compare: Callable[[dict[str, str]], None] | None = None
+) -> Inputs:
+    """Load and check teacher, data and targets; every mistake is one line before any long work.
+
+    `compare` gets the sha256 of teacher, train and evaluation as soon as they are known, before the teacher runs.
+    """
     find_recipe(request.effort)
     find_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
@@ -112,6 +117,8 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
     train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    if compare is not None:
+        compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
     show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
     train = encode(train_data, teacher.task, teacher.tokenizer, max_length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +19,21 @@ if TYPE_CHECKING:
     from edgepack.task.examples import Columns
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NewFile(click.Path):
+    """A file to be written: that it can be is asked before the work, not after it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        folder = Path(str(path)).parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            self.fail(f"{folder} is no folder that can be written to; make it first, or name another file", param, ctx)
+        return path
+
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
+FILE = NewFile(dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -51,6 +51,11 @@ from edgepack.cli.texts import read_texts
     type=EXISTING_FILE,
     help="JSON file with a phone's figures: the policy's limits of time and memory are for these.",
 )
+@click.option(
+    "--student",
+    type=EXISTING_FOLDER,
+    help="The build's student/ folder: compare the model with it again. Needs torch.",
+)
 @click.option("--junit", type=FILE, help="Write the checks to this file as JUnit XML, which CI systems show.")
 @click.option("--markdown", type=FILE, help="Write the checks to this file as Markdown, for a job's summary page.")
 @click.option(

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from edgepack.errors import InputError
+from edgepack.bounded import read_toml
+from edgepack.bundle.verdict import Check
+from edgepack.errors import InputError, shown
 
-JUDGED = ("files", "size", "retention", "parity", "finite", "goldens")  # of every bundle
+JUDGED = (  # of every bundle
+    "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
+    "batches", "vocabulary",
+)  # fmt: skip
 ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
-    "agreement",
-    "classes",
-    "calibration",
-    "robustness",
-    "latency",
-    "speedup",
-    "load",
-    "memory",
-    "device",
-    "metric",
-    "baseline",
-    "signature",
-)
+    "agreement", "classes", "calibration", "robustness", "latency", "speedup", "load", "memory", "device", "student",
+    "metric", "baseline", "targets", "signature",
+)  # fmt: skip
 GATE_CHECKS = (*JUDGED, *ASKED_CHECKS)
 Limits = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -85,23 +79,31 @@ class Policy(BaseModel):
 
 def read_policy(path: Path) -> Policy:
     """A policy from TOML; errors name the file and the key."""
+    table = read_toml(path, f"{path}: policy")
     try:
-        policy = Policy.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")))
-    except UnicodeDecodeError as e:
-        raise InputError(f"{path}: policy is not UTF-8 (byte {e.start}); save it as UTF-8") from e
-    except (OSError, tomllib.TOMLDecodeError) as e:
-        raise InputError(f"{path}: policy does not read: {e}; see docs/gate.md") from e
+        policy = Policy.model_validate(table)
     except ValidationError as e:
         first = e.errors()[0]
         key = ".".join(map(str, first["loc"]))
         allowed = ", ".join(Waiver.model_fields if key.startswith("waiver.") else Policy.model_fields)
-        raise InputError(f"{path}: key {key!r}: {first['msg']}; allowed keys: {allowed}") from e
+        raise InputError(f"{path}: key {shown(key)}: {first['msg']}; allowed keys: {allowed}") from e
     named = {"waive": policy.waive, "require": policy.require, "waiver": [w.check for w in policy.waiver]}
     for key, checks in named.items():
         unknown = sorted(set(checks) - set(GATE_CHECKS))
         if unknown:
-            raise InputError(f"{path}: key {key!r} names {unknown[0]!r}; checks are: {', '.join(GATE_CHECKS)}")
+            raise InputError(f"{path}: key {key!r} names {shown(unknown[0])}; checks are: {', '.join(GATE_CHECKS)}")
     both = sorted({*policy.waive, *named["waiver"]} & set(policy.require))
     if both:
         raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
     return policy
+
+
+def with_waivers(checks: Sequence[Check], policy: Policy, today: date) -> list[Check]:
+    """The checks, with what a dated waiver says of those that did not pass, and whether it has ended."""
+    said = {**policy.waived(today), **policy.expired(today)}
+    return [
+        check
+        if check.status == "passed" or said.get(check.name, "waived") == "waived"
+        else check.model_copy(update={"reason": f"{check.reason} ({said[check.name]})"})
+        for check in checks
+    ]

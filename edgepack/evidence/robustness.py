@@ -83,7 +83,7 @@ def changed_sets(data: Dataset) -> dict[str, Dataset]:
         return sets
     for name, change_text in TEXT_CHANGES.items():
         draw = random.Random(f"{SEED}-{name}")
-        sets[name] = replace(data, examples=tuple(replace(e, text=change_text(e.text, draw)) for e in sample))
+        sets[name] = replace(data, examples=tuple(e._replace(text=change_text(e.text, draw)) for e in sample))
     return sets
 
 
@@ -91,8 +91,8 @@ def _with_words(
     example: Example, change: Callable[[Sequence[str], random.Random], list[str]], draw: random.Random
 ) -> Example:
     if example.words is not None:
-        return replace(example, words=tuple(change(example.words, draw)))
-    return replace(example, text=" ".join(change(example.text.split(" "), draw)))
+        return example._replace(words=tuple(change(example.words, draw)))
+    return example._replace(text=" ".join(change(example.text.split(" "), draw)))
 
 
 def flips(sets: Mapping[str, Dataset], decide: Decisions) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.bundle.goldens import golden_check
-from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.manifest import MetricRecord, model_hashes
 from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
@@ -114,6 +114,7 @@ def validate_artifact(
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
         analysis=analyze(Labelled(forms[0], task), Labelled(forms[-1], task), kept, session, reference.background),
+        judged=model_hashes(artifact, target),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from edgepack.teacher.quiet import tokenizers_as_input_errors
+from edgepack.rust_tokenizer import tokenizers_as_input_errors
 from edgepack.teacher.tokenizer_settings import TokenizerSettings
 from edgepack.teacher.vocabulary_check import PROBES
 from edgepack.teacher.vocabulary_files import GENERIC_CLASSES, WORD_PIECE_CLASSES

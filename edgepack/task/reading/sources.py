@@ -17,7 +17,7 @@ from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_
 from edgepack.task.reading.conll import open_conll
 from edgepack.task.reading.delimited import open_csv, open_tsv
 from edgepack.task.reading.json_rows import open_json
-from edgepack.task.reading.table import Table, reason
+from edgepack.task.reading.table import FREE_BYTES, MOST_TIMES, Table, check_unpacked, reason
 
 TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".tsv": open_tsv,
@@ -91,11 +91,13 @@ def _read(path: Path, source: str) -> bytes:
 
 def _unpack(source: str, data: bytes) -> bytes:
     """The content of a gzip file, of one member or several."""
-    unpacked = bytearray()
+    unpacked, packed = bytearray(), len(data)
+    most = min(MAX_UNPACKED, max(FREE_BYTES, MOST_TIMES * packed))
     try:
         while data:
             member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-            unpacked += member.decompress(data, MAX_UNPACKED + 1 - len(unpacked))
+            unpacked += member.decompress(data, most + 1 - len(unpacked))
+            check_unpacked(source, len(unpacked), packed)
             if len(unpacked) > MAX_UNPACKED:
                 raise InputError(f"{source}: unpacks to more than {MAX_UNPACKED:,} bytes; give it unpacked")
             if not member.eof:
