@@ -105,8 +105,9 @@ class BundleManifest(Record):
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
-    # what an app divides logits by before it shows a probability; absent: 1
-    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    temperature: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )  # what an app divides logits by before it shows a probability; absent: 1
     edgepack_version: str
     created: str
 

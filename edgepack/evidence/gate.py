@@ -15,30 +15,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build
 from edgepack.bundle.signature import public_key as read_public_key
 from edgepack.bundle.signature import signature_check
-from edgepack.bundle.verdict import Check
+from edgepack.bundle.verdict import Check, Status
 from edgepack.console import Console
-from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line, shown
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line
+from edgepack.evidence.against import Against, missing_targets, refuse_unused
 from edgepack.evidence.artifact_face import artifact_check
 from edgepack.evidence.batches import batches_check, vocabulary_check
 from edgepack.evidence.bundle_files import files_check, size_check
 from edgepack.evidence.compare import baseline_check
 from edgepack.evidence.consistency import consistency_check, evidence_check
-from edgepack.evidence.device import DeviceReport, artifact_sha256, read_device_report, report_of
+from edgepack.evidence.device import read_device_report, report_of
 from edgepack.evidence.golden_contents import goldens_check
 from edgepack.evidence.junit import junit_xml, printable
 from edgepack.evidence.markdown import markdown as markdown_text
-from edgepack.evidence.metric_check import Given, given_data, metric_check
+from edgepack.evidence.metric_check import given_data, metric_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.outcome import BundleResult, GateResult
-from edgepack.evidence.policy import JUDGED, Policy, read_policy
+from edgepack.evidence.policy import JUDGED, Policy, read_policy, with_waivers
 from edgepack.evidence.tokenizer_check import tokenizer_check
 from edgepack.evidence.verdict_checks import verdict_checks
 from edgepack.extras import import_package
@@ -76,60 +75,25 @@ def gate(
         check_bundle_folder(folder)
     if student is not None:
         import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
+    key = find_key(public_key, policy, rules)
     against = Against(
         given_data(evaluation, columns or Columns(), teacher, console),
         baseline,
         tuple(read_device_report(path) for path in device_reports),
         student,
-        find_key(public_key, policy, rules),
+        missing_targets(rules.require_targets, bundles),
     )
     refuse_unused(against.reports, bundles)
-    today, results = date.today(), []
+    results = []
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        results.append(judge(folder, rules, against, today))
+        results.append(judge(folder, rules, against, key))
     result = GateResult(tuple(results))
     for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
         if path is not None:
             write_output(path, data)
     return result
-
-
-@dataclass(frozen=True, eq=False)
-class Against:
-    """What bundles are held against, other than themselves: data, an earlier bundle, devices' reports, the student."""
-
-    given: Given | None = None
-    baseline: Path | None = None
-    reports: tuple[DeviceReport, ...] = ()
-    student: Path | None = None
-    key: Path | None = None  # the public one of whoever must have signed
-
-
-def refuse_unused(reports: Sequence[DeviceReport], bundles: Sequence[Path]) -> None:
-    """`InputError` for a device report of an artifact that none of the bundles holds."""
-    known = set()
-    for folder in bundles:
-        with suppress(EdgepackError):  # a damaged manifest is a failed check
-            known.add(artifact_sha256(load_manifest(folder)))
-    for report in reports:
-        if known and report.artifact_sha256 not in known:
-            raise InputError(
-                f"the device report of {shown(report.device)} is of artifact {report.artifact_sha256[:12]}…; "
-                "none of the bundles holds it: measure the one that is to be released"
-            )
-
-
-def with_waivers(checks: Sequence[Check], policy: Policy, today: date) -> list[Check]:
-    """The checks, with what a dated waiver says of those that did not pass, and whether it has ended."""
-    said = {**policy.waived(today), **policy.expired(today)}
-    return [
-        check
-        if check.status == "passed" or said.get(check.name, "waived") == "waived"
-        else check.model_copy(update={"reason": f"{check.reason} ({said[check.name]})"})
-        for check in checks
-    ]
 
 
 def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:
@@ -151,7 +115,7 @@ def check_bundle_folder(folder: Path) -> None:
     refuse_build(folder)
 
 
-def judge(folder: Path, policy: Policy, against: Against, today: date) -> BundleResult:
+def judge(folder: Path, policy: Policy, against: Against, key: Path | None) -> BundleResult:
     """Every check of one bundle, in order; later ones are not run when files are not what they were."""
     opened: list[OpenBundle] = []
     seconds: dict[str, float] = {}
@@ -171,30 +135,33 @@ def judge(folder: Path, policy: Policy, against: Against, today: date) -> Bundle
         absent = [name for name in policy.require if name not in {check.name for check in checks}]
         reason = "required by the policy; nothing ran it"
         checks += [Check(name=n, status="not_run", reason=reason) for n in absent if n != "signature"]
-    if against.key is not None or policy.require_signature or "signature" in policy.require:
-        checks += answered("signature", lambda: [signature_check(folder, against.key)], seconds)
+    if key is not None or policy.require_signature or "signature" in policy.require:
+        checks += answered("signature", lambda: [signature_check(folder, key)], seconds)
+    today = date.today()
     return BundleResult(folder, tuple(with_waivers(checks, policy, today)), frozenset(policy.waived(today)), seconds)
 
 
 def questions(bundle: OpenBundle, policy: Policy, against: Against) -> Iterator[Question]:
     """What is asked of a bundle whose files are as recorded."""
-    folder, manifest = bundle.folder, bundle.manifest
-    given, baseline, student = against.given, against.baseline, against.student
-    yield "size", lambda: [size_check(manifest, policy)]
+    yield "size", lambda: [size_check(bundle.manifest, policy)]
     yield "evidence", lambda: [evidence_check(bundle)]
     yield "consistency", lambda: [consistency_check(bundle)]
     yield "tokenizer", lambda: [tokenizer_check(bundle)]
     yield "artifact", lambda: [artifact_check(bundle)]
-    yield "verdict", lambda: verdict_checks(bundle.verdict, manifest, policy, report_of(manifest, against.reports))
+    report = report_of(bundle.manifest, against.reports)
+    yield "verdict", lambda: verdict_checks(bundle.verdict, bundle.manifest, policy, report)
     yield "goldens", lambda: [goldens_check(bundle)]
     yield "batches", lambda: [batches_check(bundle)]
     yield "vocabulary", lambda: [vocabulary_check(bundle)]
-    if student is not None or "student" in policy.require:
-        yield "student", lambda: [student_check(bundle, student)]
+    if against.student is not None or "student" in policy.require:
+        yield "student", lambda: [student_check(bundle, against.student)]
+    given, baseline = against.given, against.baseline
     if given is not None or "metric" in policy.require:
-        yield "metric", lambda: [metric_check(folder, manifest, given, policy, baseline)]
+        yield "metric", lambda: [metric_check(bundle, given, policy, baseline)]
     if baseline is not None:
-        yield "baseline", lambda: [baseline_check(folder, baseline, given, policy)]
+        yield "baseline", lambda: [baseline_check(bundle.folder, baseline, given, policy)]
+    if policy.require_targets:
+        yield "targets", lambda: [targets_check(against.missing_targets)]
 
 
 def answered(name: str, ask: Callable[[], list[Check]], seconds: dict[str, float]) -> list[Check]:
@@ -214,6 +181,15 @@ def answered(name: str, ask: Callable[[], list[Check]], seconds: dict[str, float
     for check in checks:
         seconds[check.name] = (time.perf_counter() - started) / len(checks)
     return [check.model_copy(update={"reason": printable(check.reason)}) for check in checks]
+
+
+def targets_check(missing: Sequence[str]) -> Check:
+    """Whether every required target has a bundle; said of each bundle that was given."""
+    reason = (
+        f"no bundle was given for {', '.join(missing)}" if missing else "there is a bundle for each required target"
+    )
+    status: Status = "failed" if missing else "passed"
+    return Check(name="targets", status=status, value=len(missing), limit=0, reason=reason)
 
 
 def student_check(bundle: OpenBundle, student: Path | None) -> Check:

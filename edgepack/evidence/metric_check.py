@@ -22,15 +22,16 @@ import numpy as np
 
 from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.goldens import load_tokenizer
-from edgepack.bundle.manifest import BundleManifest, read_model
-from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, VERDICT_NAME, Check, Status, Verdict, limit_check
+from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, Status, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.noninferiority import judge_retention, retention_check
+from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import PairedRows, normal_quantile, paired_rows
 from edgepack.evidence.policy import Policy
 from edgepack.extras import missing_package
-from edgepack.runtime import load
+from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
 from edgepack.task.checks import check_evaluation
@@ -130,28 +131,33 @@ def task_of(manifest: BundleManifest) -> Task:
 
 def bundle_answers(folder: Path, manifest: BundleManifest, data: Dataset) -> Answers:
     """A bundle's answers in its own runtime."""
-    task, target = task_of(manifest), load_target(manifest.target)
+    target = load_target(manifest.target)
+    return answers_of(load(folder / target.file, target, threads=1), folder, manifest, data)
+
+
+def answers_of(session: Session, folder: Path, manifest: BundleManifest, data: Dataset) -> Answers:
+    """The answers of an artifact that is loaded."""
+    task = task_of(manifest)
     encoded = encode(data, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
-    logits = predict_session(load(folder / target.file, target, threads=1), encoded)
+    logits = predict_session(session, encoded)
     return Answers(logits, encoded, task.statistics(logits, encoded), task)
 
 
-def metric_check(
-    folder: Path, manifest: BundleManifest, given: Given | None, policy: Policy, baseline: Path | None = None
-) -> Check:
+def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseline: Path | None = None) -> Check:
     """Measure the metric again, and compare it with what can be compared."""
     if given is None:
         return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
+    manifest = bundle.manifest
     data, task = given.read(manifest), task_of(manifest)
     check_evaluation(data, task)
-    answers = bundle_answers(folder, manifest, data)
+    answers = answers_of(bundle.session, bundle.folder, manifest, data)
     recorded = manifest.evaluation
     if recorded is not None and examples_sha256(data, task) == recorded.sha256:
         return measured_again(answers, manifest)
     others = f"{len(data)} " + (
         "other examples than the recorded ones" if recorded else "examples that no record knows"
     )
-    margin, confidence = margin_of(policy, read_model(folder / VERDICT_NAME, Verdict))
+    margin, confidence = margin_of(policy, bundle.verdict)
     if given.teacher is not None:
         rows = paired_rows(answers.statistics, given.teacher_statistics(manifest))
         return paired_check(judge_retention(rows, task, margin, confidence), task, f"on {others}, the teacher's too")

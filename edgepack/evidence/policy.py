@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,27 +10,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edgepack.bounded import read_toml
+from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError, shown
 
-JUDGED = (
+JUDGED = (  # of every bundle
     "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
     "batches", "vocabulary",
 )  # fmt: skip
 ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
-    "agreement",
-    "classes",
-    "calibration",
-    "robustness",
-    "latency",
-    "speedup",
-    "load",
-    "memory",
-    "device",
-    "student",
-    "metric",
-    "baseline",
-    "signature",
-)
+    "agreement", "classes", "calibration", "robustness", "latency", "speedup", "load", "memory", "device", "student",
+    "metric", "baseline", "targets", "signature",
+)  # fmt: skip
 GATE_CHECKS = (*JUDGED, *ASKED_CHECKS)
 Limits = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -106,3 +96,14 @@ def read_policy(path: Path) -> Policy:
     if both:
         raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
     return policy
+
+
+def with_waivers(checks: Sequence[Check], policy: Policy, today: date) -> list[Check]:
+    """The checks, with what a dated waiver says of those that did not pass, and whether it has ended."""
+    said = {**policy.waived(today), **policy.expired(today)}
+    return [
+        check
+        if check.status == "passed" or said.get(check.name, "waived") == "waived"
+        else check.model_copy(update={"reason": f"{check.reason} ({said[check.name]})"})
+        for check in checks
+    ]

@@ -113,8 +113,8 @@ def validate_artifact(
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
-        judged=model_hashes(artifact, target),
         analysis=analyze(Labelled(forms[0], task), Labelled(forms[-1], task), kept, session, reference.background),
+        judged=model_hashes(artifact, target),
     )
 
 

@@ -67,9 +67,9 @@ class World:
     def contents(self) -> Contents:
         teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0")
         texts = [(line.partition("\t")[0], None) for line in self.data.read_text().splitlines()[1:]]
-        config, verdict = self.student.config, self.verdict()
-        sha256 = examples_sha256(read_dataset(str(self.data), self.task), self.task)
-        data = DataRecord(sha256=sha256, n=len(self.evaluation))
+        config = self.student.config
+        data = DataRecord(sha256=examples_sha256(read_dataset(str(self.data), self.task), self.task), n=75)
+        verdict = self.verdict()
         return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
 
 
