@@ -51,6 +51,7 @@ docs: .venv/.ready
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_lists.py
+	$(BIN)/python docs/generate_schemas.py
 
 wheel: .venv/.ready
 	rm -rf dist

@@ -15,6 +15,7 @@ simply free. It is advisory, for one machine, and needs Linux or macOS. Old keys
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -61,6 +62,16 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a reader, or a restart after a crash, sees all of it or what was there before."""
     with written_beside(path) as beside:
         beside.write_bytes(data)
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that the user named; `InputError` where it cannot be."""
+    try:
+        write_atomic(path, data)
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{path} cannot be written: {e.strerror}; give a file in a folder that exists") from e
 
 
 @contextmanager

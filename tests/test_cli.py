@@ -26,7 +26,7 @@ from edgepack.parameters import parse_share, parse_size
 from edgepack.target import list_targets
 
 COMMANDS = set(
-    "build plan finetune export validate bundle gate package inspect report targets doctor demo".split()  # noqa: SIM905
+    "build plan finetune export validate bundle gate sign bom package inspect report targets doctor demo".split()  # noqa: SIM905
 )
 
 

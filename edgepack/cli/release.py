@@ -29,6 +29,12 @@ from edgepack.cli.options import (
 )
 @click.option("--eval", "evaluation", help="Labelled data: run the model on it and fail if its metric is too low.")
 @click.option("--junit", type=FILE, help="Write the checks to this file as JUnit XML, which CI systems show.")
+@click.option("--markdown", type=FILE, help="Write the checks to this file as Markdown, for a job's summary page.")
+@click.option(
+    "--public-key",
+    type=EXISTING_FILE,
+    help="PEM file with an Ed25519 key: fail if a bundle is not signed by its owner. [default: the policy's]",
+)
 @output_options
 @click.pass_context
 def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) -> None:
@@ -38,6 +44,33 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     result = run_gate(bundles, console=make_console(quiet), **settings)
     print_result(result, as_json)
     ctx.exit(0 if result.passed else 1)
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=EXISTING_FOLDER)
+@click.option("--key", type=EXISTING_FILE, required=True, help="PEM file with your Ed25519 private key.")
+@output_options
+def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> None:
+    """Sign bundles, so that the gate can tell who made them."""
+    from edgepack.bundle.signature import SIGNATURE_NAME, sign_bundle
+
+    records = {str(folder): sign_bundle(folder, key) for folder in bundles}
+    for folder in bundles:
+        make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
+    print_record({folder: record.model_dump(mode="json") for folder, record in records.items()}, as_json)
+
+
+@click.command()
+@click.argument("bundle", type=EXISTING_FOLDER)
+@click.option("-o", "--output", type=FILE, required=True, help="JSON file to write.")
+@output_options
+def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
+    """Write a bundle's bill of materials as CycloneDX JSON."""
+    from edgepack.bundle.bom import write_bill_of_materials
+
+    write_bill_of_materials(bundle, output)
+    make_console(quiet).info("it names the model, its teacher and licence, every file, and the runtime")
+    print_record({"bom": str(output)}, as_json)
 
 
 @click.command()
@@ -57,12 +90,15 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     help="Leave the model out; the app fetches it from this folder. [default: it is in the app]",
 )
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
+@click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options
-def package(bundle: Path, app: str, output: Path, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
+def package(
+    bundle: Path, app: str, output: Path, force: bool, force_failed: bool, as_json: bool, quiet: bool, **settings: Any
+) -> None:
     """Write an app project with the bundle's model in it."""
     from edgepack.package import AppOptions, package_bundle
 
-    packaged = package_bundle(bundle, app, output, AppOptions(**settings), force)
+    packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
     print_record(packaged.to_json(), as_json)
 
@@ -111,19 +147,15 @@ def inspect(ctx: click.Context, /, app: Path, as_json: bool, **settings: Any) ->
 def report(output: Path, opened: bool, port: int | None, as_json: bool, quiet: bool) -> None:
     """Write report.html and report.md of a build."""
     from edgepack.report import write_report
-    from edgepack.report.serve import address_of, make_server, open_page, serve
+    from edgepack.report.serve import open_report, serve_report
 
     paths, console = write_report(output), make_console(quiet)
     written = {path.suffix.removeprefix("."): str(path) for path in paths}
-    if port is None:
-        print_record(written, as_json)
-        if opened:
-            open_page(Path(written["html"]).resolve().as_uri(), console)
-        else:
-            console.info("open the HTML page in a browser (--open does); it loads nothing from outside")
+    if port is not None:
+        serve_report(paths, console, port, opened, lambda url: print_record(written | {"address": url}, as_json))
         return
-    with make_server(paths, port) as server:
-        print_record(written | {"address": address_of(server)}, as_json)
-        if opened:
-            open_page(address_of(server), console)
-        serve(server, console)
+    print_record(written, as_json)
+    if opened:
+        open_report(Path(written["html"]), console)
+    else:
+        console.info("open the HTML page in a browser (--open does); it loads nothing from outside")

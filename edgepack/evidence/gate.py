@@ -5,9 +5,9 @@ the runtime, and with an evaluation set the metric is measured again. What canno
 parity) is read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
 failed, unless the policy waives it by name.
 
-The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
-the bundle can write a manifest to match. A damaged bundle is a failed check; a folder without a manifest is
-misuse (`InputError`).
+The gate proves that a bundle is what it says. Who made it is shown by a signature alone (`bundle/signature.py`):
+whoever can write the bundle can write a manifest to match. A damaged bundle is a failed check; a folder without a
+manifest is misuse (`InputError`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ from edgepack.bundle.manifest import (
     read_model,
     refuse_build,
 )
+from edgepack.bundle.signature import SIGNATURE_NAME, signature_check
+from edgepack.bundle.signature import public_key as read_public_key
 from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
-from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml
-from edgepack.evidence.policy import GATE_CHECKS, Policy, read_policy
+from edgepack.evidence.junit import junit_xml
+from edgepack.evidence.markdown import markdown as markdown_text
+from edgepack.evidence.outcome import BundleResult, GateResult
+from edgepack.evidence.policy import JUDGED, Policy, read_policy
 from edgepack.runtime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
 from edgepack.task.examples import read_dataset
 from edgepack.task.metric import Task
 from edgepack.task.tokenize import encode
-from edgepack.workspace import sha256_file, write_atomic
+from edgepack.workspace import sha256_file, write_output
 
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 
@@ -46,9 +50,11 @@ def gate(
     *,
     evaluation: str | None = None,
     junit: Path | None = None,
+    markdown: Path | None = None,
+    public_key: Path | None = None,
     console: Console | None = None,
 ) -> GateResult:
-    """Check bundles again under a policy; write JUnit XML if asked."""
+    """Check bundles again under a policy; write JUnit XML and Markdown if asked."""
     if not bundles:
         raise InputError("no bundle given; name at least one folder that holds an edgepack.json")
     rules = read_policy(policy) if policy else Policy()
@@ -56,15 +62,28 @@ def gate(
         if not (folder / MANIFEST_NAME).is_file():
             raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
         refuse_build(folder)
+    key = find_key(public_key, policy, rules)
     results = []
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        results.append(BundleResult(folder, tuple(bundle_checks(folder, rules, evaluation)), frozenset(rules.waive)))
+        checks = bundle_checks(folder, rules, evaluation)
+        if key is not None or rules.require_signature:
+            checks.append(signature_check(folder, key))
+        results.append(BundleResult(folder, tuple(checks), frozenset(rules.waive)))
     result = GateResult(tuple(results))
-    if junit:
-        write_atomic(junit, junit_xml(result))
+    for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
+        if path is not None:
+            write_output(path, data)
     return result
+
+
+def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:
+    """The public key: the one given, else the policy's; `InputError` where it is none."""
+    key = policy.parent / rules.public_key if given is None and policy and rules.public_key else given
+    if key is not None:
+        read_public_key(key)
+    return key
 
 
 def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[Check]:
@@ -75,7 +94,7 @@ def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[
         return [Check(name="files", status="failed", reason=str(e))]
     files = files_check(folder, manifest)
     if files.status != "passed":
-        skipped = (name for name in GATE_CHECKS[1:] if name not in ("latency", "metric"))
+        skipped = JUDGED[1:]
         return [files, *(Check(name=n, status="not_run", reason="the files are not as recorded") for n in skipped)]
     checks = [files]
     questions: list[tuple[str, Callable[[], list[Check]]]] = [
@@ -111,7 +130,7 @@ def files_check(folder: Path, manifest: BundleManifest) -> Check:
             problems.append(f"{record.path}: has {path.stat().st_size} bytes, {record.bytes} recorded")
         elif sha256_file(path) != record.sha256:
             problems.append(f"{record.path}: its sha256 is not the recorded one")
-    recorded = {record.path for record in manifest.files} | {MANIFEST_NAME}
+    recorded = {record.path for record in manifest.files} | {MANIFEST_NAME, SIGNATURE_NAME}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     problems += [f"{name}: is not recorded" for name in sorted(found - recorded)]
     target = load_target(manifest.target)

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgepack.errors import InputError
 
-GATE_CHECKS = ("files", "size", "retention", "agreement", "parity", "finite", "goldens", "latency", "metric")
+JUDGED = ("files", "size", "retention", "parity", "finite", "goldens")
+GATE_CHECKS = (*JUDGED, "agreement", "latency", "metric", "signature")
 
 
 class Policy(BaseModel):
@@ -22,6 +23,8 @@ class Policy(BaseModel):
     max_bytes: int | None = Field(default=None, gt=0)
     max_p50_ms: float | None = Field(default=None, gt=0)  # on the machine that validated, at latency_tokens
     latency_tokens: int = Field(default=32, gt=0)
+    require_signature: bool = False
+    public_key: str | None = None  # PEM file, relative to the policy
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
     waive: list[str] = Field(default_factory=list)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -65,21 +65,36 @@ def make_server(paths: Sequence[Path], port: int = 0) -> ThreadingHTTPServer:
         ) from e
 
 
-def address_of(server: ThreadingHTTPServer) -> str:
-    """Where the page is."""
-    return f"http://{HOST}:{server.server_port}/"
+def serve_report(
+    paths: Sequence[Path],
+    console: Console,
+    port: int = 0,
+    opened: bool = False,
+    started: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a report's files to this machine alone, until the process is interrupted; port 0 takes a free one.
+
+    `opened`: a browser shows the page. `started` is called with the page's address.
+    """
+    with make_server(paths, port) as server:
+        address = f"http://{HOST}:{server.server_port}/"
+        if started is not None:
+            started(address)
+        if opened:
+            open_page(address, console)
+        console.info("served to this machine alone; Ctrl-C ends")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.info("ended")
 
 
-def serve(server: ThreadingHTTPServer, console: Console) -> None:
-    """Answer until the process is interrupted."""
-    console.info("served to this machine alone; Ctrl-C ends")
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        console.info("ended")
+def open_report(page: Path, console: Console) -> None:
+    """Open a report's page in the user's browser; a warning says what to do where there is none."""
+    open_page(page.resolve().as_uri(), console)
 
 
 def open_page(address: str, console: Console) -> None:
-    """Open an address in the user's browser; a warning says what to do where there is none."""
+    """Open an address in the user's browser."""
     if not webbrowser.open(address):
         console.warn(f"no browser could be started; open {address} yourself")

@@ -22,7 +22,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, parity_check, scored_by_both
 from edgepack.evidence.gate import gate
 from edgepack.evidence.measure import Subject, measure
-from edgepack.evidence.policy import GATE_CHECKS, read_policy
+from edgepack.evidence.policy import JUDGED, read_policy
 from edgepack.evidence.validate import Limits, Reference, blame, validate_artifact
 from edgepack.export import Artifact, export
 from edgepack.inference import predict
@@ -129,7 +129,7 @@ def test_a_good_bundle_passes(bundle: Bundle, world: World) -> None:
     assert bundle.passed, bundle.verdict.checks
     result = gate([bundle.folder], evaluation=str(world.data))
     assert result.passed, result.table()
-    assert {c.name for c in result.bundles[0].checks} == set(GATE_CHECKS) - {"agreement", "latency"}
+    assert {c.name for c in result.bundles[0].checks} == {*JUDGED, "metric"}
 
 
 def test_layout_and_manifest(bundle: Bundle, world: World) -> None:
