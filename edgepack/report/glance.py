@@ -29,6 +29,7 @@ class Card:
     kept_value: str
     retention: str
     limit: str
+    decided: bool  # the limit's text says what a test decided
     kept: Intervals | None
     pairs: tuple[Pair, ...]
     open_checks: tuple[tuple[Check, str], ...]  # with the reason in full figures
@@ -70,6 +71,7 @@ def card(bundle: BundleFacts, teacher_bytes: int | None) -> Card:
         kept_value=NOT_MEASURED if verdict.retention is None else percent(verdict.retention.value),
         retention=retention_text(bundle),
         limit=capital(limit_text(bundle)),
+        decided=bundle.analysis is not None and bundle.analysis.noninferiority is not None,
         kept=kept_interval(bundle),
         pairs=tuple(pairs_of(bundle, teacher_bytes)),
         open_checks=tuple((check, reason(check)) for check in bundle.open_checks),
@@ -118,7 +120,7 @@ def retention_text(bundle: BundleFacts) -> str:
     kept = kept_range(bundle)
     if kept is None:
         return ""
-    return f"{percent(confidence(bundle), 1)} interval {percent(kept[0])} to {percent(kept[2])}"
+    return f"{percent(confidence(bundle), 1)} interval {percent(kept[0]).removesuffix(' %')} to {percent(kept[2])}"
 
 
 def limit_text(bundle: BundleFacts) -> str:
@@ -129,7 +131,11 @@ def limit_text(bundle: BundleFacts) -> str:
     if test is None:
         return words
     needed = f"; about {test.needed:,} examples could decide" if test.decision == "undecided" and test.needed else ""
-    where = {"passed": "the whole interval is above", "failed": "the interval is below", "undecided": "it is inside"}
+    where = {
+        "passed": "the whole interval is above",
+        "failed": "the interval is below",
+        "undecided": "inside the interval",
+    }
     return f"{words}: {where[test.decision]}{needed}"
 
 

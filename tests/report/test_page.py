@@ -74,7 +74,7 @@ def test_the_first_screen_has_figures_with_their_units(whole: tuple[str, Page, s
     _, page, _ = whole
     assert "2 of 3 targets passed" in page.text
     assert "3.88 MB of 4 MB, 125 kB left" in page.text
-    assert "99 % 95 % interval 97 % to 101 %" in page.text
+    assert "99 % 95 % interval 97 to 101 %" in page.text
     assert "Limit 98 %: the whole interval is above" in page.text
     assert "11 × smaller" in page.text
     assert "8 × as fast" in page.text
@@ -155,9 +155,9 @@ def test_headings_follow_each_other(whole: tuple[str, Page, str]) -> None:
 
 def test_a_verdict_without_analysis_has_a_sentence(tmp_path: Path) -> None:
     _, page = reported(write_build(tmp_path / "out", [verdict("android-onnx")]))
-    assert "android-onnx: its verdict holds no analysis" in page.text
+    assert "android-onnx: the verdict holds no analysis" in page.text
     assert "Classes" not in page.text
-    assert "95 % interval 98.1 % to 100 %" in page.text  # of the verdict itself
+    assert "95 % interval 98.1 to 100 %" in page.text  # of the verdict itself
     _, page = reported(write_build(tmp_path / "empty", [verdict("android-onnx", analysis=Analysis())]))
     assert "Both answered every recorded example alike." in page.text
 
