@@ -7,6 +7,7 @@ missing was not measured, and the report says so.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,18 @@ TEMPLATES = ("report.md", "report.html")
 
 def write_report(folder: Path) -> list[Path]:
     """Write the report of the build in `folder`, where its manifest is; return the files."""
-    facts = read_facts(folder)
+    context = page_context(read_facts(folder))
+    paths = []
+    for name in TEMPLATES:
+        text = templates().get_template(f"{name}.j2").render(context)
+        write_atomic(folder / name, text.encode(errors="replace"))
+        paths.append(folder / name)
+    return paths
+
+
+@cache
+def templates() -> Environment:
+    """The templates with all that they use."""
     environment = Environment(
         loader=PackageLoader("edgepack.report", "templates"),
         autoescape=select_autoescape(["html.j2"]),
@@ -40,13 +52,7 @@ def write_report(folder: Path) -> list[Path]:
         "small": units.small,
         "shown": sections.shown,
     }
-    context = page_context(facts)
-    paths = []
-    for name in TEMPLATES:
-        text = environment.get_template(f"{name}.j2").render(context)
-        write_atomic(folder / name, text.encode(errors="replace"))
-        paths.append(folder / name)
-    return paths
+    return environment
 
 
 def page_context(facts: Facts) -> dict[str, Any]:
@@ -83,6 +89,7 @@ def presentable(value: Any) -> Any:
 def markdown_cell(text: str) -> str:
     """Text that stays inside one cell: not read as HTML, as a table's bar, as a link, or as a mention of somebody."""
     escaped = text.replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace("@", "@\u200b")
-    for mark in "|[]`*_":
+    for mark in "|`*_":
         escaped = escaped.replace(mark, f"\\{mark}")
+    escaped = escaped.replace("](", "]\\(")  # brackets alone are part of `pip install "edgepack[build]"`
     return " ".join(escaped.split())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edgepack.bundle.analysis import Analysis, Calibration, ClassScore, Differing, Robustness, SliceScore
 from edgepack.report.marks import Interval, Intervals, Reference, intervals
 from edgepack.report.records import BundleFacts
-from edgepack.report.units import cut, percent, points
+from edgepack.report.units import cut, percent, points, share
 
 MOST_CLASSES = 12  # in the picture; the table has all
 MOST_LABEL = 24  # characters of a row's name
@@ -137,7 +137,7 @@ def confusion_tables(found: Analysis) -> tuple[Confusion, ...]:
         if len(counts) != len(labels) or any(len(row) != len(labels) for row in counts):
             return ()
         rows = [
-            tuple(Cell(count, round(100 * count / (sum(row) or 1)), i == j) for j, count in enumerate(row))
+            tuple(Cell(count, round(100 * share(count, sum(row))), i == j) for j, count in enumerate(row))
             for i, row in enumerate(counts)
         ]
         tables.append(Confusion(model, tuple(labels), tuple(rows)))
@@ -197,7 +197,7 @@ def robustness_picture(target: str, changes: Sequence[Robustness]) -> Intervals 
     """Share of answers that a change of the text flips, artifact less teacher."""
     rows = []
     for each in changes:
-        difference = (each.artifact_flips - each.teacher_flips) / each.n if each.n else 0.0
+        difference = share(each.artifact_flips - each.teacher_flips, each.n)
         text = f"{points(difference)} ({points(each.low)} to {points(each.high)})"
         rows.append(Interval(CHANGES[each.change], each.low, difference, each.high, text, flagged=each.low > 0))
     title = "Answers that a changed text flips, artifact less teacher, in points"

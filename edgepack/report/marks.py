@@ -65,11 +65,13 @@ def pair(name: str, note: str, values: Sequence[tuple[str, str, float | None, st
     """A comparison; `values`: model, kind, figure, the figure as text. The largest takes the whole width."""
     known = [value for _, _, value, _ in values if value is not None and math.isfinite(value)]
     most = max(known, default=0) or 1
-    bars = [
-        Bar(model, kind, text, 0.0 if value is None else max(SMALLEST_BAR, 100 * value / most))
-        for model, kind, value, text in values
-    ]
+    bars = [Bar(model, kind, text, bar_width(value, most)) for model, kind, value, text in values]
     return Pair(name, note, tuple(bars))
+
+
+def bar_width(value: float | None, most: float) -> float:
+    """Percent of the width; nothing where there is no figure."""
+    return 0.0 if value is None or not math.isfinite(value) else max(SMALLEST_BAR, 100 * value / most)
 
 
 @dataclass(frozen=True)

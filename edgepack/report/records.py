@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -27,16 +27,20 @@ from edgepack.workspace import HIDDEN_FOLDER, stage_label
 STATUSES = ("failed", "undecided", "not_run")  # the worst first
 LOSSES = "result/progress.json"  # in the folder of a training stage
 MOST_LOSS_BYTES = 64_000_000
+MOST_BYTES = 10**15  # a larger figure is no size of a file
+MOST = 1e9  # of a loss or an estimate: pygal has no axis for 1e300
 CURVE_POINTS = 120  # more would be finer than a picture's dots
+Figure = Annotated[float, Field(ge=-MOST, le=MOST)]
+ByteCount = Annotated[int, Field(ge=0, le=MOST_BYTES)]
 
 
 class PlanCandidate(Record):
     """A shape with its estimates, as `Candidate.describe` writes it."""
 
     layers: int
-    estimated_loss: float
-    estimated_speed: float
-    bytes: dict[str, int]
+    estimated_loss: Figure
+    estimated_speed: Figure
+    bytes: dict[str, ByteCount]
     heads: Any = None
     ffn: Any = None
     embedding: int | None = None
@@ -48,10 +52,10 @@ class PlanCandidate(Record):
 class PlanRecord(Record):
     """The plan, as `PlanReport.to_record` writes it."""
 
-    budget_bytes: int
+    budget_bytes: ByteCount
     candidates: list[PlanCandidate] = Field(min_length=1)
-    tensors: dict[str, dict[str, int]] = Field(default_factory=dict)
-    tokenizer_bytes: int = 0
+    tensors: dict[str, dict[str, ByteCount]] = Field(default_factory=dict)
+    tokenizer_bytes: ByteCount = 0
     note: str | None = None
 
 
@@ -112,7 +116,8 @@ class BundleFacts:
     def p50_ms(self, model: str) -> float | None:
         """The median latency at `tokens`."""
         speed = self.verdict.speed.get(model)
-        return None if speed is None or self.tokens is None else speed.p50_ms.get(self.tokens)
+        found = None if speed is None or self.tokens is None else speed.p50_ms.get(self.tokens)
+        return found if found is not None and 0 <= found < math.inf else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +148,7 @@ class Facts:
         """Bytes of the teacher's files; builds of older versions did not record them."""
         teacher = self.build.inputs.get("teacher")
         found = teacher.get("bytes") if isinstance(teacher, dict) else None
-        return found if isinstance(found, int) and found > 0 else None
+        return found if isinstance(found, int) and 0 < found <= MOST_BYTES else None
 
     @cached_property
     def curves(self) -> list[Curve]:
@@ -165,7 +170,11 @@ def read_facts(folder: Path) -> Facts:
         place = folder / str(artifact.get("bundle", ""))
         if not place.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{folder}: bundle {artifact.get('bundle')!r} is outside the build; build again")
-        bundles.append(BundleFacts(load_manifest(place), read_model(place / VERDICT_NAME, Verdict)))
+        manifest, verdict = load_manifest(place), read_model(place / VERDICT_NAME, Verdict)
+        for name in ("shipped_bytes", "budget_bytes"):
+            if not 0 <= getattr(manifest, name) <= MOST_BYTES:
+                raise InputError(f"{place}: {name} is no size of a file; build again")
+        bundles.append(BundleFacts(manifest, verdict))
     return Facts(folder, build, tuple(bundles))
 
 
@@ -192,7 +201,7 @@ def _losses(folder: Path, stage: StageSeconds) -> list[float]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     wanted = losses if isinstance(losses, list) else []
-    return [float(loss) for loss in wanted if isinstance(loss, int | float) and math.isfinite(loss)]
+    return [float(loss) for loss in wanted if isinstance(loss, int | float) and abs(loss) <= MOST]
 
 
 def _thinned(losses: Sequence[float], first: int) -> list[tuple[float, float]]:

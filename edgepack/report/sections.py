@@ -12,7 +12,7 @@ from edgepack.report.charts import Chart, candidates, losses, treemap
 from edgepack.report.glance import WORDS, reason
 from edgepack.report.groups import TargetBytes, target_bytes
 from edgepack.report.marks import Interval, Intervals, Spans, intervals, spans
-from edgepack.report.records import BundleFacts, Facts, PlanCandidate, StageSeconds
+from edgepack.report.records import MOST, BundleFacts, Facts, PlanCandidate, StageSeconds
 from edgepack.report.units import (
     NOT_MEASURED,
     capital,
@@ -192,7 +192,7 @@ def plan_section(facts: Facts) -> PlanSection | None:
     charts = []
     for bundle in facts.bundles:
         kept = bundle.verdict.retention
-        measured = None if kept is None else 1 - kept.value
+        measured = None if kept is None or not abs(kept.value) <= MOST else 1 - kept.value
         chart = candidates(f"plan-{bundle.name}", plan, bundle.name, bundle.manifest.shipped_bytes, measured)
         charts += [chart] if chart is not None else []
     targets = sorted({target for each in plan.candidates for target in each.bytes})

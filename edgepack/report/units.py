@@ -6,14 +6,15 @@ import math
 import re
 
 NOT_MEASURED = "not measured"
+MOST_COUNT = 10**15
 SMALLEST = 1e-6  # smaller figures of parity are rounding noise
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")  # what neither XML nor HTML may hold
 
 
 def size(count: float) -> str:
     """Bytes in the largest decimal unit that leaves a whole number: `3.88 MB`."""
-    if not math.isfinite(count):
-        return str(count)
+    if not abs(count) < 1e18:  # NaN too
+        return "not a size"
     if abs(count) < 1000:
         return f"{count:.0f} byte{'' if abs(count) == 1 else 's'}"
     for unit, scale in (("kB", 1e3), ("MB", 1e6), ("GB", 1e9)):
@@ -34,6 +35,11 @@ def three_digits(value: float) -> str:
 def small(value: float) -> str:
     """A difference of logits."""
     return f"less than {SMALLEST:.6f}" if 0 < abs(value) < SMALLEST else three_digits(value)
+
+
+def share(count: int, whole: int) -> float:
+    """A part of a whole; 0 where these are no counts."""
+    return count / whole if 0 < whole < MOST_COUNT and abs(count) < MOST_COUNT else 0.0
 
 
 def percent(share: float, places: int = 2) -> str:

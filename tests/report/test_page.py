@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgepack.bundle.analysis import Analysis
-from edgepack.bundle.verdict import Check, IntervalRecord
+from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError
 from edgepack.report import write_report
 from tests.report.made import HOSTILE, analysis, verdict, write_build
@@ -195,16 +197,30 @@ def test_a_build_of_little(tmp_path: Path) -> None:
     assert "0 of 1 target passed" in reported(nothing)[1].text
 
 
-def test_figures_that_are_no_numbers(tmp_path: Path) -> None:
-    odd = verdict(
-        "android-onnx", retention=IntervalRecord(value=math.nan, low=-math.inf, high=math.inf), budget_bytes=0
-    )
-    folder = write_build(tmp_path / "out", [odd])
-    path = folder / "bundles/android-onnx/verdict.json"
-    record = json.loads(path.read_text())
-    record["retention"] = {"value": math.nan, "low": -math.inf, "high": math.inf}
-    path.write_text(json.dumps(record))  # Python's JSON has NaN
-    reported(folder)
+ODD = (math.nan, 1e300, 10**400, -1)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: f"{odd}"[:8])
+@pytest.mark.parametrize("file", ["edgepack.json", "bundles/a/edgepack.json", "bundles/a/verdict.json"])
+def test_figures_that_cannot_be(tmp_path: Path, file: str, odd: float) -> None:
+    """Every number of a record, one after another: a page comes out, or one line says what is wrong."""
+    folder = write_build(tmp_path / "out", [verdict("a", analysis=analysis())])
+    record = json.loads((folder / file).read_text())
+    for place, key in numbers(record):
+        before = place[key]
+        place[key] = odd
+        (folder / file).write_text(json.dumps(record))  # Python's JSON has NaN
+        with suppress(InputError):
+            reported(folder)
+        place[key] = before
+
+
+def numbers(value: Any) -> list[tuple[Any, Any]]:
+    """Where a JSON value holds numbers: the list or dict, and the index or key; of equal siblings the first."""
+    items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    mine = [(value, key) for key, inner in items if isinstance(inner, int | float) and not isinstance(inner, bool)]
+    deeper = items[:1] if isinstance(value, list) else items
+    return [*(mine[:1] if isinstance(value, list) else mine), *(each for _, inner in deeper for each in numbers(inner))]
 
 
 def test_a_damaged_workspace_draws_no_curve(tmp_path: Path) -> None:
