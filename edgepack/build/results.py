@@ -18,6 +18,11 @@ from edgepack.plan.search import Plan
 from edgepack.target import load_target
 from edgepack.workspace import hash_json
 
+LEGEND = (
+    "bits: layers / word table; est. loss: of the teacher's metric, for ranking; est. speed: compared with the teacher "
+    "in int8; last columns: bytes that ship"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
@@ -50,6 +55,7 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
+        lines.append(LEGEND)
         if self.show_tensors:
             record = self.to_json()
             for target in targets:

@@ -17,14 +17,14 @@ import click
 from edgepack import __version__
 from edgepack.cli.building import build, demo, finetune, plan
 from edgepack.cli.machine import doctor, targets
-from edgepack.cli.release import bom, gate, inspect, package, report, sign
+from edgepack.cli.release import bom, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.errors import DiskFull, EdgepackError
 from edgepack.extras import missing_package
 
 SECTIONS = {
     'Make a model; needs "edgepack[build]"': (finetune, plan, build, export, validate, bundle, demo),
-    "Ship it": (gate, sign, bom, package, inspect, report),
+    "Ship it": (predict, gate, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from edgepack.cli.options import (
     print_record,
     print_result,
 )
+from edgepack.cli.texts import read_texts
 
 
 @click.command()
@@ -44,6 +47,24 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     result = run_gate(bundles, console=make_console(quiet), **settings)
     print_result(result, as_json)
     ctx.exit(0 if result.passed else 1)
+
+
+@click.command()
+@click.argument("bundle", type=EXISTING_FOLDER)
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--json", "as_json", is_flag=True, help="Print each answer as one JSON object on a line.")
+def predict(bundle: Path, texts: tuple[str, ...], threads: int, as_json: bool) -> None:
+    """Let a bundle answer texts; - reads one from each line of standard input.
+
+    A bundle for pairs takes two texts in turn, or two on a line with a tab between them.
+    """
+    from edgepack.predict import Bundle
+
+    loaded = Bundle.load(bundle, threads)
+    given = read_texts(texts, sys.stdin, loaded.manifest.pair)
+    for answer in loaded.answers(given):
+        click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
 
 
 @click.command()
@@ -100,7 +121,8 @@ def package(
 
     packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
-    print_record(packaged.to_json(), as_json)
+    record = packaged.to_json()
+    print_record(record if as_json else {**record, "files": f"{len(packaged.files)} files"}, as_json)
 
 
 @click.command()
