@@ -87,14 +87,14 @@ def answers(bundle: BundleFacts) -> Answers | None:
     found = bundle.analysis
     if found is None:
         return None
-    confusions = confusion_tables(found)
+    confusions, tags = confusion_tables(found), bundle.manifest.task == "token-classification"
     return Answers(
         name=bundle.name,
         classes=class_picture(bundle.name, found.classes),
         class_rows=tuple((each, points_text(each)) for each in found.classes),
         confusions=confusions,
         confused=() if confusions else confused(found),
-        examples=tuple(map(example, found.differing[:MOST_EXAMPLES])),
+        examples=tuple(example(each, tags) for each in found.differing[:MOST_EXAMPLES]),
         slices=slice_picture(bundle.name, found.slices),
         slice_rows=tuple((each, slice_name(each), points_text(each)) for each in found.slices),
         robustness=robustness_picture(bundle.name, found.robustness),
@@ -164,15 +164,27 @@ def matrices(found: Analysis) -> tuple[list[list[int]], list[list[int]]]:
     return found.teacher_confusion, found.artifact_confusion
 
 
-def example(each: Differing) -> Example:
-    """An example that fits the page."""
+def example(each: Differing, tags: bool) -> Example:
+    """An example that fits the page; of `tags`, those of the words on which not all three agree."""
     pair = None if each.pair is None else cut(each.pair, MOST_TEXT)
-    return Example(cut(each.text, MOST_TEXT), pair, each.truth, each.teacher, each.artifact, each.divergence)
+    answers = (each.truth, each.teacher, each.artifact)
+    truth, teacher, artifact = tags_that_differ(each.text, answers) if tags else answers
+    return Example(cut(each.text, MOST_TEXT), pair, truth, teacher, artifact, each.divergence)
+
+
+def tags_that_differ(text: str, answers: Sequence[str]) -> list[str]:
+    """Words with their tags, where the tags are not the same; all tags where they do not fit the words."""
+    words, tags = text.split(" "), [answer.split(" ") for answer in answers]
+    places = [i for i, found in enumerate(zip(words, *tags, strict=False)) if len(set(found[1:])) > 1]
+    if len({len(row) for row in tags}) > 1 or not places:
+        return [cut(answer, MOST_TEXT) for answer in answers]
+    return [", ".join(f"{words[i]} {row[i]}" for i in places) for row in tags]
 
 
 def slice_name(each: SliceScore) -> str:
-    """Kind and name."""
-    return f"{SLICES[each.kind]}: {each.name}"
+    """Kind and name, or the name where that has the kind in it."""
+    kind = SLICES[each.kind]
+    return each.name if kind in each.name else f"{kind}: {each.name}"
 
 
 def slice_picture(target: str, slices: Sequence[SliceScore]) -> Intervals | None:

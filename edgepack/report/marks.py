@@ -141,6 +141,9 @@ def intervals(
     known += [reference.value] if reference is not None and math.isfinite(reference.value) else []
     span = max(known) - min(known) or 0.02
     first, last = min(known) - PADDING * span, max(known) + PADDING * span
+    if shown == "percent":  # an axis of scores ends where scores end
+        first = max(first, 0.0) if min(known) >= 0 else first
+        last = min(last, 1.0) if max(known) <= 1 else last
 
     def place(value: float) -> float:
         return round(100 * (value - first) / (last - first), 2)

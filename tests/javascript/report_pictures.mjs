@@ -8,6 +8,7 @@ const PICTURES = [
   { name: "report-phone-dark", width: 390, height: 844, scheme: "dark", part: "bytes" },
   { name: "report-desktop-light", width: 1280, height: 900, scheme: "light", part: null },
   { name: "report-desktop-dark", width: 1280, height: 900, scheme: "dark", part: "training" },
+  { name: "report-desktop-answers", width: 1280, height: 1000, scheme: "light", part: "answers" },
 ];
 const [page, folder] = process.argv.slice(2);
 const program = process.env.CHROMIUM ?? "/usr/bin/chromium";

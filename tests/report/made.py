@@ -39,7 +39,15 @@ def analysis(labels: Sequence[str] = LABELS, decision: str = "passed") -> Analys
     count = len(labels)
     return Analysis(
         noninferiority=NonInferiority(
-            margin=0.02, confidence=0.95, n=120, value=0.99, lower=0.97, upper=1.01, decision=decision, discordant=7, needed=2400
+            margin=0.02,
+            confidence=0.95,
+            n=120,
+            value=0.99,
+            lower=0.97,
+            upper=1.01,
+            decision=decision,
+            discordant=7,
+            needed=2400,
         ),
         classes=[
             ClassScore(label=label, n=40, teacher=0.9, artifact=0.9 - 0.01 * i, low=-0.05, high=0.02)

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from edgepack.bundle.analysis import Analysis
+from edgepack.bundle.analysis import Analysis, Differing
 from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError
 from edgepack.report import write_report
+from edgepack.report.answers import example
 from tests.report.made import HOSTILE, analysis, verdict, write_build
 
 TARGETS = ("android-onnx", "android-torchscript")
@@ -92,7 +93,7 @@ def test_the_first_screen_has_figures_with_their_units(whole: tuple[str, Page, s
         "Changed texts",
         "Confidence",
         "Confusion, 3 labels",
-        "Examples where they differ",
+        "Examples that differ most",
         "3 more",
         "word embeddings",
         "Accuracy by form",
@@ -161,7 +162,7 @@ def test_a_verdict_without_analysis_has_a_sentence(tmp_path: Path) -> None:
     assert "Classes" not in page.text
     assert "95 % interval 98.1 to 100 %" in page.text  # of the verdict itself
     _, page = reported(write_build(tmp_path / "empty", [verdict("android-onnx", analysis=Analysis())]))
-    assert "Both answered every recorded example alike." in page.text
+    assert "None is recorded." in page.text
 
 
 @pytest.mark.parametrize("status", ["failed", "undecided", "not_run"])
@@ -241,6 +242,22 @@ def test_many_labels_show_the_pairs(tmp_path: Path) -> None:
     wrong = analysis().model_copy(update={"teacher_confusion": [[1]]})  # counts that do not fit the labels
     _, page = reported(write_build(tmp_path / "wrong", [verdict("android-onnx", analysis=wrong)]))
     assert "Confusion" not in page.text
+
+
+def test_tags_are_shown_where_they_differ(tmp_path: Path) -> None:
+    tags = Differing(
+        text="fly to New York now", truth="O O B-city I-city O", teacher="O O B-city O O", artifact="O O O O O",
+        divergence=1.0,
+    )  # fmt: skip
+    shown = example(tags, tags=True)
+    assert (shown.truth, shown.teacher, shown.artifact) == (
+        "New B-city, York I-city",
+        "New B-city, York O",
+        "New O, York O",
+    )
+    assert example(tags, tags=False).truth == tags.truth
+    cut_off = tags.model_copy(update={"artifact": "O O"})
+    assert example(cut_off, tags=True).truth == tags.truth
 
 
 def test_a_bundle_outside_is_refused(tmp_path: Path) -> None:
