@@ -147,14 +147,14 @@ def teacher_that_has(right: np.ndarray, patch: pytest.MonkeyPatch) -> None:
 def test_the_teacher_answers_other_data_too(
     bundle: Bundle, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = others(world, tmp_path, count=200)
-    teacher_that_has(np.ones(200), monkeypatch)
+    source = others(world, tmp_path, count=120)
+    teacher_that_has(np.ones(120), monkeypatch)
     check = metric(bundle.folder, source, teacher="teacher/")
     assert check.status == "passed"
-    assert "on 200 other examples than the recorded ones, the teacher's too" in check.reason
-    hard = others(world, tmp_path, wrong=60, count=200)  # hard for the artifact
+    assert "on 120 other examples than the recorded ones, the teacher's too" in check.reason
+    hard = others(world, tmp_path, wrong=36, count=120)  # hard for the artifact
     assert metric(bundle.folder, hard, teacher="teacher/").status == "failed"
-    teacher_that_has(np.arange(200) >= 60, monkeypatch)  # and as hard for the teacher
+    teacher_that_has(np.arange(120) >= 36, monkeypatch)  # and as hard for the teacher
     assert metric(bundle.folder, hard, teacher="teacher/").status == "passed"
 
 
