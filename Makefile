@@ -53,6 +53,7 @@ docs: .venv/.ready
 	$(BIN)/python docs/generate_lists.py
 	$(BIN)/python docs/generate_methods.py
 	$(BIN)/python docs/generate_schemas.py
+	$(BIN)/python -m tests.evidence.planted
 
 wheel: .venv/.ready
 	rm -rf dist

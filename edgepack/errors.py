@@ -41,10 +41,21 @@ class DiskFull(EdgepackError):
     exit_code: ClassVar[int] = 3
 
 
+class OutOfMemory(EdgepackError):
+    """The system gives this process no more memory. Exit code 3."""
+
+    exit_code: ClassVar[int] = 3
+
+
 class MissingDependency(EdgepackError):
     """The environment lacks something; the message holds the line that installs it. Exit code 3."""
 
     exit_code: ClassVar[int] = 3
+
+
+def printable(text: str) -> str:
+    """`text` with what a terminal would act upon, or not show, as the escapes of Python's `repr`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def first_line(error: BaseException) -> str:

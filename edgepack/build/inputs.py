@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.bundle.places import recorded_place
+from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -60,7 +61,7 @@ class BuildRequest:
     output: Path
     task: str | None = None
     columns: Columns = field(default_factory=Columns)
-    max_drop: float = 0.02
+    max_drop: float = MAX_DROP
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
     seed: int = 0
     device: str = "auto"
@@ -101,8 +102,13 @@ class Inputs:
         return student
 
 
-def open_inputs(request: BuildRequest, console: Console) -> Inputs:
-    """Load and check teacher, data and targets; every mistake is one line before any long work."""
+def open_inputs(
+    request: BuildRequest, console: Console, compare: Callable[[dict[str, str]], None] | None = None
+) -> Inputs:
+    """Load and check teacher, data and targets; every mistake is one line before any long work.
+
+    `compare` gets the sha256 of teacher, train and evaluation as soon as they are known, before the teacher runs.
+    """
     recipe = request.chosen_recipe
     find_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
@@ -114,6 +120,8 @@ def open_inputs(request: BuildRequest, console: Console) -> Inputs:
     check_recipe(recipe, request.effort, teacher, targets)
     warn_without_text(recipe, request.effort, request.text, console)
     train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    if compare is not None:
+        compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
     show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
     train = encode(train_data, teacher.task, teacher.tokenizer, max_length)

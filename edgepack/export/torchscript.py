@@ -31,7 +31,7 @@ from edgepack.errors import InputError
 from edgepack.export import Artifact
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
-from edgepack.export.support import check_widths
+from edgepack.export.support import check_pruned, check_widths
 from edgepack.export.torchscript_layout import Layout, layout
 from edgepack.export.torchscript_program import MobileEncoder, State
 from edgepack.export.weights import Weights
@@ -50,6 +50,7 @@ MAX_BUCKETS = 256  # bucket numbers are stored in a byte
 def export_torchscript(student: Student, target: Target, folder: Path) -> Artifact:
     """Write `folder/<target.file>`; the same student gives the same bytes, wherever and whenever."""
     check_supported(student.config, target)
+    check_pruned(student)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch announces ExecuTorch here; that is another target
         written = torch.jit.script(MobileEncoder(program_state(student)))._save_to_buffer_for_lite_interpreter()

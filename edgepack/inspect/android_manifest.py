@@ -15,6 +15,7 @@ from edgepack.inspect.check import Check, verdict_of
 from edgepack.inspect.element import Element
 from edgepack.inspect.proto_xml import parse_proto_xml
 
+LARGEST_MANIFEST = 4 << 20  # bytes, of all modules together; the largest apps have half a million
 INTERNET = "android.permission.INTERNET"
 # Permissions that no on-device text model needs; stores ask for a form or a reason for the last three.
 FORBIDDEN = (
@@ -37,9 +38,14 @@ class AndroidManifest:
 def read_android_manifest(app: AppArchive) -> AndroidManifest:
     """The manifest of an .apk, or those of an .aab's modules taken together."""
     if app.kind == "apk":
-        return facts([parse_axml(app.read("AndroidManifest.xml"))])
+        return facts([parse_axml(app.read("AndroidManifest.xml", LARGEST_MANIFEST))])
     modules = [entry.name for entry in app.entries if entry.name.endswith("/manifest/AndroidManifest.xml")]
-    return facts([parse_proto_xml(app.read(name)) for name in modules])
+    roots, left = [], LARGEST_MANIFEST
+    for name in modules:
+        data = app.read(name, left)
+        left -= len(data)
+        roots.append(parse_proto_xml(data))
+    return facts(roots)
 
 
 def facts(roots: list[Element]) -> AndroidManifest:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edgepack.errors import InputError
-from edgepack.inspect.element import ATTRIBUTE_NAMES, Element
+from edgepack.inspect.element import ATTRIBUTE_NAMES, MAX_DEPTH, Element
 
 DOCUMENT, STRING_POOL, RESOURCE_MAP, START_ELEMENT, END_ELEMENT = 0x0003, 0x0001, 0x0180, 0x0102, 0x0103
 UTF8_FLAG = 0x100
@@ -66,6 +66,8 @@ def _parse(data: bytes) -> Element:
             element = _element(data, chunk, strings, resource_ids)
             open_elements[-1].children.append(element)
             open_elements.append(element)
+            if len(open_elements) > MAX_DEPTH:
+                raise IndexError(f"elements nest more than {MAX_DEPTH} deep")
             root = root or element
         elif chunk.kind == END_ELEMENT:
             open_elements.pop()
@@ -84,10 +86,18 @@ def _chunks(data: bytes, start: int, end: int) -> Iterator[Chunk]:
 
 
 def _strings(data: bytes, chunk: Chunk) -> list[str]:
+    """All strings of a pool; those that share bytes are damage, since a few megabytes would become gigabytes."""
     count, _, flags, strings_start, _ = POOL_HEADER.unpack_from(data, chunk.start + CHUNK_HEADER.size)
-    offsets = struct.unpack_from(f"<{count}I", data, chunk.body)
+    if chunk.body + 4 * count > chunk.end:
+        raise IndexError(f"{count} strings in a pool of {chunk.end - chunk.start} bytes")
     read: Callable[[bytes, int], str] = _utf8 if flags & UTF8_FLAG else _utf16
-    return [read(data, chunk.start + strings_start + offset) for offset in offsets]
+    found, characters = [], 0
+    for offset in struct.unpack_from(f"<{count}I", data, chunk.body):
+        found.append(read(data, chunk.start + strings_start + offset))
+        characters += len(found[-1])
+        if characters > chunk.end - chunk.start:
+            raise IndexError(f"strings that overlap in a pool of {chunk.end - chunk.start} bytes")
+    return found
 
 
 def _utf8(data: bytes, at: int) -> str:
@@ -114,6 +124,8 @@ def _utf16(data: bytes, at: int) -> str:
 def _element(data: bytes, chunk: Chunk, strings: list[str], resource_ids: tuple[int, ...]) -> Element:
     _, name, start, size, count = ELEMENT_BODY.unpack_from(data, chunk.body)
     attributes = {}
+    if chunk.body + start + count * size > chunk.end or (count and size < ATTRIBUTE.size):
+        raise IndexError(f"{count} attributes of {size} bytes in an element of {chunk.end - chunk.start}")
     for index in range(count):
         _, key, raw, _, _, kind, value = ATTRIBUTE.unpack_from(data, chunk.body + start + index * size)
         resource_id = resource_ids[key] if key < len(resource_ids) else 0

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edgepack.errors import bare
+
 Status = Literal["passed", "failed", "warning", "not_applicable"]
-SHOWN_FAULTS = 3
+SHOWN_FAULTS, LONGEST = 3, 300  # faults of a check, characters of each
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class Check:
 
 
 def verdict_of(name: str, faults: Sequence[str], fine: str, remedy: str = "") -> Check:
-    """Failed with the first faults and what to do, or passed with `fine`."""
+    """Failed with the first faults and what to do, or passed with `fine`.
+
+    Names out of an app are shown so that none forges a line: escaped, and the middle of a long one left out.
+    """
     if not faults:
-        return Check(name, "passed", fine)
+        return Check(name, "passed", bare(fine, LONGEST))
     more = f" and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
-    found = "; ".join(faults[:SHOWN_FAULTS]) + more
+    found = "; ".join(bare(fault, LONGEST) for fault in faults[:SHOWN_FAULTS]) + more
     return Check(name, "failed", f"{found}; {remedy}" if remedy else found)
 
 

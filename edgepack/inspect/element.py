@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+MAX_DEPTH = 100  # of elements; a real manifest has six levels
 # android.R.attr
 ATTRIBUTE_NAMES = {
     0x01010003: "name",

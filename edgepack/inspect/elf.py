@@ -36,6 +36,8 @@ def load_segments(data: bytes) -> list[LoadSegment]:
     bits64 = data[4] == 2
     try:
         place, size, count = _program_headers(data, bits64)
+        if place + size * count > len(data):
+            raise struct.error(f"program headers at {place}")
         headers = [_segment(data, place + index * size, bits64) for index in range(count)]
     except struct.error as e:
         raise ValueError("is an ELF file that ends inside its program headers") from e

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, parse_model
+from edgepack.errors import bare
 from edgepack.inspect.archive import AppArchive, Entry
 from edgepack.inspect.check import Check, verdict_of
 from edgepack.target import load_target
 
+LARGEST_MANIFESTS = 16 << 20  # bytes of all edgepack.json files; a real one has some thousand
 MODEL_ENDINGS = (".onnx", ".ort", ".ptl", ".pte", ".tflite", ".mlmodel", ".mlmodelc", ".mlpackage")
 
 
@@ -40,10 +42,12 @@ class AppBundle:
 
 def find_bundles(app: AppArchive) -> list[AppBundle]:
     """All bundles in the app's assets; `InputError` where a manifest cannot be read."""
-    found = []
+    found, left = [], LARGEST_MANIFESTS
     for entry in app.entries:
         if PurePosixPath(entry.name).name == MANIFEST_NAME and is_asset(app, entry):
-            manifest = parse_model(app.read(entry.name), BundleManifest, f"{app.path}: {entry.name}")
+            data = app.read(entry.name, left)
+            left -= len(data)
+            manifest = parse_model(data, BundleManifest, f"{app.path}: {bare(entry.name)}")
             found.append(AppBundle(entry.name.removesuffix(MANIFEST_NAME), manifest))
     return found
 
@@ -97,7 +101,10 @@ def file_fault(app: AppArchive, path: str, record: FileRecord, optional: bool) -
         return None if optional else f"{path} is missing"
     if entry.size != record.bytes:
         return f"{path} has {entry.size} bytes, the manifest's has {record.bytes}"
-    if hashlib.sha256(app.read(path)).hexdigest() != record.sha256:
+    digest = hashlib.sha256()
+    for chunk in app.chunks(path):
+        digest.update(chunk)
+    if digest.hexdigest() != record.sha256:
         return f"{path} is not the manifest's file: its sha256 differs"
     return None
 
@@ -109,7 +116,8 @@ def is_model(app: AppArchive, entry: Entry) -> bool:
 
 def covered(entry: Entry, named: set[str]) -> bool:
     """Whether a manifest names this entry or a folder that it is in."""
-    return entry.name in named or any(entry.name.startswith(f"{path}/") for path in named)
+    path = PurePosixPath(entry.name)
+    return entry.name in named or any(str(folder) in named for folder in path.parents)
 
 
 def needed_runtimes(bundles: Sequence[AppBundle]) -> frozenset[str]:

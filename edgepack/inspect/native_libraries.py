@@ -14,6 +14,7 @@ from edgepack.inspect.check import Check, not_applicable, verdict_of
 from edgepack.inspect.elf import load_segments
 
 PAGE_BYTES_64, PAGE_BYTES_32 = 16384, 4096
+HEADER_BYTES = 1 << 20  # of a library; linkers put its program headers right behind the first 64
 ABIS_64 = ("arm64-v8a", "x86_64", "riscv64")
 
 
@@ -38,7 +39,7 @@ def page_bytes(library: Entry) -> int:
 def check_segments(app: AppArchive) -> Check:
     """Every library's LOAD segments can be mapped."""
     libraries = native_libraries(app)
-    faults = [fault for library in libraries if (fault := segment_fault(library, app.read(library.name)))]
+    faults = [fault for library in libraries if (fault := segment_fault(library, app.head(library.name, HEADER_BYTES)))]
     remedy = "link with -Wl,-z,max-page-size=16384, or take a newer release of the library"
     return verdict_of("elf-16kb", faults, f"{len(libraries)} native libraries load on pages of 16 KB", remedy)
 

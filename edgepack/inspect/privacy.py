@@ -10,12 +10,13 @@ from __future__ import annotations
 import plistlib
 from pathlib import PurePosixPath
 from typing import Any
-from xml.parsers.expat import ExpatError
 
+from edgepack.errors import bare, first_line, shown
 from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check, not_applicable, verdict_of
 
 PRIVACY_NAME = "PrivacyInfo.xcprivacy"
+LARGEST_PLIST = 1 << 20  # bytes; a real one has a few thousand
 KEY_TYPES: dict[str, type] = {
     "NSPrivacyTracking": bool,
     "NSPrivacyTrackingDomains": list,
@@ -41,7 +42,7 @@ def check_privacy(app: AppArchive) -> Check:
         [] if any(len(PurePosixPath(name).parts) == 3 for name in manifests) else [f"the app has no {PRIVACY_NAME}"]
     )
     for name in manifests:
-        faults += [f"{name}: {fault}" for fault in privacy_faults(app.read(name))]
+        faults += [f"{name}: {fault}" for fault in privacy_faults(app.read(name, LARGEST_PLIST))]
     return verdict_of(
         "privacy-manifest", faults, f"{len(manifests)} well-formed", f"correct {PRIVACY_NAME} in the target"
     )
@@ -51,11 +52,11 @@ def privacy_faults(data: bytes) -> list[str]:
     """What Apple would not take in a privacy manifest."""
     try:
         document = plistlib.loads(data)
-    except (plistlib.InvalidFileException, ExpatError, ValueError, OverflowError, IndexError) as e:
-        return [f"is no property list ({e or type(e).__name__})"]
+    except Exception as e:  # a broken one trips plistlib and expat in many ways, RecursionError among them
+        return [f"is no property list ({first_line(e) or type(e).__name__})"]
     if not isinstance(document, dict):
         return ["is a property list and no dictionary"]
-    faults = [f"unknown key {key}" for key in document if key not in KEY_TYPES]
+    faults = [f"unknown key {bare(str(key))}" for key in document if key not in KEY_TYPES]
     faults += [
         f"{key} is {type(document[key]).__name__}, not {kind.__name__}"
         for key, kind in KEY_TYPES.items()
@@ -75,7 +76,7 @@ def reason_faults(accessed: Any) -> list[str]:
         return [f"an entry of NSPrivacyAccessedAPITypes has not just {CATEGORY} and {REASONS}"]
     category, reasons = accessed[CATEGORY], accessed[REASONS]
     if not isinstance(category, str) or category not in REASON_CODES:
-        return [f"unknown category {category!r}"]
+        return [f"unknown category {shown(category)}"]
     if not isinstance(reasons, list) or not reasons:
         return [f"{category} has no reasons"]
-    return [f"{category} has no reason {r!r}" for r in reasons if r not in REASON_CODES[category]]
+    return [f"{category} has no reason {shown(r)}" for r in reasons if r not in REASON_CODES[category]]

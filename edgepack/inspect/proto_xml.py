@@ -12,10 +12,8 @@ A compiled boolean counts, not the text with it, since that is what the device g
 from __future__ import annotations
 
 from edgepack.errors import InputError
-from edgepack.inspect.element import ATTRIBUTE_NAMES, Element
-from edgepack.inspect.protobuf import Fields, last_number, last_string, messages, parse_message
-
-MAX_DEPTH = 100  # of elements; a real manifest has six levels
+from edgepack.inspect.element import ATTRIBUTE_NAMES, MAX_DEPTH, Element
+from edgepack.runtime.protobuf import Fields, last_number, last_string, messages, parse_message
 
 
 def parse_proto_xml(data: bytes) -> Element:

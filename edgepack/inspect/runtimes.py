@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -39,6 +40,7 @@ RUNTIMES = {
         ("tensorflowlite_jni", "tensorflowlite", "tensorflowlite_c", "LiteRt", "TensorFlowLiteC"), (b"N6tflite",)
     ),
 }
+LONGEST_MARKER = max(len(marker) for signs in RUNTIMES.values() for marker in signs.markers)
 # Bridges, delegates and dispatchers: they carry C++ names of the runtime that they belong to, and no copy of it.
 HELPER = re.compile(
     r"onnxruntime4j_jni|onnxruntime_\w+|pytorch_vision_jni|tensorflowlite_\w+|LiteRt\w+|\w*executorch_backend\w*"
@@ -82,7 +84,7 @@ def runtime_copies(app: AppArchive) -> list[Copy]:
         binaries = {library.name: abi_of(library) for library in native_libraries(app)}
     copies = []
     for path, place in binaries.items():
-        copies += [Copy(runtime, path, place) for runtime in runtimes_in(path, app.read(path))]
+        copies += [Copy(runtime, path, place) for runtime in runtimes_in(path, app.chunks(path))]
     return copies
 
 
@@ -92,7 +94,7 @@ def app_of(name: str) -> str:
     return parts[1] if len(parts) > 2 and parts[0] == "Payload" else ""
 
 
-def runtimes_in(path: str, data: bytes) -> list[str]:
+def runtimes_in(path: str, chunks: Iterable[bytes]) -> list[str]:
     """The runtimes that a binary is or holds."""
     name = PurePosixPath(path).name
     if name.endswith(".so"):
@@ -100,4 +102,9 @@ def runtimes_in(path: str, data: bytes) -> list[str]:
     named = [runtime for runtime, signs in RUNTIMES.items() if name in signs.names]
     if named or HELPER.fullmatch(name):
         return named
-    return [runtime for runtime, signs in RUNTIMES.items() if any(marker in data for marker in signs.markers)]
+    found, before = set[str](), b""
+    for chunk in chunks:
+        data = before + chunk
+        found |= {runtime for runtime, signs in RUNTIMES.items() if any(marker in data for marker in signs.markers)}
+        before = data[-LONGEST_MARKER:]
+    return [runtime for runtime in RUNTIMES if runtime in found]

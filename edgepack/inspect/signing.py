@@ -10,13 +10,13 @@ from __future__ import annotations
 import plistlib
 import re
 from pathlib import PurePosixPath
-from xml.parsers.expat import ExpatError
 
 from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check
 
 V1_SIGNATURE = re.compile(r"META-INF/[^/]+\.(RSA|DSA|EC)")
-PLIST = re.compile(rb"<\?xml.*?</plist>", re.DOTALL)  # a profile is a signed message around a property list
+PLIST = b"<?xml", b"</plist>"  # a profile is a signed message around a property list
+LARGEST_PROFILE = 1 << 20  # bytes; a real one has some ten thousand
 
 
 def check_signature(app: AppArchive) -> Check:
@@ -34,8 +34,10 @@ def profile_allows_debugger(app: AppArchive) -> bool:
     """Whether an .ipa's provisioning profile sets `get-task-allow`."""
     for entry in app.entries:
         if PurePosixPath(entry.name).name == "embedded.mobileprovision":
-            found = PLIST.search(app.read(entry.name))
-            if found and _get_task_allow(found[0]):
+            data = app.read(entry.name, LARGEST_PROFILE)
+            begin = data.find(PLIST[0])
+            end = data.find(PLIST[1], begin)
+            if 0 <= begin < end and _get_task_allow(data[begin : end + len(PLIST[1])]):
                 return True
     return False
 
@@ -43,7 +45,7 @@ def profile_allows_debugger(app: AppArchive) -> bool:
 def _get_task_allow(data: bytes) -> bool:
     try:
         profile = plistlib.loads(data)
-    except (ExpatError, ValueError):
+    except Exception:  # a broken one trips plistlib and expat in many ways
         return False
     entitlements = profile.get("Entitlements") if isinstance(profile, dict) else None
     return isinstance(entitlements, dict) and entitlements.get("get-task-allow") is True

@@ -7,14 +7,15 @@ uncompressed_glob), relative to a module. `noCompress` in Gradle ends up there. 
 
 from __future__ import annotations
 
-import re
-
+from edgepack.errors import InputError
 from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check, not_applicable, verdict_of
+from edgepack.inspect.globs import matches, work
 from edgepack.inspect.models import model_entries
-from edgepack.inspect.protobuf import messages, parse_message, strings
+from edgepack.runtime.protobuf import messages, parse_message, strings
 
-GLOB_PARTS = re.compile(r"\*\*|\*|\?|\[[^\]]*\]|\{[^}]*\}|.", re.DOTALL)
+LARGEST_CONFIG = 1 << 20  # bytes of BundleConfig.pb; a real one has hundreds
+MOST_STEPS = 10**8  # of matching; a hundred globs and a hundred models take a tenth of it
 
 
 def check_stored(app: AppArchive) -> Check:
@@ -26,7 +27,12 @@ def check_stored(app: AppArchive) -> Check:
         faults = [f"{entry.name} is compressed" for entry in models if not entry.stored]
         fine = f"{len(models)} models are stored"
     else:
-        globs = uncompressed_globs(app.read("BundleConfig.pb"))
+        globs = uncompressed_globs(app.read("BundleConfig.pb", LARGEST_CONFIG))
+        if work(globs, (entry.name for entry in models)) > MOST_STEPS:
+            raise InputError(
+                f"{app.path}: BundleConfig.pb has {len(globs)} globs for {len(models)} models, too many to match; "
+                "build the app again"
+            )
         faults = [
             f"{e.name} matches no uncompressed glob of BundleConfig.pb" for e in models if not stays(e.name, globs)
         ]
@@ -42,20 +48,4 @@ def uncompressed_globs(config: bytes) -> list[str]:
 def stays(name: str, globs: list[str]) -> bool:
     """Whether an entry `MODULE/PATH` of an .aab is left uncompressed."""
     path = name.partition("/")[2]
-    return any(re.fullmatch(glob_pattern(glob), path) for glob in globs)
-
-
-def glob_pattern(glob: str) -> str:
-    """A regular expression for a glob of `java.nio`: `**` crosses folders, `*` and `?` do not."""
-    return "".join(_part_pattern(part) for part in GLOB_PARTS.findall(glob))
-
-
-def _part_pattern(part: str) -> str:
-    known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    if part in known:
-        return known[part]
-    if part[0] == "[" and len(part) > 2:
-        return "[" + ("^" if part[1] == "!" else "") + re.escape(part[1:-1].lstrip("!")).replace(r"\-", "-") + "]"
-    if part[0] == "{":
-        return "(?:" + "|".join(glob_pattern(choice) for choice in part[1:-1].split(",")) + ")"
-    return re.escape(part)
+    return any(matches(glob, path) for glob in globs)

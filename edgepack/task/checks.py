@@ -7,6 +7,8 @@ from edgepack.task.dataset import Dataset, Example
 from edgepack.task.metric import Task
 from edgepack.task.reading.table import Note
 
+Content = str | tuple[str, str]
+
 
 def check_distinct(train: Dataset, evaluation: Dataset) -> int:
     """How many evaluation examples also stand in `train` (same texts); both being one file is an error."""
@@ -14,8 +16,10 @@ def check_distinct(train: Dataset, evaluation: Dataset) -> int:
         raise InputError(
             f"train and eval are the same data ({train.source}, {evaluation.source}); evaluate on examples held out"
         )
-    seen = {_content(e) for e in train.examples}
-    return sum(_content(e) in seen for e in evaluation.examples)
+    held_out = [_content(e) for e in evaluation.examples]
+    known = set(held_out)
+    shared = {content for e in train.examples if (content := _content(e)) in known}
+    return sum(content in shared for content in held_out)
 
 
 def check_evaluation(evaluation: Dataset, task: Task) -> None:
@@ -36,19 +40,22 @@ def check_evaluation(evaluation: Dataset, task: Task) -> None:
 
 def repeated_texts(train: Dataset) -> tuple[Note, ...]:
     """What is to be said of training texts that occur more than once."""
-    labels: dict[tuple[str, str | None], set[int | tuple[int, ...]]] = {}
+    labels: dict[Content, int | tuple[int, ...]] = {}
+    contradicted: set[Content] = set()
     for example in train.examples:
-        labels.setdefault(_content(example), set()).add(example.label)
-    contradicted = sum(len(found) > 1 for found in labels.values())
+        content = _content(example)
+        if labels.setdefault(content, example.label) != example.label:
+            contradicted.add(content)
     notes = []
     if len(labels) < len(train):
         notes.append(
             Note(f"{train.source}: {len(train) - len(labels)} of {len(train)} examples repeat an earlier text")
         )
     if contradicted:
-        notes.append(Note(f"{train.source}: {contradicted} texts stand in it with different labels", warning=True))
+        notes.append(Note(f"{train.source}: {len(contradicted)} texts stand in it with different labels", warning=True))
     return tuple(notes)
 
 
-def _content(example: Example) -> tuple[str, str | None]:
-    return example.text, example.pair
+def _content(example: Example) -> Content:
+    """The text, or both; one alone stays a string, since there may be millions."""
+    return example.text if example.pair is None else (example.text, example.pair)

@@ -50,7 +50,8 @@ def distinct(source: str, labels: Iterable[Sequence[str]], rows: Iterable[Row]) 
     places: dict[str, str] = {}
     for found, row in zip(labels, rows, strict=True):
         for label in found:
-            places.setdefault(label, row.where)
+            if label not in places:
+                places[label] = row.where
     return FileLabels(source, places)
 
 
@@ -70,7 +71,10 @@ def class_ids(
     notes: list[list[Note]] = []
     for file in files:
         named = {} if is_unnamed(labels) or not file.names else apply_names(file.labels(), file.names, file.named_by)
-        rows = [tuple(named.get(label, label) for label in row.labels) for row in file.rows]
+        if named:
+            rows = [tuple(named.get(label, label) for label in row.labels) for row in file.rows]
+        else:
+            rows = [row.labels for row in file.rows]
         notes.append(_naming(file, named, labels))
         if tagging:
             rows, said = _in_scheme(file, rows, labels)
@@ -79,8 +83,9 @@ def class_ids(
     found = [distinct(file.source, rows, file.rows) for file, rows in zip(files, written, strict=True)]
     readings = match_labels(found, labels)
     return [
-        ([tuple(reading.ids[label] for label in row) for row in rows], (*said, *reading.notes))
+        ([known[row] if row in known else tuple(ids[label] for label in row) for row in rows], (*said, *reading.notes))
         for reading, rows, said in zip(readings, written, notes, strict=True)
+        for ids, known in ((reading.ids, {(label,): (number,) for label, number in reading.ids.items()}),)
     ]
 
 

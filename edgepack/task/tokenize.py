@@ -7,7 +7,8 @@ training. A tokenizer is one of the `tokenizers` library, or transformers' fast 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,30 +17,34 @@ from tokenizers import Tokenizer
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
+from edgepack.tokenizer.library import TextInput, encode_texts
 
 if TYPE_CHECKING:  # not there in a light installation
     from transformers import PreTrainedTokenizerFast
 
-TOKENIZER_BATCH = 1_000
 COVERED = 0.999  # share of the training examples that must fit without truncation
 MIN_LENGTH, LENGTH_STEP = 16, 8
 
 
 def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Encoded:
     """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
-    ids: list[np.ndarray] = []
-    types: list[np.ndarray] = []
-    words: list[np.ndarray] = []
-    for encodings in _tokenize(dataset.examples, tokenizer, max_length):
+    ids, types, words = array("i"), array("b"), array("q")  # millions of small numpy arrays would take gigabytes
+    lengths = array("q")
+    for encodings in _tokenize(dataset, tokenizer, max_length):
         for encoding in encodings:
-            ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            types.append(np.asarray(encoding.type_ids, dtype=np.int8))
+            found = encoding.ids
+            ids.extend(found)
+            types.extend(encoding.type_ids)
+            lengths.append(len(found))
             if task.name == "token-classification":
-                words.append(np.asarray([-1 if w is None else w for w in encoding.word_ids], dtype=np.int64))
-    offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])]).astype(np.int64)
+                words.extend([-1 if w is None else w for w in encoding.word_ids])
+    offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths))]).astype(np.int64)
     labels = [example.label for example in dataset.examples]
-    flat = _word_labels(words, labels) if words else np.asarray(labels, dtype=np.int64)
-    return Encoded(np.concatenate(ids), np.concatenate(types), offsets, flat)
+    if task.name == "token-classification":
+        flat = _word_labels(np.asarray(words), np.asarray(lengths), labels)
+    else:
+        flat = np.asarray(labels, dtype=np.int64)
+    return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat)
 
 
 def suggest_max_length(
@@ -54,20 +59,16 @@ def suggest_max_length(
     return min(limit, max(MIN_LENGTH, rounded))
 
 
-def _tokenize(
-    examples: Sequence[Example], tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int
-) -> Iterator[list[Any]]:
+def _tokenize(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Iterator[list[Any]]:
     backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
     side = getattr(tokenizer, "truncation_side", "right")
     backend.no_padding()
     backend.enable_truncation(max_length, strategy="longest_first", direction=side)
-    for start in range(0, len(examples), TOKENIZER_BATCH):
-        chunk = examples[start : start + TOKENIZER_BATCH]
-        yield backend.encode_batch([_text(e) for e in chunk], is_pretokenized=chunk[0].words is not None)
+    yield from encode_texts(backend, [_text(example) for example in dataset.examples], dataset.source or "the data")
     backend.no_truncation()  # whoever saves the tokenizer must not keep it
 
 
-def _text(example: Example) -> str | list[str] | tuple[str, str]:
+def _text(example: Example) -> TextInput:
     """What the tokenizer takes: a text, its words, or a pair of texts."""
     if example.words is not None:
         return list(example.words)
@@ -75,13 +76,12 @@ def _text(example: Example) -> str | list[str] | tuple[str, str]:
 
 
 def _token_counts(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int) -> np.ndarray:
-    return np.array([len(e.ids) for chunk in _tokenize(dataset.examples, tokenizer, limit) for e in chunk])
+    return np.array([len(e.ids) for chunk in _tokenize(dataset, tokenizer, limit) for e in chunk])
 
 
-def _word_labels(words: list[np.ndarray], labels: list[Any]) -> np.ndarray:
+def _word_labels(word: np.ndarray, lengths: np.ndarray, labels: list[Any]) -> np.ndarray:
     """Flat labels: `labels[example][word]` at each word's first subword, -100 elsewhere."""
-    word = np.concatenate(words)
-    first_word = np.repeat(np.cumsum([0, *map(len, labels[:-1])]), [len(w) for w in words])
+    first_word = np.repeat(np.cumsum([0, *map(len, labels[:-1])]), lengths)
     previous = np.concatenate([[-1], word[:-1]])
     heads = (word >= 0) & (word != previous)
     flat = np.full(len(word), IGNORED, dtype=np.int64)

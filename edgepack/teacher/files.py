@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgepack.bounded import read_file
 from edgepack.errors import InputError, shown
 from edgepack.teacher.quiet import one_line
 
@@ -25,17 +26,14 @@ TOKENIZER_FILES = (
     "added_tokens.json",
 )
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-LARGEST_JSON = 256 << 20  # bytes; the largest tokenizer.json in use has some 35 MB
+LARGEST_JSON = 16 << 20  # bytes; as Python's objects ten to twenty times as much; configs have thousands
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """The JSON object in `path`; an `InputError` begins with `what`, and an absent file is an empty object."""
-    try:
-        data = path.read_bytes() if path.stat().st_size <= LARGEST_JSON else b""
-    except FileNotFoundError:
+    if not path.exists() and not path.is_symlink():
         return {}
-    except OSError as e:
-        raise InputError(f"{what}: {path.name} cannot be read: {e.strerror}") from e
+    data = read_file(path, LARGEST_JSON, f"{what}: {path.name}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{what}: {path.name} is UTF-16; save it as UTF-8")
     try:

@@ -23,6 +23,8 @@ from edgepack.teacher.tokenizer import open_tokenizer, position_limit
 from edgepack.teacher.weight_names import few
 from edgepack.teacher.weights import check_finite, check_weights, load_weights
 
+LARGEST_FRONT = 64 << 10  # bytes of a model card in which its front matter ends
+
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
@@ -120,6 +122,8 @@ def _licence(folder: Path) -> str | None:
     card = folder / "README.md"
     if not card.is_file():
         return None
-    front = re.match(r"---\r?\n(.*?)\r?\n---", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    with card.open("rb") as file:
+        text = file.read(LARGEST_FRONT).decode(errors="replace")
+    front = re.match(r"---\r?\n(.*?)\r?\n---", text, re.DOTALL)
     line = re.search(r"^license:\s*(\S+)\s*$", front.group(1), re.MULTILINE) if front else None
     return line.group(1).strip("'\"") if line else None

@@ -19,10 +19,11 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.errors import InputError, shown
 from edgepack.teacher.checkpoint import Checkpoint
 from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
-from edgepack.teacher.quiet import quiet_transformers, tokenizers_as_input_errors
+from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
 from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
 from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
+from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
 FILE = "tokenizer.json"
 ONE_SEGMENT = ("distilbert", "roberta", "mpnet")  # families whose models take no token types, or only one
@@ -51,8 +52,10 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
     settings = read_settings(checkpoint.folder, what)
     is_file = (checkpoint.folder / FILE).is_file()
     with tokenizers_as_input_errors(f"{what}: tokenizer does not load"):
-        path = checkpoint.folder / FILE
-        backend = Tokenizer.from_file(str(path)) if is_file else build_tokenizer(checkpoint.folder, settings, what)
+        if is_file:
+            backend = read_tokenizer(checkpoint.folder / FILE, f"{what}: {FILE}: tokenizer does not load")
+        else:
+            backend = build_tokenizer(checkpoint.folder, settings, what)
         check_ids(backend, checkpoint)  # first: writing a tokenizer takes time by its highest id
         stated = json.loads(backend.to_str())
         backend.no_truncation()  # settings of its training, not of the task

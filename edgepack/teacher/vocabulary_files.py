@@ -15,9 +15,11 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, WordPiece
 
+from edgepack.bounded import read_file
 from edgepack.errors import InputError, shown
 from edgepack.teacher.files import VOCABULARIES, read_json
 from edgepack.teacher.tokenizer_settings import ROLES, USUAL, TokenizerSettings
+from edgepack.tokenizer.library import LARGEST_FILE
 
 CONVERT = (
     "write a tokenizer.json where transformers and sentencepiece are installed: "
@@ -73,8 +75,8 @@ def _check_class(settings: TokenizerSettings, allowed: tuple[str, ...], file: st
 def read_vocabulary(path: Path, what: str) -> dict[str, int]:
     """The tokens of a vocab.txt by their lines' numbers; the lines may end as on Windows."""
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as e:
+        lines = read_file(path, LARGEST_FILE, f"{what}: {path.name}").decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as e:
         raise InputError(f"{what}: {path.name} is no UTF-8 text: {e}; copy or download the checkpoint again") from e
     tokens = [line.rstrip("\r") for line in lines]
     if tokens and not tokens[-1]:
@@ -138,8 +140,9 @@ def _byte_level(folder: Path, settings: TokenizerSettings, what: str) -> Tokeniz
             f"{what}: vocab.json gives {shown(bad[0])} the id {shown(vocabulary[bad[0]])}; a number is needed"
         )
     try:
-        lines = (folder / "merges.txt").read_bytes().decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as e:
+        data = read_file(folder / "merges.txt", LARGEST_FILE, f"{what}: merges.txt")
+        lines = data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as e:
         raise InputError(f"{what}: merges.txt is no UTF-8 text: {e}; copy or download the checkpoint again") from e
     pairs = [
         tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip("\r") and not line.startswith("#version")

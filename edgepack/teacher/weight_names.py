@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,11 @@ def _safetensors(file: Path) -> dict[str, Stored]:
 
 def _pickle(file: Path) -> dict[str, Stored]:
     """Of a pickle, which executes nothing under `weights_only` and on the meta device holds no numbers."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            packed = next((e.filename for e in archive.infolist() if e.compress_type != zipfile.ZIP_STORED), None)
+        if packed is not None:  # a few kilobytes could unpack to gigabytes
+            raise ValueError(f"{shown(packed)} in it is compressed, which torch.save never does; save the model again")
     document = torch.load(file, map_location="meta", weights_only=True)
     if not isinstance(document, dict):
         raise ValueError(f"it holds a {type(document).__name__}, and names with tensors are needed")

@@ -9,26 +9,13 @@ punctuation, then match the longest token first (Wu et al. 2016, arXiv:1609.0814
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from edgepack.errors import InputError
-from edgepack.tokenizer.asset import (
-    FIRST,
-    HANGUL_FLAG,
-    LSTRIP,
-    MAGIC,
-    RSTRIP,
-    SPECIAL,
-    VERSION,
-    AddedToken,
-    Piece,
-    WordPieceData,
-)
-from edgepack.tokenizer.unicode_tables import HANGUL, UnicodeTables, decompose_hangul
+from edgepack.tokenizer.asset import FIRST, LSTRIP, RSTRIP, SPECIAL, WordPieceData
+from edgepack.tokenizer.streams import read_asset, running
+from edgepack.tokenizer.unicode_tables import HANGUL, decompose_hangul
 
 SPACE = 0x20
 Letter = tuple[int, int]  # a folded code point and the index of the one it came from
@@ -47,115 +34,7 @@ class Encoding:
 
 def read_tokenizer_asset(data: bytes) -> WordPiece:
     """The tokenizer in a `tokenizer.bin`; `InputError` where it is none or damaged."""
-    if data[:4] != MAGIC or data[4:5] != bytes([VERSION]):
-        raise InputError(f"tokenizer asset starts with {data[:5]!r}, not {MAGIC + bytes([VERSION])!r}; bundle again")
-    try:
-        streams, at = [], 5
-        while at < len(data):
-            (size,) = struct.unpack_from("<I", data, at)
-            streams.append(zlib.decompress(data[at + 4 : at + 4 + size]))
-            at += 4 + size
-        return WordPiece(decode_streams(*(Reader(stream) for stream in streams)))
-    except (zlib.error, struct.error, IndexError, TypeError, UnicodeDecodeError) as e:
-        raise InputError(f"tokenizer asset of {len(data)} bytes is damaged ({e}); bundle again") from e
-
-
-class Reader:
-    """Takes numbers and strings off the front of a stream."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self) -> int:
-        """The next varint."""
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    def numbers(self, count: int) -> list[int]:
-        """The next varints."""
-        return [self.number() for _ in range(count)]
-
-    def string(self) -> str:
-        """The next string."""
-        return self.take(self.number()).decode()
-
-    def points(self) -> frozenset[int]:
-        """The next range list."""
-        points: set[int] = set()
-        end = 0
-        for _ in range(self.number()):
-            start, length = end + self.number(), self.number()
-            end = start + length
-            points.update(range(start, end))
-        return frozenset(points)
-
-
-def decode_streams(
-    header: Reader, lengths: Reader, suffixes: Reader, classes: Reader, folds: Reader, ranks: Reader
-) -> WordPieceData:
-    """The asset's content from its six streams."""
-    flags, size, unknown_id, max_word_length = header.numbers(4)
-    prefix = header.string()
-    added = []
-    for _ in range(header.number()):
-        index, token_flags = header.numbers(2)
-        added.append(AddedToken(index, header.string(), token_flags))
-    single, pair = (tuple(Piece(*header.numbers(3)) for _ in range(header.number())) for _ in range(2))
-    vocabulary, token = [], b""
-    for _ in range(size):
-        shared = lengths.take(1)[0]
-        token = token[:shared] + suffixes.take(lengths.number())
-        vocabulary.append(token.decode())
-    removed, spaces, punctuation, padded = (classes.points() for _ in range(4))
-    marks = running(ranks.numbers(ranks.number()))
-    tables = UnicodeTables(
-        removed=removed,
-        spaces=spaces,
-        punctuation=punctuation,
-        padded=padded,
-        folds=decode_folds(folds),
-        ranks=dict(zip(marks, ranks.numbers(len(marks)), strict=True)),
-        decomposes_hangul=bool(flags & HANGUL_FLAG),
-    )
-    return WordPieceData(
-        vocabulary=tuple(vocabulary),
-        prefix=prefix,
-        unknown_id=unknown_id,
-        max_word_length=max_word_length,
-        added=tuple(added),
-        single=single,
-        pair=pair,
-        tables=tables,
-    )
-
-
-def decode_folds(reader: Reader) -> dict[int, tuple[int, ...]]:
-    """Code point → code points."""
-    sources = running(reader.numbers(reader.number()))
-    lengths = reader.numbers(len(sources))
-    signed = [n >> 1 if n & 1 == 0 else -(n >> 1) - 1 for n in reader.numbers(sum(lengths))]
-    targets = iter(running(signed))
-    return {source: tuple(next(targets) for _ in range(n)) for source, n in zip(sources, lengths, strict=True)}
-
-
-def running(differences: list[int]) -> list[int]:
-    """Running sums."""
-    total, out = 0, []
-    for difference in differences:
-        total += difference
-        out.append(total)
-    return out
+    return WordPiece(read_asset(data))
 
 
 class WordPiece:

@@ -13,6 +13,7 @@ would need every parameter to have a gradient in every phase, and what losses le
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -51,8 +52,17 @@ def find_device(name: str) -> torch.device:
 
 
 def make_accelerator(device: str) -> Accelerator:
-    """accelerate's view of this machine: `auto`, `cpu` or `cuda`; bf16 wherever the device computes in it."""
-    cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    """accelerate's view of this machine, on the device of this name; bf16 wherever the device computes in it.
+
+    `cuda:N` makes GPU N the process's own. Processes that were launched together have one each already, so there it is
+    an `InputError`.
+    """
+    found = find_device(device)
+    if ":" in device:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise InputError(f"device is {device!r}; each of several processes has a GPU of its own: use cuda")
+        torch.cuda.set_device(found)
+    cpu = found.type == "cpu"
     handlers = [InitProcessGroupKwargs(timeout=LONGEST_WAIT)]
     return Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
 

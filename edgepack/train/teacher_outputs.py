@@ -30,6 +30,7 @@ from edgepack.console import Console
 from edgepack.errors import DiskFull, InputError
 from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
+from edgepack.parameters import format_size
 from edgepack.student.model import Attention, Student
 from edgepack.task.encoded import IGNORED, Encoded
 
@@ -95,8 +96,8 @@ def create_hidden_file(path: Path, shape: tuple[int, int, int]) -> HiddenFile:
         size, free = hidden.start + shape[0] * hidden.token_bytes, shutil.disk_usage(path.parent).free
         if size > free:
             raise DiskFull(
-                f"the teacher's hidden states take {size / 1e9:.1f} GB while a student is trained; the disk of "
-                f"{path.parent} has {free / 1e9:.1f} GB free; make room, or give -o on another disk"
+                f"the teacher's hidden states take {format_size(size)} while a student is trained; the disk of "
+                f"{path.parent} has {format_size(free)} free; make room, or give -o on another disk"
             )
         file.truncate(size)
     return hidden

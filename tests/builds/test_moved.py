@@ -72,7 +72,10 @@ def test_inputs_that_are_elsewhere_are_named_by_flags(tree: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(("name", "flag"), [("train", "-d"), ("evaluation", "--eval"), ("teacher", "-m")])
-def test_other_inputs_than_the_builds_are_refused(tree: Path, tmp_path: Path, name: str, flag: str) -> None:
+def test_other_inputs_than_the_builds_are_refused(
+    tree: Path, tmp_path: Path, name: str, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgepack.build.inputs.ask_teacher", lambda *_: pytest.fail("the teacher ran first"))
     moved = Path(shutil.copytree(tree, tmp_path / "moved"))
     if name == "teacher":
         config = json.loads((moved / "teacher" / "config.json").read_text())

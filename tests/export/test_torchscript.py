@@ -173,6 +173,14 @@ def test_padding_and_batching_change_nothing(tmp_path: Path) -> None:
         np.testing.assert_allclose(together[row, :length], alone[0], atol=1e-5)
 
 
+def test_pruning_that_is_not_finished_is_refused(tmp_path: Path) -> None:
+    student = make_student()
+    student.attention[1].mask = torch.ones(2)
+    with pytest.raises(InputError, match="still has a pruning mask; remove pruned units before exporting"):
+        export_torchscript(student, TARGET, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_mask_is_read(tmp_path: Path) -> None:
     student = make_student()
     path, inputs = export(student, tmp_path).path, make_inputs((6,))

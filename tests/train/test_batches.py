@@ -50,7 +50,7 @@ def test_states_that_the_disk_cannot_hold_are_refused_before_they_are_written(
 ) -> None:
     free = SimpleNamespace(free=400_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    with pytest.raises(DiskFull, match=r"take 0.0 GB .* has 0.0 GB free; make room"):
+    with pytest.raises(DiskFull, match=r"take 400\.1 kB .* has 400\.0 kB free; make room"):
         create_hidden_file(tmp_path / "hidden.npy", (1000, 2, 100))
     assert (tmp_path / "hidden.npy").stat().st_size < 1000
     free.free = 401_000

@@ -32,9 +32,11 @@ from edgepack.compress.distil.signals import Loss, Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.units import keep_units
 from edgepack.console import Console
+from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
+from edgepack.train import processes
 from edgepack.train.batches import Reader
 from edgepack.train.processes import UNLABELLED, Share, shares_of
 from edgepack.train.step import Models, StepResult, StepTask, compute_step
@@ -273,6 +275,20 @@ def test_the_lengths_and_sizes_of_pieces_are_few() -> None:
     data = Encoded(tokens, tokens.astype(np.int8), offsets, np.zeros(len(lengths), np.int64))
     batches = np.arange(len(lengths)).reshape(-1, 64)
     assert {len(share.indices) for batch in batches for share in shares_of(data, batch, 0, 1, 1024)} == {8, 16, 32, 64}
+
+
+def test_a_gpu_named_by_its_number_is_the_one_that_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    monkeypatch.setattr(processes, "has_bf16", lambda cpu: False)
+    monkeypatch.setattr(processes, "Accelerator", lambda **settings: settings)
+    for name, cpu in (("cuda:1", False), ("cuda", False), ("cpu", True)):
+        assert processes.make_accelerator(name)["cpu"] is cpu
+    assert used == [torch.device("cuda:1")]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="each of several processes has a GPU of its own: use cuda"):
+        processes.make_accelerator("cuda:1")
 
 
 # trains in this process, or in each of those that a launcher starts, and writes the main one's losses and weights

@@ -16,9 +16,12 @@ from typing import Any
 
 from edgepack.errors import InputError, shown
 from edgepack.extras import import_package
-from edgepack.task.reading.table import Rows, Table, listed, reason
+from edgepack.task.reading.table import Rows, Table, check_unpacked, listed, reason
 
 BATCH = 1_000
+ROW_BYTES = 300  # of a row of two short texts as Python's objects
+FEW_BYTES = 16  # of a row; below, most texts of a column are repeated
+MOST_ITEMS = 5_000_000  # of the lists in a batch
 SPLITS = {"validation": ("validation", "valid", "val", "dev", "eval"), "train": ("train", "training")}
 PLAIN_NAME = re.compile(r"[\w.+ -]{1,200}")  # of a file or split; not a path
 DEEPEST = 8  # levels of lists in a feature
@@ -28,14 +31,25 @@ def open_parquet(source: str, data: bytes, sha256: str) -> Table:
     """A Parquet file."""
     pa, pq = import_package("pyarrow", "Parquet data"), import_package("pyarrow.parquet", "Parquet data")
     try:
-        schema = pq.ParquetFile(pa.BufferReader(data)).schema_arrow
+        opened = pq.ParquetFile(pa.BufferReader(data))
+        schema, rows = opened.schema_arrow, opened.metadata.num_rows
     except Exception as e:  # a broken file trips pyarrow in many ways: its own errors, OSError, UnicodeDecodeError
         raise InputError(f"{source}: not a readable Parquet file: {reason(e)}") from e
+    check_unpacked(source, rows * ROW_BYTES, len(data))
 
     def batches(columns: list[str]) -> Iterator[Any]:
-        return pq.ParquetFile(pa.BufferReader(data)).iter_batches(BATCH, columns=columns, use_threads=False)
+        sizes = _column_bytes(opened.metadata)
+        check_unpacked(source, sum(sum(sizes.get(name, ())) for name in columns), len(data))
+        most = max((opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)), default=0)
+        repeated = [  # columns of one text in many rows: it stays one text
+            name
+            for name in columns
+            if schema.field(name).type in (pa.string(), pa.binary()) and min(sizes[name], default=0) < most * FEW_BYTES
+        ]
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=repeated)
+        return file.iter_batches(BATCH, columns=columns, use_threads=False)
 
-    return _table(source, schema, batches, sha256)
+    return _table(source, schema, batches, sha256, len(data))
 
 
 def open_arrow(source: str, data: bytes, sha256: str) -> Table:
@@ -49,7 +63,7 @@ def open_arrow(source: str, data: bytes, sha256: str) -> Table:
         schema = reader().schema
     except Exception as e:  # likewise
         raise InputError(f"{source}: not a readable Arrow file: {reason(e)}") from e
-    return _table(source, schema, lambda columns: _ipc_batches(reader()), sha256)
+    return _table(source, schema, lambda columns: _ipc_batches(reader()), sha256, len(data))
 
 
 def open_folder(folder: Path, split: str) -> Table:
@@ -70,7 +84,7 @@ def open_folder(folder: Path, split: str) -> Table:
         for path in paths:
             yield from _ipc_batches(pa.ipc.open_stream(pa.memory_map(str(path))))
 
-    return _table(str(part), schema, batches, digest.hexdigest())
+    return _table(str(part), schema, batches, digest.hexdigest(), sum(path.stat().st_size for path in paths))
 
 
 def open_hub(source: str, split: str) -> Table:
@@ -90,12 +104,27 @@ def open_hub(source: str, split: str) -> Table:
     return Table(f"{source} {split}", tuple(data.column_names), rows, "", names)
 
 
-def _table(source: str, schema: Any, batches: Callable[[list[str]], Iterator[Any]], sha256: str) -> Table:
+def _column_bytes(metadata: Any) -> dict[str, list[int]]:
+    """What a Parquet file's footer says of the size of each column, by its row groups."""
+    found: dict[str, list[int]] = {}
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(number)
+            found.setdefault(chunk.path_in_schema.partition(".")[0], []).append(chunk.total_uncompressed_size)
+    return found
+
+
+def _table(
+    source: str, schema: Any, batches: Callable[[list[str]], Iterator[Any]], sha256: str, size_bytes: int
+) -> Table:
     def rows(columns: Sequence[str]) -> Rows:
-        number = 0
+        number = characters = 0
         try:
             for batch in batches(list(dict.fromkeys(columns))):
+                check_unpacked(source, (number + batch.num_rows) * ROW_BYTES, size_bytes)
                 values = [_values(f"{source}: row", number, column, batch.column(column)) for column in columns]
+                characters += sum(len(value) for column in values for value in column if isinstance(value, str))
+                check_unpacked(source, characters, size_bytes)
                 for row in zip(*values, strict=True):
                     number += 1
                     yield f"{source}: row {number}", row
@@ -109,13 +138,21 @@ def _table(source: str, schema: Any, batches: Callable[[list[str]], Iterator[Any
 
 def _values(place: str, before: int, column: str, array: Any) -> list[Any]:
     """A column's values as Python has them; what is wrong with one names its row."""
+    items = _count_items(array)
+    if items > MOST_ITEMS:
+        raise InputError(f"{place} {before + 1}: column {shown(column)} holds {items:,} items; at most {MOST_ITEMS:,}")
     try:
         array.validate(full=True)
+        if hasattr(array, "dictionary"):  # each text once, however many rows have it
+            indices = array.indices.to_pylist()
+            texts = {index: array.dictionary[index].as_py() for index in set(indices) if index is not None}
+            return [texts.get(index) for index in indices]
         return list(array.to_pylist())
     except Exception as e:  # invalid UTF-8, dates out of range, broken offsets: found below, one by one
         for index in range(len(array)):
             try:
-                array.slice(index, 1).validate(full=True)
+                if not hasattr(array, "dictionary"):  # it would be looked at whole
+                    array.slice(index, 1).validate(full=True)
                 array[index].as_py()
             except Exception as inner:  # likewise
                 fault = (
@@ -123,6 +160,18 @@ def _values(place: str, before: int, column: str, array: Any) -> list[Any]:
                 )
                 raise InputError(f"{place} {before + index + 1}: column {shown(column)} {fault}") from inner
         raise InputError(f"{place} {before + 1}: column {shown(column)} is not readable: {reason(e)}") from e
+
+
+def _count_items(array: Any) -> int:
+    """The items of a batch's lists, and of lists in these: a few bytes of a file can say billions."""
+    count = 0
+    while hasattr(array, "flatten") and hasattr(array.type, "value_type"):
+        try:
+            array = array.flatten()
+        except Exception:  # broken offsets, which are found where values are read
+            break
+        count = max(count, len(array))
+    return count
 
 
 def _ipc_batches(reader: Any) -> Iterator[Any]:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 
 from edgepack.errors import InputError
 from edgepack.task.reading.conll import looks_like_columns, open_conll
 from edgepack.task.reading.table import Note, Rows, Table, listed, reason
 
 MAX_FIELD = 2**30  # characters; the csv module stops at 131,072
+PIECE = 1 << 20  # characters
 Lines = Iterator[tuple[int, list[str]]]
 
 
@@ -87,9 +89,15 @@ def _stream(text: str) -> io.StringIO:
 
 
 def _tsv_lines(text: str) -> Lines:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip(" \r"):
-            yield number, line.rstrip("\r").split("\t")
+    number = start = 0
+    while start <= len(text):  # a piece at a time: a list of all lines would take more than the text
+        end = text.find("\n", start + PIECE)
+        end = len(text) if end < 0 else end
+        for line in text[start:end].split("\n"):
+            number += 1
+            if line.strip(" \r"):
+                yield number, line.rstrip("\r").split("\t")
+        start = end + 1
 
 
 def _csv_lines(source: str, text: str, separator: str, spaced: bool) -> Lines:
@@ -111,13 +119,14 @@ def _table(source: str, sha256: str, lines: Callable[[], Lines], notes: tuple[No
 
     def rows(columns: Sequence[str]) -> Rows:
         places = [place_of[column] for column in columns]
-        numbered = lines()
+        pick = itemgetter(*places) if len(places) > 1 else lambda cells: tuple(cells[place] for place in places)
+        numbered, width = lines(), len(header)
         next(numbered)
         for number, cells in numbered:
-            if len(cells) != len(header):
+            if len(cells) != width:
                 raise InputError(
                     f"{source}:{number}: {len(cells)} fields; the header has {len(header)}: {listed(header)}"
                 )
-            yield f"{source}:{number}", tuple(cells[place] for place in places)
+            yield f"{source}:{number}", pick(cells)
 
     return Table(source, tuple(header), rows, sha256, notes=notes)

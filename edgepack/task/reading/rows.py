@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
@@ -18,10 +17,11 @@ ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.])
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4}|.)", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 LONGEST_NUMBER = 40  # digits of a label
+LONGEST_TEXT = 1_000_000  # characters: tokenizing one takes some hundred bytes for each
+MOST_KNOWN = 10_000  # labels that are looked up, not checked again
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):  # millions of them: half the memory of a dataclass, a third of the time
     """A checked row. `labels` has the label, or the tag of each word; of a named number its name is `name`."""
 
     where: str
@@ -63,10 +63,17 @@ def _values(table: Table, *columns: str) -> Iterator[tuple[str, tuple[Any, ...]]
 
 def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
     columns = [layout.text, layout.label, *filter(None, (layout.pair, layout.label_name))]
+    known: dict[str, tuple[str]] = {}  # labels that were checked: each is kept once
     for where, (text, label, *others) in _values(table, *columns):
+        text = _text(where, layout.text, text)
         pair = _text(where, columns[2], others[0]) if layout.pair else None
         name = _label(where, others[-1]) if layout.label_name else None
-        yield Row(where, _text(where, layout.text, text), pair, None, (_label(where, label),), name)
+        labels = known.get(label) if type(label) is str else None
+        if labels is None:
+            labels = (_label(where, label),)
+            if type(label) is str and len(known) < MOST_KNOWN:
+                known[label] = labels
+        yield Row(where, text, pair, None, labels, name)
 
 
 def _text(where: str, column: str, value: Any) -> str:
@@ -82,7 +89,12 @@ def _text(where: str, column: str, value: Any) -> str:
 
 
 def _whole(where: str, column: str, text: str) -> str:
-    """Refuse half a surrogate pair: no tokenizer takes it."""
+    """Refuse half a surrogate pair, which no tokenizer takes, and a text of which no model sees a thousandth."""
+    if len(text) > LONGEST_TEXT:
+        raise InputError(
+            f"{where}: column {shown(column)} holds a text of {len(text):,} characters; at most {LONGEST_TEXT:,} are "
+            "read: shorten it, or leave the row out"
+        )
     if not text.isascii() and (half := SURROGATE.search(text)):
         raise InputError(
             f"{where}: column {shown(column)} holds {shown(half[0])}, half of a surrogate pair, at character "

@@ -12,12 +12,12 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, bare
 from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
 from edgepack.task.reading.conll import open_conll
 from edgepack.task.reading.delimited import open_csv, open_tsv
 from edgepack.task.reading.json_rows import open_json
-from edgepack.task.reading.table import Table, reason
+from edgepack.task.reading.table import FREE_BYTES, MOST_TIMES, Table, check_unpacked, reason
 
 TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".tsv": open_tsv,
@@ -45,7 +45,7 @@ def open_table(source: str, split: str = "train") -> Table:
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except OSError as e:
-        raise InputError(f"{source}: cannot be opened: {e.strerror}") from e
+        raise InputError(f"{bare(source, 200)}: cannot be opened: {e.strerror}") from e
     if is_folder:
         return open_folder(path, split)
     suffix, packed = _suffix(path)
@@ -91,11 +91,13 @@ def _read(path: Path, source: str) -> bytes:
 
 def _unpack(source: str, data: bytes) -> bytes:
     """The content of a gzip file, of one member or several."""
-    unpacked = bytearray()
+    unpacked, packed = bytearray(), len(data)
+    most = min(MAX_UNPACKED, max(FREE_BYTES, MOST_TIMES * packed))
     try:
         while data:
             member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-            unpacked += member.decompress(data, MAX_UNPACKED + 1 - len(unpacked))
+            unpacked += member.decompress(data, most + 1 - len(unpacked))
+            check_unpacked(source, len(unpacked), packed)
             if len(unpacked) > MAX_UNPACKED:
                 raise InputError(f"{source}: unpacks to more than {MAX_UNPACKED:,} bytes; give it unpacked")
             if not member.eof:

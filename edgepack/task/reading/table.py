@@ -14,8 +14,13 @@ from itertools import islice
 from typing import Any
 
 from edgepack.errors import InputError, first_line, shown
+from edgepack.parameters import format_size
 
 Rows = Iterator[tuple[str, tuple[Any, ...]]]
+FREE_BYTES, MOST_TIMES = (
+    200_000_000,
+    50,
+)  # of a packed file's content; texts pack to a third, repetitive ones to a tenth
 SAMPLE = 50  # first rows looked at where a layout is told by its values
 LISTED = 12  # names in one message
 NAME_LENGTH = 60  # of a name in one message
@@ -52,6 +57,15 @@ class Table:
         with suppress(InputError):
             found.extend(values for _, values in islice(self.rows(columns), SAMPLE))
         return found
+
+
+def check_unpacked(source: str, unpacked: int, packed: int) -> None:
+    """`InputError` where a file would be far more in memory than any honest one of its size."""
+    if unpacked > max(FREE_BYTES, MOST_TIMES * packed):
+        raise InputError(
+            f"{source}: unpacks from {format_size(packed)} to {format_size(unpacked)} or more; at most {MOST_TIMES} "
+            f"times its size, or {format_size(FREE_BYTES)}, are read: give it unpacked, or in parts"
+        )
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,0 +1,48 @@
+"""Files of others, read within bounds: a size before the first byte, no pipe or device, no nesting without end.
+
+Each reader names its own limit, far above what an honest file has. What is beyond is an `InputError` of one line.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from edgepack.errors import InputError, first_line
+
+LARGEST_TOML = 256 << 10  # bytes; a policy has a few hundred
+MOST_DOTS = 100  # in one line of TOML: a key of n parts takes time and memory that grow with n²
+
+
+def read_file(path: Path, limit: int, what: str) -> bytes:
+    """All bytes of a regular file that has at most `limit`; every `InputError` begins with `what`."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise InputError(f"{what}: is no regular file; give a file")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as e:
+        raise InputError(f"{what}: cannot be read: {e.strerror}") from e
+    if len(data) > limit:
+        raise InputError(f"{what}: is larger than {limit:,} bytes, the most that is read here")
+    return data
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The table in a TOML file; every `InputError` begins with `what`. A byte order mark and CR LF do not matter."""
+    try:
+        text = read_file(path, LARGEST_TOML, what).decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as e:
+        raise InputError(f"{what} is not UTF-8 (byte {e.start}); save it as UTF-8") from e
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS:
+            raise InputError(f"{what} does not read: line {number} has {line.count('.'):,} dots; at most {MOST_DOTS}")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as e:
+        raise InputError(f"{what} does not read: its values are nested too deep") from e
+    except ValueError as e:  # TOMLDecodeError is one; so is what an integer of 5,000 digits raises
+        raise InputError(f"{what} does not read: {first_line(e)}") from e
