@@ -26,7 +26,7 @@ from edgepack.build.delivery import Delivery, Made
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
-from edgepack.build.recipe_check import check_shape
+from edgepack.build.recipe_check import check_recipe, check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
 from edgepack.build.stage_results import is_usable, make_stage, refuse_training
 from edgepack.build.starting_student import carve_start, widths_of
@@ -75,7 +75,9 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "acce
 def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs = open_inputs(request, console)
-    return PlanReport(search(make_search_space(inputs), request.budget_bytes), show_tensors)
+    plan = search(make_search_space(inputs), request.budget_bytes)
+    check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
+    return PlanReport(plan, show_tensors)
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -107,7 +109,11 @@ def stage_record(stage: Stage) -> dict[str, Any]:
 
 def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
     """Inputs checked and the plan made."""
-    inputs = replace(inputs, request=request) if inputs is not None else open_inputs(request, console)
+    if inputs is None:
+        inputs = open_inputs(request, console)
+    else:  # opened for another recipe, perhaps
+        check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets)
+        inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from edgepack.build.flow import build as run_build
+from edgepack.build.flow import open_build, plan_build
+from edgepack.build.inputs import open_inputs
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
 from edgepack.build.recipe_file import BUILT_IN, open_recipe
 from edgepack.build.single_stage import reopen, validate_output
@@ -38,6 +40,7 @@ from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import Phase
+from edgepack.workspace import Workspace
 from tests.builds.tiny import QUIET, TARGETS, Files, request
 
 BARELY = Recipe(examples_seen=800, batch_size=16)
@@ -303,3 +306,16 @@ def test_every_built_in_recipe_ends_in_a_bundle_or_says_why_not(name: str, files
     wrong = [c.name for c in bundle.verdict.checks if c.status == "failed" and c.name not in ("retention", "metric")]
     assert wrong == []
     assert load_build_manifest(tmp_path / "out").inputs["request"]["effort"] == name
+
+
+def test_inputs_that_are_open_are_compared_with_another_recipe_too(files: Files, tmp_path: Path) -> None:
+    """As the benchmarks do, and `plan` with the planned shape."""
+    asked = request(files, tmp_path / "out", targets=ONE, recipe=BARELY)
+    inputs = open_inputs(asked, QUIET)
+    other = replace(asked, effort="hidden-256", recipe=find_recipe("hidden-256"))
+    with pytest.raises(InputError, match=r"recipe hidden-256: structure\.hidden_size is 256; the teacher's is 64"):
+        open_build(other, Workspace(tmp_path / "out"), QUIET, inputs)
+    loss = Relations(relation_heads=64)  # the teacher has as many numbers; the student that fits has fewer
+    wide = replace(BARELY, phases=(Phase(1.0, (SoftTargets(), loss)),))
+    with pytest.raises(InputError, match=r"mine\.toml: phases\[0\]\.losses\[1\]\.relation_heads is 64; the student"):
+        plan_build(replace(asked, effort="mine.toml", recipe=wide, budget_bytes=25_000), QUIET)
