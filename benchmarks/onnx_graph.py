@@ -56,9 +56,9 @@ def make_files(student_folder: Path | None, bits: Sequence[int], folder: Path) -
     """All models of one student; its weights are random where no folder is given: speed does not depend on them."""
     import torch
 
-    from edgepack.build.single_stage import load_student
     from edgepack.export.onnx import export_onnx
     from edgepack.student.config import StudentConfig
+    from edgepack.student.folder import load_student
     from edgepack.student.model import Student
     from edgepack.target import load_target
 

@@ -21,7 +21,6 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from transformers import AutoTokenizer
 
-from edgepack.build.single_stage import load_student
 from edgepack.bundle.verdict import Verdict
 from edgepack.console import format_table
 from edgepack.errors import MissingDependency
@@ -30,6 +29,7 @@ from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import artifact_bytes, export
 from edgepack.inference import predict
 from edgepack.plan.size import model_size
+from edgepack.student.folder import load_student
 from edgepack.target import load_target
 from edgepack.task.examples import read_dataset
 from edgepack.task.tokenize import encode

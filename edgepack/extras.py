@@ -1,7 +1,8 @@
-"""What the pip extra `build` brings, and the line that installs it. Extras of single formats know their own lines.
+"""What the pip extras `build` and `release` bring, and the lines that install them. Single formats know their own.
 
 `pip install edgepack` is light: it checks, packages and reports what was built. Training and exporting need torch,
-transformers and their kin, which `edgepack[build]` adds. A command that meets one of them missing ends with one line.
+transformers and their kin, which `edgepack[build]` adds; signatures and bills of materials need `edgepack[release]`. A
+command that meets one of their packages missing ends with one line.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ BUILD_PACKAGES = {
     "optimum": "describing teachers",
     "safetensors": "weights",
 }
+RELEASE_PACKAGES = {"cryptography": "signatures", "cyclonedx": "bills of materials"}
 INSTALL_BUILD = 'pip install "edgepack[build]"'
+INSTALL_RELEASE = 'pip install "edgepack[release]"'
 
 
 def missing_package(error: ModuleNotFoundError, what: str) -> MissingDependency | None:
-    """The line for a user who does `what` without a package of the extra; None for any other module: a defect."""
+    """The line for a user who does `what` without a package of an extra; None for any other module: a defect."""
     package = (error.name or "").partition(".")[0]
-    if package not in BUILD_PACKAGES:
-        return None
-    return MissingDependency(f"{what} needs {package}, which is not installed; run: {INSTALL_BUILD}")
+    for packages, install in ((BUILD_PACKAGES, INSTALL_BUILD), (RELEASE_PACKAGES, INSTALL_RELEASE)):
+        if package in packages:
+            return MissingDependency(f"{what} needs {package}, which is not installed; run: {install}")
+    return None
 
 
 def import_package(module: str, what: str) -> Any:
-    """A module of the extra `build`; `MissingDependency` that says what needs it."""
+    """A module of an extra; `MissingDependency` that says what needs it."""
     try:
         return import_module(module)
     except ModuleNotFoundError as e:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import click
 
+LEAST_BYTES = 1_000
 UNITS = {
     "": 1,
     "b": 1,
@@ -31,8 +32,9 @@ def parse_size(text: str) -> int:
     if match is None or match[2] not in UNITS:
         raise ValueError(f"{text!r} is not a size; write 4MB, 4MiB, 500kB or a number of bytes")
     size_bytes = int(Decimal(match[1]) * UNITS[match[2]])
-    if size_bytes < 1:
-        raise ValueError(f"{text!r} is less than one byte; write a size such as 4MB")
+    if size_bytes < LEAST_BYTES:
+        meant = f"{text.strip()}MB" if not match[2] else "4MB"
+        raise ValueError(f"{text!r} is {size_bytes:,} bytes, less than any model has; did you mean {meant}?")
     return size_bytes
 
 

@@ -9,6 +9,9 @@ the same key, so a build that is run again finds its finished stages; any change
 nothing stale is found. A result appears by one rename of a folder whose files are already on disk
 (write beside, fsync, rename), as in Pillai et al. 2014 ("All File Systems Are Not Created Equal").
 
+A finished stage is used again only if its files still have the hashes that they were written with: a disk that gives
+other bytes back must not ship them. What was made from a stage that comes out different the second time is forgotten.
+
 The lock is `flock`: the kernel drops it with the process that held it, so the lock of a dead process is
 simply free. It is advisory, for one machine, and needs Linux or macOS. Old keys stay until `clear`.
 """
@@ -23,7 +26,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,6 +75,16 @@ def write_atomic(path: Path, data: bytes) -> None:
             f"{path} takes {format_size(len(data))}, and its disk has {free} free; make room, then give the same "
             "command again"
         ) from e
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that the user named; `InputError` where it cannot be."""
+    try:
+        write_atomic(path, data)
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{path} cannot be written: {e.strerror}; give a file in a folder that exists") from e
 
 
 @contextmanager
@@ -155,6 +168,7 @@ class Stage:
         self.folder = home / "stages" / label
         self._scratch = home / "scratch" / label
         self._started = time.monotonic()
+        self._sound: set[str] = set()  # files that this process wrote, or has looked at
 
     @property
     def scratch(self) -> Path:
@@ -169,6 +183,19 @@ class Stage:
         if record is None or record.key != self.key:
             return False
         return all(_length(self.folder / name) == entry["bytes"] for name, entry in record.files.items())
+
+    def damaged(self, leave: Collection[str] = ()) -> str | None:
+        """The first file of the finished result that has other bytes than were written; None where all are the same.
+
+        `leave`: files that are not looked at, because whoever reads them looks then.
+        """
+        for name, entry in self.record.files.items():
+            if name in self._sound or name in leave:
+                continue
+            if not _has_sha256(self.folder / name, entry["sha256"]):
+                return name
+            self._sound.add(name)
+        return None
 
     @property
     def record(self) -> StageRecord:
@@ -190,6 +217,7 @@ class Stage:
         self._write_record(self.scratch, record)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         publish_folder(self.scratch, self.folder)
+        self._sound.update(files)
         return record
 
     def drop(self, name: str) -> None:
@@ -208,6 +236,13 @@ class Stage:
             return StageRecord(**json.loads((self.folder / RECORD_NAME).read_bytes()))
         except (OSError, ValueError, TypeError):
             return None  # absent or damaged: not a result
+
+
+def _has_sha256(path: Path, sha256: str) -> bool:
+    try:
+        return sha256_file(path) == sha256
+    except OSError:
+        return False  # a disk that does not give it back
 
 
 def _length(path: Path) -> int:
@@ -245,6 +280,18 @@ class Workspace:
         """Forget the finished stages whose names begin with `prefix`."""
         for folder in (self.home / "stages").glob(f"{prefix}*"):
             shutil.rmtree(folder)
+
+    def forget_after(self, key: str) -> None:
+        """Forget every finished stage that was made from the stage of this key, directly or through others."""
+        for path in sorted((self.home / "stages").glob(f"*/{RECORD_NAME}")):
+            try:
+                record = json.loads(path.read_bytes())
+                made_from, own = set(map(str, record["key_parts"].values())), str(record["key"])
+            except (OSError, ValueError, LookupError, AttributeError, TypeError):
+                continue  # damaged, or forgotten a moment ago: not a result
+            if key in made_from:
+                shutil.rmtree(path.parent, ignore_errors=True)
+                self.forget_after(own)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

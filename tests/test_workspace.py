@@ -154,6 +154,54 @@ def test_a_damaged_stage_is_not_a_result_and_can_be_made_again(tmp_path: Path, d
     assert Workspace(tmp_path).stage("distil", {}).done
 
 
+def make_stages(root: Path) -> dict[str, Any]:
+    """A row of finished stages: b and c are made from a, d from c."""
+    stages: dict[str, Any] = {}
+    for name, key, source in (("a", "after", None), ("b", "after", "a"), ("c", "outputs", "a"), ("d", "after", "c")):
+        stage = Workspace(root).stage(name, {key: stages[source].key if source else "inputs", "seed": 1})
+        for file in ("small", "large"):
+            (stage.scratch / file).write_text(f"{file} of {name}")
+        stage.finish()
+        stages[name] = stage
+    return stages
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "unreadable"])
+def test_damage_that_keeps_the_length_is_seen_when_the_bytes_are_looked_at(tmp_path: Path, damage: str) -> None:
+    folder = make_stages(tmp_path)["a"].folder
+    if damage == "other bytes":
+        (folder / "large").write_text("large of b")
+    else:
+        (folder / "large").unlink()
+        (folder / "large").mkdir()
+    again = Workspace(tmp_path).stage("a", {"after": "inputs", "seed": 1})
+    assert again.damaged(leave=("large",)) is None
+    assert again.damaged() == "large"
+    assert Workspace(tmp_path).stage("b", {"after": again.key, "seed": 1}).damaged() is None
+
+
+def test_what_this_process_wrote_or_looked_at_is_not_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = make_stages(tmp_path)["a"]
+    again = Workspace(tmp_path).stage("a", {"after": "inputs", "seed": 1})
+    assert again.damaged() is None
+    monkeypatch.setattr("edgepack.workspace.sha256_file", lambda path: pytest.fail(f"read {path}"))
+    assert written.damaged() is None
+    assert again.damaged() is None
+
+
+def test_what_was_made_from_a_stage_is_forgotten_with_it(tmp_path: Path) -> None:
+    stages = make_stages(tmp_path)
+    (tmp_path / ".edgepack" / "stages" / "b-other").mkdir()
+    (tmp_path / ".edgepack" / "stages" / "b-other" / "stage.json").write_text("[]")  # damaged: of nobody
+    Workspace(tmp_path).forget_after(stages["a"].key)
+    assert [stage.done for stage in stages.values()] == [True, False, False, False]
+    stages = make_stages(tmp_path)
+    Workspace(tmp_path).forget_after(stages["b"].key)
+    assert all(stage.done for stage in stages.values())
+
+
 def test_the_record_of_an_unfinished_stage_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not finished"):
         _ = Workspace(tmp_path).stage("plan", {}).record

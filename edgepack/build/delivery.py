@@ -17,20 +17,27 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, first_texts
-from edgepack.bundle.manifest import TeacherRecord, read_model, write_model
+from edgepack.bundle.manifest import DataRecord, TeacherRecord, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
 from edgepack.errors import MissingDependency
+from edgepack.evidence.analyze import Background, teacher_flips
 from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.evidence.robustness import changed_sets
+from edgepack.evidence.slices import Words
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import Artifact, artifact_bytes, export
+from edgepack.inference import predict
 from edgepack.student.model import Student
 from edgepack.target import Target
+from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
+from edgepack.task.identity import examples_sha256
 from edgepack.task.tokenize import encode
 from edgepack.teacher import open_checkpoint
+from edgepack.tokenizer.asset import backend_tokenizer
 from edgepack.workspace import Stage
 
 MakeStage = Callable[[str, dict[str, Any], Callable[[Stage], None]], Stage]  # name, what decides it, work
@@ -61,6 +68,25 @@ class Delivery:
         """The evaluation data as the student's own tokenizer cuts it."""
         inputs = self.inputs
         return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
+
+    @cached_property
+    def background(self) -> Background:
+        """What the analysis of every artifact needs; the teacher answers changed texts for it, once for all targets."""
+        inputs, data = self.inputs, self.inputs.evaluation_data
+        teacher, model, changed = inputs.teacher, inputs.teacher.load_model(), changed_sets(data)
+
+        def answer(texts: Dataset) -> tuple[np.ndarray, Encoded]:
+            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.max_length)
+            return predict(model, encoded), encoded
+
+        return Background(
+            data,
+            backend_tokenizer(self.tokenizer),
+            inputs.max_length,
+            Words(inputs.token_counts, self.tokenizer.unk_token_id),
+            changed,
+            teacher_flips(changed, teacher.task, answer),
+        )
 
     def run(self, student: Student, trained: Stage) -> Made:
         """Export, validate and bundle for each target; one whose tools are missing is left out with a warning."""
@@ -111,7 +137,9 @@ class Delivery:
             verdict = validate_artifact(
                 path,
                 target,
-                Reference(task, student, self.evaluation_ids, inputs.teacher_logits, inputs.evaluation),
+                Reference(
+                    task, student, self.evaluation_ids, inputs.teacher_logits, inputs.evaluation, self.background
+                ),
                 Limits(inputs.request.budget_bytes, inputs.request.max_drop),
                 artifact_bytes(path) + self.asset_bytes,
                 keep_logits=keep_logits,
@@ -144,6 +172,18 @@ class Delivery:
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,
             golden_texts=first_texts(self.inputs.evaluation_data),
+            evaluation=self.data_record(),
             student=student,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
+
+    def data_record(self) -> DataRecord:
+        """Which data the figures are of, and how they were read."""
+        data, columns = self.inputs.evaluation_data, self.inputs.request.columns
+        named = {"text": columns.text, "pair": columns.pair, "label": columns.label}
+        return DataRecord(
+            sha256=examples_sha256(data, self.inputs.teacher.task),
+            n=len(data),
+            columns={part: name for part, name in named.items() if name is not None},
+            labels=list(columns.names),
+        )

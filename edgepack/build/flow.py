@@ -27,6 +27,7 @@ from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
+from edgepack.build.stage_results import is_usable, make_stage, refuse_training
 from edgepack.build.starting_student import carve_start, widths_of
 from edgepack.build.training_data import (
     Training,
@@ -43,7 +44,6 @@ from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.splicing import single_texts
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
-from edgepack.errors import InputError
 from edgepack.memory import keep_large_blocks_apart, return_free_memory
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
@@ -119,7 +119,7 @@ class Build:
     plan: Plan
     workspace: Workspace
     console: Console
-    finished_only: bool = False  # refuse to train; validation and bundles may be made again
+    finished_only: bool = False  # refuse to train; artifacts, their validation and bundles may be made again
 
     def run(self) -> BuildResult:
         """All stages, then the output folder's own files."""
@@ -150,30 +150,29 @@ class Build:
         return BuildResult(request.output, tuple(made.bundles.values()), made.missing)
 
     def stage(self, name: str, parts: dict[str, Any], work: Callable[[Stage], None]) -> Stage:
-        """The finished stage; `work` fills its scratch folder where it is not finished yet."""
+        """The finished stage; `work` fills its scratch folder where it is not finished yet, or damaged since."""
         stage = self.workspace.stage(name, {**self.decisive, **parts})
-        if stage.done:
-            self.console.info(f"{name}: finished before")
-        elif self.finished_only and not name.startswith("validate-"):
-            raise InputError(
-                f"output {self.workspace.root}: stage {name} is not finished for these inputs and this version; "
-                "run `edgepack build` again"
-            )
-        else:
-            work(stage)
-            stage.finish()
-            return_free_memory()
+        self.settle(stage, work, is_usable(stage, self.console))
         return stage
+
+    def settle(self, stage: Stage, work: Callable[[Stage], None], usable: bool) -> None:
+        """Have the stage finished: as it is, or by `work`."""
+        if usable:
+            self.console.info(f"{stage.name}: finished before")
+            return
+        if self.finished_only:
+            refuse_training(stage, self.workspace)
+        make_stage(stage, work, self.workspace)
 
     def shared_stage(
         self, name: str, parts: dict[str, Any], work: Callable[[Stage], None], together: bool = False
     ) -> Stage:
         """A stage that every process has to pass: all work `together`, or the others wait for the main one."""
         stage = self.workspace.stage(name, {**self.decisive, **parts})
-        done = same_view(self.accelerator, lambda: stage.done)
+        usable = same_view(self.accelerator, lambda: is_usable(stage, self.console))
         if self.accelerator.is_main_process:
-            self.stage(name, parts, work)
-        elif together and not done:
+            self.settle(stage, work, usable)
+        elif together and not usable:
             work(stage)
         self.accelerator.wait_for_everyone()
         return stage
@@ -210,9 +209,13 @@ class Build:
             outputs.drop(HIDDEN_FILE)
 
     def restore_states(self, training: Training) -> None:
-        """Have the teacher's hidden states again, where an earlier build of this folder had no more need of them."""
+        """Have the teacher's hidden states again, where they were dropped after an earlier build, or are damaged."""
         outputs = training.outputs
-        if same_view(self.accelerator, lambda: bool(outputs.record.dropped)):
+
+        def usable() -> bool:
+            return not outputs.record.dropped and is_usable(outputs, self.console, leave=())
+
+        if not same_view(self.accelerator, usable):
             if self.accelerator.is_main_process:
                 self.workspace.forget(outputs.folder.name)
             self.teacher_stage(outputs.name, training.data)
@@ -348,7 +351,11 @@ class Build:
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
             inputs={
-                "teacher": {"path": request.teacher, "sha256": inputs.teacher.sha256},
+                "teacher": {
+                    "path": request.teacher,
+                    "sha256": inputs.teacher.sha256,
+                    "bytes": sum(path.stat().st_size for path in inputs.teacher.checkpoint.files()),
+                },
                 "train": {"path": request.train, "sha256": inputs.train_sha256},
                 "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
                 "request": request_record(request),

@@ -13,6 +13,7 @@ import torch
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
 from edgepack.bundle.places import recorded_place
+from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -59,7 +60,7 @@ class BuildRequest:
     output: Path
     task: str | None = None
     columns: Columns = field(default_factory=Columns)
-    max_drop: float = 0.02
+    max_drop: float = MAX_DROP
     effort: str = "standard"
     seed: int = 0
     device: str = "auto"

@@ -18,6 +18,11 @@ from edgepack.plan.search import Plan
 from edgepack.target import load_target
 from edgepack.workspace import hash_json
 
+LEGEND = (
+    "bits: layers / word table; est. loss: of the teacher's metric, for ranking; est. speed: compared with the teacher "
+    "in int8; last columns: bytes that ship"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
@@ -50,6 +55,7 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
+        lines.append(LEGEND)
         if self.show_tensors:
             record = self.to_json()
             for target in targets:
@@ -106,8 +112,10 @@ class BuildResult:
 def _verdict_row(target: str, verdict: Verdict) -> list[str]:
     kept, speed, metric = verdict.retention, verdict.speed.get("artifact"), verdict.metrics.get("artifact")
     failed = [check.name for check in verdict.checks if check.status == "failed"]
+    undecided = [check.name for check in verdict.checks if check.status == "undecided"]
     waiting = [check.name for check in verdict.checks if check.status == "not_run"]
     words = [f"failed: {', '.join(failed)}"] if failed else []
+    words += [f"undecided: {', '.join(undecided)}"] if undecided else []
     words += [f"not run: {', '.join(waiting)}"] if waiting else []
     return [
         target,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from edgepack.build.flow import Build, open_build
 from edgepack.build.inputs import BuildRequest, open_inputs
@@ -18,11 +15,10 @@ from edgepack.bundle.places import check_same, find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
 from edgepack.export import Artifact, export
-from edgepack.student.config import StudentConfig
+from edgepack.student.folder import load_student
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.examples import Columns
-from edgepack.teacher import quiet_transformers
 from edgepack.workspace import Workspace
 
 FLAGS = {"teacher": "-m", "train": "-d", "evaluation": "--eval", "text": "--text"}
@@ -116,25 +112,6 @@ def export_student(
         artifacts.append(export(student, target, output / target.name))
         console.info(f"{target.name}: {artifacts[-1].path}")
     return ExportResult(tuple(artifacts))
-
-
-def load_student(folder: Path) -> Student:
-    """The student in a build's `student/` folder."""
-    try:
-        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise InputError(f"{folder} is no student: no config.json to read; give the student/ folder of a build") from e
-    if kind != StudentConfig.model_type or not (folder / "model.safetensors").is_file():
-        raise InputError(
-            f"{folder} is no student: its model_type is {kind!r}, a student's is {StudentConfig.model_type!r} with a "
-            "model.safetensors in the same folder; give the student/ folder of a build"
-        )
-    try:
-        with quiet_transformers():
-            student: Student = Student.from_pretrained(folder)
-    except (OSError, ValueError, SafetensorError) as e:
-        raise InputError(f"{folder}: {e}; give the student/ folder of a build") from e
-    return student.eval()
 
 
 def check_bits(student: Student, target: Target) -> None:

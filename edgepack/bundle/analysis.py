@@ -19,15 +19,19 @@ class NonInferiority(Record):
 
     `lower` is the lower end of the ratio's two-sided interval at `confidence`: at or above `1 - margin` the test has
     passed. Where it is below, and the upper end is not, the data cannot decide; `needed` examples probably could.
+    `rows` are all that the test is made from: distinct rows of the artifact's statistics, the teacher's, their count.
     """
 
     margin: float
     confidence: float
+    n: int
+    value: float  # the ratio as measured
     lower: float
     upper: float
     decision: Literal["passed", "failed", "undecided"]
-    discordant: int  # examples on which one is right and the other is not
+    discordant: int  # examples on which the two differ in what they have right
     needed: int | None = None
+    rows: list[list[int]] = Field(default_factory=list)
 
 
 class ClassScore(Record):

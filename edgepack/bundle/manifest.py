@@ -13,13 +13,15 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
-from edgepack.errors import InputError
+from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target
 from edgepack.workspace import sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
 SCHEMA = 1
+MOST_BYTES = 64_000_000  # of a file that is read whole: a tokenizer.json of 250,000 tokens has 17 million
 
 
 class FileRecord(Record):
@@ -67,6 +69,15 @@ class MetricRecord(Record):
     high: float
 
 
+class DataRecord(Record):
+    """Which data a figure was measured on: `sha256` of the examples in any order (`task/identity.py`), and how read."""
+
+    sha256: str
+    n: int
+    columns: dict[str, str] = Field(default_factory=dict)  # as the user named them; the others are found by name
+    labels: list[str] = Field(default_factory=list)  # names of integer labels, where the user gave them
+
+
 class TeacherRecord(Record):
     """Where the student's knowledge comes from."""
 
@@ -93,6 +104,10 @@ class BundleManifest(Record):
     budget_bytes: int
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
+    evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
+    temperature: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False
+    )  # what an app divides logits by before it shows a probability; absent: 1
     edgepack_version: str
     created: str
 
@@ -128,8 +143,8 @@ def load_manifest(folder: Path) -> BundleManifest:
 def refuse_build(folder: Path) -> None:
     """`InputError` where `folder` is a build's output, given for one of its bundles, which it names."""
     try:
-        document = json.loads((folder / MANIFEST_NAME).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        document = json.loads(read_bounded(folder / MANIFEST_NAME))
+    except (InputError, ValueError, RecursionError):
         return  # whoever reads it says so
     if isinstance(document, dict) and "artifacts" in document and "files" not in document:
         found = sorted(path.parent.name for path in folder.glob(f"bundles/*/{MANIFEST_NAME}"))
@@ -147,7 +162,25 @@ def load_build_manifest(folder: Path) -> BuildManifest:
 
 def read_model(path: Path, kind: type[Model]) -> Model:
     """A model from a JSON file; an `InputError` names the file and the first key that is wrong."""
-    return parse_model(path.read_bytes(), kind, str(path))
+    return parse_model(read_bounded(path), kind, str(path))
+
+
+def read_bounded(path: Path) -> bytes:
+    """A file's bytes; `InputError` where it is missing, no file, or larger than anything that a bundle needs."""
+    return read_file(path, MOST_BYTES, bare(str(path), 200))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; `InputError` where the file holds anything else."""
+    try:
+        document = json.loads(read_bounded(path))
+    except (ValueError, RecursionError) as e:
+        raise InputError(
+            f"{bare(str(path), 200)}: is no JSON ({first_line(e) or 'too deep'}); build the bundle again"
+        ) from e
+    if not isinstance(document, dict):
+        raise InputError(f"{bare(str(path), 200)}: is no JSON object; build the bundle again")
+    return document
 
 
 def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
@@ -157,7 +190,9 @@ def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
     except ValidationError as e:
         first = e.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the document"
-        raise InputError(f"{where}: {place}: {first['msg']} (schema {SCHEMA}); build the bundle again") from e
+        raise InputError(
+            f"{bare(where, 200)}: {bare(place)}: {bare(first['msg'], 200)} (schema {SCHEMA}); build the bundle again"
+        ) from e
 
 
 def write_model(path: Path, model: BaseModel) -> None:
@@ -180,6 +215,14 @@ def runtime_record(target: Target, operators: tuple[str, ...] = ()) -> RuntimeRe
 def is_model_file(path: str, target: Target) -> bool:
     """Whether a bundle's file is the target's model, or inside it where a model is a folder."""
     return path == target.file or path.startswith(f"{target.file}/")
+
+
+def model_hashes(path: Path, target: Target) -> dict[str, str]:
+    """sha256 of the model file at `path`, or of each file where a model is a folder, by its path in a bundle."""
+    if not path.is_dir():
+        return {target.file: sha256_file(path)}
+    files = sorted(inner for inner in path.rglob("*") if inner.is_file())
+    return {f"{target.file}/{inner.relative_to(path).as_posix()}": sha256_file(inner) for inner in files}
 
 
 def file_record(folder: Path, path: Path, shipped: bool) -> FileRecord:

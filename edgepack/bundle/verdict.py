@@ -6,6 +6,7 @@ was left out; a gate may waive a check by name. `verdict.json` is this model, wr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +16,10 @@ from edgepack.bundle.manifest import MetricRecord
 from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
-MAX_DROP = 0.02  # of the teacher's metric, where nobody says otherwise
+VERDICT_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # all that a verdict may hold
+SHOWN_FAILURES = 5  # of one check
+MAX_DROP = 0.05  # of the teacher's metric, where nobody says otherwise: what 1,000 examples can decide (docs/gate.md)
+CONFIDENCE = 0.95  # of the two-sided interval that has to lie above it
 Status = Literal["passed", "failed", "not_run", "undecided"]
 
 
@@ -55,7 +59,7 @@ class Speed(Record):
 
 
 class IntervalRecord(Record):
-    """A ratio with its 95 % paired-bootstrap interval."""
+    """A ratio with the interval of its paired test (`evidence/paired_ratio.py`)."""
 
     value: float
     low: float
@@ -78,6 +82,7 @@ class Verdict(Record):
     budget_bytes: int
     speed: dict[str, Speed] = Field(default_factory=dict)  # artifact, teacher
     analysis: Analysis | None = None
+    judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
 
     def check(self, name: str) -> Check:
         """The check of this name; one that is absent was not run."""
@@ -97,3 +102,15 @@ def limit_check(name: str, value: float, limit: float, at_most: bool, what: str)
     # JSON has no NaN
     shown = value if value == value else str(value)
     return Check(name=name, status="passed" if good else "failed", value=shown, limit=limit, reason=reason)
+
+
+def summarize(failures: Sequence[str]) -> str:
+    """The first failures in one line."""
+    rest = len(failures) - SHOWN_FAILURES
+    return "; ".join(failures[:SHOWN_FAILURES]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def faults_check(name: str, faults: Sequence[str], fine: str) -> Check:
+    """A check that passes where nothing is wrong, and then says what is `fine`."""
+    status: Status = "failed" if faults else "passed"
+    return Check(name=name, status=status, value=len(faults), limit=0, reason=summarize(faults) or fine)

@@ -1,10 +1,8 @@
-"""A bundle: the folder that holds an artifact and all else that an app needs.
-
-    edgepack.json  config.json  tokenizer.json  tokenizer_config.json  README.md
-    <target.file>  tokenizer.bin  golden.jsonl  verdict.json
+"""A bundle: the folder that holds an artifact and all else that an app needs (its files: `layout.py`).
 
 The folder is written under another name and renamed, goldens and verdict last: the goldens are
-run again from the written files, and the outcome completes the verdict.
+run again from the written files, and the outcome completes the verdict. The verdict names all files that it goes with
+by hash; a model file that is not the one that was validated is refused.
 
 transformers.js loads the ONNX layout from a local folder. It picks a class by `model_type` and feeds the inputs that
 the ONNX file declares, so `config.json` says `bert` whatever the student's shape is; `tokenizer_class` says
@@ -28,9 +26,18 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack import __version__
 from edgepack.bundle.goldens import GOLDEN_NAME, Text, check_goldens, golden_check, write_goldens
+from edgepack.bundle.layout import (
+    ARCHITECTURES,
+    CARD_NAME,
+    CONFIG_NAME,
+    MODEL_TYPE,
+    TOKENIZER_CONFIG_NAME,
+    TOKENIZER_NAME,
+)
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
+    DataRecord,
     PaddingRecord,
     TeacherRecord,
     TensorRecord,
@@ -41,21 +48,16 @@ from edgepack.bundle.manifest import (
 )
 from edgepack.bundle.model_card import model_card
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict, all_passed
-from edgepack.errors import NotRunHere
+from edgepack.errors import InputError, NotRunHere
 from edgepack.export import Artifact
 from edgepack.inference import TorchSession
 from edgepack.runtime import Session, load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from edgepack.target import Target
 from edgepack.task.metric import Task
 from edgepack.tokenizer.asset import backend_tokenizer, write_tokenizer_asset
-from edgepack.workspace import beside_folder, publish_folder
-
-ARCHITECTURES = {
-    "text-classification": "BertForSequenceClassification",
-    "token-classification": "BertForTokenClassification",
-}
-TOKENIZER_JSON = "tokenizer.json"
+from edgepack.workspace import beside_folder, publish_folder, sha256_file
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Contents:
     verdict: Verdict
     max_length: int
     golden_texts: Sequence[Text]
+    evaluation: DataRecord | None = None
     student: Student | None = None  # answers the goldens where the artifact's runtime is not here
 
 
@@ -112,9 +115,9 @@ def write_files(folder: Path, contents: Contents) -> Path:
     else:
         shutil.copyfile(artifact.path, model)
     backend = backend_tokenizer(tokenizer)
-    (folder / TOKENIZER_JSON).write_text(backend.to_str(), encoding="utf-8")
-    write_json(folder / "config.json", transformers_config(contents))
-    write_json(folder / "tokenizer_config.json", tokenizer_config(tokenizer, contents.config, max_length))
+    (folder / TOKENIZER_NAME).write_text(backend.to_str(), encoding="utf-8")
+    write_json(folder / CONFIG_NAME, transformers_config(contents))
+    write_json(folder / TOKENIZER_CONFIG_NAME, tokenizer_config(tokenizer, contents.config, max_length))
     return write_tokenizer_asset(backend, folder)
 
 
@@ -127,10 +130,20 @@ def write_evidence(folder: Path, contents: Contents) -> Verdict:
     verdict = contents.verdict
     if not isinstance(session, TorchSession):
         verdict = with_goldens(verdict, check_goldens(folder, target, max_length))
-    write_model(folder / VERDICT_NAME, verdict)
     card = model_card(task, contents.teacher, target, verdict, max_length)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CARD_NAME).write_text(card, encoding="utf-8")
+    verdict = bound_to(folder, target, verdict)
+    write_model(folder / VERDICT_NAME, verdict)
     return verdict
+
+
+def bound_to(folder: Path, target: Target, verdict: Verdict) -> Verdict:
+    """The verdict with the hashes of all files that are in `folder`."""
+    judged = {p.relative_to(folder).as_posix(): sha256_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    for path, sha256 in verdict.judged.items():
+        if is_model_file(path, target) and judged.get(path) != sha256:
+            raise InputError(f"{path} is not the file that was validated; run `edgepack build` again")
+    return verdict.model_copy(update={"judged": judged})
 
 
 def session_of(folder: Path, contents: Contents) -> Session:
@@ -169,9 +182,17 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         budget_bytes=verdict.budget_bytes,
         metrics=verdict.metrics,
         teacher=contents.teacher,
+        evaluation=contents.evaluation,
+        temperature=temperature_of(verdict),
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def temperature_of(verdict: Verdict) -> float | None:
+    """What the artifact's logits are divided by; None where it was not fitted."""
+    found = verdict.analysis.calibration if verdict.analysis else None
+    return None if found is None else found.temperature
 
 
 def with_goldens(verdict: Verdict, failures: Sequence[str]) -> Verdict:
@@ -205,7 +226,7 @@ def transformers_config(contents: Contents) -> dict[str, Any]:
     """A `config.json` that transformers.js maps to a classifier."""
     config, task = contents.config, contents.task
     return {
-        "model_type": "bert",
+        "model_type": MODEL_TYPE,
         "architectures": [ARCHITECTURES[task.name]],
         "id2label": {str(i): label for i, label in enumerate(task.labels)},
         "label2id": {label: i for i, label in enumerate(task.labels)},

@@ -20,7 +20,7 @@ import click
 from edgepack import __version__
 from edgepack.cli.building import build, demo, finetune, plan
 from edgepack.cli.machine import doctor, targets
-from edgepack.cli.release import gate, inspect, package, report
+from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.errors import DiskFull, EdgepackError, InputError, OutOfMemory, bare, printable
 from edgepack.extras import missing_package
@@ -28,7 +28,7 @@ from edgepack.parameters import format_size
 
 SECTIONS = {
     'Make a model; needs "edgepack[build]"': (finetune, plan, build, export, validate, bundle, demo),
-    "Ship it": (gate, package, inspect, report),
+    "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from edgepack.parameters import Share, Size
+from edgepack.target import list_targets, load_target
 
 if TYPE_CHECKING:
     from edgepack.console import Console
@@ -34,6 +36,20 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = NewFile(dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class TargetName(click.ParamType):
+    """The name of a target, checked before anything heavy is imported, and completed by the shell."""
+
+    name = "target"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return load_target(value).name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in list_targets() if name.startswith(incomplete)]
+
+
 TASKS = ("text-classification", "token-classification")
 
 
@@ -72,6 +88,7 @@ target_option = click.option(
     "targets",
     multiple=True,
     required=True,
+    type=TargetName(),
     help="Target to make an artifact for, once or more; `edgepack targets` lists them.",
 )
 column_options = options(
@@ -105,7 +122,11 @@ build_options = options(
         "--eval", "evaluation", required=True, help="Held-out data to measure on, of the same kinds; not trained on."
     ),
     click.option(
-        "-b", "--budget", type=Size(), required=True, help="Limit for what each target ships: 4MB, or 4MiB for 2^20."
+        "-b",
+        "--budget",
+        type=Size(),
+        required=True,
+        help="Limit for what each target ships: 4MB, 4MiB (2^20), or bytes.",
     ),
     target_option,
     click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
@@ -113,9 +134,9 @@ build_options = options(
     click.option(
         "--max-drop",
         type=Share(),
-        default="2%",
+        default="5%",
         show_default=True,
-        help="Largest loss of the teacher's metric; more is exit code 1.",
+        help="Largest loss of the teacher's metric. Where the evaluation data do not prove less, exit code 1.",
     ),
     click.option(
         "--effort",

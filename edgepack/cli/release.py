@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,15 @@ from edgepack.cli.options import (
     EXISTING_FOLDER,
     FILE,
     FOLDER,
+    column_options,
     json_option,
     make_console,
     output_options,
     print_record,
     print_result,
+    take_columns,
 )
+from edgepack.cli.texts import read_texts
 
 
 @click.command()
@@ -28,16 +33,115 @@ from edgepack.cli.options import (
     help="TOML file with your limits, and checks to waive by name. [default: the bundle's own limits]",
 )
 @click.option("--eval", "evaluation", help="Labelled data: run the model on it and fail if its metric is too low.")
+@column_options
+@click.option(
+    "--teacher",
+    metavar="TEACHER",
+    help="Where the teacher is: with --eval on other data than the build's, it answers them too.",
+)
+@click.option(
+    "--baseline",
+    type=EXISTING_FOLDER,
+    help="An earlier bundle: with --eval, fail if the metric is lower than its by more than the policy allows.",
+)
+@click.option(
+    "--device-report",
+    "device_reports",
+    multiple=True,
+    type=EXISTING_FILE,
+    help="JSON file with a phone's figures: the policy's limits of time and memory are for these.",
+)
+@click.option(
+    "--student",
+    type=EXISTING_FOLDER,
+    help="The build's student/ folder: compare the model with it again. Needs torch.",
+)
 @click.option("--junit", type=FILE, help="Write the checks to this file as JUnit XML, which CI systems show.")
+@click.option("--markdown", type=FILE, help="Write the checks to this file as Markdown, for a job's summary page.")
+@click.option(
+    "--public-key",
+    type=EXISTING_FILE,
+    help="PEM file with an Ed25519 key: fail if a bundle is not signed by its owner. [default: the policy's]",
+)
 @output_options
 @click.pass_context
 def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) -> None:
     """Check bundles again and apply a policy: exit 0 when all pass, 1 when not."""
     from edgepack.evidence.gate import gate as run_gate
 
-    result = run_gate(bundles, console=make_console(quiet), **settings)
+    columns = take_columns(settings)
+    result = run_gate(bundles, columns=columns, console=make_console(quiet), **settings)
     print_result(result, as_json)
     ctx.exit(0 if result.passed else 1)
+
+
+@click.command()
+@click.argument("old", type=EXISTING_FOLDER)
+@click.argument("new", type=EXISTING_FOLDER)
+@click.option("--eval", "evaluation", help="Labelled data that both answer: metric, interval, and what has changed.")
+@column_options
+@click.option(
+    "--policy",
+    type=EXISTING_FILE,
+    help="TOML file with your limits: max_drop, confidence, max_growth. [default: 5% drop]",
+)
+@output_options
+@click.pass_context
+def compare(
+    ctx: click.Context, /, old: Path, new: Path, policy: Path | None, as_json: bool, quiet: bool, **settings: Any
+) -> None:
+    """Compare two releases of one model: exit 1 where the new one is worse than a policy allows."""
+    from edgepack.evidence.compare import compare_bundles
+
+    columns = take_columns(settings)
+    found = compare_bundles(old, new, columns=columns, policy=policy, console=make_console(quiet), **settings)
+    print_result(found, as_json)
+    ctx.exit(found.exit_code)
+
+
+@click.command()
+@click.argument("bundle", type=EXISTING_FOLDER)
+@click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--json", "as_json", is_flag=True, help="Print each answer as one JSON object on a line.")
+def predict(bundle: Path, texts: tuple[str, ...], threads: int, as_json: bool) -> None:
+    """Let a bundle answer texts; - reads one from each line of standard input.
+
+    A bundle for pairs takes two texts in turn, or two on a line with a tab between them.
+    """
+    from edgepack.predict import Bundle
+
+    loaded = Bundle.load(bundle, threads)
+    given = read_texts(texts, sys.stdin, loaded.manifest.pair)
+    for answer in loaded.answers(given):
+        click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
+
+
+@click.command()
+@click.argument("bundles", nargs=-1, required=True, type=EXISTING_FOLDER)
+@click.option("--key", type=EXISTING_FILE, required=True, help="PEM file with your Ed25519 private key.")
+@output_options
+def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> None:
+    """Sign bundles, so that the gate can tell who made them."""
+    from edgepack.bundle.signature import SIGNATURE_NAME, sign_bundle
+
+    records = {str(folder): sign_bundle(folder, key) for folder in bundles}
+    for folder in bundles:
+        make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
+    print_record({folder: record.model_dump(mode="json") for folder, record in records.items()}, as_json)
+
+
+@click.command()
+@click.argument("bundle", type=EXISTING_FOLDER)
+@click.option("-o", "--output", type=FILE, required=True, help="JSON file to write.")
+@output_options
+def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
+    """Write a bundle's bill of materials as CycloneDX JSON."""
+    from edgepack.bundle.bom import write_bill_of_materials
+
+    write_bill_of_materials(bundle, output)
+    make_console(quiet).info("it names the model, its teacher and licence, every file, and the runtime")
+    print_record({"bom": str(output)}, as_json)
 
 
 @click.command()
@@ -57,14 +161,18 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
     help="Leave the model out; the app fetches it from this folder. [default: it is in the app]",
 )
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
+@click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options
-def package(bundle: Path, app: str, output: Path, force: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
+def package(
+    bundle: Path, app: str, output: Path, force: bool, force_failed: bool, as_json: bool, quiet: bool, **settings: Any
+) -> None:
     """Write an app project with the bundle's model in it."""
     from edgepack.package import AppOptions, package_bundle
 
-    packaged = package_bundle(bundle, app, output, AppOptions(**settings), force)
+    packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
-    print_record(packaged.to_json(), as_json)
+    record = packaged.to_json()
+    print_record(record if as_json else {**record, "files": f"{len(packaged.files)} files"}, as_json)
 
 
 @click.command()
@@ -97,11 +205,29 @@ def inspect(ctx: click.Context, /, app: Path, as_json: bool, **settings: Any) ->
 
 @click.command()
 @click.argument("output", type=EXISTING_FOLDER)
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--serve",
+    "port",
+    type=click.IntRange(0, 65535),
+    is_flag=False,
+    flag_value=0,
+    metavar="[PORT]",
+    help="Serve the two files to this machine alone, until Ctrl-C; without PORT at a free one. Give it after OUTPUT.",
+)
 @output_options
-def report(output: Path, as_json: bool, quiet: bool) -> None:
+def report(output: Path, opened: bool, port: int | None, as_json: bool, quiet: bool) -> None:
     """Write report.html and report.md of a build."""
     from edgepack.report import write_report
+    from edgepack.report.serve import open_report, serve_report
 
-    paths = write_report(output)
-    make_console(quiet).info("open the HTML page in a browser; it loads nothing from outside")
-    print_record({path.suffix.removeprefix("."): str(path) for path in paths}, as_json)
+    paths, console = write_report(output), make_console(quiet)
+    written = {path.suffix.removeprefix("."): str(path) for path in paths}
+    if port is not None:
+        serve_report(paths, console, port, opened, lambda url: print_record(written | {"address": url}, as_json))
+        return
+    print_record(written, as_json)
+    if opened:
+        open_report(Path(written["html"]), console)
+    else:
+        console.info("open the HTML page in a browser (--open does); it loads nothing from outside")

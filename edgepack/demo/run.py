@@ -37,6 +37,7 @@ class DemoResult:
 
     passed: bool
     output: Path
+    teacher: Path
     rows: tuple[tuple[str, ...], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +51,14 @@ class DemoResult:
         widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.rows]
         verdict = "The gate passed." if self.passed else "The gate did not pass; `edgepack gate` shows why."
-        return "\n".join([*lines, "", verdict, f"Bundles to ship: {self.output / 'build' / 'bundles'}"])
+        data = self.output / "data"
+        by_hand = (
+            f"edgepack build -m {self.teacher} -d {data / 'train.tsv'} --eval {data / 'test.tsv'} -b 1MB "
+            f"-t {TARGETS[0]} -o out"
+        )
+        made = self.output / "build"
+        places = [f"Bundles to ship: {made / 'bundles'}", f"Report: {made / 'report.html'}", f"By hand: {by_hand}"]
+        return "\n".join([*lines, "", verdict, *places])
 
 
 def run_demo(output: Path, console: Console) -> DemoResult:
@@ -72,7 +80,7 @@ def run_demo(output: Path, console: Console) -> DemoResult:
     build(request, console)
     bundles = [output / "build" / "bundles" / target for target in TARGETS]
     gated = gate(bundles, console=console)
-    return DemoResult(gated.passed, output, _rows(teacher, gated))
+    return DemoResult(gated.passed, output, teacher, _rows(teacher, gated))
 
 
 def _teacher(output: Path, train: Path, test: Path, console: Console) -> Path:

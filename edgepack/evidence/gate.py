@@ -1,43 +1,51 @@
 """The gate: re-check a bundle's evidence, apply a policy, pass or fail.
 
-Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, goldens are run again in
-the runtime, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher,
-parity) is read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
-failed, unless the policy waives it by name.
+Nothing in a bundle is believed that can be tried: hashes and sizes are taken again, what manifest, verdict and files
+say is compared with each other and with the model file itself, goldens are run again in the runtime, alone and in
+padded batches, and with an evaluation set the metric is measured again. What cannot be tried here (the teacher) is
+read from the verdict and compared with the policy's limits. A check that was not run fails, like one that
+failed, unless the policy waives it by name. The checks stand in files of their own, each named in `questions`.
 
-The gate proves that a bundle is what it says, not who made it: there is no signature, and whoever can write
-the bundle can write a manifest to match. A damaged bundle is a failed check; a folder without a manifest is
-misuse (`InputError`).
+Whatever a bundle holds, it is that bundle's failed check, and the others are still judged; a folder without a manifest
+is misuse (`InputError`). The gate proves that a bundle is what it says. Who made it is shown by a signature alone
+(`bundle/signature.py`): whoever can write the bundle can write a manifest to match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
 
-from edgepack.bundle.goldens import check_goldens, golden_check, load_tokenizer, summarize
-from edgepack.bundle.manifest import (
-    MANIFEST_NAME,
-    BundleManifest,
-    is_model_file,
-    load_manifest,
-    read_model,
-    refuse_build,
-)
-from edgepack.bundle.verdict import MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
+from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build
+from edgepack.bundle.signature import public_key as read_public_key
+from edgepack.bundle.signature import signature_check
+from edgepack.bundle.verdict import Check, Status
 from edgepack.console import Console
-from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere
-from edgepack.evidence.outcome import BundleResult, GateResult, junit_xml
-from edgepack.evidence.policy import GATE_CHECKS, Policy, read_policy
-from edgepack.runtime import load
-from edgepack.runtime.predict import predict_session
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line
+from edgepack.evidence.against import Against, missing_targets, refuse_unused
+from edgepack.evidence.artifact_face import artifact_check
+from edgepack.evidence.batches import batches_check, vocabulary_check
+from edgepack.evidence.bundle_files import files_check, size_check
+from edgepack.evidence.compare import baseline_check
+from edgepack.evidence.consistency import consistency_check, evidence_check
+from edgepack.evidence.device import read_device_report, report_of
+from edgepack.evidence.golden_contents import goldens_check
+from edgepack.evidence.junit import junit_xml, printable
+from edgepack.evidence.markdown import markdown as markdown_text
+from edgepack.evidence.metric_check import given_data, metric_check
+from edgepack.evidence.opened import OpenBundle
+from edgepack.evidence.outcome import BundleResult, GateResult
+from edgepack.evidence.policy import JUDGED, Policy, read_policy, with_waivers
+from edgepack.evidence.tokenizer_check import tokenizer_check
+from edgepack.evidence.verdict_checks import verdict_checks
+from edgepack.extras import import_package
 from edgepack.target import load_target
-from edgepack.task.examples import read_dataset
-from edgepack.task.metric import Task
-from edgepack.task.tokenize import encode
-from edgepack.workspace import sha256_file, write_atomic
+from edgepack.task.examples import Columns
+from edgepack.workspace import write_output
 
-METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
+Question = tuple[str, Callable[[], list[Check]]]
 
 
 def gate(
@@ -45,131 +53,149 @@ def gate(
     policy: Path | None = None,
     *,
     evaluation: str | None = None,
+    columns: Columns | None = None,
+    teacher: str | None = None,
+    baseline: Path | None = None,
+    device_reports: Sequence[Path] = (),
+    student: Path | None = None,
     junit: Path | None = None,
+    markdown: Path | None = None,
+    public_key: Path | None = None,
     console: Console | None = None,
 ) -> GateResult:
-    """Check bundles again under a policy; write JUnit XML if asked."""
+    """Check bundles again under a policy; write JUnit XML and Markdown if asked.
+
+    `evaluation`: labelled data to measure the metric on; `teacher`, `baseline`: what it is compared with where these
+    are other data than the build's. `device_reports`: figures from phones, for the bundles whose artifacts they name.
+    """
     if not bundles:
         raise InputError("no bundle given; name at least one folder that holds an edgepack.json")
     rules = read_policy(policy) if policy else Policy()
     for folder in bundles:
-        if not (folder / MANIFEST_NAME).is_file():
-            raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
-        refuse_build(folder)
+        check_bundle_folder(folder)
+    if student is not None:
+        import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
+    key = find_key(public_key, policy, rules)
+    against = Against(
+        given_data(evaluation, columns or Columns(), teacher, console),
+        baseline,
+        tuple(read_device_report(path) for path in device_reports),
+        student,
+        missing_targets(rules.require_targets, bundles),
+    )
+    refuse_unused(against.reports, bundles)
     results = []
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        results.append(BundleResult(folder, tuple(bundle_checks(folder, rules, evaluation)), frozenset(rules.waive)))
+        results.append(judge(folder, rules, against, key))
     result = GateResult(tuple(results))
-    if junit:
-        write_atomic(junit, junit_xml(result))
+    for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
+        if path is not None:
+            write_output(path, data)
     return result
 
 
-def bundle_checks(folder: Path, policy: Policy, evaluation: str | None) -> list[Check]:
-    """Every check of one bundle, in order; later ones are not run when files are not what they were."""
+def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:
+    """The public key: the one given, else the policy's; `InputError` where it is none."""
+    key = policy.parent / rules.public_key if given is None and policy and rules.public_key else given
+    if key is not None:
+        read_public_key(key)
+    return key
+
+
+def check_bundle_folder(folder: Path) -> None:
+    """`InputError` where the folder is none of a bundle."""
     try:
+        found = (folder / MANIFEST_NAME).is_file()
+    except OSError as e:
+        raise InputError(f"{folder} does not read: {e.strerror}; give a folder that you may read") from e
+    if not found:
+        raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
+    refuse_build(folder)
+
+
+def judge(folder: Path, policy: Policy, against: Against, key: Path | None) -> BundleResult:
+    """Every check of one bundle, in order; later ones are not run when files are not what they were."""
+    opened: list[OpenBundle] = []
+    seconds: dict[str, float] = {}
+
+    def open_files() -> list[Check]:
         manifest = load_manifest(folder)
-    except InputError as e:
-        return [Check(name="files", status="failed", reason=str(e))]
-    files = files_check(folder, manifest)
-    if files.status != "passed":
-        skipped = (name for name in GATE_CHECKS[1:] if name not in ("latency", "metric"))
-        return [files, *(Check(name=n, status="not_run", reason="the files are not as recorded") for n in skipped)]
-    checks = [files]
-    questions: list[tuple[str, Callable[[], list[Check]]]] = [
-        ("size", lambda: [size_check(manifest, policy)]),
-        ("verdict", lambda: verdict_checks(read_model(folder / VERDICT_NAME, Verdict), policy)),
-        ("goldens", lambda: [golden_check(check_goldens(folder, load_target(manifest.target), manifest.max_length))]),
-    ]
-    if evaluation is not None or "metric" in policy.require:
-        questions.append(("metric", lambda: [metric_check(folder, manifest, evaluation, policy)]))
-    for name, ask in questions:
-        try:
-            checks += ask()
-        except (NotRunHere, MissingDependency) as e:
-            checks.append(Check(name=name, status="not_run", reason=str(e)))
-        except EdgepackError as e:
-            checks.append(Check(name=name, status="failed", reason=str(e)))
-    present = {check.name for check in checks}
-    absent = [name for name in policy.require if name not in present]
-    return checks + [Check(name=n, status="not_run", reason="required by the policy; nothing ran it") for n in absent]
+        target = load_target(manifest.target)
+        opened.append(OpenBundle(folder, manifest, target))
+        return [files_check(folder, manifest, target)]
+
+    checks = answered("files", open_files, seconds)
+    if checks[0].status != "passed":
+        checks += [Check(name=n, status="not_run", reason="the files are not as recorded") for n in JUDGED[1:]]
+    else:
+        for name, ask in questions(opened[0], policy, against):
+            checks += answered(name, ask, seconds)
+        absent = [name for name in policy.require if name not in {check.name for check in checks}]
+        reason = "required by the policy; nothing ran it"
+        checks += [Check(name=n, status="not_run", reason=reason) for n in absent if n != "signature"]
+    if key is not None or policy.require_signature or "signature" in policy.require:
+        checks += answered("signature", lambda: [signature_check(folder, key)], seconds)
+    today = date.today()
+    return BundleResult(folder, tuple(with_waivers(checks, policy, today)), frozenset(policy.waived(today)), seconds)
 
 
-def files_check(folder: Path, manifest: BundleManifest) -> Check:
-    """Sizes and hashes of all recorded files; nothing recorded outside the folder, nothing there unrecorded."""
-    problems = []
-    for record in manifest.files:
-        path = folder / record.path
-        inside = not PurePosixPath(record.path).is_absolute() and ".." not in PurePosixPath(record.path).parts
-        if not inside or path.is_symlink():
-            problems.append(f"{record.path}: is not inside the bundle")
-        elif not path.is_file():
-            problems.append(f"{record.path}: is missing")
-        elif path.stat().st_size != record.bytes:
-            problems.append(f"{record.path}: has {path.stat().st_size} bytes, {record.bytes} recorded")
-        elif sha256_file(path) != record.sha256:
-            problems.append(f"{record.path}: its sha256 is not the recorded one")
-    recorded = {record.path for record in manifest.files} | {MANIFEST_NAME}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    problems += [f"{name}: is not recorded" for name in sorted(found - recorded)]
-    target = load_target(manifest.target)
-    if not any(is_model_file(name, target) for name in recorded):
-        problems.append(f"{target.file}: is not recorded")
-    if VERDICT_NAME not in recorded:
-        problems.append(f"{VERDICT_NAME}: is not recorded")
-    reason = summarize(problems) or f"{len(manifest.files)} files are as recorded"
-    return Check(name="files", status="failed" if problems else "passed", value=len(problems), limit=0, reason=reason)
+def questions(bundle: OpenBundle, policy: Policy, against: Against) -> Iterator[Question]:
+    """What is asked of a bundle whose files are as recorded."""
+    yield "size", lambda: [size_check(bundle.manifest, policy)]
+    yield "evidence", lambda: [evidence_check(bundle)]
+    yield "consistency", lambda: [consistency_check(bundle)]
+    yield "tokenizer", lambda: [tokenizer_check(bundle)]
+    yield "artifact", lambda: [artifact_check(bundle)]
+    report = report_of(bundle.manifest, against.reports)
+    yield "verdict", lambda: verdict_checks(bundle.verdict, bundle.manifest, policy, report)
+    yield "goldens", lambda: [goldens_check(bundle)]
+    yield "batches", lambda: [batches_check(bundle)]
+    yield "vocabulary", lambda: [vocabulary_check(bundle)]
+    if against.student is not None or "student" in policy.require:
+        yield "student", lambda: [student_check(bundle, against.student)]
+    given, baseline = against.given, against.baseline
+    if given is not None or "metric" in policy.require:
+        yield "metric", lambda: [metric_check(bundle, given, policy, baseline)]
+    if baseline is not None:
+        yield "baseline", lambda: [baseline_check(bundle.folder, baseline, given, policy)]
+    if policy.require_targets:
+        yield "targets", lambda: [targets_check(against.missing_targets)]
 
 
-def size_check(manifest: BundleManifest, policy: Policy) -> Check:
-    """Shipped bytes, added up again from the files, against the policy's limit or the budget."""
-    shipped = sum(record.bytes for record in manifest.files if record.shipped)
-    target = load_target(manifest.target)
-    model = [record.shipped for record in manifest.files if is_model_file(record.path, target)]
-    if shipped != manifest.shipped_bytes or not model or not all(model):
-        said = f"the manifest says {manifest.shipped_bytes}"
-        reason = f"shipped files have {shipped} bytes, {said}; {target.file} must ship"
-        return Check(name="size", status="failed", value=shipped, limit=manifest.shipped_bytes, reason=reason)
-    limit = manifest.budget_bytes if policy.max_bytes is None else policy.max_bytes
-    return limit_check("size", shipped, limit, True, "shipped bytes")
+def answered(name: str, ask: Callable[[], list[Check]], seconds: dict[str, float]) -> list[Check]:
+    """The checks that a question gives; whatever it stumbles over in the bundle is its own failed check."""
+    started = time.perf_counter()
+    try:
+        checks = ask()
+    except (NotRunHere, MissingDependency) as e:
+        checks = [Check(name=name, status="not_run", reason=str(e))]
+    except EdgepackError as e:
+        checks = [Check(name=name, status="failed", reason=str(e))]
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as e:  # a panic inside `tokenizers` is no Exception
+        reason = f"the bundle is damaged: {type(e).__name__}: {first_line(e) or 'no reason given'}"
+        checks = [Check(name=name, status="failed", reason=reason)]
+    for check in checks:
+        seconds[check.name] = (time.perf_counter() - started) / len(checks)
+    return [check.model_copy(update={"reason": printable(check.reason)}) for check in checks]
 
 
-def verdict_checks(verdict: Verdict, policy: Policy) -> list[Check]:
-    """What the validation found, under the policy's limits, which replace the verdict's own."""
-    checks = [verdict.check(name) for name in ("retention", "parity", "finite")]
-    if policy.max_drop is not None and verdict.retention is not None:
-        checks[0] = limit_check("retention", verdict.retention.value, 1 - policy.max_drop, False, "retention")
-    if policy.min_agreement is not None:
-        name, value = "agreement", verdict.agreement
-        missing = Check(name=name, status="not_run", reason="the verdict holds no agreement with the teacher")
-        what = "agreement with the teacher"
-        checks.append(missing if value is None else limit_check(name, value, policy.min_agreement, False, what))
-    if policy.max_p50_ms is not None:
-        speed = verdict.speed.get("artifact")
-        p50 = speed.p50_ms.get(policy.latency_tokens) if speed else None
-        what = f"p50 milliseconds at {policy.latency_tokens} tokens"
-        missing = Check(name="latency", status="not_run", reason=f"the verdict holds no {what}")
-        checks.append(missing if p50 is None else limit_check("latency", p50, policy.max_p50_ms, True, what))
-    return checks
+def targets_check(missing: Sequence[str]) -> Check:
+    """Whether every required target has a bundle; said of each bundle that was given."""
+    reason = (
+        f"no bundle was given for {', '.join(missing)}" if missing else "there is a bundle for each required target"
+    )
+    status: Status = "failed" if missing else "passed"
+    return Check(name="targets", status=status, value=len(missing), limit=0, reason=reason)
 
 
-def metric_check(folder: Path, manifest: BundleManifest, evaluation: str | None, policy: Policy) -> Check:
-    """Measure the metric again: it must be the recorded one, or on other data hold the policy's drop."""
-    if evaluation is None:
-        return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
-    task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
-    encoded = encode(read_dataset(evaluation, task), task, tokenizer, manifest.max_length)
-    target = load_target(manifest.target)
-    logits = predict_session(load(folder / target.file, target, threads=1), encoded)
-    value = task.score(logits, encoded)
-    recorded, teacher = manifest.metrics.get("artifact"), manifest.metrics.get("teacher")
-    if recorded is not None and recorded.n == len(encoded):
-        what = f"{task.metric_name} measured again ({recorded.value:.4f} recorded)"
-        return limit_check("metric", value, recorded.value - METRIC_SLACK, False, what)
-    if teacher is None:
-        return Check(name="metric", status="not_run", value=value, reason="the manifest holds no teacher metric")
-    limit = teacher.value * (1 - (MAX_DROP if policy.max_drop is None else policy.max_drop))
-    return limit_check("metric", value, limit, False, f"{task.metric_name} on {len(encoded)} other examples")
+def student_check(bundle: OpenBundle, student: Path | None) -> Check:
+    """Parity with the torch model that the artifact was exported from, which needs torch."""
+    if student is None:
+        return Check(name="student", status="not_run", reason="no student was given; pass --student")
+    module = import_package("edgepack.evidence.student_parity", "gate --student")
+    check: Check = module.student_check(bundle, student)
+    return check

@@ -1,28 +1,80 @@
-"""What the gate answers: the checks of each bundle, as JSON, as lines for a person and as JUnit XML."""
+"""What the gate answers: the checks of each bundle, as one JSON object and as lines for a person.
+
+The JSON is described by `docs/schemas/gate.json`, which is made from the records here. Files for other programs are
+written by `junit.py` and `markdown.py`.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgepack.bundle.verdict import Check
 
 
+class CheckRecord(BaseModel):
+    """One check of `edgepack gate --json`; `limit` is the limit of `value`, `seconds` what it took."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    status: Literal["passed", "failed", "not_run", "undecided"]
+    value: float | str | None
+    limit: float | str | None
+    reason: str
+    waived: bool
+    seconds: float | None
+
+
+class BundleRecord(BaseModel):
+    """One bundle of `edgepack gate --json`; `passed`: every check passed or is waived."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bundle: str
+    passed: bool
+    checks: list[CheckRecord]
+
+
+class GateRecord(BaseModel):
+    """The answer of `edgepack gate --json`: exit code 0 where `passed`, else 1. Other exit codes print no JSON."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    passed: bool
+    bundles: list[BundleRecord]
+
+
 @dataclass(frozen=True)
 class BundleResult:
-    """The checks of one bundle."""
+    """The checks of one bundle; `seconds` by check, where it was timed."""
 
     folder: Path
     checks: tuple[Check, ...]
     waived: frozenset[str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[Check, ...]:
         """Checks that did not pass and are not waived."""
         return tuple(c for c in self.checks if c.status != "passed" and c.name not in self.waived)
+
+    def to_record(self) -> BundleRecord:
+        """The bundle's part of `--json`."""
+        checks = [
+            CheckRecord(
+                **{name: getattr(c, name) for name in ("name", "status", "value", "limit", "reason")},
+                waived=c.name in self.waived,
+                seconds=self.seconds.get(c.name),
+            )
+            for c in self.checks
+        ]
+        return BundleRecord(bundle=str(self.folder), passed=not self.failures, checks=checks)
 
 
 @dataclass(frozen=True)
@@ -36,50 +88,21 @@ class GateResult:
         """Whether every bundle passed."""
         return not any(bundle.failures for bundle in self.bundles)
 
+    def to_record(self) -> GateRecord:
+        """The answer as `--json` prints it."""
+        return GateRecord(passed=self.passed, bundles=[bundle.to_record() for bundle in self.bundles])
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {
-            "passed": self.passed,
-            "bundles": [
-                {
-                    "bundle": str(b.folder),
-                    "passed": not b.failures,
-                    "checks": [{**c.model_dump(mode="json"), "waived": c.name in b.waived} for c in b.checks],
-                }
-                for b in self.bundles
-            ],
-        }
+        return self.to_record().model_dump(mode="json", by_alias=True)
 
     def table(self) -> str:
         """Lines for a person."""
         lines = []
         for bundle in self.bundles:
             lines.append(f"{'PASSED' if not bundle.failures else 'FAILED'}  {bundle.folder}")
+            width = max((len(check.name) for check in bundle.checks), default=0)
             for check in bundle.checks:
                 note = " (waived)" if check.name in bundle.waived and check.status != "passed" else ""
-                lines.append(f"  {check.name:<10} {check.status.replace('_', ' '):<8}{note} {check.reason}")
+                lines.append(f"  {check.name:<{width}} {check.status.replace('_', ' '):<9}{note} {check.reason}")
         return "\n".join(lines)
-
-
-def junit_xml(result: GateResult) -> bytes:
-    """JUnit XML: a test suite for each bundle, a case for each check; a waived check is skipped."""
-    root = ElementTree.Element("testsuites", name="edgepack gate")
-    for bundle in result.bundles:
-        skipped = [c for c in bundle.checks if c.status != "passed" and c.name in bundle.waived]
-        counts = {"tests": len(bundle.checks), "failures": len(bundle.failures), "skipped": len(skipped)}
-        attributes = {"name": str(bundle.folder), **{key: str(value) for key, value in counts.items()}}
-        suite = ElementTree.SubElement(root, "testsuite", attributes)
-        for check in bundle.checks:
-            case = ElementTree.SubElement(suite, "testcase", classname=bundle.folder.name, name=check.name)
-            message = f"{check.status.replace('_', ' ')}: {printable(check.reason)}"
-            if check in skipped:
-                ElementTree.SubElement(case, "skipped", message=f"waived; {message}")
-            elif check.status != "passed":
-                ElementTree.SubElement(case, "failure", message=message)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
-
-
-def printable(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

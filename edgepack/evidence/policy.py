@@ -2,28 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edgepack.bounded import read_toml
+from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError, shown
 
-GATE_CHECKS = ("files", "size", "retention", "agreement", "parity", "finite", "goldens", "latency", "metric")
+JUDGED = (  # of every bundle
+    "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
+    "batches", "vocabulary",
+)  # fmt: skip
+ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
+    "agreement", "classes", "calibration", "robustness", "latency", "speedup", "load", "memory", "device", "student",
+    "metric", "baseline", "targets", "signature",
+)  # fmt: skip
+GATE_CHECKS = (*JUDGED, *ASKED_CHECKS)
+Limits = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _as_date(value: Any) -> Any:
+    """A day that a TOML file holds as a string."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+class Waiver(BaseModel):
+    """A check that may fail or be missing, why, and the last day on which it may."""
+
+    model_config = Limits
+
+    check: str
+    reason: str = Field(min_length=1)
+    until: Annotated[date, BeforeValidator(_as_date)]
 
 
 class Policy(BaseModel):
     """Limits and waivers; a key that is not here is an error. Absent limits are the bundle's own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = Limits
 
-    max_drop: float | None = Field(default=None, ge=0, le=1)  # of the teacher's metric
+    max_drop: float | None = Field(default=None, ge=0, le=1)  # margin of the retention test, of the teacher's metric
+    confidence: float | None = Field(default=None, ge=0.5, lt=1)  # of that test's two-sided interval
     min_agreement: float | None = Field(default=None, ge=0, le=1)  # with the teacher's decisions
+    min_class_f1: float | None = Field(default=None, ge=0, le=1)  # of every label or entity type
+    max_calibration_error: float | None = Field(default=None, ge=0, le=1)
+    max_flips: float | None = Field(default=None, ge=0, le=1)  # share of texts, by a change that moves this model alone
     max_bytes: int | None = Field(default=None, gt=0)
-    max_p50_ms: float | None = Field(default=None, gt=0)  # on the machine that validated, at latency_tokens
+    max_p50_ms: float | None = Field(default=None, gt=0)  # at latency_tokens; on the device reported, if any
+    max_p95_ms: float | None = Field(default=None, gt=0)  # at latency_tokens, on the device reported
     latency_tokens: int = Field(default=32, gt=0)
+    max_teacher_share: float | None = Field(default=None, gt=0)  # of the teacher's p50 in the same run
+    max_load_ms: float | None = Field(default=None, gt=0)
+    max_peak_bytes: int | None = Field(default=None, gt=0)
+    max_growth: float | None = Field(default=None, ge=0)  # of bytes, times and memory, over the baseline's
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
-    waive: list[str] = Field(default_factory=list)
+    require_targets: list[str] = Field(default_factory=list)  # a bundle of each must be among those given
+    require_signature: bool = False
+    public_key: str | None = None  # PEM file, relative to the policy
+    waive: list[str] = Field(default_factory=list)  # may fail or be missing
+    waiver: list[Waiver] = Field(default_factory=list)  # the same with a reason and an end
+
+    def waived(self, today: date) -> Mapping[str, str]:
+        """Checks that are waived today, each with what is to be said of it."""
+        valid = {w.check: f"waived until {w.until}: {w.reason}" for w in self.waiver if w.until >= today}
+        return {**dict.fromkeys(self.waive, "waived"), **valid}
+
+    def expired(self, today: date) -> Mapping[str, str]:
+        """Checks whose waiver has ended, each with what is to be said of it."""
+        past = {w.check: f"its waiver ended on {w.until}" for w in self.waiver if w.until < today}
+        return {check: said for check, said in past.items() if check not in self.waived(today)}
 
 
 def read_policy(path: Path) -> Policy:
@@ -34,13 +85,25 @@ def read_policy(path: Path) -> Policy:
     except ValidationError as e:
         first = e.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        allowed = ", ".join(Policy.model_fields)
+        allowed = ", ".join(Waiver.model_fields if key.startswith("waiver.") else Policy.model_fields)
         raise InputError(f"{path}: key {shown(key)}: {first['msg']}; allowed keys: {allowed}") from e
-    for key in ("waive", "require"):
-        unknown = sorted(set(getattr(policy, key)) - set(GATE_CHECKS))
+    named = {"waive": policy.waive, "require": policy.require, "waiver": [w.check for w in policy.waiver]}
+    for key, checks in named.items():
+        unknown = sorted(set(checks) - set(GATE_CHECKS))
         if unknown:
             raise InputError(f"{path}: key {key!r} names {shown(unknown[0])}; checks are: {', '.join(GATE_CHECKS)}")
-    both = sorted(set(policy.waive) & set(policy.require))
+    both = sorted({*policy.waive, *named["waiver"]} & set(policy.require))
     if both:
         raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
     return policy
+
+
+def with_waivers(checks: Sequence[Check], policy: Policy, today: date) -> list[Check]:
+    """The checks, with what a dated waiver says of those that did not pass, and whether it has ended."""
+    said = {**policy.waived(today), **policy.expired(today)}
+    return [
+        check
+        if check.status == "passed" or said.get(check.name, "waived") == "waived"
+        else check.model_copy(update={"reason": f"{check.reason} ({said[check.name]})"})
+        for check in checks
+    ]

@@ -2,8 +2,7 @@
 
 All four forms of the model answer the same examples: teacher, student, quantized student, artifact. Between
 neighbours the logits are compared (`forms.py`); the build stage after which the metric is lower by most is blamed.
-Retention is judged by its point value, with the 95 % paired-bootstrap interval reported with it: on a few hundred
-examples the interval is wider than any loss worth a limit.
+Retention is judged by a paired test (`noninferiority.py`): its whole interval has to be at or above the limit.
 """
 
 from __future__ import annotations
@@ -16,18 +15,22 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.bundle.goldens import golden_check
-from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
+from edgepack.bundle.manifest import MetricRecord, model_hashes
+from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
+from edgepack.evidence.analyze import Background, analyze
+from edgepack.evidence.answers import Labelled
 from edgepack.evidence.forms import FormLogits, agreement, compare_neighbours, divergence, parity_check
+from edgepack.evidence.noninferiority import judge_retention, retention_check
+from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.inference import predict
 from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task, metric_interval, retention
+from edgepack.task.metric import Task, metric_interval
 
 FORMS = ("teacher", "student", "quantized", "artifact")
 BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build that made a form
@@ -37,7 +40,8 @@ BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  #
 class Reference:
     """What an artifact is compared with: its student and the teacher, on the same examples.
 
-    `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one.
+    `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one; `background` is what
+    an analysis needs besides.
     """
 
     task: Task
@@ -45,6 +49,7 @@ class Reference:
     evaluation: Encoded
     teacher_logits: np.ndarray
     teacher_evaluation: Encoded | None = None
+    background: Background | None = None
 
     def forms(self, rounded_by: str) -> list[FormLogits]:
         """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
@@ -54,10 +59,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an artifact may take and lose: shipped bytes, and the share of the teacher's metric."""
+    """What an artifact may take and lose: shipped bytes, and the share of the teacher's metric, at a confidence."""
 
     budget_bytes: int
     max_drop: float = MAX_DROP
+    confidence: float = CONFIDENCE
 
 
 def validate_artifact(
@@ -85,12 +91,12 @@ def validate_artifact(
         np.save(keep_logits, forms[-1].logits)
     statistics = {form.name: task.statistics(form.logits, form.encoded) for form in forms}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
-    kept = retention(statistics["artifact"], statistics["teacher"], task)
+    rows = paired_rows(statistics["artifact"], statistics["teacher"])
+    kept = judge_retention(rows, task, limits.max_drop, limits.confidence)
     parity = compare_neighbours(forms, metrics)
-    what = f"{task.metric_name} as a share of the teacher's"
     checks = [
         size,
-        limit_check("retention", kept.value, 1 - limits.max_drop, False, what),
+        retention_check(kept, task.metric_name),
         parity_check(parity[-1]),
         finite_check(forms[-1].logits, len(task.labels)),
         golden_check(None),
@@ -100,13 +106,15 @@ def validate_artifact(
         passed=all_passed(checks),
         checks=checks,
         metrics=metrics,
-        retention=IntervalRecord(value=kept.value, low=kept.low, high=kept.high),
+        retention=IntervalRecord(value=kept.value, low=kept.lower, high=kept.upper),
         agreement=agreement(forms[-1], forms[0]),
         divergence=divergence(forms[-1], forms[0]),
         parity=parity,
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
+        analysis=analyze(Labelled(forms[0], task), Labelled(forms[-1], task), kept, session, reference.background),
+        judged=model_hashes(artifact, target),
     )
 
 

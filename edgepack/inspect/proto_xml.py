@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from edgepack.errors import InputError
 from edgepack.inspect.element import ATTRIBUTE_NAMES, MAX_DEPTH, Element
-from edgepack.inspect.protobuf import Fields, last_number, last_string, messages, parse_message
+from edgepack.runtime.protobuf import Fields, last_number, last_string, messages, parse_message
 
 
 def parse_proto_xml(data: bytes) -> Element:

@@ -12,7 +12,7 @@ from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check, not_applicable, verdict_of
 from edgepack.inspect.globs import matches, work
 from edgepack.inspect.models import model_entries
-from edgepack.inspect.protobuf import messages, parse_message, strings
+from edgepack.runtime.protobuf import messages, parse_message, strings
 
 LARGEST_CONFIG = 1 << 20  # bytes of BundleConfig.pb; a real one has hundreds
 MOST_STEPS = 10**8  # of matching; a hundred globs and a hundred models take a tenth of it

@@ -18,8 +18,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest
-from edgepack.errors import CheckFailed, InputError
+from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
+from edgepack.errors import CheckFailed, InputError, bare
 from edgepack.package.project import AppOptions, check_file, check_options, shipped_records
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import beside_folder, publish_folder
@@ -56,8 +57,13 @@ class Packaged:
         return {"app": self.app, "folder": str(self.folder), "files": list(self.files)}
 
 
-def package_bundle(bundle: Path, app: str, output: Path, options: AppOptions, force: bool = False) -> Packaged:
-    """Write an `app` project (android, ios, web) of `bundle` into `output`; `CheckFailed` if a file is not its own."""
+def package_bundle(
+    bundle: Path, app: str, output: Path, options: AppOptions, force: bool = False, force_failed: bool = False
+) -> Packaged:
+    """Write an `app` project (android, ios, web) of `bundle` into `output`.
+
+    `CheckFailed` if a file is not its own, or if its verdict failed and not `force_failed`.
+    """
     if app not in APPS:
         raise InputError(f"app is {app!r}; allowed: {', '.join(APPS)}")
     check_options(options)
@@ -67,6 +73,8 @@ def package_bundle(bundle: Path, app: str, output: Path, options: AppOptions, fo
     check_fits(bundle, manifest, app, module.RUNTIMES)
     for record in manifest.files:
         check_file(bundle, record)
+    if not force_failed:
+        refuse_failed(bundle)
     place = output.resolve()  # a link stays, and what it leads to is replaced
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +88,18 @@ def package_bundle(bundle: Path, app: str, output: Path, options: AppOptions, fo
         raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
     return Packaged(output, app, tuple(files))
+
+
+def refuse_failed(bundle: Path) -> None:
+    """`CheckFailed` where a check of the bundle's verdict failed; one that could not run is said in the README."""
+    path = bundle / VERDICT_NAME
+    verdict = read_model(path, Verdict) if path.is_file() else None
+    stopped = [c for c in verdict.checks if c.status in ("failed", "undecided")] if verdict else []
+    if verdict is None or stopped:
+        why = f"{stopped[0].name} {stopped[0].status}: {bare(stopped[0].reason, 200)}" if stopped else "there is none"
+        raise CheckFailed(
+            f"bundle {bundle}: its verdict did not pass ({why}); build one that does, or give --force-failed to try it"
+        )
 
 
 def check_output(output: Path, bundle: Path, force: bool) -> None:

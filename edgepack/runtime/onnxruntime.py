@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, bare, first_line
 from edgepack.runtime.fixed_shape import fixed_length, padded, unpadded
+from edgepack.runtime.inputs import as_logits
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -28,12 +29,19 @@ class OnnxSession:
     def __init__(self, session: ort.InferenceSession) -> None:
         self._session = session
         self.input_names: tuple[str, ...] = tuple(value.name for value in session.get_inputs())
+        if not self.input_names or not session.get_outputs():
+            raise InputError("the model has no input or no output; export it again")
         self._length = fixed_length(session.get_inputs()[0].shape)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
-        logits = self._session.run(None, padded(inputs, self.input_names, self._length))[0]
-        return unpadded(np.asarray(logits, dtype=np.float32), inputs[self.input_names[0]].shape[1])
+        arrays = padded(inputs, self.input_names, self._length)
+        batch, seq = inputs[self.input_names[0]].shape
+        try:
+            logits = self._session.run(None, arrays)[0]
+        except Exception as e:  # onnxruntime's own errors share no base class but Exception
+            raise InputError(f"the model cannot run on input of shape {(batch, seq)}: {first_line(e)}") from e
+        return unpadded(as_logits(logits, batch), seq)
 
 
 def load(path: Path, threads: int = 1) -> OnnxSession:
@@ -47,6 +55,6 @@ def load(path: Path, threads: int = 1) -> OnnxSession:
     try:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as e:  # onnxruntime's own errors share no base class but Exception
-        reason = str(e).splitlines()[0]
-        raise InputError(f"{path} does not load in ONNX Runtime {ort.__version__}: {reason}; export it again") from e
+        where, version = bare(str(path), 200), ort.__version__
+        raise InputError(f"{where} does not load in ONNX Runtime {version}: {first_line(e)}; export it again") from e
     return OnnxSession(session)

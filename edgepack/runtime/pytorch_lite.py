@@ -17,7 +17,7 @@ import torch
 from torch.jit.mobile import LiteScriptModule, _load_for_lite_interpreter
 
 from edgepack.errors import InputError
-from edgepack.runtime.inputs import chosen
+from edgepack.runtime.inputs import as_logits, chosen
 
 ENGINE = "qnnpack"
 
@@ -34,11 +34,11 @@ class LiteSession:
         tensors = [torch.from_numpy(array) for array in chosen(inputs, self.input_names).values()]
         with mobile_engine(self._threads), torch.no_grad():
             try:
-                logits: np.ndarray = self._module(*tensors).numpy()
+                output: np.ndarray = self._module(*tensors).numpy()
             except RuntimeError as e:
                 shape = tuple(tensors[0].shape)
                 raise InputError(f"the model cannot run on input of shape {shape}: {_first(e)}") from e
-        return logits
+        return as_logits(output, len(tensors[0]))
 
 
 def load(path: Path, threads: int = 1) -> LiteSession:

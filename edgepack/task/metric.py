@@ -92,12 +92,20 @@ class Task:
 
     def metric(self, sums: np.ndarray) -> np.ndarray:
         """The metric of summed statistics, `(…, k) → (…)` float64; 0 where it is undefined."""
-        sums = np.asarray(sums, dtype=np.float64)
+        return _ratio(*self.metric_parts(sums))
+
+    def metric_parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the metric is the ratio of, `(…, k) → (…)` float64 each; both are sums over examples."""
+        statistics = np.asarray(statistics, dtype=np.float64)
         if self.name == "text-classification":
-            top, bottom = sums[..., 0], sums[..., 1]
-        else:
-            top, bottom = 2 * sums[..., 0], sums[..., 1] + sums[..., 2]
-        return _ratio(top, bottom)
+            return statistics[..., 0], statistics[..., 1]
+        return 2 * statistics[..., 0], statistics[..., 1] + statistics[..., 2]
+
+    def nothing_right(self, statistics: np.ndarray) -> np.ndarray:
+        """The statistics of a model whose answers are as many and all wrong."""
+        changed = statistics.copy()
+        changed[..., 0] = 0
+        return changed
 
     def score(self, logits: np.ndarray, encoded: Encoded) -> float:
         """The metric of a whole data set; logits in the flat layout."""

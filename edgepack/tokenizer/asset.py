@@ -26,7 +26,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ MAGIC, VERSION = b"EPTK", 1
 ASSET_NAME, JSON_ASSET_NAME = "tokenizer.bin", "tokenizer.json"
 LSTRIP, RSTRIP = 1, 2  # flags of an added token
 HANGUL_FLAG = 1
+NO_TABLES = UnicodeTables(frozenset(), frozenset(), frozenset(), frozenset(), {}, {}, False)
 SPECIAL, FIRST = 0, 1  # kinds of a template's pieces; the second text is FIRST + 1
 
 
@@ -130,18 +131,27 @@ def why_json(document: dict[str, Any]) -> str | None:
 
 def describe(backend: Tokenizer, document: dict[str, Any]) -> WordPieceData:
     """The asset's contents, from a tokenizer and its tokenizer.json."""
-    model, options = document["model"], document["normalizer"]
+    data = describe_words(backend, document)
+    return replace(
+        data, tables=without_idle_folds(unicode_tables(*table_options(document)), frozenset(data.vocabulary))
+    )
+
+
+def table_options(document: dict[str, Any]) -> tuple[bool, bool, bool, bool]:
+    """The options of its normalizer, in the order of `unicode_tables`."""
+    options = document["normalizer"]
+    strip = options["strip_accents"]
+    lowercase = options["lowercase"]
+    return options["clean_text"], options["handle_chinese_chars"], lowercase if strip is None else strip, lowercase
+
+
+def describe_words(backend: Tokenizer, document: dict[str, Any]) -> WordPieceData:
+    """The asset's contents but for the Unicode tables, which are empty here and take seconds to ask for."""
+    model = document["model"]
     ids: dict[str, int] = {**{t["content"]: t["id"] for t in document["added_tokens"]}, **model["vocab"]}
     vocabulary = [""] * (max(ids.values()) + 1)
     for token, index in ids.items():
         vocabulary[index] = token
-    strip = options["strip_accents"]
-    tables = unicode_tables(
-        options["clean_text"],
-        options["handle_chinese_chars"],
-        options["lowercase"] if strip is None else strip,
-        options["lowercase"],
-    )
     added = tuple(
         AddedToken(t["id"], t["content"], LSTRIP * t["lstrip"] | RSTRIP * t["rstrip"]) for t in document["added_tokens"]
     )
@@ -153,7 +163,7 @@ def describe(backend: Tokenizer, document: dict[str, Any]) -> WordPieceData:
         added=added,
         single=template(backend, pair=False),
         pair=template(backend, pair=True),
-        tables=without_idle_folds(tables, frozenset(vocabulary)),
+        tables=NO_TABLES,
     )
 
 

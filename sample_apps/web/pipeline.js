@@ -63,16 +63,17 @@ export class Pipeline {
     const done = performance.now();
     const decision =
       this.manifest.task === "text-classification"
-        ? { ranked: rank(logits, this.manifest.labels) }
+        ? { ranked: rank(logits, this.manifest.labels, this.manifest.temperature) }
         : { entities: this.entities(text, encoding, logits) };
     return { ...decision, encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
   }
 
   entities(text, encoding, logits) {
-    const { labels } = this.manifest;
+    const { labels, temperature } = this.manifest;
     const found = words(this.tokenizer, text, encoding);
     const tags = found.map(({ first }) => {
-      const probabilities = softmax(logits.subarray(first * labels.length, (first + 1) * labels.length));
+      const row = logits.subarray(first * labels.length, (first + 1) * labels.length);
+      const probabilities = softmax(row, temperature);
       const best = argmax(probabilities);
       return { label: labels[best], probability: probabilities[best] };
     });

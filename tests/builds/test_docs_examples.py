@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from edgepack.build import recipe
 from tests.builds.tiny import TINY, Files
@@ -26,6 +28,9 @@ def reader(files: Files, unbroken: Path, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "base").symlink_to(Path(files.teacher).with_name("base"))
     (tmp_path / "train.tsv").symlink_to(files.train)
     (tmp_path / "dev.tsv").symlink_to(files.evaluation)
+    (tmp_path / "release.pem").write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     programs = tmp_path / ".bin"
     programs.mkdir()
     (programs / "edgepack").write_text(EDGEPACK)

@@ -16,8 +16,8 @@ from edgepack.inspect.axml import parse_axml
 from edgepack.inspect.element import Element
 from edgepack.inspect.elf import load_segments
 from edgepack.inspect.proto_xml import parse_proto_xml
-from edgepack.inspect.protobuf import parse_message
 from edgepack.inspect.storage import stays, uncompressed_globs
+from edgepack.runtime.protobuf import parse_message
 
 FRAMEWORK = "/usr/share/android-framework-res/framework-res.apk"
 

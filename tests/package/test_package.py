@@ -50,8 +50,14 @@ def test_a_downloaded_model_is_left_out(bundle: Path, tmp_path: Path, app: str) 
     assert "`https://models.example.com/1/onnx/model_quantized.onnx`" in page
 
 
-def test_a_failed_verdict_is_said(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
-    package_bundle(make_bundle(passed=False), "web", tmp_path / "app", OPTIONS)
+def test_a_failed_verdict_is_refused_and_said_where_it_is_forced(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = make_bundle(passed=False)
+    with pytest.raises(CheckFailed, match=r"its verdict did not pass \(accuracy failed.*--force-failed"):
+        package_bundle(bundle, "web", tmp_path / "app", OPTIONS)
+    assert not (tmp_path / "app").exists()
+    package_bundle(bundle, "web", tmp_path / "app", OPTIONS, force_failed=True)
     assert "**The bundle's verdict did not pass** (accuracy failed)" in (tmp_path / "app" / "README.md").read_text()
 
 

@@ -5,10 +5,11 @@ import { PADDED, PUNCTUATION } from "./asset.js";
 /**
  * Probabilities of a row of logits; safe where they are large.
  * @param {ArrayLike<number>} logits
+ * @param {number} temperature of the manifest: how much less sure the model is than its logits say
  */
-export function softmax(logits) {
+export function softmax(logits, temperature = 1) {
   const largest = Math.max(...logits);
-  const powers = Array.from(logits, (logit) => Math.exp(logit - largest));
+  const powers = Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
   const sum = powers.reduce((total, power) => total + power, 0);
   return powers.map((power) => power / sum);
 }
@@ -21,8 +22,8 @@ export function argmax(values) {
 }
 
 /** Labels with their probabilities, the most probable first. */
-export function rank(logits, labels) {
-  const probabilities = softmax(logits);
+export function rank(logits, labels, temperature = 1) {
+  const probabilities = softmax(logits, temperature);
   return labels
     .map((label, i) => ({ label, probability: probabilities[i] }))
     .sort((a, b) => b.probability - a.probability);

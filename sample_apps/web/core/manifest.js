@@ -13,6 +13,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {boolean} pair whether the model takes two texts
  * @property {string[]} labels by class
  * @property {number} maxLength in tokens
+ * @property {number} temperature what logits are divided by before they become probabilities
  * @property {string[]} inputs the model's inputs
  * @property {string} output the name of the logits
  * @property {FileRecord} model
@@ -30,6 +31,8 @@ export function readManifest(text) {
   check(TASKS.includes(document.task), `is for ${document.task}, this app does ${TASKS.join(" and ")}`, "unsupported");
   check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
+  const temperature = document.temperature ?? 1;
+  check(Number.isFinite(temperature) && temperature > 0, "has a temperature that is no positive number");
   check(Array.isArray(document.files) && document.files.every(isRecord), "has a damaged list of files");
   check(Array.isArray(document.inputs) && Array.isArray(document.outputs), "names no inputs or outputs");
   const shipped = document.files.filter((file) => file.shipped);
@@ -44,6 +47,7 @@ export function readManifest(text) {
     pair: document.pair === true,
     labels: document.labels,
     maxLength: document.max_length,
+    temperature,
     inputs: document.inputs.map((input) => input.name),
     output: document.outputs[0]?.name ?? "logits",
     model,

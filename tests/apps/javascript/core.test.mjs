@@ -58,6 +58,8 @@ test("what is no manifest of this version says so", () => {
 
 test("softmax and rank", () => {
   assert.deepEqual(softmax([1000, 1000]), [0.5, 0.5]);
+  assert.deepEqual(softmax([4, 2, 0], 2), softmax([2, 1, 0])); // a temperature divides the logits
+  assert.deepEqual(rank([2, 0], ["a", "b"], 2), rank([1, 0], ["a", "b"]));
   const [first, second] = softmax([Math.log(3), 0]);
   assert.ok(Math.abs(first - 0.75) < 1e-12 && Math.abs(second - 0.25) < 1e-12);
   assert.deepEqual(

@@ -94,8 +94,10 @@ public struct Classifier: Sendable {
             logits.allSatisfy(\.isFinite)
         else { throw BundleError("the model gave other numbers than its manifest says; install the app again") }
         let rows = (0..<wanted).map { Array(logits[$0 * columns..<($0 + 1) * columns]) }
-        guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels)) }
+        let temperature = manifest.temperature ?? 1
+        guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels, temperature: temperature)) }
         let words = tokenizer.words(text, encoding)
-        return .entities(entities(words, words.map { ranked(rows[$0.firstToken], manifest.labels)[0] }))
+        let tags = words.map { ranked(rows[$0.firstToken], manifest.labels, temperature: temperature)[0] }
+        return .entities(entities(words, tags))
     }
 }

@@ -1,10 +1,10 @@
 // From logits to what people read: probabilities of labels, or entities in the text.
 import Foundation
 
-/// Probabilities of a row of logits; safe where they are large.
-public func softmax(_ logits: [Float]) -> [Double] {
+/// Probabilities of a row of logits at a manifest's temperature; safe where they are large.
+public func softmax(_ logits: [Float], temperature: Double = 1) -> [Double] {
     guard let largest = logits.max() else { return [] }
-    let powers = logits.map { exp(Double($0) - Double(largest)) }
+    let powers = logits.map { exp((Double($0) - Double(largest)) / temperature) }
     let sum = powers.reduce(0, +)
     return powers.map { $0 / sum }
 }
@@ -15,8 +15,9 @@ public struct LabelProbability: Equatable, Sendable {
 }
 
 /// Labels with their probabilities, the most probable first; equal ones in the model's order.
-public func ranked(_ logits: [Float], _ labels: [String]) -> [LabelProbability] {
-    let found = zip(labels, softmax(logits)).map { LabelProbability(label: $0, probability: $1) }
+public func ranked(_ logits: [Float], _ labels: [String], temperature: Double = 1) -> [LabelProbability] {
+    let probabilities = softmax(logits, temperature: temperature)
+    let found = zip(labels, probabilities).map { LabelProbability(label: $0, probability: $1) }
     let order = found.indices.sorted { first, second in
         let (left, right) = (found[first].probability, found[second].probability)
         return left == right ? first < second : left > right

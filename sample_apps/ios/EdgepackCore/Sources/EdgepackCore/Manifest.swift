@@ -64,6 +64,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let files: [File]
     public let shippedBytes: Int
     public let metrics: [String: Metric]
+    /// What logits are divided by before they become probabilities; none: 1.
+    public let temperature: Double?
 
     public var tokenizer: File { files.first { $0.path == Self.tokenizerName }! }  // `read` made sure
     /// The model: one file, or the files of a folder.
@@ -74,6 +76,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
+        case temperature
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
     }
@@ -100,6 +103,9 @@ public struct Manifest: Decodable, Equatable, Sendable {
         let shipped = files.filter(\.shipped)
         guard !labels.isEmpty, maxLength > 0, !inputs.isEmpty, !outputs.isEmpty else {
             throw BundleError("edgepack.json names no labels, inputs, outputs or maximum length; install the app again")
+        }
+        guard temperature.map({ $0 > 0 && $0.isFinite }) ?? true else {
+            throw BundleError("edgepack.json has a temperature that is no positive number; install the app again")
         }
         guard shipped.contains(where: { $0.path == Self.tokenizerName }), shipped.count > 1 else {
             throw BundleError("edgepack.json does not name a model and a tokenizer.bin; install the app again")

@@ -131,6 +131,7 @@ final class BundleTests: XCTestCase {
         XCTAssertEqual(softmax([1000, 1000]), [0.5, 0.5])
         XCTAssertEqual(softmax([-1000, 0]), [0, 1])
         XCTAssertEqual(softmax([]), [])
+        XCTAssertEqual(softmax([4, 0], temperature: 2), softmax([2, 0]))
         XCTAssertEqual(ranked([1, 1], ["a", "b"]).map(\.label), ["a", "b"])
     }
 

@@ -37,7 +37,12 @@ private fun close(words: List<TaggedWord>): Entity? {
  *
  * [logits] holds a row of `labels.size` numbers for each token.
  */
-fun tagWords(encoding: Encoding, logits: FloatArray, labels: List<String>): List<TaggedWord> {
+fun tagWords(
+    encoding: Encoding,
+    logits: FloatArray,
+    labels: List<String>,
+    temperature: Float = 1f,
+): List<TaggedWord> {
     require(logits.size == encoding.size * labels.size) { "${logits.size} logits for ${encoding.size} tokens" }
     val out = ArrayList<TaggedWord>()
     var at = 0
@@ -46,7 +51,7 @@ fun tagWords(encoding: Encoding, logits: FloatArray, labels: List<String>): List
         var next = at + 1
         if (word >= 0) {
             while (next < encoding.size && encoding.words[next] == word) next++
-            val row = softmax(logits.copyOfRange(at * labels.size, (at + 1) * labels.size))
+            val row = softmax(logits.copyOfRange(at * labels.size, (at + 1) * labels.size), temperature)
             val best = row.indices.maxBy { row[it] }
             val end = (at until next).maxOf { encoding.ends[it] }
             out.add(TaggedWord(labels[best], row[best], encoding.starts[at], end))

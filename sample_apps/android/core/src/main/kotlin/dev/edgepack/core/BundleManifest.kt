@@ -13,6 +13,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  * What a bundle is: `edgepack.json`, schema 1. Keys that this reader does not know are left alone.
  *
  * @property inputs names of the tensors that the model takes, in its order
+ * @property temperature what logits are divided by before they become probabilities
  * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
  */
 class BundleManifest(
@@ -30,6 +31,7 @@ class BundleManifest(
     val shippedBytes: Long,
     val metrics: Map<String, Metric>,
     val teacher: String,
+    val temperature: Float = 1f,
 ) {
     /** Whether labels belong to words, as BIO tags, and not to the whole text. */
     val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
@@ -80,6 +82,7 @@ class BundleManifest(
                 shippedBytes = root["shipped_bytes"].long(),
                 metrics = root["metrics"].map().mapValues { metric(it.value) },
                 teacher = root["teacher"]["name"].string(),
+                temperature = root["temperature"].orElse(1f) { positive() },
             )
         }
 
@@ -112,6 +115,7 @@ private class Node(private val place: String, private val value: Any?) {
     fun boolean(): Boolean = value as? Boolean ?: fail("true or false")
     fun long(): Long = value as? Long ?: fail("a whole number")
     fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
+    fun positive(): Float = double().toFloat().takeIf { it > 0 && it.isFinite() } ?: fail("a positive number")
     fun longOrNull(): Long? = value as? Long
     fun list(): List<Node> = (value as? List<*>)?.mapIndexed { i, it -> Node("$place[$i]", it) } ?: fail("a list")
     fun map(): Map<String, Node> =

@@ -17,10 +17,10 @@ class Prediction(
     val modelNanos: Long,
 )
 
-/** Probabilities out of logits; the largest is subtracted first, so that none overflows. */
-fun softmax(logits: FloatArray): FloatArray {
+/** Probabilities out of logits at a manifest's temperature; the largest is subtracted first, so that none overflows. */
+fun softmax(logits: FloatArray, temperature: Float = 1f): FloatArray {
     val largest = logits.max()
-    val out = FloatArray(logits.size) { exp(logits[it] - largest) }
+    val out = FloatArray(logits.size) { exp((logits[it] - largest) / temperature) }
     val sum = out.sum()
     for (i in out.indices) out[i] /= sum
     return out

@@ -26,7 +26,8 @@ class TextClassifier(
     private fun tag(encoding: Encoding, logits: FloatArray): List<Entity> {
         val rows = manifest.fixedLength ?: encoding.size
         checkCount(logits, rows * manifest.labels.size)
-        return decodeBio(tagWords(encoding, logits.copyOf(encoding.size * manifest.labels.size), manifest.labels))
+        val own = logits.copyOf(encoding.size * manifest.labels.size)
+        return decodeBio(tagWords(encoding, own, manifest.labels, manifest.temperature))
     }
 
     private fun checkCount(logits: FloatArray, wanted: Int) {
@@ -36,7 +37,7 @@ class TextClassifier(
 
     private fun score(logits: FloatArray): List<ScoredLabel> {
         checkCount(logits, manifest.labels.size)
-        val probabilities = softmax(logits)
+        val probabilities = softmax(logits, manifest.temperature)
         return manifest.labels.indices.map { ScoredLabel(manifest.labels[it], probabilities[it]) }
             .sortedByDescending { it.probability }
     }

@@ -14,6 +14,7 @@ class PredictionTest {
         assertEquals(1f, out.sum(), 1e-6f)
         assertEquals(0.665241f, out[2], 1e-6f)
         assertEquals(listOf(0f, 1f), softmax(floatArrayOf(-1000f, 1000f)).toList())
+        assertEquals(out.toList(), softmax(floatArrayOf(0f, 2f, 4f), 2f).toList())
     }
 
     @Test
@@ -54,6 +55,11 @@ class PredictionTest {
         assertEquals(listOf("yes", "no"), prediction.labels.map { it.label })
         assertEquals(1f, prediction.labels.sumOf { it.probability.toDouble() }.toFloat(), 1e-6f)
         assertTrue(prediction.modelNanos >= 0 && prediction.tokens > 2)
+        val cooled = BundleManifest.parse(
+            BundleManifestTest.MANIFEST.replaceFirst("{", "{\"temperature\": 2.0,"),
+        )
+        val unsure = TextClassifier(cooled, tokenizer(), session(floatArrayOf(1f, 3f))).classify("so good")
+        assertEquals(softmax(floatArrayOf(0f, 1f))[1], unsure.labels[0].probability, 1e-6f)
         val wrong = TextClassifier(manifest("text-classification"), tokenizer(), session(FloatArray(3)))
         assertFailsWith<BundleException> { wrong.classify("so good") }
     }

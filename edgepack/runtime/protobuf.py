@@ -1,7 +1,7 @@
-"""A protobuf message without its schema, as far as an .aab needs it: field number → values in order.
+"""A protobuf message without its schema, as far as app bundles and ONNX files need it: field number → values in order.
 
 The protobuf library reads the wire format: to an empty message every field is an unknown one, which its
-`UnknownFieldSet` lists. A message inside a message is bytes to be read again. Groups are left out: nothing in an .aab
+`UnknownFieldSet` lists. A message inside a message is bytes to be read again. Groups are left out: neither format
 has them. The callers know the numbers, and say where from.
 """
 
@@ -23,7 +23,7 @@ def parse_message(data: bytes) -> Fields:
         message.ParseFromString(data)
         unknown = list(UnknownFieldSet(message))
     except (DecodeError, RuntimeError) as e:
-        raise InputError(f"a protobuf of {len(data)} bytes does not read: {e}; build the app again") from e
+        raise InputError(f"a protobuf of {len(data)} bytes does not read: {e}; make the file again") from e
     fields: Fields = {}
     for field in unknown:
         if isinstance(field.data, int | bytes):

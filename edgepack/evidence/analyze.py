@@ -1,0 +1,87 @@
+"""Everything that lies behind a metric, in one record: classes, slices, calibration, robustness, differing examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from edgepack.bundle.analysis import Analysis, NonInferiority
+from edgepack.evidence.answers import Labelled
+from edgepack.evidence.calibration import calibration
+from edgepack.evidence.classes import class_scores, confusion
+from edgepack.evidence.differing import differing_examples
+from edgepack.evidence.robustness import Decisions, flips, robustness
+from edgepack.evidence.slices import Words, slice_scores
+from edgepack.runtime import Session
+from edgepack.runtime.predict import predict_session
+from edgepack.task.dataset import Dataset
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What an analysis needs besides logits: the texts, the student's tokenizer, what is known of the tokens.
+
+    `changed`: a sample of the texts in other ways of writing, and where the teacher's answer to these is another.
+    """
+
+    data: Dataset
+    tokenizer: Tokenizer
+    max_length: int
+    words: Words | None = None
+    changed: Mapping[str, Dataset] = field(default_factory=dict)
+    teacher_flips: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def analyze(
+    teacher: Labelled, artifact: Labelled, kept: NonInferiority, session: Session, background: Background | None
+) -> Analysis:
+    """The record of one artifact; without `background`, what logits alone can show."""
+    labels, table = confusion(teacher)
+    found = Analysis(
+        noninferiority=kept,
+        classes=class_scores(teacher, artifact),
+        slices=slice_scores(teacher, artifact, background.words if background else None),
+        calibration=calibration(teacher, artifact),
+        confusion_labels=labels,
+        teacher_confusion=table,
+        artifact_confusion=confusion(artifact)[1],
+    )
+    if background is None:
+        return found
+    more: dict[str, Any] = {"differing": differing_examples(teacher, artifact, background.data)}
+    if background.teacher_flips:
+        own = flips(background.changed, session_decisions(session, artifact.task, background))
+        more["robustness"] = robustness(background.teacher_flips, own)
+    return found.model_copy(update=more)
+
+
+def session_decisions(session: Session, task: Task, background: Background) -> Decisions:
+    """The artifact's answers to any texts."""
+
+    def decide(data: Dataset) -> list[tuple[int, ...]]:
+        encoded = encode(data, task, background.tokenizer, background.max_length)
+        return decisions_of(predict_session(session, encoded), encoded, task)
+
+    return decide
+
+
+def decisions_of(logits: np.ndarray, encoded: Encoded, task: Task) -> list[tuple[int, ...]]:
+    """The class id of each example, or those of its labelled words."""
+    scored = encoded.labels != IGNORED
+    owners, decided = encoded.label_examples[scored], task.decide(logits)[scored]
+    ends = np.searchsorted(owners, np.arange(1, len(encoded)))
+    return [tuple(map(int, part)) for part in np.split(decided, ends)]
+
+
+def teacher_flips(
+    changed: Mapping[str, Dataset], task: Task, predict: Callable[[Dataset], tuple[np.ndarray, Encoded]]
+) -> dict[str, np.ndarray]:
+    """Where the teacher's answers change; `predict` gives its logits and the encoding that they belong to."""
+    return flips(changed, lambda data: decisions_of(*predict(data), task))

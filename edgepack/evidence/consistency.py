@@ -1,0 +1,127 @@
+"""Manifest, verdict, goldens and side files say the same of one artifact, and name each other by hash.
+
+`evidence_check` compares hashes: a file that was exchanged after the validation shows there. `consistency_check`
+compares what they say, which shows what was changed everywhere at once. Neither runs the model.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from edgepack.bundle.layout import SIDE_FILES, tokenizer_asset
+from edgepack.bundle.manifest import BundleManifest, is_model_file
+from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, faults_check
+from edgepack.errors import InputError, bare
+from edgepack.evidence.opened import OpenBundle
+from edgepack.evidence.side_files import side_file_faults
+from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
+from edgepack.target import Target
+from edgepack.task.metric import Task
+
+MOST_TOKENS = 1_000_000  # no student has so many positions
+VERSION = re.compile(r"\d+\.\d+")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def evidence_check(bundle: OpenBundle) -> Check:
+    """The verdict was given on the very files that are here: model, tokenizer, goldens, side files."""
+    verdict, manifest, target = bundle.verdict, bundle.manifest, bundle.target
+    found = {record.path: record.sha256 for record in manifest.files}
+    model = [path for path in found if is_model_file(path, target)]
+    needed = [*model, *SIDE_FILES, tokenizer_asset(found)]
+    if not verdict.judged:
+        problems = ["the verdict names no file by hash: an older edgepack wrote it; run `edgepack build` again"]
+        return faults_check("evidence", problems, "")
+    problems = []
+    for path in dict.fromkeys(needed):
+        if path != VERDICT_NAME and verdict.judged.get(path) != found.get(path):
+            known = "was given on other bytes" if path in verdict.judged else "names no hash"
+            problems.append(f"{bare(path)}: the verdict {known}")
+    absent = [path for path in verdict.judged if path not in found]
+    problems += [f"{bare(path)}: the verdict names it, the bundle has none" for path in absent]
+    return faults_check("evidence", problems, "the verdict names the files that are here")
+
+
+def consistency_check(bundle: OpenBundle) -> Check:
+    """What manifest, verdict, configs and model card say, compared with each other."""
+    manifest, verdict, target = bundle.manifest, bundle.verdict, bundle.target
+    problems = [f"{place} is {value}" for place, value in not_finite(manifest.model_dump(), "manifest")]
+    problems += [f"{place} is {value}" for place, value in not_finite(verdict.model_dump(), "verdict")]
+    problems += [f"manifest: {fault}" for fault in manifest_faults(manifest)]
+    problems += [f"verdict: {fault}" for fault in verdict_faults(verdict)]
+    problems += agreement_faults(manifest, verdict, target)
+    problems += side_file_faults(bundle)
+    return faults_check("consistency", problems, "manifest, verdict, configs and model card say the same")
+
+
+def not_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
+    """Places of numbers that are NaN or infinite, in plain data."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, float) and not math.isfinite(value):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from not_finite(inner, f"{place}.{bare(str(key))}")
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from not_finite(inner, f"{place}.{i}")
+
+
+def manifest_faults(manifest: BundleManifest) -> list[str]:
+    """What no bundle's manifest can say."""
+    faults = label_faults(manifest.labels)
+    if not 1 <= manifest.max_length <= MOST_TOKENS:
+        faults.append(f"max_length is {bare(str(manifest.max_length))}")
+    if manifest.budget_bytes < 1 or manifest.shipped_bytes < 1:
+        faults.append("a bundle has more than 0 bytes, and a budget too")
+    if not SHA256.fullmatch(manifest.teacher.sha256) or not manifest.teacher.name.strip():
+        faults.append(f"teacher {bare(manifest.teacher.name)} has the sha256 {bare(manifest.teacher.sha256)}")
+    if not VERSION.match(manifest.edgepack_version):
+        faults.append(f"edgepack_version is {bare(manifest.edgepack_version)}")
+    try:
+        datetime.fromisoformat(manifest.created)
+    except ValueError:
+        faults.append(f"created is {bare(manifest.created)}, not a time")
+    try:
+        task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+    except InputError as e:
+        return [*faults, str(e)]
+    if any(record.name != task.metric_name for record in manifest.metrics.values()):
+        faults.append(f"the metric of {task.name} is {task.metric_name}")
+    return faults + metric_faults(manifest.metrics, "artifact" in manifest.metrics)
+
+
+def label_faults(labels: list[str]) -> list[str]:
+    """Names that cannot be a model's labels."""
+    if not labels:
+        return ["labels are empty"]
+    twice = sorted({label for label in labels if labels.count(label) > 1})[:1] if len(labels) < 10_000 else []
+    return [f"label {bare(label)} stands there twice" for label in twice]
+
+
+def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target) -> list[str]:
+    """What manifest and verdict say differently."""
+    pairs = (
+        ("target", manifest.target, verdict.target),
+        ("shipped_bytes", manifest.shipped_bytes, verdict.shipped_bytes),
+        ("budget_bytes", manifest.budget_bytes, verdict.budget_bytes),
+        ("metrics", manifest.metrics, verdict.metrics),
+    )
+    faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
+    calibration = verdict.analysis.calibration if verdict.analysis is not None else None
+    if manifest.temperature != (None if calibration is None else calibration.temperature):
+        faults.append("the temperature is not the one that the verdict fitted")
+    data = manifest.evaluation
+    if data is not None and (not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}):
+        faults.append("the evaluation data are not those of the metrics")
+    size = verdict.check("size")
+    if (size.value, size.limit) != (manifest.shipped_bytes, manifest.budget_bytes):
+        faults.append("the verdict's check of size is not of the manifest's bytes and budget")
+    return faults

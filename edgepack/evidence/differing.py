@@ -1,0 +1,55 @@
+"""The examples on which artifact and teacher differ most, with their texts: what one wants to read before a release."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepack.bundle.analysis import Differing
+from edgepack.evidence.answers import Labelled, log_probabilities
+from edgepack.evidence.forms import scored_by_both
+from edgepack.task.dataset import Dataset
+from edgepack.task.encoded import IGNORED
+
+MOST_EXAMPLES = 20
+MOST_CHARACTERS = 300  # of a text, which a report shows whole
+
+
+def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> list[Differing]:
+    """The worst first: other answers before equal ones, then by KL(teacher ‖ artifact); of tags, the worst word's."""
+    after, before = scored_by_both(artifact.form, teacher.form)
+    owners = _owners_of_both(teacher, artifact)
+    p, q = log_probabilities(before), log_probabilities(after)
+    each = (np.exp(p) * (p - q)).sum(axis=1)
+    divergence = np.zeros(teacher.n)
+    np.maximum.at(divergence, owners, each)
+    flipped = np.bincount(owners[before.argmax(axis=1) != after.argmax(axis=1)], minlength=teacher.n) > 0
+    order = np.lexsort((-divergence, ~flipped))[:MOST_EXAMPLES]
+    return [
+        Differing(
+            text=_shortened(" ".join(example.words) if example.words is not None else example.text),
+            pair=None if example.pair is None else _shortened(example.pair),
+            truth=_labels(artifact, artifact.truth, i),
+            teacher=_labels(teacher, teacher.decided, i),
+            artifact=_labels(artifact, artifact.decided, i),
+            divergence=float(divergence[i]),
+        )
+        for i in map(int, order)
+        if flipped[i] or divergence[i] > 0
+        for example in [data.examples[i]]
+    ]
+
+
+def _owners_of_both(teacher: Labelled, artifact: Labelled) -> np.ndarray:
+    """The example of each row of `scored_by_both`."""
+    encoded = (artifact.form.encoded, teacher.form.encoded)
+    counts = [np.bincount(e.label_examples[e.labels != IGNORED], minlength=len(e)) for e in encoded]
+    return np.repeat(np.arange(teacher.n), np.minimum(*counts))
+
+
+def _labels(model: Labelled, ids: np.ndarray, example: int) -> str:
+    """The label of an example, or the tags of its words."""
+    return " ".join(model.task.labels[i] for i in ids[model.owners == example])
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"

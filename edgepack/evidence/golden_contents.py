@@ -1,0 +1,76 @@
+"""Whether the goldens are the goldens that a bundle has to have: enough of each kind, and true to the manifest.
+
+That they come out again is for `bundle/goldens.py`; goldens that say nothing come out again too. Needed are the task's
+own texts (32, or as many as the evaluation had), every hard text, and those around the maximum length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edgepack.bundle.goldens import TASK_TEXTS, Text, compare_goldens, golden_check, golden_texts, with_length
+from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.verdict import Check
+from edgepack.evidence.opened import OpenBundle
+
+
+def goldens_check(bundle: OpenBundle) -> Check:
+    """The goldens are what they must be, and come out again in tokenizer, asset and runtime."""
+    length = bundle.manifest.max_length
+    faults = [*kind_faults(bundle), *content_faults(bundle)]
+    tokenizer = with_length(bundle.tokenizer, length)
+    return golden_check(faults + compare_goldens(bundle.goldens, tokenizer, bundle.asset, bundle.session, length))
+
+
+def kind_faults(bundle: OpenBundle) -> Iterator[str]:
+    """Kinds of goldens of which there are too few."""
+    manifest, goldens = bundle.manifest, bundle.goldens
+    found: list[Text] = [(golden["text"], golden.get("pair")) for golden in goldens]
+    task: Text = ("", "") if manifest.pair else ("", None)
+    fixed = golden_texts([task], with_length(bundle.tokenizer, manifest.max_length), manifest.max_length)[1:]
+    missing = sum(text not in set(found) for text in fixed)
+    if missing:
+        yield f"{missing} of the {len(fixed)} hard texts and texts around the maximum length are not there"
+    examples = max((record.n for record in manifest.metrics.values()), default=0)
+    own, needed = len(found) - (len(fixed) - missing), min(TASK_TEXTS, examples)
+    if own < needed:
+        yield f"{own} texts of the task are there; at least {needed} are needed"
+    wrong = sum((pair is None) == manifest.pair for _, pair in found)
+    if wrong:
+        yield f"{wrong} are {'single texts' if manifest.pair else 'pairs'}; the task has the other"
+
+
+def content_faults(bundle: OpenBundle) -> Iterator[str]:
+    """Goldens whose parts contradict each other or the manifest."""
+    largest = max(bundle.token_ids.values(), default=-1)
+    for number, golden in enumerate(bundle.goldens, start=1):
+        fault = golden_fault(golden, bundle.manifest, largest)
+        if fault:
+            yield f"golden {number}: {fault}"
+
+
+def golden_fault(golden: dict[str, Any], manifest: BundleManifest, largest_id: int) -> str | None:
+    """The first contradiction in one golden."""
+    count = len(golden["input_ids"])
+    per_token = ("token_type_ids", "attention_mask", "offsets_utf16", "offsets_codepoint")
+    if any(len(golden[name]) != count for name in per_token):
+        return "ids, mask, types and offsets are not of one length"
+    if not 1 <= count <= manifest.max_length or max(golden["input_ids"]) > largest_id:
+        return f"it has {count} tokens of at most {manifest.max_length}, or an id that no token has"
+    if set(golden["attention_mask"]) != {1}:
+        return "its mask hides tokens"
+    tokens = manifest.task == "token-classification"
+    rows = golden["logits"] if tokens else [golden["logits"]]
+    labels = golden["label"] if tokens else [golden["label"]]
+    if not all(isinstance(row, list) and len(row) == len(manifest.labels) for row in rows):
+        return f"its logits are not a number for each of {len(manifest.labels)} labels"
+    if not isinstance(labels, list) or len(labels) != len(rows) or len(rows) != (count if tokens else 1):
+        return "its labels are not one for each row of logits"
+    positions = {label: i for i, label in enumerate(manifest.labels)}
+    for row, label in zip(rows, labels, strict=True):
+        if label not in positions or row[positions[label]] < float(np.max(row)):
+            return "its label is not that of the largest logit"
+    return None

@@ -1,0 +1,247 @@
+"""The gate's check of a metric: measured again on evaluation data, in the bundle's own runtime.
+
+What the figure is compared with depends on the data, which are known by a hash of the examples and not by their number:
+
+- the data of the build: the recorded figure must come out again;
+- other data, with the teacher (`--teacher`) or an earlier bundle (`--baseline`): both answer them, and the paired test
+  of retention decides (`noninferiority.py`);
+- other data alone: how hard they are is not known, so no figure from elsewhere is a measure. The check can only show
+  that the model does better than a constant answer; a policy that requires `metric` takes that for not run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from edgepack.bundle.analysis import NonInferiority
+from edgepack.bundle.goldens import load_tokenizer
+from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, Status, Verdict, limit_check
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.evidence.noninferiority import judge_retention, retention_check
+from edgepack.evidence.opened import OpenBundle
+from edgepack.evidence.paired_ratio import PairedRows, normal_quantile, paired_rows
+from edgepack.evidence.policy import Policy
+from edgepack.extras import missing_package
+from edgepack.runtime import Session, load
+from edgepack.runtime.predict import predict_session
+from edgepack.target import load_target
+from edgepack.task.checks import check_evaluation
+from edgepack.task.dataset import Dataset
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.examples import Columns, read_dataset, show_notes
+from edgepack.task.identity import examples_sha256
+from edgepack.task.metric import Task
+from edgepack.task.tokenize import encode
+
+METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
+TEACHER_ANSWERS = "edgepack.evidence.teacher_answers"  # imported by name: it needs the extra `build`
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """One bundle's answers on data: flat logits, and the statistics that the metric is a function of."""
+
+    logits: np.ndarray
+    encoded: Encoded
+    statistics: np.ndarray
+    task: Task
+
+    @property
+    def metric(self) -> float:
+        """The metric on these data."""
+        return float(self.task.metric(self.statistics.sum(axis=0)))
+
+    @property
+    def scored(self) -> np.ndarray:
+        """At which rows of the logits a label stands."""
+        return self.encoded.labels != IGNORED
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The data that the gate was given, and what a bundle's answers on them may be compared with.
+
+    Data and the teacher's answers are kept, since most bundles of a release share their task.
+    """
+
+    evaluation: str
+    columns: Columns = field(default_factory=Columns)
+    teacher: str | None = None
+    console: Console | None = None
+    data: dict[tuple[Task, str], Dataset] = field(default_factory=dict)
+    teachers: dict[tuple[Task, str, int], np.ndarray] = field(default_factory=dict)
+
+    def read(self, manifest: BundleManifest) -> Dataset:
+        """The examples, by the columns that were given or else recorded; notes of the reader are printed once."""
+        task, columns = task_of(manifest), self.columns_for(manifest)
+        key = (task, repr(columns))
+        if key not in self.data:
+            self.data[key] = read_dataset(self.evaluation, task, columns, split="validation")
+            if self.console is not None:
+                show_notes(self.console, self.data[key])
+        return self.data[key]
+
+    def columns_for(self, manifest: BundleManifest) -> Columns:
+        """Each column as the user names it, else as the build was told."""
+        recorded = manifest.evaluation
+        names = recorded.columns if recorded else {}
+        given = self.columns
+        return Columns(
+            text=given.text or names.get("text"),
+            pair=given.pair or names.get("pair"),
+            label=given.label or names.get("label"),
+            names=tuple(given.names or (recorded.labels if recorded else ())),
+        )
+
+    def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
+        """What the teacher has right."""
+        task, sha256 = task_of(manifest), manifest.teacher.sha256
+        key = (task, sha256, manifest.max_length)
+        if key not in self.teachers:
+            answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.max_length, sha256)
+        return self.teachers[key]
+
+
+def given_data(evaluation: str | None, columns: Columns, teacher: str | None, console: Console | None) -> Given | None:
+    """What the gate was given; `MissingDependency` where there is a teacher and nothing to run it with."""
+    if teacher is not None:
+        if evaluation is None:
+            raise InputError("--teacher goes with --eval: the teacher answers the same examples")
+        try:
+            import_module(TEACHER_ANSWERS)
+        except ModuleNotFoundError as e:
+            raise missing_package(e, "the gate's --teacher") or e from e
+    return None if evaluation is None else Given(evaluation, columns, teacher, console)
+
+
+def task_of(manifest: BundleManifest) -> Task:
+    """The task that a bundle is for."""
+    return Task(manifest.task, tuple(manifest.labels), manifest.pair)
+
+
+def bundle_answers(folder: Path, manifest: BundleManifest, data: Dataset) -> Answers:
+    """A bundle's answers in its own runtime."""
+    target = load_target(manifest.target)
+    return answers_of(load(folder / target.file, target, threads=1), folder, manifest, data)
+
+
+def answers_of(session: Session, folder: Path, manifest: BundleManifest, data: Dataset) -> Answers:
+    """The answers of an artifact that is loaded."""
+    task = task_of(manifest)
+    encoded = encode(data, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
+    logits = predict_session(session, encoded)
+    return Answers(logits, encoded, task.statistics(logits, encoded), task)
+
+
+def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseline: Path | None = None) -> Check:
+    """Measure the metric again, and compare it with what can be compared."""
+    if given is None:
+        return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
+    manifest = bundle.manifest
+    data, task = given.read(manifest), task_of(manifest)
+    check_evaluation(data, task)
+    answers = answers_of(bundle.session, bundle.folder, manifest, data)
+    recorded = manifest.evaluation
+    if recorded is not None and examples_sha256(data, task) == recorded.sha256:
+        return measured_again(answers, manifest)
+    others = f"{len(data)} " + (
+        "other examples than the recorded ones" if recorded else "examples that no record knows"
+    )
+    margin, confidence = margin_of(policy, bundle.verdict)
+    if given.teacher is not None:
+        rows = paired_rows(answers.statistics, given.teacher_statistics(manifest))
+        return paired_check(judge_retention(rows, task, margin, confidence), task, f"on {others}, the teacher's too")
+    if baseline is not None:
+        reason = f"{task.metric_name} is {answers.metric:.4f} on {others}; compared with the baseline, see there"
+        return Check(name="metric", status="passed", value=answers.metric, reason=reason)
+    return better_than_constant(answers, others, confidence, "metric" in policy.require)
+
+
+def margin_of(policy: Policy, verdict: Verdict) -> tuple[float, float]:
+    """Margin and confidence of the paired test: the policy's, else those that the build was judged by."""
+    found = verdict.analysis.noninferiority if verdict.analysis else None
+    margin, confidence = (found.margin, found.confidence) if found else (MAX_DROP, CONFIDENCE)
+    return (
+        margin if policy.max_drop is None else policy.max_drop,
+        confidence if policy.confidence is None else policy.confidence,
+    )
+
+
+def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
+    """On the recorded data the recorded figure has to come out, to within the rounding of another CPU."""
+    recorded = manifest.metrics.get("artifact")
+    if recorded is None:
+        return Check(name="metric", status="not_run", value=answers.metric, reason="the manifest holds no metric")
+    n, value = len(answers.encoded), answers.metric
+    slack = METRIC_SLACK + 1 / n  # one decision, whatever its share
+    what = f"{answers.task.metric_name} measured again on the recorded {n} examples ({recorded.value:.4f} recorded)"
+    if value > recorded.value + slack:
+        return limit_check("metric", value, recorded.value + slack, True, what)
+    return limit_check("metric", value, recorded.value - slack, False, what)
+
+
+def paired_check(found: NonInferiority, task: Task, where: str) -> Check:
+    """A paired test on data of the gate's user as the check `metric`."""
+    check = retention_check(found, task.metric_name)
+    return check.model_copy(update={"name": "metric", "reason": f"{check.reason}; {where}"})
+
+
+def better_than_constant(answers: Answers, others: str, confidence: float, required: bool) -> Check:
+    """Whether the model does better than the best constant answer, by more than chance; all that can be known here."""
+    task = answers.task
+    said = (
+        f"{task.metric_name} is {answers.metric:.4f} on {others}; how the teacher does on them is not known, "
+        "so retention cannot be judged; pass --teacher or --baseline"
+    )
+    if required:
+        return Check(name="metric", status="not_run", value=answers.metric, reason=said)
+    constant = constant_statistics(answers.encoded, task)
+    best = float(task.metric(constant.sum(axis=0)))
+    rows = paired_rows(answers.statistics, constant)
+    sure, better = difference_low(rows, task, confidence) > 0, answers.metric > best
+    status: Status = "passed" if sure else "undecided" if better else "failed"
+    than = "better than" if sure else "perhaps better than" if better else "no better than"
+    reason = f"{said}. It is {than} one constant answer ({best:.4f})"
+    return Check(name="metric", status=status, value=answers.metric, limit=best, reason=reason)
+
+
+def constant_statistics(encoded: Encoded, task: Task) -> np.ndarray:
+    """Statistics of the model that always gives the commonest label; for tags, which are mostly O, of that one."""
+    scored = encoded.labels[encoded.labels != IGNORED]
+    commonest = int(np.bincount(scored, minlength=len(task.labels)).argmax())
+    logits = np.zeros((len(encoded.labels), len(task.labels)), np.float32)
+    logits[:, commonest] = 1
+    return task.statistics(logits, encoded)
+
+
+def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
+    """The lower end of a normal interval for the difference of two metrics on the same examples."""
+    parts = [task.metric_parts(statistics) for statistics in (rows.artifact, rows.teacher)]
+    weights, terms = rows.counts / rows.n, np.zeros(len(rows.counts))
+    for sign, (top, bottom) in zip((1, -1), parts, strict=True):
+        size = float(weights @ bottom)
+        if size > 0:
+            metric = float(weights @ top) / size
+            terms += sign * (metric + (top - metric * bottom) / size)
+    mean = float(weights @ terms)
+    variance = max(0.0, float(weights @ (terms - mean) ** 2))
+    return mean - normal_quantile(confidence) * math.sqrt(variance / rows.n)
+
+
+def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
+    """`InputError` where two bundles do not answer the same question."""
+    if (old.task, old.pair, set(old.labels)) != (new.task, new.pair, set(new.labels)):
+        raise InputError(
+            "the two bundles are for different tasks or labels: "
+            f"{old.task} with {len(old.labels)} labels, {new.task} with {len(new.labels)}; compare releases of one task"
+        )

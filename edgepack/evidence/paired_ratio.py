@@ -1,0 +1,238 @@
+"""A score test for the ratio of two models' metrics on the same examples, and the interval that it gives.
+
+The ratio is retention, θ = artifact's metric / teacher's. Each example has an artifact's value y and a teacher's
+value x, whose means are the two metrics; under the hypothesis "the ratio is θ" the values g = y − θx have mean 0, and
+
+    z(θ) = √n · mean(g) / √E[g²]
+
+is standard normal. E[g²] is not taken from the sample but from its most likely distribution *among those of mean 0*
+(empirical likelihood: Owen 2001). That distribution may hold outcomes which the sample does not have, "the artifact
+loses what the teacher has right" and the reverse. Without them, two models that agree on all of 50 examples would
+have an interval of no width; with them they have [50 / (50 + 1.96²), (50 + 1.96²) / 50].
+
+For accuracy, y and x are 0 or 1 and this is the test of Nam and Blackwelder (2002, Statistics in Medicine 21:689-699,
+"Analysis of the ratio of marginal probabilities in a matched-pair setting"): for two outcomes that is McNemar's
+question, with a margin. For entity F1, a ratio of sums, y and x are the linear terms of the metric in the examples
+(`pseudo_values`: the infinitesimal jackknife, Efron 1982), so that a sentence with five entities counts as one
+observation and not as five. The outcome "loses what the teacher has right" is then a mixture: a sentence of the sample,
+drawn at random, of which one model has every entity wrong.
+
+Two additions hold the test to its level on few examples. The mean of g is taken half a step nearer to 0, a step being
+what one decision moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
+replaces the normal one: of the `m` examples on which the teacher has something right a share 1 − θ would have been
+lost, and none was, which has the probability θᵐ (Clopper and Pearson 1934). For two models without a fault on 50
+examples the interval begins at 0.025^(1 / 50) = 0.929.
+
+How often the test is wrong is measured by `python -m benchmarks gate-statistics` (docs/gate.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+from edgepack.task.metric import Task
+
+HALVINGS = 60  # of a bisection: an interval of 1 to a double's precision
+NEARLY = 1e-10
+WIDEST_RATIO = 1e4  # an interval's upper end where the teacher has next to nothing right
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRows:
+    """Distinct rows of statistics with their `counts (m,)`; `artifact` and `teacher (m, k)` as `Task.statistics`."""
+
+    artifact: np.ndarray
+    teacher: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return int(self.counts.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class PairedValues:
+    """Values of both models `(m,)` with weights that add up to 1, and of "one model answers nothing" `(m,)`."""
+
+    artifact: np.ndarray
+    teacher: np.ndarray
+    weights: np.ndarray
+    artifact_lost: np.ndarray
+    teacher_lost: np.ndarray
+    artifact_could_lose: np.ndarray  # weights of the rows on which the other model has something right
+    teacher_could_lose: np.ndarray
+    artifact_safe: int  # examples on which the artifact could have been worse, where it is worse on none; else 0
+    teacher_safe: int
+    artifact_step: float  # how much a single decision is of an example's value
+    teacher_step: float
+    n: int
+
+
+def paired_rows(artifact: np.ndarray, teacher: np.ndarray) -> PairedRows:
+    """Equal rows of two models' statistics `(n, k)` put together."""
+    if artifact.shape != teacher.shape:
+        raise ValueError(f"statistics of different examples: {artifact.shape} and {teacher.shape}")
+    if len(artifact) == 0:
+        raise ValueError("no examples to compare two models on")
+    both = np.concatenate([artifact, teacher], axis=1)
+    sizes = tuple(both.max(axis=0) + 1)
+    if math.prod(int(size) for size in sizes) < 2**62:  # a row as one number, which is sorted much faster
+        keys, counts = np.unique(np.ravel_multi_index(tuple(both.T), sizes), return_counts=True)
+        rows = np.stack(np.unravel_index(keys, sizes), axis=1)
+    else:
+        rows, counts = np.unique(both, axis=0, return_counts=True)
+    k = artifact.shape[1]
+    return PairedRows(rows[:, :k], rows[:, k:], counts)
+
+
+def pseudo_values(statistics: np.ndarray, weights: np.ndarray, task: Task, at: np.ndarray | None = None) -> np.ndarray:
+    """Each row's linear term `(m,)` in the metric of `statistics (m, k)`; its weighted mean is the metric.
+
+    With `at`, the terms of these rows instead, in the metric of `statistics`.
+    """
+    top, bottom = task.metric_parts(statistics)
+    metric, size = weights @ top / (weights @ bottom), weights @ bottom
+    top, bottom = task.metric_parts(statistics if at is None else at)
+    return np.asarray(metric + (top - metric * bottom) / size)
+
+
+def paired_values(rows: PairedRows, task: Task) -> PairedValues:
+    """What the test is computed from."""
+    weights = rows.counts / rows.n
+    safe = _safe_examples(rows, task)
+    return PairedValues(
+        artifact=pseudo_values(rows.artifact, weights, task),
+        teacher=pseudo_values(rows.teacher, weights, task),
+        weights=weights,
+        artifact_lost=pseudo_values(rows.artifact, weights, task, task.nothing_right(rows.artifact)),
+        teacher_lost=pseudo_values(rows.teacher, weights, task, task.nothing_right(rows.teacher)),
+        artifact_could_lose=_shares_right(rows.teacher, weights, task),
+        teacher_could_lose=_shares_right(rows.artifact, weights, task),
+        artifact_safe=safe[0],
+        teacher_safe=safe[1],
+        artifact_step=_step(rows.artifact, weights, task),
+        teacher_step=_step(rows.teacher, weights, task),
+        n=rows.n,
+    )
+
+
+def _step(statistics: np.ndarray, weights: np.ndarray, task: Task) -> float:
+    """How far one more answer, or one wrong, moves a model's value; 0 for a model without any."""
+    size = float(weights @ task.metric_parts(statistics)[1])
+    return 1 / size if size else 0.0
+
+
+def _shares_right(statistics: np.ndarray, weights: np.ndarray, task: Task) -> np.ndarray:
+    """Weights of the rows on which a model has something right, adding up to 1."""
+    shares = np.where(task.metric_parts(statistics)[0] > 0, weights, 0)
+    return shares / shares.sum() if shares.any() else shares
+
+
+def _safe_examples(rows: PairedRows, task: Task) -> tuple[int, int]:
+    """Examples on which one model could have been worse than the other, where it is on none; else 0."""
+    (top, bottom), (other_top, other_bottom) = (task.metric_parts(s) for s in (rows.artifact, rows.teacher))
+    lost = (top < other_top) | ((top == other_top) & (bottom > other_bottom))
+    gained = (top > other_top) | ((top == other_top) & (bottom < other_bottom))
+    counts = (int(rows.counts[other_top > 0].sum()), int(rows.counts[top > 0].sum()))
+    return (0 if lost.any() else counts[0]), (0 if gained.any() else counts[1])
+
+
+def ratio_of(values: PairedValues) -> float:
+    """Retention; the teacher's metric must not be 0."""
+    return float(values.weights @ values.artifact / (values.weights @ values.teacher))
+
+
+def score(values: PairedValues, ratio: float) -> float:
+    """z at a ratio: above 0 where the artifact is better than `ratio` times the teacher."""
+    mean = float(values.weights @ (values.artifact - ratio * values.teacher))
+    half_step = (values.artifact_step + ratio * values.teacher_step) / 4
+    nearer = max(0.0, abs(mean) - half_step / values.n)
+    return math.copysign(nearer * math.sqrt(values.n / null_variance(values, ratio)), mean) if nearer else 0.0
+
+
+def null_variance(values: PairedValues, ratio: float) -> float:
+    """E[g²] in the most likely distribution under which the ratio is `ratio`."""
+    g = values.artifact - ratio * values.teacher
+    if values.weights @ g < 0:  # the mirror image: the teacher has to lose
+        g = -g
+        lost, shares = ratio * values.teacher_lost - values.artifact, values.teacher_could_lose
+    else:
+        lost, shares = values.artifact_lost - ratio * values.teacher, values.artifact_could_lose
+    return _tilted_second_moment(g, values.weights, float(shares @ lost), float(shares @ lost**2))
+
+
+def _tilted_second_moment(g: np.ndarray, weights: np.ndarray, lost: float, lost_squared: float) -> float:
+    """E[g²] of the distribution of mean 0 that makes a sample of mean above 0 most likely.
+
+    The weights become w / (1 + λg), λ ≥ 0. The outcome `lost`, which has not been seen, gets a share where λ would pass
+    −1 / `lost` without it.
+    """
+    lowest = min(float(g.min()), lost)
+    if lowest >= 0:  # nothing could be lost: no distribution of mean 0 is near
+        return float(weights @ g**2)
+    end = -1 / lowest
+    if lost < float(g.min()) * (1 + NEARLY) and weights @ (g / (1 + end * g)) >= 0:
+        tilted = weights / (1 + end * g)
+        return float(tilted @ g**2 + (1 - tilted.sum()) * lost_squared)
+    tilted = weights / (1 + _tilt(g, weights, end) * g)
+    return float(tilted @ g**2 / tilted.sum())
+
+
+def _tilt(g: np.ndarray, weights: np.ndarray, end: float) -> float:
+    """The λ from 0 to `end` at which Σ wg / (1 + λg), which falls with λ, is 0: Newton's steps, kept inside."""
+    low, high, tilt = 0.0, end, 0.0
+    for _ in range(HALVINGS):
+        parts = g / (1 + tilt * g)
+        mean, slope = float(weights @ parts), float(weights @ parts**2)
+        low, high = (tilt, high) if mean > 0 else (low, tilt)
+        step = tilt + mean / slope
+        after = step if low < step < high else (low + high) / 2
+        if abs(after - tilt) <= NEARLY * end:
+            return after
+        tilt = after
+    return tilt
+
+
+def refused(values: PairedValues, ratio: float, confidence: float) -> Literal["as too low", "as too high"] | None:
+    """Whether a two-sided test at `confidence` refuses a ratio; None: the interval holds it."""
+    z, tail = normal_quantile(confidence), (1 - confidence) / 2
+    found = score(values, ratio)
+    if found >= z or 0 < _exact_bound(values.artifact_safe, tail) >= ratio:
+        return "as too low"
+    if found <= -z or 0 < _exact_bound(values.teacher_safe, tail) >= 1 / ratio:
+        return "as too high"
+    return None
+
+
+def ratio_interval(values: PairedValues, confidence: float) -> tuple[float, float]:
+    """All ratios that a two-sided test at `confidence` does not refuse, from the lowest to the highest."""
+    z, tail = normal_quantile(confidence), (1 - confidence) / 2
+    middle = ratio_of(values)
+    lower = 0.0 if middle <= 0 else _crossing(values, z, middle, 0.0)
+    upper = WIDEST_RATIO if score(values, WIDEST_RATIO) > -z else _crossing(values, z, middle, WIDEST_RATIO)
+    exact = _exact_bound(values.artifact_safe, tail), _exact_bound(values.teacher_safe, tail)
+    return max(lower, exact[0]), min(upper, 1 / exact[1] if exact[1] else WIDEST_RATIO)
+
+
+def _exact_bound(safe: int, tail: float) -> float:
+    """The lowest ratio of which `safe` examples without a loss are no rarer than `tail`; 0 where there is no such."""
+    return tail ** (1 / safe) if safe else 0.0
+
+
+def normal_quantile(confidence: float) -> float:
+    """How many standard errors a two-sided interval reaches to each side: 1.96 for 0.95."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _crossing(values: PairedValues, z: float, inside: float, outside: float) -> float:
+    """Where the score passes ±z between a ratio of the interval and one beyond it."""
+    for _ in range(HALVINGS):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if abs(score(values, middle)) < z else (inside, middle)
+    return inside

@@ -1,0 +1,77 @@
+"""The files that others read say what the manifest says: `config.json`, `tokenizer_config.json`, the model card.
+
+transformers.js takes labels and lengths from the configs, people take figures from the card.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgepack.bundle.layout import ARCHITECTURES, CARD_NAME, CONFIG_NAME, MODEL_TYPE, TOKENIZER_CONFIG_NAME
+from edgepack.bundle.manifest import BundleManifest, read_bounded, read_json
+from edgepack.bundle.model_card import card_facts
+from edgepack.errors import InputError, bare
+from edgepack.evidence.opened import OpenBundle
+
+# edgepack writes no other keys, and others change what a tokenizer does: do_lower_case, for example
+TOKENIZER_CLASSES = ("BertTokenizer", "PreTrainedTokenizerFast")
+OTHER_KEYS = ("tokenizer_class", "model_max_length", "clean_up_tokenization_spaces")
+SPECIAL_TOKEN = "_token"  # how the key of a special token ends
+
+
+def side_file_faults(bundle: OpenBundle) -> list[str]:
+    """What of the three differs from manifest, tokenizer and verdict."""
+    manifest, folder = bundle.manifest, bundle.folder
+    faults = []
+    try:
+        for name, compare in ((CONFIG_NAME, config_faults), (TOKENIZER_CONFIG_NAME, tokenizer_config_faults)):
+            faults += [f"{name}: {f}" for f in compare(read_json(folder / name), manifest, bundle.token_ids)]
+        faults += padding_faults(manifest, bundle.token_ids)
+    except InputError as e:
+        faults.append(str(e))
+    card = read_bounded(folder / CARD_NAME).decode("utf-8", "replace").splitlines()
+    facts = card_facts(manifest, bundle.verdict, bundle.target)
+    return faults + [f"{CARD_NAME}: does not say: {bare(fact)}" for fact in facts if fact not in card]
+
+
+def config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: dict[str, int]) -> list[str]:
+    """What config.json says otherwise than the manifest and the vocabulary."""
+    labels = {str(i): label for i, label in enumerate(manifest.labels)}
+    expected = {
+        "id2label": labels,
+        "label2id": {label: int(i) for i, label in labels.items()},
+        "max_position_embeddings": manifest.max_length,
+        "pad_token_id": manifest.padding.id,
+        "architectures": [ARCHITECTURES[manifest.task]],
+        "model_type": MODEL_TYPE,
+    }
+    faults = [f"{key} is not the manifest's" for key, value in expected.items() if config.get(key) != value]
+    size, largest = config.get("vocab_size"), max(token_ids.values(), default=0)
+    if not isinstance(size, int) or size <= largest:
+        faults.append(f"vocab_size is {bare(str(size))}, the tokenizer's largest id {largest}")
+    return faults
+
+
+def tokenizer_config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: dict[str, int]) -> list[str]:
+    """What tokenizer_config.json says otherwise than the manifest, and special tokens that are none."""
+    others = [key for key in config if key not in OTHER_KEYS and not key.endswith(SPECIAL_TOKEN)]
+    faults = [f"{bare(key)} is no key of it" for key in others]
+    if config.get("tokenizer_class") not in TOKENIZER_CLASSES:
+        faults.append(f"tokenizer_class is none of {', '.join(TOKENIZER_CLASSES)}")
+    if config.get("model_max_length") != manifest.max_length:
+        faults.append(f"model_max_length is {bare(str(config.get('model_max_length')))}, not {manifest.max_length}")
+    if config.get("pad_token") != manifest.padding.token:
+        faults.append(f"pad_token is {bare(str(config.get('pad_token')))}, not {bare(str(manifest.padding.token))}")
+    for name, token in config.items():
+        if name.endswith(SPECIAL_TOKEN) and (not isinstance(token, str) or token not in token_ids):
+            faults.append(f"{bare(name)} is {bare(str(token))}, which is no token")
+    return faults
+
+
+def padding_faults(manifest: BundleManifest, token_ids: dict[str, int]) -> list[str]:
+    """The padding id is its token's; without a token it is 0, which the mask hides."""
+    padding = manifest.padding
+    right = 0 if padding.token is None else token_ids.get(padding.token)
+    if padding.id == right:
+        return []
+    return [f"padding is {bare(str(padding.token))} with the id {padding.id}; in tokenizer.json it has {right}"]

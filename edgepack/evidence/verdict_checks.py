@@ -1,0 +1,150 @@
+"""The gate's checks of what a verdict records, under a policy's limits. What it can try itself is in `gate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edgepack.bundle.analysis import Analysis
+from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.verdict import Check, Verdict, limit_check
+from edgepack.evidence.device import DeviceReport, device_check
+from edgepack.evidence.noninferiority import judge_retention, retention_check, rows_of
+from edgepack.evidence.policy import Policy
+from edgepack.task.metric import Task
+
+CLOSE = 1e-6  # figures that were computed twice from the same counts
+
+
+def verdict_checks(
+    verdict: Verdict, manifest: BundleManifest, policy: Policy, device: DeviceReport | None = None
+) -> list[Check]:
+    """What the validation found, under the policy's limits, which replace the verdict's own.
+
+    `device`: a report of this artifact from a phone; limits of time and memory are then held against it.
+    """
+    task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+    checks = [retention_again(verdict, task, policy), verdict.check("parity"), verdict.check("finite")]
+    if policy.min_agreement is not None:
+        what = "agreement with the teacher"
+        checks.append(at_limit("agreement", verdict.agreement, policy.min_agreement, False, what))
+    checks += analysis_checks(verdict.analysis or Analysis(), policy)
+    if device is not None:
+        checks.append(device_check(device))
+    return checks + cost_checks(verdict, policy, device)
+
+
+def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
+    """The paired test once more, from the counts in the verdict, with the policy's margin and confidence.
+
+    What else the verdict says of retention has to follow from the same counts.
+    """
+    recorded = verdict.check("retention")
+    found = verdict.analysis.noninferiority if verdict.analysis else None
+    if recorded.status == "not_run":
+        return recorded
+    if found is None or not found.rows:
+        reason = "the verdict holds no counts to test, as an older edgepack wrote it; run `edgepack validate` again"
+        return Check(name="retention", status="not_run", reason=reason)
+    rows = rows_of(found, task)
+    as_recorded = judge_retention(rows, task, found.margin, found.confidence)
+    kept, metrics = verdict.retention, verdict.metrics
+    claims = {
+        "retention": (kept.value if kept else None, as_recorded.value),
+        "the interval's lower end": (kept.low if kept else None, as_recorded.lower),
+        "the interval's upper end": (kept.high if kept else None, as_recorded.upper),
+        "the artifact's metric": (_metric(verdict, "artifact"), float(task.metric(rows.counts @ rows.artifact))),
+        "the teacher's metric": (_metric(verdict, "teacher"), float(task.metric(rows.counts @ rows.teacher))),
+        "the number of examples": (metrics["artifact"].n if "artifact" in metrics else None, rows.n),
+    }
+    for what, (claimed, counted) in claims.items():
+        if claimed is None or not abs(claimed - counted) <= CLOSE:
+            shown = "missing" if claimed is None else f"{claimed:.6g}"
+            reason = f"{what} is {shown} in the verdict; its counts give {counted:.6g}"
+            return Check(name="retention", status="failed", value=claimed, limit=counted, reason=reason)
+    if recorded.status != as_recorded.decision:
+        reason = f"the verdict says {recorded.status}; its counts say {as_recorded.decision}"
+        return Check(name="retention", status="failed", reason=reason)
+    margin = found.margin if policy.max_drop is None else policy.max_drop
+    confidence = found.confidence if policy.confidence is None else policy.confidence
+    return retention_check(judge_retention(rows, task, margin, confidence), task.metric_name)
+
+
+def _metric(verdict: Verdict, form: str) -> float | None:
+    record = verdict.metrics.get(form)
+    return None if record is None else record.value
+
+
+def at_limit(name: str, value: float | None, limit: float, at_most: bool, what: str) -> Check:
+    """A figure of the verdict against a limit; not run where the verdict does not hold it."""
+    if value is None:
+        return Check(name=name, status="not_run", reason=f"the verdict holds no {what}")
+    return limit_check(name, value, limit, at_most, what)
+
+
+def analysis_checks(analysis: Analysis, policy: Policy) -> list[Check]:
+    """Limits on what lies behind the metric: classes, calibration, robustness."""
+    checks = []
+    if policy.min_class_f1 is not None:
+        worst = min(analysis.classes, key=lambda score: score.artifact, default=None)
+        what = f"F1 of the worst class{f', {worst.label} ({worst.n} examples),' if worst else ''}"
+        value = None if worst is None else worst.artifact
+        checks.append(at_limit("classes", value, policy.min_class_f1, False, what))
+    if policy.max_calibration_error is not None:
+        found = analysis.calibration
+        value = None if found is None else found.scaled_ece
+        what = "expected calibration error at the manifest's temperature"
+        checks.append(at_limit("calibration", value, policy.max_calibration_error, True, what))
+    if policy.max_flips is not None:
+        most = max(analysis.robustness, key=lambda found: found.flips_alone / found.n, default=None)
+        what = f"share of texts that change the artifact's answer alone{f', by {most.change},' if most else ''}"
+        value = None if most is None else most.flips_alone / most.n
+        checks.append(at_limit("robustness", value, policy.max_flips, True, what))
+    return checks
+
+
+def cost_checks(verdict: Verdict, policy: Policy, device: DeviceReport | None) -> list[Check]:
+    """Limits on latency, load time and memory: on the device of a report, else on the machine that validated."""
+    speed, tokens = verdict.speed.get("artifact"), policy.latency_tokens
+    own = device or speed
+    where = f" on {device.device}" if device else ""
+    p95 = device.p95_ms if device else {}
+    asked: list[tuple[str, float | None, Callable[[], tuple[float | None, str]]]] = [
+        (
+            "latency",
+            policy.max_p50_ms,
+            lambda: _at_tokens(own.p50_ms if own else {}, tokens, f"p50 milliseconds{where}"),
+        ),
+        ("latency", policy.max_p95_ms, lambda: _at_tokens(p95, tokens, f"p95 milliseconds{where or ' on a device'}")),
+        ("speedup", policy.max_teacher_share, lambda: _teacher_share(verdict, tokens)),
+        ("load", policy.max_load_ms, lambda: (own.load_ms if own else None, f"load time in milliseconds{where}")),
+        ("memory", policy.max_peak_bytes, lambda: (own.peak_bytes if own else None, f"peak memory in bytes{where}")),
+    ]
+    checks: list[Check] = []
+    for name, limit, measured in asked:
+        if limit is not None:
+            value, what = measured()
+            check = at_limit(name, value, limit, True, what)
+            before = next((c for c in checks if c.name == name), None)
+            if before is None:
+                checks.append(check)
+            elif before.status == "passed":  # one check of a name: p95 instead of p50
+                checks[checks.index(before)] = check
+    return checks
+
+
+def _at_tokens(times: Mapping[int, float], tokens: int, what: str) -> tuple[float | None, str]:
+    """A time at a token count; where there is none, the counts that there are."""
+    if tokens in times:
+        return times[tokens], f"{what} at {tokens} tokens"
+    there = ", ".join(map(str, sorted(times))) or "none"
+    return None, f"{what} at {tokens} tokens; token counts that were measured: {there} (key latency_tokens)"
+
+
+def _teacher_share(verdict: Verdict, tokens: int) -> tuple[float | None, str]:
+    """The artifact's p50 as a share of the teacher's in the same run."""
+    times = {name: verdict.speed[name].p50_ms for name in ("artifact", "teacher") if name in verdict.speed}
+    both = set(times.get("artifact", {})) & set(times.get("teacher", {}))
+    shares = {
+        count: times["artifact"][count] / times["teacher"][count] for count in both if times["teacher"][count] > 0
+    }
+    return _at_tokens(shares, tokens, "p50 as a share of the teacher's")

@@ -1,0 +1,66 @@
+"""What a bundle says of a text: labels with probabilities, or entities; and what one should know of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edgepack.errors import bare
+
+MOSTLY = 0.5  # of a text's tokens
+SHOWN, LEAST = 100, 0.01  # characters of a text, and probability of a label, that a person is shown
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A stretch `[start, end)` of the text, in code points; as probable as its least probable word."""
+
+    label: str
+    start: int
+    end: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one text or pair.
+
+    `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
+    token classification. `tokens` counts special ones too; `cut`: the text was longer than the model's input, and its
+    end was not read; `unknown` is the share of its tokens that the vocabulary does not have.
+    """
+
+    text: str
+    pair: str | None
+    tokens: int
+    cut: bool
+    unknown: float
+    label: str | None = None
+    probability: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    entities: tuple[Entity, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the answer doubtful, in words."""
+        found = []
+        if self.cut:
+            found.append(f"cut at {self.tokens} tokens: the end was not read")
+        if self.unknown > MOSTLY:
+            found.append(f"{self.unknown:.0%} of the tokens are unknown to the model")
+        return tuple(found)
+
+    def lines(self) -> list[str]:
+        """The answer for a person: a line for the text, one for each entity or for the label, one for each warning."""
+        text = bare(self.text, SHOWN) if self.pair is None else f"{bare(self.text, SHOWN)} | {bare(self.pair, SHOWN)}"
+        if self.label is not None:
+            found = [f"  {bare(name)} {share:.1%}" for name, share in self.probabilities.items() if share >= LEAST]
+        else:
+            found = [f"  {bare(e.label)} {e.probability:.1%}: {bare(e.text, SHOWN)}" for e in self.entities]
+        return [text, *(found or ["  no entities"]), *(f"  note: {warning}" for warning in self.warnings)]
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data, as `edgepack predict --json` prints it."""
+        return {**asdict(self), "probabilities": dict(self.probabilities), "warnings": list(self.warnings)}

@@ -1,0 +1,175 @@
+"""A loaded bundle: text in, answer out, as an app gives it.
+
+Text goes through the bundle's own `tokenizer.bin`, in the reference reader, and through its own runtime, one text at a
+time: activations are rounded with a range for each text, so a text in a padded batch would get another answer. A bundle
+without `tokenizer.bin` is read by the tokenizers library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from edgepack.bundle.goldens import load_tokenizer
+from edgepack.bundle.manifest import BundleManifest, load_manifest
+from edgepack.errors import InputError, shown
+from edgepack.predict.answer import Answer
+from edgepack.predict.words import (
+    CharacterClasses,
+    Tag,
+    classes_of_tables,
+    classes_of_unicode,
+    find_entities,
+    find_words,
+)
+from edgepack.runtime import Session, load
+from edgepack.target import load_target
+from edgepack.tokenizer.asset import ASSET_NAME
+from edgepack.tokenizer.reader import Encoding, WordPiece, read_tokenizer_asset
+
+Text = str | tuple[str, str]
+
+
+class AssetTokenizer:
+    """The bundle's `tokenizer.bin`."""
+
+    def __init__(self, reader: WordPiece) -> None:
+        self.reader = reader
+        self.unknown = reader.data.unknown_id
+
+    def encode(self, text: str, pair: str | None, max_length: int | None) -> Encoding:
+        """Ids with special tokens, cut to `max_length`."""
+        return self.reader.encode(text, pair, max_length)
+
+    @property
+    def classes(self) -> CharacterClasses:
+        """What separates words."""
+        return classes_of_tables(self.reader.data.tables)
+
+
+class JsonTokenizer:
+    """The bundle's `tokenizer.json`, by the tokenizers library."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        tokenizer.no_padding()
+        token = getattr(tokenizer.model, "unk_token", None)
+        self.unknown = tokenizer.token_to_id(token) if token else None
+
+    def encode(self, text: str, pair: str | None, max_length: int | None) -> Encoding:
+        """Ids with special tokens, cut to `max_length`."""
+        if max_length is None:
+            self.tokenizer.no_truncation()
+        else:
+            self.tokenizer.enable_truncation(max_length)
+        found = self.tokenizer.encode(text, pair)
+        return Encoding(found.ids, found.type_ids, found.offsets, [])
+
+    @property
+    def classes(self) -> CharacterClasses:
+        """What separates words."""
+        return classes_of_unicode()
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that is ready to answer: `Bundle.load(folder)` opens one; call it with a text, or a list of them."""
+
+    folder: Path
+    manifest: BundleManifest
+    tokenizer: AssetTokenizer | JsonTokenizer
+    session: Session
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int = 1) -> Bundle:
+        """Open the bundle in `folder`.
+
+        `InputError` where it is none, `NotRunHere` or `MissingDependency` where its runtime is not here.
+        """
+        path = Path(folder)
+        manifest = load_manifest(path)
+        target = load_target(manifest.target)
+        asset = path / ASSET_NAME
+        if asset.is_file():
+            tokenizer: AssetTokenizer | JsonTokenizer = AssetTokenizer(read_tokenizer_asset(asset.read_bytes()))
+        else:
+            tokenizer = JsonTokenizer(load_tokenizer(path / "tokenizer.json"))
+        return cls(path, manifest, tokenizer, load(path / target.file, target, threads))
+
+    @overload
+    def __call__(self, texts: str | tuple[str, str]) -> Answer: ...
+
+    @overload
+    def __call__(self, texts: list[str] | list[tuple[str, str]]) -> list[Answer]: ...
+
+    def __call__(self, texts: Text | list[str] | list[tuple[str, str]]) -> Answer | list[Answer]:
+        """Answer one text, or a list of them; for a task on pairs a text is a tuple of two."""
+        return list(self.answers(texts)) if isinstance(texts, list) else self.answer(texts)
+
+    def answers(self, texts: Iterable[Text]) -> Iterator[Answer]:
+        """Answers one after the other."""
+        for text in texts:
+            yield self.answer(text)
+
+    def answer(self, text: Text) -> Answer:
+        """The answer to one text or pair."""
+        first, second = self._parts(text)
+        encoding = self.tokenizer.encode(first, second, self.manifest.max_length)
+        count = len(encoding.input_ids)
+        whole = count
+        if count >= self.manifest.max_length:
+            whole = len(self.tokenizer.encode(first, second, None).input_ids)
+        own = [i for i, (start, end) in zip(encoding.input_ids, encoding.offsets_codepoint, strict=True) if end > start]
+        unknown = sum(i == self.tokenizer.unknown for i in own) / max(1, len(own))
+        answer = Answer(first, second, tokens=count, cut=whole > count, unknown=unknown)
+        return self._decided(answer, encoding, self.logits(encoding))
+
+    def logits(self, encoding: Encoding) -> np.ndarray:
+        """What the model gives: `(labels,)`, or `(tokens, labels)` where words are labelled."""
+        inputs = {
+            "input_ids": encoding.input_ids,
+            "attention_mask": [1] * len(encoding.input_ids),
+            "token_type_ids": encoding.token_type_ids,
+        }
+        given = {n: np.asarray([v], np.int64) for n, v in inputs.items() if n in self.session.input_names}
+        logits: np.ndarray = self.session.run(given)[0]
+        return logits
+
+    def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
+        labels, probabilities = self.manifest.labels, softmax(logits / (self.manifest.temperature or 1.0))
+        if self.manifest.task == "token-classification":
+            words = find_words(answer.text, encoding.offsets_codepoint, self.tokenizer.classes)
+            best = probabilities.argmax(axis=-1)
+            tags = [Tag(labels[best[w.first]], float(probabilities[w.first, best[w.first]])) for w in words]
+            return replace(answer, entities=find_entities(answer.text, words, tags))
+        order = np.argsort(-probabilities, kind="stable")
+        by_label = {labels[i]: float(probabilities[i]) for i in order}
+        return replace(
+            answer, label=labels[order[0]], probability=float(probabilities[order[0]]), probabilities=by_label
+        )
+
+    def _parts(self, text: Text) -> tuple[str, str | None]:
+        """Text and pair; `InputError` where the task takes the other."""
+        if self.manifest.pair:
+            if isinstance(text, str) or not _is_pair(text):
+                raise InputError(f"text is {shown(text)}; this bundle takes pairs: give a tuple of two texts")
+            return text[0], text[1]
+        if not isinstance(text, str):
+            raise InputError(f"text is {shown(text)}; this bundle takes one text: give a string")
+        return text, None
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis, float64; safe where logits are large."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def _is_pair(text: Sequence[object]) -> bool:
+    return len(text) == 2 and all(isinstance(part, str) for part in text)

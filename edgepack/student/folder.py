@@ -1,0 +1,32 @@
+"""The `student/` folder of a build, opened again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from edgepack.errors import InputError
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.teacher import quiet_transformers
+
+
+def load_student(folder: Path) -> Student:
+    """The student in a build's `student/` folder."""
+    try:
+        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(f"{folder} is no student: no config.json to read; give the student/ folder of a build") from e
+    if kind != StudentConfig.model_type or not (folder / "model.safetensors").is_file():
+        raise InputError(
+            f"{folder} is no student: its model_type is {kind!r}, a student's is {StudentConfig.model_type!r} with a "
+            "model.safetensors in the same folder; give the student/ folder of a build"
+        )
+    try:
+        with quiet_transformers():
+            student: Student = Student.from_pretrained(folder)
+    except (OSError, ValueError, SafetensorError) as e:
+        raise InputError(f"{folder}: {e}; give the student/ folder of a build") from e
+    return student.eval()

@@ -1,0 +1,27 @@
+"""One tiny world and one bundle of it for all tests here; `copy` is a test's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepack.bundle.write import Bundle, write_bundle
+from tests.evidence.world import TARGET, World, make_world
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def bundle(world: World, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
+
+
+@pytest.fixture
+def copy(bundle: Bundle, tmp_path: Path) -> Path:
+    shutil.copytree(bundle.folder, tmp_path / "bundle")
+    return tmp_path / "bundle"

@@ -1,0 +1,25 @@
+"""Each planted fault fails the gate, by the check that has to catch it; and the page's table is made of these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgepack.evidence.gate import gate
+from tests.evidence.planted import GATE_PAGE, Fault, with_table
+from tests.evidence.planted_faults import FAULTS
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}: {fault.name}")
+def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
+    fault.into(copy)
+    result = gate([copy])
+    assert not result.passed
+    failed = {check.name: check.reason for check in result.bundles[0].checks if check.status == "failed"}
+    assert fault.caught_by in failed, failed
+
+
+def test_the_table_of_planted_faults_is_as_they_are() -> None:
+    page = GATE_PAGE.read_text()
+    assert with_table(page) == page, "run: python -m tests.evidence.planted"

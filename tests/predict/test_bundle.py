@@ -1,0 +1,98 @@
+"""A bundle that answers: through its own files, as its goldens say, and with a word where a text is doubtful."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from edgepack.bundle.goldens import read_goldens
+from edgepack.cli import main
+from edgepack.cli.texts import read_texts
+from edgepack.errors import InputError
+from edgepack.predict import Bundle
+from edgepack.predict.bundle import softmax
+from tests.evidence.test_bundle_and_gate import bundle as written  # noqa: F401
+from tests.evidence.test_bundle_and_gate import world as world
+
+
+@pytest.fixture(scope="module")
+def folder(written) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+    return Path(written.folder)
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Bundle:
+    return Bundle.load(folder)
+
+
+def test_answers_are_those_of_the_goldens(loaded: Bundle, folder: Path) -> None:
+    count = 0
+    for golden in read_goldens(folder / "golden.jsonl"):
+        answer = loaded(golden["text"])
+        expected = softmax(np.asarray(golden["logits"]))
+        given = [answer.probabilities[label] for label in loaded.manifest.labels]
+        assert np.allclose(given, expected, atol=0.02), golden["text"]
+        assert answer.tokens == len(golden["input_ids"])
+        count += 1
+    assert count > 50
+
+
+def test_without_the_asset_the_tokenizers_library_reads_the_same(loaded: Bundle, folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "bundle")
+    (tmp_path / "bundle" / "tokenizer.bin").unlink()
+    other = Bundle.load(tmp_path / "bundle")
+    for text in ("the lamp", "", "Ångström zzz " * 40):
+        assert other(text).to_record() == loaded(text).to_record()
+
+
+def test_a_cut_text_and_an_unknown_one_say_so(loaded: Bundle) -> None:
+    assert "the end was not read" in " ".join(loaded("a b " * 500).warnings)
+    unknown = loaded("\U0001f600 \U0001f601")
+    assert (unknown.unknown, unknown.cut) == (1.0, False)
+    assert "unknown to the model" in unknown.warnings[0]
+    assert loaded("").warnings == ()
+
+
+def test_lists_and_single_texts(loaded: Bundle) -> None:
+    one, two = loaded(["a", "b"])
+    assert (one, two) == (loaded("a"), loaded("b"))
+    assert loaded([]) == []
+    assert sum(one.probabilities.values()) == pytest.approx(1)
+    assert list(one.probabilities.values()) == sorted(one.probabilities.values(), reverse=True)
+    assert one.probabilities[one.label or ""] == one.probability
+
+
+def test_a_pair_for_a_bundle_of_single_texts_is_refused(loaded: Bundle) -> None:
+    with pytest.raises(InputError, match="this bundle takes one text"):
+        loaded([("a", "b")])
+
+
+def test_the_command(folder: Path) -> None:
+    told = CliRunner().invoke(main, ["predict", str(folder), "-", "--json"], input="one\ntwo\n")
+    assert told.exit_code == 0, told.output
+    assert [json.loads(line)["text"] for line in told.stdout.splitlines()] == ["one", "two"]
+    told = CliRunner().invoke(main, ["predict", str(folder), "one"])
+    assert told.stdout.startswith("one\n  ")
+    assert CliRunner().invoke(main, ["predict", str(folder)]).exit_code == 2
+    assert "no text given" in CliRunner().invoke(main, ["predict", str(folder)]).stderr
+
+
+def test_texts_of_the_command_line() -> None:
+    assert list(read_texts(["a", "b"], [], False)) == ["a", "b"]
+    assert list(read_texts(["a", "b"], [], True)) == [("a", "b")]
+    assert list(read_texts(["-"], io.StringIO("a\tb\n c\td\r\n"), True)) == [("a", "b"), (" c", "d")]
+    for arguments, lines, pair, said in (
+        ([], [], False, "no text given"),
+        (["a", "-"], [], False, "beside -"),
+        (["a"], [], True, "1 texts for a bundle that takes pairs"),
+        (["-"], ["a b\n"], True, "standard input:1: 'a b' has no tab"),
+    ):
+        with pytest.raises(InputError, match=said):
+            list(read_texts(arguments, lines, pair))
