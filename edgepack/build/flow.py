@@ -351,7 +351,11 @@ class Build:
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
             inputs={
-                "teacher": {"path": request.teacher, "sha256": inputs.teacher.sha256},
+                "teacher": {
+                    "path": request.teacher,
+                    "sha256": inputs.teacher.sha256,
+                    "bytes": sum(path.stat().st_size for path in inputs.teacher.checkpoint.files()),
+                },
                 "train": {"path": request.train, "sha256": inputs.train_sha256},
                 "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
                 "request": request_record(request),

@@ -27,9 +27,9 @@ from edgepack.bundle.manifest import parse_model, read_bounded
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
-from edgepack.rust_tokenizer import read_tokenizer, tokenizers_as_input_errors
 from edgepack.target import Target
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
+from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset, utf16_index
 
 GOLDEN_NAME = "golden.jsonl"
@@ -37,6 +37,7 @@ TASK_TEXTS = 32  # of the task's own sentences
 DECIMALS = 4
 TOLERANCE = 0.15  # of the text's largest logit
 CLOSENESS = 0.05  # relative error over all goldens
+MOST_GOLDENS = 1_000  # a bundle has about ninety
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 Text = tuple[str, str | None]
@@ -248,6 +249,8 @@ def logits_failure(logits: np.ndarray, expected: np.ndarray) -> str | None:
 def read_goldens(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a golden file; `InputError` where it has none, or one is no golden."""
     lines = read_bounded(path).splitlines()
+    if len(lines) > MOST_GOLDENS:
+        raise InputError(f"{bare(str(path), 200)}: holds {len(lines):,} goldens; at most {MOST_GOLDENS} are run")
     if not any(lines):
         raise InputError(f"{bare(str(path), 200)}: holds no goldens; build the bundle again")
     for number, line in enumerate(lines, start=1):

@@ -19,6 +19,7 @@ from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
 CONFIG_NAME, TOKENIZER_CONFIG_NAME, CARD_NAME = "config.json", "tokenizer_config.json", "README.md"
 TOKENIZER_NAME = JSON_ASSET_NAME
 SIDE_FILES = (CONFIG_NAME, TOKENIZER_NAME, TOKENIZER_CONFIG_NAME, GOLDEN_NAME, VERDICT_NAME, CARD_NAME)
+MODEL_TYPE = "bert"  # whatever the student's shape is: transformers.js feeds what the ONNX file declares
 ARCHITECTURES = {  # by task: what config.json names, for transformers.js
     "text-classification": "BertForSequenceClassification",
     "token-classification": "BertForTokenClassification",

@@ -15,25 +15,17 @@ from edgepack.task.metric import Task
 
 def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, max_length: int) -> str:
     """Markdown: what the model is, where it comes from, how close it stays, how to feed it."""
-    front = {
-        "license": teacher.licence,
-        "base_model": teacher.name,
-        "pipeline_tag": task.name,
-        "library_name": "edgepack",
-        "tags": ["edgepack", target.device, target.runtime],
-    }
-    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items() if value is not None), "---"]
+    lines = ["---", *front_matter(task, teacher), f"library_name: {json.dumps('edgepack')}"]
+    lines += [f"tags: {json.dumps(['edgepack', target.device, target.runtime])}", "---"]
     lines += [
         "",
         title(teacher, target),
         "",
-        f"A {task.name} model of {len(task.labels)} labels that edgepack distilled from `{teacher.name}` "
-        f"(sha256 `{teacher.sha256[:16]}…`, licence: {teacher.licence or 'unknown'}).",
+        origin(task, teacher),
         "",
         shipped(verdict),
         f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
-        f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
-        f"- Labels: {', '.join(task.labels)}.",
+        *inputs(task, max_length),
         "",
         "| model | metric | value | 95 % interval | examples |",
         "|---|---|---|---|---|",
@@ -50,6 +42,28 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         "",
     ]
     return "\n".join(lines)
+
+
+def front_matter(task: Task, teacher: TeacherRecord) -> list[str]:
+    """What model hubs index."""
+    values = {"license": teacher.licence, "base_model": teacher.name, "pipeline_tag": task.name}
+    return [f"{key}: {json.dumps(value)}" for key, value in values.items() if value is not None]
+
+
+def origin(task: Task, teacher: TeacherRecord) -> str:
+    """Which teacher the model comes from."""
+    return (
+        f"A {task.name} model of {len(task.labels)} labels that edgepack distilled from `{teacher.name}` "
+        f"(sha256 `{teacher.sha256[:16]}…`, licence: {teacher.licence or 'unknown'})."
+    )
+
+
+def inputs(task: Task, max_length: int) -> list[str]:
+    """How to feed it, and what it answers."""
+    return [
+        f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
+        f"- Labels: {', '.join(task.labels)}.",
+    ]
 
 
 def title(teacher: TeacherRecord, target: Target) -> str:
@@ -76,6 +90,8 @@ def figures(verdict: Verdict) -> list[str]:
 
 
 def card_facts(manifest: BundleManifest, verdict: Verdict, target: Target) -> list[str]:
-    """The lines that a bundle's card must have word for word: name, bytes and figures."""
-    facts = [title(manifest.teacher, target), shipped(verdict), *figures(verdict)]
+    """The lines that a bundle's card must have word for word: names, licence, labels, bytes and figures."""
+    task, teacher = Task(manifest.task, tuple(manifest.labels), manifest.pair), manifest.teacher
+    facts = [*front_matter(task, teacher), title(teacher, target), origin(task, teacher), shipped(verdict)]
+    facts += [*inputs(task, manifest.max_length), *figures(verdict)]
     return [line for fact in facts if fact for line in fact.splitlines()]

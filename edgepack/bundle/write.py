@@ -26,7 +26,14 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack import __version__
 from edgepack.bundle.goldens import GOLDEN_NAME, Text, check_goldens, golden_check, write_goldens
-from edgepack.bundle.layout import ARCHITECTURES, CARD_NAME, CONFIG_NAME, TOKENIZER_CONFIG_NAME, TOKENIZER_NAME
+from edgepack.bundle.layout import (
+    ARCHITECTURES,
+    CARD_NAME,
+    CONFIG_NAME,
+    MODEL_TYPE,
+    TOKENIZER_CONFIG_NAME,
+    TOKENIZER_NAME,
+)
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
@@ -219,7 +226,7 @@ def transformers_config(contents: Contents) -> dict[str, Any]:
     """A `config.json` that transformers.js maps to a classifier."""
     config, task = contents.config, contents.task
     return {
-        "model_type": "bert",
+        "model_type": MODEL_TYPE,
         "architectures": [ARCHITECTURES[task.name]],
         "id2label": {str(i): label for i, label in enumerate(task.labels)},
         "label2id": {label: i for i, label in enumerate(task.labels)},

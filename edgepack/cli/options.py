@@ -27,7 +27,7 @@ class NewFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
         folder = Path(str(path)).parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):  # unlike Path's, for names of any length
             self.fail(f"{folder} is no folder that can be written to; make it first, or name another file", param, ctx)
         return path
 

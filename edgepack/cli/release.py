@@ -205,11 +205,29 @@ def inspect(ctx: click.Context, /, app: Path, as_json: bool, **settings: Any) ->
 
 @click.command()
 @click.argument("output", type=EXISTING_FOLDER)
+@click.option("--open", "opened", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--serve",
+    "port",
+    type=click.IntRange(0, 65535),
+    is_flag=False,
+    flag_value=0,
+    metavar="[PORT]",
+    help="Serve the two files to this machine alone, until Ctrl-C; without PORT at a free one. Give it after OUTPUT.",
+)
 @output_options
-def report(output: Path, as_json: bool, quiet: bool) -> None:
+def report(output: Path, opened: bool, port: int | None, as_json: bool, quiet: bool) -> None:
     """Write report.html and report.md of a build."""
     from edgepack.report import write_report
+    from edgepack.report.serve import open_report, serve_report
 
-    paths = write_report(output)
-    make_console(quiet).info("open the HTML page in a browser; it loads nothing from outside")
-    print_record({path.suffix.removeprefix("."): str(path) for path in paths}, as_json)
+    paths, console = write_report(output), make_console(quiet)
+    written = {path.suffix.removeprefix("."): str(path) for path in paths}
+    if port is not None:
+        serve_report(paths, console, port, opened, lambda url: print_record(written | {"address": url}, as_json))
+        return
+    print_record(written, as_json)
+    if opened:
+        open_report(Path(written["html"]), console)
+    else:
+        console.info("open the HTML page in a browser (--open does); it loads nothing from outside")

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from edgepack.bundle.goldens import DECIMALS, MODEL_INPUTS
+from edgepack.bundle.layout import CONFIG_NAME
+from edgepack.bundle.manifest import read_json
 from edgepack.bundle.verdict import Check, faults_check, limit_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.runtime import Session
 
 MAX_RELATIVE_ERROR = 0.1
 BATCH = 8  # texts of a padded batch
+PADDING = 16  # tokens behind a text, where a file takes one at a time
 TOKENS_A_RUN = 512  # while the vocabulary is run: more take cache, fewer take calls
 LONGEST_RUN = 32  # tokens of a text there: attention costs their square
 
@@ -33,7 +36,8 @@ def batches_check(bundle: OpenBundle) -> Check:
     difference = size = 0.0
     unmasked_same = True
     for group in mixed(goldens, 1 if single else BATCH):
-        longest = manifest.max_length if single else max(len(golden["input_ids"]) for golden in group)
+        longest = max(len(golden["input_ids"]) for golden in group)
+        longest = min(manifest.max_length, longest + PADDING) if single else longest
         masked, unmasked = (session.run(as_batch(group, longest, manifest.padding.id, mask)) for mask in (0, 1))
         unmasked_same = unmasked_same and np.array_equal(masked, unmasked)
         for row, golden in zip(masked, group, strict=True):
@@ -65,8 +69,9 @@ def as_batch(goldens: Sequence[dict[str, Any]], length: int, padding_id: int, ma
 
 
 def vocabulary_check(bundle: OpenBundle) -> Check:
-    """Every id of the vocabulary gives finite logits."""
-    ids = np.unique(np.fromiter(bundle.token_ids.values(), np.int64))
+    """Every id of the vocabulary gives finite logits, and the last one that config.json speaks of is one."""
+    last = read_json(bundle.folder / CONFIG_NAME)["vocab_size"] - 1
+    ids = np.unique(np.array([*bundle.token_ids.values(), last], np.int64))
     single = bundle.target.fixed_batch == 1 or bundle.target.static_shape
     length = min(LONGEST_RUN, bundle.manifest.max_length)
     rows = 1 if single else max(1, TOKENS_A_RUN // length)

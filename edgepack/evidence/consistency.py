@@ -25,6 +25,7 @@ from edgepack.target import Target
 from edgepack.task.metric import Task
 
 MOST_TOKENS = 1_000_000  # no student has so many positions
+VERSION = re.compile(r"\d+\.\d+")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -82,6 +83,8 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
         faults.append("a bundle has more than 0 bytes, and a budget too")
     if not SHA256.fullmatch(manifest.teacher.sha256) or not manifest.teacher.name.strip():
         faults.append(f"teacher {bare(manifest.teacher.name)} has the sha256 {bare(manifest.teacher.sha256)}")
+    if not VERSION.match(manifest.edgepack_version):
+        faults.append(f"edgepack_version is {bare(manifest.edgepack_version)}")
     try:
         datetime.fromisoformat(manifest.created)
     except ValueError:
@@ -112,6 +115,12 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
         ("metrics", manifest.metrics, verdict.metrics),
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
+    calibration = verdict.analysis.calibration if verdict.analysis is not None else None
+    if manifest.temperature != (None if calibration is None else calibration.temperature):
+        faults.append("the temperature is not the one that the verdict fitted")
+    data = manifest.evaluation
+    if data is not None and (not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}):
+        faults.append("the evaluation data are not those of the metrics")
     size = verdict.check("size")
     if (size.value, size.limit) != (manifest.shipped_bytes, manifest.budget_bytes):
         faults.append("the verdict's check of size is not of the manifest's bytes and budget")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgepack.bundle.layout import ARCHITECTURES, CARD_NAME, CONFIG_NAME, TOKENIZER_CONFIG_NAME
+from edgepack.bundle.layout import ARCHITECTURES, CARD_NAME, CONFIG_NAME, MODEL_TYPE, TOKENIZER_CONFIG_NAME
 from edgepack.bundle.manifest import BundleManifest, read_bounded, read_json
 from edgepack.bundle.model_card import card_facts
 from edgepack.errors import InputError, bare
 from edgepack.evidence.opened import OpenBundle
 
-SPECIAL_TOKENS = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
+# edgepack writes no other keys, and others change what a tokenizer does: do_lower_case, for example
+TOKENIZER_CLASSES = ("BertTokenizer", "PreTrainedTokenizerFast")
+OTHER_KEYS = ("tokenizer_class", "model_max_length", "clean_up_tokenization_spaces")
+SPECIAL_TOKEN = "_token"  # how the key of a special token ends
 
 
 def side_file_faults(bundle: OpenBundle) -> list[str]:
@@ -40,6 +43,7 @@ def config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: d
         "max_position_embeddings": manifest.max_length,
         "pad_token_id": manifest.padding.id,
         "architectures": [ARCHITECTURES[manifest.task]],
+        "model_type": MODEL_TYPE,
     }
     faults = [f"{key} is not the manifest's" for key, value in expected.items() if config.get(key) != value]
     size, largest = config.get("vocab_size"), max(token_ids.values(), default=0)
@@ -50,15 +54,17 @@ def config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: d
 
 def tokenizer_config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: dict[str, int]) -> list[str]:
     """What tokenizer_config.json says otherwise than the manifest, and special tokens that are none."""
-    faults = []
+    others = [key for key in config if key not in OTHER_KEYS and not key.endswith(SPECIAL_TOKEN)]
+    faults = [f"{bare(key)} is no key of it" for key in others]
+    if config.get("tokenizer_class") not in TOKENIZER_CLASSES:
+        faults.append(f"tokenizer_class is none of {', '.join(TOKENIZER_CLASSES)}")
     if config.get("model_max_length") != manifest.max_length:
         faults.append(f"model_max_length is {bare(str(config.get('model_max_length')))}, not {manifest.max_length}")
     if config.get("pad_token") != manifest.padding.token:
         faults.append(f"pad_token is {bare(str(config.get('pad_token')))}, not {bare(str(manifest.padding.token))}")
-    for name in SPECIAL_TOKENS:
-        token = config.get(name)
-        if token is not None and (not isinstance(token, str) or token not in token_ids):
-            faults.append(f"{name} is {bare(str(token))}, which is no token")
+    for name, token in config.items():
+        if name.endswith(SPECIAL_TOKEN) and (not isinstance(token, str) or token not in token_ids):
+            faults.append(f"{bare(name)} is {bare(str(token))}, which is no token")
     return faults
 
 

@@ -18,6 +18,7 @@ from edgepack.evidence.forms import parity_check
 FORMS = ("teacher", "student", "quantized", "artifact")
 BLAMES = ("distil", "quantize", "export")
 AT_MOST, AT_LEAST = ("size", "finite", "goldens"), ("retention", "parity")  # what a check's limit is to its value
+COUNTS = ("finite", "goldens")  # of faults: none is allowed
 RETAKEN = ("size", "goldens")  # they fail only by their value
 ROUNDING = 1e-9
 
@@ -56,6 +57,8 @@ def status_fault(check: Check) -> str | None:
         return None
     if not isinstance(value, int | float) or not isinstance(limit, int | float):
         return f"check {check.name} passed without figures" if check.status == "passed" else None
+    if value < 0 or (check.name in COUNTS and limit != 0):
+        return f"check {check.name} has {value:.6g} with the limit {limit:.6g}"
     holds = value <= limit if check.name in AT_MOST else value >= limit
     if (check.status == "passed" and not holds) or (check.status == "failed" and holds and check.name in RETAKEN):
         return f"check {check.name} says {check.status} with {value:.6g} and the limit {limit:.6g}"

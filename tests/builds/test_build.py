@@ -22,7 +22,9 @@ def test_bundles_fit_and_pass_the_gate(unbroken: Path) -> None:
     for bundle in bundles:
         assert load_manifest(bundle).shipped_bytes <= 60_000
     assert gate(bundles, console=QUIET).passed
-    assert (unbroken / "report.html").is_file()
+    page = (unbroken / "report.html").read_text()
+    assert "Training loss by step" in page
+    assert "not recorded" not in page  # the teacher's bytes are
     assert (unbroken / "student" / "model.safetensors").is_file()
     config, limits = (
         json.loads((unbroken / "student" / f"{n}.json").read_text()) for n in ("config", "tokenizer_config")

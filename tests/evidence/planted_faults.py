@@ -225,6 +225,9 @@ FAULTS: list[Fault] = [
         vocabulary=put(C, "vocab_size", to=3), architecture=put(C, "architectures", to=["X"]),
         tokenizer_length=put(TC, "model_max_length", to=512),
         tokenizer_padding=put(TC, "pad_token", to="[UNK]"),
+        key_that_keeps_capitals=put(TC, "do_lower_case", to=False),
+        no_such_class=put(TC, "tokenizer_class", to="T5Tokenizer"),
+        model_type=put(C, "model_type", to="gpt2"),
         no_such_token=put(TC, "cls_token", to="[XXX]"),
     ),
     *faults(
@@ -260,6 +263,8 @@ FAULTS: list[Fault] = [
     *faults(
         "target and teacher", NOT, "consistency",
         another_target=put(M, "target", to="ios-onnx"), another_teacher=put(M, "teacher", "name", to="bert-large"),
+        licence=put(M, "teacher", "licence", to="mit"),
+        no_version=put(M, "edgepack_version", to="x"),
         no_sha256=put(M, "teacher", "sha256", to="xyz"), no_time=put(M, "created", to="yesterday"),
     ),
     *faults(
@@ -291,11 +296,14 @@ FAULTS: list[Fault] = [
         other_metrics=put(V, "metrics", "artifact", "value", to=0.2),
         no_examples=put(V, "metrics", "artifact", "n", to=0),
         negative_latency=put(V, "speed", to={"artifact": BACKWARDS}),
+        fewer_than_no_faults=check("finite", value=-1.0),
+        a_limit_of_faults=check("finite", value=3.0, limit=9.0),
         unknown_blame=put(V, "blame", to="weather"), no_json=write(V, b"{"),
     ),
     *faults(
         "goldens", EVERYWHERE, "goldens",
         none=write("golden.jsonl", b""), one=goldens(lambda lines: lines[:1]), half=goldens(lambda lines: lines[:40]),
+        too_many=goldens(lambda lines: lines * 20),
         hard_ones_only=goldens(lambda lines: lines[32:]), other_labels=goldens(shift_labels),
         nan=each_golden(logits=[float("nan")] * 2), infinite=each_golden(logits=[INF, 0.0]),
         larger=goldens(lambda lines: [line | {"logits": [1.08 * value for value in line["logits"]]} for line in lines]),
@@ -329,6 +337,10 @@ FAULTS: list[Fault] = [
     *faults(
         "numbers that are none", EVERYWHERE, "artifact",
         nan_among_the_weights=constants(np.float32, one_nan),
+    ),
+    *faults(
+        "lengths, padding and configs", EVERYWHERE, "vocabulary",
+        more_ids_than_the_table=put(C, "vocab_size", to=10**6),
     ),
     *faults("numbers that are none", EVERYWHERE, "vocabulary", nan_for_one_token=nan_for(105)),
     *faults(

@@ -138,13 +138,15 @@ def _table(
 
 def _values(place: str, before: int, column: str, array: Any) -> list[Any]:
     """A column's values as Python has them; what is wrong with one names its row."""
+    items = _count_items(array)
+    if items > MOST_ITEMS:
+        raise InputError(f"{place} {before + 1}: column {shown(column)} holds {items:,} items; at most {MOST_ITEMS:,}")
     try:
         array.validate(full=True)
         if hasattr(array, "dictionary"):  # each text once, however many rows have it
             indices = array.indices.to_pylist()
             texts = {index: array.dictionary[index].as_py() for index in set(indices) if index is not None}
             return [texts.get(index) for index in indices]
-        _check_items(array)
         return list(array.to_pylist())
     except Exception as e:  # invalid UTF-8, dates out of range, broken offsets: found below, one by one
         for index in range(len(array)):
@@ -160,12 +162,16 @@ def _values(place: str, before: int, column: str, array: Any) -> list[Any]:
         raise InputError(f"{place} {before + 1}: column {shown(column)} is not readable: {reason(e)}") from e
 
 
-def _check_items(array: Any) -> None:
-    """`ValueError` where lists hold far more items than a batch of sentences does: a few bytes can say billions."""
+def _count_items(array: Any) -> int:
+    """The items of a batch's lists, and of lists in these: a few bytes of a file can say billions."""
+    count = 0
     while hasattr(array, "flatten") and hasattr(array.type, "value_type"):
-        array = array.flatten()
-        if len(array) > MOST_ITEMS:
-            raise ValueError(f"holds {len(array):,} items; at most {MOST_ITEMS:,} in {BATCH:,} rows are read")
+        try:
+            array = array.flatten()
+        except Exception:  # broken offsets, which are found where values are read
+            break
+        count = max(count, len(array))
+    return count
 
 
 def _ipc_batches(reader: Any) -> Iterator[Any]:

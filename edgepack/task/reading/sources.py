@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, bare
 from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
 from edgepack.task.reading.conll import open_conll
 from edgepack.task.reading.delimited import open_csv, open_tsv
@@ -45,7 +45,7 @@ def open_table(source: str, split: str = "train") -> Table:
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except OSError as e:
-        raise InputError(f"{source}: cannot be opened: {e.strerror}") from e
+        raise InputError(f"{bare(source, 200)}: cannot be opened: {e.strerror}") from e
     if is_folder:
         return open_folder(path, split)
     suffix, packed = _suffix(path)

@@ -1,0 +1,50 @@
+"""Policies that no honest program writes: one line and exit code 2, before any bundle is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.run import attack, pipe
+
+POLICIES: dict[str, tuple[str, str]] = {  # TOML, what is said
+    "lists in lists": ("a = " + "[" * 100_000 + "]" * 100_000, "nested too deep"),
+    "tables in tables": ("a = " + "{a=" * 10_000 + "1" + "}" * 10_000, "nested too deep"),
+    "a key of 100,000 parts": (".".join(["a"] * 100_000) + " = 1", "line 1 has 99,999 dots; at most 100"),
+    "a quoted key of 60,000 parts": ("\n[" + ".".join(['"a"'] * 60_000) + "]", "line 2 has 59,999 dots"),
+    "an integer of 5,000 digits": ("max_bytes = " + "9" * 5_000, "digits"),
+    "a megabyte": ("# " + "x" * 1_000_000, "larger than 262,144 bytes"),
+    "a key with escapes": ('"\\u001b[2J" = 1', r"key '\x1b[2J'"),
+    "a key of 200,000 letters": ("x" * 200_000 + " = 1", "Extra inputs are not permitted"),
+    "a waiver with escapes": ('waive = ["\\u001b[2J\\n"]', r"names '\x1b[2J\n'"),
+    "a waiver of everything": ('waive = ["all"]', "names 'all'"),
+    "true for a number": ("max_bytes = true", "max_bytes"),
+    "no number": ("max_drop = nan", "max_drop"),
+}
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_is_one_line(name: str, tmp_path: Path, bundle: Path) -> None:
+    text, said = POLICIES[name]
+    (tmp_path / "policy.toml").write_text(text)
+    outcome = attack("gate", str(bundle), "--policy", str(tmp_path / "policy.toml"))
+    assert said in outcome.stderr
+
+
+def test_what_is_no_file(tmp_path: Path, bundle: Path) -> None:
+    for path in (pipe(tmp_path / "policy.toml"), Path("/dev/zero"), bundle):
+        attack("gate", str(bundle), "--policy", str(path))
+
+
+def test_a_result_that_cannot_be_written_is_said_first(tmp_path: Path, bundle: Path) -> None:
+    for path in (tmp_path / "no" / "such" / "gate.xml", tmp_path / ("x" * 300) / "gate.xml", bundle):
+        outcome = attack("gate", str(bundle), "--junit", str(path))
+        assert "--junit" in outcome.stderr
