@@ -28,7 +28,7 @@ from edgepack.target import list_targets
 
 COMMANDS = {
     *("build", "plan", "finetune", "export", "validate", "bundle", "demo"),
-    *("predict", "gate", "sign", "bom", "package", "inspect", "report"),
+    *("predict", "gate", "compare", "sign", "bom", "package", "inspect", "report"),
     *("targets", "doctor"),
 }
 
