@@ -1,8 +1,9 @@
 """The general stage on raw text: sequences to distil on, and two objectives of pretraining added to distillation.
 
 TinyBERT (Jiao et al. 2020, arXiv:1909.10351, §3.2) distils on general text before the task. Here the fine-tuned
-teacher runs on the text, since it is the teacher that there is, and its hidden states are matched; its predictions on
-such text mean nothing and the labels are −100. On top, where their weights are not 0:
+teacher runs on the text, since it is the teacher that there is, and its hidden states are matched, with attention too
+where a recipe says so; its predictions on such text mean nothing and the labels are −100. On top, where their weights
+are not 0:
 
 - masked words (Devlin et al. 2019, arXiv:1810.04805, §3.1): 15 % of the tokens are to be told from the rest; of these
   80 % are masked, 10 % are a random token, 10 % stay. The output layer is the student's own embedding table (tied)
@@ -29,6 +30,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.signals import Loss
 from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
 
@@ -44,16 +47,23 @@ Segments = list[np.ndarray]  # consecutive sentences, each its token ids
 
 @dataclass(frozen=True)
 class General:
-    """`share` of the training steps spent on raw text, and the weights of the two objectives there."""
+    """The stage's length, the weights of the two objectives, and its losses against the teacher.
+
+    `share`: of the recipe's examples, in sequences. `examples`: so many sequences instead; 0: the share.
+    """
 
     share: float = 0.3
     masked_words: float = 0.0
     sentence_order: float = 0.0
+    examples: int = 0
+    losses: tuple[Loss, ...] = (HiddenStates(weight=100.0),)
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
             raise InputError(f"general stage: share is {self.share}; allowed: 0 up to, not including, 1")
-        for name in ("masked_words", "sentence_order"):
+        if not self.losses:
+            raise InputError("general stage: losses is empty; allowed: losses of states and attention, one or more")
+        for name in ("masked_words", "sentence_order", "examples"):
             if getattr(self, name) < 0:
                 raise InputError(f"general stage: {name} is {getattr(self, name)}; allowed: 0 or more")
 
