@@ -27,9 +27,9 @@ from edgepack.bundle.manifest import parse_model, read_bounded
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
-from edgepack.rust_tokenizer import read_tokenizer, tokenizers_as_input_errors
 from edgepack.target import Target
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
+from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset, utf16_index
 
 GOLDEN_NAME = "golden.jsonl"

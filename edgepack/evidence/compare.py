@@ -143,7 +143,10 @@ def answers_on(folder: Path, manifest: BundleManifest, given: Given) -> Answers:
 
 
 def against_baseline(found: NonInferiority, metric_name: str) -> Check:
-    """The paired test of new against old as a check."""
+    """The paired test of new against old as a check; an old release that has nothing right cannot be fallen behind."""
+    if not any(row[len(row) // 2] for row in found.rows):
+        reason = f"the baseline's {metric_name} is 0 on {found.n} examples"
+        return Check(name="metric", status="passed", value=found.value, limit=1 - found.margin, reason=reason)
     check = retention_check(found, metric_name)
     return check.model_copy(
         update={"name": "metric", "reason": check.reason.replace("the teacher's", "the baseline's")}

@@ -15,8 +15,8 @@ from edgepack.bundle.layout import TOKENIZER_NAME
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import bare
 from edgepack.evidence.opened import OpenBundle
-from edgepack.rust_tokenizer import tokenizers_as_input_errors
 from edgepack.tokenizer.asset import ASSET_NAME, WordPieceData, describe_words, is_bert_wordpiece, table_options
+from edgepack.tokenizer.library import tokenizers_as_input_errors
 from edgepack.tokenizer.unicode_tables import UnicodeTables, ask, split_classes
 
 COMPARED = (range(0x3400), range(0xA000, 0xAC00), range(0xFB00, 0x10000))  # no ideographs, no Hangul, no private ones

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgepack.rust_tokenizer import TextInput, encode_texts
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
+from edgepack.tokenizer.library import TextInput, encode_texts
 
 if TYPE_CHECKING:  # not there in a light installation
     from transformers import PreTrainedTokenizerFast

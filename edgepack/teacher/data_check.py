@@ -13,10 +13,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from edgepack.errors import InputError, shown
-from edgepack.rust_tokenizer import encode_texts
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset
 from edgepack.teacher.load import Teacher
+from edgepack.tokenizer.library import encode_texts
 
 MIN_ENTITY_F1 = 0.05  # there is no majority class of entities; an untrained tagger stays below this
 SAMPLE = 2_000  # texts that two tokenizers are compared on

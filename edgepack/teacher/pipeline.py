@@ -9,10 +9,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from edgepack.rust_tokenizer import tokenizers_as_input_errors
 from edgepack.teacher.tokenizer_settings import TokenizerSettings
 from edgepack.teacher.vocabulary_check import PROBES
 from edgepack.teacher.vocabulary_files import GENERIC_CLASSES, WORD_PIECE_CLASSES
+from edgepack.tokenizer.library import tokenizers_as_input_errors
 
 CASE_CLASSES = (*WORD_PIECE_CLASSES, "AlbertTokenizer")  # those that read do_lower_case
 SPACE_CLASSES = ("RobertaTokenizer", "GPT2Tokenizer", "AlbertTokenizer")  # those that read add_prefix_space

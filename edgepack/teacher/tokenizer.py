@@ -17,13 +17,13 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError, shown
-from edgepack.rust_tokenizer import read_tokenizer, tokenizers_as_input_errors
 from edgepack.teacher.checkpoint import Checkpoint
 from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
 from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
 from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
+from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
 FILE = "tokenizer.json"
 ONE_SEGMENT = ("distilbert", "roberta", "mpnet")  # families whose models take no token types, or only one

@@ -13,8 +13,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from edgepack.errors import InputError, shown
-from edgepack.rust_tokenizer import tokenizers_as_input_errors
 from edgepack.teacher.checkpoint import Checkpoint
+from edgepack.tokenizer.library import tokenizers_as_input_errors
 
 NEEDS_UNKNOWN = ("WordPiece", "WordLevel")  # the others spell words in bytes, or say so when they meet one
 RARE = "☃ ꙮ 𐍈"  # no vocabulary has them all; something must stand for them

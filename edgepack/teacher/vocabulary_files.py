@@ -17,9 +17,9 @@ from tokenizers.models import BPE, WordPiece
 
 from edgepack.bounded import read_file
 from edgepack.errors import InputError, shown
-from edgepack.rust_tokenizer import LARGEST_FILE
 from edgepack.teacher.files import VOCABULARIES, read_json
 from edgepack.teacher.tokenizer_settings import ROLES, USUAL, TokenizerSettings
+from edgepack.tokenizer.library import LARGEST_FILE
 
 CONVERT = (
     "write a tokenizer.json where transformers and sentencepiece are installed: "

@@ -1,1 +1,1 @@
-"""The tokenizer file that an app loads, and its reference reader. Training's own tokenizer belongs to `teacher`."""
+"""An app's tokenizer file with its reader, and the tokenizers library. A teacher's tokenizer belongs to `teacher`."""
