@@ -145,3 +145,23 @@ def test_toml_blocks_load(tmp_path: Path) -> None:
             parse_recipe(block.place, block.text)
         loaded.append(kind)
     assert {"policy", "target", "recipe"} <= set(loaded)
+
+
+NAMED_TESTS = {
+    (name_of(page), *named)
+    for page in PAGES
+    for named in re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
+    if Path(named[0]).name.startswith("test_")
+}
+
+
+@pytest.mark.parametrize(("page", "name", "function"), sorted(NAMED_TESTS))
+def test_every_test_that_a_page_names_is_there(page: str, name: str, function: str) -> None:
+    ending = name.removeprefix("tests/")
+    found = [p for p in (REPOSITORY / "tests").rglob(Path(name).name) if p.as_posix().endswith(f"/{ending}")]
+    assert found, f"{page} names {name}"
+    assert not function or any(f"\ndef {function}(" in path.read_text(encoding="utf-8") for path in found)
+
+
+def test_pages_name_tests() -> None:
+    assert {"docs/inputs.md", "docs/threat-model.md"} <= {page for page, _, _ in NAMED_TESTS}

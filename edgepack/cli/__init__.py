@@ -31,8 +31,6 @@ SECTIONS = {
     "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
-
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries

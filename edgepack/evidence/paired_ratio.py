@@ -18,7 +18,7 @@ observation and not as five. The outcome "loses what the teacher has right" is t
 drawn at random, of which one model has every entity wrong.
 
 Two additions hold the test to its level on few examples. The mean of g is taken half a step nearer to 0, a step being
-what one decision moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
+what one example moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
 replaces the normal one: of the `m` examples on which the teacher has something right a share 1 − θ would have been
 lost, and none was, which has the probability θᵐ (Clopper and Pearson 1934). For two models without a fault on 50
 examples the interval begins at 0.025^(1 / 50) = 0.929.
@@ -69,7 +69,7 @@ class PairedValues:
     teacher_could_lose: np.ndarray
     artifact_safe: int  # examples on which the artifact could have been worse, where it is worse on none; else 0
     teacher_safe: int
-    artifact_step: float  # how much a single decision is of an example's value
+    artifact_step: float  # how far a single example moves the value
     teacher_step: float
     n: int
 
@@ -123,9 +123,13 @@ def paired_values(rows: PairedRows, task: Task) -> PairedValues:
 
 
 def _step(statistics: np.ndarray, weights: np.ndarray, task: Task) -> float:
-    """How far one more answer, or one wrong, moves a model's value; 0 for a model without any."""
-    size = float(weights @ task.metric_parts(statistics)[1])
-    return 1 / size if size else 0.0
+    """How far one example moves a model's value: 1 for accuracy, more for sentences of uneven size; 0 without any.
+
+    The mean over sentences drawn by their size, since a larger one is the likelier to differ.
+    """
+    sizes = task.metric_parts(statistics)[1]
+    size = float(weights @ sizes)
+    return float(weights @ sizes**2) / size**2 if size else 0.0
 
 
 def _shares_right(statistics: np.ndarray, weights: np.ndarray, task: Task) -> np.ndarray:

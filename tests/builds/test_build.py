@@ -11,7 +11,8 @@ import pytest
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import plan_build
 from edgepack.build.single_stage import bundle_output, export_student, validate_output
-from edgepack.bundle.manifest import load_build_manifest, load_manifest
+from edgepack.bundle.manifest import load_build_manifest, load_manifest, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from tests.builds.tiny import QUIET, TARGETS, Files, hashes, request
@@ -30,6 +31,36 @@ def test_bundles_fit_and_pass_the_gate(unbroken: Path) -> None:
         json.loads((unbroken / "student" / f"{n}.json").read_text()) for n in ("config", "tokenizer_config")
     )
     assert limits["model_max_length"] == config["max_position_embeddings"]  # where transformers truncates
+
+
+def test_a_verdict_holds_what_lies_behind_the_metric(unbroken: Path) -> None:
+    verdict = read_model(unbroken / "bundles" / TARGETS[0] / VERDICT_NAME, Verdict)
+    analysis, manifest = verdict.analysis, load_manifest(unbroken / "bundles" / TARGETS[0])
+    assert analysis is not None
+    assert [score.label for score in analysis.classes] == ["light", "music", "time"]
+    assert {found.change for found in analysis.robustness} == {"case", "typos", "spacing", "emoji", "accents"}
+    assert all(found.n == 120 for found in analysis.robustness)
+    assert {part.kind for part in analysis.slices} >= {"label"}
+    assert analysis.calibration is not None
+    assert manifest.temperature == analysis.calibration.temperature
+    assert manifest.evaluation is not None
+    assert manifest.evaluation.n == 120
+
+
+def test_the_teacher_answers_other_data_in_the_gate(unbroken: Path, files: Files, tmp_path: Path) -> None:
+    """The training data are other data than the recorded ones; the teacher knows them as well as the artifact does."""
+    bundle = unbroken / "bundles" / TARGETS[0]
+    (result,) = gate([bundle], evaluation=files.train, teacher=files.teacher, console=QUIET).bundles
+    check = next(check for check in result.checks if check.name == "metric")
+    assert check.status == "passed", check.reason
+    assert "480 other examples than the recorded ones, the teacher's too" in check.reason
+    changed = tmp_path / "teacher"
+    shutil.copytree(files.teacher, changed)
+    (changed / "config.json").write_text((changed / "config.json").read_text() + " ")
+    (result,) = gate([bundle], evaluation=files.train, teacher=str(changed), console=QUIET).bundles
+    check = next(check for check in result.checks if check.name == "metric")
+    assert check.status == "failed"
+    assert "is not the one that the bundle was made from" in check.reason
 
 
 def test_runtimes_are_compared_over_the_evaluation_set(unbroken: Path) -> None:

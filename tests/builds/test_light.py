@@ -82,6 +82,21 @@ def test_the_gate_reads_plain_files(unbroken: Path, files: Files, tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_releases_are_compared(unbroken: Path, files: Files) -> None:
+    bundle = unbroken / "bundles/android-onnx"
+    done = light("compare", bundle, bundle, "--eval", files.evaluation, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["metric"]["discordant"] == 0
+
+
+def test_a_teacher_needs_more_and_says_so(unbroken: Path, files: Files) -> None:
+    bundle = unbroken / "bundles/android-onnx"
+    done = light("gate", bundle, "--eval", files.evaluation, "--teacher", files.teacher)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert INSTALL_BUILD in line
+
+
 @pytest.mark.parametrize("source", ["eval.parquet", "someone/data"])
 def test_data_that_needs_more_says_so(unbroken: Path, tmp_path: Path, source: str) -> None:
     path = str(tmp_path / source) if source.endswith("parquet") else source
