@@ -40,6 +40,7 @@ from edgepack.teacher import (
     load_teacher,
 )
 from edgepack.tokenizer.asset import asset_bytes
+from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
@@ -254,12 +255,17 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
     if path is None:
         return None
     lines = [line for line in read_text_lines(path) if line.strip()]
-    ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
-    return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+    backend, counts = inputs.teacher.tokenizer.backend_tokenizer, np.zeros(len(inputs.token_counts), np.int64)
+    backend.no_truncation()
+    for batch in encode_texts(backend, lines, str(path), special_tokens=False):
+        counts += np.bincount([i for each in batch for i in each.ids], minlength=len(counts))
+    return counts
 
 
 def read_text_lines(path: Path) -> list[str]:
     """The lines of a file of raw text, blank ones too: they part documents."""
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file; --text takes a file of UTF-8 sentences, one on a line")
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:

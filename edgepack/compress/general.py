@@ -34,6 +34,7 @@ from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Loss
 from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.tokenizer.library import encode_texts
 
 MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the others stay as they are
 HEADING = re.compile(r"=.*=")
@@ -41,7 +42,6 @@ JOINT = re.compile(r" @([-,.])@ ")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 UNKNOWN = "<unk>"
 INITIAL_DEVIATION = 0.02  # of new weights, as in BERT
-TOKENIZED_AT_ONCE = 1_000
 Segments = list[np.ndarray]  # consecutive sentences, each its token ids
 
 
@@ -215,11 +215,10 @@ def _documents(lines: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> list
 
 def _tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
     """Ids without special tokens and without truncation."""
-    found: list[list[int]] = []
-    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
-        chunk = list(texts[start : start + TOKENIZED_AT_ONCE])
-        found += tokenizer(chunk, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
-    return found
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return [each.ids for batch in encode_texts(backend, texts, "raw text", special_tokens=False) for each in batch]
 
 
 def _runs(documents: Sequence[Segments], room: int) -> list[Segments]:
