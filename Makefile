@@ -14,7 +14,7 @@ KILLS ?= 200
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 RUN_ENV := HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 
-.PHONY: demo test test-slow test-apps fuzz kills lint format bench docs wheel clean
+.PHONY: demo test test-slow test-apps fuzz kills mutants lint format bench docs wheel clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -38,6 +38,12 @@ fuzz: .venv/.ready
 # KILLS: builds that get a SIGKILL at a random moment; about half a minute each
 kills: .venv/.ready
 	$(TEST_ENV) EDGEPACK_KILLS=$(KILLS) $(BIN)/python -m pytest -s -m slow tests/builds/test_killed.py -k random
+
+# Small changes to the gate's code, one at a time: each should fail a test. The survivors are listed; about an hour
+mutants: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants]"
+	$(TEST_ENV) $(BIN)/mutmut run > mutants.log
+	$(BIN)/mutmut results
 
 # APP_BUNDLES: bundles to hold the apps to; APP_OPTIONS: --require makes a failure of what cannot run here
 test-apps: .venv/.ready
