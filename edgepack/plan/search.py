@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,13 @@ def search(space: SearchSpace, budget_bytes: int) -> Plan:
     losses = np.add.outer([body.loss for body in bodies], [table.loss for table in tables]).round(9)
     rough = np.add.outer([body.bytes for body in bodies], [table.bytes for table in tables])
     found: list[Candidate] = []
+    shown: list[dict[str, Any]] = []
     fitting = np.flatnonzero(rough <= budget_bytes)
     for place in fitting[np.argsort(losses.ravel()[fitting], kind="stable")]:
         b, t = np.unravel_index(place, losses.shape)
         candidate = make_candidate(space, bodies[b], tables[t])
-        if max(candidate.shipped_bytes.values()) <= budget_bytes:
+        if max(candidate.shipped_bytes.values()) <= budget_bytes and candidate.describe() not in shown:
+            shown.append(candidate.describe())  # a small teacher's grid holds a shape more than once
             found.append(candidate)
             if len(found) == SHOWN:
                 break

@@ -17,7 +17,7 @@ from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import search
 from edgepack.plan.space import SearchSpace, Structure, Vocabulary
 from edgepack.plan.speed import speed_goal
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 from edgepack.target import load_target
 
@@ -55,7 +55,16 @@ def test_every_candidate_fits_and_the_first_loses_least(budget_bytes: int) -> No
         assert max(candidate.shipped_bytes.values()) <= budget_bytes
     losses = [candidate.estimated_loss for candidate in plan.candidates]
     assert losses == sorted(losses)
+    shapes = [candidate.describe() for candidate in plan.candidates]
+    assert all(shape not in shapes[:i] for i, shape in enumerate(shapes)), "no shape is shown twice"
     assert search(SPACE, budget_bytes).chosen.describe() == plan.chosen.describe()
+
+
+def test_a_teacher_of_few_units_shows_no_shape_twice() -> None:
+    few = changed_config(FULL, num_heads=[2] * 4, head_sizes=[16] * 4, intermediate_sizes=[64] * 4)
+    shapes = [candidate.describe() for candidate in search(replace(SPACE, full=few), 10_000_000).candidates]
+    assert len(shapes) > 1
+    assert all(shape not in shapes[:i] for i, shape in enumerate(shapes))
 
 
 def test_more_bytes_are_never_estimated_worse() -> None:
