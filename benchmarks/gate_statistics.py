@@ -217,8 +217,8 @@ def section(recorded: dict[str, object]) -> str:
     releases = int(str(recorded["releases"]))
     error = 100 * math.sqrt(0.025 * 0.975 / releases)
     said = (
-        f"Of {releases:,} releases in each world, these shares pass although they should not. The standard error of one\n"
-        f"share at the level of 2.5 % is {error:.2f} %:"
+        f"Of {releases:,} releases in each world, these shares pass although they should not. The standard error of\n"
+        f"one share at the level of 2.5 % is {error:.2f} %:"
     )
     return f"{said}\n\n{table(recorded)}"
 
