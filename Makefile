@@ -7,12 +7,14 @@ BENCH_TRAIN ?= ../shared/data/sst2/train.tsv
 BENCH_BUNDLES ?= out/bundles/android-onnx
 APP_BUNDLES ?= $(DEMO_OUT)/build/bundles/android-onnx
 APP_OPTIONS ?=
+FUZZ ?= 1000
+KILLS ?= 200
 
 # One thread per worker: tiny models gain nothing from more, and workers would fight over the cores.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 RUN_ENV := HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 
-.PHONY: demo test test-slow test-apps lint format bench docs wheel clean
+.PHONY: demo test test-slow test-apps fuzz kills mutants lint format bench docs wheel clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,6 +29,21 @@ test: .venv/.ready
 
 test-slow: .venv/.ready
 	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+
+# FUZZ: examples for each kind of data file and for checkpoints; other ones each time. Hours at 5,000
+fuzz: .venv/.ready
+	$(TEST_ENV) EDGEPACK_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/task/reading/test_fuzz.py \
+	  tests/teacher/test_fuzz.py
+
+# KILLS: builds that get a SIGKILL at a random moment; about half a minute each
+kills: .venv/.ready
+	$(TEST_ENV) EDGEPACK_KILLS=$(KILLS) $(BIN)/python -m pytest -s -m slow tests/builds/test_killed.py -k random
+
+# Small changes to the gate's code, one at a time: each should fail a test. The survivors are listed; about an hour
+mutants: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants]"
+	$(TEST_ENV) $(BIN)/mutmut run > mutants.log
+	$(BIN)/mutmut results
 
 # APP_BUNDLES: bundles to hold the apps to; APP_OPTIONS: --require makes a failure of what cannot run here
 test-apps: .venv/.ready
@@ -51,6 +68,7 @@ docs: .venv/.ready
 	$(BIN)/python docs/generate_cli.py
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_lists.py
+	$(BIN)/python docs/generate_methods.py
 	$(BIN)/python docs/generate_schemas.py
 	$(BIN)/python -m tests.evidence.planted
 

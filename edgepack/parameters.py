@@ -33,7 +33,7 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is not a size; write 4MB, 4MiB, 500kB or a number of bytes")
     size_bytes = int(Decimal(match[1]) * UNITS[match[2]])
     if size_bytes < LEAST_BYTES:
-        meant = f"{text.strip()}MB" if not match[2] else "4MB"
+        meant = f"{text.strip()}MB" if size_bytes and not match[2] else "4MB"
         raise ValueError(f"{text!r} is {size_bytes:,} bytes, less than any model has; did you mean {meant}?")
     return size_bytes
 

@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +23,11 @@ from edgepack import doctor as doctor_module
 from edgepack.cli import main
 from edgepack.doctor import Diagnosis, Finding
 from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDependency
-from edgepack.parameters import parse_share, parse_size
+from edgepack.parameters import format_size, parse_share, parse_size
 from edgepack.target import list_targets
 
 COMMANDS = {
-    *("build", "plan", "finetune", "export", "validate", "bundle", "demo"),
+    *("build", "plan", "recipes", "finetune", "export", "validate", "bundle", "demo"),
     *("predict", "gate", "compare", "sign", "bom", "package", "inspect", "report"),
     *("targets", "doctor"),
 }
@@ -94,15 +95,44 @@ def test_an_error_of_edgepack_is_one_line_and_its_code(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_one_line_and_3(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def fail() -> Diagnosis:
-        raise OSError(number, "full", "out/model.onnx")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_234_000))
+    for error, where in (
+        (OSError(number, "full", "out/model.onnx"), " for out/model.onnx"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), ""),  # safetensors
+    ):
+        monkeypatch.setattr(doctor_module, "examine", failing(error))
+        result = call("doctor")
+        assert result.exit_code == 3
+        assert result.stderr == (
+            f"error: no room left on the disk{where}, 1.2 MB free; make some, then give the same command again\n"
+        )
 
-    monkeypatch.setattr(doctor_module, "examine", fail)
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "out/\x1b[2J"), 2, r"out/\x1b[2J: Permission denied"),
+        (OSError(errno.EROFS, "Read-only file system", "out"), 2, "out: Read-only file system"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5_000), 2, "xxx: File name too long"),
+        (MemoryError(), 3, "edgepack doctor needs more memory than it may have"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, said: str
+) -> None:
+    monkeypatch.setattr(doctor_module, "examine", failing(error))
     result = call("doctor")
-    assert result.exit_code == 3
-    assert result.stderr == (
-        "error: no room left on the disk for out/model.onnx; make some, then give the same command again\n"
-    )
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert len(result.stderr) < 400
+
+
+def failing(error: Exception) -> Callable[[], Diagnosis]:
+    def fail() -> Diagnosis:
+        raise error
+
+    return fail
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,3 +241,11 @@ def test_commands_are_thin() -> None:
     for name, command in main.commands.items():
         assert isinstance(command, click.Command)
         assert (command.help or "").strip().endswith("."), name
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.0 kB"), (2_500_000, "2.5 MB"), (4 * 10**9, "4.0 GB")],
+)
+def test_sizes_for_a_person(size: int, text: str) -> None:
+    assert format_size(size) == text

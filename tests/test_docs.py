@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from edgepack.build.recipe_file import parse_recipe
+from edgepack.build.recipe_settings import Recipe
 from edgepack.evidence.policy import Policy, read_policy
 from edgepack.target import Target, parse_target
 from tests.pages import INLINE, PAGES, REPOSITORY, blocks, blocks_of, commands, name_of, prose
@@ -127,8 +129,9 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
 
 
 def test_toml_blocks_load(tmp_path: Path) -> None:
-    """Policies and targets by their own loaders, told by their keys; all others parse."""
+    """Policies, targets and recipes by their own loaders, told by their keys; all others parse."""
     kinds = {"policy": set(Policy.model_fields), "target": set(Target.__dataclass_fields__)}
+    kinds["recipe"] = {"summary", "base", *Recipe.__dataclass_fields__}
     loaded = []
     for block in blocks("toml"):
         keys = set(tomllib.loads(block.text))
@@ -138,5 +141,27 @@ def test_toml_blocks_load(tmp_path: Path) -> None:
             read_policy(tmp_path / "policy.toml")
         elif keys & kinds["target"]:
             parse_target(block.place, block.text)
+        elif keys & kinds["recipe"]:
+            parse_recipe(block.place, block.text)
         loaded.append(kind)
-    assert {"policy", "target"} <= set(loaded)
+    assert {"policy", "target", "recipe"} <= set(loaded)
+
+
+NAMED_TESTS = {
+    (name_of(page), *named)
+    for page in PAGES
+    for named in re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
+    if Path(named[0]).name.startswith("test_")
+}
+
+
+@pytest.mark.parametrize(("page", "name", "function"), sorted(NAMED_TESTS))
+def test_every_test_that_a_page_names_is_there(page: str, name: str, function: str) -> None:
+    ending = name.removeprefix("tests/")
+    found = [p for p in (REPOSITORY / "tests").rglob(Path(name).name) if p.as_posix().endswith(f"/{ending}")]
+    assert found, f"{page} names {name}"
+    assert not function or any(f"\ndef {function}(" in path.read_text(encoding="utf-8") for path in found)
+
+
+def test_pages_name_tests() -> None:
+    assert {"docs/inputs.md", "docs/threat-model.md"} <= {page for page, _, _ in NAMED_TESTS}

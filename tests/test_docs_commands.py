@@ -54,6 +54,8 @@ def check_edgepack(words: Sequence[str]) -> None:
         context, command = main.make_context("edgepack", list(words)), main
         while isinstance(command, click.Group):
             rest = [*context._protected_args, *context.args]
+            if not rest and command.invoke_without_command:
+                return
             name, command, rest = command.resolve_command(context, rest)
             context = command.make_context(name, rest, parent=context)
     except click.exceptions.Exit:

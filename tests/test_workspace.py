@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgepack.errors import InputError
+from edgepack.errors import DiskFull, InputError
 from edgepack.workspace import Workspace, hash_json, publish_folder, sha256_file, write_atomic
 
 JSON = st.recursive(
@@ -84,10 +87,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path: Path, monkeyp
     write_atomic(tmp_path / "f", b"old")
 
     def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.EBADF, "Bad file descriptor")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="Bad file"):
         write_atomic(tmp_path / "f", b"new")
     assert (tmp_path / "f").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
@@ -262,3 +265,16 @@ def test_folders_that_are_no_workspace_are_refused(tmp_path: Path) -> None:
         Workspace(tmp_path / "thesis.docx")
     with pytest.raises(InputError, match="cannot be made"):
         Workspace(tmp_path / "thesis.docx" / "out")
+
+
+def test_a_disk_without_room_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    (tmp_path / "model").write_bytes(b"old")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=12_000))
+    with pytest.raises(DiskFull, match=r"model takes 2\.5 MB, and its disk has 12\.0 kB free; make room"):
+        write_atomic(tmp_path / "model", bytes(2_500_000))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model").read_bytes() == b"old"

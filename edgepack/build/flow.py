@@ -26,6 +26,7 @@ from edgepack.build.delivery import Delivery, Made
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
+from edgepack.build.recipe_check import check_recipe, check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
 from edgepack.build.stage_results import is_usable, make_stage, refuse_training
 from edgepack.build.starting_student import carve_start, widths_of
@@ -45,7 +46,6 @@ from edgepack.compress.splicing import single_texts
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.memory import keep_large_blocks_apart, return_free_memory
-from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.plan.search import Plan, search
 from edgepack.report import write_report
 from edgepack.student.config import StudentConfig
@@ -62,6 +62,7 @@ from edgepack.train import (
     make_accelerator,
     read_result,
     train,
+    training_record,
     write_result,
 )
 from edgepack.train.processes import from_main, same_view
@@ -74,7 +75,9 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "acce
 def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs = open_inputs(request, console)
-    return PlanReport(search(make_search_space(inputs), request.budget_bytes), show_tensors)
+    plan = search(make_search_space(inputs), request.budget_bytes)
+    check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
+    return PlanReport(plan, show_tensors)
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -99,14 +102,22 @@ def start_after(stage: Stage) -> Progress:
     return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
 
 
+def stage_record(stage: Stage) -> dict[str, Any]:
+    """A finished stage in a build's manifest; of training, in how many of its steps gradients were cut."""
+    return {"name": stage.name, "key": stage.key, "seconds": stage.record.seconds, **training_record(stage)}
+
+
 def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
     """Inputs checked and the plan made."""
-    inputs = replace(inputs, request=request) if inputs is not None else open_inputs(request, console)
-    if request.chosen_recipe.mixed_widths:
-        check_mixed_widths(inputs.targets)
+    if inputs is None:
+        inputs = open_inputs(request, console)
+    else:  # opened for another recipe, perhaps
+        check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets)
+        inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
     console.info(PlanReport(plan).table())
+    check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
     return_free_memory()
     return Build(inputs, plan, workspace, console)
 
@@ -193,7 +204,7 @@ class Build:
     def general_stages(self, carved: Stage) -> list[Stage]:
         """With `--text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
         path, general = self.inputs.request.text, self.recipe.general
-        if path is None or general is None or not general.share:
+        if path is None or general is None or not (general.share or general.examples):
             return []
         data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
         outputs = self.teacher_stage("teacher-text", data)
@@ -269,8 +280,9 @@ class Build:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The settings to train by."""
-        return self.inputs.request.chosen_recipe
+        """The settings to train by: without raw text there is no stage on it, and no state is stored for its losses."""
+        chosen = self.inputs.request.chosen_recipe
+        return chosen if self.inputs.request.text is not None else replace(chosen, general=None)
 
     @cached_property
     def shape(self) -> StudentConfig:
@@ -361,7 +373,7 @@ class Build:
                 "request": request_record(request),
             },
             plan=PlanReport(self.plan).to_record(),
-            stages=[{"name": s.name, "key": s.key, "seconds": s.record.seconds} for s in [*trained, *made.stages]],
+            stages=[stage_record(stage) for stage in [*trained, *made.stages]],
             versions={"edgepack": edgepack.__version__, **self.decisive["libraries"]},
             seed=request.seed,
             metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},

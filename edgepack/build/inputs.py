@@ -12,6 +12,7 @@ import torch
 
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
+from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
@@ -39,6 +40,7 @@ from edgepack.teacher import (
     load_teacher,
 )
 from edgepack.tokenizer.asset import asset_bytes
+from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
@@ -61,14 +63,14 @@ class BuildRequest:
     task: str | None = None
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
-    effort: str = "standard"
+    effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
     seed: int = 0
     device: str = "auto"
     text: Path | None = None
     max_length: int | None = None
     allow_untrained: bool = False
     fresh: bool = False
-    recipe: Recipe | None = None  # None: the effort's own
+    recipe: Recipe | None = None  # None: the one called `effort`
     timed: bool = True  # whether artifacts are timed against the teacher
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
@@ -108,7 +110,7 @@ def open_inputs(
 
     `compare` gets the sha256 of teacher, train and evaluation as soon as they are known, before the teacher runs.
     """
-    find_recipe(request.effort)
+    recipe = request.chosen_recipe
     find_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
@@ -116,6 +118,8 @@ def open_inputs(
     found_task, pair = infer_task(request.train, request.columns)
     teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
+    check_recipe(recipe, request.effort, teacher, targets)
+    warn_without_text(recipe, request.effort, request.text, console)
     train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
     if compare is not None:
         compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
@@ -251,12 +255,17 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
     if path is None:
         return None
     lines = [line for line in read_text_lines(path) if line.strip()]
-    ids = inputs.teacher.tokenizer(lines, add_special_tokens=False)["input_ids"]
-    return np.bincount(np.concatenate([np.asarray(i, np.int64) for i in ids]), minlength=len(inputs.token_counts))
+    backend, counts = inputs.teacher.tokenizer.backend_tokenizer, np.zeros(len(inputs.token_counts), np.int64)
+    backend.no_truncation()
+    for batch in encode_texts(backend, lines, str(path), special_tokens=False):
+        counts += np.bincount([i for each in batch for i in each.ids], minlength=len(counts))
+    return counts
 
 
 def read_text_lines(path: Path) -> list[str]:
     """The lines of a file of raw text, blank ones too: they part documents."""
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file; --text takes a file of UTF-8 sentences, one on a line")
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:

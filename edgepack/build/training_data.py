@@ -26,9 +26,9 @@ from edgepack.plan.candidate import Candidate
 from edgepack.student.config import StudentConfig
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Schedule, StageSettings
+from edgepack.train.processes import UNLABELLED
 from edgepack.train.raw_text import RawText, make_raw_text
 from edgepack.train.replacing import Replacing
-from edgepack.train.step import UNLABELLED
 from edgepack.train.teacher_outputs import DISK_BYTES, choose_examples
 from edgepack.workspace import Stage
 

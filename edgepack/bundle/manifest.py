@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -21,6 +21,7 @@ from edgepack.workspace import sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
 SCHEMA = 1
+SHOWN_BUNDLES = 5  # of those that a message names
 MOST_BYTES = 64_000_000  # of a file that is read whole: a tokenizer.json of 250,000 tokens has 17 million
 
 
@@ -135,21 +136,39 @@ def load_manifest(folder: Path) -> BundleManifest:
     """The bundle's manifest; `InputError` if `folder` is no bundle."""
     path = folder / MANIFEST_NAME
     if not path.is_file():
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder that `edgepack bundle` made")
+        refuse_other_folder(folder)
     refuse_build(folder)
     return read_model(path, BundleManifest)
 
 
 def refuse_build(folder: Path) -> None:
     """`InputError` where `folder` is a build's output, given for one of its bundles, which it names."""
+    keys = _keys(folder)
+    if "artifacts" in keys and "files" not in keys:
+        listed = _bundles_in(folder / "bundles") or "none: its targets were not built"
+        raise InputError(f"{folder} is the output of a build, not a bundle; its bundles: {listed}")
+
+
+def refuse_other_folder(folder: Path) -> NoReturn:
+    """`InputError` for a folder without a manifest, which names the bundles in it, if there are any."""
+    listed = _bundles_in(folder) or _bundles_in(folder / "bundles")
+    advice = f"give one of the bundles in it: {listed}" if listed else "give a folder under OUT/bundles of a build"
+    raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; {advice}")
+
+
+def _keys(folder: Path) -> set[str]:
+    """The keys of the folder's manifest, of whatever kind; none where it does not read: whoever reads it says so."""
     try:
         document = json.loads(read_bounded(folder / MANIFEST_NAME))
     except (InputError, ValueError, RecursionError):
-        return  # whoever reads it says so
-    if isinstance(document, dict) and "artifacts" in document and "files" not in document:
-        found = sorted(path.parent.name for path in folder.glob(f"bundles/*/{MANIFEST_NAME}"))
-        listed = ", ".join(f"bundles/{name}" for name in found) or "none: its targets were not built"
-        raise InputError(f"{folder} is the output of a build, not a bundle; its bundles: {listed}")
+        return set()
+    return set(document) if isinstance(document, dict) else set()
+
+
+def _bundles_in(folder: Path) -> str:
+    """The bundles right in a folder, for a message."""
+    found = sorted(path.parent for path in folder.glob(f"*/{MANIFEST_NAME}"))
+    return ", ".join(bare(str(path), 200) for path in found[:SHOWN_BUNDLES])
 
 
 def load_build_manifest(folder: Path) -> BuildManifest:
@@ -157,6 +176,9 @@ def load_build_manifest(folder: Path) -> BuildManifest:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise InputError(f"{folder} is no build: it has no {MANIFEST_NAME}; give the -o folder of `edgepack build`")
+    keys = _keys(folder)
+    if "files" in keys and "artifacts" not in keys:
+        raise InputError(f"{folder} is a bundle, not a build; give the -o folder of its build, the one above bundles/")
     return read_model(path, BuildManifest)
 
 

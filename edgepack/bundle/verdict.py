@@ -17,6 +17,7 @@ from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
 VERDICT_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # all that a verdict may hold
+MOST_DIGITS = 1e15  # below it a float holds every whole number
 SHOWN_FAILURES = 5  # of one check
 MAX_DROP = 0.05  # of the teacher's metric, where nobody says otherwise: what 1,000 examples can decide (docs/gate.md)
 CONFIDENCE = 0.95  # of the two-sided interval that has to lie above it
@@ -98,10 +99,15 @@ def all_passed(checks: list[Check]) -> bool:
 def limit_check(name: str, value: float, limit: float, at_most: bool, what: str) -> Check:
     """A check of a figure against a limit, with a reason that says both."""
     good = value <= limit if at_most else value >= limit  # NaN is neither
-    reason = f"{what} is {value:.6g}; it must be {'at most' if at_most else 'at least'} {limit:.6g}"
+    reason = f"{what}: {in_full(value)}, must be {'at most' if at_most else 'at least'} {in_full(limit)}"
     # JSON has no NaN
     shown = value if value == value else str(value)
     return Check(name=name, status="passed" if good else "failed", value=shown, limit=limit, reason=reason)
+
+
+def in_full(value: float) -> str:
+    """A whole number with all its digits, another with six significant ones."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < MOST_DIGITS else f"{value:.6g}"
 
 
 def summarize(failures: Sequence[str]) -> str:

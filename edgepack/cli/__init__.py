@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from edgepack import __version__
-from edgepack.cli.building import build, demo, finetune, plan
+from edgepack.cli.building import build, demo, finetune, plan, recipes
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
@@ -27,12 +27,10 @@ from edgepack.extras import missing_package
 from edgepack.parameters import format_size
 
 SECTIONS = {
-    'Make a model; needs "edgepack[build]"': (finetune, plan, build, export, validate, bundle, demo),
+    'Make a model; needs "edgepack[build]"': (finetune, plan, recipes, build, export, validate, bundle, demo),
     "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
-
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from edgepack.cli.options import (
     build_options,
     column_options,
     device_option,
+    json_option,
     length_option,
     make_console,
     output_options,
@@ -19,6 +21,7 @@ from edgepack.cli.options import (
     seed_option,
     take_columns,
 )
+from edgepack.errors import InputError
 
 if TYPE_CHECKING:
     from edgepack.build.inputs import BuildRequest
@@ -138,4 +141,47 @@ def demo(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> Non
 def _request(inputs: dict[str, Any]) -> BuildRequest:
     from edgepack.build.inputs import BuildRequest
 
-    return BuildRequest(columns=take_columns(inputs), budget_bytes=inputs.pop("budget"), **inputs)
+    effort, name = inputs.pop("effort"), inputs.pop("recipe")
+    if effort and name:
+        raise InputError(
+            "--effort and --recipe are both given; allowed: one of them, the effort being a recipe's length"
+        )
+    chosen: dict[str, Any] = {"effort": effort or "standard"}
+    if name:
+        from edgepack.build.recipe_file import open_recipe
+
+        found = open_recipe(name)
+        chosen = {"effort": found.name, "recipe": found.recipe}
+    return BuildRequest(columns=take_columns(inputs), budget_bytes=inputs.pop("budget"), **inputs, **chosen)
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def recipes(ctx: click.Context, /, as_json: bool) -> None:
+    """List the built-in recipes: how a student can be trained."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from edgepack.build.recipe_file import list_recipes
+
+    summaries = list_recipes()
+    if as_json:
+        click.echo(json.dumps(summaries))
+        return
+    for name, summary in summaries.items():
+        click.echo(f"{name:<{max(map(len, summaries)) + 2}}{summary}")
+
+
+@recipes.command("show")
+@click.argument("name")
+@json_option
+def show_recipe(name: str, as_json: bool) -> None:
+    """Print a recipe whole, with a comment on each key: a file to start from."""
+    from edgepack.build.recipe_file import open_recipe
+    from edgepack.build.recipe_text import recipe_text
+
+    found = open_recipe(name)
+    if as_json:
+        click.echo(json.dumps(found.to_json()))
+        return
+    click.echo(recipe_text(found), nl=False)

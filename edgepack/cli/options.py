@@ -141,9 +141,12 @@ build_options = options(
     click.option(
         "--effort",
         type=click.Choice(["quick", "standard", "max"]),
-        default="standard",
-        show_default=True,
-        help="How long to train: more is slower and more accurate.",
+        help="How long to train: more is slower and more accurate. [default: standard]",
+    ),
+    click.option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="How to train, instead of --effort: a built-in recipe or a .toml file; see `edgepack recipes`.",
     ),
     seed_option,
     device_option,

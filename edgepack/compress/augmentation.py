@@ -29,7 +29,7 @@ class Augmentation:
     have the teacher's vocabulary. None: neighbours in the teacher's own embedding table.
     """
 
-    share: float
+    share: float = 0.3
     p_replace: float = 0.4
     candidates: int = 15
     splice: float = 0.0

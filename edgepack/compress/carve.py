@@ -2,8 +2,8 @@
 
 The order keeps each exact step exact, and each choice well informed:
 
-- Layers first: everything else is measured on those that remain. Then the hidden size, since a dimension goes
-  everywhere or nowhere and heads and units are judged in what is left.
+- Layers first: everything else is measured on those that remain. Then another kind of norm, then the hidden size, since
+  a dimension goes everywhere or nowhere and heads and units are judged in what is left.
 - Importance of heads and units next, while token ids are still the teacher's: the examples are in those.
 - Token types, positions and vocabulary are exact and make the table small before its rows are projected.
 - Sharing before heads and units: whole layers are merged, and a shared unit counts for all the layers it serves.
@@ -26,6 +26,7 @@ from edgepack.compress.shape_passes import (
     FoldTokenTypes,
     KeepUnits,
     NarrowEmbedding,
+    ReplaceNorms,
     SelectLayers,
     ShareLayers,
     TrimPositions,
@@ -35,6 +36,7 @@ from edgepack.student.model import Student
 
 PASSES: tuple[Pass, ...] = (
     SelectLayers(),
+    ReplaceNorms(),
     MeasureHiddenImportance(),
     CutHiddenSize(),
     MeasureImportance(),

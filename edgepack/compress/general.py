@@ -1,8 +1,9 @@
 """The general stage on raw text: sequences to distil on, and two objectives of pretraining added to distillation.
 
 TinyBERT (Jiao et al. 2020, arXiv:1909.10351, §3.2) distils on general text before the task. Here the fine-tuned
-teacher runs on the text, since it is the teacher that there is, and its hidden states are matched; its predictions on
-such text mean nothing and the labels are −100. On top, where their weights are not 0:
+teacher runs on the text, since it is the teacher that there is, and its hidden states are matched, with attention too
+where a recipe says so; its predictions on such text mean nothing and the labels are −100. On top, where their weights
+are not 0:
 
 - masked words (Devlin et al. 2019, arXiv:1810.04805, §3.1): 15 % of the tokens are to be told from the rest; of these
   80 % are masked, 10 % are a random token, 10 % stay. The output layer is the student's own embedding table (tied)
@@ -29,8 +30,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
+from edgepack.compress.distil.hidden_states import HiddenStates
+from edgepack.compress.distil.signals import Loss
 from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.tokenizer.library import encode_texts
 
 MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the others stay as they are
 HEADING = re.compile(r"=.*=")
@@ -38,22 +42,28 @@ JOINT = re.compile(r" @([-,.])@ ")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 UNKNOWN = "<unk>"
 INITIAL_DEVIATION = 0.02  # of new weights, as in BERT
-TOKENIZED_AT_ONCE = 1_000
 Segments = list[np.ndarray]  # consecutive sentences, each its token ids
 
 
 @dataclass(frozen=True)
 class General:
-    """`share` of the training steps spent on raw text, and the weights of the two objectives there."""
+    """The stage's length, the weights of the two objectives, and its losses against the teacher.
+
+    `share`: of the recipe's examples, in sequences. `examples`: so many sequences instead; 0: the share.
+    """
 
     share: float = 0.3
     masked_words: float = 0.0
     sentence_order: float = 0.0
+    examples: int = 0
+    losses: tuple[Loss, ...] = (HiddenStates(weight=100.0),)
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
             raise InputError(f"general stage: share is {self.share}; allowed: 0 up to, not including, 1")
-        for name in ("masked_words", "sentence_order"):
+        if not self.losses:
+            raise InputError("general stage: losses is empty; allowed: losses of states and attention, one or more")
+        for name in ("masked_words", "sentence_order", "examples"):
             if getattr(self, name) < 0:
                 raise InputError(f"general stage: {name} is {getattr(self, name)}; allowed: 0 or more")
 
@@ -205,11 +215,10 @@ def _documents(lines: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> list
 
 def _tokenize(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
     """Ids without special tokens and without truncation."""
-    found: list[list[int]] = []
-    for start in range(0, len(texts), TOKENIZED_AT_ONCE):
-        chunk = list(texts[start : start + TOKENIZED_AT_ONCE])
-        found += tokenizer(chunk, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
-    return found
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return [each.ids for batch in encode_texts(backend, texts, "raw text", special_tokens=False) for each in batch]
 
 
 def _runs(documents: Sequence[Segments], room: int) -> list[Segments]:

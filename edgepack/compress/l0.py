@@ -35,7 +35,7 @@ BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1  # the paper's, §4
 class L0Pruning:
     """Final share of body parameters, the share of steps over which the target falls to it, learning rates."""
 
-    keep: float
+    keep: float = 0.5
     warmup: float = 0.5
     gate_lr: float = 0.1  # of the masks' log-alphas; the name is the papers'
     multiplier_lr: float = 0.1

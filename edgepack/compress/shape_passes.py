@@ -12,6 +12,7 @@ from edgepack.compress.low_rank import Ranks, factorize_matrices, rank_of, small
 from edgepack.compress.narrow_embedding import factorize_embedding, self_attentive_embedding
 from edgepack.compress.passes import Evidence, Goal, Pass, PassResult
 from edgepack.compress.share_layers import share_layers
+from edgepack.compress.surgery import rebuild
 from edgepack.compress.tables import fold_token_types, trim_positions, trim_vocabulary
 from edgepack.compress.units import Importance, cut_head, keep_units, top_indices, top_numbers
 from edgepack.student.config import StudentConfig
@@ -38,6 +39,29 @@ class SelectLayers(Pass):
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         return _differs("num_hidden_layers", student.config.num_hidden_layers, goal.shape.num_hidden_layers)
+
+
+class ReplaceNorms(Pass):
+    """Norms of the goal's kind, fitted with the matrices behind them to what the student gave before."""
+
+    name = "norms"
+
+    def requires(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
+        if goal.shape.norm != student.config.norm and evidence.examples is None:
+            return "there are no examples to fit norms to; give some, or keep the kind of norm"
+        return None
+
+    def __call__(self, student: Student, goal: Goal, evidence: Evidence) -> PassResult:
+        if goal.shape.norm == student.config.norm or evidence.examples is None:
+            return PassResult(student, evidence, False)
+        every = torch.arange(student.config.hidden_size)
+        replaced = rebuild(student, student.state_dict(), norm=goal.shape.norm)
+        with evidence.examples.sample(student, FITTED_EXAMPLES) as batches:
+            fitted = compensate(replaced, student, every, list(batches))
+        return PassResult(fitted, evidence, True)
+
+    def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
+        return _differs("norm", student.config.norm, goal.shape.norm)
 
 
 class CutHiddenSize(Pass):

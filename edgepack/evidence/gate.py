@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build
+from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build, refuse_other_folder
 from edgepack.bundle.signature import public_key as read_public_key
 from edgepack.bundle.signature import signature_check
 from edgepack.bundle.verdict import Check, Status
@@ -111,7 +111,7 @@ def check_bundle_folder(folder: Path) -> None:
     except OSError as e:
         raise InputError(f"{folder} does not read: {e.strerror}; give a folder that you may read") from e
     if not found:
-        raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; give a folder under OUT/bundles")
+        refuse_other_folder(folder)
     refuse_build(folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from edgepack.bundle.verdict import Check
+from edgepack.bundle.verdict import Check, in_full
 from edgepack.errors import bare
 from edgepack.evidence.outcome import BundleResult, GateResult
 
@@ -48,12 +48,10 @@ def table(checks: Sequence[Check], notes: dict[str, str]) -> list[str]:
 
 
 def figure(value: float | str | None) -> str:
-    """A number in full; six significant digits for one with decimals."""
+    """A number, or the word that stands for one."""
     if value is None:
         return ""
-    if isinstance(value, str):
-        return cell(value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}"
+    return cell(value) if isinstance(value, str) else in_full(value)
 
 
 def cell(text: str) -> str:

@@ -68,7 +68,7 @@ def train_teacher(model: PreTrainedModel, job: Job) -> Training:
     training, weights, moments = found or (Training(), None, {})
     if weights is not None:
         model.load_state_dict(weights)
-        restore_moments(parameters, optimizer, moments, training.step)
+        restore_moments(parameters, optimizer, moments)
         job.console.info(f"going on after step {training.step}")
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),

@@ -81,6 +81,7 @@ def _layers(space: SearchSpace, body: Body) -> dict[str, Any]:
         "intermediate_sizes": [body.ffn] * ffn_sets,
         "ranks": ranks,
         "body_bits": body.bits,
+        "norm": space.structure.norm,
     }
 
 

@@ -97,7 +97,8 @@ def list_tables(space: SearchSpace) -> Iterator[Table]:
     full = space.full
     sizes = [full.embedding_size]
     if full.embedding_projection == "identity":
-        sizes = list(range(SIZE_STEP, int(space.hidden_size * LARGEST_SHARE) + 1, SIZE_STEP))
+        largest = int(space.hidden_size * LARGEST_SHARE)
+        sizes = list(range(SIZE_STEP, largest + 1, SIZE_STEP)) or [max(1, largest)]  # a teacher may be tiny
     widths = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
     for size in sizes:
         for vocabulary in _vocabularies(space):

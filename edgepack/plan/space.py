@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from edgepack.compress.sharing import SHARING_KINDS
 from edgepack.errors import InputError
-from edgepack.student.config import StudentConfig
+from edgepack.quantization import BITS
+from edgepack.student.config import NORMS, StudentConfig
 from edgepack.target import Target
 
 VOCABULARIES = ("free", "whole", "task")
+EMBEDDINGS = ("linear", "self_attentive")
+ROUNDED = tuple(bits for bits in BITS if bits < 32)
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Structure:
     `sharing`: a pattern of `compress/sharing.py`. `embedding`: "linear" or "self_attentive" (Subformer's SAFE).
     `rank_share`: every body matrix in two factors whose rank is this share of its smaller side; 0: none.
     `hidden_size`: 0 is the teacher's. `body_bits`, `embedding_bits`: 0 is free. `vocabulary`: "free", "whole" (the
-    largest choice there is) or "task" (the smallest: what the training data needs).
+    largest choice there is) or "task" (the smallest: what the training data needs). `norm`: "layer_norm", or
+    MobileBERT's "no_norm", fitted to the teacher's norms.
     """
 
     sharing: str = "none"
@@ -28,10 +34,23 @@ class Structure:
     body_bits: int = 0
     embedding_bits: int = 0
     vocabulary: str = "free"
+    norm: str = "layer_norm"
 
     def __post_init__(self) -> None:
-        if self.vocabulary not in VOCABULARIES:
-            raise InputError(f"structure: vocabulary is {self.vocabulary!r}; allowed: {', '.join(VOCABULARIES)}")
+        choices: dict[str, tuple[Any, ...]] = {
+            "sharing": SHARING_KINDS,
+            "embedding": EMBEDDINGS,
+            "vocabulary": VOCABULARIES,
+            "norm": NORMS,
+            "body_bits": (0, *ROUNDED),
+            "embedding_bits": (0, *ROUNDED),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                listed = ", ".join(map(str, allowed))
+                raise InputError(f"structure: {name} is {getattr(self, name)!r}; allowed: {listed}")
+        if not 0 <= self.rank_share < 1:
+            raise InputError(f"structure: rank_share is {self.rank_share}; allowed: 0 (whole) up to, not including, 1")
         if self.hidden_size < 0:
             raise InputError(f"structure: hidden_size is {self.hidden_size}; allowed: 0 (the teacher's) or more")
 

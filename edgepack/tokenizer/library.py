@@ -163,7 +163,9 @@ def _steps(part: Any) -> Iterator[dict[str, Any]]:
         waiting.extend(reversed(inner))
 
 
-def encode_texts(backend: Tokenizer, texts: Sequence[TextInput], what: str) -> Iterator[list[Any]]:
+def encode_texts(
+    backend: Tokenizer, texts: Sequence[TextInput], what: str, special_tokens: bool = True
+) -> Iterator[list[Any]]:
     """Encodings of all texts, a batch at a time; every `InputError` begins with `what`.
 
     Texts are strings, pairs of them, or (all of them) lists of words.
@@ -171,7 +173,7 @@ def encode_texts(backend: Tokenizer, texts: Sequence[TextInput], what: str) -> I
     words = bool(texts) and isinstance(texts[0], list)
     for batch in _batches(backend, texts, what):
         with tokenizers_as_input_errors(f"{what}: the tokenizer fails on it"):
-            encodings = backend.encode_batch(batch, is_pretokenized=words)
+            encodings = backend.encode_batch(batch, words, special_tokens)
         yield encodings
 
 

@@ -9,7 +9,14 @@ stage is a call of `train` over its own range of steps. `schedule.py` holds the 
 from edgepack.train.loop import Course, Material, Place, train
 from edgepack.train.optimizer import make_optimizer
 from edgepack.train.processes import from_main, has_bf16, make_accelerator, same_view
-from edgepack.train.progress import Progress, load_progress, read_result, save_progress, write_result
+from edgepack.train.progress import (
+    Progress,
+    load_progress,
+    read_result,
+    save_progress,
+    training_record,
+    write_result,
+)
 from edgepack.train.schedule import Phase, PruneTarget, Schedule, StageSettings, steps_per_epoch
 
 __all__ = [
@@ -31,5 +38,6 @@ __all__ = [
     "save_progress",
     "steps_per_epoch",
     "train",
+    "training_record",
     "write_result",
 ]

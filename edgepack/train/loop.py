@@ -11,6 +11,7 @@ hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et a
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
 from copy import deepcopy
@@ -109,7 +110,9 @@ def train(progress: Progress, material: Material, course: Course, place: Place) 
 
     Several processes (accelerate's) train together and return the same; the main one alone writes.
     """
-    own = replace(progress, student=deepcopy(progress.student), losses=[], importance=None, shape_at_start=None)
+    own = replace(
+        progress, student=deepcopy(progress.student), losses=[], importance=None, shape_at_start=None, clipped=0
+    )
     progress = load_progress(place.scratch / "checkpoint") or own
     place.accelerator.wait_for_everyone()  # all have read the checkpoint before the main process writes the next
     if progress.shape_at_start is None:
@@ -129,6 +132,11 @@ def train(progress: Progress, material: Material, course: Course, place: Place) 
                 _remove(progress, removals.index(progress.step) + 1, stage)
     if progress.step >= schedule.total_steps:
         forget_learned(progress)
+    if progress.losses and schedule.clip_norm:
+        share = progress.clipped / len(progress.losses)
+        place.console.info(
+            f"{place.name}: gradients were cut to norm {schedule.clip_norm:g} in {share:.0%} of the steps"
+        )
     return progress
 
 
@@ -145,7 +153,7 @@ def begin_phase(progress: Progress, run: Run) -> None:
         return
     forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(phases))))
     config, (_, stored, teacher_hidden) = progress.student.config, run.material.teacher.hidden.shape
-    shapes = Shapes(config.hidden_size, teacher_hidden, config.num_hidden_layers + 1, stored)
+    shapes = Shapes(config.hidden_size, teacher_hidden, config.num_hidden_layers + 1, stored, config.num_labels)
     learned = Objective(phases[phase].losses).learned(shapes, run.course.seed + phase)
     if progress.hidden_map is not None:  # the student's dimensions are known: better than the first ones of all
         learned = {k: progress.hidden_map.clone() if k.endswith(f".{MAP}") else v for k, v in learned.items()}
@@ -190,17 +198,19 @@ class Segment:
             values, moments = {**values, **self.masks.values()}, {**moments, **self.masks.moments()}
         return replace(progress, moments=moments, learned=values)
 
-    def update(self, course: Course, step: int, accelerator: Accelerator) -> None:
-        """Move all that is learned by the gradients that a step has left."""
+    def update(self, course: Course, step: int, accelerator: Accelerator) -> bool:
+        """Move all that is learned by the gradients that a step has left; whether they were cut to the clip norm."""
         mask_values = self.masks.parameters.values() if self.masks is not None else ()
         average_gradients([*self.parameters.values(), *mask_values], accelerator)
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), course.schedule.clip_norm)
+        limit = course.schedule.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), limit)
         for group in self.optimizer.param_groups:
             group["lr"] = course.schedule.learning_rate(step)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.masks is not None:
             self.masks.step()
+        return bool(norm > limit)
 
 
 def _start_segment(progress: Progress, run: Run) -> Segment:
@@ -214,8 +224,8 @@ def _start_segment(progress: Progress, run: Run) -> Segment:
     own = {name: value for name, value in sorted(progress.learned.items()) if not name.startswith(MASKS)}
     learned = {name: Parameter(value.to(device, copy=True)) for name, value in own.items()}
     parameters = named_parameters(student, learned)
-    optimizer = make_optimizer(student, course.schedule.weight_decay, learned)
-    restore_moments(parameters, optimizer, progress.moments, progress.step)
+    optimizer = make_optimizer(student, course.schedule.weight_decay, learned, course.schedule.betas)
+    restore_moments(parameters, optimizer, progress.moments)
     progress.moments = {}  # the optimizer has them now
     return Segment(student, learned, parameters, optimizer, masks)
 
@@ -232,7 +242,7 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
             result = _step(progress, pieces, run, segment.learned)
         if result.importance is not None:
             progress.importance = mix_importance(progress.importance, result.importance)
-        segment.update(course, progress.step, accelerator)
+        progress.clipped += segment.update(course, progress.step, accelerator)
         progress.step += 1
         progress.losses.append(result.loss)
         run.advance(1, loss=result.loss)

@@ -123,7 +123,7 @@ def start_masks(progress: Progress, stage: StageSettings, seed: int, device: tor
     ]
     optimizer = torch.optim.Adam(groups)
     named = {f"learned.{name}": value for name, value in parameters.items()}
-    restore_moments(named, optimizer, progress.moments, progress.step - stage.first)
+    restore_moments(named, optimizer, progress.moments)
     return MaskTraining(parameters, optimizer, settings, stage.first, stage.last, seed)
 
 

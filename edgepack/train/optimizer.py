@@ -17,6 +17,8 @@ from edgepack.compress.surgery import State
 from edgepack.student.model import Student
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+STEP = "step"  # how often a parameter was updated: one that joins later starts at 0, for Adam's bias correction
+BETAS = (0.9, 0.98)
 
 
 def named_parameters(student: Student, learned: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -25,7 +27,10 @@ def named_parameters(student: Student, learned: Mapping[str, Parameter]) -> dict
 
 
 def make_optimizer(
-    student: Student, weight_decay: float, learned: Mapping[str, Parameter] | None = None
+    student: Student,
+    weight_decay: float,
+    learned: Mapping[str, Parameter] | None = None,
+    betas: tuple[float, float] = BETAS,
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019); norms, biases, embeddings and what losses learn are not decayed."""
     decayed: list[Parameter] = []
@@ -34,26 +39,27 @@ def make_optimizer(
         exempt = parameter.dim() <= 1 or name.startswith(("embeddings.", "learned."))
         (others if exempt else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-6, fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-6, fused=True)
 
 
 def read_moments(parameters: Mapping[str, Parameter], optimizer: torch.optim.Optimizer) -> State:
-    """The optimizer's first and second moments by parameter name, on the CPU: its own tensors, where it is there."""
+    """The optimizer's moments and step counts by parameter name, on the CPU: its own tensors, where it is there."""
     moments: State = {}
     for name, parameter in parameters.items():
         state = optimizer.state.get(parameter, {})
-        for kind in MOMENTS:
+        for kind in (*MOMENTS, STEP):
             if kind in state:
                 moments[f"{name}.{kind}"] = state[kind].detach().cpu()
     return moments
 
 
 def restore_moments(
-    parameters: Mapping[str, Parameter], optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor], step: int
+    parameters: Mapping[str, Parameter], optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]
 ) -> None:
-    """Put moments back, zeros where there are none; `step` counts for Adam's bias correction."""
+    """Put moments and step counts back, zeros where there are none."""
     for name, parameter in parameters.items():
-        state: State = {"step": torch.tensor(float(step), device=parameter.device)}
+        step = moments.get(f"{name}.{STEP}", torch.tensor(0.0))
+        state: State = {STEP: step.to(parameter.device, copy=True)}
         for kind in MOMENTS:
             value = moments.get(f"{name}.{kind}")
             state[kind] = torch.zeros_like(parameter) if value is None else value.to(parameter.device, copy=True)

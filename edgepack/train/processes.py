@@ -1,10 +1,10 @@
 """Devices, processes and memory: a batch shared out over processes, and over pieces that fit in memory.
 
 Under `accelerate launch --num_processes N` each process takes every N-th example of a batch, and of these no more
-than `piece_tokens` at a time: the activations of 64 texts of 512 tokens would take gigabytes. Losses are means, over
-examples, labelled rows, tokens or pairs of them, so each piece weighs each loss by its part of the batch's count;
-gradients summed over all pieces are then those of the whole batch, to rounding. (`EarthMover` is no mean: its
-matching is each piece's own.) A process whose part is empty, at the end of an epoch, computes any one example at
+than `piece_tokens` at a time: the activations of 64 texts of 512 tokens would take gigabytes. Losses are means over
+what `Loss.counted` says, so each piece weighs each loss by its part of the batch's count; gradients summed over all
+pieces are then those of the whole batch, to rounding. What a loss must know of the whole batch first is measured on all
+pieces before (`train/step.py`). A process whose part is empty, at the end of an epoch, computes any one example at
 weight 0.
 
 Gradients are averaged in one flat message after the backward pass instead of by DistributedDataParallel, which
@@ -26,20 +26,14 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.nn import Parameter
 
-from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.objective import Objective
-from edgepack.compress.distil.output_space import OutputSpace
-from edgepack.compress.distil.patience import Patience
-from edgepack.compress.distil.signals import Loss
-from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.compress.distil.signals import Counted
 from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=2)  # the other processes wait while the main one exports or runs the teacher
-ROW_MEANS: tuple[type[Loss], ...] = (SoftTargets, HardLabels)  # over examples or labelled tokens
-EXAMPLE_MEANS: tuple[type[Loss], ...] = (Patience, OutputSpace)
-PAIR_MEANS: tuple[type[Loss], ...] = (AttentionScores,)  # over pairs of an example's tokens; all others: over tokens
+UNLABELLED = -101  # scored like a labelled row, but only the teacher knows what it is
 
 
 def find_device(name: str) -> torch.device:
@@ -91,22 +85,23 @@ class Share:
 
     indices: np.ndarray
     rows: float = 1.0
+    labelled: float = 1.0
     examples: float = 1.0
     tokens: float = 1.0
     pairs: float = 1.0
 
     def weigh(self, objective: Objective) -> Objective:
         """The objective with each loss's weight times this share's."""
-        if self.rows == self.examples == self.tokens == self.pairs == 1.0:
+        parts: dict[Counted, float] = {
+            "rows": self.rows,
+            "labelled": self.labelled,
+            "examples": self.examples,
+            "tokens": self.tokens,
+            "pairs": self.pairs,
+        }
+        if all(part == 1.0 for part in parts.values()):
             return objective
-        return Objective(tuple(replace(loss, weight=loss.weight * self._weight(loss)) for loss in objective.losses))
-
-    def _weight(self, loss: Loss) -> float:
-        if isinstance(loss, ROW_MEANS):
-            return self.rows
-        if isinstance(loss, PAIR_MEANS):
-            return self.pairs
-        return self.examples if isinstance(loss, EXAMPLE_MEANS) else self.tokens
+        return Objective(tuple(replace(loss, weight=loss.weight * parts[loss.counted]) for loss in objective.losses))
 
 
 def shares_of(data: Encoded, indices: np.ndarray, rank: int, world: int, most_tokens: int) -> list[Share]:
@@ -116,7 +111,7 @@ def shares_of(data: Encoded, indices: np.ndarray, rank: int, world: int, most_to
     """
     own = indices[rank::world]
     if not len(own):
-        return [Share(indices[:1], 0.0, 0.0, 0.0, 0.0)]
+        return [Share(indices[:1], 0.0, 0.0, 0.0, 0.0, 0.0)]
     longest = int(data.lengths[own].max())
     needed = -(-len(own) // max(1, most_tokens // longest))
     pieces = np.array_split(own, min(len(own), 1 << (needed - 1).bit_length()))  # halves of halves: of few sizes
@@ -125,15 +120,18 @@ def shares_of(data: Encoded, indices: np.ndarray, rank: int, world: int, most_to
 
     def counts(examples: np.ndarray) -> np.ndarray:
         lengths = data.lengths[examples]
-        rows = sum(_labelled(data, i) for i in examples) if data.per_token else len(examples)
-        return np.array([rows, len(examples), lengths.sum(), (lengths**2).sum()], dtype=np.float64)
+        rows, labelled = _rows(data, examples)
+        return np.array([rows, labelled, len(examples), lengths.sum(), (lengths**2).sum()], dtype=np.float64)
 
     whole = np.maximum(counts(indices), 1)
     return [Share(piece, *(world * counts(piece) / whole).tolist()) for piece in pieces]
 
 
-def _labelled(data: Encoded, example: int) -> int:
-    return int((data.labels[data.offsets[example] : data.offsets[example + 1]] != IGNORED).sum())
+def _rows(data: Encoded, examples: np.ndarray) -> tuple[int, int]:
+    """How many rows the examples have for prediction losses, and how many of these the data has labels of."""
+    labels = data.labels[data.rows(examples) if data.per_token else examples]
+    scored = labels != IGNORED
+    return int(scored.sum()) if data.per_token else len(examples), int((scored & (labels != UNLABELLED)).sum())
 
 
 def average_gradients(parameters: Iterable[Parameter], accelerator: Accelerator) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -14,6 +15,7 @@ from edgepack.compress.surgery import State
 from edgepack.compress.units import Importance, keep_units, slice_state
 from edgepack.errors import InputError
 from edgepack.student.model import Student
+from edgepack.train.optimizer import MOMENTS, STEP
 from edgepack.workspace import Stage
 
 RESULT = "result"  # what a training stage hands on: weights, optimizer moments, step
@@ -37,18 +39,21 @@ class Progress:
     shape_at_start: tuple[list[int], list[int]] | None = None
     learned: State = field(default_factory=dict)
     hidden_map: Tensor | None = None
+    clipped: int = 0  # of the stage's steps: how many had their gradients cut to the clip norm
 
     def keep(self, heads: list[Tensor], units: list[Tensor]) -> None:
         """Physically remove all heads and units but the given ones, in weights, moments and importance."""
         assert self.importance is not None
-        split: dict[str, State] = {"exp_avg": {}, "exp_avg_sq": {}}
+        split: dict[str, State] = {kind: {} for kind in (*MOMENTS, STEP)}
         for key, value in self.moments.items():
             name, _, kind = key.rpartition(".")
             split[kind][name] = value
         self.moments = {
             f"{name}.{kind}": value
             for kind, state in split.items()
-            for name, value in slice_state(state, self.student.config, heads, units).items()
+            for name, value in (
+                state if kind == STEP else slice_state(state, self.student.config, heads, units)
+            ).items()
         }
         self.student = keep_units(self.student, heads, units)
         self.importance = Importance(
@@ -72,7 +77,7 @@ def save_progress(progress: Progress, folder: Path) -> None:
             tensors |= {f"importance.{kind}.{i}": score for i, score in enumerate(scores)}
     save_file(tensors, beside / "progress.safetensors")
     progress.student.config.save_pretrained(beside)
-    record = {"step": progress.step, "losses": progress.losses, "shape_at_start": progress.shape_at_start}
+    record = {name: getattr(progress, name) for name in ("step", "losses", "shape_at_start", "clipped")}
     (beside / "progress.json").write_text(json.dumps(record))
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -106,6 +111,7 @@ def load_progress(folder: Path) -> Progress | None:
             shape_at_start=tuple(shape) if shape else None,
             learned=part("learned."),
             hidden_map=tensors.get("hidden_map"),
+            clipped=record["clipped"],
         )
     return None
 
@@ -128,3 +134,13 @@ def read_result(stage: Stage) -> Progress:
     if progress is None:
         raise InputError(f"stage {stage.name} in {stage.folder} is damaged; build again with --fresh")
     return progress
+
+
+def training_record(stage: Stage) -> dict[str, Any]:
+    """Steps of a finished stage that trained, and the share of them in which gradients were cut; else nothing."""
+    try:
+        record = json.loads((stage.folder / RESULT / "progress.json").read_bytes())
+    except OSError:
+        return {}
+    steps = len(record["losses"])
+    return {"steps": steps, "clipped": round(record["clipped"] / steps, 4)} if steps else {}

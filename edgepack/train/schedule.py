@@ -7,6 +7,7 @@ of its own. The two need not meet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepack.compress.distil.hidden_states import HiddenStates
@@ -14,6 +15,7 @@ from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.l0 import L0Pruning
 from edgepack.errors import InputError
+from edgepack.train.optimizer import BETAS
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,13 @@ class Phase:
 
     until: float
     losses: tuple[Loss, ...]
+
+
+def check_phases(phases: Sequence[Phase]) -> None:
+    """`InputError` unless the phases cover the training."""
+    ends = [phase.until for phase in phases]
+    if not ends or ends[-1] != 1.0 or ends != sorted(set(ends)) or ends[0] <= 0:
+        raise InputError(f"phases end at {ends}; allowed: rising shares of the steps above 0, the last one 1.0")
 
 
 @dataclass(frozen=True)
@@ -33,13 +42,12 @@ class Schedule:
     peak_lr: float
     warmup: float = 0.06  # share of the steps
     weight_decay: float = 0.01
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # 0: gradients are not cut
+    betas: tuple[float, float] = BETAS
     phases: tuple[Phase, ...] = (Phase(1.0, (SoftTargets(), HiddenStates())),)
 
     def __post_init__(self) -> None:
-        ends = [phase.until for phase in self.phases]
-        if not ends or ends[-1] != 1.0 or ends != sorted(set(ends)) or ends[0] <= 0:
-            raise InputError(f"phases end at {ends}; allowed: rising shares of the steps above 0, the last one 1.0")
+        check_phases(self.phases)
 
     def learning_rate(self, step: int) -> float:
         """Linear up over the warm-up, linear down to zero at the end."""

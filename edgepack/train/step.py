@@ -2,13 +2,16 @@
 
 The teacher does not run. Its queries, keys and values, where a loss compares them, are its own projections of the
 stored state that enters the layer. Losses are computed in fp32, outside autocast.
+
+A batch in several pieces, or in several processes, is run once more without gradients where a loss must know something
+of the whole batch: the earth mover's transport, the teacher's mean square.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -24,11 +27,10 @@ from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED
 from edgepack.train.batches import Batch
-from edgepack.train.processes import average
+from edgepack.train.processes import UNLABELLED, average
 from edgepack.train.raw_text import RawText
 from edgepack.train.teacher_outputs import TeacherOutputs
 
-UNLABELLED = -101  # scored like a labelled row, but only the teacher knows what it is
 Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them
 
 
@@ -79,6 +81,8 @@ class StepResult:
 def compute_step(models: Models, pieces: Sequence[Batch], task: StepTask) -> StepResult:
     """Forward and backward of this process's pieces; gradients add up."""
     accelerator, losses = models.accelerator, list[Tensor]()
+    if task.objective.measures and (len(pieces) > 1 or accelerator.num_processes > 1):
+        task = replace(task, learned={**task.learned, **measure_batch(models, pieces, task)})
     scores: list[list[Tensor]] = []
     for piece in pieces:
         loss, found = _piece_loss(models, piece, task)
@@ -93,10 +97,28 @@ def compute_step(models: Models, pieces: Sequence[Batch], task: StepTask) -> Ste
     return StepResult(float(loss), Importance(tuple(summed[:sets]), tuple(summed[sets:])))
 
 
+def measure_batch(models: Models, pieces: Sequence[Batch], task: StepTask) -> dict[str, Tensor]:
+    """What the losses need of the whole batch: its pieces' means, weighed by their tokens."""
+    accelerator, objective = models.accelerator, task.objective
+    found: dict[str, list[Tensor]] = {}
+    with torch.no_grad():
+        for piece in pieces:
+            batch = _read(piece, task)[0].to(accelerator.device)
+            seen = compute_signals(models, batch, task.progress, objective.needs_vectors)
+            for name, value in objective.measure(seen, task.learned).items():
+                found.setdefault(name, []).append(piece.share.tokens * value.to(accelerator.device))
+    return {name: average(torch.stack(parts).sum(0), accelerator) for name, parts in found.items()}
+
+
+def _read(piece: Batch, task: StepTask) -> tuple[Batch, Tensor | None]:
+    """What the student reads of a piece, and the words that it is to tell where some are masked."""
+    return (piece, None) if task.text is None else task.text.raw.corrupt(piece, task.text.seed, task.text.step)
+
+
 def _piece_loss(models: Models, piece: Batch, task: StepTask) -> tuple[Tensor, list[Tensor]]:
     """The weighted loss of one piece and, where it is measured, the importance of each set's heads and units."""
     student, objective, text = models.student, task.objective, task.text
-    seen_piece, targets = (piece, None) if text is None else text.raw.corrupt(piece, text.seed, text.step)
+    seen_piece, targets = _read(piece, task)
     batch, weighed = seen_piece.to(models.accelerator.device), piece.share.weigh(objective)
     scores: list[Tensor] = []
     if task.watch:

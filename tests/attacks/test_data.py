@@ -16,7 +16,7 @@ import pytest
 from edgepack.task.examples import read_dataset
 from edgepack.task.metric import Task
 from tests.attacks.conftest import Plan
-from tests.attacks.run import MEMORY, pipe, watched
+from tests.attacks.run import MEMORY, attack, pipe, watched
 
 HEADER = b"text\tlabel\n"
 ROW = {"text": "play the song", "label": "pos"}
@@ -133,3 +133,15 @@ def test_what_is_no_file(place: Path, plan: Plan) -> None:
     for name in ("pipe.tsv", "zero.tsv", "loop.tsv", "x" * 5_000):
         plan(name)
         plan(evaluation=name)
+
+
+def test_raw_text_that_no_honest_program_writes(place: Path) -> None:
+    inputs = ["-m", str(place / "teacher"), "-d", str(place / "train.tsv"), "--eval", str(place / "eval.tsv")]
+    for name, said in (("pipe.txt", "is no regular file"), ("long.txt", r"text 1 has 1,\d+,000 characters or more")):
+        if name == "pipe.txt":
+            pipe(place / name)
+        else:
+            (place / name).write_text("play " * 4_000_000)
+        arguments = [*inputs, "-b", "300kB", "-t", "android-onnx", "--allow-untrained", "--quiet"]
+        outcome = attack("plan", *arguments, "--text", str(place / name))
+        assert re.search(said, outcome.stderr), outcome.stderr

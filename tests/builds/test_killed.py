@@ -1,18 +1,28 @@
-"""Builds that get a SIGKILL in every stage and end with the same bytes."""
+"""Builds that get a SIGKILL, in every stage and at random moments, and end with the same bytes.
+
+`EDGEPACK_KILLS=200 pytest -m slow tests/builds/test_killed.py -k random -s` kills so often, at other moments for
+each `EDGEPACK_KILL_SEED`, and prints what was being done.
+"""
 
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from edgepack.build.flow import build as run_build
+from edgepack.bundle.manifest import load_manifest
+from edgepack.errors import InputError
 from edgepack.train import loop
+from edgepack.workspace import sha256_file
 from tests.builds.tiny import EXAMPLES_SEEN, QUIET, TARGETS, Files, hashes, request
 
 STAGES = (
@@ -23,9 +33,12 @@ STAGES = (
     "prune",
     "quantize",
     "export-android-onnx",
+    "export-android-torchscript",
     "validate-android-onnx",
+    "validate-android-torchscript",
     "bundle",
 )
+KILLS = int(os.environ.get("EDGEPACK_KILLS", "4"))
 
 # runs a build with the tiny recipe in a process of its own, to be killed
 DRIVER = f"""
@@ -51,10 +64,16 @@ build(
 """
 
 
+def start(files: Files, output: Path, command: str = "build") -> subprocess.Popen[bytes]:
+    """A build, or `edgepack bundle` of a finished one, in a process of its own."""
+    driver = [sys.executable, "-c", DRIVER, files.teacher, files.train, files.evaluation, str(output)]
+    bundle = [sys.executable, "-m", "edgepack", "bundle", str(output), "--quiet"]
+    return subprocess.Popen(driver if command == "build" else bundle, stderr=subprocess.DEVNULL)
+
+
 def kill_in(stage: str, files: Files, output: Path) -> bool:
     """Start a build and SIGKILL it once `stage` is being worked on; False if it was too quick to be caught."""
-    arguments = [sys.executable, "-c", DRIVER, files.teacher, files.train, files.evaluation, str(output)]
-    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    process = start(files, output)
     scratch = output / ".edgepack" / "scratch"
     try:
         while process.poll() is None:
@@ -82,3 +101,65 @@ def test_a_killed_build_ends_with_the_same_bytes(
     run_build(request(files, output), QUIET)
     assert hashes(output) == hashes(unbroken)
     assert sorted(path.name for path in (output / "bundles").iterdir()) == sorted(TARGETS)  # nothing half-written left
+
+
+def half_written(output: Path) -> list[str]:
+    """Bundles that are there and not whole."""
+    found = []
+    for manifest in output.glob("bundles/[!.]*/edgepack.json"):
+        folder = manifest.parent
+        records = load_manifest(folder).files
+        found += [f"{folder.name}/{r.path}" for r in records if sha256_file(folder / r.path) != r.sha256]
+    return found
+
+
+def what_was_done(output: Path) -> str:
+    """The stage that was worked on when a process ended."""
+    if any(output.glob("bundles/.*")):
+        return "bundle"
+    files = [path for path in output.glob(".edgepack/scratch/**/*") if path.is_file()]
+    if not files:
+        return "between stages"
+    newest = max(files, key=lambda path: path.stat().st_mtime)
+    return newest.relative_to(output / ".edgepack" / "scratch").parts[0].rpartition("-")[0]
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_nothing(files: Files, unbroken: Path, tmp_path: Path) -> None:
+    """Builds that are killed again and again; finished ones are bundled again and killed at that, too."""
+    chooser, output = random.Random(int(os.environ.get("EDGEPACK_KILL_SEED", "0"))), tmp_path / "out"
+    began = time.monotonic()
+    assert start(files, output).wait() == 0
+    longest = time.monotonic() - began
+    shutil.rmtree(output)
+    killed: Counter[str] = Counter()
+    while killed.total() < KILLS:
+        done = (output / "edgepack.json").is_file()
+        process = start(files, output, "bundle" if done else "build")
+        try:
+            process.wait(chooser.uniform(0, longest / 2 if done else longest))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed[what_was_done(output) if not done else "bundle again"] += 1
+        assert half_written(output) == []
+        if done and chooser.random() < 0.5:
+            shutil.rmtree(output)
+    print(dict(killed))
+    assert start(files, output).wait() == 0
+    assert hashes(output) == hashes(unbroken)
+    assert sorted(path.name for path in (output / "bundles").iterdir()) == sorted(TARGETS)
+
+
+def test_two_builds_at_once_are_one_and_a_line(files: Files, unbroken: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    first = start(files, output)
+    try:
+        lock = output / ".edgepack" / "lock"
+        while first.poll() is None and not (lock.is_file() and lock.read_text().strip()):
+            time.sleep(0.01)
+        with pytest.raises(InputError, match=rf"out is in use by process {first.pid}; wait for it"):
+            run_build(request(files, output), QUIET)
+    finally:
+        assert first.wait() == 0
+    assert hashes(output) == hashes(unbroken)

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from edgepack.build.flow import build as run_build
-from edgepack.build.recipe import Recipe
-from edgepack.build.single_stage import validate_output
+from edgepack.build.flow import open_build, plan_build
+from edgepack.build.inputs import open_inputs
+from edgepack.build.recipe import Recipe, find_recipe, recipe_record
+from edgepack.build.recipe_file import BUILT_IN, open_recipe
+from edgepack.build.single_stage import reopen, validate_output
 from edgepack.bundle.manifest import load_build_manifest, load_manifest
+from edgepack.cli import main
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.earth_mover import EarthMover
@@ -35,6 +40,7 @@ from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import Phase
+from edgepack.workspace import Workspace
 from tests.builds.tiny import QUIET, TARGETS, Files, request
 
 BARELY = Recipe(examples_seen=800, batch_size=16)
@@ -240,3 +246,76 @@ def test_a_build_with_a_recipe_of_its_own_can_be_opened_again(files: Files, tmp_
     before = made.student_files("quantize")
     validate_output(made.output, QUIET)
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.student_files("quantize").items())
+
+
+MINE = """
+summary = "all that a file can say, in small"
+base = "tinybert"
+examples_seen = 800
+batch_size = 16
+clip_norm = 0.5
+structure.norm = "no_norm"
+[general]
+examples = 160
+[augmentation]
+share = 0.5
+"""
+
+
+def test_a_recipes_file_is_built_recorded_whole_and_opened_again(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MINE)
+    text = tmp_path / "text.txt"
+    text.write_text("could you play the song now . please just dim my lamp . set a clock .\n\n" * 40)
+    output = tmp_path / "out"
+    words = ["build", "-m", files.teacher, "-d", files.train, "--eval", files.evaluation, "-b", "60000", "-t", ONE[0]]
+    words += ["-o", str(output), "--recipe", str(tmp_path / "mine.toml"), "--text", str(text), "--max-drop", "99%"]
+    result = CliRunner().invoke(main, [*words, "--quiet"])
+    assert result.exit_code in (0, 1), result.output  # so little training may leave a check failed
+    manifest = load_build_manifest(output)
+    recipe = open_recipe(str(tmp_path / "mine.toml")).recipe
+    asked = manifest.inputs["request"]
+    assert (asked["effort"], asked["recipe"]) == ("mine.toml", recipe_record(recipe))
+    (general,) = [stage for stage in manifest.stages if stage["name"] == "general"]
+    assert general["steps"] == 10
+    assert 0 <= general["clipped"] <= 1
+    student = Student.from_pretrained(output / "student")
+    assert student.config.norm == "no_norm"
+    assert reopen(output, QUIET).recipe == recipe
+    again = [str(stage["key"]) for stage in manifest.stages]
+    validate_output(output, QUIET)
+    assert [str(stage["key"]) for stage in load_build_manifest(output).stages] == again
+
+
+NOT_HERE = {"hidden-256": "structure.hidden_size is 256; the teacher's is 64"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_recipe_ends_in_a_bundle_or_says_why_not(name: str, files: Files, tmp_path: Path) -> None:
+    recipe = replace(find_recipe(name), examples_seen=800, batch_size=16)
+    if recipe.general is not None:
+        recipe = replace(recipe, general=replace(recipe.general, examples=min(160, recipe.general.examples)))
+    text = tmp_path / "text.txt"
+    text.write_text("could you play the song now . please just dim my lamp . set a clock .\n\n" * 40)
+    asked = request(files, tmp_path / "out", targets=ONE, effort=name, recipe=recipe, max_drop=1.0, text=text)
+    if name in NOT_HERE:
+        with pytest.raises(InputError, match=f"recipe {name}: {NOT_HERE[name]}"):
+            run_build(asked, QUIET)
+        return
+    bundle = run_build(asked, QUIET).bundles[0]
+    wrong = [c.name for c in bundle.verdict.checks if c.status == "failed" and c.name not in ("retention", "metric")]
+    assert wrong == []
+    assert load_build_manifest(tmp_path / "out").inputs["request"]["effort"] == name
+
+
+def test_inputs_that_are_open_are_compared_with_another_recipe_too(files: Files, tmp_path: Path) -> None:
+    """As the benchmarks do, and `plan` with the planned shape."""
+    asked = request(files, tmp_path / "out", targets=ONE, recipe=BARELY)
+    inputs = open_inputs(asked, QUIET)
+    other = replace(asked, effort="hidden-256", recipe=find_recipe("hidden-256"))
+    with pytest.raises(InputError, match=r"recipe hidden-256: structure\.hidden_size is 256; the teacher's is 64"):
+        open_build(other, Workspace(tmp_path / "out"), QUIET, inputs)
+    loss = Relations(relation_heads=64)  # the teacher has as many numbers; the student that fits has fewer
+    wide = replace(BARELY, phases=(Phase(1.0, (SoftTargets(), loss)),))
+    with pytest.raises(InputError, match=r"mine\.toml: phases\[0\]\.losses\[1\]\.relation_heads is 64; the student"):
+        plan_build(replace(asked, effort="mine.toml", recipe=wide, budget_bytes=25_000), QUIET)

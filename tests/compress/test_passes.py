@@ -13,6 +13,7 @@ from edgepack.compress.carve import PASSES, carve
 from edgepack.compress.examples import Examples
 from edgepack.compress.hidden_size import HiddenImportance
 from edgepack.compress.passes import BrokenPromise, Evidence, Goal, Pass, PassResult, RankChoice, run_passes
+from edgepack.compress.surgery import rebuild
 from edgepack.compress.units import Importance
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -79,6 +80,12 @@ CASES = {
         layers=(0, 2),
         wrong_layers=(0, 1, 3),
         message=r"layers are \[0, 1, 3\]; allowed: rising numbers from 0 to 2",
+    ),
+    "norms": Case(
+        {"norm": "no_norm"},
+        evidence={"examples": make_examples()},
+        wrong={"norm": "no_norm"},
+        message="no examples to fit",
     ),
     "hidden size": Case(
         {"hidden_size": 10, "embedding_size": 10},
@@ -161,10 +168,11 @@ def test_a_pass_with_nothing_to_do_says_so_and_gives_the_same_student(each: Pass
 def test_a_violated_precondition_is_an_error_that_names_the_pass(name: str) -> None:
     case, student = CASES[name], make_student()
     goal = goal_of(student, case.wrong_layers, **case.wrong)
+    evidence = Evidence() if name == "norms" else Evidence(**case.evidence)
     with pytest.raises(
         InputError, match=rf"carving, pass '{name}' \(done before: none\): precondition: .*{case.message}"
     ):
-        run_passes([NAMED[name]], student, goal, Evidence(**case.evidence))
+        run_passes([NAMED[name]], student, goal, evidence)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +246,7 @@ def test_all_passes_together_reach_the_shape_and_name_what_they_did() -> None:
         num_heads=[2, 3],
         head_sizes=[4, 4],
         intermediate_sizes=[7],
+        norm="no_norm",
         hidden_size=12,
         embedding_size=6,
         embedding_projection="linear",
@@ -300,3 +309,14 @@ def test_failures_name_the_pass_and_those_done_before() -> None:
             goal_of(student, ffn_sharing=[0] * 3, intermediate_sizes=[20], ranks=None),
             Evidence(),
         )
+
+
+def test_norms_of_another_kind_are_fitted_to_what_was_there() -> None:
+    student, examples = make_student(), make_examples()
+    carved = run_passes([NAMED["norms"]], student, goal_of(student, norm="no_norm"), Evidence(examples=examples))
+    bare = rebuild(student, student.state_dict(), norm="no_norm")
+    ids = torch.randint(1, WORDS, (32, 9), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        wanted, fitted, unfitted = (each(ids, torch.ones_like(ids)).logits for each in (student, carved.student, bare))
+    assert float((fitted - wanted).square().mean()) < float((wanted - wanted.mean(0)).square().mean())
+    assert float((fitted - wanted).square().mean()) < 0.5 * float((unfitted - wanted).square().mean())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from edgepack.bundle.manifest import load_manifest
+from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import read_policy
@@ -38,8 +39,19 @@ def test_a_build_given_for_a_bundle_is_answered_with_its_bundles(tmp_path: Path)
     for name in ("android-onnx", "ios-onnx"):
         (tmp_path / "bundles" / name).mkdir(parents=True)
         (tmp_path / "bundles" / name / "edgepack.json").write_text("{}")
-    expected = "is the output of a build, not a bundle; its bundles: bundles/android-onnx, bundles/ios-onnx"
-    with pytest.raises(InputError, match=expected):
-        load_manifest(tmp_path)
-    with pytest.raises(InputError, match=expected):
-        gate([tmp_path])
+    bundles = ", ".join(str(tmp_path / "bundles" / name) for name in ("android-onnx", "ios-onnx"))
+    for ask in (load_manifest, lambda folder: gate([folder])):
+        with pytest.raises(
+            InputError, match=re.escape(f"is the output of a build, not a bundle; its bundles: {bundles}")
+        ):
+            ask(tmp_path)
+        with pytest.raises(InputError, match=re.escape(f"give one of the bundles in it: {bundles}")):
+            ask(tmp_path / "bundles")
+        with pytest.raises(InputError, match="give a folder under OUT/bundles of a build"):
+            ask(tmp_path / "bundles" / "absent")
+
+
+def test_a_bundle_given_for_a_build_is_answered_with_where_the_build_is(tmp_path: Path) -> None:
+    (tmp_path / "edgepack.json").write_text(json.dumps({"files": []}))
+    with pytest.raises(InputError, match="is a bundle, not a build; give the -o folder of its build"):
+        load_build_manifest(tmp_path)

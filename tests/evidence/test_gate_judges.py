@@ -173,7 +173,9 @@ def test_goldens_of_pairs_and_of_few_examples(world: World, tmp_path: Path) -> N
     few = {name: record.model_copy(update={"n": 3}) for name, record in contents.verdict.metrics.items()}
     texts = [("a b", "c"), ("d", "e f g"), ("h", "a")]
     verdict = contents.verdict.model_copy(update={"metrics": few})
-    made = write_bundle(tmp_path / "bundle", replace(contents, task=task, golden_texts=texts, verdict=verdict))
+    made = write_bundle(
+        tmp_path / "bundle", replace(contents, task=task, golden_texts=texts, verdict=verdict, evaluation=None)
+    )
     (result,) = gate([made.folder]).bundles
     assert [c.name for c in result.failures] == ["retention"], result.failures  # its counts are of the whole data
     manifest = json.loads((made.folder / "edgepack.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,19 @@ import pytest
 from click.testing import CliRunner
 
 from edgepack.bundle.goldens import read_goldens
+from edgepack.bundle.write import Bundle as Written
 from edgepack.cli import main
 from edgepack.cli.texts import read_texts
 from edgepack.errors import InputError
 from edgepack.predict import Bundle
 from edgepack.predict.bundle import softmax
-from tests.evidence.test_bundle_and_gate import bundle as written  # noqa: F401
-from tests.evidence.test_bundle_and_gate import world as world
+from tests.evidence.conftest import bundle as bundle
+from tests.evidence.conftest import world as world
 
 
 @pytest.fixture(scope="module")
-def folder(written) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
-    return Path(written.folder)
+def folder(bundle: Written) -> Path:
+    return bundle.folder
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_answers_are_those_of_the_goldens(loaded: Bundle, folder: Path) -> None:
     count = 0
     for golden in read_goldens(folder / "golden.jsonl"):
         answer = loaded(golden["text"])
-        expected = softmax(np.asarray(golden["logits"]))
+        expected = softmax(np.asarray(golden["logits"]) / (loaded.manifest.temperature or 1))
         given = [answer.probabilities[label] for label in loaded.manifest.labels]
         assert np.allclose(given, expected, atol=0.02), golden["text"]
         assert answer.tokens == len(golden["input_ids"])
@@ -43,8 +45,6 @@ def test_answers_are_those_of_the_goldens(loaded: Bundle, folder: Path) -> None:
 
 
 def test_without_the_asset_the_tokenizers_library_reads_the_same(loaded: Bundle, folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(folder, tmp_path / "bundle")
     (tmp_path / "bundle" / "tokenizer.bin").unlink()
     other = Bundle.load(tmp_path / "bundle")

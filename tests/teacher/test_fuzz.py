@@ -1,6 +1,6 @@
 """A checkpoint spoiled at random: one printable line, or a teacher that answers; no traceback, in bounded time.
 
-The same examples each time in the suite; `EDGEPACK_FUZZ=20000` runs so many, other ones each time.
+The same examples each time in the suite; `make fuzz FUZZ=20000` runs so many, other ones each time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from edgepack.task.tokenize import encode
 from edgepack.teacher import check_sides, check_tokenizer, check_unknown, load_teacher
 from tests.teacher.tiny import byte_level_tokenizer, write_teacher
 
-EXAMPLES = int(os.environ.get("EDGEPACK_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("EDGEPACK_FUZZ_EXAMPLES", "60"))
 SECONDS = 20  # of this process, so that a busy machine is no failure
 TEXTS = ("play the song", "Stop! é 中文 \u200b", "", "x" * 300)
 FILES = (
@@ -190,7 +190,7 @@ def use(folder: Path) -> None:
 
 @settings(
     max_examples=EXAMPLES,
-    derandomize="EDGEPACK_FUZZ" not in os.environ,
+    derandomize="EDGEPACK_FUZZ_EXAMPLES" not in os.environ,
     deadline=None,
     phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),

@@ -24,10 +24,11 @@ from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Phase, Progress, PruneTarget, Schedule, StageSettings, load_progress, loop, make_accelerator
 from edgepack.train.batches import Reader
 from edgepack.train.masks import PREFIX, initial_masks, kept_share, log_alphas
+from edgepack.train.processes import UNLABELLED
 from edgepack.train.random import step_generator
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing
-from edgepack.train.step import UNLABELLED, Models, compute_signals
+from edgepack.train.step import Models, compute_signals
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from tests.noisy import noisy_student
 

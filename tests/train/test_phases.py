@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from edgepack.compress.distil.hidden_states import HiddenStates
-from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.layer_maps import LearnedMap, initial_mixture
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.units import keep_units
 from edgepack.console import Console
@@ -29,8 +30,11 @@ from edgepack.train import (
     loop,
     make_accelerator,
     train,
+    training_record,
+    write_result,
 )
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
+from edgepack.workspace import Workspace
 from tests.noisy import noisy_student
 
 STEPS = 20
@@ -97,6 +101,48 @@ def test_learned_maps_belong_to_their_phase_and_go_at_the_end(
     end = run(data, outputs, tmp_path / "end", start=second, last=STEPS)
     assert not end.learned
     assert not any(key.startswith("learned.") for key in end.moments)
+
+
+def test_what_joins_in_a_later_phase_starts_with_fresh_moments_and_steps(
+    data: Encoded, outputs: TeacherOutputs, tmp_path: Path
+) -> None:
+    """The second phase's map, and the head, which the first phase's loss does not reach."""
+    first = run(data, outputs, tmp_path / "first", last=8)
+    assert first.moments["head.classifier.weight.step"] == 0
+    assert first.moments["attention.0.query.full.weight.step"] == 8
+    (learned,) = run(data, outputs, tmp_path / "one", last=9).learned
+    for last, steps in ((9, 1), (12, 4)):
+        end = run(data, outputs, tmp_path / f"{last}", last=last)
+        assert end.moments[f"learned.{learned}.step"] == steps
+        assert end.moments["head.classifier.weight.step"] == steps
+        assert end.moments["attention.0.query.full.weight.step"] == last
+    one = run(data, outputs, tmp_path / "one", last=9)
+    rate, moved = SCHEDULE.learning_rate(8), one.learned[learned] - initial_mixture(3, 3, LearnedMap().sharpness)
+    # Adam's first step is as long as the rate where there is a gradient; without its correction it would be 0.7 of that
+    assert float(moved.abs().max()) == pytest.approx(rate, rel=0.02)
+
+
+def test_how_often_gradients_are_cut_is_counted_and_recorded(
+    data: Encoded, outputs: TeacherOutputs, tmp_path: Path
+) -> None:
+    for number, (clip_norm, share) in enumerate(((1e-6, 1.0), (1e9, 0.0), (0.0, 0.0))):
+        start = Progress(keep_units(make_student(), [torch.arange(2)] * 2, [torch.arange(12)] * 2), {}, 0, [])
+        course = Course(replace(SCHEDULE, clip_norm=clip_norm), StageSettings(0, 5), seed=0)
+        workspace = Workspace(tmp_path / f"{number}")
+        stage = workspace.stage("distil", {})
+        place = Place(make_accelerator("cpu"), stage.scratch, Console(quiet=True), "distil")
+        end = train(start, Material(data, outputs), course, place)
+        write_result(stage, end)
+        stage.finish()
+        assert training_record(stage) == {"steps": 5, "clipped": share}
+    carved = Workspace(tmp_path / "carved").stage("carve", {})
+    write_result(carved, start)
+    carved.finish()
+    assert training_record(carved) == {}
+    bundle = Workspace(tmp_path / "bundle").stage("bundle", {})
+    (bundle.scratch / "file").write_text("")
+    bundle.finish()
+    assert training_record(bundle) == {}
 
 
 def test_learned_maps_are_trained(data: Encoded, outputs: TeacherOutputs, tmp_path: Path) -> None:

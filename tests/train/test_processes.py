@@ -17,14 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from edgepack.compress.distil.attention_maps import AttentionScores
+from edgepack.compress.distil.attention_maps import AttentionScores, AttentionTransfer
+from edgepack.compress.distil.cosine import CosineStates
+from edgepack.compress.distil.earth_mover import EarthMover
+from edgepack.compress.distil.feature_maps import FeatureMaps
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LearnedMap
+from edgepack.compress.distil.objective import LOSSES as KNOWN
 from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.output_space import OutputSpace
 from edgepack.compress.distil.patience import Patience
-from edgepack.compress.distil.relations import Relations
-from edgepack.compress.distil.signals import Shapes
+from edgepack.compress.distil.relations import LastLayerAttention, Relations
+from edgepack.compress.distil.signals import Loss, Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.units import keep_units
 from edgepack.console import Console
@@ -34,7 +38,7 @@ from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import processes
 from edgepack.train.batches import Reader
-from edgepack.train.processes import Share, shares_of
+from edgepack.train.processes import UNLABELLED, Share, shares_of
 from edgepack.train.step import Models, StepResult, StepTask, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
 
@@ -48,12 +52,32 @@ LOSSES = (
     Relations(weight=0.2, relation_heads=4),
     Patience(weight=0.7),
     LearnedMap(weight=2.0),
+    EarthMover(weight=0.6),
+    HiddenStates(weight=0.9, normalized=True),
 )
+# every loss there is, in a form that has something to be cut wrong
+EACH: dict[str, tuple[Loss, ...]] = {
+    "soft_targets": (SoftTargets(),),
+    "hard_labels": (HardLabels(),),
+    "cosine_states": (CosineStates(),),
+    "patience": (Patience(), Patience(layers="last")),
+    "hidden_states": (HiddenStates(), HiddenStates(normalized=True)),
+    "attention_scores": (AttentionScores(),),
+    "attention_transfer": (AttentionTransfer(), AttentionTransfer(progressive=True, share=1.0)),
+    "feature_maps": (FeatureMaps(), FeatureMaps(progressive=True, share=1.0)),
+    "relations": (Relations(relation_heads=4), Relations(relation_heads=3, kinds=("values",), layer=0)),
+    "last_layer_attention": (LastLayerAttention(),),
+    "earth_mover": (EarthMover(), EarthMover(temperature=None), EarthMover(normalized=True)),
+    "output_space": (OutputSpace(),),
+    "learned_map": (LearnedMap(), LearnedMap(normalized=True)),
+}
+CLOSE = 1e-5  # of gradients, by the norm of their difference
 
 
-def objective(task: str) -> Objective:
-    """Means of every kind; the output space is for whole texts only."""
-    return Objective((*LOSSES, OutputSpace(weight=0.4, classes=3)) if task == "text-classification" else LOSSES)
+def objective(task: str, alone: bool = False) -> Objective:
+    """Means of every kind; the output space is for whole texts only. `alone`: no process needs another's measure."""
+    losses = tuple(loss for loss in LOSSES if not (alone and loss.measures))
+    return Objective((*losses, OutputSpace(weight=0.4, classes=3)) if task == "text-classification" else losses)
 
 
 def make_student(task: str) -> Student:
@@ -89,6 +113,9 @@ def make_data(task: str, examples: int = 21) -> Encoded:
         labels[generator.random(total) < 0.4] = -100
         labels[offsets[:-1]] = -100
         labels[offsets[:-1] + 1] = 1
+    for example in range(1, examples, 3):  # as synthetic examples are
+        rows = slice(offsets[example], offsets[example + 1]) if per_token else slice(example, example + 1)
+        labels[rows][labels[rows] != -100] = UNLABELLED
     return Encoded(generator.integers(0, 40, total).astype(np.int32), np.zeros(total, np.int8), offsets, labels)
 
 
@@ -118,18 +145,19 @@ def half(task: str) -> Student:
 
 
 def gradients(
-    task: str, outputs: TeacherOutputs, indices: np.ndarray, most_tokens: int, worlds: int = 1
+    task: str, outputs: TeacherOutputs, indices: np.ndarray, most_tokens: int, worlds: int = 1, alone: bool = False
 ) -> tuple[StepResult, dict[str, torch.Tensor]]:
     """Loss and gradients of one batch in pieces; with several worlds the mean of each process's, one after another."""
     student, data = half(task), make_data(task)
-    values = objective(task).learned(Shapes(16, 16, LAYERS + 1, LAYERS + 1), 0)
+    asked = objective(task, alone)
+    values = asked.learned(Shapes(16, 16, LAYERS + 1, LAYERS + 1), 0)
     learned = {name: value.requires_grad_() for name, value in values.items()}
     accelerator = Accelerator(cpu=True, mixed_precision="no")
     losses, results = [], []
     for rank in range(worlds):
         reader = Reader(data, outputs, 0, 24, most_tokens, rank, worlds)
         pieces = reader.read(indices)
-        step = StepTask(objective(task), learned, 0.5, watch=True)
+        step = StepTask(asked, learned, 0.5, watch=True)
         results.append(compute_step(Models(student, outputs, accelerator), pieces, step))
         losses.append(results[-1].loss)
     trained = dict(student.named_parameters()) | learned
@@ -153,13 +181,61 @@ def test_small_pieces_give_the_whole_batchs_gradients(task: str, outputs: Teache
         torch.testing.assert_close(one, other, rtol=2e-4, atol=1e-7)
 
 
+def test_every_loss_is_among_those_that_are_cut() -> None:
+    assert {name: type(losses[0]) for name, losses in EACH.items()} == KNOWN
+    assert all(type(loss) is KNOWN[name] for name, losses in EACH.items() for loss in losses)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TeacherOutputs]:
+    """A teacher's outputs on each task's data."""
+    found = {}
+    for task in ("text-classification", "token-classification"):
+        folder, teacher = tmp_path_factory.mktemp(task), make_student(task)
+        quiet = Console(quiet=True)
+        save_teacher_outputs(teacher, make_data(task), range(LAYERS), folder, quiet, device=CPU, bf16=False)
+        found[task] = load_teacher_outputs(folder, range(LAYERS), teacher)
+    return found
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.data())
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_pieces_of_a_batch_add_up_to_its_gradient(
+    name: str, stored: dict[str, TeacherOutputs], data: st.DataObject
+) -> None:
+    """Any batch, cut anyhow: unlabelled examples, padding, and pieces with no label at all are among them."""
+    tasks = ["text-classification", *([] if name == "output_space" else ["token-classification"])]
+    task, loss = data.draw(st.sampled_from(tasks)), data.draw(st.sampled_from(EACH[name]))
+    indices = np.array(data.draw(st.lists(st.integers(0, 20), min_size=2, max_size=21, unique=True)))
+    most_tokens = data.draw(st.integers(1, 150))
+    whole = gradient_of(task, stored[task], loss, indices, 10_000)
+    parts = gradient_of(task, stored[task], loss, indices, most_tokens)
+    assert parts[0] == pytest.approx(whole[0], rel=CLOSE, abs=1e-9)
+    assert float((parts[1] - whole[1]).norm()) <= CLOSE * float(whole[1].norm()) + 1e-9
+
+
+def gradient_of(
+    task: str, outputs: TeacherOutputs, loss: Loss, indices: np.ndarray, most_tokens: int
+) -> tuple[float, torch.Tensor]:
+    """A batch's loss, and the gradient of all that is trained as one vector; parameters without one have zeros."""
+    student, one = half(task), Objective((loss,))
+    values = one.learned(Shapes(16, 16, LAYERS + 1, LAYERS + 1, 3), 0)
+    learned = {name: value.requires_grad_() for name, value in values.items()}
+    pieces = Reader(make_data(task), outputs, 0, 24, most_tokens).read(indices)
+    models = Models(student, outputs, Accelerator(cpu=True, mixed_precision="no"))
+    result = compute_step(models, pieces, StepTask(one, learned, 0.5))
+    trained = [*student.parameters(), *learned.values()]
+    return result.loss, torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
+
+
 @pytest.mark.parametrize(("examples", "worlds"), [(13, 2), (13, 3), (2, 4)])
 def test_the_mean_over_processes_is_the_whole_batchs(
     task: str, outputs: TeacherOutputs, examples: int, worlds: int
 ) -> None:
     indices = np.arange(examples) + 4
-    whole, expected = gradients(task, outputs, indices, 10_000)
-    shared, found = gradients(task, outputs, indices, 60, worlds)
+    whole, expected = gradients(task, outputs, indices, 10_000, alone=True)
+    shared, found = gradients(task, outputs, indices, 60, worlds, alone=True)
     assert shared.loss == pytest.approx(whole.loss, rel=1e-5)
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=2e-4, atol=2e-6, msg=name)
@@ -175,6 +251,7 @@ def test_every_example_is_in_one_piece_and_weights_add_up(examples: int, worlds:
     assert sorted(np.concatenate([share.indices for share in weighted]).tolist()) == sorted(indices.tolist())
     for kind in ("rows", "examples", "tokens", "pairs"):
         assert sum(getattr(share, kind) for share in shares) == pytest.approx(worlds)
+    assert sum(share.labelled for share in shares) in (pytest.approx(worlds), 0)  # 0: synthetic examples alone
     for share in shares:
         padded = len(share.indices) * int(data.lengths[share.indices].max())
         assert padded <= most_tokens or len(share.indices) == 1

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgepack.compress.distil.feature_maps import PROGRESSIVE_SHARE, active_layers, check_share
-from edgepack.compress.distil.signals import Loss, Signals, Vectors
+from edgepack.compress.distil.signals import Counted, Loss, Signals, Vectors
 
 MASKED = -1e9  # a score whose softmax is exactly 0 in fp32, and whose differences stay finite
 
@@ -68,6 +68,7 @@ class AttentionScores(Loss):
     """TinyBERT's attention loss, all layers."""
 
     needs_vectors: ClassVar[bool] = True
+    counted: ClassVar[Counted] = "pairs"
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         losses = []

@@ -10,6 +10,8 @@ is `C_i = Σ_j f_ij d_ij / w_i`, its new weight `softmax(ΣC / C_i / τ)`. Devia
 batch to batch; here each batch starts from equal weights and updates them once, so a step depends on its batch alone
 and a killed build resumes with the same bits. τ is free in the paper. Hidden states only: attention maps
 across layers would need the vectors of all teacher layers for each student layer. The embedding's output takes no part.
+
+Distances are means over tokens, so those of a batch in pieces are weighed sums; one transport serves the whole batch.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ import torch
 from torch import Tensor
 
 from edgepack.compress.distil.signals import Loss, Shapes, Signals
-from edgepack.compress.distil.states import initial_map, mapped, mean_square
+from edgepack.compress.distil.states import SQUARE, initial_map, mapped, mean_square, relative, state_square
 from edgepack.errors import InputError
 
 DUST = 1e-12  # mass below this is none
+DISTANCES = "distances"
 ROUNDING = 1e-6  # relative to the states' mean square: differences below this are fp32 noise
 
 
@@ -118,9 +121,13 @@ def layer_flow(distances: np.ndarray, temperature: float | None) -> np.ndarray:
 
 @dataclass(frozen=True)
 class EarthMover(Loss):
-    """Earth mover's distance between the layers of both; `temperature` is cost attention's τ, None leaves it out."""
+    """Earth mover's distance between the layers of both.
+
+    `temperature`: cost attention's τ; None leaves it out. `normalized`: by the teacher's mean square.
+    """
 
     temperature: float | None = 10.0
+    normalized: bool = False
 
     def __post_init__(self) -> None:
         if self.temperature is not None and self.temperature <= 0:
@@ -128,15 +135,31 @@ class EarthMover(Loss):
                 f"earth mover: temperature {self.temperature}; allowed: above 0, or none for equal weights"
             )
 
+    @property
+    def measures(self) -> bool:
+        return True
+
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)
 
+    def measure(self, signals: Signals, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        student, teacher = _layers(signals, learned)
+        distances = torch.from_numpy(layer_distances(student, teacher, signals.mask))
+        return {DISTANCES: distances, **({SQUARE: state_square(teacher, signals.mask)} if self.normalized else {})}
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
-        student = [mapped(state, learned) for state in signals.student_states[1:]]
-        teacher = signals.teacher_states[1:]
-        flow = layer_flow(layer_distances(student, teacher, signals.mask), self.temperature)
+        student, teacher = _layers(signals, learned)
+        measured = learned[DISTANCES].cpu().numpy() if DISTANCES in learned else None
+        distances = layer_distances(student, teacher, signals.mask) if measured is None else measured
+        flow = layer_flow(distances, self.temperature)
         moved = [
             float(flow[i, j]) * mean_square(student[i], teacher[j], signals.mask)
             for i, j in zip(*(flow > DUST).nonzero(), strict=True)
         ]
-        return torch.stack(moved).sum()
+        loss = torch.stack(moved).sum()
+        return relative(loss, teacher, signals.mask, learned) if self.normalized else loss
+
+
+def _layers(signals: Signals, learned: Mapping[str, Tensor]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+    """The layers' states of student, in the teacher's size, and teacher."""
+    return [mapped(state, learned) for state in signals.student_states[1:]], signals.teacher_states[1:]

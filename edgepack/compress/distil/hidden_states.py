@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgepack.compress.distil.signals import Loss, Shapes, Signals
-from edgepack.compress.distil.states import initial_map, mapped, mean_square
+from edgepack.compress.distil.states import SQUARE, initial_map, mapped, mean_square, relative, state_square
 
 
 def hidden_state_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor) -> Tensor:
@@ -26,14 +26,27 @@ def hidden_state_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask
 
 @dataclass(frozen=True)
 class HiddenStates(Loss):
-    """Mean squared error of all paired hidden states, the embedding's output among them."""
+    """Mean squared error of all paired hidden states, the embedding's output among them.
+
+    `normalized`: by the teacher's mean square.
+    """
 
     weight: float = 100.0
+    normalized: bool = False
+
+    @property
+    def measures(self) -> bool:
+        return self.normalized
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)
 
+    def measure(self, signals: Signals, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        teacher = [signals.teacher_states[other] for _, other in signals.pairs]
+        return {SQUARE: state_square(teacher, signals.mask)} if self.normalized else {}
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         student = [mapped(signals.student_states[own], learned) for own, _ in signals.pairs]
         teacher = [signals.teacher_states[other] for _, other in signals.pairs]
-        return hidden_state_loss(student, teacher, signals.mask)
+        loss = hidden_state_loss(student, teacher, signals.mask)
+        return relative(loss, teacher, signals.mask, learned) if self.normalized else loss

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from edgepack.compress.distil.signals import Loss, Shapes, Signals
-from edgepack.compress.distil.states import initial_map, mapped
+from edgepack.compress.distil.states import SQUARE, initial_map, mapped, relative, state_square
 from edgepack.errors import InputError
 
 MIXTURE = "mixture"
@@ -75,18 +75,30 @@ def mixture_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mixture: 
 
 @dataclass(frozen=True)
 class LearnedMap(Loss):
-    """Hidden-state matching to learned mixtures; `sharpness` 0 starts from the mean of all teacher states."""
+    """Hidden-state matching to learned mixtures.
+
+    `sharpness`: 0 starts from the mean of all teacher states. `normalized`: by the teacher's mean square.
+    """
 
     sharpness: float = 3.0  # the nearest state starts with about nine tenths
+    normalized: bool = False
 
     def __post_init__(self) -> None:
         if self.sharpness < 0:
             raise InputError(f"learned map: sharpness {self.sharpness}; allowed: 0 or more")
 
+    @property
+    def measures(self) -> bool:
+        return self.normalized
+
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         mixture = initial_mixture(shapes.student_states, shapes.teacher_states, self.sharpness)
         return {MIXTURE: mixture, **initial_map(shapes)}
 
+    def measure(self, signals: Signals, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {SQUARE: state_square(signals.teacher_states, signals.mask)} if self.normalized else {}
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
-        student = [mapped(state, learned) for state in signals.student_states]
-        return mixture_loss(student, signals.teacher_states, learned[MIXTURE], signals.mask)
+        student, teacher = [mapped(state, learned) for state in signals.student_states], signals.teacher_states
+        loss = mixture_loss(student, teacher, learned[MIXTURE], signals.mask)
+        return relative(loss, teacher, signals.mask, learned) if self.normalized else loss

@@ -67,6 +67,19 @@ class Objective:
             for name, value in loss.initial(shapes, generator).items()
         }
 
+    @property
+    def measures(self) -> bool:
+        """Whether a loss must know something of the whole batch first."""
+        return any(loss.measures for loss in self.losses)
+
+    def measure(self, signals: Signals, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Means over the real tokens that losses need of the whole batch, by `"{index}.{name}"`."""
+        return {
+            f"{index}.{name}": value
+            for index, loss in enumerate(self.losses)
+            for name, value in loss.measure(signals, _own(learned, index)).items()
+        }
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of all losses."""
         values = [loss(signals, _own(learned, index)) for index, loss in enumerate(self.losses)]
@@ -74,7 +87,7 @@ class Objective:
 
     def prediction(self, signals: Signals) -> Tensor:
         """The weighted sum of the prediction losses alone; InputError where there are none."""
-        losses = [loss for loss in self.losses if getattr(loss, "is_prediction", False)]
+        losses = [loss for loss in self.losses if loss.is_prediction]
         if not losses:
             raise InputError(
                 f"objective: no prediction loss among {', '.join(NAMES[type(loss)] for loss in self.losses)}; "

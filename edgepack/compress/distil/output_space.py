@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgepack.compress.distil.signals import Loss, Shapes, Signals
+from edgepack.compress.distil.signals import Counted, Loss, Shapes, Signals
 from edgepack.errors import InputError
 
 INITIAL_SCALE = 0.02  # standard deviation of the classifiers' first weights, BERT's
@@ -47,33 +48,38 @@ def matching_loss(student: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class OutputSpace(Loss):
-    """Intermediate layers of both, matched in the space of `classes`."""
+    """Intermediate layers of both, matched in the space of `classes`; 0: the task's labels."""
 
-    classes: int = 2
+    classes: int = 0
+    counted: ClassVar[Counted] = "examples"
 
     def __post_init__(self) -> None:
-        if self.classes < 2:
-            raise InputError(f"output space: {self.classes} classes; allowed: 2 or more, the task's labels")
+        if self.classes < 0 or self.classes == 1:
+            raise InputError(
+                f"output space: {self.classes} classes; allowed: 0 (the task's labels), or as many as those"
+            )
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
-        learned = {}
+        learned, classes = {}, self.classes or shapes.classes
+        if classes < 2:
+            raise InputError(f"output space: {classes} classes; allowed: 2 or more, the task's labels")
         for side, states, size in (
             ("student", shapes.student_states, shapes.student_hidden),
             ("teacher", shapes.teacher_states, shapes.teacher_hidden),
         ):
             if states < 3:
                 raise InputError(f"output space: {states} {side} states; at least 3 are needed, leave this loss out")
-            weight = torch.randn(states - 2, self.classes, size, generator=generator)
+            weight = torch.randn(states - 2, classes, size, generator=generator)
             learned[f"{side}_weight"] = weight * INITIAL_SCALE
-            learned[f"{side}_bias"] = torch.zeros(states - 2, self.classes)
+            learned[f"{side}_bias"] = torch.zeros(states - 2, classes)
         return learned
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
-        examples = len(signals.mask)
-        if signals.teacher_logits.shape != (examples, self.classes):
+        examples, classes = len(signals.mask), learned["teacher_bias"].shape[1]
+        if signals.teacher_logits.shape != (examples, classes):
             raise InputError(
                 f"output space: logits {tuple(signals.teacher_logits.shape)} for {examples} examples and "
-                f"{self.classes} classes; this loss is for text classification, with the task's number of classes"
+                f"{classes} classes; this loss is for text classification, with the task's number of classes"
             )
         between = tuple(state.detach() for state in signals.teacher_states[1:-1])
         teacher = class_logits(between, learned["teacher_weight"], learned["teacher_bias"])

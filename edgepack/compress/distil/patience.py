@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgepack.compress.distil.signals import Loss, Shapes, Signals
+from edgepack.compress.distil.signals import Counted, Loss, Shapes, Signals
 from edgepack.compress.distil.states import initial_map, mapped
 from edgepack.errors import InputError
 
@@ -47,6 +47,7 @@ class Patience(Loss):
     """Direction of the first token's state in every intermediate layer."""
 
     layers: Literal["skip", "last"] = "skip"
+    counted: ClassVar[Counted] = "examples"
 
     def __post_init__(self) -> None:
         if self.layers not in ("skip", "last"):

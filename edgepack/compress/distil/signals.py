@@ -3,16 +3,23 @@
 A loss is a frozen dataclass of its settings with one call, `(signals, learned) -> scalar`. Losses that learn maps of
 their own (between sizes, between layers) give the maps' first values in `initial`; the training loop trains them
 with the student, keeps them in checkpoints and drops them at the end.
+
+A batch may be computed in pieces, so a loss is a mean over something that can be counted: `counted` says over what.
+What a loss must know of the whole batch before it can be such a mean, `measure` gives as a mean over tokens; the loop
+hands the whole batch's back among the learned values, under the same names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+
+# examples; rows: examples, or tokens of one label each; labelled rows; real tokens; pairs of an example's real tokens
+Counted = Literal["examples", "rows", "labelled", "tokens", "pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +39,7 @@ class Shapes:
     teacher_hidden: int
     student_states: int  # layers + 1
     teacher_states: int  # those that are stored
+    classes: int = 0  # the task's labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +72,20 @@ class Loss:
 
     weight: float = 1.0
     needs_vectors: ClassVar[bool] = False
+    is_prediction: ClassVar[bool] = False  # of the task's own outputs; importance is measured on these alone
+    counted: ClassVar[Counted] = "tokens"
+
+    @property
+    def measures(self) -> bool:
+        """Whether `measure` gives anything."""
+        return False
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         """First values of what this loss learns, by name; most learn nothing."""
+        return {}
+
+    def measure(self, signals: Signals, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Means over the real tokens that the call needs of the whole batch, by name, without gradient."""
         return {}
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgepack.compress.distil.signals import Loss, Signals
+from edgepack.compress.distil.signals import Counted, Loss, Signals
 from edgepack.errors import InputError
 
 IGNORED = -100
@@ -39,6 +39,7 @@ class SoftTargets(Loss):
 
     temperature: float = 2.0
     is_prediction: ClassVar[bool] = True
+    counted: ClassVar[Counted] = "rows"
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
@@ -53,6 +54,7 @@ class HardLabels(Loss):
     """Cross-entropy with the data's own labels."""
 
     is_prediction: ClassVar[bool] = True
+    counted: ClassVar[Counted] = "labelled"
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         return hard_label_loss(signals.student_logits, signals.labels)

@@ -3,11 +3,14 @@
 TinyBERT (Jiao et al. 2020, arXiv:1909.10351, eq. 8–9) multiplies the student's states by a learned matrix where the
 sizes differ. Here the matrix starts as a truncated identity, since a student is carved out of the teacher's own
 dimensions, and where the sizes are equal there is none.
+
+The mean square of a state is 0.2 to 1.2, by teacher, and a mean squared error grows with it. A loss with `normalized`
+divides by it, so that its weight means the same for every teacher.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +19,7 @@ from torch.nn import functional as F
 from edgepack.compress.distil.signals import Shapes
 
 MAP = "map"
+SQUARE = "square"  # the teacher's mean square, of the whole batch
 
 
 def initial_map(shapes: Shapes) -> dict[str, Tensor]:
@@ -41,3 +45,15 @@ def mean_square(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     real = mask[:, :, None].float()
     squares = ((student.float() - teacher.detach().float()) * real).square().sum()
     return squares / (real.sum() * student.shape[-1])
+
+
+def state_square(states: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """Mean square of the teacher's states, each `(batch, seq, H)`: over real tokens, H and states; no gradient."""
+    real = mask[:, :, None].float()
+    squares = [(state.detach().float() * real).square().sum() for state in states]
+    return torch.stack(squares).mean() / (real.sum() * states[0].shape[-1])
+
+
+def relative(loss: Tensor, states: Sequence[Tensor], mask: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+    """A mean squared error by the teacher's mean square: the whole batch's, where that was measured."""
+    return loss / (learned[SQUARE] if SQUARE in learned else state_square(states, mask))

@@ -175,7 +175,7 @@ def test_vectors_are_asked_for_where_a_loss_needs_them() -> None:
 
 
 def test_a_seed_decides_what_is_learned_first() -> None:
-    objective, shapes = Objective((OutputSpace(), OutputSpace())), Shapes(4, 6, 5, 5)
+    objective, shapes = Objective((OutputSpace(), OutputSpace())), Shapes(4, 6, 5, 5, 2)
     first, again, other = (objective.learned(shapes, seed) for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["0.student_weight"], other["0.student_weight"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,6 @@ from edgepack.task.metric import Task
 
 TASK = Task("text-classification", ("neg", "pos"))
 TAGS = Task("token-classification", ("O", "B-x", "I-x"))
-REPOSITORY = Path(__file__).resolve().parents[3]
-PAGE = (REPOSITORY / "docs" / "inputs.md").read_text(encoding="utf-8")
 
 
 def tsv(folder: Path, name: str, rows: list[tuple[str, str]]) -> str:
@@ -52,11 +49,3 @@ def test_notes_are_printed_once_and_warnings_even_when_quiet(capsys: pytest.Capt
     assert capsys.readouterr().err == "said\nwarning: look at this\n"
     show_notes(Console(quiet=True), data)
     assert capsys.readouterr().err == "warning: look at this\n"
-
-
-@pytest.mark.parametrize("named", sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE))))
-def test_every_test_that_the_page_names_is_there(named: tuple[str, str]) -> None:
-    name, function = named
-    found = [path for path in (REPOSITORY / "tests").rglob(Path(name).name) if path.as_posix().endswith(f"/{name}")]
-    assert found, f"docs/inputs.md names {name}"
-    assert any(f"\ndef {function}(" in path.read_text(encoding="utf-8") for path in found)

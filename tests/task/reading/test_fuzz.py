@@ -1,7 +1,7 @@
 """Data files as nobody would write them: random bytes, and valid files of each format changed at random.
 
 Whatever comes in, it is read, or refused in one clean line; nothing else is raised and nothing takes long. The seeds
-are fixed; `EDGEPACK_FUZZ_EXAMPLES=5000` makes a longer run, with other examples each time.
+are fixed; `make fuzz FUZZ=5000` makes a longer run, with other examples each time.
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""What a recipe asks of this teacher, task and targets, compared before anything is spent.
+
+First by what is known when the teacher is opened, then by the planned shape: some losses need a second layer, or as
+many numbers as they have relation heads. An error names the recipe and the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgepack.build.recipe_settings import GENERAL, Recipe
+from edgepack.compress.distil.output_space import OutputSpace
+from edgepack.compress.distil.patience import Patience
+from edgepack.compress.distil.relations import Relations
+from edgepack.compress.distil.signals import Loss
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.plan.mixed_widths import check_mixed_widths
+from edgepack.student.config import StudentConfig
+from edgepack.target import Target
+from edgepack.teacher import Teacher
+
+
+def named(recipe: str) -> str:
+    """A recipe's name as messages begin."""
+    return recipe if recipe.lower().endswith(".toml") else f"recipe {recipe}"
+
+
+def check_recipe(recipe: Recipe, name: str, teacher: Teacher, targets: Sequence[Target]) -> None:
+    """`InputError` for what the teacher, its task or the targets cannot serve."""
+    where, sizes = named(name), teacher.sizes
+    for key, loss in recipe.losses():
+        _check_task(loss, f"{where}: {key}", teacher)
+        _check_layers(loss, f"{where}: {key}", sizes.layers, sizes.hidden_size, "teacher")
+    structure = recipe.structure
+    if structure.hidden_size > sizes.hidden_size:
+        raise InputError(
+            f"{where}: structure.hidden_size is {structure.hidden_size}; the teacher's is {sizes.hidden_size}, "
+            "allowed: 1 to that, or 0"
+        )
+    own_table = int(getattr(teacher.config, "embedding_size", sizes.hidden_size))
+    if structure.embedding != "linear" and own_table != sizes.hidden_size:
+        raise InputError(
+            f"{where}: structure.embedding is {structure.embedding!r}, and the teacher's table has a size of its own, "
+            f"{own_table}; allowed: linear"
+        )
+    for key, bits in (("body_bits", structure.body_bits), ("embedding_bits", structure.embedding_bits)):
+        for target in targets:
+            if bits and bits not in getattr(target, key):
+                allowed = ", ".join(map(str, sorted(getattr(target, key))))
+                raise InputError(f"{where}: structure.{key} is {bits}; {target.name} runs {allowed}")
+    if recipe.general is not None and recipe.general.masked_words and teacher.tokenizer.mask_token_id is None:
+        raise InputError(f"{where}: general.masked_words needs a mask token and the tokenizer has none; set it to 0")
+    if recipe.mixed_widths:
+        try:
+            check_mixed_widths(targets)
+        except InputError as e:
+            raise InputError(f"{where}: mixed_widths: {e}") from e
+
+
+def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
+    if not isinstance(loss, OutputSpace):
+        return
+    task, labels = teacher.task.name, len(teacher.task.labels)
+    if task != "text-classification":
+        raise InputError(
+            f"{where}: output_space compares classes of whole texts; allowed: text-classification, not {task}"
+        )
+    if loss.classes not in (0, labels):
+        raise InputError(f"{where}.classes is {loss.classes}; the task has {labels} labels, allowed: that, or 0")
+
+
+def check_shape(recipe: Recipe, name: str, shape: StudentConfig, budget_bytes: int) -> None:
+    """`InputError` for a loss that the planned student is too small for."""
+    heads = [count * size for count, size in zip(shape.num_heads or [], shape.head_sizes or [], strict=True)]
+    for key, loss in recipe.losses():
+        where = f"{named(name)}: {key}"
+        _check_layers(loss, where, shape.num_hidden_layers, min(heads), f"student planned for {budget_bytes:,} bytes")
+
+
+def _check_layers(loss: Loss, where: str, layers: int, vector: int, whose: str) -> None:
+    """`vector`: numbers of all heads' queries together."""
+    if isinstance(loss, Patience | OutputSpace) and layers < 2:
+        raise InputError(f"{where} matches layers between the first and the last; the {whose} has {layers}, needed: 2")
+    if isinstance(loss, Relations):
+        if loss.relation_heads > vector:
+            raise InputError(
+                f"{where}.relation_heads is {loss.relation_heads}; the {whose} has vectors of {vector}, "
+                "allowed: 1 to that"
+            )
+        if not -layers <= loss.layer < layers:
+            raise InputError(
+                f"{where}.layer is {loss.layer}; the {whose} has {layers} layers, allowed: {-layers} to {layers - 1}"
+            )
+
+
+def warn_without_text(recipe: Recipe, name: str, text: Path | None, console: Console) -> None:
+    """Say that a stage on raw text is left out, where the recipe has one of its own."""
+    if text is None and recipe.general not in (None, GENERAL):
+        console.warn(f"{named(name)}: its stage on raw text is left out; give --text FILE to train on it")

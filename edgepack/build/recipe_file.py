@@ -1,0 +1,228 @@
+"""Recipes from TOML files: the built-in ones of `recipes/`, and a user's own.
+
+A file holds the fields of `Recipe` as keys, and `summary`, a line of what it is. With `base`, a built-in recipe's name,
+it says only what differs: tables are merged key by key, lists are replaced. `false` switches off what is optional. A
+file is read whole or refused in one line that names the file, the key and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from edgepack.build.recipe_settings import Recipe, recipe_record
+from edgepack.compress.distil.objective import LOSSES
+from edgepack.compress.distil.signals import Loss
+from edgepack.errors import InputError, shown
+from edgepack.train import Phase
+
+FOLDER = files("edgepack.build") / "recipes"
+SUFFIX = ".toml"
+LARGEST = 1_000_000  # bytes of a recipe's file
+EFFORTS = ("quick", "standard", "max")
+_OTHERS = sorted({entry.name.removesuffix(SUFFIX) for entry in FOLDER.iterdir() if entry.name.endswith(SUFFIX)})
+BUILT_IN = (*EFFORTS, *(name for name in _OTHERS if name not in EFFORTS))
+
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands, for messages: the file and the key."""
+
+    file: str
+    key: str = ""
+
+    def inside(self, key: str | int) -> Place:
+        """A key of the table, or a number of the list, that stands here."""
+        if isinstance(key, int):
+            return Place(self.file, f"{self.key}[{key}]")
+        return Place(self.file, f"{self.key}.{key}" if self.key else key)
+
+    def error(self, problem: str) -> InputError:
+        """`FILE: KEY PROBLEM`."""
+        return InputError(f"{self.file}: {self.key} {problem}" if self.key else f"{self.file}: {problem}")
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe with its name and the line that says what it is; `changes`: what it says differs from its base."""
+
+    name: str
+    summary: str
+    base: str | None
+    changes: Table
+    recipe: Recipe
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting, and the summary."""
+        return {"summary": self.summary, **recipe_record(self.recipe)}
+
+
+def list_recipes() -> dict[str, str]:
+    """The built-in recipes: name → what it is, the three efforts first."""
+    return {name: built_in_file(name).summary for name in BUILT_IN}
+
+
+def open_recipe(name: str) -> RecipeFile:
+    """A built-in recipe by name, or the file of a path that ends with .toml."""
+    if name in BUILT_IN:
+        return built_in_file(name)
+    if not name.lower().endswith(SUFFIX):
+        close = difflib.get_close_matches(name, BUILT_IN, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"recipe is {shown(name)}; allowed: a .toml file, or one of {', '.join(BUILT_IN)}{hint}")
+    path = Path(name)
+    try:
+        data = path.read_bytes()
+        if len(data) > LARGEST:
+            raise InputError(f"{name}: {len(data):,} bytes; a recipe has {LARGEST:,} at most")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as e:
+        raise InputError(f"{name}: recipe is not UTF-8 (byte {e.start}); save it as UTF-8") from e
+    except OSError as e:
+        raise InputError(f"{name}: recipe does not read: {e.strerror}; give a .toml file or a built-in name") from e
+    return parse_recipe(path.name, text)
+
+
+@cache
+def built_in_file(name: str) -> RecipeFile:
+    """The built-in recipe called `name`, which is one of `BUILT_IN`."""
+    return parse_recipe(name, (FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
+
+
+def read_built_in(name: str) -> Recipe:
+    """The settings of the built-in recipe called `name`, which is one of `BUILT_IN`."""
+    return built_in_file(name).recipe
+
+
+def parse_recipe(name: str, text: str) -> RecipeFile:
+    """A recipe from its file's text; `name` stands in its errors."""
+    place = Place(name)
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as e:
+        raise InputError(f"{name}: not valid TOML: {e}; correct the file, or start from `edgepack recipes show`") from e
+    own = dict(table)
+    summary, base = own.pop("summary", ""), own.pop("base", None)
+    if not isinstance(summary, str):
+        raise place.inside("summary").error(f"is {shown(summary)}; it must be a string")
+    if base is not None and base not in BUILT_IN:
+        raise place.inside("base").error(f"is {shown(base)}; allowed: {', '.join(BUILT_IN)}")
+    whole = merged(whole_table(base), own) if base is not None else own
+    try:
+        recipe: Recipe = read_table(Recipe, whole, place)
+    except InputError as e:
+        raise InputError(str(e).replace("recipe: ", f"{name}: ", 1) if str(e).startswith("recipe: ") else str(e)) from e
+    return RecipeFile(name, summary, base, own, recipe)
+
+
+def whole_table(name: str) -> Table:
+    """All that a built-in recipe's file and its bases say, as one table."""
+    found = built_in_file(name)
+    return merged(whole_table(found.base), found.changes) if found.base is not None else found.changes
+
+
+def merged(base: Table, changes: Table) -> Table:
+    """`base` with the keys of `changes`; tables of both are merged, all else is replaced."""
+    both = dict(base)
+    for key, value in changes.items():
+        before = both.get(key)
+        both[key] = merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return both
+
+
+def read_table(kind: type, table: Any, place: Place) -> Any:
+    """An instance of the dataclass `kind` from its fields by name."""
+    if not isinstance(table, Mapping):
+        raise place.error(f"is {shown(table)}; it must be a table")
+    known = {field.name: field for field in fields(kind)}
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise place.inside(str(key)).error(f"is unknown; allowed: {', '.join(known)}{hint}")
+    missing = [name for name, field in known.items() if _is_required(field) and name not in table]
+    if missing:
+        hint = ', or base = "standard"' if kind is Recipe else ""
+        raise place.inside(missing[0]).error(f"is missing; give it{hint}")
+    hints = get_type_hints(kind)
+    values = {key: read_value(hints[key], value, place.inside(key)) for key, value in table.items()}
+    try:
+        return kind(**values)
+    except InputError as e:
+        if str(e).startswith("recipe: "):
+            raise
+        raise InputError(f"{place.file}: {place.key}: {e}") from e
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def read_value(hint: Any, value: Any, place: Place) -> Any:
+    """A value of the type `hint`: a plain one, a dataclass, phases, losses; `false` where it may be None."""
+    choices = get_args(hint)
+    if type(None) in choices:
+        if value is False:
+            return None
+        hint = next(choice for choice in choices if choice is not type(None))
+    if hint in (tuple[Phase, ...], tuple[Loss, ...]):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise place.error(f"is {shown(value)}; it must be a list of tables")
+        read = read_loss if hint == tuple[Loss, ...] else read_phase
+        return tuple(read(each, place.inside(number)) for number, each in enumerate(value))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return read_table(hint, value, place)
+    return read_plain(hint, value, place)
+
+
+def read_phase(table: Any, place: Place) -> Phase:
+    """A stretch of the training with its losses."""
+    phase: Phase = read_table(Phase, table, place)
+    return phase
+
+
+def read_loss(table: Any, place: Place) -> Loss:
+    """A loss by its name, with its settings."""
+    if not isinstance(table, Mapping) or not isinstance(table.get("loss"), str):
+        raise place.error(f'is {shown(table)}; it must be a table such as {{ loss = "soft_targets", weight = 1.0 }}')
+    name = table["loss"]
+    if name not in LOSSES:
+        raise place.inside("loss").error(f"is {shown(name)}; allowed: {', '.join(LOSSES)}")
+    loss: Loss = read_table(LOSSES[name], {key: value for key, value in table.items() if key != "loss"}, place)
+    return loss
+
+
+class _Strict(BaseModel):
+    """No value is taken for another type's; inf and nan are no settings."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+@cache
+def _model(hint: Any) -> type[_Strict]:
+    return create_model("Value", __base__=_Strict, value=(hint, ...))
+
+
+def read_plain(hint: Any, value: Any, place: Place) -> Any:
+    """A number, a text, a choice or a list of such."""
+    try:
+        # as JSON, where a list may stand for a tuple and a whole number for a number, and nothing else for anything
+        return _model(hint).model_validate_json(json.dumps({"value": value}, default=str)).value  # type: ignore[attr-defined]
+    except ValidationError as e:
+        first = e.errors()[0]
+        for part in first["loc"][1:]:
+            place = place.inside(part)
+        problem = re.sub(r"^Input should", "it must", first["msg"])
+        raise place.error(f"is {shown(first['input'])}; {problem[0].lower()}{problem[1:]}") from e
