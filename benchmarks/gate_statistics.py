@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -213,7 +214,12 @@ def table(recorded: dict[str, object]) -> str:
 
 def section(recorded: dict[str, object]) -> str:
     """What the page says of a run."""
-    said = f"Of {recorded['releases']:,} releases in each world, these shares pass although they should not:"
+    releases = int(str(recorded["releases"]))
+    error = 100 * math.sqrt(0.025 * 0.975 / releases)
+    said = (
+        f"Of {releases:,} releases in each world, these shares pass although they should not. The standard error of\n"
+        f"one share at the level of 2.5 % is {error:.2f} %:"
+    )
     return f"{said}\n\n{table(recorded)}"
 
 
