@@ -25,7 +25,7 @@ demo: .venv/.ready
 	$(RUN_ENV) $(BIN)/edgepack demo -o $(DEMO_OUT)
 
 test: .venv/.ready
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -m "not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.ready
 	$(TEST_ENV) $(BIN)/python -m pytest -m slow
