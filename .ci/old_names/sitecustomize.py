@@ -32,19 +32,17 @@ class Alias(importlib.abc.Loader):
         pass
 
 
-class Patched(importlib.abc.Loader):
-    """Loads a package as it is, then adds the function that it once had."""
+def with_old_function(loader: Any) -> Any:
+    """The loader, which adds the function that the package once had after it has loaded it."""
+    load = loader.exec_module
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        self.loader.exec_module(module)
+    def exec_module(module: ModuleType) -> None:
+        load(module)
         name = module.__name__.rpartition(".")[2]
         setattr(module, name, {"build": old_build, "finetune": old_finetune(module)}[name])
+
+    loader.exec_module = exec_module
+    return loader
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -58,7 +56,7 @@ class Finder(importlib.abc.MetaPathFinder):
             finally:
                 sys.meta_path.insert(0, self)
             if spec is not None:
-                spec.loader = Patched(spec.loader)
+                spec.loader = with_old_function(spec.loader)
             return spec
         return None
 

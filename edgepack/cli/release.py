@@ -128,7 +128,8 @@ def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> No
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
     for folder in bundles:
         make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
-    print_record({folder: record.model_dump(mode="json") for folder, record in records.items()}, as_json)
+    key_sha256 = {folder: record.key_sha256 for folder, record in records.items()}
+    print_record({f: r.model_dump(mode="json") for f, r in records.items()} if as_json else key_sha256, as_json)
 
 
 @click.command()
