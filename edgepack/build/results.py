@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgepack.bundle.manifest import is_model_file
+from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
@@ -15,7 +15,6 @@ from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
-from edgepack.target import load_target
 from edgepack.workspace import hash_json
 
 LEGEND = (
@@ -131,12 +130,10 @@ def _verdict_row(target: str, verdict: Verdict) -> list[str]:
 def artifact_record(bundle: Bundle) -> dict[str, Any]:
     """A bundle's artifact in a build's manifest."""
     manifest = bundle.manifest
-    target = load_target(manifest.target)
-    model = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
     return {
         "target": manifest.target,
         "bundle": f"bundles/{manifest.target}",
         "passed": bundle.passed,
-        "sha256": model.get(target.file) or hash_json(model),  # of a folder: of its files' hashes
+        "sha256": artifact_sha256(manifest),
         "shipped_bytes": manifest.shipped_bytes,
     }

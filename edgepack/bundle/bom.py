@@ -13,11 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, is_model_file, load_manifest
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, artifact_sha256, load_manifest
 from edgepack.errors import InputError
 from edgepack.extras import import_package
-from edgepack.target import load_target
-from edgepack.workspace import hash_json, sha256_file, write_output
+from edgepack.workspace import sha256_file, write_output
 
 NAMESPACE = uuid.UUID("6a4b1f0e-52b5-5d0e-9f07-0d7f3f3c9a51")  # of serial numbers made from a manifest's hash
 MODEL_REF, WHAT = "model", "a bill of materials"
@@ -54,7 +53,7 @@ def model_component(manifest: BundleManifest) -> Any:
     """The model, and as its ancestor the teacher."""
     component = import_package("cyclonedx.model.component", WHAT)
     licences = teacher_licences(manifest)
-    kind = component.ComponentType.MACHINE_LEARNING_MODEL
+    kind, digest = component.ComponentType.MACHINE_LEARNING_MODEL, artifact_sha256(manifest)
     teacher = component.Component(
         name=manifest.teacher.name,
         type=kind,
@@ -64,20 +63,13 @@ def model_component(manifest: BundleManifest) -> Any:
     )
     return component.Component(
         name=f"{manifest.teacher.name} for {manifest.target}",
-        version=artifact_hash(manifest)[:16],
+        version=digest[:16],
         type=kind,
         bom_ref=MODEL_REF,
-        hashes=[sha256(artifact_hash(manifest))],
+        hashes=[sha256(digest)],
         licenses=licences,
         pedigree=component.Pedigree(ancestors=[teacher], notes="distilled, pruned and quantized by edgepack"),
     )
-
-
-def artifact_hash(manifest: BundleManifest) -> str:
-    """sha256 of the model file; of its files' hashes where a model is a folder."""
-    target = load_target(manifest.target)
-    model = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
-    return model.get(target.file) or hash_json(model)
 
 
 def teacher_licences(manifest: BundleManifest) -> list[Any]:

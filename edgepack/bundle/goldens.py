@@ -28,6 +28,7 @@ from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
 from edgepack.target import Target
+from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset, utf16_index
@@ -38,7 +39,6 @@ DECIMALS = 4
 TOLERANCE = 0.15  # of the text's largest logit
 CLOSENESS = 0.05  # relative error over all goldens
 MOST_GOLDENS = 1_000  # a bundle has about ninety
-MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 Text = tuple[str, str | None]
 

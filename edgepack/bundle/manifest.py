@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, ValidationError
 from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, first_line
-from edgepack.target import Target
-from edgepack.workspace import sha256_file, write_atomic
+from edgepack.target import Target, load_target
+from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
 SCHEMA = 1
@@ -232,6 +232,13 @@ def runtime_record(target: Target, operators: tuple[str, ...] = ()) -> RuntimeRe
         ir_version=target.ir_version,
         operators=list(operators),
     )
+
+
+def artifact_sha256(manifest: BundleManifest) -> str:
+    """The hash of a bundle's artifact: the model file's; of a folder that of its files' hashes."""
+    target = load_target(manifest.target)
+    files = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
+    return files.get(target.file) or hash_json(files)
 
 
 def is_model_file(path: str, target: Target) -> bool:

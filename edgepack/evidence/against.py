@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest
+from edgepack.bundle.manifest import BundleManifest, artifact_sha256, load_manifest
 from edgepack.errors import EdgepackError, InputError, shown
-from edgepack.evidence.device import DeviceReport, artifact_sha256
+from edgepack.evidence.device import DeviceReport
 from edgepack.evidence.metric_check import Given
 from edgepack.target import load_target
 

@@ -77,9 +77,3 @@ class Labelled:
         labels = np.where(encoded.labels == IGNORED, IGNORED, numbers[np.maximum(encoded.labels, 0)])
         logits = np.eye(len(numbers), dtype=np.float32)[numbers[self.task.decide(self.form.logits)]]
         return self.task.statistics(logits, replace(encoded, labels=labels))
-
-
-def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Log-softmax over the last axis, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

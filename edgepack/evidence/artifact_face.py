@@ -10,6 +10,7 @@ from edgepack.errors import bare
 from edgepack.evidence.opened import OpenBundle
 from edgepack.runtime.face import Face, TensorFace
 from edgepack.target import Target
+from edgepack.task.encoded import MODEL_INPUTS
 
 
 def artifact_check(bundle: OpenBundle) -> Check:
@@ -40,7 +41,7 @@ def tensor_faults(kind: str, found: Sequence[TensorFace], recorded: Sequence[Ten
 
 def contract_faults(manifest: BundleManifest, target: Target) -> list[str]:
     """What an app relies on, whatever file there is: ids with a mask, of the target's type, and logits by label."""
-    known = ["input_ids", "attention_mask", "token_type_ids"]
+    known = list(MODEL_INPUTS)
     names = [tensor.name for tensor in manifest.inputs]
     faults = [] if names in (known[:2], known) else [f"inputs are {listed(names)}; allowed: {listed(known)}"]
     faults += [

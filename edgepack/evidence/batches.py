@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.bundle.goldens import DECIMALS, MODEL_INPUTS
+from edgepack.bundle.goldens import DECIMALS
 from edgepack.bundle.layout import CONFIG_NAME
 from edgepack.bundle.manifest import read_json
 from edgepack.bundle.verdict import Check, faults_check, limit_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.runtime import Session
+from edgepack.task.encoded import MODEL_INPUTS
 
 MAX_RELATIVE_ERROR = 0.1
 BATCH = 8  # texts of a padded batch

@@ -14,7 +14,8 @@ import math
 import numpy as np
 
 from edgepack.bundle.analysis import Calibration
-from edgepack.evidence.answers import Labelled, log_probabilities
+from edgepack.evidence.answers import Labelled
+from edgepack.evidence.forms import log_probabilities
 
 BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0

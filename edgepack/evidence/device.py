@@ -13,12 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edgepack.bundle.manifest import BundleManifest, is_model_file, parse_model
+from edgepack.bundle.manifest import BundleManifest, artifact_sha256, parse_model
 from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError
-from edgepack.target import load_target
-from edgepack.workspace import hash_json
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 THROTTLED = ("serious", "critical")
@@ -50,13 +48,6 @@ def read_device_report(path: Path) -> DeviceReport:
         return parse_model(path.read_bytes(), DeviceReport, str(path))
     except OSError as e:
         raise InputError(f"{path}: {e.strerror}; give the JSON file of a run on a device") from e
-
-
-def artifact_sha256(manifest: BundleManifest) -> str:
-    """The hash by which a report names a bundle's artifact: the file's, or of a folder that of its files' hashes."""
-    target = load_target(manifest.target)
-    files = {record.path: record.sha256 for record in manifest.files if is_model_file(record.path, target)}
-    return files.get(target.file) or hash_json(files)
 
 
 def report_of(manifest: BundleManifest, reports: Sequence[DeviceReport]) -> DeviceReport | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgepack.bundle.analysis import Differing
-from edgepack.evidence.answers import Labelled, log_probabilities
-from edgepack.evidence.forms import scored_by_both
+from edgepack.evidence.answers import Labelled
+from edgepack.evidence.forms import divergences, scored_by_both
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import IGNORED
 
@@ -18,10 +18,8 @@ def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> 
     """The worst first: other answers before equal ones, then by KL(teacher ‖ artifact); of tags, the worst word's."""
     after, before = scored_by_both(artifact.form, teacher.form)
     owners = _owners_of_both(teacher, artifact)
-    p, q = log_probabilities(before), log_probabilities(after)
-    each = (np.exp(p) * (p - q)).sum(axis=1)
     divergence = np.zeros(teacher.n)
-    np.maximum.at(divergence, owners, each)
+    np.maximum.at(divergence, owners, divergences(after, before))
     flipped = np.bincount(owners[before.argmax(axis=1) != after.argmax(axis=1)], minlength=teacher.n) > 0
     order = np.lexsort((-divergence, ~flipped))[:MOST_EXAMPLES]
     return [

@@ -62,14 +62,19 @@ def _equal_decisions(a: np.ndarray, b: np.ndarray) -> float:
 
 def divergence(after: FormLogits, before: FormLogits) -> float:
     """Mean KL(before ‖ after) of a decision's probabilities, in nats; it sees what a metric on few examples cannot."""
-    q, p = (_log_probabilities(logits) for logits in scored_by_both(after, before))
-    return float((np.exp(p) * (p - q)).sum(axis=1).mean())
+    return float(divergences(*scored_by_both(after, before)).mean())
 
 
-def _log_probabilities(logits: np.ndarray) -> np.ndarray:
+def divergences(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """KL(before ‖ after) of each row of logits `(rows, C)`, in nats."""
+    q, p = log_probabilities(after), log_probabilities(before)
+    return np.asarray((np.exp(p) * (p - q)).sum(axis=1))
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
     """Log-softmax over the last axis, in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:

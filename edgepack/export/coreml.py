@@ -23,10 +23,11 @@ import numpy as np
 from edgepack.errors import MissingDependency
 from edgepack.export import Artifact, artifact_bytes
 from edgepack.export.coreml_encoder import FP16, INT4, UINT2, UINT3, UINT4, CoremlEncoder, Make
-from edgepack.export.support import MODEL_INPUTS, check_operators, check_student
+from edgepack.export.support import check_operators, check_student
 from edgepack.runtime.native_output import captured_stderr
 from edgepack.student.model import Student
 from edgepack.target import Target
+from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.workspace import publish_folder
 
 ENTRIES = {"model.mlmodel": "00000000-0000-4000-8000-000000000001", "weights": "00000000-0000-4000-8000-000000000002"}

@@ -30,7 +30,6 @@ from edgepack.export.matrix_format import (
     scales_per_channel,
 )
 from edgepack.export.one_text_walk import OneTextWalk
-from edgepack.export.support import MODEL_INPUTS
 from edgepack.export.tflite_file import (
     BOOL,
     FLOAT16,
@@ -49,6 +48,7 @@ from edgepack.quantization import INT8 as INT8_WIDTH
 from edgepack.quantization import RowTable
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, bucket_by_distance
+from edgepack.task.encoded import MODEL_INPUTS
 
 MASKED = -1e9  # added to the scores of padding
 KEEP_DIMS = (Option(0, "b", 1),)

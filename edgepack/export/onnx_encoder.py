@@ -21,9 +21,9 @@ from edgepack.export.onnx_packing import Packing
 from edgepack.export.onnx_products import ACTIVATIONS, FUSED_ACTIVATIONS, Products
 from edgepack.export.onnx_tables import Tables
 from edgepack.export.onnx_tokens import Tokens
-from edgepack.export.support import MODEL_INPUTS
 from edgepack.quantization import bit_width
 from edgepack.student.config import StudentConfig
+from edgepack.task.encoded import MODEL_INPUTS
 
 FLOAT = TensorProto.FLOAT
 NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum"}  # values whose names in the file are not their tags'

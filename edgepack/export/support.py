@@ -10,8 +10,6 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
 
-MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-
 
 def check_student(student: Student, target: Target) -> None:
     """Raise `InputError` for widths that the target does not list and for pruning that is not finished."""

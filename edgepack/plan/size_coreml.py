@@ -16,10 +16,10 @@ from math import prod
 from typing import Any
 
 from edgepack.export.coreml_encoder import BITS, CoremlEncoder, Make
-from edgepack.export.support import MODEL_INPUTS
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
+from edgepack.task.encoded import MODEL_INPUTS
 
 ALIGNMENT = 64
 INLINE = 10  # constants of fewer numbers stand in the specification

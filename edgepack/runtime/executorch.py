@@ -17,8 +17,7 @@ import torch
 from edgepack.errors import InputError, MissingDependency
 from edgepack.runtime.inputs import chosen
 from edgepack.runtime.native_output import captured_stderr
-
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")  # a program knows their number, not their names
+from edgepack.task.encoded import MODEL_INPUTS
 
 
 class ExecutorchSession:
@@ -27,7 +26,8 @@ class ExecutorchSession:
     def __init__(self, program: Any) -> None:
         self._program = program  # holds the file that the method reads its weights from
         self._method = program.load_method("forward")
-        self.input_names: tuple[str, ...] = INPUT_NAMES[: self._method.metadata.num_inputs()]
+        # a program knows their number, not their names
+        self.input_names: tuple[str, ...] = MODEL_INPUTS[: self._method.metadata.num_inputs()]
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # in this order; the last where a model has types
 IGNORED = -100  # label of positions that are not scored: special tokens and all but a word's first subword
 POOL_BATCHES = 50  # batches sorted together: little padding, while batches still differ between epochs
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgepack.bundle.goldens import MODEL_INPUTS
 from edgepack.runtime.onnxruntime import load
+from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.workspace import sha256_file
 from tests.evidence.world import TARGET
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import optimize
 
 from edgepack.evidence.analyze import decisions_of
-from edgepack.evidence.answers import Labelled, log_probabilities
+from edgepack.evidence.answers import Labelled
 from edgepack.evidence.calibration import calibration, calibration_error, fit_temperature
 from edgepack.evidence.classes import class_scores, confusion
 from edgepack.evidence.differing import differing_examples
-from edgepack.evidence.forms import FormLogits
+from edgepack.evidence.forms import FormLogits, log_probabilities
 from edgepack.evidence.robustness import (
     SAMPLE,
     accent,

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from edgepack.bundle.analysis import Calibration, ClassScore, Robustness
-from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.manifest import MetricRecord, artifact_sha256
 from edgepack.bundle.verdict import Check, Speed, Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.errors import InputError
-from edgepack.evidence.device import DeviceReport, artifact_sha256, read_device_report
+from edgepack.evidence.device import DeviceReport, read_device_report
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import Policy, read_policy
 from edgepack.evidence.verdict_checks import verdict_checks
