@@ -64,6 +64,16 @@ def first_line(error: BaseException) -> str:
     return bare(lines[0], 200) if lines else ""
 
 
+def reason(error: BaseException) -> str:
+    """`first_line`, or the error's type where it says nothing."""
+    return first_line(error) or type(error).__name__
+
+
+def one_line(error: BaseException) -> str:
+    """The error's type and `first_line`."""
+    return ": ".join(filter(None, (type(error).__name__, first_line(error))))
+
+
 def bare(text: str, limit: int = 80) -> str:
     """`shown` without the quotes, for names and the words of others."""
     return shown(text, limit)[1:-1]

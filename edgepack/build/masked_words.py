@@ -16,12 +16,11 @@ from transformers import AutoModelForMaskedLM
 from edgepack.build.inputs import Inputs
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.candidates import MaskedWords, Words
-from edgepack.errors import InputError
+from edgepack.errors import InputError, one_line
 from edgepack.teacher import (
     Checkpoint,
     Teacher,
     load_tokenizer,
-    one_line,
     open_checkpoint,
     position_limit,
     quiet_transformers,

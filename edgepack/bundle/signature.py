@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, read_model, write_model
 from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import Check
-from edgepack.errors import InputError, MissingDependency, first_line
+from edgepack.errors import InputError, MissingDependency, reason
 from edgepack.extras import import_package
 from edgepack.workspace import sha256_file
 
@@ -126,6 +126,4 @@ def _read_pem(path: Path, function: str, kind: str, **options: Any) -> Any:
     except OSError as e:
         raise InputError(f"{path}: key does not read: {e.strerror}; {MAKE_KEYS}") from e
     except (ValueError, TypeError, unsupported) as e:
-        raise InputError(
-            f"{path}: no {kind} key in PEM without a password ({first_line(e) or type(e).__name__}); {MAKE_KEYS}"
-        ) from e
+        raise InputError(f"{path}: no {kind} key in PEM without a password ({reason(e)}); {MAKE_KEYS}") from e

@@ -23,7 +23,7 @@ from edgepack.bundle.signature import public_key as read_public_key
 from edgepack.bundle.signature import signature_check
 from edgepack.bundle.verdict import Check, Status
 from edgepack.console import Console
-from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line
+from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line, printable
 from edgepack.evidence.against import Against, missing_targets, refuse_unused
 from edgepack.evidence.artifact_face import artifact_check
 from edgepack.evidence.batches import batches_check, vocabulary_check
@@ -32,7 +32,7 @@ from edgepack.evidence.compare import baseline_check
 from edgepack.evidence.consistency import consistency_check, evidence_check
 from edgepack.evidence.device import read_device_report, report_of
 from edgepack.evidence.golden_contents import goldens_check
-from edgepack.evidence.junit import junit_xml, printable
+from edgepack.evidence.junit import junit_xml
 from edgepack.evidence.markdown import markdown as markdown_text
 from edgepack.evidence.metric_check import given_data, metric_check
 from edgepack.evidence.opened import OpenBundle

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from xml.etree import ElementTree
 
 from edgepack.bundle.verdict import Check
+from edgepack.errors import printable
 from edgepack.evidence.outcome import BundleResult, GateResult
 
 
@@ -49,8 +49,3 @@ def case_of(bundle: BundleResult, check: Check) -> ElementTree.Element:
     else:
         ElementTree.SubElement(case, "failure", message=message, type=check.status)
     return case
-
-
-def printable(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)

@@ -40,12 +40,7 @@ def read_android_manifest(app: AppArchive) -> AndroidManifest:
     if app.kind == "apk":
         return facts([parse_axml(app.read("AndroidManifest.xml", LARGEST_MANIFEST))])
     modules = [entry.name for entry in app.entries if entry.name.endswith("/manifest/AndroidManifest.xml")]
-    roots, left = [], LARGEST_MANIFEST
-    for name in modules:
-        data = app.read(name, left)
-        left -= len(data)
-        roots.append(parse_proto_xml(data))
-    return facts(roots)
+    return facts([parse_proto_xml(data) for data in app.read_all(modules, LARGEST_MANIFEST)])
 
 
 def facts(roots: list[Element]) -> AndroidManifest:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +63,13 @@ class AppArchive:
         if len(data) > limit:
             raise InputError(f"{self.path}: {bare(name)} holds more than {limit:,} bytes; build the app again")
         return data
+
+    def read_all(self, names: Iterable[str], limit: int) -> Iterator[bytes]:
+        """The unpacked bytes of each entry; `InputError` where they are more than `limit` together."""
+        for name in names:
+            data = self.read(name, limit)
+            limit -= len(data)
+            yield data
 
     def head(self, name: str, count: int) -> bytes:
         """The first unpacked bytes of an entry."""

@@ -42,14 +42,11 @@ class AppBundle:
 
 def find_bundles(app: AppArchive) -> list[AppBundle]:
     """All bundles in the app's assets; `InputError` where a manifest cannot be read."""
-    found, left = [], LARGEST_MANIFESTS
-    for entry in app.entries:
-        if PurePosixPath(entry.name).name == MANIFEST_NAME and is_asset(app, entry):
-            data = app.read(entry.name, left)
-            left -= len(data)
-            manifest = parse_model(data, BundleManifest, f"{app.path}: {bare(entry.name)}")
-            found.append(AppBundle(entry.name.removesuffix(MANIFEST_NAME), manifest))
-    return found
+    names = [e.name for e in app.entries if PurePosixPath(e.name).name == MANIFEST_NAME and is_asset(app, e)]
+    return [
+        AppBundle(name.removesuffix(MANIFEST_NAME), parse_model(data, BundleManifest, f"{app.path}: {bare(name)}"))
+        for name, data in zip(names, app.read_all(names, LARGEST_MANIFESTS), strict=True)
+    ]
 
 
 def is_asset(app: AppArchive, entry: Entry) -> bool:

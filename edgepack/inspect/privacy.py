@@ -11,7 +11,7 @@ import plistlib
 from pathlib import PurePosixPath
 from typing import Any
 
-from edgepack.errors import bare, first_line, shown
+from edgepack.errors import bare, reason, shown
 from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check, not_applicable, verdict_of
 
@@ -53,7 +53,7 @@ def privacy_faults(data: bytes) -> list[str]:
     try:
         document = plistlib.loads(data)
     except Exception as e:  # a broken one trips plistlib and expat in many ways, RecursionError among them
-        return [f"is no property list ({first_line(e) or type(e).__name__})"]
+        return [f"is no property list ({reason(e)})"]
     if not isinstance(document, dict):
         return ["is a property list and no dictionary"]
     faults = [f"unknown key {bare(str(key))}" for key in document if key not in KEY_TYPES]

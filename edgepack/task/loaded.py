@@ -83,10 +83,15 @@ def class_ids(
     found = [distinct(file.source, rows, file.rows) for file, rows in zip(files, written, strict=True)]
     readings = match_labels(found, labels)
     return [
-        ([known[row] if row in known else tuple(ids[label] for label in row) for row in rows], (*said, *reading.notes))
+        (_numbered(rows, reading.ids), (*said, *reading.notes))
         for reading, rows, said in zip(readings, written, notes, strict=True)
-        for ids, known in ((reading.ids, {(label,): (number,) for label, number in reading.ids.items()}),)
     ]
+
+
+def _numbered(rows: list[Tags], ids: Mapping[str, int]) -> list[tuple[int, ...]]:
+    """Each row's class ids; rows of one label share a tuple, since there may be millions."""
+    known = {(label,): (number,) for label, number in ids.items()}
+    return [known[row] if row in known else tuple(ids[label] for label in row) for row in rows]
 
 
 def _hash_rows(rows: Iterable[Row]) -> str:

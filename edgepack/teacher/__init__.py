@@ -9,7 +9,7 @@ from edgepack.teacher.checkpoint import FAMILIES, Checkpoint, Sizes, config_size
 from edgepack.teacher.data_check import TeacherCheck, check_sides, check_teacher, check_tokenizer, check_unknown
 from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
-from edgepack.teacher.quiet import one_line, quiet_transformers
+from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
 from edgepack.teacher.weights import load_weights
 
@@ -29,7 +29,6 @@ __all__ = [
     "load_teacher",
     "load_tokenizer",
     "load_weights",
-    "one_line",
     "open_checkpoint",
     "position_limit",
     "quiet_transformers",

@@ -14,12 +14,12 @@ from typing import Any
 from optimum.utils import NormalizedConfigManager
 from transformers import AutoConfig, PreTrainedConfig
 
-from edgepack.errors import InputError, bare, shown
+from edgepack.errors import InputError, bare, one_line, shown
 from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
 from edgepack.teacher.other_models import refuse_other_folders
-from edgepack.teacher.quiet import one_line, quiet_transformers
+from edgepack.teacher.quiet import quiet_transformers
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.bounded import read_file
-from edgepack.errors import InputError, shown
-from edgepack.teacher.quiet import one_line
+from edgepack.errors import InputError, one_line, shown
 
 CONFIG = "config.json"
 SAFETENSORS = ("model*.safetensors", "model.safetensors.index.json")

@@ -14,10 +14,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from edgepack.errors import InputError, bare, shown
+from edgepack.errors import InputError, bare, one_line, shown
 from edgepack.teacher.files import CONFIG, PICKLES, SAFETENSORS, TOKENIZER_FILES
 from edgepack.teacher.other_models import MARKERS
-from edgepack.teacher.quiet import one_line
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".zst")

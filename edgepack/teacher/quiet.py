@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from transformers.utils import logging as transformers_logging
 
-from edgepack.errors import first_line
-
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
@@ -22,8 +20,3 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message, for use inside a message of ours."""
-    return ": ".join(filter(None, (type(error).__name__, first_line(error))))

@@ -18,10 +18,9 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from edgepack.errors import InputError, bare, shown
+from edgepack.errors import InputError, bare, one_line, shown
 from edgepack.teacher.files import PICKLES, SAFETENSORS, read_json
 from edgepack.teacher.other_models import MERGE, foreign_weights
-from edgepack.teacher.quiet import one_line
 
 WORD_TABLE = "embeddings.word_embeddings.weight"  # every family's, behind its own name
 ADAPTER = re.compile(

@@ -17,9 +17,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, one_line
 from edgepack.teacher.checkpoint import Checkpoint
-from edgepack.teacher.quiet import one_line, quiet_transformers
+from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.weight_check import check_names
 from edgepack.teacher.weight_names import few, read_names
 

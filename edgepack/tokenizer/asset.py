@@ -39,6 +39,8 @@ if TYPE_CHECKING:  # half a second to import
     from transformers import PreTrainedTokenizerBase
 
 MAGIC, VERSION = b"EPTK", 1
+MOST_PIECES = 64  # of a template
+LONGEST_WORD = 1_000  # characters that are matched; BERT's limit is 100, and the time grows with the cube
 ASSET_NAME, JSON_ASSET_NAME = "tokenizer.bin", "tokenizer.json"
 LSTRIP, RSTRIP = 1, 2  # flags of an added token
 HANGUL_FLAG = 1

@@ -23,14 +23,13 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from edgepack.bounded import read_file
-from edgepack.errors import InputError, first_line, shown
+from edgepack.errors import InputError, first_line, one_line, shown
+from edgepack.tokenizer.asset import LONGEST_WORD, MOST_PIECES
 
 LARGEST_FILE = 40 << 20  # bytes; the largest tokenizer.json in use has some 35 MB
 MOST_GROWTH = 1_000  # characters that one may become
 MOST_CHARACTERS = 1_000_000  # of a text as the model's vocabulary sees it, and of a batch
 MOST_TEXTS = 1_000  # in a batch
-MOST_PIECES = 64  # of a template
-LONGEST_WORD = 1_000  # characters of a word that WordPiece tries to match; BERT's limit is 100
 MOST_STEPS = 100  # of a pipeline
 UNICODE_GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "BertNormalizer": 4, "Lowercase": 3}
 STEPS = ("normalizers", "pretokenizers", "processors")
@@ -49,7 +48,7 @@ def tokenizers_as_input_errors(what: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, InputError):
         raise
     except BaseException as e:
-        raise InputError(f"{what}: {': '.join(filter(None, (type(e).__name__, first_line(e))))}") from e
+        raise InputError(f"{what}: {one_line(e)}") from e
 
 
 @contextmanager

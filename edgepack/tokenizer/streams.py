@@ -11,15 +11,23 @@ import zlib
 from collections.abc import Iterator
 
 from edgepack.errors import InputError
-from edgepack.tokenizer.asset import HANGUL_FLAG, MAGIC, SPECIAL, VERSION, AddedToken, Piece, WordPieceData
+from edgepack.tokenizer.asset import (
+    HANGUL_FLAG,
+    LONGEST_WORD,
+    MAGIC,
+    MOST_PIECES,
+    SPECIAL,
+    VERSION,
+    AddedToken,
+    Piece,
+    WordPieceData,
+)
 from edgepack.tokenizer.unicode_tables import CODE_POINTS, UnicodeTables
 
 STREAMS = 6
 LARGEST_STREAM = 16 << 20  # bytes unpacked; the suffixes of 250,000 tokens take 2 MB
 MOST_TOKENS, LARGEST_VOCABULARY = 2_000_000, 64 << 20  # and the bytes of all of them together
 LONGEST_VARINT = 9  # bytes: 63 bits
-LONGEST_WORD = 1_000  # characters to match; BERT's limit is 100, and the time grows with the cube
-MOST_PIECES = 64  # of a template
 LONGEST_FOLD = 64  # code points that one becomes; Unicode's longest has 18
 
 

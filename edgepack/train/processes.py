@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 import torch
@@ -92,13 +92,7 @@ class Share:
 
     def weigh(self, objective: Objective) -> Objective:
         """The objective with each loss's weight times this share's."""
-        parts: dict[Counted, float] = {
-            "rows": self.rows,
-            "labelled": self.labelled,
-            "examples": self.examples,
-            "tokens": self.tokens,
-            "pairs": self.pairs,
-        }
+        parts: dict[Counted, float] = {kind: getattr(self, kind) for kind in get_args(Counted)}
         if all(part == 1.0 for part in parts.values()):
             return objective
         return Objective(tuple(replace(loss, weight=loss.weight * parts[loss.counted]) for loss in objective.losses))

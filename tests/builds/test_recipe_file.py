@@ -42,9 +42,6 @@ def with_losses(losses: str) -> str:
     return f"{MINE}phases = [{{ until = 1, losses = [{losses}] }}]"
 
 
-QUIET = Console(quiet=True)
-
-
 def test_the_efforts_are_the_recipes_that_they_were() -> None:
     """As they stood in code before they were files; artifacts depend on them."""
     losses = (SoftTargets(temperature=2.0), HiddenStates(weight=100.0))

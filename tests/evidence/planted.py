@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from benchmarks.tables import markdown_table, write_table
 from edgepack.runtime.onnxruntime import load
 from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.workspace import sha256_file
@@ -26,7 +27,7 @@ from tests.evidence.world import TARGET
 
 NOT, MANIFEST, EVERYWHERE = "not", "manifest", "everywhere"
 GATE_PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
-BEGIN, END = "<!-- planted faults -->", "<!-- end -->"
+TABLE_NAME = "planted-faults"
 Plant = Callable[[Path], None]
 
 
@@ -259,19 +260,13 @@ def table() -> str:
     """The Markdown table: kinds of faults, how many are planted, which checks catch them."""
     from tests.evidence.planted_faults import FAULTS
 
-    lines = ["| kind of fault | planted | caught by |", "|---|---|---|"]
+    rows = [("kind of fault", "planted", "caught by")]
     for kind in dict.fromkeys(fault.kind for fault in FAULTS):
         of_kind = [fault for fault in FAULTS if fault.kind == kind]
         checks = ", ".join(f"`{name}`" for name in dict.fromkeys(fault.caught_by for fault in of_kind))
-        lines.append(f"| {kind} | {len(of_kind)} | {checks} |")
-    return "\n".join([*lines, f"| all | {len(FAULTS)} | |"])
-
-
-def with_table(page: str) -> str:
-    """The page with the table as it is now."""
-    head, _, rest = page.partition(BEGIN)
-    return f"{head}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
+        rows.append((kind, str(len(of_kind)), checks))
+    return markdown_table([*rows, ("all", str(len(FAULTS)), "")])
 
 
 if __name__ == "__main__":
-    GATE_PAGE.write_text(with_table(GATE_PAGE.read_text()))
+    write_table(GATE_PAGE, TABLE_NAME, table())

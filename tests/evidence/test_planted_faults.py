@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tables import with_table
 from edgepack.evidence.gate import gate
-from tests.evidence.planted import GATE_PAGE, Fault, with_table
+from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, table
 from tests.evidence.planted_faults import FAULTS
 
 
@@ -22,4 +23,4 @@ def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
 
 def test_the_table_of_planted_faults_is_as_they_are() -> None:
     page = GATE_PAGE.read_text()
-    assert with_table(page) == page, "run: python -m tests.evidence.planted"
+    assert with_table(page, TABLE_NAME, table()) == page, "run: python -m tests.evidence.planted"

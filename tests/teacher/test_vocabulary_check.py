@@ -15,8 +15,6 @@ from edgepack.errors import InputError
 from edgepack.teacher import load_teacher, load_tokenizer, open_checkpoint
 from tests.teacher.tiny import SENTENCES, byte_level, edit, edit_json, old_files
 
-Change = Callable[[dict[str, Any]], Any]
-
 
 def model(**change: Any) -> Callable[[Path], None]:
     return lambda folder: edit_json(folder, "tokenizer.json", lambda d: d["model"].update(change))

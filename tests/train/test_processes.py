@@ -133,10 +133,8 @@ def fp32() -> Iterator[None]:
 
 
 @pytest.fixture
-def outputs(task: str, tmp_path: Path) -> TeacherOutputs:
-    teacher, data = make_student(task), make_data(task)
-    save_teacher_outputs(teacher, data, range(LAYERS), tmp_path, Console(quiet=True), device=CPU, bf16=False)
-    return load_teacher_outputs(tmp_path, range(LAYERS), teacher)
+def outputs(task: str, stored: dict[str, TeacherOutputs]) -> TeacherOutputs:
+    return stored[task]
 
 
 def half(task: str) -> Student:

@@ -149,8 +149,8 @@ class EarthMover(Loss):
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         student, teacher = _layers(signals, learned)
-        measured = learned[DISTANCES].cpu().numpy() if DISTANCES in learned else None
-        distances = layer_distances(student, teacher, signals.mask) if measured is None else measured
+        known = learned.get(DISTANCES)
+        distances = layer_distances(student, teacher, signals.mask) if known is None else known.cpu().numpy()
         flow = layer_flow(distances, self.temperature)
         moved = [
             float(flow[i, j]) * mean_square(student[i], teacher[j], signals.mask)

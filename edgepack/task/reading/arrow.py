@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, reason, shown
 from edgepack.extras import import_package
-from edgepack.task.reading.table import Rows, Table, check_unpacked, listed, reason
+from edgepack.task.reading.table import Rows, Table, check_unpacked, listed
 
 BATCH = 1_000
 ROW_BYTES = 300  # of a row of two short texts as Python's objects

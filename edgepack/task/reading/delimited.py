@@ -13,9 +13,9 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, reason
 from edgepack.task.reading.conll import looks_like_columns, open_conll
-from edgepack.task.reading.table import Note, Rows, Table, listed, reason
+from edgepack.task.reading.table import Note, Rows, Table, listed
 
 MAX_FIELD = 2**30  # characters; the csv module stops at 131,072
 PIECE = 1 << 20  # characters

@@ -13,8 +13,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from edgepack.errors import InputError
-from edgepack.task.reading.table import SAMPLE, Note, Rows, Table, reason
+from edgepack.errors import InputError, reason
+from edgepack.task.reading.table import SAMPLE, Note, Rows, Table
 
 NEEDED = "one object on each line is needed, or one list of objects"
 LISTS = ("data", "rows", "examples", "items", "records", "instances", "sentences")  # keys that a list of rows has

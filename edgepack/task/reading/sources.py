@@ -12,12 +12,12 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from edgepack.errors import InputError, bare
+from edgepack.errors import InputError, bare, reason
 from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
 from edgepack.task.reading.conll import open_conll
 from edgepack.task.reading.delimited import open_csv, open_tsv
 from edgepack.task.reading.json_rows import open_json
-from edgepack.task.reading.table import FREE_BYTES, MOST_TIMES, Table, check_unpacked, reason
+from edgepack.task.reading.table import Table, check_unpacked, most_unpacked
 
 TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".tsv": open_tsv,
@@ -92,7 +92,7 @@ def _read(path: Path, source: str) -> bytes:
 def _unpack(source: str, data: bytes) -> bytes:
     """The content of a gzip file, of one member or several."""
     unpacked, packed = bytearray(), len(data)
-    most = min(MAX_UNPACKED, max(FREE_BYTES, MOST_TIMES * packed))
+    most = min(MAX_UNPACKED, most_unpacked(packed))
     try:
         while data:
             member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

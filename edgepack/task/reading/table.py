@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from edgepack.errors import InputError, first_line, shown
+from edgepack.errors import InputError, shown
 from edgepack.parameters import format_size
 
 Rows = Iterator[tuple[str, tuple[Any, ...]]]
-FREE_BYTES, MOST_TIMES = (
-    200_000_000,
-    50,
-)  # of a packed file's content; texts pack to a third, repetitive ones to a tenth
+FREE_BYTES = 200_000_000  # of a packed file's content
+MOST_TIMES = 50  # its own size, beyond that; texts pack to a third, repetitive ones to a tenth
 SAMPLE = 50  # first rows looked at where a layout is told by its values
 LISTED = 12  # names in one message
 NAME_LENGTH = 60  # of a name in one message
@@ -59,9 +57,14 @@ class Table:
         return found
 
 
+def most_unpacked(packed: int) -> int:
+    """The most bytes that a file of this size may unpack to."""
+    return max(FREE_BYTES, MOST_TIMES * packed)
+
+
 def check_unpacked(source: str, unpacked: int, packed: int) -> None:
     """`InputError` where a file would be far more in memory than any honest one of its size."""
-    if unpacked > max(FREE_BYTES, MOST_TIMES * packed):
+    if unpacked > most_unpacked(packed):
         raise InputError(
             f"{source}: unpacks from {format_size(packed)} to {format_size(unpacked)} or more; at most {MOST_TIMES} "
             f"times its size, or {format_size(FREE_BYTES)}, are read: give it unpacked, or in parts"
@@ -79,8 +82,3 @@ def listed(names: Iterable[str]) -> str:
     )
     more = f", … ({len(every)} in all)" if len(every) > LISTED else ""
     return ", ".join(plain) + more
-
-
-def reason(error: BaseException) -> str:
-    """The first line of another library's error, for use inside a message of ours."""
-    return first_line(error) or type(error).__name__
