@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.store import RESULTS
-from benchmarks.tables import markdown_table, with_table
+from benchmarks.tables import markdown_table, write_table
 from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP
 from edgepack.evidence.noninferiority import decide
 from edgepack.evidence.paired_ratio import PairedRows, paired_rows, paired_values
@@ -173,11 +173,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--plot", action="store_true", help="only draw what is recorded")
     options = parser.parse_args(arguments)
     if not options.plot:
-        document = {"releases": options.releases, "confidence": CONFIDENCE, "worlds": run(**_counts(options))}
+        worlds = run(options.releases, options.processes)
+        document = {"releases": options.releases, "confidence": CONFIDENCE, "worlds": worlds}
         RESULT.write_text(compact(document), encoding="utf-8")
     recorded = json.loads(RESULT.read_text(encoding="utf-8"))
     plot(recorded["worlds"], CHART)
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), NAME, section(recorded)), encoding="utf-8")
+    write_table(PAGE, NAME, section(recorded))
     print(table(recorded))
     print(json.dumps({"releases": recorded["releases"], "highest": highest(recorded["worlds"])}))
 
@@ -221,7 +222,3 @@ def section(recorded: dict[str, object]) -> str:
         f"one share at the level of 2.5 % is {error:.2f} %:"
     )
     return f"{said}\n\n{table(recorded)}"
-
-
-def _counts(options: argparse.Namespace) -> dict[str, int]:
-    return {"releases": options.releases, "processes": options.processes}

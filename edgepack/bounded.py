@@ -37,12 +37,20 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         text = read_file(path, LARGEST_TOML, what).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as e:
         raise InputError(f"{what} is not UTF-8 (byte {e.start}); save it as UTF-8") from e
+    try:
+        return parse_toml(text)
+    except ValueError as e:
+        raise InputError(f"{what} does not read: {e}") from e
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The table in a TOML text; `ValueError`, in one line, where it does not read."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > MOST_DOTS:
-            raise InputError(f"{what} does not read: line {number} has {line.count('.'):,} dots; at most {MOST_DOTS}")
+            raise ValueError(f"line {number} has {line.count('.'):,} dots; at most {MOST_DOTS}")
     try:
         return tomllib.loads(text)
     except RecursionError as e:
-        raise InputError(f"{what} does not read: its values are nested too deep") from e
+        raise ValueError("its values are nested too deep") from e
     except ValueError as e:  # TOMLDecodeError is one; so is what an integer of 5,000 digits raises
-        raise InputError(f"{what} does not read: {first_line(e)}") from e
+        raise ValueError(first_line(e)) from e

@@ -28,8 +28,8 @@ from edgepack.extras import BUILD_PACKAGES, INSTALL_BUILD
 from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
 BASE_PACKAGES = {"numpy": "everything", "onnxruntime": "running ONNX artifacts", "tokenizers": "tokenizers"}
-LIGHT_COMMANDS = "predict, gate, sign, bom, package, inspect, report, targets, doctor"
-BUILD_COMMANDS = "finetune, plan, build, export, validate, bundle, demo"
+LIGHT_COMMANDS = "predict, gate, compare, sign, bom, package, inspect, report, targets, doctor"
+BUILD_COMMANDS = "finetune, plan, recipes, build, export, validate, bundle, demo"
 BUILD_EXTRA = "extra build"
 EXTRA_PACKAGES = {
     "executorch": ("executorch", "ExecuTorch artifacts"),

@@ -7,8 +7,13 @@ value, what is allowed, what to do next. The command line prints that line and e
 
 from __future__ import annotations
 
+import difflib
+import errno
 import reprlib
+from collections.abc import Iterable
 from typing import Any, ClassVar
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a file
 
 
 class EdgepackError(Exception):
@@ -72,6 +77,12 @@ def reason(error: BaseException) -> str:
 def one_line(error: BaseException) -> str:
     """The error's type and `first_line`."""
     return ": ".join(filter(None, (type(error).__name__, first_line(error))))
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """`; did you mean 'X'?` for the closest of `known`; "" where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def bare(text: str, limit: int = 80) -> str:

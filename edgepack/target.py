@@ -9,7 +9,6 @@ to export to it: that is looked up by `format` in `edgepack.export` and by `runt
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
@@ -18,7 +17,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import InputError, MissingDependency
+from edgepack.errors import InputError, MissingDependency, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,11 @@ class Target:
     integers: str = "int64"
     notes: str = ""
 
+    @property
+    def takes_one(self) -> bool:
+        """Whether a file takes one text at a time."""
+        return self.fixed_batch == 1 or self.static_shape
+
 
 def list_targets() -> tuple[str, ...]:
     """Names of all known targets, sorted."""
@@ -67,9 +71,7 @@ def load_target(name: str) -> Target:
     """Read the target called `name`; raise `InputError` for an unknown name or a malformed file."""
     known = list_targets()
     if name not in known:
-        closest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"; did you mean {closest[0]!r}?" if closest else ""
-        raise InputError(f"unknown target {name!r}; known: {', '.join(known)}{hint}")
+        raise InputError(f"unknown target {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}")
     return parse_target(name, (_folder() / f"{name}.toml").read_text(encoding="utf-8"))
 
 

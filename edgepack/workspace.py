@@ -18,7 +18,6 @@ simply free. It is advisory, for one machine, and needs Linux or macOS. Old keys
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -32,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import DiskFull, InputError
+from edgepack.errors import FULL, DiskFull, InputError
 from edgepack.parameters import format_size
 
 HIDDEN_FOLDER = ".edgepack"
@@ -68,7 +67,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         with written_beside(path) as beside:
             beside.write_bytes(data)
     except OSError as e:
-        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if e.errno not in FULL:
             raise
         free = format_size(shutil.disk_usage(path.parent).free)
         raise DiskFull(
@@ -82,8 +81,6 @@ def write_output(path: Path, data: bytes) -> None:
     try:
         write_atomic(path, data)
     except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
         raise InputError(f"{path} cannot be written: {e.strerror}; give a file in a folder that exists") from e
 
 

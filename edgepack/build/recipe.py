@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edgepack.build.recipe_file import BUILT_IN, read_built_in
+from edgepack.build.recipe_file import BUILT_IN, EFFORTS, read_built_in
 from edgepack.build.recipe_settings import Recipe, read_recipe, recipe_record
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.hidden_states import HiddenStates
@@ -46,7 +46,7 @@ __all__ = [
 LONGER_FROM, LONGEST = 4.0, 3.0
 PASSES = 20.0  # how often an example is seen at most: small data gets more synthetic examples
 SPLICED = 0.5  # share of the examples added for either that are cut or joined first
-RECIPES: dict[str, Recipe] = {name: read_built_in(name) for name in ("quick", "standard", "max")}  # the efforts
+RECIPES: dict[str, Recipe] = {name: read_built_in(name) for name in EFFORTS}  # the efforts
 
 
 def find_recipe(name: str) -> Recipe:

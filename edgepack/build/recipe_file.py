@@ -7,10 +7,8 @@ file is read whole or refused in one line that names the file, the key and what 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
@@ -20,10 +18,11 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from edgepack.bounded import parse_toml, read_file
 from edgepack.build.recipe_settings import Recipe, recipe_record
 from edgepack.compress.distil.objective import LOSSES
 from edgepack.compress.distil.signals import Loss
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, did_you_mean, shown
 from edgepack.train import Phase
 
 FOLDER = files("edgepack.build") / "recipes"
@@ -79,15 +78,14 @@ def open_recipe(name: str) -> RecipeFile:
     if name in BUILT_IN:
         return built_in_file(name)
     if not name.lower().endswith(SUFFIX):
-        close = difflib.get_close_matches(name, BUILT_IN, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, BUILT_IN)
         raise InputError(f"recipe is {shown(name)}; allowed: a .toml file, or one of {', '.join(BUILT_IN)}{hint}")
     path = Path(name)
     try:
-        data = path.read_bytes()
-        if len(data) > LARGEST:
-            raise InputError(f"{name}: {len(data):,} bytes; a recipe has {LARGEST:,} at most")
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise InputError(f"{name}: {size:,} bytes; a recipe has {LARGEST:,} at most")
+        text = read_file(path, LARGEST, name).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as e:
         raise InputError(f"{name}: recipe is not UTF-8 (byte {e.start}); save it as UTF-8") from e
     except OSError as e:
@@ -110,8 +108,8 @@ def parse_recipe(name: str, text: str) -> RecipeFile:
     """A recipe from its file's text; `name` stands in its errors."""
     place = Place(name)
     try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as e:
+        table = parse_toml(text)
+    except ValueError as e:
         raise InputError(f"{name}: not valid TOML: {e}; correct the file, or start from `edgepack recipes show`") from e
     own = dict(table)
     summary, base = own.pop("summary", ""), own.pop("base", None)
@@ -149,8 +147,7 @@ def read_table(kind: type, table: Any, place: Place) -> Any:
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(str(key), known, 0.6)
             raise place.inside(str(key)).error(f"is unknown; allowed: {', '.join(known)}{hint}")
     missing = [name for name, field in known.items() if _is_required(field) and name not in table]
     if missing:

@@ -15,7 +15,7 @@ text's largest logit, so 15 % is allowed; over all goldens together the relative
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -203,21 +203,29 @@ def compare_goldens(
 ) -> list[str]:
     """One line for each golden that does not come out again; `tokenizer` truncates to `max_length`."""
     failures: list[str] = []
-    difference = size = 0.0
+    compared: list[tuple[np.ndarray, np.ndarray]] = []
     for number, golden in enumerate(goldens, start=1):
         failure = token_failure(golden, tokenizer, reader, max_length)
         if failure is None:
             expected, logits = np.asarray(golden["logits"], dtype=np.float64), run_golden(session, golden)
             failure = logits_failure(logits, expected)
             if expected.shape == logits.shape:
-                difference += float(np.square(logits - expected).sum())
-                size += float(np.square(expected).sum())
+                compared.append((logits, expected))
         if failure:
             failures.append(f"golden {number}: {failure}")
-    error = (difference / max(size, 10**-DECIMALS)) ** 0.5
+    error = relative_error(compared)
     if not failures and not error <= CLOSENESS:  # NaN is not
         failures.append(f"the logits' relative error over all goldens is {error:.4g}; at most {CLOSENESS} is allowed")
     return failures
+
+
+def relative_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+    """‖a − b‖ / ‖b‖ over all pairs of logits together, the second of each being right."""
+    difference = size = 0.0
+    for logits, expected in pairs:
+        difference += float(np.square(logits - expected).sum())
+        size += float(np.square(expected).sum())
+    return float((difference / max(size, 10**-DECIMALS)) ** 0.5)
 
 
 def token_failure(

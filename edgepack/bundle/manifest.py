@@ -219,8 +219,12 @@ def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
 
 def write_model(path: Path, model: BaseModel) -> None:
     """Write indented JSON; a reader sees all of it or what was there before."""
-    document = model.model_dump(mode="json", by_alias=True)
-    write_atomic(path, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
+    write_atomic(path, (model_text(model) + "\n").encode())
+
+
+def model_text(model: BaseModel) -> str:
+    """Indented JSON, as files hold it."""
+    return json.dumps(model.model_dump(mode="json", by_alias=True), ensure_ascii=False, indent=2)
 
 
 def runtime_record(target: Target, operators: tuple[str, ...] = ()) -> RuntimeRecord:

@@ -11,11 +11,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from edgepack.bundle.analysis import Analysis
+from edgepack.bundle.analysis import Analysis, NonInferiority
 from edgepack.bundle.manifest import MetricRecord
 from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
+FORMS = ("teacher", "student", "quantized", "artifact")
+BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build that made a form
 VERDICT_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # all that a verdict may hold
 MOST_DIGITS = 1e15  # below it a float holds every whole number
 SHOWN_FAILURES = 5  # of one check
@@ -84,6 +86,17 @@ class Verdict(Record):
     speed: dict[str, Speed] = Field(default_factory=dict)  # artifact, teacher
     analysis: Analysis | None = None
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
+
+    @property
+    def noninferiority(self) -> NonInferiority | None:
+        """The paired test of retention; None where it was not recorded."""
+        return None if self.analysis is None else self.analysis.noninferiority
+
+    @property
+    def temperature(self) -> float | None:
+        """What the artifact's logits are divided by; None where it was not fitted."""
+        found = None if self.analysis is None else self.analysis.calibration
+        return None if found is None else found.temperature
 
     def check(self, name: str) -> Check:
         """The check of this name; one that is absent was not run."""

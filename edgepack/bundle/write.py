@@ -183,16 +183,10 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         metrics=verdict.metrics,
         teacher=contents.teacher,
         evaluation=contents.evaluation,
-        temperature=temperature_of(verdict),
+        temperature=verdict.temperature,
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def temperature_of(verdict: Verdict) -> float | None:
-    """What the artifact's logits are divided by; None where it was not fitted."""
-    found = verdict.analysis.calibration if verdict.analysis else None
-    return None if found is None else found.temperature
 
 
 def with_goldens(verdict: Verdict, failures: Sequence[str]) -> Verdict:

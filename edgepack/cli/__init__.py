@@ -22,7 +22,7 @@ from edgepack.cli.building import build, demo, finetune, plan, recipes
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
-from edgepack.errors import DiskFull, EdgepackError, InputError, OutOfMemory, bare, printable
+from edgepack.errors import FULL, DiskFull, EdgepackError, InputError, OutOfMemory, bare, printable
 from edgepack.extras import missing_package
 from edgepack.parameters import format_size
 
@@ -31,7 +31,6 @@ SECTIONS = {
     "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.bundle.goldens import DECIMALS
+from edgepack.bundle.goldens import relative_error
 from edgepack.bundle.layout import CONFIG_NAME
 from edgepack.bundle.manifest import read_json
 from edgepack.bundle.verdict import Check, faults_check, limit_check
@@ -33,8 +33,8 @@ LONGEST_RUN = 32  # tokens of a text there: attention costs their square
 def batches_check(bundle: OpenBundle) -> Check:
     """Every golden in a padded batch compared with what it gives alone; the mask must matter."""
     manifest, session, goldens = bundle.manifest, bundle.session, bundle.goldens
-    single = bundle.target.fixed_batch == 1 or bundle.target.static_shape
-    difference = size = 0.0
+    single = bundle.target.takes_one
+    compared: list[tuple[np.ndarray, np.ndarray]] = []
     unmasked_same = True
     for group in mixed(goldens, 1 if single else BATCH):
         longest = max(len(golden["input_ids"]) for golden in group)
@@ -44,12 +44,11 @@ def batches_check(bundle: OpenBundle) -> Check:
         for row, golden in zip(masked, group, strict=True):
             expected = np.asarray(golden["logits"], dtype=np.float64)
             logits = row[: len(expected)] if row.ndim == 2 else row
-            difference += float(np.square(logits - expected).sum())
-            size += float(np.square(expected).sum())
+            compared.append((logits, expected))
     if unmasked_same:
         reason = "padding that the mask does not hide gives the same logits: the model ignores its attention mask"
         return Check(name="batches", status="failed", reason=reason)
-    error = (difference / max(size, 10**-DECIMALS)) ** 0.5
+    error = relative_error(compared)
     return limit_check("batches", error, MAX_RELATIVE_ERROR, True, "relative error of the goldens in padded batches")
 
 
@@ -73,7 +72,7 @@ def vocabulary_check(bundle: OpenBundle) -> Check:
     """Every id of the vocabulary gives finite logits, and the last one that config.json speaks of is one."""
     last = read_json(bundle.folder / CONFIG_NAME)["vocab_size"] - 1
     ids = np.unique(np.array([*bundle.token_ids.values(), last], np.int64))
-    single = bundle.target.fixed_batch == 1 or bundle.target.static_shape
+    single = bundle.target.takes_one
     length = min(LONGEST_RUN, bundle.manifest.max_length)
     rows = 1 if single else max(1, TOKENS_A_RUN // length)
     for start in range(0, len(ids), rows * length):

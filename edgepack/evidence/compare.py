@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict
 
 from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
-from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, VERDICT_NAME, Check, Verdict, limit_check
+from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, all_passed, limit_check
 from edgepack.console import Console, format_table
-from edgepack.evidence.metric_check import Answers, Given, bundle_answers, refuse_other_task
+from edgepack.evidence.metric_check import Answers, Given, refuse_other_task
 from edgepack.evidence.noninferiority import judge_retention, retention_check
+from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.evidence.policy import Policy, read_policy
+from edgepack.target import load_target
 from edgepack.task.checks import check_evaluation
 from edgepack.task.examples import Columns
 
@@ -118,16 +120,14 @@ def compare_releases(old: Path, new: Path, given: Given | None, policy: Policy) 
         before, after = (answers_on(*each, given) for each in zip((old, new), manifests, strict=True))
         check_evaluation(data, after.task)
         rows = paired_rows(after.statistics, before.statistics)
-        margin = MAX_DROP if policy.max_drop is None else policy.max_drop
-        confidence = CONFIDENCE if policy.confidence is None else policy.confidence
-        found = judge_retention(rows, after.task, margin, confidence)
+        found = judge_retention(rows, after.task, *policy.retention_test())
         metrics = Change(old=before.metric, new=after.metric)
         flips = flips_by_label(before, after)
         checks.insert(0, against_baseline(found, after.task.metric_name))
     return Comparison(
         old=str(old),
         new=str(new),
-        passed=all(check.status == "passed" for check in checks),
+        passed=all_passed(checks),
         checks=checks,
         costs=costs,
         files=changed_files(*manifests),
@@ -139,7 +139,7 @@ def compare_releases(old: Path, new: Path, given: Given | None, policy: Policy) 
 
 def answers_on(folder: Path, manifest: BundleManifest, given: Given) -> Answers:
     """A bundle's answers on the given data, read with its own order of labels."""
-    return bundle_answers(folder, manifest, given.read(manifest))
+    return given.answers_of(OpenBundle(folder, manifest, load_target(manifest.target)))
 
 
 def against_baseline(found: NonInferiority, metric_name: str) -> Check:
@@ -147,10 +147,7 @@ def against_baseline(found: NonInferiority, metric_name: str) -> Check:
     if not any(row[len(row) // 2] for row in found.rows):
         reason = f"the baseline's {metric_name} is 0 on {found.n} examples"
         return Check(name="metric", status="passed", value=found.value, limit=1 - found.margin, reason=reason)
-    check = retention_check(found, metric_name)
-    return check.model_copy(
-        update={"name": "metric", "reason": check.reason.replace("the teacher's", "the baseline's")}
-    )
+    return retention_check(found, metric_name, "metric", "the baseline's")
 
 
 def recorded_metrics(manifests: Sequence[BundleManifest]) -> Change:

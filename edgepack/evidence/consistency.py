@@ -115,8 +115,7 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
         ("metrics", manifest.metrics, verdict.metrics),
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
-    calibration = verdict.analysis.calibration if verdict.analysis is not None else None
-    if manifest.temperature != (None if calibration is None else calibration.temperature):
+    if manifest.temperature != verdict.temperature:
         faults.append("the temperature is not the one that the verdict fitted")
     data = manifest.evaluation
     if data is not None and (not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}):

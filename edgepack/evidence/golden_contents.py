@@ -30,8 +30,9 @@ def kind_faults(bundle: OpenBundle) -> Iterator[str]:
     manifest, goldens = bundle.manifest, bundle.goldens
     found: list[Text] = [(golden["text"], golden.get("pair")) for golden in goldens]
     task: Text = ("", "") if manifest.pair else ("", None)
-    fixed = golden_texts([task], with_length(bundle.tokenizer, manifest.max_length), manifest.max_length)[1:]
-    missing = sum(text not in set(found) for text in fixed)
+    fixed = golden_texts([task], bundle.tokenizer, manifest.max_length)[1:]
+    present = set(found)
+    missing = sum(text not in present for text in fixed)
     if missing:
         yield f"{missing} of the {len(fixed)} hard texts and texts around the maximum length are not there"
     examples = max((record.n for record in manifest.metrics.values()), default=0)

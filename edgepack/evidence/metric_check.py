@@ -21,9 +21,8 @@ from typing import cast
 import numpy as np
 
 from edgepack.bundle.analysis import NonInferiority
-from edgepack.bundle.goldens import load_tokenizer
 from edgepack.bundle.manifest import BundleManifest
-from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, Status, Verdict, limit_check
+from edgepack.bundle.verdict import Check, Status, limit_check
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.noninferiority import judge_retention, retention_check
@@ -31,9 +30,7 @@ from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import PairedRows, normal_quantile, paired_rows
 from edgepack.evidence.policy import Policy
 from edgepack.extras import missing_package
-from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
-from edgepack.target import load_target
 from edgepack.task.checks import check_evaluation
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import IGNORED, Encoded
@@ -70,7 +67,7 @@ class Answers:
 class Given:
     """The data that the gate was given, and what a bundle's answers on them may be compared with.
 
-    Data and the teacher's answers are kept, since most bundles of a release share their task.
+    Data and answers are kept: most bundles of a release share their task, and a baseline is compared with each.
     """
 
     evaluation: str
@@ -79,6 +76,7 @@ class Given:
     console: Console | None = None
     data: dict[tuple[Task, str], Dataset] = field(default_factory=dict)
     teachers: dict[tuple[Task, str, int], np.ndarray] = field(default_factory=dict)
+    answers: dict[Path, Answers] = field(default_factory=dict)
 
     def read(self, manifest: BundleManifest) -> Dataset:
         """The examples, by the columns that were given or else recorded; notes of the reader are printed once."""
@@ -89,6 +87,15 @@ class Given:
             if self.console is not None:
                 show_notes(self.console, self.data[key])
         return self.data[key]
+
+    def answers_of(self, bundle: OpenBundle) -> Answers:
+        """A bundle's answers in its own runtime; each bundle answers once."""
+        if bundle.folder not in self.answers:
+            manifest, task = bundle.manifest, task_of(bundle.manifest)
+            encoded = encode(self.read(manifest), task, bundle.tokenizer, manifest.max_length)
+            logits = predict_session(bundle.session, encoded)
+            self.answers[bundle.folder] = Answers(logits, encoded, task.statistics(logits, encoded), task)
+        return self.answers[bundle.folder]
 
     def columns_for(self, manifest: BundleManifest) -> Columns:
         """Each column as the user names it, else as the build was told."""
@@ -129,20 +136,6 @@ def task_of(manifest: BundleManifest) -> Task:
     return Task(manifest.task, tuple(manifest.labels), manifest.pair)
 
 
-def bundle_answers(folder: Path, manifest: BundleManifest, data: Dataset) -> Answers:
-    """A bundle's answers in its own runtime."""
-    target = load_target(manifest.target)
-    return answers_of(load(folder / target.file, target, threads=1), folder, manifest, data)
-
-
-def answers_of(session: Session, folder: Path, manifest: BundleManifest, data: Dataset) -> Answers:
-    """The answers of an artifact that is loaded."""
-    task = task_of(manifest)
-    encoded = encode(data, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
-    logits = predict_session(session, encoded)
-    return Answers(logits, encoded, task.statistics(logits, encoded), task)
-
-
 def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseline: Path | None = None) -> Check:
     """Measure the metric again, and compare it with what can be compared."""
     if given is None:
@@ -150,14 +143,14 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
     manifest = bundle.manifest
     data, task = given.read(manifest), task_of(manifest)
     check_evaluation(data, task)
-    answers = answers_of(bundle.session, bundle.folder, manifest, data)
+    answers = given.answers_of(bundle)
     recorded = manifest.evaluation
     if recorded is not None and examples_sha256(data, task) == recorded.sha256:
         return measured_again(answers, manifest)
     others = f"{len(data)} " + (
         "other examples than the recorded ones" if recorded else "examples that no record knows"
     )
-    margin, confidence = margin_of(policy, bundle.verdict)
+    margin, confidence = policy.retention_test(bundle.verdict.noninferiority)
     if given.teacher is not None:
         rows = paired_rows(answers.statistics, given.teacher_statistics(manifest))
         return paired_check(judge_retention(rows, task, margin, confidence), task, f"on {others}, the teacher's too")
@@ -165,16 +158,6 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
         reason = f"{task.metric_name} is {answers.metric:.4f} on {others}; compared with the baseline, see there"
         return Check(name="metric", status="passed", value=answers.metric, reason=reason)
     return better_than_constant(answers, others, confidence, "metric" in policy.require)
-
-
-def margin_of(policy: Policy, verdict: Verdict) -> tuple[float, float]:
-    """Margin and confidence of the paired test: the policy's, else those that the build was judged by."""
-    found = verdict.analysis.noninferiority if verdict.analysis else None
-    margin, confidence = (found.margin, found.confidence) if found else (MAX_DROP, CONFIDENCE)
-    return (
-        margin if policy.max_drop is None else policy.max_drop,
-        confidence if policy.confidence is None else policy.confidence,
-    )
 
 
 def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
@@ -192,8 +175,8 @@ def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
 
 def paired_check(found: NonInferiority, task: Task, where: str) -> Check:
     """A paired test on data of the gate's user as the check `metric`."""
-    check = retention_check(found, task.metric_name)
-    return check.model_copy(update={"name": "metric", "reason": f"{check.reason}; {where}"})
+    check = retention_check(found, task.metric_name, "metric")
+    return check.model_copy(update={"reason": f"{check.reason}; {where}"})
 
 
 def better_than_constant(answers: Answers, others: str, confidence: float, required: bool) -> Check:

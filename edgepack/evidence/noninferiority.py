@@ -113,17 +113,19 @@ def rounded_up(needed: float, n: int) -> int | None:
     return max(math.ceil(needed / digits) * digits, n + 1)
 
 
-def retention_check(found: NonInferiority, task_metric: str) -> Check:
+def retention_check(
+    found: NonInferiority, task_metric: str, name: str = "retention", whose: str = "the teacher's"
+) -> Check:
     """The decision as a check: its value is the interval's lower end, which the limit is for."""
     limit = 1 - found.margin
     interval = f"{100 * found.confidence:g} % interval {found.lower:.4f} to {found.upper:.4f}"
     reason = (
-        f"{task_metric} is {found.value:.4f} of the teacher's on {found.n} examples, {interval}; "
+        f"{task_metric} is {found.value:.4f} of {whose} on {found.n} examples, {interval}; "
         f"all of it must be at least {limit:.6g}"
     )
     if found.decision == "undecided":
         reason += f", and these examples cannot decide: {said_of_more(found)}"
-    return Check(name="retention", status=found.decision, value=found.lower, limit=limit, reason=reason)
+    return Check(name=name, status=found.decision, value=found.lower, limit=limit, reason=reason)
 
 
 def said_of_more(found: NonInferiority) -> str:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edgepack.bounded import read_toml
-from edgepack.bundle.verdict import Check
+from edgepack.bundle.analysis import NonInferiority
+from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check
 from edgepack.errors import InputError, shown
 
 JUDGED = (  # of every bundle
@@ -65,6 +66,14 @@ class Policy(BaseModel):
     public_key: str | None = None  # PEM file, relative to the policy
     waive: list[str] = Field(default_factory=list)  # may fail or be missing
     waiver: list[Waiver] = Field(default_factory=list)  # the same with a reason and an end
+
+    def retention_test(self, found: NonInferiority | None = None) -> tuple[float, float]:
+        """Margin and confidence: this policy's, else those that `found` was judged by, else the usual ones."""
+        margin, confidence = (found.margin, found.confidence) if found else (MAX_DROP, CONFIDENCE)
+        return (
+            margin if self.max_drop is None else self.max_drop,
+            confidence if self.confidence is None else self.confidence,
+        )
 
     def waived(self, today: date) -> Mapping[str, str]:
         """Checks that are waived today, each with what is to be said of it."""

@@ -16,7 +16,18 @@ import numpy as np
 
 from edgepack.bundle.goldens import golden_check
 from edgepack.bundle.manifest import MetricRecord, model_hashes
-from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check, IntervalRecord, Verdict, all_passed, limit_check
+from edgepack.bundle.verdict import (
+    BLAMES,
+    CONFIDENCE,
+    FORMS,
+    MAX_DROP,
+    VERDICT_CHECKS,
+    Check,
+    IntervalRecord,
+    Verdict,
+    all_passed,
+    limit_check,
+)
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
 from edgepack.evidence.analyze import Background, analyze
@@ -31,9 +42,6 @@ from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.task.metric import Task, metric_interval
-
-FORMS = ("teacher", "student", "quantized", "artifact")
-BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build that made a form
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +137,7 @@ def load_if_here(artifact: Path, target: Target) -> tuple[Session | None, str]:
 def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check, reason: str) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
     metrics = {form.name: metric_record(task.statistics(form.logits, form.encoded), task) for form in forms}
-    missing = [
-        Check(name=name, status="not_run", reason=reason) for name in ("retention", "parity", "finite", "goldens")
-    ]
+    missing = [Check(name=name, status="not_run", reason=reason) for name in VERDICT_CHECKS if name != size.name]
     return Verdict(
         target=target.name,
         passed=False,

@@ -39,7 +39,7 @@ def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
     What else the verdict says of retention has to follow from the same counts.
     """
     recorded = verdict.check("retention")
-    found = verdict.analysis.noninferiority if verdict.analysis else None
+    found = verdict.noninferiority
     if recorded.status == "not_run":
         return recorded
     if found is None or not found.rows:
@@ -64,9 +64,9 @@ def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
     if recorded.status != as_recorded.decision:
         reason = f"the verdict says {recorded.status}; its counts say {as_recorded.decision}"
         return Check(name="retention", status="failed", reason=reason)
-    margin = found.margin if policy.max_drop is None else policy.max_drop
-    confidence = found.confidence if policy.confidence is None else policy.confidence
-    return retention_check(judge_retention(rows, task, margin, confidence), task.metric_name)
+    asked = policy.retention_test(found)
+    same = asked == (found.margin, found.confidence)
+    return retention_check(as_recorded if same else judge_retention(rows, task, *asked), task.metric_name)
 
 
 def _metric(verdict: Verdict, form: str) -> float | None:

@@ -11,12 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
+from edgepack.bundle.verdict import BLAMES, FORMS, VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
 from edgepack.errors import bare
 from edgepack.evidence.forms import parity_check
 
-FORMS = ("teacher", "student", "quantized", "artifact")
-BLAMES = ("distil", "quantize", "export")
 AT_MOST, AT_LEAST = ("size", "finite", "goldens"), ("retention", "parity")  # what a check's limit is to its value
 COUNTS = ("finite", "goldens")  # of faults: none is allowed
 RETAKEN = ("size", "goldens")  # they fail only by their value
@@ -114,7 +112,7 @@ def retention_faults(verdict: Verdict, ran: bool) -> list[str]:
 
 def checked_retention_faults(verdict: Verdict, kept: IntervalRecord) -> list[str]:
     """What the check of retention compared is the recorded figure."""
-    test = verdict.analysis.noninferiority if verdict.analysis is not None else None
+    test = verdict.noninferiority
     known = [kept.value, kept.low, *([] if test is None else [test.lower])]
     check = verdict.check("retention")
     faults = []
@@ -153,8 +151,8 @@ def parity_faults(verdict: Verdict, ran: bool) -> list[str]:
 def speed_faults(verdict: Verdict) -> list[str]:
     """Times and bytes are above 0, and the blamed stage is one."""
     faults = []
-    if verdict.blame is not None and verdict.blame not in BLAMES:
-        faults.append(f"it blames {bare(verdict.blame)}; stages are {', '.join(BLAMES)}")
+    if verdict.blame is not None and verdict.blame not in BLAMES.values():
+        faults.append(f"it blames {bare(verdict.blame)}; stages are {', '.join(BLAMES.values())}")
     for name, speed in verdict.speed.items():
         figures = (speed.load_ms, speed.peak_bytes, *speed.p50_ms, *speed.p50_ms.values())
         if name not in ("artifact", "teacher") or not all(figure > 0 for figure in figures) or speed.baseline_bytes < 0:

@@ -15,9 +15,9 @@ from typing import overload
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgepack.bundle.goldens import load_tokenizer
 from edgepack.bundle.manifest import BundleManifest, load_manifest
 from edgepack.errors import InputError, shown
+from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
 from edgepack.predict.words import (
     CharacterClasses,
@@ -29,8 +29,7 @@ from edgepack.predict.words import (
 )
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
-from edgepack.tokenizer.asset import ASSET_NAME
-from edgepack.tokenizer.reader import Encoding, WordPiece, read_tokenizer_asset
+from edgepack.tokenizer.reader import Encoding, WordPiece
 
 Text = str | tuple[str, str]
 
@@ -93,13 +92,10 @@ class Bundle:
         """
         path = Path(folder)
         manifest = load_manifest(path)
-        target = load_target(manifest.target)
-        asset = path / ASSET_NAME
-        if asset.is_file():
-            tokenizer: AssetTokenizer | JsonTokenizer = AssetTokenizer(read_tokenizer_asset(asset.read_bytes()))
-        else:
-            tokenizer = JsonTokenizer(load_tokenizer(path / "tokenizer.json"))
-        return cls(path, manifest, tokenizer, load(path / target.file, target, threads))
+        opened = OpenBundle(path, manifest, load_target(manifest.target))
+        reader = opened.asset
+        tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else AssetTokenizer(reader)
+        return cls(path, manifest, tokenizer, load(path / opened.target.file, opened.target, threads))
 
     @overload
     def __call__(self, texts: str | tuple[str, str]) -> Answer: ...

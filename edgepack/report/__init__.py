@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from edgepack.report import answers, glance, groups, sections, units
+from edgepack.report import answers, glance, sections, units
 from edgepack.report.records import Facts, read_facts
 from edgepack.workspace import write_atomic
 
@@ -47,10 +47,8 @@ def templates() -> Environment:
     environment.filters |= {
         "cell": markdown_cell,
         "percent": units.percent,
-        "points": units.points,
         "size": units.size,
         "small": units.small,
-        "shown": sections.shown,
     }
     return environment
 
@@ -68,7 +66,6 @@ def page_context(facts: Facts) -> dict[str, Any]:
         "answers": [(bundle.name, answers.answers(bundle)) for bundle in bundles],
         "examples_open": answers.EXAMPLES,
         "bytes": sections.byte_sections(facts),
-        "most_tensors": groups.MOST_TENSORS,
         "forms": sections.form_sections(facts),
         "training": sections.training_section(facts),
         "plan": sections.plan_section(facts),

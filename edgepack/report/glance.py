@@ -71,7 +71,7 @@ def card(bundle: BundleFacts, teacher_bytes: int | None) -> Card:
         kept_value=NOT_MEASURED if verdict.retention is None else percent(verdict.retention.value),
         retention=retention_text(bundle),
         limit=capital(limit_text(bundle)),
-        decided=bundle.analysis is not None and bundle.analysis.noninferiority is not None,
+        decided=verdict.noninferiority is not None,
         kept=kept_interval(bundle),
         pairs=tuple(pairs_of(bundle, teacher_bytes)),
         open_checks=tuple((check, reason(check)) for check in bundle.open_checks),
@@ -90,19 +90,19 @@ def kept_range(bundle: BundleFacts) -> tuple[float, float, float] | None:
     kept = bundle.verdict.retention
     if kept is None:
         return None
-    test = bundle.analysis.noninferiority if bundle.analysis is not None else None
+    test = bundle.verdict.noninferiority
     return (kept.low, kept.value, kept.high) if test is None else (test.lower, kept.value, test.upper)
 
 
 def confidence(bundle: BundleFacts) -> float:
     """Of the interval of `kept_range`."""
-    test = bundle.analysis.noninferiority if bundle.analysis is not None else None
+    test = bundle.verdict.noninferiority
     return 0.95 if test is None else test.confidence
 
 
 def retention_limit(bundle: BundleFacts) -> float | None:
     """The least retention that passes."""
-    test = bundle.analysis.noninferiority if bundle.analysis is not None else None
+    test = bundle.verdict.noninferiority
     if test is not None:
         return 1 - test.margin
     limit = bundle.verdict.check("retention").limit
@@ -126,7 +126,7 @@ def retention_text(bundle: BundleFacts) -> str:
 def limit_text(bundle: BundleFacts) -> str:
     """The limit in words, with what the test decided."""
     limit = retention_limit(bundle)
-    test = bundle.analysis.noninferiority if bundle.analysis is not None else None
+    test = bundle.verdict.noninferiority
     words = "no limit recorded" if limit is None else f"limit {percent(limit)}"
     if test is None:
         return words

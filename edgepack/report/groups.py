@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgepack.plan.byte_rows import byte_parts
 from edgepack.report.records import PlanRecord
 
 # A tensor belongs to the first group that has a part of its name. The keys are classes of the page's style too.
@@ -46,9 +47,8 @@ def target_bytes(plan: PlanRecord, target: str) -> TargetBytes:
     """The bytes of the plan's first candidate on this target."""
     tensors = plan.tensors.get(target, {})
     total = plan.candidates[0].bytes.get(target, sum(tensors.values()) + plan.tokenizer_bytes)
-    structure = max(0, total - sum(tensors.values()) - plan.tokenizer_bytes)
-    parts = {**tensors, "(structure)": structure, "(tokenizer)": plan.tokenizer_bytes}
-    parts = {name: count for name, count in parts.items() if count > 0}
+    every = byte_parts(tensors, plan.tokenizer_bytes, total)
+    parts = {name: count for name, count in every.items() if count > 0}
     sums: dict[str, int] = {}
     for name, count in parts.items():
         key = group_of(name)

@@ -17,7 +17,14 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError
 
 from edgepack.bundle.analysis import Analysis
-from edgepack.bundle.manifest import BuildManifest, BundleManifest, load_build_manifest, load_manifest, read_model
+from edgepack.bundle.manifest import (
+    BuildManifest,
+    BundleManifest,
+    load_build_manifest,
+    load_manifest,
+    read_bounded,
+    read_model,
+)
 from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict
 from edgepack.errors import InputError
@@ -26,7 +33,6 @@ from edgepack.workspace import HIDDEN_FOLDER, stage_label
 
 STATUSES = ("failed", "undecided", "not_run")  # the worst first
 LOSSES = "result/progress.json"  # in the folder of a training stage
-MOST_LOSS_BYTES = 64_000_000
 MOST_BYTES = 10**15  # a larger figure is no size of a file
 MOST = 1e9  # of a loss or an estimate: pygal has no axis for 1e300
 CURVE_POINTS = 120  # more would be finer than a picture's dots
@@ -195,10 +201,8 @@ def _losses(folder: Path, stage: StageSeconds) -> list[float]:
     if not path.resolve().is_relative_to(stages.resolve()):
         return []
     try:
-        if path.stat().st_size > MOST_LOSS_BYTES:
-            return []
-        losses = json.loads(path.read_bytes())["losses"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        losses = json.loads(read_bounded(path))["losses"]
+    except (InputError, ValueError, KeyError, TypeError, RecursionError):
         return []
     wanted = losses if isinstance(losses, list) else []
     return [float(loss) for loss in wanted if isinstance(loss, int | float) and abs(loss) <= MOST]

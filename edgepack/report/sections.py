@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgepack.bundle.verdict import FormParity
+from edgepack.bundle.manifest import model_text
+from edgepack.bundle.verdict import FORMS, FormParity
 from edgepack.report.charts import Chart, candidates, losses, treemap
 from edgepack.report.glance import WORDS, reason
 from edgepack.report.groups import TargetBytes, target_bytes
@@ -24,8 +25,6 @@ from edgepack.report.units import (
     small,
     three_digits,
 )
-
-FORMS = ("teacher", "student", "quantized", "artifact")
 
 
 @dataclass(frozen=True)
@@ -280,16 +279,11 @@ def latency_picture(facts: Facts) -> Spans | None:
 
 def record_tables(facts: Facts) -> list[tuple[str, str]]:
     """The records themselves, as JSON."""
-    found = [("Build: edgepack.json", as_json(facts.build.model_dump(mode="json", by_alias=True)))]
+    found = [("Build: edgepack.json", model_text(facts.build))]
     for bundle in facts.bundles:
-        found.append((f"{bundle.name}: edgepack.json", as_json(bundle.manifest.model_dump(mode="json", by_alias=True))))
-        found.append((f"{bundle.name}: verdict.json", as_json(bundle.verdict.model_dump(mode="json"))))
+        found.append((f"{bundle.name}: edgepack.json", model_text(bundle.manifest)))
+        found.append((f"{bundle.name}: verdict.json", model_text(bundle.verdict)))
     return found
-
-
-def as_json(record: Any) -> str:
-    """Indented JSON."""
-    return json.dumps(record, ensure_ascii=False, indent=2)
 
 
 def shown(value: Any) -> str:

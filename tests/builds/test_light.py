@@ -144,7 +144,7 @@ def test_the_doctor_says_what_works_and_the_line_for_the_rest() -> None:
     done = light("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(
-        "These commands work here: predict, gate, sign, bom, package, inspect, report, targets, doctor.\n"
+        "These commands work here: predict, gate, compare, sign, bom, package, inspect, report, targets, doctor.\n"
     )
     assert INSTALL_BUILD in done.stdout
     diagnosis = json.loads(light("doctor", "--json").stdout)

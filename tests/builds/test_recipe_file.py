@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,6 +206,21 @@ def test_files_that_do_not_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_bytes(b"#" * 1_000_001)
     with pytest.raises(InputError, match=r"1,000,001 bytes; a recipe has 1,000,000 at most"):
         open_recipe(str(tmp_path / "long.toml"))
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "9" * 5_000, "a = " + "[" * 100_000, ".".join("a" * 200) + " = 1", "a = {", "a = \x00"]
+)
+def test_toml_of_any_kind_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(InputError, match=r"^mine\.toml: not valid TOML: [^\n]+$"):
+        open_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_a_pipe_is_no_recipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(InputError, match=r"pipe\.toml: is no regular file"):
+        open_recipe(str(tmp_path / "pipe.toml"))
 
 
 def teacher(task: str = "text-classification", labels: int = 3, layers: int = 6, **config: Any) -> Any:
