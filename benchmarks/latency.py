@@ -19,16 +19,15 @@ from tempfile import TemporaryDirectory
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.timing import median_times, time_once
-from benchmarks.torch_export import export_by_torch
 from edgepack.bundle.manifest import load_manifest
 from edgepack.console import format_table
 from edgepack.runtime import Session
 from edgepack.runtime.onnxruntime import load
 from edgepack.target import load_target
 from edgepack.teacher import Teacher, load_teacher
+from edgepack.teacher.int8_model import export_int8
 
 TOKENS = (16, 32, 64, 128)
 RUNS, LOADS = 200, 5
@@ -37,9 +36,8 @@ TEACHER = "teacher int8"
 
 def export_baseline(teacher: Teacher, folder: Path) -> Path:
     """The teacher as ONNX int8, by torch's exporter and ONNX Runtime's quantizer."""
-    export_by_torch(teacher.load_model(), folder / "teacher.onnx")
     path = folder / "teacher-int8.onnx"
-    quantize_dynamic(folder / "teacher.onnx", path, per_channel=True, weight_type=QuantType.QInt8)
+    export_int8(teacher.load_model(), folder / "teacher.onnx", path)
     return path
 
 

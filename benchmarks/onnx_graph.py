@@ -78,11 +78,11 @@ def make_others(student: Any, folder: Path) -> dict[str, Path]:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers.optimizer import optimize_model
 
-    from benchmarks.torch_export import export_by_torch
+    from edgepack.teacher.int8_model import export_by_torch
 
     logging.disable(logging.WARNING)  # each tool explains itself at length
     paths = {BASELINE: folder / "torch.onnx", OPTIMIZED: folder / "optimized.onnx"}
-    export_by_torch(student, paths[BASELINE], opset_version=17)
+    export_by_torch(student, paths[BASELINE], opset=17)
     heads, hidden = max(student.config.num_heads), student.config.hidden_size
     optimized = optimize_model(str(paths[BASELINE]), "bert", num_heads=heads, hidden_size=hidden)
     optimized.save_model_to_file(str(paths[OPTIMIZED]))

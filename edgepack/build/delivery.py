@@ -21,7 +21,7 @@ from edgepack.bundle.manifest import DataRecord, TeacherRecord, read_model, writ
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
-from edgepack.errors import MissingDependency
+from edgepack.errors import EdgepackError, MissingDependency, reason
 from edgepack.evidence.analyze import Background, teacher_flips
 from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure
@@ -37,8 +37,11 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.identity import examples_sha256
 from edgepack.task.tokenize import encode
 from edgepack.teacher import open_checkpoint
+from edgepack.teacher.int8_model import export_int8
 from edgepack.tokenizer.asset import backend_tokenizer
 from edgepack.workspace import Stage
+
+INT8_NAME = "teacher-int8.onnx"
 
 MakeStage = Callable[[str, dict[str, Any], Callable[[Stage], None]], Stage]  # name, what decides it, work
 
@@ -149,13 +152,33 @@ class Delivery:
             return verdict
         return verdict.model_copy(update={"speed": self.time_with_teacher(path, target)})
 
+    @cached_property
+    def int8_teacher(self) -> Path | None:
+        """The teacher as ONNX Runtime's int8 model, made once; None, with a warning, where it can't be exported."""
+        teacher = self.inputs.teacher
+
+        def write(stage: Stage) -> None:
+            full = stage.scratch / "teacher.onnx"
+            export_int8(teacher.load_model(), full, stage.scratch / INT8_NAME)
+            full.unlink()
+
+        try:
+            return self.stage("int8-teacher", {"teacher": teacher.sha256}, write).folder / INT8_NAME
+        except EdgepackError:  # a full disk, say
+            raise
+        except Exception as e:  # torch's exporter and the quantizer have no class of their own for what they can't do
+            self.console.warn(f"the teacher's int8 model is not timed: exporting it failed: {reason(e)}")
+            return None
+
     def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
-        """Load time, latency and memory of both."""
+        """Load time, latency and memory of the artifact, the teacher in torch, and the teacher's int8 model."""
         inputs = self.inputs
         subjects = {
             "artifact": Subject("artifact", artifact, target.name),
             "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
         }
+        if self.int8_teacher is not None:
+            subjects["teacher_int8"] = Subject("artifact", self.int8_teacher, "linux-onnx")
         counts = [count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length]
         return measure(subjects, token_counts=counts)
 

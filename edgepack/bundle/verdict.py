@@ -17,6 +17,7 @@ from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
 FORMS = ("teacher", "student", "quantized", "artifact")
+TIMED = ("artifact", "teacher", "teacher_int8")
 BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build that made a form
 VERDICT_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # all that a verdict may hold
 MOST_DIGITS = 1e15  # below it a float holds every whole number
@@ -83,7 +84,7 @@ class Verdict(Record):
     blame: str | None = None  # the stage that lost most of the metric, if any was lost
     shipped_bytes: int
     budget_bytes: int
-    speed: dict[str, Speed] = Field(default_factory=dict)  # artifact, teacher
+    speed: dict[str, Speed] = Field(default_factory=dict)  # by what of TIMED it is of
     analysis: Analysis | None = None
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
 

@@ -56,7 +56,7 @@ class Policy(BaseModel):
     max_p50_ms: float | None = Field(default=None, gt=0)  # at latency_tokens; on the device reported, if any
     max_p95_ms: float | None = Field(default=None, gt=0)  # at latency_tokens, on the device reported
     latency_tokens: int = Field(default=32, gt=0)
-    max_teacher_share: float | None = Field(default=None, gt=0)  # of the teacher's p50 in the same run
+    max_teacher_share: float | None = Field(default=None, gt=0)  # of the p50 of the int8 teacher, same run
     max_load_ms: float | None = Field(default=None, gt=0)
     max_peak_bytes: int | None = Field(default=None, gt=0)
     max_growth: float | None = Field(default=None, ge=0)  # of bytes, times and memory, over the baseline's

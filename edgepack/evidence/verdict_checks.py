@@ -141,10 +141,7 @@ def _at_tokens(times: Mapping[int, float], tokens: int, what: str) -> tuple[floa
 
 
 def _teacher_share(verdict: Verdict, tokens: int) -> tuple[float | None, str]:
-    """The artifact's p50 as a share of the teacher's in the same run."""
-    times = {name: verdict.speed[name].p50_ms for name in ("artifact", "teacher") if name in verdict.speed}
-    both = set(times.get("artifact", {})) & set(times.get("teacher", {}))
-    shares = {
-        count: times["artifact"][count] / times["teacher"][count] for count in both if times["teacher"][count] > 0
-    }
-    return _at_tokens(shares, tokens, "p50 as a share of the teacher's")
+    """The artifact's p50 as a share of that of the teacher's int8 model in the same run."""
+    own, int8 = (verdict.speed[name].p50_ms if name in verdict.speed else {} for name in ("artifact", "teacher_int8"))
+    shares = {count: own[count] / int8[count] for count in set(own) & set(int8) if int8[count] > 0}
+    return _at_tokens(shares, tokens, "p50 as a share of that of the teacher's int8 model")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import BLAMES, FORMS, VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
+from edgepack.bundle.verdict import BLAMES, FORMS, TIMED, VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
 from edgepack.errors import bare
 from edgepack.evidence.forms import parity_check
 
@@ -155,6 +155,6 @@ def speed_faults(verdict: Verdict) -> list[str]:
         faults.append(f"it blames {bare(verdict.blame)}; stages are {', '.join(BLAMES.values())}")
     for name, speed in verdict.speed.items():
         figures = (speed.load_ms, speed.peak_bytes, *speed.p50_ms, *speed.p50_ms.values())
-        if name not in ("artifact", "teacher") or not all(figure > 0 for figure in figures) or speed.baseline_bytes < 0:
+        if name not in TIMED or not all(figure > 0 for figure in figures) or speed.baseline_bytes < 0:
             faults.append(f"speed of {bare(name)} is of no model, or has a time or size that is not above 0")
     return faults

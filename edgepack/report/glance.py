@@ -159,7 +159,7 @@ def pairs_of(bundle: BundleFacts, teacher_bytes: int | None) -> list[Pair]:
             name, note, [(*model, *each) for model, each in zip(both, zip(values, texts, strict=True), strict=True)]
         )
 
-    shipped, found = manifest.shipped_bytes, [bundle.p50_ms(model) for model, _ in both]
+    shipped, found = manifest.shipped_bytes, [bundle.p50_ms(model) for model in (bundle.timed_teacher, "artifact")]
     known = "not recorded" if teacher_bytes is None else size(teacher_bytes)
     smaller = "" if teacher_bytes is None or not shipped else f"{times(teacher_bytes / shipped)} smaller"
     pairs = [row("size", smaller, (teacher_bytes, shipped), (known, size(shipped)))]
@@ -167,6 +167,8 @@ def pairs_of(bundle: BundleFacts, teacher_bytes: int | None) -> list[Pair]:
     faster = f"{times(teacher_ms / artifact_ms)} as fast" if teacher_ms and artifact_ms else ""
     texts = [NOT_MEASURED if ms is None else milliseconds(ms) for ms in found]
     timed = "speed" if bundle.tokens is None else f"speed, {bundle.tokens} tokens"
+    if bundle.timed_teacher == "teacher_int8":
+        timed += ", teacher in int8"
     pairs.append(row(timed, faster, found, texts))
     scores = [metrics.get(model) for model, _ in both]
     name = metric_name(next((score.name for score in scores if score is not None), "metric"))

@@ -112,11 +112,16 @@ class BundleFacts:
         return [check for check in self.verdict.checks if check.status != "passed"]
 
     @property
+    def timed_teacher(self) -> str:
+        """The form of the teacher that speed is compared with: its int8 model; torch's fp32 in verdicts without one."""
+        return "teacher_int8" if "teacher_int8" in self.verdict.speed else "teacher"
+
+    @property
     def tokens(self) -> int | None:
-        """The largest token count that both artifact and teacher were timed at, else that of the artifact."""
-        speed = self.verdict.speed
+        """The largest token count that both artifact and `timed_teacher` were timed at, else that of the artifact."""
+        speed, teacher = self.verdict.speed, self.timed_teacher
         mine = set(speed["artifact"].p50_ms) if "artifact" in speed else set()
-        both = mine & set(speed["teacher"].p50_ms) if "teacher" in speed else set()
+        both = mine & set(speed[teacher].p50_ms) if teacher in speed else set()
         return max(both or mine, default=None)
 
     def p50_ms(self, model: str) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.build import delivery
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import plan_build
 from edgepack.build.single_stage import bundle_output, export_student, validate_output
@@ -45,6 +46,33 @@ def test_a_verdict_holds_what_lies_behind_the_metric(unbroken: Path) -> None:
     assert manifest.temperature == analysis.calibration.temperature
     assert manifest.evaluation is not None
     assert manifest.evaluation.n == 120
+
+
+def test_an_artifact_is_timed_beside_the_teacher_in_int8(unbroken: Path, tmp_path: Path) -> None:
+    verdict = read_model(unbroken / "bundles" / TARGETS[0] / VERDICT_NAME, Verdict)
+    assert set(verdict.speed) == {"artifact", "teacher", "teacher_int8"}
+    policy = tmp_path / "gate.toml"
+    policy.write_text(f"max_teacher_share = 1e6\nlatency_tokens = {min(verdict.speed['artifact'].p50_ms)}\n")
+    (result,) = gate([unbroken / "bundles" / TARGETS[0]], policy, console=QUIET).bundles
+    assert next(check.status for check in result.checks if check.name == "speedup") == "passed"
+
+
+def test_a_teacher_that_has_no_int8_model_is_a_warning(
+    unbroken: Path, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no symbolic for aten::unheard_of")
+
+    monkeypatch.setattr(delivery, "export_int8", refuse)
+    output = tmp_path / "out"
+    shutil.copytree(unbroken, output, symlinks=True)
+    for kind in ("validate", "int8-teacher"):
+        for stage in (output / ".edgepack" / "stages").glob(f"{kind}-*"):
+            shutil.rmtree(stage)
+    run_build(request(files, output), QUIET)
+    verdict = read_model(output / "bundles" / TARGETS[0] / VERDICT_NAME, Verdict)
+    assert set(verdict.speed) == {"artifact", "teacher"}
+    assert "int8 model is not timed: exporting it failed: no symbolic for aten::unheard_of" in capsys.readouterr().err
 
 
 def test_the_teacher_answers_other_data_in_the_gate(unbroken: Path, files: Files, tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def test_limits_on_what_lies_behind_the_metric(bundle: Bundle) -> None:
 
 SPEED = {
     "artifact": Speed(load_ms=20, p50_ms={16: 1.0, 32: 2.0}, peak_bytes=90_000_000, baseline_bytes=1),
-    "teacher": Speed(load_ms=200, p50_ms={16: 8.0, 32: 10.0}, peak_bytes=900_000_000, baseline_bytes=1),
+    "teacher": Speed(load_ms=200, p50_ms={16: 16.0, 32: 20.0}, peak_bytes=900_000_000, baseline_bytes=1),
+    "teacher_int8": Speed(load_ms=50, p50_ms={16: 8.0, 32: 10.0}, peak_bytes=300_000_000, baseline_bytes=1),
 }
 
 
@@ -117,6 +118,8 @@ def test_limits_on_costs_of_the_machine_that_validated(bundle: Bundle) -> None:
     assert check_of("latency", verdict, bundle, max_p50_ms=1.9).status == "failed"
     assert check_of("speedup", verdict, bundle, max_teacher_share=0.2).status == "passed"
     assert check_of("speedup", verdict, bundle, max_teacher_share=0.19).status == "failed"
+    without = changed(verdict, speed={name: SPEED[name] for name in ("artifact", "teacher")})
+    assert check_of("speedup", without, bundle, max_teacher_share=0.9).status == "not_run"  # fp32 is no phone's teacher
     assert check_of("load", verdict, bundle, max_load_ms=19.0).status == "failed"
     assert check_of("memory", verdict, bundle, max_peak_bytes=100_000_000).status == "passed"
     assert check_of("memory", changed(verdict, speed={}), bundle, max_peak_bytes=1).status == "not_run"
