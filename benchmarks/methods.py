@@ -3,8 +3,9 @@
     python -m benchmarks methods --shared ../shared --work WORK
 
 Rewrites its tables in docs/methods.md from the recorded runs (`benchmarks/results/methods`), so that every figure
-there comes from a run. `--held-out N` judges on N training examples that are held out instead of on dev: the way to
-choose settings, since dev is what the results are reported on.
+there comes from a run; a row says which differences are more than the seeds explain. `--held-out N` judges on N
+training examples that are held out instead of on dev: the way to choose settings, since dev is what the results are
+reported on.
 
 Two seeds have no interval worth the name (Student's t is 12.7 there), so a cell holds what each seed
 gave; from `MEAN_FROM` seeds on it holds their mean and its interval. Variants that are built with `--text` stand in a
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from benchmarks.building import Result, run_all
 from benchmarks.frontier import SHAPE_HEADER, over_seeds, shape_words, with_bounds
@@ -33,15 +35,17 @@ from benchmarks.runs import (
     variants_of,
 )
 from benchmarks.store import Store
-from benchmarks.tables import markdown_table, mean_interval, write_table
+from benchmarks.tables import CONFIDENCE, SeedError, markdown_table, mean_interval, seed_error, write_table
 from benchmarks.variants import METHODS
 from edgepack.build.recipe import find_recipe, general_schedule
+from edgepack.evidence.slices import holm
 
 PAGE = REPOSITORY / "docs" / "methods.md"
 BUDGET = 2_000_000
 SEEDS = (0, 1)
 EXAMPLES = 16_000  # an effort that two cores can bear for every row
 MEAN_FROM = 3  # seeds
+POWER = 0.8
 WITH_TEXT = "general"  # the table of the variants that are built with raw text
 VARIANTS = METHODS
 
@@ -134,10 +138,65 @@ def make_table(settings: Settings, variants: Mapping[str, Variant], results: Map
     for task in settings.tasks:
         header += [TASKS[task].title, "difference"]
     comparable = {name: variant for name, variant in variants.items() if not variant.text}
-    rows = [row for name, v in comparable.items() if (row := make_row(settings, name, v, results))]
+    rows = {name: row for name, v in comparable.items() if (row := make_row(settings, name, v, results))}
     if not rows:
         return "No run is recorded yet."
-    return f"{settings.sentence()}\n\n{markdown_table([header, *rows])}"
+    sentence, judged = settings.sentence(), [judge_task(settings, comparable, task, results) for task in settings.tasks]
+    if any(each.error is not None for each in judged):
+        header.append("seen")
+        for name, row in rows.items():
+            row.append("-" if name == DEFAULT else seen_text(name, judged))
+        sentence = "\n\n".join([sentence, power_text(settings, judged)])
+    return f"{sentence}\n\n{markdown_table([header, *rows.values()])}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which differences of one task are more than its seeds explain. Differences in points, by variant."""
+
+    task: str
+    error: SeedError | None  # None: no variant has all seeds
+    differences: Mapping[str, float]
+    seen: frozenset[str]
+
+
+def judge_task(settings: Settings, names: Iterable[str], task: str, results: Mapping[str, Result]) -> Judged:
+    """Student's t with the deviation pooled over all variants that have every seed, corrected by Holm's method."""
+    every = {name: finished(settings, name, task, results) for name in names}
+    values = {
+        name: [100 * result.metric.value for result in own]
+        for name, own in every.items()
+        if len(own) == len(settings.seeds) > 1
+    }
+    error = seed_error(list(values.values()))
+    if error is None or DEFAULT not in values:
+        return Judged(task, None, {}, frozenset())
+    changes = {name: fmean(own) - fmean(values[DEFAULT]) for name, own in values.items() if name != DEFAULT}
+    corrected = holm([error.p_value(change, len(settings.seeds)) for change in changes.values()])
+    seen = {name for name, p in zip(changes, corrected, strict=True) if p < 1 - CONFIDENCE}
+    return Judged(task, error, changes, frozenset(seen))
+
+
+def seen_text(name: str, judged: Sequence[Judged]) -> str:
+    """The differences that were seen, by task."""
+    compared = [each for each in judged if name in each.differences]
+    seen = [f"{TASKS[each.task].title} {each.differences[name]:+.1f}" for each in compared if name in each.seen]
+    return ", ".join(seen) or ("no difference seen" if compared else "not compared")
+
+
+def power_text(settings: Settings, judged: Sequence[Judged]) -> str:
+    """What `seen` means, and how large a difference has to be."""
+    parts = [
+        f"{each.error.found_with(POWER, len(settings.seeds)):.1f} points on {TASKS[each.task].title} "
+        f"(a run's deviation over seeds: {each.error.deviation:.2f}, {each.error.degrees} degrees of freedom)"
+        for each in judged
+        if each.error is not None
+    ]
+    return (
+        "`seen`: the mean difference is more than the seeds explain, by a t-test at 5 % over all rows of a task "
+        "together (Holm's method). It does not cover what other evaluation examples would change. A single "
+        f"comparison finds, {POWER:.0%} of the time, a difference of {' and '.join(parts)}."
+    )
 
 
 def make_row(settings: Settings, name: str, variant: Variant, results: Mapping[str, Result]) -> list[str] | None:

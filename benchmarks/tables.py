@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.errors import InputError
@@ -31,6 +32,34 @@ def mean_interval(values: Sequence[float]) -> Interval:
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True)
+class SeedError:
+    """What the seed alone changes: a run's standard deviation, pooled over variants, and its degrees of freedom."""
+
+    deviation: float
+    degrees: int
+
+    def p_value(self, difference: float, seeds: int) -> float:
+        """Two-sided, of a difference of two means over `seeds` runs each, by Student's t."""
+        from scipy.stats import t
+
+        return float(2 * t.sf(abs(difference) / (self.deviation * math.sqrt(2 / seeds)), self.degrees))
+
+    def found_with(self, power: float, seeds: int) -> float:
+        """The smallest difference that one comparison finds with this probability at 5 %."""
+        from scipy.stats import t
+
+        quantiles = t.ppf((1 + CONFIDENCE) / 2, self.degrees) + t.ppf(power, self.degrees)
+        return float(quantiles * self.deviation * math.sqrt(2 / seeds))
+
+
+def seed_error(groups: Sequence[Sequence[float]]) -> SeedError | None:
+    """The deviation within the groups, pooled; None if no group has two different values."""
+    degrees = sum(len(group) - 1 for group in groups)
+    squares = math.fsum((value - math.fsum(group) / len(group)) ** 2 for group in groups for value in group)
+    return SeedError(math.sqrt(squares / degrees), degrees) if squares > 0 else None
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:

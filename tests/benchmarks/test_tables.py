@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -19,7 +19,7 @@ from benchmarks import ablation, methods
 from benchmarks.building import Result
 from benchmarks.runs import TASKS
 from benchmarks.store import RESULTS, Store
-from benchmarks.tables import markdown_table, mean_interval, with_table
+from benchmarks.tables import markdown_table, mean_interval, seed_error, with_table
 from edgepack.build.recipe import find_recipe
 from edgepack.errors import InputError
 
@@ -70,15 +70,55 @@ def test_the_methods_table_gives_two_seeds_values_and_their_differences(result_o
     results = {r.run.key: r for r in [*found, *elsewhere]}
     text = methods.make_table(SETTINGS, methods.VARIANTS, results)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    assert rows[0] == ["variant", "what it is", "SST-2", "difference", "SNIPS", "difference"]
-    assert rows[2] == ["`default`", "the recipe as it is", "0.8800 / 0.9000", "-", "-", "-"]
+    assert rows[0] == ["variant", "what it is", "SST-2", "difference", "SNIPS", "difference", "seen"]
+    assert rows[2] == ["`default`", "the recipe as it is", "0.8800 / 0.9000", "-", "-", "-", "-"]
     assert rows[3][:4] == ["`soft-targets`", rows[3][1], "0.8600 / 0.8700", "-2.00 / -3.00"]
     # one seed: its bootstrap interval, and nothing to take a difference from
-    assert rows[3][4:] == ["0.9300 (0.9100 to 0.9500)", "-"]
+    assert rows[3][4:] == ["0.9300 (0.9100 to 0.9500)", "-", "no difference seen"]
     assert len(rows) == 4
     assert "2MB, recipe `standard`, 96,000 examples seen, seeds 0, 1" in text
     assert "(n = 2, no interval)" in text
     assert methods.make_table(SETTINGS, methods.VARIANTS, {}) == "No run is recorded yet."
+
+
+def test_a_difference_is_seen_where_the_seeds_do_not_explain_it(result_of: Make) -> None:
+    spread = {"default": (0.900, 0.904), "soft-targets": (0.850, 0.852), "hard-labels": (0.899, 0.903)}
+    found = [
+        result_of(SETTINGS.run(name, "sst2", seed), value)
+        for name, own in spread.items()
+        for seed, value in enumerate(own)
+    ]
+    results = {r.run.key: r for r in found}
+    text = methods.make_table(SETTINGS, methods.VARIANTS, results)
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line[:1] == "|"}
+    assert lines["`soft-targets`"].endswith("| SST-2 -5.1 |")
+    assert lines["`hard-labels`"].endswith("| no difference seen |")
+    # one seed has no error, so nothing is judged
+    single = methods.make_table(replace(SETTINGS, seeds=(0,)), methods.VARIANTS, results)
+    assert "seen |" not in single
+
+
+@given(st.lists(st.lists(st.floats(-3, 3), min_size=2, max_size=2), min_size=2, max_size=5))
+def test_the_pooled_error_of_two_groups_gives_students_test(groups: list[list[float]]) -> None:
+    """With two groups the pooled test is the ordinary t-test of equal variances."""
+    one, two = np.asarray(groups[0]), np.asarray(groups[1])
+    assume(max(np.ptp(one), np.ptp(two)) > 1e-3)
+    error = seed_error([list(one), list(two)])
+    assert error is not None
+    assert error.p_value(one.mean() - two.mean(), 2) == pytest.approx(stats.ttest_ind(one, two).pvalue, abs=1e-9)
+
+
+def test_power_is_what_simulation_finds() -> None:
+    """A difference of that size is found in four of five draws."""
+    draws = np.random.default_rng(0)
+    groups = [list(draws.normal(0, 1, 2)) for _ in range(400)]  # many groups: the deviation is near 1
+    error = seed_error(groups)
+    assert error is not None
+    size = error.found_with(0.8, 2)
+    changes = [draws.normal(size, 1, 2).mean() - draws.normal(0, 1, 2).mean() for _ in range(2000)]
+    found = [error.p_value(change, 2) < 0.05 for change in changes]
+    assert 0.76 < np.mean(found) < 0.84
+    assert seed_error([[1.0, 1.0], [2.0]]) is None
 
 
 def test_three_seeds_have_a_mean_and_an_interval(result_of: Make) -> None:
