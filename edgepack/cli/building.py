@@ -182,6 +182,6 @@ def show_recipe(name: str, as_json: bool) -> None:
 
     found = open_recipe(name)
     if as_json:
-        click.echo(json.dumps(found.to_json()))
+        click.echo(json.dumps(found.to_record()))
         return
     click.echo(recipe_text(found), nl=False)

@@ -189,7 +189,7 @@ def take_columns(inputs: dict[str, Any]) -> Columns:
 
 def print_result(result: Any, as_json: bool) -> None:
     """A result's table, or its JSON."""
-    click.echo(json.dumps(result.to_json()) if as_json else result.table())
+    click.echo(json.dumps(result.to_record()) if as_json else result.table())
 
 
 def print_record(record: dict[str, Any], as_json: bool) -> None:

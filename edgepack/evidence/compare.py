@@ -72,7 +72,7 @@ class Comparison(Strict):
         """0 or 1."""
         return 0 if self.passed else 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain JSON."""
         return {"schema": 1, **self.model_dump(mode="json")}
 

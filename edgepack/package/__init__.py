@@ -52,7 +52,7 @@ class Packaged:
     app: str
     files: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         return {"app": self.app, "folder": str(self.folder), "files": list(self.files)}
 

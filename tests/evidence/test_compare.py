@@ -62,7 +62,7 @@ def test_a_worse_release_fails_with_its_flips(bundle: Bundle, worse: Path, world
     assert "of the baseline's" in found.checks[0].reason
     assert sum(f.lost for f in found.flips) > 30
     assert found.files[TARGET.file] == "changed"
-    assert json.loads(json.dumps(found.to_json()))["passed"] is False
+    assert json.loads(json.dumps(found.to_record()))["passed"] is False
     back = compare_bundles(worse, bundle.folder, evaluation=str(world.data))
     assert back.passed
     assert sum(f.gained for f in back.flips) == sum(f.lost for f in found.flips)
