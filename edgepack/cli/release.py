@@ -91,10 +91,10 @@ def compare(
     ctx: click.Context, /, old: Path, new: Path, policy: Path | None, as_json: bool, quiet: bool, **settings: Any
 ) -> None:
     """Compare two releases of one model: exit 1 where the new one is worse than a policy allows."""
-    from edgepack.evidence.compare import compare_bundles
+    from edgepack.evidence.compare import compare as run_compare
 
     columns = take_columns(settings)
-    found = compare_bundles(old, new, columns=columns, policy=policy, console=make_console(quiet), **settings)
+    found = run_compare(old, new, columns=columns, policy=policy, console=make_console(quiet), **settings)
     print_result(found, as_json)
     ctx.exit(found.exit_code)
 

@@ -92,7 +92,7 @@ class Comparison(Strict):
         return "\n".join([*lines, "PASSED" if self.passed else "FAILED"])
 
 
-def compare_bundles(
+def compare(
     old: Path,
     new: Path,
     *,
