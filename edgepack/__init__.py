@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` imports the sa
     from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDependency
     from edgepack.evidence.calls import compare_bundles, gate_bundles
     from edgepack.package import package_app
-    from edgepack.predict import Answer, Bundle, Entity
+    from edgepack.predict import Bundle, predict_data
 
 __all__ = [  # noqa: RUF022
     # make a model; needs "edgepack[build]"
@@ -36,8 +36,7 @@ __all__ = [  # noqa: RUF022
     "package_app",
     # let it answer
     "Bundle",
-    "Answer",
-    "Entity",
+    "predict_data",
     # what a mistake raises
     "EdgepackError",
     "InputError",
@@ -52,7 +51,7 @@ _ROOMS = {
     "gate_bundles": "edgepack.evidence.calls",
     "compare_bundles": "edgepack.evidence.calls",
     "package_app": "edgepack.package",
-    **dict.fromkeys(("Bundle", "Answer", "Entity"), "edgepack.predict"),
+    **dict.fromkeys(("Bundle", "predict_data"), "edgepack.predict"),
     **dict.fromkeys(("EdgepackError", "InputError", "CheckFailed", "MissingDependency"), "edgepack.errors"),
 }
 

@@ -75,8 +75,8 @@ def build_bundles(
 ) -> BuildResult:
     """A bundle for each target that fits the budget, written below `output`, with the verdict on each.
 
-    Arguments are those of `plan_student`. A build that was stopped resumes in its folder; `fresh` starts over. A verdict
-    that did not pass is in the result and raises nothing.
+    Arguments are those of `plan_student`. A build that was stopped resumes in its folder; `fresh` starts over. A
+    verdict that did not pass is in the result and raises nothing.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
     request = asked("build_bundles", needed, as_path("output", output), {**options, "fresh": fresh})
