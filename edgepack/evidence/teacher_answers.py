@@ -31,8 +31,8 @@ def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> t
     teacher = load_teacher(source, task.name, task.pair)
     if teacher.task.labels != task.labels:
         raise InputError(
-            f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the teacher "
-            "that the bundle was made from, or one with the same labels in the same order"
+            f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "
+            "teacher that the bundle was made from, or one with the same labels in the same order"
         )
     return *_answers(teacher, data, max_length), teacher.sha256
 

@@ -1,4 +1,4 @@
-"""A bundle on a whole data set: each text as an app would ask it, the metric where labels are given, a teacher beside it.
+"""A bundle on a whole data set: each text as an app would ask it, the metric of labelled ones, a teacher's answers too.
 
 Every text goes through the bundle's own tokenizer asset and runtime once. Words of tagged data are joined by spaces,
 and the tag that counts for a word is that of its first token, as in the gate, so the metric is the gate's. The teacher
