@@ -18,7 +18,7 @@ def main(folder: Path) -> None:
     plan = edgepack.plan_student(
         model=task.model, data=task.data, eval=task.eval, budget="200kB", target="android-onnx", quiet=True
     )
-    print("predicted:", plan.plan.chosen.shipped_bytes)
+    print("predicted:", plan.chosen.shipped_bytes)
 
     result = edgepack.build_bundles(
         model=task.model,

@@ -30,6 +30,11 @@ class PlanReport:
     plan: Plan
     show_tensors: bool = False
 
+    @property
+    def chosen(self) -> Candidate:
+        """What a build would make."""
+        return self.plan.chosen
+
     def to_record(self) -> dict[str, Any]:
         """Candidates, the chosen one first, with its bytes by tensor on each target."""
         chosen = self.plan.chosen
