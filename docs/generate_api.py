@@ -58,7 +58,9 @@ def parameters(arguments: ast.arguments) -> list[str]:
 
 def options(argument: ast.arg | None, thing: Any) -> list[str]:
     """The keywords that `**options: Unpack[…]` stands for, each with its type; all may be left out."""
-    kind = re.fullmatch(r"Unpack\[(\w+)\]", ast.unparse(argument.annotation)) if argument and argument.annotation else None
+    kind = (
+        re.fullmatch(r"Unpack\[(\w+)\]", ast.unparse(argument.annotation)) if argument and argument.annotation else None
+    )
     if kind is None:
         return []
     found: Any = getattr(import_module(thing.__module__), kind[1])

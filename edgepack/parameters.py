@@ -78,7 +78,7 @@ def as_size(name: str, value: int | float | str) -> int:
 def as_share(name: str, value: float | str) -> float:
     """A share, as a number or as a person writes it; `InputError` names the keyword."""
     try:
-        return parse_share(f"{value:f}" if isinstance(value, float) else str(value))
+        return parse_share(f"{value:.12f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
     except ValueError as e:
         raise InputError(f"{name}: {e}") from e
 

@@ -1,6 +1,6 @@
 """Entities: a tagging teacher, a bundle that finds names with their places in the text, and a web page around it.
 
-    python examples/entities.py [FOLDER]
+python examples/entities.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import edgepack
 from small_task import entities
+
+import edgepack
 
 
 def main(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Intents: a bundle on the whole evaluation set, and where it answers otherwise than its teacher.
 
-    python examples/intents.py [FOLDER]
+python examples/intents.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import edgepack
 from small_task import intents
+
+import edgepack
 
 
 def main(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Sentiment: from a fine-tuned teacher to a bundle under 200 kB that answers texts.
 
-    python examples/sentiment.py [FOLDER]
+python examples/sentiment.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import edgepack
 from small_task import sentiment
+
+import edgepack
 
 
 def main(folder: Path) -> None:

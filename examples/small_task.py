@@ -20,11 +20,22 @@ INTENTS = ("set_alarm", "set_timer", "play_music", "get_weather")
 GOOD = ("wonderful", "charming", "funny", "brilliant", "warm", "delightful", "clever", "moving", "superb", "honest")
 BAD = ("awful", "boring", "clumsy", "dull", "noisy", "pointless", "shallow", "tired", "tedious", "cheap")
 THINGS = ("film", "plot", "ending", "cast", "script", "music", "story", "dialogue", "camera", "humour")
-OPENINGS = ("i found", "we all found", "most people will find", "to me", "as for", "no wonder", "in the end", "honestly")
+OPENINGS = (
+    "i found",
+    "we all found",
+    "most people will find",
+    "to me",
+    "as for",
+    "no wonder",
+    "in the end",
+    "honestly",
+)
 PEOPLE = ("anna", "ben", "carlos", "elif", "george", "julia", "kenji", "laura", "mohamed", "nina", "priya", "rosa")
 PLACES = ("berlin", "lisbon", "oslo", "new york", "san francisco", "nairobi", "seoul", "vienna", "cape town", "lima")
-REQUESTS = ("call {PER} in {LOC}", "tell {PER} that {PER} is in {LOC}", "how do i get from {LOC} to {LOC}")
-REQUESTS += ("book a flight to {LOC} for {PER}", "is {PER} at home", "what is the weather in {LOC}", "never mind")
+REQUESTS = (
+    *("call {PER} in {LOC}", "tell {PER} that {PER} is in {LOC}", "how do i get from {LOC} to {LOC}"),
+    *("book a flight to {LOC} for {PER}", "is {PER} at home", "what is the weather in {LOC}", "never mind"),
+)
 ENDINGS = ("", " please", " today", " tomorrow morning", " as soon as you can", " if there is time", " right now")
 
 # A recipe so short that the examples take seconds. Leave `recipe` out for a task of your own.
@@ -44,7 +55,7 @@ class SmallTask:
 def sentiment(folder: Path) -> SmallTask:
     """Sentences about films, positive or negative."""
     draw = random.Random(0)
-    rows = {}
+    rows: dict[str, str] = {}
     while len(rows) < 800:
         label = draw.choice(("negative", "positive"))
         words = GOOD if label == "positive" else BAD
@@ -66,7 +77,7 @@ def intents(folder: Path) -> SmallTask:
 def entities(folder: Path) -> SmallTask:
     """Requests with people and places in them, a BIO tag for each word."""
     draw = random.Random(0)
-    rows = set()
+    rows: set[str] = set()
     while len(rows) < 800:
         words: list[str] = []
         tags: list[str] = []
