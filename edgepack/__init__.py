@@ -18,13 +18,6 @@ from typing import TYPE_CHECKING, Any
 from edgepack._version import __version__
 from edgepack.student.registration import watch
 
-if TYPE_CHECKING:  # for editors and type checkers; `__getattr__` imports the same
-    from edgepack.build.calls import build_bundles, plan_student
-    from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDependency
-    from edgepack.evidence.calls import compare_bundles, gate_bundles
-    from edgepack.package import package_app
-    from edgepack.predict import Bundle, predict_data
-
 __all__ = [  # noqa: RUF022
     # make a model; needs "edgepack[build]"
     "plan_student",
@@ -56,18 +49,26 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """A public name, imported from its room when it is first asked for (PEP 562)."""
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'edgepack' has no attribute {name!r}")
-    try:
-        room = import_module(_ROOMS[name])
-    except ModuleNotFoundError as e:
-        from edgepack.extras import missing_package
+if TYPE_CHECKING:  # the same names; a `__getattr__` that they see would let every other name pass
+    from edgepack.build.calls import build_bundles, plan_student
+    from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDependency
+    from edgepack.evidence.calls import compare_bundles, gate_bundles
+    from edgepack.package import package_app
+    from edgepack.predict import Bundle, predict_data
+else:
 
-        raise missing_package(e, f"edgepack.{name}") or e from e
-    globals()[name] = getattr(room, name)
-    return globals()[name]
+    def __getattr__(name: str) -> Any:
+        """A public name, imported from its room when it is first asked for (PEP 562)."""
+        if name not in _ROOMS:
+            raise AttributeError(f"module 'edgepack' has no attribute {name!r}")
+        try:
+            room = import_module(_ROOMS[name])
+        except ModuleNotFoundError as e:
+            from edgepack.extras import missing_package
+
+            raise missing_package(e, f"edgepack.{name}") or e from e
+        globals()[name] = getattr(room, name)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

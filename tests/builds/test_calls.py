@@ -29,6 +29,19 @@ def test_a_plan_is_the_commands(inputs: dict[str, object], files: Files) -> None
     assert plan.chosen.shipped_bytes.keys() == set(TARGETS)
 
 
+def test_progress_can_be_switched_off(
+    inputs: dict[str, object], unbroken: Path, files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for quiet in (False, True):
+        edgepack.plan_student(**inputs, budget="60kB", quiet=quiet)  # type: ignore[arg-type]
+        edgepack.gate_bundles(unbroken / "bundles" / TARGETS[0], quiet=quiet)
+        edgepack.predict_data(unbroken / "bundles" / TARGETS[0], files.evaluation, quiet=quiet)
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert all((word in told.err) is not quiet for word in ("teacher: bert", "checking ", "predict"))
+    assert told.err == ""
+
+
 def test_a_request_is_the_commands(inputs: dict[str, object], files: Files, tmp_path: Path) -> None:
     options = {"effort": "quick", "max_drop": "30%", "seed": 0, "task": None}
     made = asked("build_bundles", {**inputs, "budget": 60_000}, tmp_path, options)
