@@ -28,9 +28,9 @@ class ReadmeHook(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         """Add the rewritten README."""
         root = Path(self.root)
-        found = VERSION.search((root / "edgepack" / "__init__.py").read_text(encoding="utf-8"))
+        found = VERSION.search((root / "edgepack" / "_version.py").read_text(encoding="utf-8"))
         if found is None:
-            raise ValueError("edgepack/__init__.py has no line __version__ = …; README's links need it")
+            raise ValueError("edgepack/_version.py has no line __version__ = …; README's links need it")
         text = (root / "README.md").read_text(encoding="utf-8")
         text = for_index(text, os.environ.get(VARIABLE, ""), f"v{found[1]}")
         metadata["readme"] = {"content-type": "text/markdown", "text": text}

@@ -99,7 +99,7 @@ def train_one(run: Run, files: Files, base: str, device: str) -> dict[str, Any]:
     prepared = prepare(base, str(files.train), str(files.evaluation), Columns(), options, console)
     model = load_with_new_head(prepared.checkpoint, prepared.task, run.seed)
     bf16 = has_bf16(where.type == "cpu")
-    result = train_and_score(model, prepared, where, bf16, None, files.train.parent, console).to_json()
+    result = train_and_score(model, prepared, where, bf16, None, files.train.parent, console).to_record()
     del result["output"], result["classes"]
     return {
         **asdict(run),

@@ -40,6 +40,7 @@ def describe(name: str) -> str:
     else:
         assert isinstance(node, ast.FunctionDef), f"{name} is neither a class nor a function"
         lines, end = parameters(node.args), f" -> {ast.unparse(node.returns)}" if node.returns else ""
+        lines += options(node.args.kwarg, thing)
     inside = "".join(f"    {line},\n" for line in lines)
     paragraph = (inspect.getdoc(thing) or "").split("\n\n")[0]
     return f"{name}({chr(10) if inside else ''}{inside}){end}\n\n{paragraph}"
@@ -53,6 +54,18 @@ def parameters(arguments: ast.arguments) -> list[str]:
     lines = [written(*pair) for pair in zip(positional, defaults, strict=True)]
     lines += ["*"] if arguments.kwonlyargs else []
     return lines + [written(*pair) for pair in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+
+
+def options(argument: ast.arg | None, thing: Any) -> list[str]:
+    """The keywords that `**options: Unpack[…]` stands for, each with its type; all may be left out."""
+    kind = (
+        re.fullmatch(r"Unpack\[(\w+)\]", ast.unparse(argument.annotation)) if argument and argument.annotation else None
+    )
+    if kind is None:
+        return []
+    found: Any = getattr(import_module(thing.__module__), kind[1])
+    types = {name: getattr(hint, "__forward_arg__", hint) for name, hint in found.__annotations__.items()}
+    return [f"{name}: {hint} = …" for name, hint in types.items()]
 
 
 def written(argument: ast.arg, default: ast.expr | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -42,6 +43,10 @@ class Console:
     @contextmanager
     def progress(self, description: str, total: int, completed: int = 0) -> Iterator[Advance]:
         """Yield `advance(steps, **figures)`; the figures are shown behind the bar."""
+        if not self.quiet and not can_redraw(self._rich):
+            self.info(f"{description}: {total:,} steps")
+            yield lambda steps=1, **figures: None
+            return
         columns = (
             TextColumn("{task.description:<12}"),
             BarColumn(),
@@ -59,6 +64,11 @@ class Console:
                 bar.update(task, advance=steps, figures=shown or bar.tasks[0].fields["figures"])
 
             yield advance
+
+
+def can_redraw(rich: RichConsole) -> bool:
+    """Whether a bar can be drawn again and again: notebooks do that with ipywidgets, and only warn without."""
+    return not rich.is_jupyter or find_spec("ipywidgets") is not None
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:

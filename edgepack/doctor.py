@@ -85,7 +85,7 @@ class Diagnosis:
         """Whether models can be made here: the extra `build` is installed, and nothing that it needs is missing."""
         return self.complete and all(finding.present for finding in self.findings if finding.name == BUILD_EXTRA)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         findings = [asdict(finding) for finding in self.findings]
         return {"complete": self.complete, "can_build": self.can_build, "findings": findings}

@@ -1,16 +1,24 @@
-"""What the pip extras `build` and `release` bring, and the lines that install them. Single formats know their own.
+"""What an installation or a machine lacks, as errors of one line: packages of the pip extras, disk, memory, rights.
 
 `pip install edgepack` is light: it checks, packages and reports what was built. Training and exporting need torch,
-transformers and their kin, which `edgepack[build]` adds; signatures and bills of materials need `edgepack[release]`. A
-command that meets one of their packages missing ends with one line.
+transformers and their kin, which `edgepack[build]` adds; signatures and bills of materials need `edgepack[release]`.
+Single formats know their own. A command, or a call from Python, that meets one of these things missing ends with an
+`EdgepackError`; every other exception is a defect and goes on as it is.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from edgepack.errors import MissingDependency
+from edgepack.errors import FULL, DiskFull, EdgepackError, InputError, MissingDependency, OutOfMemory, bare
+from edgepack.parameters import format_size
 
 BUILD_PACKAGES = {
     "torch": "training and the TorchScript artifacts",
@@ -25,6 +33,52 @@ BUILD_PACKAGES = {
 RELEASE_PACKAGES = {"cryptography": "signatures", "cyclonedx": "bills of materials"}
 INSTALL_BUILD = 'pip install "edgepack[build]"'
 INSTALL_RELEASE = 'pip install "edgepack[release]"'
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
+FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries
+
+
+@contextmanager
+def one_line_errors(what: str) -> Iterator[None]:
+    """Whatever `what` meets missing is raised as an `EdgepackError`; also a decorator of functions."""
+    try:
+        yield
+    except Exception as e:
+        found = plain_error(e, what)
+        if found is None or found is e:
+            raise
+        raise found from e
+
+
+def plain_error(error: Exception, what: str) -> EdgepackError | None:
+    """An exception as one of our errors, as a user who does `what` may be told it; None for a defect."""
+    if isinstance(error, EdgepackError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        return missing_package(error, what)
+    if isinstance(error, MemoryError):
+        return OutOfMemory(f"{what} needs more memory than it may have")
+    if isinstance(error, OSError):
+        return refused_by_system(error)
+    return disk_full(None) if any(text in str(error) for text in FULL_TEXTS) else None
+
+
+def refused_by_system(error: OSError) -> EdgepackError | None:
+    """What the system says of a disk or a file, as one of our errors."""
+    if error.errno in FULL:
+        return disk_full(error.filename)
+    if error.errno in UNUSABLE and error.filename:
+        name = bare(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename), 200)
+        return InputError(f"{name}: {error.strerror}; give a place that can be read and written")
+    return None
+
+
+def disk_full(filename: Any) -> DiskFull:
+    """What to say of a disk that was full in the middle of a file, whose size nobody knows."""
+    folder = Path(filename if isinstance(filename, str) else ".").absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    free, where = format_size(shutil.disk_usage(folder).free), f" for {bare(str(filename), 200)}" if filename else ""
+    return DiskFull(f"no room left on the disk{where}, {free} free; make some, then give the same command again")
 
 
 def missing_package(error: ModuleNotFoundError, what: str) -> MissingDependency | None:

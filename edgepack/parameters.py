@@ -1,4 +1,4 @@
-"""How sizes and drops are written on a command line.
+"""How sizes, drops and options are written: on a command line, and as keywords of a call from Python.
 
 Sizes are decimal unless the unit says otherwise: `4MB` = 4,000,000 bytes, `4MiB` = 4,194,304. A drop is a
 share of the teacher's metric: `2%` or `0.02`. `2` alone is refused, since it could mean either.
@@ -6,10 +6,18 @@ share of the teacher's metric: `2%` or `0.02`. `2` alone is refused, since it co
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import click
+
+from edgepack.errors import InputError, did_you_mean, shown
+
+AnyPath = str | os.PathLike[str]
 
 LEAST_BYTES = 1_000
 UNITS = {
@@ -57,6 +65,57 @@ def parse_share(text: str) -> float:
             f"{text!r} is {share * 100:g}% of the teacher's metric; write a share below 100%, as 2% or 0.02"
         )
     return float(share)
+
+
+def as_size(name: str, value: int | float | str) -> int:
+    """Bytes, as a number or as a person writes them; `InputError` names the keyword."""
+    try:
+        return parse_size(str(value))
+    except ValueError as e:
+        raise InputError(f"{name}: {e}") from e
+
+
+def as_share(name: str, value: float | str) -> float:
+    """A share, as a number or as a person writes it; `InputError` names the keyword."""
+    try:
+        return parse_share(f"{value:.12f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
+    except ValueError as e:
+        raise InputError(f"{name}: {e}") from e
+
+
+def as_path(name: str, value: AnyPath) -> Path:
+    """A path; `InputError` for what is none."""
+    return Path(as_text(name, value))
+
+
+def as_text(name: str, value: AnyPath) -> str:
+    """A path or the id of something on a hub, as a string; `InputError` for what is neither."""
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise InputError(f"{name} is {shown(value)}; give a path, as a string or a pathlib.Path")
+    return os.fspath(value)
+
+
+def as_list(value: Any) -> tuple[Any, ...]:
+    """One value, or several, as a tuple; for keywords that the command line takes more than once."""
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | os.PathLike) else (value,)
+
+
+def check_options(call: str, kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` as the TypedDict `kind` says; `InputError` for a keyword that it lacks, or a value of another type."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+    known = list(kind.__annotations__)
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise InputError(f"{call} has no option {shown(name)}; allowed: {', '.join(known)}{hint}")
+    try:
+        adapter = TypeAdapter[dict[str, Any]](with_config(ConfigDict(strict=True))(kind))
+        return {name: value for name, value in adapter.validate_python(options).items() if value is not None}
+    except ValidationError as e:
+        first = e.errors()[0]
+        problem = re.sub(r"^Input should", "it must", first["msg"])
+        raise InputError(f"{call}: {first['loc'][0]} is {shown(options[str(first['loc'][0])])}; {problem}") from e
 
 
 class Size(click.ParamType):

@@ -163,7 +163,7 @@ def test_build_passes_on_what_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     def record(request: Any, console: Any) -> Any:
         seen.append(request)
-        return SimpleNamespace(passed=False, to_json=lambda: {"passed": False}, table=lambda: "table")
+        return SimpleNamespace(passed=False, to_record=lambda: {"passed": False}, table=lambda: "table")
 
     monkeypatch.setattr(build_module, "build", record)
     result = call(

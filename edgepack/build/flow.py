@@ -21,7 +21,7 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
 
-import edgepack
+from edgepack._version import __version__
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.build.masked_words import check_masked_model, open_masked_model
@@ -136,7 +136,7 @@ class Build:
         """All stages, then the output folder's own files."""
         request = self.inputs.request
         outputs = self.teacher_stage("teacher", self.train_data)
-        parts = {"after": outputs.key, "plan": PlanReport(self.plan).to_record()}
+        parts = {"after": outputs.key, "plan": PlanReport(self.plan).full_record()}
         planned = self.shared_stage("plan", parts, self.write_plan)
         parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
         carved = self.shared_stage("carve", parts, self.write_carved)
@@ -341,7 +341,7 @@ class Build:
         return Delivery(self.inputs, self.tokenizer, asset_bytes, self.stage, self.console)
 
     def write_plan(self, stage: Stage) -> None:
-        (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).to_record(), indent=2))
+        (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).full_record(), indent=2))
 
     def write_carved(self, stage: Stage) -> None:
         examples = self.train_data.own_examples
@@ -372,9 +372,9 @@ class Build:
                 "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
                 "request": request_record(request),
             },
-            plan=PlanReport(self.plan).to_record(),
+            plan=PlanReport(self.plan).full_record(),
             stages=[stage_record(stage) for stage in [*trained, *made.stages]],
-            versions={"edgepack": edgepack.__version__, **self.decisive["libraries"]},
+            versions={"edgepack": __version__, **self.decisive["libraries"]},
             seed=request.seed,
             metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
             artifacts=[artifact_record(bundle) for bundle in made.bundles.values()],

@@ -63,7 +63,7 @@ class RecipeFile:
     changes: Table
     recipe: Recipe
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Every setting, and the summary."""
         return {"summary": self.summary, **recipe_record(self.recipe)}
 

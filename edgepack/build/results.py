@@ -30,7 +30,12 @@ class PlanReport:
     plan: Plan
     show_tensors: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def chosen(self) -> Candidate:
+        """What a build would make."""
+        return self.plan.chosen
+
+    def to_record(self) -> dict[str, Any]:
         """Candidates, the chosen one first, with its bytes by tensor on each target."""
         chosen = self.plan.chosen
         return {
@@ -41,11 +46,11 @@ class PlanReport:
             "tokenizer_bytes": chosen.vocabulary.asset_bytes,
         }
 
-    def to_record(self) -> dict[str, Any]:
+    def full_record(self) -> dict[str, Any]:
         """The same with the chosen shape in full; its vocabulary map by hash, being long."""
         shape = self.plan.chosen.config
         vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
-        return {**self.to_json(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
+        return {**self.to_record(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
@@ -56,7 +61,7 @@ class PlanReport:
         lines += [self.plan.note] if self.plan.note else []
         lines.append(LEGEND)
         if self.show_tensors:
-            record = self.to_json()
+            record = self.to_record()
             for target in targets:
                 lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
         return "\n".join(lines)
@@ -91,7 +96,7 @@ class BuildResult:
             return MissingDependency.exit_code
         return 0 if self.passed else CheckFailed.exit_code
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Verdicts by target."""
         return {
             "passed": self.passed,

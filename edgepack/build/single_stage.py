@@ -82,7 +82,7 @@ class ExportResult:
 
     artifacts: tuple[Artifact, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Path and bytes by target."""
         return {a.target.name: {"path": str(a.path), "bytes": a.size_bytes} for a in self.artifacts}
 

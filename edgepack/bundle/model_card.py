@@ -31,6 +31,8 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         "|---|---|---|---|---|",
         *figures(verdict),
     ]
+    lines += ["", "## Ask it", "", "In this folder, with edgepack and the runtime installed:", ""]
+    lines += ["```bash", predict_command(".", task.pair), "```"]
     lines += ["", "## Checks", "", "| check | status | why |", "|---|---|---|"]
     lines += [f"| {c.name} | {c.status.replace('_', ' ')} | {c.reason.replace('|', '/')} |" for c in verdict.checks]
     lines += [
@@ -42,6 +44,12 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         "",
     ]
     return "\n".join(lines)
+
+
+def predict_command(folder: str, pair: bool) -> str:
+    """The line that asks the bundle in `folder` on a computer."""
+    texts = ("a text", "its pair") if pair else ("a text",)
+    return " ".join(["edgepack predict", folder, *(f'"{text}"' for text in texts)])
 
 
 def front_matter(task: Task, teacher: TeacherRecord) -> list[str]:

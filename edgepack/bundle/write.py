@@ -24,7 +24,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from edgepack import __version__
+from edgepack._version import __version__
 from edgepack.bundle.goldens import GOLDEN_NAME, Text, check_goldens, golden_check, write_goldens
 from edgepack.bundle.layout import (
     ARCHITECTURES,

@@ -9,30 +9,23 @@ libraries a light installation lacks ends with the line that installs them, here
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from edgepack import __version__
+from edgepack._version import __version__
 from edgepack.cli.building import build, demo, finetune, plan, recipes
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
-from edgepack.errors import FULL, DiskFull, EdgepackError, InputError, OutOfMemory, bare, printable
-from edgepack.extras import missing_package
-from edgepack.parameters import format_size
+from edgepack.errors import EdgepackError, printable
+from edgepack.extras import plain_error
 
 SECTIONS = {
     'Make a model; needs "edgepack[build]"': (finetune, plan, recipes, build, export, validate, bundle, demo),
     "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }
-UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
-FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries
 
 
 class Commands(click.Group):
@@ -41,45 +34,16 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except EdgepackError as e:
-            end_with(ctx, e)
-        except ModuleNotFoundError as e:
-            missing = missing_package(e, f"edgepack {ctx.invoked_subcommand}")
-            if missing is None:
-                raise
-            end_with(ctx, missing)
-        except OSError as e:
-            end_with(ctx, explained(e))
-        except MemoryError:
-            end_with(ctx, OutOfMemory(f"edgepack {ctx.invoked_subcommand} needs more memory than it may have"))
         except Exception as e:
-            if not any(text in str(e) for text in FULL_TEXTS):
+            error = plain_error(e, f"edgepack {ctx.invoked_subcommand}")
+            if error is None:
                 raise
-            end_with(ctx, disk_full(None))
+            end_with(ctx, error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(str(command.name), command.get_short_help_str(100)) for command in commands])
-
-
-def explained(error: OSError) -> EdgepackError:
-    """What the system says of a disk or a file, as one of our errors; anything else is a defect and goes on."""
-    if error.errno in FULL:
-        return disk_full(error.filename)
-    if error.errno in UNUSABLE and error.filename:
-        name = bare(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename), 200)
-        return InputError(f"{name}: {error.strerror}; give a place that can be read and written")
-    raise error
-
-
-def disk_full(filename: Any) -> DiskFull:
-    """What to say of a disk that was full in the middle of a file, whose size nobody knows."""
-    folder = Path(filename if isinstance(filename, str) else ".").absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    free, where = format_size(shutil.disk_usage(folder).free), f" for {bare(str(filename), 200)}" if filename else ""
-    return DiskFull(f"no room left on the disk{where}, {free} free; make some, then give the same command again")
 
 
 def end_with(ctx: click.Context, error: EdgepackError) -> NoReturn:

@@ -21,7 +21,6 @@ from edgepack.cli.options import (
     seed_option,
     take_columns,
 )
-from edgepack.errors import InputError
 
 if TYPE_CHECKING:
     from edgepack.build.inputs import BuildRequest
@@ -139,20 +138,9 @@ def demo(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> Non
 
 
 def _request(inputs: dict[str, Any]) -> BuildRequest:
-    from edgepack.build.inputs import BuildRequest
+    from edgepack.build import calls
 
-    effort, name = inputs.pop("effort"), inputs.pop("recipe")
-    if effort and name:
-        raise InputError(
-            "--effort and --recipe are both given; allowed: one of them, the effort being a recipe's length"
-        )
-    chosen: dict[str, Any] = {"effort": effort or "standard"}
-    if name:
-        from edgepack.build.recipe_file import open_recipe
-
-        found = open_recipe(name)
-        chosen = {"effort": found.name, "recipe": found.recipe}
-    return BuildRequest(columns=take_columns(inputs), budget_bytes=inputs.pop("budget"), **inputs, **chosen)
+    return calls.make_request(inputs)
 
 
 @click.group(invoke_without_command=True)
@@ -182,6 +170,6 @@ def show_recipe(name: str, as_json: bool) -> None:
 
     found = open_recipe(name)
     if as_json:
-        click.echo(json.dumps(found.to_json()))
+        click.echo(json.dumps(found.to_record()))
         return
     click.echo(recipe_text(found), nl=False)

@@ -180,16 +180,14 @@ def make_console(quiet: bool) -> Console:
 
 def take_columns(inputs: dict[str, Any]) -> Columns:
     """Take the column flags out of `inputs`."""
-    from edgepack.task.examples import Columns, read_names
+    from edgepack.task import column_options
 
-    names = inputs.pop("labels")
-    found = {name: inputs.pop(f"{name}_column") for name in ("text", "pair", "label")}
-    return Columns(**found, names=read_names(names) if names else ())
+    return column_options.columns_of({n: inputs.pop(n) for n in column_options.ColumnOptions.__annotations__})
 
 
 def print_result(result: Any, as_json: bool) -> None:
     """A result's table, or its JSON."""
-    click.echo(json.dumps(result.to_json()) if as_json else result.table())
+    click.echo(json.dumps(result.to_record()) if as_json else result.table())
 
 
 def print_record(record: dict[str, Any], as_json: bool) -> None:

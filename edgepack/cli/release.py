@@ -20,9 +20,11 @@ from edgepack.cli.options import (
     output_options,
     print_record,
     print_result,
+    quiet_option,
     take_columns,
 )
 from edgepack.cli.texts import read_texts
+from edgepack.errors import InputError, shown
 
 
 @click.command()
@@ -91,10 +93,10 @@ def compare(
     ctx: click.Context, /, old: Path, new: Path, policy: Path | None, as_json: bool, quiet: bool, **settings: Any
 ) -> None:
     """Compare two releases of one model: exit 1 where the new one is worse than a policy allows."""
-    from edgepack.evidence.compare import compare_bundles
+    from edgepack.evidence.compare import compare as run_compare
 
     columns = take_columns(settings)
-    found = compare_bundles(old, new, columns=columns, policy=policy, console=make_console(quiet), **settings)
+    found = run_compare(old, new, columns=columns, policy=policy, console=make_console(quiet), **settings)
     print_result(found, as_json)
     ctx.exit(found.exit_code)
 
@@ -102,18 +104,45 @@ def compare(
 @click.command()
 @click.argument("bundle", type=EXISTING_FOLDER)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="Answer this data set instead, of the kinds that build reads; with labels, measure the metric.",
+)
+@column_options
+@click.option(
+    "--compare-teacher",
+    "teacher",
+    metavar="TEACHER",
+    help='With --data: where the teacher is; print what it answers otherwise. Needs "edgepack[build]".',
+)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the runtime.")
-@click.option("--json", "as_json", is_flag=True, help="Print each answer as one JSON object on a line.")
-def predict(bundle: Path, texts: tuple[str, ...], threads: int, as_json: bool) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print each answer as one JSON object on a line; with --data, one for all."
+)
+@quiet_option
+def predict(
+    bundle: Path, texts: tuple[str, ...], data: str | None, teacher: str | None, as_json: bool, **settings: Any
+) -> None:
     """Let a bundle answer texts; - reads one from each line of standard input.
 
     A bundle for pairs takes two texts in turn, or two on a line with a tab between them.
     """
     from edgepack.predict import Bundle
+    from edgepack.predict.data import answer_data
 
-    loaded = Bundle.load(bundle, threads)
-    given = read_texts(texts, sys.stdin, loaded.manifest.pair)
-    for answer in loaded.answers(given):
+    columns, console = take_columns(settings), make_console(settings["quiet"])
+    if teacher is not None and data is None:
+        raise InputError("--compare-teacher goes with --data: the teacher answers the same texts")
+    if data is None and columns != type(columns)():
+        raise InputError("columns are named and no data set is given; add --data FILE")
+    if data is not None and texts:
+        raise InputError(f"text is {shown(texts[0])} beside --data; give texts, or a data set")
+    loaded = Bundle.load(bundle, settings["threads"])
+    if data is not None:
+        print_result(answer_data(loaded, data, columns, teacher, console), as_json)
+        return
+    for answer in loaded.answers(read_texts(texts, sys.stdin, loaded.manifest.pair)):
         click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
 
 
@@ -172,7 +201,7 @@ def package(
 
     packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
-    record = packaged.to_json()
+    record = packaged.to_record()
     print_record(record if as_json else {**record, "files": f"{len(packaged.files)} files"}, as_json)
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgepack import __version__
+from edgepack._version import __version__
 from edgepack.build.flow import build
 from edgepack.build.inputs import BuildRequest
 from edgepack.bundle.manifest import load_manifest, read_model
@@ -40,7 +40,7 @@ class DemoResult:
     teacher: Path
     rows: tuple[tuple[str, ...], ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         header, *rows = self.rows
         columns = {name: {row[0]: row[i] for row in rows} for i, name in enumerate(header) if i}

@@ -72,7 +72,7 @@ class Comparison(Strict):
         """0 or 1."""
         return 0 if self.passed else 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain JSON."""
         return {"schema": 1, **self.model_dump(mode="json")}
 
@@ -92,7 +92,7 @@ class Comparison(Strict):
         return "\n".join([*lines, "PASSED" if self.passed else "FAILED"])
 
 
-def compare_bundles(
+def compare(
     old: Path,
     new: Path,
     *,

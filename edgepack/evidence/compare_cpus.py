@@ -68,7 +68,7 @@ class ArchitectureResult:
         """0 or 1."""
         return 0 if self.passed else 1
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain JSON."""
         files = [{**asdict(comparison), "passed": comparison.passed} for comparison in self.comparisons]
         return {"architecture": self.architecture, "passed": self.passed, "files": files}

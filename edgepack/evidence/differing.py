@@ -16,12 +16,7 @@ MOST_CHARACTERS = 300  # of a text, which a report shows whole
 
 def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> list[Differing]:
     """The worst first: other answers before equal ones, then by KL(teacher ‖ artifact); of tags, the worst word's."""
-    after, before = scored_by_both(artifact.form, teacher.form)
-    owners = _owners_of_both(teacher, artifact)
-    divergence = np.zeros(teacher.n)
-    np.maximum.at(divergence, owners, divergences(after, before))
-    flipped = np.bincount(owners[before.argmax(axis=1) != after.argmax(axis=1)], minlength=teacher.n) > 0
-    order = np.lexsort((-divergence, ~flipped))[:MOST_EXAMPLES]
+    order, flipped, divergence = worst_first(teacher, artifact)
     return [
         Differing(
             text=_shortened(" ".join(example.words) if example.words is not None else example.text),
@@ -31,13 +26,23 @@ def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> 
             artifact=_labels(artifact, artifact.decided, i),
             divergence=float(divergence[i]),
         )
-        for i in map(int, order)
+        for i in map(int, order[:MOST_EXAMPLES])
         if flipped[i] or divergence[i] > 0
         for example in [data.examples[i]]
     ]
 
 
-def _owners_of_both(teacher: Labelled, artifact: Labelled) -> np.ndarray:
+def worst_first(teacher: Labelled, artifact: Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Examples in that order; of each example, whether an answer is another one, and its divergence."""
+    after, before = scored_by_both(artifact.form, teacher.form)
+    owners = owners_of_both(teacher, artifact)
+    divergence = np.zeros(teacher.n)
+    np.maximum.at(divergence, owners, divergences(after, before))
+    flipped = np.bincount(owners[before.argmax(axis=1) != after.argmax(axis=1)], minlength=teacher.n) > 0
+    return np.lexsort((-divergence, ~flipped)), flipped, divergence
+
+
+def owners_of_both(teacher: Labelled, artifact: Labelled) -> np.ndarray:
     """The example of each row of `scored_by_both`."""
     encoded = (artifact.form.encoded, teacher.form.encoded)
     counts = [np.bincount(e.label_examples[e.labels != IGNORED], minlength=len(e)) for e in encoded]

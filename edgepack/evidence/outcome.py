@@ -64,7 +64,8 @@ class BundleResult:
         """Checks that did not pass and are not waived."""
         return tuple(c for c in self.checks if c.status != "passed" and c.name not in self.waived)
 
-    def to_record(self) -> BundleRecord:
+    @property
+    def record(self) -> BundleRecord:
         """The bundle's part of `--json`."""
         checks = [
             CheckRecord(
@@ -88,13 +89,10 @@ class GateResult:
         """Whether every bundle passed."""
         return not any(bundle.failures for bundle in self.bundles)
 
-    def to_record(self) -> GateRecord:
+    def to_record(self) -> dict[str, Any]:
         """The answer as `--json` prints it."""
-        return GateRecord(passed=self.passed, bundles=[bundle.to_record() for bundle in self.bundles])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return self.to_record().model_dump(mode="json", by_alias=True)
+        record = GateRecord(passed=self.passed, bundles=[bundle.record for bundle in self.bundles])
+        return record.model_dump(mode="json", by_alias=True)
 
     def table(self) -> str:
         """Lines for a person."""

@@ -1,4 +1,4 @@
-"""What the teacher answers on data that the gate was given. It needs torch, so the gate imports it by name."""
+"""What the teacher answers on data of the user. It needs torch, so the gate and `predict` import it by name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import numpy as np
 from edgepack.errors import InputError, shown
 from edgepack.inference import predict
 from edgepack.task.dataset import Dataset
+from edgepack.task.encoded import Encoded
 from edgepack.task.metric import Task
+from edgepack.task.reading.table import listed
 from edgepack.task.tokenize import encode
-from edgepack.teacher import load_teacher
+from edgepack.teacher import Teacher, load_teacher
 
 
 def teacher_statistics(source: str, task: Task, data: Dataset, max_length: int, sha256: str) -> np.ndarray:
@@ -20,5 +22,21 @@ def teacher_statistics(source: str, task: Task, data: Dataset, max_length: int, 
             f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
             f"recorded is {shown(sha256)}; give the folder of that teacher"
         )
+    logits, encoded = _answers(teacher, data, max_length)
+    return teacher.task.statistics(logits, encoded)
+
+
+def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
+    """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
+    teacher = load_teacher(source, task.name, task.pair)
+    if teacher.task.labels != task.labels:
+        raise InputError(
+            f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "
+            "teacher that the bundle was made from, or one with the same labels in the same order"
+        )
+    return *_answers(teacher, data, max_length), teacher.sha256
+
+
+def _answers(teacher: Teacher, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded]:
     encoded = encode(data, teacher.task, teacher.tokenizer, max_length)
-    return teacher.task.statistics(predict(teacher.load_model(), encoded), encoded)
+    return predict(teacher.load_model(), encoded), encoded

@@ -42,7 +42,7 @@ class FinetuneResult:
         """The evaluation of the weights that were kept."""
         return next(evaluation for evaluation in self.history if evaluation.step == self.kept_step)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         return {
             "output": str(self.output),

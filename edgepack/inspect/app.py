@@ -39,7 +39,7 @@ class Inspection:
         """Whether no check failed; warnings do not count."""
         return not any(check.status == "failed" for check in self.checks)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         checks = [asdict(check) for check in self.checks]
         return {"app": str(self.path), "kind": self.kind, "passed": self.passed, "checks": checks}

@@ -1,6 +1,7 @@
 """From a bundle to an app's project, whole or not at all. What the built app holds belongs to `inspect`.
 
     package_bundle(bundle, "android", DIR, AppOptions(...))
+    package_app(bundle, app="android", output=DIR, ...)  # for Python: the command's options as keywords
 
 Every file of the bundle is compared with the manifest's length and sha256 before anything is written. What an
 app cannot do exactly is refused here, not found out on a phone: a runtime that it has no code for, and a tokenizer
@@ -16,16 +17,25 @@ import shutil
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
-from edgepack.errors import CheckFailed, InputError, bare
-from edgepack.package.project import AppOptions, check_file, check_options, shipped_records
+from edgepack.errors import CheckFailed, InputError, bare, shown
+from edgepack.extras import one_line_errors
+from edgepack.package.project import (
+    DEFAULT_APPLICATION_ID,
+    DEFAULT_NAME,
+    AppOptions,
+    check_file,
+    check_options,
+    shipped_records,
+)
+from edgepack.parameters import AnyPath, as_path
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import beside_folder, publish_folder
 
-__all__ = ["APPS", "AppOptions", "Packaged", "package_bundle"]
+__all__ = ["APPS", "AppOptions", "Packaged", "package_app", "package_bundle"]
 
 APPS: dict[str, str] = {
     "android": "edgepack.package.android",
@@ -52,9 +62,33 @@ class Packaged:
     app: str
     files: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         return {"app": self.app, "folder": str(self.folder), "files": list(self.files)}
+
+
+@one_line_errors("package_app")
+def package_app(
+    bundle: AnyPath,
+    *,
+    app: Literal["android", "ios", "web"],
+    output: AnyPath,
+    name: str = DEFAULT_NAME,
+    application_id: str = DEFAULT_APPLICATION_ID,
+    download_url: str | None = None,
+    force: bool = False,
+    force_failed: bool = False,
+) -> Packaged:
+    """Write an app project with the bundle's model in it, every file compared with the manifest.
+
+    `output` is a new or empty folder, or with `force` one that is replaced. With `download_url` the app fetches the
+    model. A bundle whose verdict failed is refused with `CheckFailed`, unless `force_failed`.
+    """
+    for keyword, value in (("name", name), ("application_id", application_id), ("download_url", download_url or "")):
+        if not isinstance(value, str):
+            raise InputError(f"package_app: {keyword} is {shown(value)}; give a string")
+    options = AppOptions(name, application_id, download_url)
+    return package_bundle(as_path("bundle", bundle), app, as_path("output", output), options, force, force_failed)
 
 
 def package_bundle(

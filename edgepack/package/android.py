@@ -96,6 +96,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         options,
         folder,
         kind="An Android app",
+        assets=ASSETS.as_posix(),
         steps=STEPS.format(module=module, runtime=manifest.runtime.name),
         verified=VERIFIED,
         not_verified=(*NOT_VERIFIED, RUNTIME_NOT_VERIFIED[manifest.runtime.name]),

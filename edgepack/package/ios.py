@@ -75,6 +75,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         options,
         folder,
         kind="An iOS app",
+        assets="assets",
         steps=steps,
         verified=VERIFIED,
         not_verified=NOT_VERIFIED,

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
+from edgepack.bundle.model_card import predict_command
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError
 from edgepack.target import load_target
@@ -105,11 +106,15 @@ def write_readme(
     folder: Path,
     *,
     kind: str,
+    assets: str,
     steps: str,
     verified: Sequence[str],
     not_verified: Sequence[str],
 ) -> None:
-    """Write `folder`/README.md: what is in the project, how to build and run it (`steps`), what was seen to work."""
+    """Write `folder`/README.md: what is in the project, how to build and run it (`steps`), what was seen to work.
+
+    `assets`: the folder of the model's files in the project.
+    """
     lines = [
         f"# {options.name}",
         "",
@@ -122,6 +127,7 @@ def write_readme(
         steps.strip(),
         "",
         *download_lines(manifest, options),
+        *ask_lines(manifest, options, assets),
         "## The model's files",
         "",
         "| file | bytes | sha256 |",
@@ -150,6 +156,22 @@ def download_lines(manifest: BundleManifest, options: AppOptions) -> list[str]:
     return [
         f"The model is not in the app. Serve the bundle's `{path}` at `{options.download_url.rstrip('/')}/{path}`; "
         "the app takes it only if size and sha256 are those below.",
+        "",
+    ]
+
+
+def ask_lines(manifest: BundleManifest, options: AppOptions, assets: str) -> list[str]:
+    """How to ask the model on a computer: the files in the app are enough, where the model is among them."""
+    place = assets if options.download_url is None else "BUNDLE"
+    what = "the app's own files" if options.download_url is None else "BUNDLE, the folder of the bundle,"
+    return [
+        "## Ask the model here",
+        "",
+        f"On a computer with edgepack and {manifest.runtime.name}, {what} answer as the app does:",
+        "",
+        "```bash",
+        predict_command(place, manifest.pair),
+        "```",
         "",
     ]
 

@@ -67,6 +67,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         options,
         folder,
         kind="A web app",
+        assets="model",
         steps=STEPS.format(vendor="The runtime is in `vendor/`.\n" if vendored else VENDOR_STEP),
         verified=VERIFIED,
         not_verified=NOT_VERIFIED,

@@ -4,10 +4,12 @@
     answer = bundle("a gripping , funny film")
 
 `bundle.py` loads and runs it, `words.py` finds the words of a text and the entities in it, as the apps do, `answer.py`
-is what comes out.
+is what comes out. `data.py` asks it a whole data set and compares it with a teacher, `data_answers.py` is that result.
 """
 
 from edgepack.predict.answer import Answer, Entity
 from edgepack.predict.bundle import Bundle
+from edgepack.predict.data import predict_data
+from edgepack.predict.data_answers import DataAnswers
 
-__all__ = ["Answer", "Bundle", "Entity"]
+__all__ = ["Answer", "Bundle", "DataAnswers", "Entity", "predict_data"]

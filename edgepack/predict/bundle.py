@@ -76,6 +76,15 @@ class JsonTokenizer:
 
 
 @dataclass(frozen=True, eq=False)
+class Run:
+    """One text's tokens, the logits, and the answer that they are."""
+
+    encoding: Encoding
+    logits: np.ndarray
+    answer: Answer
+
+
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A bundle that is ready to answer: `Bundle.load(folder)` opens one; call it with a text, or a list of them."""
 
@@ -114,6 +123,10 @@ class Bundle:
 
     def answer(self, text: Text) -> Answer:
         """The answer to one text or pair."""
+        return self.run(text).answer
+
+    def run(self, text: Text) -> Run:
+        """One text or pair through tokenizer and runtime."""
         first, second = self._parts(text)
         encoding = self.tokenizer.encode(first, second, self.manifest.max_length)
         count = len(encoding.input_ids)
@@ -123,7 +136,8 @@ class Bundle:
         own = [i for i, (start, end) in zip(encoding.input_ids, encoding.offsets_codepoint, strict=True) if end > start]
         unknown = sum(i == self.tokenizer.unknown for i in own) / max(1, len(own))
         answer = Answer(first, second, tokens=count, cut=whole > count, unknown=unknown)
-        return self._decided(answer, encoding, self.logits(encoding))
+        logits = self.logits(encoding)
+        return Run(encoding, logits, self._decided(answer, encoding, logits))
 
     def logits(self, encoding: Encoding) -> np.ndarray:
         """What the model gives: `(labels,)`, or `(tokens, labels)` where words are labelled."""
@@ -136,8 +150,12 @@ class Bundle:
         logits: np.ndarray = self.session.run(given)[0]
         return logits
 
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""
+        return softmax(logits / (self.manifest.temperature or 1.0))
+
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
-        labels, probabilities = self.manifest.labels, softmax(logits / (self.manifest.temperature or 1.0))
+        labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.manifest.task == "token-classification":
             words = find_words(answer.text, encoding.offsets_codepoint, self.tokenizer.classes)
             best = probabilities.argmax(axis=-1)

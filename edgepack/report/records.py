@@ -56,7 +56,7 @@ class PlanCandidate(Record):
 
 
 class PlanRecord(Record):
-    """The plan, as `PlanReport.to_record` writes it."""
+    """The plan, as `PlanReport.full_record` writes it."""
 
     budget_bytes: ByteCount
     candidates: list[PlanCandidate] = Field(min_length=1)

@@ -89,6 +89,35 @@ def test_releases_are_compared(unbroken: Path, files: Files) -> None:
     assert json.loads(done.stdout)["metric"]["discordant"] == 0
 
 
+def test_a_data_set_is_answered(unbroken: Path, files: Files) -> None:
+    done = light("predict", unbroken / "bundles/android-onnx", "--data", files.evaluation, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["metric"]["name"] == "accuracy"
+
+
+def test_a_teacher_to_compare_with_needs_more_and_says_so(unbroken: Path, files: Files) -> None:
+    options = ("--data", files.evaluation, "--compare-teacher", files.teacher)
+    done = light("predict", unbroken / "bundles/android-onnx", *options)
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"error: predict's --compare-teacher needs torch, which is not installed; run: {INSTALL_BUILD}\n"
+    )
+
+
+def test_from_python_what_needs_more_says_so(unbroken: Path, files: Files) -> None:
+    code = WITHOUT[: WITHOUT.index("from edgepack.cli")] + (
+        "import edgepack\n"
+        f"print(edgepack.gate_bundles({str(unbroken / 'bundles/android-onnx')!r}, quiet=True).passed)\n"
+        "try: edgepack.plan_student\n"
+        "except edgepack.MissingDependency as e: print(e)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    passed, said = done.stdout.splitlines()
+    assert passed == "True", done.stderr
+    assert said.startswith("edgepack.plan_student needs ")
+    assert said.endswith(f", which is not installed; run: {INSTALL_BUILD}")
+
+
 def test_a_teacher_needs_more_and_says_so(unbroken: Path, files: Files) -> None:
     bundle = unbroken / "bundles/android-onnx"
     done = light("gate", bundle, "--eval", files.evaluation, "--teacher", files.teacher)

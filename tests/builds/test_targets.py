@@ -35,7 +35,7 @@ def test_a_runtime_that_is_missing_leaves_the_other_targets(
     assert (result.passed, result.exit_code) == (False, 3)
     assert [bundle.manifest.target for bundle in result.bundles] == ["android-onnx"]
     assert "android-torchscript: not built: the runtime is not here; run: pip install it" in result.table()
-    assert load_build_manifest(copy).missing == result.to_json()["missing"]
+    assert load_build_manifest(copy).missing == result.to_record()["missing"]
     assert "| android-torchscript | the runtime is not here; run: pip install it |" in (copy / "report.md").read_text()
 
 

@@ -12,7 +12,7 @@ import torch
 from edgepack.bundle.verdict import Speed
 from edgepack.bundle.write import Bundle, write_bundle
 from edgepack.errors import InputError
-from edgepack.evidence.compare import Change, compare_bundles, growth_checks
+from edgepack.evidence.compare import Change, compare, growth_checks
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import Policy
 from edgepack.export import export
@@ -46,7 +46,7 @@ def timed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_same_release_passes_and_shows_nothing_changed(bundle: Bundle, world: World) -> None:
-    found = compare_bundles(bundle.folder, bundle.folder, evaluation=str(world.data))
+    found = compare(bundle.folder, bundle.folder, evaluation=str(world.data))
     assert found.passed
     assert found.files == {}
     assert (found.metrics.old, found.metrics.new) == (1.0, 1.0)
@@ -56,20 +56,20 @@ def test_the_same_release_passes_and_shows_nothing_changed(bundle: Bundle, world
 
 
 def test_a_worse_release_fails_with_its_flips(bundle: Bundle, worse: Path, world: World) -> None:
-    found = compare_bundles(bundle.folder, worse, evaluation=str(world.data))
+    found = compare(bundle.folder, worse, evaluation=str(world.data))
     assert (found.passed, found.exit_code) == (False, 1)
     assert found.checks[0].status == "failed"
     assert "of the baseline's" in found.checks[0].reason
     assert sum(f.lost for f in found.flips) > 30
     assert found.files[TARGET.file] == "changed"
-    assert json.loads(json.dumps(found.to_json()))["passed"] is False
-    back = compare_bundles(worse, bundle.folder, evaluation=str(world.data))
+    assert json.loads(json.dumps(found.to_record()))["passed"] is False
+    back = compare(worse, bundle.folder, evaluation=str(world.data))
     assert back.passed
     assert sum(f.gained for f in back.flips) == sum(f.lost for f in found.flips)
 
 
 def test_without_data_only_what_is_recorded_is_compared(timed: Path, worse: Path) -> None:
-    found = compare_bundles(timed, worse)
+    found = compare(timed, worse)
     assert found.metric is None
     assert found.flips == []
     assert found.passed  # nothing was limited
@@ -84,7 +84,7 @@ def test_costs_may_grow_by_so_much(timed: Path, worse: Path, tmp_path: Path) -> 
     policy = tmp_path / "gate.toml"
     for limit, passed in ((0.2, False), (0.5, True)):
         policy.write_text(f"max_growth = {limit}")
-        found = compare_bundles(timed, worse, policy=policy)
+        found = compare(timed, worse, policy=policy)
         assert found.passed == passed
         failed = [check.reason for check in found.checks if check.status == "failed"]
         assert len(failed) == (0 if passed else 1)
@@ -97,7 +97,7 @@ def test_bundles_of_two_tasks_are_not_compared(bundle: Bundle, copy: Path) -> No
     manifest = json.loads((copy / "edgepack.json").read_text())
     (copy / "edgepack.json").write_text(json.dumps({**manifest, "labels": ["negative", "neutral"]}))
     with pytest.raises(InputError, match="different tasks or labels"):
-        compare_bundles(bundle.folder, copy)
+        compare(bundle.folder, copy)
 
 
 def test_the_gate_fails_a_regression(bundle: Bundle, worse: Path, world: World, tmp_path: Path) -> None:

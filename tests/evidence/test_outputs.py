@@ -28,7 +28,7 @@ def result(*checks: Check, seconds: dict[str, float] | None = None) -> GateResul
 @pytest.mark.parametrize("checks", [(GOOD,), (GOOD, BAD, UNSURE, WAIVED), ()])
 def test_the_json_is_what_its_schema_says(checks: tuple[Check, ...]) -> None:
     schema = json.loads((FOLDER / "gate.json").read_text())
-    document = json.loads(json.dumps(result(*checks, seconds={"size": 0.25}).to_json()))
+    document = json.loads(json.dumps(result(*checks, seconds={"size": 0.25}).to_record()))
     jsonschema.Draft202012Validator(schema).validate(document)
     broken = {**document, "bundles": [{"bundle": "x"}]}
     with pytest.raises(jsonschema.ValidationError):

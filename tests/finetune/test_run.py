@@ -154,7 +154,7 @@ def test_tagging(files: Files, tmp_path: Path) -> None:
     assert (result.metric, result.held_out_rows, result.kept.metric) == (1.0, 0, None)
     assert [(score.label, score.f1, score.n) for score in result.classes] == [("x", 1.0, 1)]
     assert load_teacher(str(tmp_path / "out")).task.labels == ("O", "B-x", "I-x")
-    assert json.loads(json.dumps(result.to_json()))["held_out"] == {"rows": 0, "metric": None, "loss": None}
+    assert json.loads(json.dumps(result.to_record()))["held_out"] == {"rows": 0, "metric": None, "loss": None}
 
 
 def test_another_head_is_replaced(files: Files, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_an_average_that_is_clearly_worse_is_not_kept(monkeypatch: pytest.Monkey
 
 def test_what_is_kept_is_what_was_judged(files: Files, tmp_path: Path) -> None:
     result = run(files, tmp_path / "a", epochs=None, learning_rate=None)
-    assert result.to_json()["held_out"]["metric"] == result.held_out_metric
+    assert result.to_record()["held_out"]["metric"] == result.held_out_metric
     assert result.held_out_metric is not None
     best = max(trial.metric for trial in result.trials)
     assert result.held_out_metric >= best - standard_error(best, result.held_out_rows)

@@ -189,6 +189,6 @@ def test_an_app_that_downloads_its_model_may_lack_it_and_ask_for_internet(
 
 def test_the_json_is_plain_and_the_table_names_every_check(apk: Any, tmp_path: Path) -> None:
     result = inspect_app(apk.write(tmp_path / "app.apk"))
-    document = json.loads(json.dumps(result.to_json()))
+    document = json.loads(json.dumps(result.to_record()))
     assert document["kind"] == "apk"
     assert all(check["name"] in result.table() for check in document["checks"])

@@ -65,11 +65,7 @@ class Layout:
 
 def text_layout(table: Table, pair: bool, columns: Columns) -> Layout:
     """The columns of a classification task."""
-    known = next(((a, b) for a, b in PAIRS if pair and find(table, (a,)) and find(table, (b,))), None)
-    text = choose(table, "text", "--text-column", columns.text, (known[0],) if known else () if pair else TEXTS)
-    second = None
-    if pair:
-        second = choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
+    text, second = text_columns(table, pair, columns)
     if columns.label is None and not find(table, LABELS):
         _refuse_label_columns(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
@@ -77,6 +73,15 @@ def text_layout(table: Table, pair: bool, columns: Columns) -> Layout:
     if companion and not _names_integers(table, label, companion):
         companion = None
     return Layout("text", text, label, second, companion)
+
+
+def text_columns(table: Table, pair: bool, columns: Columns) -> tuple[str, str | None]:
+    """The column of the text, and of the second one where texts come in pairs."""
+    known = next(((a, b) for a, b in PAIRS if pair and find(table, (a,)) and find(table, (b,))), None)
+    text = choose(table, "text", "--text-column", columns.text, (known[0],) if known else () if pair else TEXTS)
+    if not pair:
+        return text, None
+    return text, choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
 
 
 def find(table: Table, names: Sequence[str]) -> str | None:

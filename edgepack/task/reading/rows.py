@@ -53,6 +53,18 @@ def read_rows(table: Table, layout: Layout) -> tuple[list[Row], tuple[Note, ...]
     return rows, notes
 
 
+def read_texts(table: Table, text: str, pair: str | None) -> list[Row]:
+    """Texts, pairs or lists of words, without labels; a source without one is an error."""
+    rows = []
+    for where, (value, *others) in _values(table, text, *filter(None, (pair,))):
+        words = tuple(value) if isinstance(value, list | tuple) and all(isinstance(w, str) for w in value) else None
+        first = _text(where, text, value if words is None else " ".join(words))
+        rows.append(Row(where, first, _text(where, str(pair), others[0]) if others else None, words, ()))
+    if not rows:
+        raise InputError(f"{table.source}: a header and no rows; at least one text is needed")
+    return rows
+
+
 def _values(table: Table, *columns: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for where, values in table.rows(columns):
         if None in values:

@@ -1,0 +1,124 @@
+"""Plan and build as Python calls them: the options of `edgepack plan` and `edgepack build` as keywords.
+
+A request is made here for the command line too, so that an option means the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Unpack
+
+from pydantic import Field
+
+from edgepack.build.flow import build, plan_build
+from edgepack.build.inputs import BuildRequest
+from edgepack.build.recipe_file import open_recipe
+from edgepack.build.results import BuildResult, PlanReport
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.extras import one_line_errors
+from edgepack.parameters import AnyPath, as_list, as_path, as_share, as_size, as_text, check_options
+from edgepack.target import load_target
+from edgepack.task.column_options import ColumnOptions, columns_of
+from edgepack.task.metric import TaskName
+
+OPTIONS_OF_COLUMNS = tuple(ColumnOptions.__annotations__)
+
+
+class BuildOptions(ColumnOptions, total=False):
+    """What may be left out of a plan or a build; the same options as on the command line, with the same defaults."""
+
+    task: TaskName | None  # what the teacher does; from its config
+    max_drop: float | str | None  # largest loss of the teacher's metric: 0.02 or "2%"; 5 %
+    effort: Literal["quick", "standard", "max"] | None  # how long to train; standard
+    recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file
+    seed: Annotated[int, Field(ge=0)]  # 0
+    device: str  # auto, cpu, cuda, cuda:1; auto
+    text: AnyPath | None  # a file of raw text, one sentence on a line
+    max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
+    allow_untrained: bool  # accept a teacher no better than the commonest label
+
+
+@one_line_errors("plan_student")
+def plan_student(
+    *,
+    model: AnyPath,
+    data: AnyPath,
+    eval: AnyPath,
+    budget: int | str,
+    target: str | Sequence[str],
+    quiet: bool = False,
+    **options: Unpack[BuildOptions],
+) -> PlanReport:
+    """The shapes that fit a budget and their predicted bytes, the one that a build would make first; trains nothing.
+
+    `model` is the teacher, `data` what it is distilled on, `eval` held-out data; `budget` is in bytes or as "4MB",
+    `target` is one target's name or several. `quiet` switches progress off.
+    """
+    needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
+    return plan_build(asked("plan_student", needed, Path("out"), options), Console(quiet))
+
+
+@one_line_errors("build_bundles")
+def build_bundles(
+    *,
+    model: AnyPath,
+    data: AnyPath,
+    eval: AnyPath,
+    budget: int | str,
+    target: str | Sequence[str],
+    output: AnyPath,
+    fresh: bool = False,
+    quiet: bool = False,
+    **options: Unpack[BuildOptions],
+) -> BuildResult:
+    """A bundle for each target that fits the budget, written below `output`, with the verdict on each.
+
+    Arguments are those of `plan_student`. A build that was stopped resumes in its folder; `fresh` starts over. A
+    verdict that did not pass is in the result and raises nothing.
+    """
+    needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
+    request = asked("build_bundles", needed, as_path("output", output), {**options, "fresh": fresh})
+    return build(request, Console(quiet))
+
+
+class _Asked(BuildOptions, total=False):
+    """With what only a build takes."""
+
+    fresh: bool
+
+
+def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[str, Any]) -> BuildRequest:
+    """The request of a call from Python; `InputError` names the keyword that is wrong."""
+    given = check_options(call, _Asked, options)
+    if "max_drop" in given:
+        given["max_drop"] = as_share("max_drop", given["max_drop"])
+    if "text" in given:
+        given["text"] = as_path("text", given["text"])
+    return make_request(
+        {
+            **given,
+            "teacher": as_text("model", needed["model"]),
+            "train": as_text("data", needed["data"]),
+            "evaluation": as_text("eval", needed["eval"]),
+            "budget": as_size("budget", needed["budget"]),
+            "targets": tuple(load_target(as_text("target", name)).name for name in as_list(needed["target"])),
+            "output": output,
+        }
+    )
+
+
+def make_request(inputs: Mapping[str, Any]) -> BuildRequest:
+    """The request of these options, named as the command line's functions have them."""
+    rest = {name: value for name, value in inputs.items() if name not in OPTIONS_OF_COLUMNS}
+    effort, name = rest.pop("effort", None), rest.pop("recipe", None)
+    if effort and name:
+        raise InputError(
+            "--effort and --recipe are both given; allowed: one of them, the effort being a recipe's length"
+        )
+    chosen: dict[str, Any] = {"effort": effort or "standard"}
+    if name:
+        found = open_recipe(str(name))
+        chosen = {"effort": found.name, "recipe": found.recipe}
+    return BuildRequest(columns=columns_of(inputs), budget_bytes=rest.pop("budget"), **rest, **chosen)

@@ -1,0 +1,191 @@
+"""A bundle on a whole data set: each text as an app would ask it, the metric of labelled ones, a teacher's answers too.
+
+Every text goes through the bundle's own tokenizer asset and runtime once. Words of tagged data are joined by spaces,
+and the tag that counts for a word is that of its first token, as in the gate, so the metric is the gate's. The teacher
+needs torch and is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Unpack
+
+import numpy as np
+
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.evidence.answers import Labelled
+from edgepack.evidence.differing import owners_of_both, worst_first
+from edgepack.evidence.forms import FormLogits, scored_by_both
+from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given, task_of
+from edgepack.extras import import_package, one_line_errors
+from edgepack.parameters import AnyPath, as_text, check_options
+from edgepack.predict.answer import Answer
+from edgepack.predict.bundle import Bundle, softmax
+from edgepack.predict.data_answers import Compared, DataAnswers, Disagreement, Truth
+from edgepack.task.column_options import ColumnOptions, columns_of
+from edgepack.task.dataset import Dataset, Example
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.examples import Columns, show_notes
+from edgepack.task.metric import Task, metric_interval, retention
+from edgepack.task.unlabelled import read_to_answer
+
+
+@one_line_errors("predict_data")
+def predict_data(
+    bundle: Bundle | AnyPath,
+    data: AnyPath,
+    *,
+    compare_teacher: AnyPath | None = None,
+    threads: int = 1,
+    quiet: bool = False,
+    **columns: Unpack[ColumnOptions],
+) -> DataAnswers:
+    """A bundle's answers on a data set, with its metric where the data have labels.
+
+    `compare_teacher` is where the teacher is: it answers the same texts, and the result holds where the two differ.
+    """
+    given = columns_of(check_options("predict_data", ColumnOptions, columns))
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.load(as_text("bundle", bundle), threads)
+    teacher = None if compare_teacher is None else as_text("compare_teacher", compare_teacher)
+    return answer_data(opened, as_text("data", data), given, teacher, Console(quiet))
+
+
+def answer_data(
+    bundle: Bundle, source: str, columns: Columns, teacher: str | None = None, console: Console | None = None
+) -> DataAnswers:
+    """The answers of `bundle` to every text of `source`, and of the teacher where there is one."""
+    console = console or Console(quiet=True)
+    if teacher is not None:  # before the work
+        import_package(TEACHER_ANSWERS, "predict's --compare-teacher")
+    manifest, task = bundle.manifest, task_of(bundle.manifest)
+    recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
+    told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
+    data, labelled = read_to_answer(source, task, told, recorded)
+    show_notes(console, data)
+    ran = run_data(bundle, data, task, console)
+    form = Labelled(FormLogits("bundle", ran.logits, ran.encoded), task)
+    return DataAnswers(
+        source=source,
+        answers=ran.answers,
+        truths=tuple(truth_of(example, task) for example in data.examples) if labelled else (),
+        metric_name=task.metric_name,
+        metric=metric_interval(form.statistics, task) if labelled else None,
+        teacher=None if teacher is None else compare(teacher, bundle, form, ran, data, labelled, console),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """A data set through a bundle, in the flat layout; `words`: which word each labelled row is of."""
+
+    encoded: Encoded
+    logits: np.ndarray
+    answers: tuple[Answer, ...]
+    words: np.ndarray
+
+
+def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran:
+    """Every text of the data through the bundle, one at a time."""
+    ids: list[int] = []
+    types: list[int] = []
+    offsets, labels, words, logits, answers = [0], [], [], [], []
+    with console.progress("predict", len(data)) as advance:
+        for example in data.examples:
+            run = bundle.run(example.text if example.pair is None else (example.text, example.pair))
+            ids += run.encoding.input_ids
+            types += run.encoding.token_type_ids
+            offsets.append(len(ids))
+            logits.append(np.atleast_2d(run.logits))
+            answers.append(run.answer)
+            found, places = token_labels(example, run.encoding.offsets_codepoint)
+            labels += found
+            words += places
+            advance(1)
+    encoded = Encoded(
+        np.array(ids, np.int32), np.array(types, np.int8), np.array(offsets, np.int64), np.array(labels, np.int64)
+    )
+    return Ran(encoded, np.concatenate(logits), tuple(answers), np.array(words, np.int64))
+
+
+def token_labels(example: Example, offsets: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Labels as `Encoded` has them, and the word of each that counts; of a text its one label."""
+    if isinstance(example.label, int):
+        return [example.label], [0]
+    labels, words = [IGNORED] * len(offsets), []
+    starts = list(accumulate((len(word) + 1 for word in example.words or ()), initial=0))
+    before = -1
+    for place, (start, end) in enumerate(offsets):
+        word = bisect_right(starts, start) - 1 if end > start else before
+        if word != before:
+            labels[place] = example.label[word]
+            words.append(word)
+            before = word
+    return labels, words
+
+
+def truth_of(example: Example, task: Task) -> Truth:
+    """The example's label, or the tags of its words."""
+    if isinstance(example.label, int):
+        return task.labels[example.label]
+    return tuple(task.labels[tag] for tag in example.label)
+
+
+def compare(
+    source: str, bundle: Bundle, form: Labelled, ran: Ran, data: Dataset, labelled: bool, console: Console
+) -> Compared:
+    """The teacher's answers to the same texts beside the bundle's."""
+    manifest, task = bundle.manifest, form.task
+    ask = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits
+    logits, encoded, sha256 = ask(source, task, data, manifest.max_length)
+    if sha256 != manifest.teacher.sha256:
+        console.warn(f"teacher {source} is not the one that the bundle was made from (its sha256 is another one)")
+    teacher = Labelled(FormLogits("teacher", logits, encoded), task)
+    after, before = scored_by_both(form.form, teacher.form)
+    if not len(after):
+        raise InputError(f"{data.source}: no text of it has a token that both models read; give data with texts")
+    return Compared(
+        name=source,
+        metric=metric_interval(teacher.statistics, task) if labelled else None,
+        retention=retention(form.statistics, teacher.statistics, task) if labelled else None,
+        decisions=len(after),
+        differing=int((after.argmax(axis=1) != before.argmax(axis=1)).sum()),
+        disagreements=tuple(disagreements(bundle, form, teacher, ran, data, labelled)),
+    )
+
+
+def disagreements(
+    bundle: Bundle, form: Labelled, teacher: Labelled, ran: Ran, data: Dataset, labelled: bool
+) -> Iterator[Disagreement]:
+    """Each decision that differs, the example of the largest divergence first; its words in their order."""
+    order, flipped, _ = worst_first(teacher, form)
+    after, before = scored_by_both(form.form, teacher.form)
+    owners = owners_of_both(teacher, form)
+    words = ran.words[in_both(form, owners)]
+    labels, given, shown = form.task.labels, softmax(before), bundle.probabilities(after)
+    differs = after.argmax(axis=1) != before.argmax(axis=1)
+    for number in map(int, order[: int(flipped.sum())]):
+        example = data.examples[number]
+        for row in map(int, np.flatnonzero(differs & (owners == number))):
+            truth = truth_of(example, form.task) if labelled else None
+            yield Disagreement(
+                example=number,
+                text=example.text,
+                pair=example.pair,
+                word=None if example.words is None else example.words[words[row]],
+                truth=truth if truth is None or isinstance(truth, str) else truth[words[row]],
+                teacher=labels[int(before[row].argmax())],
+                teacher_probability=float(given[row].max()),
+                bundle=labels[int(after[row].argmax())],
+                bundle_probability=float(shown[row].max()),
+            )
+
+
+def in_both(form: Labelled, owners: np.ndarray) -> np.ndarray:
+    """Which labelled rows of `form` both models have; `owners` are the examples of those rows."""
+    own = form.owners
+    rank = np.arange(len(own)) - np.searchsorted(own, own)  # within its example
+    return np.asarray(rank < np.bincount(owners, minlength=form.n)[own])

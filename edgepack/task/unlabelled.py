@@ -1,0 +1,50 @@
+"""Texts to be answered: labelled where their source has a label column, and otherwise texts alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgepack.task.dataset import Dataset, Example
+from edgepack.task.examples import Columns, read_dataset
+from edgepack.task.metric import Task
+from edgepack.task.reading.columns import LABELS, TAGS, TEXTS, WORDS, choose, find, text_columns
+from edgepack.task.reading.rows import Row, read_texts
+from edgepack.task.reading.sources import open_table
+from edgepack.task.reading.table import Table
+from edgepack.task.tagging import SPANS
+
+NO_LABEL = 0  # the class id of every text, or of its words, where the source has no labels
+
+
+def read_to_answer(
+    source: str, task: Task, columns: Columns, recorded_label: str | None = None
+) -> tuple[Dataset, bool]:
+    """The texts of a source, and whether they are labelled. `recorded_label`: the label column of a build's data.
+
+    Of hub data sets it is the split `validation`. A source without a label column has `NO_LABEL` throughout.
+    """
+    table = open_table(source, "validation")
+    if columns.label is None and recorded_label in table.columns:
+        columns = replace(columns, label=recorded_label)
+    if columns.label is not None or label_column(table, task) is not None:
+        return read_dataset(source, task, columns, split="validation"), True
+    tagging = task.name == "token-classification"
+    if tagging:
+        text, pair = choose(table, "text", "--text-column", columns.text, (*WORDS, *TEXTS)), None
+    else:
+        text, pair = text_columns(table, task.pair, columns)
+    examples = tuple(example_of(row, tagging) for row in read_texts(table, text, pair))
+    return Dataset(examples, source, table.sha256, table.notes), False
+
+
+def label_column(table: Table, task: Task) -> str | None:
+    """The column that has the labels, by its name."""
+    return find(table, (*TAGS, *SPANS) if task.name == "token-classification" else LABELS)
+
+
+def example_of(row: Row, tagging: bool) -> Example:
+    """A row without a label as an example."""
+    if not tagging:
+        return Example(row.text, row.pair, None, NO_LABEL)
+    words = tuple(row.text.split()) if row.words is None else row.words
+    return Example(row.text if row.words is None else " ".join(words), None, words, (NO_LABEL,) * len(words))
