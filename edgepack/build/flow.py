@@ -202,8 +202,8 @@ class Build:
         return self.shared_stage(name, parts, write)
 
     def general_stages(self, carved: Stage) -> list[Stage]:
-        """With `--text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
-        path, general = self.inputs.request.text, self.recipe.general
+        """With `--raw-text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
+        path, general = self.inputs.request.raw_text, self.recipe.general
         if path is None or general is None or not (general.share or general.examples):
             return []
         data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
@@ -282,7 +282,7 @@ class Build:
     def recipe(self) -> Recipe:
         """The settings to train by: without raw text there is no stage on it, and no state is stored for its losses."""
         chosen = self.inputs.request.chosen_recipe
-        return chosen if self.inputs.request.text is not None else replace(chosen, general=None)
+        return chosen if self.inputs.request.raw_text is not None else replace(chosen, general=None)
 
     @cached_property
     def shape(self) -> StudentConfig:

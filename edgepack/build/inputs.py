@@ -66,7 +66,7 @@ class BuildRequest:
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
     seed: int = 0
     device: str = "auto"
-    text: Path | None = None
+    raw_text: Path | None = None
     max_length: int | None = None
     allow_untrained: bool = False
     fresh: bool = False
@@ -119,7 +119,7 @@ def open_inputs(
     teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets)
-    warn_without_text(recipe, request.effort, request.text, console)
+    warn_without_text(recipe, request.effort, request.raw_text, console)
     train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
     if compare is not None:
         compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
@@ -201,7 +201,7 @@ def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evalu
 def request_record(request: BuildRequest) -> dict[str, Any]:
     """A request as JSON; what lies on this machine is named relative to the output folder."""
     record = asdict(replace(request, recipe=None))
-    for name in ("teacher", "train", "evaluation", "text"):
+    for name in ("teacher", "train", "evaluation", "raw_text"):
         if record[name] is not None:
             record[name] = recorded_place(str(record[name]), request.output)
     record["recipe"] = recipe_record(request.chosen_recipe)
@@ -251,7 +251,7 @@ def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Voc
 
 def text_counts(inputs: Inputs) -> np.ndarray | None:
     """How often the raw text, if there is any, uses each token."""
-    path = inputs.request.text
+    path = inputs.request.raw_text
     if path is None:
         return None
     lines = [line for line in read_text_lines(path) if line.strip()]
@@ -265,13 +265,13 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
 def read_text_lines(path: Path) -> list[str]:
     """The lines of a file of raw text, blank ones too: they part documents."""
     if not path.is_file():
-        raise InputError(f"{path}: is no regular file; --text takes a file of UTF-8 sentences, one on a line")
+        raise InputError(f"{path}: is no regular file; --raw-text takes a file of UTF-8 sentences, one on a line")
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
+        raise InputError(f"{path}: {e}; --raw-text takes a file of UTF-8 sentences, one on a line") from e
     if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: no text in it; --text takes a file of UTF-8 sentences, one on a line")
+        raise InputError(f"{path}: no text in it; --raw-text takes a file of UTF-8 sentences, one on a line")
     return lines
 
 

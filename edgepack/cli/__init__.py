@@ -19,10 +19,11 @@ import click
 
 from edgepack import __version__
 from edgepack.cli.building import build, demo, finetune, plan, recipes
+from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
-from edgepack.errors import FULL, DiskFull, EdgepackError, InputError, OutOfMemory, bare, printable
+from edgepack.errors import FULL, CheckFailed, DiskFull, EdgepackError, InputError, OutOfMemory, bare, printable
 from edgepack.extras import missing_package
 from edgepack.parameters import format_size
 
@@ -38,7 +39,14 @@ FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter fai
 class Commands(click.Group):
     """A group that ends with one line and a documented exit code when edgepack reports an error."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
+        return logged(lambda: self._invoke(ctx))
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except EdgepackError as e:
@@ -46,15 +54,20 @@ class Commands(click.Group):
         except ModuleNotFoundError as e:
             missing = missing_package(e, f"edgepack {ctx.invoked_subcommand}")
             if missing is None:
-                raise
+                end_as_defect(ctx, e)
             end_with(ctx, missing)
         except OSError as e:
-            end_with(ctx, explained(e))
+            known = explained(e)
+            if known is None:
+                end_as_defect(ctx, e)
+            end_with(ctx, known)
         except MemoryError:
             end_with(ctx, OutOfMemory(f"edgepack {ctx.invoked_subcommand} needs more memory than it may have"))
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
         except Exception as e:
             if not any(text in str(e) for text in FULL_TEXTS):
-                raise
+                end_as_defect(ctx, e)
             end_with(ctx, disk_full(None))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -63,14 +76,14 @@ class Commands(click.Group):
                 formatter.write_dl([(str(command.name), command.get_short_help_str(100)) for command in commands])
 
 
-def explained(error: OSError) -> EdgepackError:
-    """What the system says of a disk or a file, as one of our errors; anything else is a defect and goes on."""
+def explained(error: OSError) -> EdgepackError | None:
+    """What the system says of a disk or a file, as one of our errors; None for anything else, a defect."""
     if error.errno in FULL:
         return disk_full(error.filename)
     if error.errno in UNUSABLE and error.filename:
         name = bare(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename), 200)
         return InputError(f"{name}: {error.strerror}; give a place that can be read and written")
-    raise error
+    return None
 
 
 def disk_full(filename: Any) -> DiskFull:
@@ -84,8 +97,19 @@ def disk_full(filename: Any) -> DiskFull:
 
 def end_with(ctx: click.Context, error: EdgepackError) -> NoReturn:
     """Say what was wrong in one line and leave with the error's exit code."""
-    click.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
+    message = printable(" ".join(str(error).split()))
+    log_error(message)
+    click.echo(f"error: {message}", err=True)
     ctx.exit(error.exit_code)
+
+
+def end_as_defect(ctx: click.Context, error: Exception) -> NoReturn:
+    """Leave with the traceback: in the log, if there is one, and one line on the terminal, else there."""
+    line = logged_defect(ctx, error)
+    if line is None:
+        raise error
+    click.echo(f"error: {line}", err=True)
+    ctx.exit(CheckFailed.exit_code)  # as Python ends with a traceback
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -96,4 +120,5 @@ def main() -> None:
 
 for commands in SECTIONS.values():
     for command in commands:
+        add_log_options(command)
         main.add_command(command)

@@ -21,19 +21,21 @@ from edgepack.cli.options import (
     seed_option,
     take_columns,
 )
+from edgepack.cli.request_file import RequestCommand, config_options
 from edgepack.errors import InputError
 
 if TYPE_CHECKING:
     from edgepack.build.inputs import BuildRequest
 
 
-@click.command()
+@click.command(cls=RequestCommand)
 @build_options
 @click.option(
     "-o", "--output", type=FOLDER, required=True, help="Folder for the result; a build that was stopped resumes in it."
 )
 @click.option("--dry-run", is_flag=True, help="Check the inputs and print the plan; train nothing.")
 @click.option("--fresh", is_flag=True, help="Start over: forget the stages that are finished in this folder.")
+@config_options
 @output_options
 @click.pass_context
 def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
@@ -50,9 +52,10 @@ def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **in
     ctx.exit(result.exit_code)
 
 
-@click.command()
+@click.command(cls=RequestCommand)
 @build_options
 @click.option("--tensors", is_flag=True, help="Print the bytes of every tensor too; --json always has them.")
+@config_options
 @output_options
 def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     """Print candidate shapes and their predicted bytes; train nothing."""
