@@ -173,7 +173,8 @@ class Build:
             return
         if self.finished_only:
             refuse_training(stage, self.workspace)
-        make_stage(stage, work, self.workspace)
+        with self.console.working(stage.name):
+            make_stage(stage, work, self.workspace)
 
     def shared_stage(
         self, name: str, parts: dict[str, Any], work: Callable[[Stage], None], together: bool = False
@@ -312,7 +313,8 @@ class Build:
         augmentation = make_augmentation(self.recipe, speed, len(own), bool(single_texts(own).any()))
         by_model = augmentation is not None and augmentation.masked_model is not None
         augment = self.augment_by_masked_words if by_model else None
-        return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1, augment)
+        with self.console.working("synthetic examples"):
+            return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1, augment)
 
     def augment_by_masked_words(self, settings: Augmentation) -> Encoded:
         """The training data with synthetic examples by the recipe's masked-word model, which runs once."""

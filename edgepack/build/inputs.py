@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,8 @@ from edgepack.teacher import (
 from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
+
+log = logging.getLogger(__name__)
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
@@ -120,13 +123,19 @@ def open_inputs(
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets)
     warn_without_text(recipe, request.effort, request.raw_text, console)
-    train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    with console.working("read"):
+        train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    log.debug("teacher %s, sha256 %s", request.teacher, teacher.sha256)
+    for data, source in ((train_data, request.train), (evaluation_data, request.evaluation)):
+        log.debug("%s: %d examples, sha256 %s", source, len(data), data.sha256)
     if compare is not None:
         compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
     show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
-    train = encode(train_data, teacher.task, teacher.tokenizer, max_length)
-    evaluation = encode(evaluation_data, teacher.task, teacher.tokenizer, max_length)
+    with console.working("tokens"):
+        train = encode(train_data, teacher.task, teacher.tokenizer, max_length)
+        evaluation = encode(evaluation_data, teacher.task, teacher.tokenizer, max_length)
+    log.debug("texts are cut at %d tokens", max_length)
     warnings = [
         *teacher.notes,
         *check_tokenizer(teacher, (train_data, evaluation_data)),

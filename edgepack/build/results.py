@@ -18,8 +18,10 @@ from edgepack.plan.search import Plan
 from edgepack.workspace import hash_json
 
 LEGEND = (
-    "bits: layers / word table; est. loss: of the teacher's metric, for ranking; est. speed: compared with the teacher "
-    "in int8; last columns: bytes that ship"
+    "bits: layers / word table; score: what candidates are ranked by, lower is better; est. speed: compared with the "
+    "teacher in int8; last columns: bytes that ship\n"
+    "The score is no forecast of this build: it estimates the % of the metric that a short training loses, and every "
+    "recorded `standard` build lost less (docs/plan.md)"
 )
 
 
@@ -50,7 +52,7 @@ class PlanReport:
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
         targets = sorted(self.plan.chosen.sizes)
-        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", "est. speed", *targets]
+        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "score", "est. speed", *targets]
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
@@ -66,7 +68,7 @@ def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> lis
     figures = candidate.describe()
     counts = [figures[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
     bits = f"{figures['body_bits']}/{figures['embedding_bits']}"
-    estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
+    estimates = [f"{candidate.estimated_loss * 100:.2f}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
     return ["→" if number == 0 else "", *map(str, counts), bits, *estimates, *sizes]
 
@@ -116,6 +118,8 @@ def _verdict_row(target: str, verdict: Verdict) -> list[str]:
     words = [f"failed: {', '.join(failed)}"] if failed else []
     words += [f"undecided: {', '.join(undecided)}"] if undecided else []
     words += [f"not run: {', '.join(waiting)}"] if waiting else []
+    words = words or ["passed"]
+    words += [f"measured as {verdict.measured_as}"] if verdict.measured_as else []
     return [
         target,
         f"{verdict.shipped_bytes:,}",
@@ -123,7 +127,7 @@ def _verdict_row(target: str, verdict: Verdict) -> list[str]:
         f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run",
         "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
         " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
-        "; ".join(words) or "passed",
+        "; ".join(words),
     ]
 
 

@@ -50,25 +50,25 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except EdgepackError as e:
-            end_with(ctx, e)
+            end_with(e)
         except ModuleNotFoundError as e:
             missing = missing_package(e, f"edgepack {ctx.invoked_subcommand}")
             if missing is None:
                 end_as_defect(ctx, e)
-            end_with(ctx, missing)
+            end_with(missing)
         except OSError as e:
             known = explained(e)
             if known is None:
                 end_as_defect(ctx, e)
-            end_with(ctx, known)
+            end_with(known)
         except MemoryError:
-            end_with(ctx, OutOfMemory(f"edgepack {ctx.invoked_subcommand} needs more memory than it may have"))
+            end_with(OutOfMemory(f"edgepack {ctx.invoked_subcommand} needs more memory than it may have"))
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as e:
             if not any(text in str(e) for text in FULL_TEXTS):
                 end_as_defect(ctx, e)
-            end_with(ctx, disk_full(None))
+            end_with(disk_full(None))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -95,12 +95,12 @@ def disk_full(filename: Any) -> DiskFull:
     return DiskFull(f"no room left on the disk{where}, {free} free; make some, then give the same command again")
 
 
-def end_with(ctx: click.Context, error: EdgepackError) -> NoReturn:
+def end_with(error: EdgepackError) -> NoReturn:
     """Say what was wrong in one line and leave with the error's exit code."""
     message = printable(" ".join(str(error).split()))
     log_error(message)
     click.echo(f"error: {message}", err=True)
-    ctx.exit(error.exit_code)
+    raise click.exceptions.Exit(error.exit_code)  # not ctx.exit, which would end the log first
 
 
 def end_as_defect(ctx: click.Context, error: Exception) -> NoReturn:
@@ -109,7 +109,7 @@ def end_as_defect(ctx: click.Context, error: Exception) -> NoReturn:
     if line is None:
         raise error
     click.echo(f"error: {line}", err=True)
-    ctx.exit(CheckFailed.exit_code)  # as Python ends with a traceback
+    raise click.exceptions.Exit(CheckFailed.exit_code)  # as Python ends with a traceback
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

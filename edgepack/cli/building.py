@@ -110,7 +110,10 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @length_option
 @output_options
 def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Make a teacher out of a base checkpoint; a run that was stopped resumes when started again."""
+    """Make a teacher out of a base checkpoint.
+
+    A run that was stopped resumes when it is started again.
+    """
     from edgepack.finetune import Options
     from edgepack.finetune import finetune as run_finetune
 
@@ -133,7 +136,10 @@ def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool
 @output_options
 @click.pass_context
 def demo(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> None:
-    """Run the whole flow on an embedded example: assistant commands, in a few minutes."""
+    """Run the whole flow on an embedded example, in a few minutes.
+
+    The example is a classifier of assistant commands.
+    """
     from edgepack.demo.run import run_demo
 
     result = run_demo(output, make_console(quiet))
@@ -179,7 +185,7 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show_recipe(name: str, as_json: bool) -> None:
-    """Print a recipe whole, with a comment on each key: a file to start from."""
+    """Print a recipe with a comment on each key: a file to start from."""
     from edgepack.build.recipe_file import open_recipe
     from edgepack.build.recipe_text import recipe_text
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from edgepack.console.colour import coloured, wants_colour
 from edgepack.parameters import Share, Size
 from edgepack.target import list_targets, load_target
 
@@ -104,7 +105,10 @@ length_option = click.option(
     help="Longest input in tokens; longer texts are cut. [default: from the data]",
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda or cuda:1."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device to train on: auto (a GPU if there is one), cpu, cuda or cuda:1.",
 )
 target_option = click.option(
     "-t",
@@ -165,7 +169,8 @@ build_options = options(
     click.option(
         "--effort",
         type=click.Choice(["quick", "standard", "max"]),
-        help="How long to train: more is slower and more accurate. [default: standard]",
+        help="Train on 96,000, 400,000 or 1,500,000 examples. standard took 18 to 47 min (2 cores, 23M parameters). "
+        "[default: standard]",
     ),
     click.option(
         "--recipe",
@@ -224,8 +229,6 @@ def print_result(result: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_json()))
         return
-    from edgepack.console.colour import coloured, wants_colour
-
     colours, table = wants_colour(sys.stdout), result.table()
     click.echo(coloured(table) if colours else table, color=colours)
 

@@ -195,7 +195,18 @@ def plan_section(facts: Facts) -> PlanSection | None:
         chart = candidates(f"plan-{bundle.name}", plan, bundle.name, bundle.manifest.shipped_bytes, measured)
         charts += [chart] if chart is not None else []
     targets = sorted({target for each in plan.candidates for target in each.bytes})
-    columns = ("candidate", "layers", "heads", "FFN", "embedding", "tokens", "bits", "loss", "speed", *targets)
+    columns = (
+        "candidate",
+        "layers",
+        "heads",
+        "FFN",
+        "embedding",
+        "tokens",
+        "bits",
+        "loss, short training",
+        "speed",
+        *targets,
+    )
     rows = tuple(candidate_row(number, each, targets) for number, each in enumerate(plan.candidates))
     return PlanSection(tuple(charts), Table("Candidates, estimated", columns, rows), plan.note or None)
 
