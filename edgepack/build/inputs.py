@@ -125,29 +125,20 @@ def open_inputs(
     warn_without_text(recipe, request.effort, request.raw_text, console)
     with console.working("read"):
         train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
-    log.debug("teacher %s, sha256 %s", request.teacher, teacher.sha256)
-    for data, source in ((train_data, request.train), (evaluation_data, request.evaluation)):
-        log.debug("%s: %d examples, sha256 %s", source, len(data), data.sha256)
+    found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
+    log.debug("sha256 of the inputs: %s", found)
     if compare is not None:
-        compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
+        compare(found)
     show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
     with console.working("tokens"):
-        train = encode(train_data, teacher.task, teacher.tokenizer, max_length)
-        evaluation = encode(evaluation_data, teacher.task, teacher.tokenizer, max_length)
-    log.debug("texts are cut at %d tokens", max_length)
-    warnings = [
-        *teacher.notes,
-        *check_tokenizer(teacher, (train_data, evaluation_data)),
-        *check_sides(teacher, (train_data, evaluation_data), max_length),
-        *check_unknown(teacher, (train, evaluation)),
-        *app_warnings(teacher.tokenizer, first_texts(evaluation_data), max_length),
-        *target_warnings(targets),
-    ]
-    for warning in warnings:
+        train, evaluation = (
+            encode(d, teacher.task, teacher.tokenizer, max_length) for d in (train_data, evaluation_data)
+        )
+    data, encoded = (train_data, evaluation_data), (train, evaluation)
+    for warning in [*input_warnings(teacher, data, encoded, max_length), *target_warnings(targets)]:
         console.warn(warning)
     logits, metric = ask_teacher(request, teacher, train, evaluation, console)
-    counts = np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
     return_free_memory()
     return Inputs(
         request=request,
@@ -160,8 +151,21 @@ def open_inputs(
         evaluation=evaluation,
         teacher_logits=logits,
         teacher_metric=metric,
-        token_counts=counts,
+        token_counts=np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary),
     )
+
+
+def input_warnings(
+    teacher: Teacher, data: tuple[Dataset, Dataset], encoded: tuple[Encoded, Encoded], max_length: int
+) -> list[str]:
+    """What a user should know of the teacher and of the training and evaluation data."""
+    return [
+        *teacher.notes,
+        *check_tokenizer(teacher, data),
+        *check_sides(teacher, data, max_length),
+        *check_unknown(teacher, encoded),
+        *app_warnings(teacher.tokenizer, first_texts(data[1]), max_length),
+    ]
 
 
 def ask_teacher(
