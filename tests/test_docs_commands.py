@@ -37,7 +37,8 @@ def no_request_or_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader's own `build.toml`, and no log of a test."""
     table = {"model": "t", "data": "d", "eval": "e", "budget": "4MB", "target": ["android-onnx"], "output": "out"}
     monkeypatch.setattr("edgepack.cli.request_file.read_request", lambda *_: table)
-    monkeypatch.setattr("edgepack.cli.logs.write_log", lambda *_: lambda: None)
+    for name in ("write_log", "show_steps"):
+        monkeypatch.setattr(f"edgepack.cli.logs.{name}", lambda *_: lambda: None)
 
 
 @pytest.fixture(autouse=True)
