@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerFast
 
 import edgepack
 from edgepack.build.delivery import Delivery, Made
+from edgepack.build.duration import estimate_training
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
@@ -77,7 +78,8 @@ def plan_build(request: BuildRequest, console: Console, show_tensors: bool = Fal
     inputs = open_inputs(request, console)
     plan = search(make_search_space(inputs), request.budget_bytes)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
-    return PlanReport(plan, show_tensors)
+    with console.working("time"):
+        return PlanReport(plan, show_tensors, estimate_training(inputs, plan.chosen))
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:

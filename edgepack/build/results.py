@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgepack.build.duration import TrainingTime
 from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.parameters import format_duration
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
@@ -31,11 +33,14 @@ class PlanReport:
 
     plan: Plan
     show_tensors: bool = False
+    time: TrainingTime | None = None  # of `edgepack plan` alone: a build's record is the same every time
 
     def to_json(self) -> dict[str, Any]:
         """Candidates, the chosen one first, with its bytes by tensor on each target."""
         chosen = self.plan.chosen
+        timed = {} if self.time is None else {"training": asdict(self.time)}
         return {
+            **timed,
             "budget_bytes": self.plan.budget_bytes,
             "note": self.plan.note,
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
@@ -57,6 +62,11 @@ class PlanReport:
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
         lines.append(LEGEND)
+        if self.time is not None:
+            lines.append(
+                f"training: {self.time.examples:,} examples seen in {self.time.steps:,} steps, about "
+                f"{format_duration(self.time.seconds)} on this machine as busy as it is now"
+            )
         if self.show_tensors:
             record = self.to_json()
             for target in targets:
