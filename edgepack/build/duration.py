@@ -57,8 +57,8 @@ def estimate_training(inputs: Inputs, chosen: Candidate) -> TrainingTime:
     student = Student(changed_config(shape, body_bits=32, embedding_bits=32)).to(device)
     data = in_student_ids(sample, shape, inputs)
     batches = [torch_batch(data, each, shape.pad_token_id or 0) for each in length_buckets(data.lengths, count, 0, 0)]
-    steps_of = {(32, 32): rounded.first, (rounded.body_bits, rounded.embedding_bits): rounded.last - rounded.first}
-    for bits, steps in steps_of.items():
+    widths = (rounded.body_bits, rounded.embedding_bits)
+    for bits, steps in (((32, 32), rounded.first), (widths, rounded.last - rounded.first)):
         student.set_bits(*bits)
         seconds += steps * step_seconds(student, batches, device) * schedule.batch_size / count
     return_free_memory()
