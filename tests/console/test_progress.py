@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 
 import pytest
+from rich.console import Console as RichConsole
 
 from edgepack.console import Console
 from edgepack.console import progress as progress_module
-from edgepack.console.progress import EVERY_SECONDS, Lines, Part, progress_line
+from edgepack.console.progress import EVERY_SECONDS, Bars, Lines, Part, progress_line
 
 
 class FakeTime:
@@ -117,3 +119,24 @@ def test_the_thread_beats_until_the_last_part_is_over(monkeypatch: pytest.Monkey
 def test_no_line_divides_by_nothing() -> None:
     part = Part("x", 0)
     assert progress_line(part, 0.0) == "x: 0 of 0, less than 0.1 s so far"
+
+
+def test_bars_of_parts_inside_each_other() -> None:
+    screen = io.StringIO()
+    bars = Bars(RichConsole(file=screen, force_terminal=True, width=120, color_system=None))
+    outer, inner = Part("stage"), Part("teacher", 10)
+    bars.begin(outer)
+    bars.begin(inner)
+    inner.done, inner.figures = 10, "loss 0.5"
+    bars.update(inner)
+    bars.end(inner)
+    bars.end(outer)
+    last = screen.getvalue().rsplit("\x1b[2K", 1)[-1]
+    assert "teacher" in last
+    assert "10/10" in last
+    assert "loss 0.5" in last
+    assert "stage" not in last
+    again = Part("again", 1)  # a display that was closed opens anew
+    bars.begin(again)
+    bars.end(again)
+    assert "again" in screen.getvalue()
