@@ -19,6 +19,14 @@ from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
 from edgepack.workspace import hash_json
 
+SHAPE_COLUMNS = {  # name in `Candidate.describe` → in the table
+    "layers": "layers",
+    "heads": "heads",
+    "ffn": "ffn",
+    "embedding": "embedding",
+    "vocabulary": "tokens",
+    "head": "head units",
+}
 LEGEND = (
     "bits: layers / word table; score: what candidates are ranked by, lower is better; est. speed: compared with the "
     "teacher in int8; last columns: bytes that ship\n"
@@ -54,11 +62,17 @@ class PlanReport:
         vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
         return {**self.to_json(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
+    @property
+    def heads_differ(self) -> bool:
+        """Whether candidates differ in the units of the head, which two of them may differ in alone."""
+        return len({candidate.describe()["head"] for candidate in self.plan.candidates}) > 1
+
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
         targets = sorted(self.plan.chosen.sizes)
-        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "score", "est. speed", *targets]
-        rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
+        shown = [name for name in SHAPE_COLUMNS if name != "head" or self.heads_differ]
+        header = ["", *(SHAPE_COLUMNS[name] for name in shown), "bits", "score", "est. speed", *targets]
+        rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
         lines.append(LEGEND)
@@ -74,9 +88,9 @@ class PlanReport:
         return "\n".join(lines)
 
 
-def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
+def _candidate_row(number: int, candidate: Candidate, shown: list[str], targets: list[str]) -> list[str]:
     figures = candidate.describe()
-    counts = [figures[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
+    counts = [figures[name] for name in shown]
     bits = f"{figures['body_bits']}/{figures['embedding_bits']}"
     estimates = [f"{candidate.estimated_loss * 100:.2f}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
