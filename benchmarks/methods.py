@@ -8,8 +8,8 @@ training examples that are held out instead of on dev: the way to choose setting
 reported on.
 
 Two seeds have no interval worth the name (Student's t is 12.7 there), so a cell holds what each seed
-gave; from `MEAN_FROM` seeds on it holds their mean and its interval. Variants that are built with `--text` stand in a
-table of their own: raw text also decides which tokens are kept, so their students may have another shape.
+gave; from `MEAN_FROM` seeds on it holds their mean and its interval. Variants that are built with `--raw-text` stand in
+a table of their own: raw text also decides which tokens are kept, so their students may have another shape.
 """
 
 from __future__ import annotations

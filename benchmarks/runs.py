@@ -46,7 +46,7 @@ TEXT = "data/text/wikitext2-valid.txt"  # running text, under the shared folder
 
 @dataclass(frozen=True)
 class Variant:
-    """A change of the recipe, and a row's words for it; `text`: built with `--text`; `tasks`: those that it is for."""
+    """A change of the recipe, and a row's words for it; `text`: built with `--raw-text`; `tasks`: those it is for."""
 
     what: str
     change: Callable[[Recipe], Recipe]
@@ -132,7 +132,7 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
     recipe = recipe_of(run)
     changed: dict[str, Any] = {"recipe": recipe} if recipe != find_recipe(run.effort) else {}
     if variant_of(run).text:
-        changed["text"] = shared / TEXT
+        changed["raw_text"] = shared / TEXT
     return BuildRequest(
         teacher=str(shared / files.teacher),
         train=str(train),

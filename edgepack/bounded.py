@@ -1,17 +1,25 @@
 """Files of others, read within bounds: a size before the first byte, no pipe or device, no nesting without end.
 
-Each reader names its own limit, far above what an honest file has. What is beyond is an `InputError` of one line.
+Each reader names its own limit, far above what an honest file has. What is beyond is an `InputError` of one line, and
+so is a value of another type than asked for: `Place` says where it stands.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import stat
 import tomllib
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgepack.errors import InputError, first_line
+from edgepack.errors import InputError, first_line, shown
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 LARGEST_TOML = 256 << 10  # bytes; a policy has a few hundred
 MOST_DOTS = 100  # in one line of TOML: a key of n parts takes time and memory that grow with n²
@@ -54,3 +62,44 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise ValueError("its values are nested too deep") from e
     except ValueError as e:  # TOMLDecodeError is one; so is what an integer of 5,000 digits raises
         raise ValueError(first_line(e)) from e
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands, for messages: the file and the key."""
+
+    file: str
+    key: str = ""
+
+    def inside(self, key: str | int) -> Place:
+        """A key of the table, or a number of the list, that stands here."""
+        if isinstance(key, int):
+            return Place(self.file, f"{self.key}[{key}]")
+        return Place(self.file, f"{self.key}.{key}" if self.key else key)
+
+    def error(self, problem: str) -> InputError:
+        """`FILE: KEY PROBLEM`."""
+        return InputError(f"{self.file}: {self.key} {problem}" if self.key else f"{self.file}: {problem}")
+
+
+@cache
+def _model(hint: Any) -> type[BaseModel]:
+    """A model of one value, which takes no value for another type's; inf and nan are none."""
+    from pydantic import ConfigDict, create_model  # here: targets are read before anything is worth its import
+
+    return create_model("Value", __config__=ConfigDict(strict=True, allow_inf_nan=False), value=(hint, ...))
+
+
+def read_plain(hint: Any, value: Any, place: Place) -> Any:
+    """A number, a text, a choice or a list of such."""
+    from pydantic import ValidationError
+
+    try:
+        # as JSON, where a list may stand for a tuple and a whole number for a number, and nothing else for anything
+        return _model(hint).model_validate_json(json.dumps({"value": value}, default=str)).value  # type: ignore[attr-defined]
+    except ValidationError as e:
+        first = e.errors()[0]
+        for part in first["loc"][1:]:
+            place = place.inside(part)
+        problem = re.sub(r"^Input should", "it must", first["msg"])
+        raise place.error(f"is {shown(first['input'])}; {problem[0].lower()}{problem[1:]}") from e

@@ -1,4 +1,4 @@
-"""How sizes, drops and options are written: on a command line, and as keywords of a call from Python.
+"""How sizes, drops, times and options are written: on a command line, and as keywords of a call from Python.
 
 Sizes are decimal unless the unit says otherwise: `4MB` = 4,000,000 bytes, `4MiB` = 4,194,304. A drop is a
 share of the teacher's metric: `2%` or `0.02`. `2` alone is refused, since it could mean either.
@@ -6,6 +6,7 @@ share of the teacher's metric: `2%` or `0.02`. `2` alone is refused, since it co
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -52,6 +53,17 @@ def format_size(size_bytes: int) -> str:
         if size_bytes >= factor:
             return f"{size_bytes / factor:.1f} {unit}"
     return f"{size_bytes} bytes"
+
+
+def format_duration(seconds: float) -> str:
+    """A time for a person: `0.2 s`, `3 min 20 s`, `1 h 4 min`."""
+    if not math.isfinite(seconds):
+        return str(seconds)
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 0.05 else "less than 0.1 s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def parse_share(text: str) -> float:

@@ -194,7 +194,7 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
     "eval: no such file": (flag("--eval", "nowhere.csv"), "no such file"),
     "eval: unknown label": (data("dev.tsv", tsv([("so so", "medium")]), "--eval"), "medium"),
     "eval: header only": (data("dev.tsv", "sentence\tlabel\n", "--eval"), "dev.tsv"),
-    "text: no such file": (flag("--text", "nowhere.txt"), "does not exist"),
+    "text: no such file": (flag("--raw-text", "nowhere.txt"), "does not exist"),
     # teachers
     "teacher: no such folder": (flag("-m", "./nowhere/teacher"), "nowhere/teacher"),
     "teacher: hub id that cannot be had": (flag("-m", "nobody/has-this-teacher"), "nobody/has-this-teacher"),

@@ -33,6 +33,15 @@ def no_files_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def no_request_or_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's own `build.toml`, and no log of a test."""
+    table = {"model": "t", "data": "d", "eval": "e", "budget": "4MB", "target": ["android-onnx"], "output": "out"}
+    monkeypatch.setattr("edgepack.cli.request_file.read_request", lambda *_: table)
+    for name in ("write_log", "show_steps"):
+        monkeypatch.setattr(f"edgepack.cli.logs.{name}", lambda *_: lambda: None)
+
+
+@pytest.fixture(autouse=True)
 def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark stops when its options are read."""
     read = argparse.ArgumentParser.parse_args

@@ -35,7 +35,7 @@ class BuildOptions(ColumnOptions, total=False):
     recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file
     seed: Annotated[int, Field(ge=0)]  # 0
     device: str  # auto, cpu, cuda, cuda:1; auto
-    text: AnyPath | None  # a file of raw text, one sentence on a line
+    raw_text: AnyPath | None  # a file of raw text, one sentence on a line
     max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
     allow_untrained: bool  # accept a teacher no better than the commonest label
 
@@ -94,8 +94,8 @@ def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[s
     given = check_options(call, _Asked, options)
     if "max_drop" in given:
         given["max_drop"] = as_share("max_drop", given["max_drop"])
-    if "text" in given:
-        given["text"] = as_path("text", given["text"])
+    if "raw_text" in given:
+        given["raw_text"] = as_path("raw_text", given["raw_text"])
     return make_request(
         {
             **given,

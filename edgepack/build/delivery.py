@@ -17,7 +17,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, first_texts
-from edgepack.bundle.manifest import DataRecord, TeacherRecord, read_model, write_model
+from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
@@ -39,11 +39,18 @@ from edgepack.task.tokenize import encode
 from edgepack.teacher import open_checkpoint
 from edgepack.teacher.int8_model import export_int8
 from edgepack.tokenizer.asset import backend_tokenizer
-from edgepack.workspace import Stage
+from edgepack.workspace import Stage, hash_json
+
+DEVICE_ONLY = ("name", "title", "device", "runtime_library", "notes")  # of a target: what no validation depends on
 
 INT8_NAME = "teacher-int8.onnx"
 
 MakeStage = Callable[[str, dict[str, Any], Callable[[Stage], None]], Stage]  # name, what decides it, work
+
+
+def what_runs(target: Target) -> dict[str, Any]:
+    """All of a target that a validation depends on: two that are alike here are measured once, if their files are."""
+    return {name: value for name, value in asdict(target).items() if name not in DEVICE_ONLY}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +72,7 @@ class Delivery:
     asset_bytes: int
     stage: MakeStage
     console: Console
+    measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
     @cached_property
     def evaluation_ids(self) -> Encoded:
@@ -97,7 +105,8 @@ class Delivery:
         for target in self.inputs.targets:
             try:
                 exported, validated = self.run_target(target, student, trained)
-                made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
+                with self.console.working(f"bundle {target.name}"):
+                    made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
             except MissingDependency as e:
                 made.missing[target.name] = str(e)
                 self.console.warn(f"{target.name}: not built: {e}")
@@ -126,17 +135,33 @@ class Delivery:
             "timed": request.timed,
         }
 
+        key = hash_json([what_runs(target), model_hashes(exported.folder / target.file, target)])
+        same = self.measured.get(key)
+
         def write_verdict(stage: Stage) -> None:
-            verdict = self.judge(target, student, exported, stage.scratch / LOGITS_NAME)
+            if same is not None:
+                verdict = self.take_over(target, *same, stage.scratch / LOGITS_NAME)
+            else:
+                verdict = self.judge(target, student, exported, stage.scratch / LOGITS_NAME)
             write_model(stage.scratch / "verdict.json", verdict)
 
-        return exported, self.stage(f"validate-{target.name}", parts, write_verdict)
+        validated = self.stage(f"validate-{target.name}", parts, write_verdict)
+        self.measured.setdefault(key, (target.name, validated))
+        return exported, validated
+
+    def take_over(self, target: Target, other: str, measured: Stage, keep_logits: Path) -> Verdict:
+        """The verdict of a target whose runtime runs the same bytes."""
+        self.console.info(f"{target.name}: the same file in the same runtime as {other}, measured once")
+        if (measured.folder / LOGITS_NAME).is_file():
+            shutil.copyfile(measured.folder / LOGITS_NAME, keep_logits)
+        verdict = read_model(measured.folder / "verdict.json", Verdict)
+        return verdict.model_copy(update={"target": target.name, "measured_as": verdict.measured_as or other})
 
     def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
         """Run the artifact over the evaluation set and measure it against the teacher."""
         inputs, task = self.inputs, self.inputs.teacher.task
         path = exported.folder / target.file
-        with self.console.progress(target.name, len(self.evaluation_ids)) as advance:
+        with self.console.progress(target.name, 3 * len(self.evaluation_ids)) as advance:  # student, rounded, artifact
             verdict = validate_artifact(
                 path,
                 target,
@@ -150,7 +175,8 @@ class Delivery:
             )
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
-        return verdict.model_copy(update={"speed": self.time_with_teacher(path, target)})
+        with self.console.working(f"time {target.name}"):
+            return verdict.model_copy(update={"speed": self.time_with_teacher(path, target)})
 
     @cached_property
     def int8_teacher(self) -> Path | None:

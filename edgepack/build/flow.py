@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack._version import __version__
 from edgepack.build.delivery import Delivery, Made
+from edgepack.build.duration import estimate_training
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
@@ -77,7 +78,8 @@ def plan_build(request: BuildRequest, console: Console, show_tensors: bool = Fal
     inputs = open_inputs(request, console)
     plan = search(make_search_space(inputs), request.budget_bytes)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
-    return PlanReport(plan, show_tensors)
+    with console.working("time"):
+        return PlanReport(plan, show_tensors, estimate_training(inputs, plan.chosen))
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -173,7 +175,8 @@ class Build:
             return
         if self.finished_only:
             refuse_training(stage, self.workspace)
-        make_stage(stage, work, self.workspace)
+        with self.console.working(stage.name):
+            make_stage(stage, work, self.workspace)
 
     def shared_stage(
         self, name: str, parts: dict[str, Any], work: Callable[[Stage], None], together: bool = False
@@ -202,8 +205,8 @@ class Build:
         return self.shared_stage(name, parts, write)
 
     def general_stages(self, carved: Stage) -> list[Stage]:
-        """With `--text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
-        path, general = self.inputs.request.text, self.recipe.general
+        """With `--raw-text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
+        path, general = self.inputs.request.raw_text, self.recipe.general
         if path is None or general is None or not (general.share or general.examples):
             return []
         data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
@@ -282,7 +285,7 @@ class Build:
     def recipe(self) -> Recipe:
         """The settings to train by: without raw text there is no stage on it, and no state is stored for its losses."""
         chosen = self.inputs.request.chosen_recipe
-        return chosen if self.inputs.request.text is not None else replace(chosen, general=None)
+        return chosen if self.inputs.request.raw_text is not None else replace(chosen, general=None)
 
     @cached_property
     def shape(self) -> StudentConfig:
@@ -312,7 +315,8 @@ class Build:
         augmentation = make_augmentation(self.recipe, speed, len(own), bool(single_texts(own).any()))
         by_model = augmentation is not None and augmentation.masked_model is not None
         augment = self.augment_by_masked_words if by_model else None
-        return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1, augment)
+        with self.console.working("synthetic examples"):
+            return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1, augment)
 
     def augment_by_masked_words(self, settings: Augmentation) -> Encoded:
         """The training data with synthetic examples by the recipe's masked-word model, which runs once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,8 @@ from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
 
+log = logging.getLogger(__name__)
+
 GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
@@ -66,7 +69,7 @@ class BuildRequest:
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
     seed: int = 0
     device: str = "auto"
-    text: Path | None = None
+    raw_text: Path | None = None
     max_length: int | None = None
     allow_untrained: bool = False
     fresh: bool = False
@@ -119,26 +122,23 @@ def open_inputs(
     teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets)
-    warn_without_text(recipe, request.effort, request.text, console)
-    train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    warn_without_text(recipe, request.effort, request.raw_text, console)
+    with console.working("read"):
+        train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
+    log.debug("sha256 of the inputs: %s", found)
     if compare is not None:
-        compare({"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256})
+        compare(found)
     show_notes(console, train_data, evaluation_data)
     max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
-    train = encode(train_data, teacher.task, teacher.tokenizer, max_length)
-    evaluation = encode(evaluation_data, teacher.task, teacher.tokenizer, max_length)
-    warnings = [
-        *teacher.notes,
-        *check_tokenizer(teacher, (train_data, evaluation_data)),
-        *check_sides(teacher, (train_data, evaluation_data), max_length),
-        *check_unknown(teacher, (train, evaluation)),
-        *app_warnings(teacher.tokenizer, first_texts(evaluation_data), max_length),
-        *target_warnings(targets),
-    ]
-    for warning in warnings:
+    with console.working("tokens"):
+        train, evaluation = (
+            encode(d, teacher.task, teacher.tokenizer, max_length) for d in (train_data, evaluation_data)
+        )
+    data, encoded = (train_data, evaluation_data), (train, evaluation)
+    for warning in [*input_warnings(teacher, data, encoded, max_length), *target_warnings(targets)]:
         console.warn(warning)
     logits, metric = ask_teacher(request, teacher, train, evaluation, console)
-    counts = np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
     return_free_memory()
     return Inputs(
         request=request,
@@ -151,8 +151,21 @@ def open_inputs(
         evaluation=evaluation,
         teacher_logits=logits,
         teacher_metric=metric,
-        token_counts=counts,
+        token_counts=np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary),
     )
+
+
+def input_warnings(
+    teacher: Teacher, data: tuple[Dataset, Dataset], encoded: tuple[Encoded, Encoded], max_length: int
+) -> list[str]:
+    """What a user should know of the teacher and of the training and evaluation data."""
+    return [
+        *teacher.notes,
+        *check_tokenizer(teacher, data),
+        *check_sides(teacher, data, max_length),
+        *check_unknown(teacher, encoded),
+        *app_warnings(teacher.tokenizer, first_texts(data[1]), max_length),
+    ]
 
 
 def ask_teacher(
@@ -201,7 +214,7 @@ def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evalu
 def request_record(request: BuildRequest) -> dict[str, Any]:
     """A request as JSON; what lies on this machine is named relative to the output folder."""
     record = asdict(replace(request, recipe=None))
-    for name in ("teacher", "train", "evaluation", "text"):
+    for name in ("teacher", "train", "evaluation", "raw_text"):
         if record[name] is not None:
             record[name] = recorded_place(str(record[name]), request.output)
     record["recipe"] = recipe_record(request.chosen_recipe)
@@ -251,7 +264,7 @@ def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Voc
 
 def text_counts(inputs: Inputs) -> np.ndarray | None:
     """How often the raw text, if there is any, uses each token."""
-    path = inputs.request.text
+    path = inputs.request.raw_text
     if path is None:
         return None
     lines = [line for line in read_text_lines(path) if line.strip()]
@@ -265,13 +278,13 @@ def text_counts(inputs: Inputs) -> np.ndarray | None:
 def read_text_lines(path: Path) -> list[str]:
     """The lines of a file of raw text, blank ones too: they part documents."""
     if not path.is_file():
-        raise InputError(f"{path}: is no regular file; --text takes a file of UTF-8 sentences, one on a line")
+        raise InputError(f"{path}: is no regular file; --raw-text takes a file of UTF-8 sentences, one on a line")
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path}: {e}; --text takes a file of UTF-8 sentences, one on a line") from e
+        raise InputError(f"{path}: {e}; --raw-text takes a file of UTF-8 sentences, one on a line") from e
     if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: no text in it; --text takes a file of UTF-8 sentences, one on a line")
+        raise InputError(f"{path}: no text in it; --raw-text takes a file of UTF-8 sentences, one on a line")
     return lines
 
 

@@ -5,7 +5,7 @@ whose steps are cheap sees more (`LONGER_FROM`), so that an effort means about t
 sees more are new synthetic examples, and no example is seen more than `PASSES` times. A build's steps are then cut into
 the stages `distil` (from `prune_ratio` times the planned heads and FFN units), `prune` (down to the planned shape; left
 out when the ratio is 1) and `quantize` (with the planned bit widths, at the falling end of the learning rate). With
-`--text`, a stage `general` on raw text comes first.
+`--raw-text`, a stage `general` on raw text comes first.
 
 The settings are in `recipe_settings.py`, the recipes themselves in `recipes/`, a file for each. A method enters the
 default when figures show that it helps: docs/experiments.md has those of what is in it, docs/methods.md has all of

@@ -95,7 +95,7 @@ def _check_layers(loss: Loss, where: str, layers: int, vector: int, whose: str) 
             )
 
 
-def warn_without_text(recipe: Recipe, name: str, text: Path | None, console: Console) -> None:
+def warn_without_text(recipe: Recipe, name: str, raw_text: Path | None, console: Console) -> None:
     """Say that a stage on raw text is left out, where the recipe has one of its own."""
-    if text is None and recipe.general not in (None, GENERAL):
-        console.warn(f"{named(name)}: its stage on raw text is left out; give --text FILE to train on it")
+    if raw_text is None and recipe.general not in (None, GENERAL):
+        console.warn(f"{named(name)}: its stage on raw text is left out; give --raw-text FILE to train on it")

@@ -7,8 +7,6 @@ file is read whole or refused in one line that names the file, the key and what 
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
@@ -16,9 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-
-from edgepack.bounded import parse_toml, read_file
+from edgepack.bounded import Place, parse_toml, read_file, read_plain
 from edgepack.build.recipe_settings import Recipe, recipe_record
 from edgepack.compress.distil.objective import LOSSES
 from edgepack.compress.distil.signals import Loss
@@ -33,24 +29,6 @@ _OTHERS = sorted({entry.name.removesuffix(SUFFIX) for entry in FOLDER.iterdir() 
 BUILT_IN = (*EFFORTS, *(name for name in _OTHERS if name not in EFFORTS))
 
 Table = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a value stands, for messages: the file and the key."""
-
-    file: str
-    key: str = ""
-
-    def inside(self, key: str | int) -> Place:
-        """A key of the table, or a number of the list, that stands here."""
-        if isinstance(key, int):
-            return Place(self.file, f"{self.key}[{key}]")
-        return Place(self.file, f"{self.key}.{key}" if self.key else key)
-
-    def error(self, problem: str) -> InputError:
-        """`FILE: KEY PROBLEM`."""
-        return InputError(f"{self.file}: {self.key} {problem}" if self.key else f"{self.file}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -199,27 +177,3 @@ def read_loss(table: Any, place: Place) -> Loss:
         raise place.inside("loss").error(f"is {shown(name)}; allowed: {', '.join(LOSSES)}")
     loss: Loss = read_table(LOSSES[name], {key: value for key, value in table.items() if key != "loss"}, place)
     return loss
-
-
-class _Strict(BaseModel):
-    """No value is taken for another type's; inf and nan are no settings."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-@cache
-def _model(hint: Any) -> type[_Strict]:
-    return create_model("Value", __base__=_Strict, value=(hint, ...))
-
-
-def read_plain(hint: Any, value: Any, place: Place) -> Any:
-    """A number, a text, a choice or a list of such."""
-    try:
-        # as JSON, where a list may stand for a tuple and a whole number for a number, and nothing else for anything
-        return _model(hint).model_validate_json(json.dumps({"value": value}, default=str)).value  # type: ignore[attr-defined]
-    except ValidationError as e:
-        first = e.errors()[0]
-        for part in first["loc"][1:]:
-            place = place.inside(part)
-        problem = re.sub(r"^Input should", "it must", first["msg"])
-        raise place.error(f"is {shown(first['input'])}; {problem[0].lower()}{problem[1:]}") from e

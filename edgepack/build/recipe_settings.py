@@ -48,7 +48,7 @@ class Recipe:
     layer_map: str = "carved"
     module_replacing: ModuleReplacing | None = None  # the teacher's layers run instead of some of the student's
     augmentation: Augmentation | None = AUGMENTATION
-    general: General | None = GENERAL  # only with --text
+    general: General | None = GENERAL  # only with --raw-text
     structure: Structure = PLAIN  # hidden size, sharing, self-attentive embedding, low rank, given bit widths
     rank_weights: str = "inputs"  # what a low-rank matrix's error is weighed by: none, inputs, fisher
     allocate_ranks: bool = False  # a rank for each matrix, by what it captures, in the bytes of structure.rank_share

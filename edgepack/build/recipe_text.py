@@ -52,7 +52,7 @@ COMMENTS: dict[str, str] = {
     "augmentation.candidates": "words that it may be replaced by",
     "augmentation.splice": "share of the synthetic examples that are cut or joined first",
     "augmentation.masked_model": "candidates from this masked-language model, a folder or a hub id; false: neighbours",
-    "general": "a stage on raw text before the task's data; runs with --text alone",
+    "general": "a stage on raw text before the task's data; runs with --raw-text alone",
     "general.share": "its length, as a share of examples_seen",
     "general.masked_words": "weight of BERT's masked words; 0: off",
     "general.sentence_order": "weight of ALBERT's sentence order; 0: off; the text must be in running order",

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgepack.build.duration import TrainingTime
 from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.parameters import format_duration
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
 from edgepack.workspace import hash_json
 
+SHAPE_COLUMNS = {  # name in `Candidate.describe` → in the table
+    "layers": "layers",
+    "heads": "heads",
+    "ffn": "ffn",
+    "embedding": "embedding",
+    "vocabulary": "tokens",
+    "head": "head units",
+}
 LEGEND = (
-    "bits: layers / word table; est. loss: of the teacher's metric, for ranking; est. speed: compared with the teacher "
-    "in int8; last columns: bytes that ship"
+    "bits: layers / word table; score: what candidates are ranked by, lower is better; est. speed: compared with the "
+    "teacher in int8; last columns: bytes that ship\n"
+    "The score is no forecast of this build: it estimates the % of the metric that a short training loses, and every "
+    "recorded `standard` build lost less (docs/plan.md)"
 )
 
 
@@ -29,6 +41,7 @@ class PlanReport:
 
     plan: Plan
     show_tensors: bool = False
+    time: TrainingTime | None = None  # of `edgepack plan` alone: a build's record is the same every time
 
     @property
     def chosen(self) -> Candidate:
@@ -38,7 +51,9 @@ class PlanReport:
     def to_record(self) -> dict[str, Any]:
         """Candidates, the chosen one first, with its bytes by tensor on each target."""
         chosen = self.plan.chosen
+        timed = {} if self.time is None else {"training": asdict(self.time)}
         return {
+            **timed,
             "budget_bytes": self.plan.budget_bytes,
             "note": self.plan.note,
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
@@ -52,14 +67,25 @@ class PlanReport:
         vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
         return {**self.to_record(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
+    @property
+    def _heads_differ(self) -> bool:
+        """Whether candidates differ in the units of the head, which two of them may differ in alone."""
+        return len({candidate.describe()["head"] for candidate in self.plan.candidates}) > 1
+
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
         targets = sorted(self.plan.chosen.sizes)
-        header = ["", "layers", "heads", "ffn", "embedding", "tokens", "bits", "est. loss", "est. speed", *targets]
-        rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
+        shown = [name for name in SHAPE_COLUMNS if name != "head" or self._heads_differ]
+        header = ["", *(SHAPE_COLUMNS[name] for name in shown), "bits", "score", "est. speed", *targets]
+        rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
         lines.append(LEGEND)
+        if self.time is not None:
+            lines.append(
+                f"training: {self.time.examples:,} examples seen in {self.time.steps:,} steps, about "
+                f"{format_duration(self.time.seconds)} on this machine as busy as it is now"
+            )
         if self.show_tensors:
             record = self.to_record()
             for target in targets:
@@ -67,11 +93,11 @@ class PlanReport:
         return "\n".join(lines)
 
 
-def _candidate_row(number: int, candidate: Candidate, targets: list[str]) -> list[str]:
+def _candidate_row(number: int, candidate: Candidate, shown: list[str], targets: list[str]) -> list[str]:
     figures = candidate.describe()
-    counts = [figures[name] for name in ("layers", "heads", "ffn", "embedding", "vocabulary")]
+    counts = [figures[name] for name in shown]
     bits = f"{figures['body_bits']}/{figures['embedding_bits']}"
-    estimates = [f"{candidate.estimated_loss:.2%}", f"{candidate.estimated_speed:.1f} x"]
+    estimates = [f"{candidate.estimated_loss * 100:.2f}", f"{candidate.estimated_speed:.1f} x"]
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
     return ["→" if number == 0 else "", *map(str, counts), bits, *estimates, *sizes]
 
@@ -121,6 +147,8 @@ def _verdict_row(target: str, verdict: Verdict) -> list[str]:
     words = [f"failed: {', '.join(failed)}"] if failed else []
     words += [f"undecided: {', '.join(undecided)}"] if undecided else []
     words += [f"not run: {', '.join(waiting)}"] if waiting else []
+    words = words or ["passed"]
+    words += [f"measured as {verdict.measured_as}"] if verdict.measured_as else []
     return [
         target,
         f"{verdict.shipped_bytes:,}",
@@ -128,7 +156,7 @@ def _verdict_row(target: str, verdict: Verdict) -> list[str]:
         f"{kept.value:.2%} ({kept.low:.2%} to {kept.high:.2%})" if kept else "not run",
         "-" if verdict.agreement is None else f"{verdict.agreement:.2%}",
         " / ".join(f"{ms:.1f}" for ms in speed.p50_ms.values()) if speed else "not run",
-        "; ".join(words) or "passed",
+        "; ".join(words),
     ]
 
 

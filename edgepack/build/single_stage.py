@@ -21,7 +21,7 @@ from edgepack.target import Target, load_target
 from edgepack.task.examples import Columns
 from edgepack.workspace import Workspace
 
-FLAGS = {"teacher": "-m", "train": "-d", "evaluation": "--eval", "text": "--text"}
+FLAGS = {"teacher": "-m", "train": "-d", "evaluation": "--eval", "raw_text": "--raw-text"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Moved:
     teacher: str | None = None
     train: str | None = None
     evaluation: str | None = None
-    text: Path | None = None
+    raw_text: Path | None = None
 
 
 def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
@@ -39,14 +39,17 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
     manifest = load_build_manifest(output)
     try:
         record = dict(manifest.inputs["request"])
+        if "text" in record:  # its name before
+            record["raw_text"] = record.pop("text")
+        recorded = {**manifest.inputs, "request": record.copy()}
         record["columns"] = Columns(**record["columns"])
         record["targets"] = tuple(record["targets"])
         record["recipe"] = read_recipe(record["recipe"])
         for name, flag in FLAGS.items():
             now = getattr(moved, name)
             if record[name] is not None or now is not None:
-                record[name] = find_place(output, manifest.inputs, name, None if now is None else str(now), flag)
-        record["text"] = Path(record["text"]) if record["text"] else None
+                record[name] = find_place(output, recorded, name, None if now is None else str(now), flag)
+        record["raw_text"] = Path(record["raw_text"]) if record["raw_text"] else None
         request = BuildRequest(**{**record, "output": output, "fresh": False})
     except (KeyError, TypeError) as e:
         raise InputError(

@@ -7,6 +7,7 @@ takes with it what was made from the first.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 
 from edgepack.console import Console
@@ -14,6 +15,8 @@ from edgepack.errors import InputError
 from edgepack.memory import return_free_memory
 from edgepack.train.teacher_outputs import HIDDEN_FILE
 from edgepack.workspace import Stage, Workspace
+
+log = logging.getLogger(__name__)
 
 WITHOUT_TRAINING = ("export-", "validate-")  # beginnings of the names of stages that train nothing
 
@@ -23,6 +26,7 @@ def is_usable(stage: Stage, console: Console, leave: Collection[str] = (HIDDEN_F
     if not stage.done:
         return False
     damaged = stage.damaged(leave)
+    log.debug("stage %s was found under the key %s", stage.name, stage.key)
     if damaged is not None:
         console.warn(f"stage {stage.name} is damaged: {damaged} is not what was written; it is made again")
     return damaged is None
@@ -31,6 +35,7 @@ def is_usable(stage: Stage, console: Console, leave: Collection[str] = (HIDDEN_F
 def make_stage(stage: Stage, work: Callable[[Stage], None], workspace: Workspace) -> None:
     """Have `work` fill the stage's scratch folder and finish it, in place of a damaged result where there is one."""
     before = stage.record.files if stage.done else {}
+    log.debug("stage %s is made under the key %s in %s", stage.name, stage.key, stage.scratch)
     work(stage)
     made = stage.finish().files
     if any(made.get(name) != entry for name, entry in before.items()):

@@ -68,5 +68,5 @@ def widths_of(
     choices = sorted(set.intersection(*(set(target.body_bits) for target in inputs.targets)))
     sampled = Examples(examples, inputs.request.seed, SENSITIVITY_EXAMPLES, console, "widths")
     with sampled.sample(student) as batches:
-        sensitivity = measure_sensitivity(student, list(batches), choices)
+        sensitivity = measure_sensitivity(student, list(batches), choices, console=console)
     return choose_widths(sensitivity, candidate.config, inputs.targets)

@@ -87,6 +87,7 @@ class Verdict(Record):
     speed: dict[str, Speed] = Field(default_factory=dict)  # by what of TIMED it is of
     analysis: Analysis | None = None
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
+    measured_as: str | None = None  # another target of the build, with the same file and runtime, which was measured
 
     @property
     def noninferiority(self) -> NonInferiority | None:

@@ -15,10 +15,11 @@ import click
 
 from edgepack._version import __version__
 from edgepack.cli.building import build, demo, finetune, plan, recipes
+from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
-from edgepack.errors import EdgepackError, printable
+from edgepack.errors import CheckFailed, EdgepackError, printable
 from edgepack.extras import plain_error
 
 SECTIONS = {
@@ -31,14 +32,23 @@ SECTIONS = {
 class Commands(click.Group):
     """A group that ends with one line and a documented exit code when edgepack reports an error."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
+        return logged(lambda: self._invoke(ctx))
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
         except Exception as e:
             error = plain_error(e, f"edgepack {ctx.invoked_subcommand}")
             if error is None:
-                raise
-            end_with(ctx, error)
+                end_as_defect(ctx, e)
+            end_with(error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -46,10 +56,21 @@ class Commands(click.Group):
                 formatter.write_dl([(str(command.name), command.get_short_help_str(100)) for command in commands])
 
 
-def end_with(ctx: click.Context, error: EdgepackError) -> NoReturn:
+def end_with(error: EdgepackError) -> NoReturn:
     """Say what was wrong in one line and leave with the error's exit code."""
-    click.echo(f"error: {printable(' '.join(str(error).split()))}", err=True)
-    ctx.exit(error.exit_code)
+    message = printable(" ".join(str(error).split()))
+    log_error(message)
+    click.echo(f"error: {message}", err=True)
+    raise click.exceptions.Exit(error.exit_code)  # not ctx.exit, which would end the log first
+
+
+def end_as_defect(ctx: click.Context, error: Exception) -> NoReturn:
+    """Leave with the traceback: in the log, if there is one, and one line on the terminal, else there."""
+    line = logged_defect(ctx, error)
+    if line is None:
+        raise error
+    click.echo(f"error: {line}", err=True)
+    raise click.exceptions.Exit(CheckFailed.exit_code)  # as Python ends with a traceback
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,4 +81,5 @@ def main() -> None:
 
 for commands in SECTIONS.values():
     for command in commands:
+        add_log_options(command)
         main.add_command(command)

@@ -21,18 +21,20 @@ from edgepack.cli.options import (
     seed_option,
     take_columns,
 )
+from edgepack.cli.request_file import RequestCommand, config_options
 
 if TYPE_CHECKING:
     from edgepack.build.inputs import BuildRequest
 
 
-@click.command()
+@click.command(cls=RequestCommand)
 @build_options
 @click.option(
     "-o", "--output", type=FOLDER, required=True, help="Folder for the result; a build that was stopped resumes in it."
 )
 @click.option("--dry-run", is_flag=True, help="Check the inputs and print the plan; train nothing.")
 @click.option("--fresh", is_flag=True, help="Start over: forget the stages that are finished in this folder.")
+@config_options
 @output_options
 @click.pass_context
 def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
@@ -49,9 +51,10 @@ def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **in
     ctx.exit(result.exit_code)
 
 
-@click.command()
+@click.command(cls=RequestCommand)
 @build_options
 @click.option("--tensors", is_flag=True, help="Print the bytes of every tensor too; --json always has them.")
+@config_options
 @output_options
 def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     """Print candidate shapes and their predicted bytes; train nothing."""
@@ -106,7 +109,10 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @length_option
 @output_options
 def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Make a teacher out of a base checkpoint; a run that was stopped resumes when started again."""
+    """Make a teacher out of a base checkpoint.
+
+    A run that was stopped resumes when it is started again.
+    """
     from edgepack.finetune import Options
     from edgepack.finetune import finetune as run_finetune
 
@@ -129,7 +135,10 @@ def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool
 @output_options
 @click.pass_context
 def demo(ctx: click.Context, /, output: Path, as_json: bool, quiet: bool) -> None:
-    """Run the whole flow on an embedded example: assistant commands, in a few minutes."""
+    """Run the whole flow on an embedded example, in a few minutes.
+
+    The example is a classifier of assistant commands.
+    """
     from edgepack.demo.run import run_demo
 
     result = run_demo(output, make_console(quiet))
@@ -164,7 +173,7 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show_recipe(name: str, as_json: bool) -> None:
-    """Print a recipe whole, with a comment on each key: a file to start from."""
+    """Print a recipe with a comment on each key: a file to start from."""
     from edgepack.build.recipe_file import open_recipe
     from edgepack.build.recipe_text import recipe_text
 

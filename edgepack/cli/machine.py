@@ -33,7 +33,10 @@ def targets(name: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, /, as_json: bool) -> None:
-    """Say what this machine can build, run and verify, and how to get what is missing."""
+    """Say what this machine can build, run and verify.
+
+    For what is missing there is the line that installs it.
+    """
     from edgepack.doctor import examine
 
     diagnosis = examine()

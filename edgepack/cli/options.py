@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from edgepack.console.colour import coloured, wants_colour
 from edgepack.parameters import Share, Size
 from edgepack.target import list_targets, load_target
 
@@ -50,6 +52,29 @@ class TargetName(click.ParamType):
         return [CompletionItem(name) for name in list_targets() if name.startswith(incomplete)]
 
 
+class RenamedOption(click.Option):
+    """An option that had another name, which still works and says so."""
+
+    def __init__(self, *arguments: Any, old: str, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.old = old
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        parser.add_option(obj=self, opts=[self.old], dest=self.old)
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        given = dict(opts)
+        if self.old in given:
+            if self.name in given:
+                raise click.UsageError(f"{self.old} and {self.opts[0]} are the same option; give {self.opts[0]}", ctx)
+            make_console(quiet=False).warn(f"{self.old} is called {self.opts[0]} now; {self.old} will go")
+            given[str(self.name)] = given.pop(self.old)
+        return super().handle_parse_result(ctx, given, args)
+
+
 TASKS = ("text-classification", "token-classification")
 
 
@@ -80,7 +105,10 @@ length_option = click.option(
     help="Longest input in tokens; longer texts are cut. [default: from the data]",
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="Device to train on: auto, cpu, cuda or cuda:1."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device to train on: auto (a GPU if there is one), cpu, cuda or cuda:1.",
 )
 target_option = click.option(
     "-t",
@@ -141,7 +169,8 @@ build_options = options(
     click.option(
         "--effort",
         type=click.Choice(["quick", "standard", "max"]),
-        help="How long to train: more is slower and more accurate. [default: standard]",
+        help="Train on 96,000, 400,000 or 1,500,000 examples. standard took 18 to 47 min (2 cores, 23M parameters). "
+        "[default: standard]",
     ),
     click.option(
         "--recipe",
@@ -151,7 +180,9 @@ build_options = options(
     seed_option,
     device_option,
     click.option(
-        "--text",
+        "--raw-text",
+        cls=RenamedOption,
+        old="--text",
         type=EXISTING_FILE,
         help="Raw text, one sentence a line: more tokens are kept for it, and training begins with a stage on it.",
     ),
@@ -167,7 +198,13 @@ place_options = options(
     click.option("-m", "--model", "teacher", help="Where the teacher is now. [default: as the build recorded it]"),
     click.option("-d", "--data", "train", help="Where the training data is now. [default: as recorded]"),
     click.option("--eval", "evaluation", help="Where the evaluation data is now. [default: as recorded]"),
-    click.option("--text", type=EXISTING_FILE, help="Where the raw text is now. [default: as recorded]"),
+    click.option(
+        "--raw-text",
+        cls=RenamedOption,
+        old="--text",
+        type=EXISTING_FILE,
+        help="Where the raw text is now. [default: as recorded]",
+    ),
 )
 
 
@@ -186,8 +223,12 @@ def take_columns(inputs: dict[str, Any]) -> Columns:
 
 
 def print_result(result: Any, as_json: bool) -> None:
-    """A result's table, or its JSON."""
-    click.echo(json.dumps(result.to_record()) if as_json else result.table())
+    """A result's table, with the colours of what passed and failed, or its JSON."""
+    if as_json:
+        click.echo(json.dumps(result.to_record()))
+        return
+    colours, table = wants_colour(sys.stdout), result.table()
+    click.echo(coloured(table) if colours else table, color=colours)
 
 
 def print_record(record: dict[str, Any], as_json: bool) -> None:

@@ -68,7 +68,7 @@ from edgepack.errors import InputError, shown
 @output_options
 @click.pass_context
 def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Check bundles again and apply a policy: exit 0 when all pass, 1 when not."""
+    """Check bundles again under a policy: exit 0 if all pass, 1 if not."""
     from edgepack.evidence.gate import gate as run_gate
 
     columns = take_columns(settings)
@@ -92,7 +92,10 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
 def compare(
     ctx: click.Context, /, old: Path, new: Path, policy: Path | None, as_json: bool, quiet: bool, **settings: Any
 ) -> None:
-    """Compare two releases of one model: exit 1 where the new one is worse than a policy allows."""
+    """Compare two releases of one model.
+
+    Exit 1 where the new one is worse than a policy allows.
+    """
     from edgepack.evidence.compare import compare as run_compare
 
     columns = take_columns(settings)
@@ -124,9 +127,10 @@ def compare(
 def predict(
     bundle: Path, texts: tuple[str, ...], data: str | None, teacher: str | None, as_json: bool, **settings: Any
 ) -> None:
-    """Let a bundle answer texts; - reads one from each line of standard input.
+    """Let a bundle answer texts.
 
-    A bundle for pairs takes two texts in turn, or two on a line with a tab between them.
+    With - it reads one from each line of standard input. A bundle for pairs takes two texts in turn, or two on a line
+    with a tab between them.
     """
     from edgepack.predict import Bundle
     from edgepack.predict.data import answer_data

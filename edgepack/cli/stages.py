@@ -62,7 +62,10 @@ def validate(
     quiet: bool,
     **places: Any,
 ) -> None:
-    """Run a build's artifacts again in their runtimes and compare them with the teacher."""
+    """Run a build's artifacts again and compare them with the teacher.
+
+    Each runs in the runtime that it is for.
+    """
     if examples is not None and arch is None:
         raise click.UsageError("--examples goes with --arch")
     result: Any  # two kinds of result, which print and exit alike

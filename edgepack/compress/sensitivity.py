@@ -19,10 +19,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgepack.compress.knapsack import choose_options
+from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
 
+QUIET = Console(quiet=True)
 Rounding = Callable[[Tensor, int, int], Tensor]
 TOGETHER = ("query", "key", "value")
 
@@ -51,6 +53,7 @@ def measure_sensitivity(
     batches: Sequence[dict[str, Tensor]],
     widths: Sequence[int],
     rounding: Rounding = rounded,
+    console: Console = QUIET,
 ) -> dict[str, dict[int, float]]:
     """`sensitivity[matrix][bits]`: mean KL in nats over examples, or over real tokens where logits are per token.
 
@@ -61,16 +64,19 @@ def measure_sensitivity(
     own.set_bits(32, 32)
     reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
-    for name, linears in weight_matrices(own).items():
-        originals = [linear.weight.clone() for linear in linears]
-        measured[name] = {}
-        for bits in widths:
+    matrices = weight_matrices(own)
+    with console.progress("bit widths", len(matrices) * len(widths)) as advance:
+        for name, linears in matrices.items():
+            originals = [linear.weight.clone() for linear in linears]
+            measured[name] = {}
+            for bits in widths:
+                for linear, original in zip(linears, originals, strict=True):
+                    linear.weight.copy_(rounding(original, bits, own.config.block_size))
+                logits = [_logits(own, batch) for batch in batches]
+                measured[name][bits] = mean_divergence(reference, logits, [b["attention_mask"] for b in batches])
+                advance()
             for linear, original in zip(linears, originals, strict=True):
-                linear.weight.copy_(rounding(original, bits, own.config.block_size))
-            logits = [_logits(own, batch) for batch in batches]
-            measured[name][bits] = mean_divergence(reference, logits, [b["attention_mask"] for b in batches])
-        for linear, original in zip(linears, originals, strict=True):
-            linear.weight.copy_(original)
+                linear.weight.copy_(original)
     return measured
 
 

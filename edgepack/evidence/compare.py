@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
-from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, all_passed, limit_check
+from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, all_passed, in_full, limit_check
 from edgepack.console import Console, format_table
 from edgepack.evidence.metric_check import Answers, Given, refuse_other_task
 from edgepack.evidence.noninferiority import judge_retention, retention_check
@@ -81,7 +81,7 @@ class Comparison(Strict):
         rows = [["", "old", "new", "change"]]
         named: Mapping[str, Change] = {**self.costs, "metric": self.metrics}
         for name, change in named.items():
-            cells = ["-" if value is None else f"{value:,.6g}" for value in (change.old, change.new)]
+            cells = ["-" if value is None else in_full(value) for value in (change.old, change.new)]
             rows.append([name, *cells, "-" if change.growth is None else f"{change.growth:+.1%}"])
         lines = [format_table(rows), ""]
         if self.flips:

@@ -111,7 +111,8 @@ def compare_architecture(
             encoded = encoded.select(np.arange(min(examples, len(encoded))))
         names = tuple(other.name for _, _, other in same)
         console.info(f"{', '.join(names)}: {len(encoded)} examples under emulation, which takes minutes")
-        comparisons.append(_compare(folder / target.file, target, names, encoded, task, machine))
+        with console.working(f"compare {architecture}"):
+            comparisons.append(_compare(folder / target.file, target, names, encoded, task, machine))
     return ArchitectureResult(architecture, tuple(comparisons))
 
 

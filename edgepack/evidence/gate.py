@@ -88,7 +88,8 @@ def gate(
     for folder in bundles:
         if console:
             console.info(f"checking {folder}")
-        results.append(judge(folder, rules, against, key))
+        with (console or Console(quiet=True)).working(f"gate {folder.name}"):
+            results.append(judge(folder, rules, against, key))
     result = GateResult(tuple(results))
     for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
         if path is not None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import resource
 import statistics
@@ -30,6 +31,8 @@ import numpy as np
 
 from edgepack.bundle.verdict import Speed
 from edgepack.errors import CheckFailed
+
+log = logging.getLogger(__name__)
 
 TOKEN_COUNTS = (16, 32, 64, 128)
 RUNS, WARM_UPS, REPEATS = 30, 3, 3
@@ -91,6 +94,7 @@ def measure_once(subject: Subject, token_counts: Sequence[int], runs: int) -> di
         last = (e.stderr.strip().splitlines() or ["no message"])[-1]
         raise CheckFailed(f"measuring {subject.path} ended with code {e.returncode}: {last}") from e
     sample: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    log.debug("%s: %s", subject.path, sample)
     return sample
 
 

@@ -93,7 +93,8 @@ class Given:
         if bundle.folder not in self.answers:
             manifest, task = bundle.manifest, task_of(bundle.manifest)
             encoded = encode(self.read(manifest), task, bundle.tokenizer, manifest.max_length)
-            logits = predict_session(bundle.session, encoded)
+            with (self.console or Console(quiet=True)).progress(bundle.folder.name, len(encoded)) as advance:
+                logits = predict_session(bundle.session, encoded, advance)
             self.answers[bundle.folder] = Answers(logits, encoded, task.statistics(logits, encoded), task)
         return self.answers[bundle.folder]
 

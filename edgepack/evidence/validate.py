@@ -59,10 +59,10 @@ class Reference:
     teacher_evaluation: Encoded | None = None
     background: Background | None = None
 
-    def forms(self, rounded_by: str) -> list[FormLogits]:
+    def forms(self, rounded_by: str, advance: Advance | None = None) -> list[FormLogits]:
         """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
         teacher = FormLogits("teacher", self.teacher_logits, self.teacher_evaluation or self.evaluation)
-        return [teacher, *student_forms(self.student, self.evaluation, rounded_by)]
+        return [teacher, *student_forms(self.student, self.evaluation, rounded_by, advance)]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def validate_artifact(
     The artifact's logits are saved to `keep_logits`.
     """
     session, absence = load_if_here(artifact, target)
-    forms, task = reference.forms(target.activations), reference.task
+    forms, task = reference.forms(target.activations, advance), reference.task
     size = limit_check("size", shipped_bytes, limits.budget_bytes, True, "shipped bytes")
     if session is None:
         return not_run(target, forms, task, size, absence)
@@ -149,7 +149,9 @@ def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check
     )
 
 
-def student_forms(student: Student, evaluation: Encoded, rounded_by: str = "example") -> list[FormLogits]:
+def student_forms(
+    student: Student, evaluation: Encoded, rounded_by: str = "example", advance: Advance | None = None
+) -> list[FormLogits]:
     """Logits of the torch model without rounding and at its own bit widths, which are put back.
 
     `rounded_by`: what shares a range of activations in the target's runtime.
@@ -157,12 +159,12 @@ def student_forms(student: Student, evaluation: Encoded, rounded_by: str = "exam
     body_bits, embedding_bits = student.config.body_bits, student.config.embedding_bits
     try:
         student.set_bits(32, 32)
-        full = predict(student, evaluation, exact=True)
+        full = predict(student, evaluation, exact=True, advance=advance)
     finally:
         student.set_bits(body_bits, embedding_bits)
     student.round_activations_by(rounded_by)
     try:
-        quantized = predict(student, evaluation, exact=True)
+        quantized = predict(student, evaluation, exact=True, advance=advance)
     finally:
         student.round_activations_by("example")
     return [FormLogits("student", full, evaluation), FormLogits("quantized", quantized, evaluation)]

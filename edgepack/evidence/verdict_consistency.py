@@ -11,7 +11,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import BLAMES, FORMS, TIMED, VERDICT_CHECKS, Check, IntervalRecord, Verdict, all_passed
+from edgepack.bundle.verdict import (
+    BLAMES,
+    FORMS,
+    TIMED,
+    VERDICT_CHECKS,
+    Check,
+    IntervalRecord,
+    Verdict,
+    all_passed,
+    in_full,
+)
 from edgepack.errors import bare
 from edgepack.evidence.forms import parity_check
 
@@ -56,10 +66,10 @@ def status_fault(check: Check) -> str | None:
     if not isinstance(value, int | float) or not isinstance(limit, int | float):
         return f"check {check.name} passed without figures" if check.status == "passed" else None
     if value < 0 or (check.name in COUNTS and limit != 0):
-        return f"check {check.name} has {value:.6g} with the limit {limit:.6g}"
+        return f"check {check.name} has {in_full(value)} with the limit {in_full(limit)}"
     holds = value <= limit if check.name in AT_MOST else value >= limit
     if (check.status == "passed" and not holds) or (check.status == "failed" and holds and check.name in RETAKEN):
-        return f"check {check.name} says {check.status} with {value:.6g} and the limit {limit:.6g}"
+        return f"check {check.name} says {check.status} with {in_full(value)} and the limit {in_full(limit)}"
     return None
 
 

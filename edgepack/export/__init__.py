@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +11,8 @@ from typing import cast
 
 from edgepack.student.model import Student
 from edgepack.target import Target
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,4 +54,6 @@ EXPORTERS: dict[str, str] = {
 def export(student: Student, target: Target, folder: Path) -> Artifact:
     """Write `student`, at its config's bit widths, for `target` under `folder`."""
     module, function = EXPORTERS[target.format].split(":")
-    return cast(Exporter, getattr(import_module(module), function))(student, target, folder)
+    artifact = cast(Exporter, getattr(import_module(module), function))(student, target, folder)
+    log.debug("%s: %s has %d bytes", target.name, artifact.path, artifact.size_bytes)
+    return artifact

@@ -126,8 +126,11 @@ def candidates(key: str, plan: PlanRecord, target: str, shipped: int, measured_l
     places = [(each.bytes[target], each.estimated_loss) for each in plan.candidates if target in each.bytes]
     if not places or target not in plan.candidates[0].bytes:
         return None
-    title = f"Candidates on {target}: bytes, loss of the metric"
-    series = [("others", "other candidates, estimated", places[1:]), ("chosen", "this build, estimated", places[:1])]
+    title = f"Candidates on {target}: bytes, loss of the metric after short training"
+    series = [
+        ("others", "other candidates, short training", places[1:]),
+        ("chosen", "this build, short training", places[:1]),
+    ]
     if measured_loss is not None:
         series.append(("measured", "this build, measured", [(shipped, measured_loss)]))
     known = [loss for _, _, points in series for _, loss in points]
@@ -142,7 +145,7 @@ def candidates(key: str, plan: PlanRecord, target: str, shipped: int, measured_l
         chart.add(
             meaning, points, stroke=kind == "budget", show_dots=kind != "budget", dots_size=6 if kind == "chosen" else 4
         )
-    estimate = f"this build was estimated at {size(places[0][0])} and {percent(places[0][1])} loss"
+    estimate = f"after short training this build was estimated at {size(places[0][0])} and {percent(places[0][1])} loss"
     found = "" if measured_loss is None else f"; measured: {size(shipped)} and {percent(measured_loss)}"
     text = f"{len(places)} candidates for a budget of {size(budget)}; {estimate}{found}"
     kinds = [kind for kind, _, _ in series]

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgepack.bundle.manifest import model_text
 from edgepack.bundle.verdict import FORMS, FormParity
+from edgepack.parameters import format_duration
 from edgepack.report.charts import Chart, candidates, losses, treemap
 from edgepack.report.glance import WORDS, reason
 from edgepack.report.groups import TargetBytes, target_bytes
@@ -17,7 +18,6 @@ from edgepack.report.records import MOST, BundleFacts, Facts, PlanCandidate, Sta
 from edgepack.report.units import (
     NOT_MEASURED,
     capital,
-    duration,
     metric_name,
     milliseconds,
     percent,
@@ -166,12 +166,12 @@ def timeline(stages: Sequence[StageSeconds]) -> Spans:
     """The stages one after another, each as long as it took."""
     rows, clock = [], 0.0
     for stage in stages:
-        rows.append((stage.name, duration(stage.seconds), "artifact", clock, stage.seconds))
+        rows.append((stage.name, format_duration(stage.seconds), "artifact", clock, stage.seconds))
         clock += stage.seconds
     longest = max(stages, key=lambda stage: stage.seconds)
-    most = f"the longest is {longest.name}, {duration(longest.seconds)}"
-    text = f"{len(stages)} stages took {duration(clock)} in all; {most}"
-    return spans("timeline", f"Stages one after another, {duration(clock)} in all", text, rows)
+    most = f"the longest is {longest.name}, {format_duration(longest.seconds)}"
+    text = f"{len(stages)} stages took {format_duration(clock)} in all; {most}"
+    return spans("timeline", f"Stages one after another, {format_duration(clock)} in all", text, rows)
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,18 @@ def plan_section(facts: Facts) -> PlanSection | None:
         chart = candidates(f"plan-{bundle.name}", plan, bundle.name, bundle.manifest.shipped_bytes, measured)
         charts += [chart] if chart is not None else []
     targets = sorted({target for each in plan.candidates for target in each.bytes})
-    columns = ("candidate", "layers", "heads", "FFN", "embedding", "tokens", "bits", "loss", "speed", *targets)
+    columns = (
+        "candidate",
+        "layers",
+        "heads",
+        "FFN",
+        "embedding",
+        "tokens",
+        "bits",
+        "loss, short training",
+        "speed",
+        *targets,
+    )
     rows = tuple(candidate_row(number, each, targets) for number, each in enumerate(plan.candidates))
     return PlanSection(tuple(charts), Table("Candidates, estimated", columns, rows), plan.note or None)
 

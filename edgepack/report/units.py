@@ -64,17 +64,6 @@ def milliseconds(time_ms: float) -> str:
     return f"{three_digits(time_ms)} ms"
 
 
-def duration(seconds: float) -> str:
-    """How long a stage took: `0.2 s`, `3 min 20 s`, `1 h 4 min`."""
-    if not math.isfinite(seconds):
-        return str(seconds)
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds >= 0.05 else "less than 0.1 s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 def times(ratio: float) -> str:
     """How many times: `4.5 ×`."""
     return f"{three_digits(ratio) if ratio < 10 else f'{ratio:,.0f}'} ×"

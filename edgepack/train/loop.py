@@ -11,6 +11,7 @@ hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et a
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from contextlib import nullcontext
@@ -43,6 +44,8 @@ from edgepack.train.replacing import Replacing, fill_gradients
 from edgepack.train.schedule import Schedule, StageSettings
 from edgepack.train.step import Forward, Models, StepResult, StepTask, TextStep, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 30.0
 IMPORTANCE_EVERY, IMPORTANCE_DECAY = 4, 0.95
@@ -248,6 +251,7 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
         run.advance(1, loss=result.loss)
         if accelerator.is_main_process and time.monotonic() - last_saved > CHECKPOINT_SECONDS and progress.step < end:
             save_progress(segment.snapshot(progress), scratch / "checkpoint")
+            log.debug("%s: checkpoint at step %d, loss %.4g", run.place.name, progress.step, result.loss)
             last_saved = time.monotonic()
     finished = segment.snapshot(progress)
     progress.moments, progress.learned = finished.moments, finished.learned

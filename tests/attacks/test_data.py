@@ -143,5 +143,5 @@ def test_raw_text_that_no_honest_program_writes(place: Path) -> None:
         else:
             (place / name).write_text("play " * 4_000_000)
         arguments = [*inputs, "-b", "300kB", "-t", "android-onnx", "--allow-untrained", "--quiet"]
-        outcome = attack("plan", *arguments, "--text", str(place / name))
+        outcome = attack("plan", *arguments, "--raw-text", str(place / name))
         assert re.search(said, outcome.stderr), outcome.stderr

@@ -147,6 +147,9 @@ def test_another_seed_gives_other_weights(files: Files, unbroken: Path, tmp_path
 def test_a_dry_run_writes_nothing(files: Files, tmp_path: Path) -> None:
     report = plan_build(request(files, tmp_path / "out"), QUIET)
     assert report.plan.candidates
+    assert report.time is not None
+    assert report.to_record()["training"]["seconds"] > 0
+    assert f"{report.time.examples:,} examples seen in {report.time.steps:,} steps, about " in report.table()
     assert not (tmp_path / "out").exists()
 
 

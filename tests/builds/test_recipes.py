@@ -121,11 +121,11 @@ def test_the_general_stage_trains_its_objectives_and_drops_their_heads(
     text = tmp_path / "text.txt"
     sentence = "could you play the song now . please just dim my lamp . set a clock ."
     text.write_text(f"{sentence} {sentence}\n\n" * 40)
-    made = make(files, tmp_path / "out", general=General(0.5, **objectives), text=text)
+    made = make(files, tmp_path / "out", general=General(0.5, **objectives), raw_text=text)
     assert "general" in made.stages
     if not objectives:  # the same words in another order: the same plan, but another text to train on
         text.write_text("\n".join(reversed(text.read_text().split(" "))))
-        again = make(files, tmp_path / "out", general=General(0.5), text=text)
+        again = make(files, tmp_path / "out", general=General(0.5), raw_text=text)
         assert (again.plan["shape"], again.shipped_bytes) == (made.plan["shape"], made.shipped_bytes)
         assert len(list((made.output / ".edgepack" / "stages").glob("general-*"))) == 2
         return
@@ -268,7 +268,7 @@ def test_a_recipes_file_is_built_recorded_whole_and_opened_again(files: Files, t
     text.write_text("could you play the song now . please just dim my lamp . set a clock .\n\n" * 40)
     output = tmp_path / "out"
     words = ["build", "-m", files.teacher, "-d", files.train, "--eval", files.evaluation, "-b", "60000", "-t", ONE[0]]
-    words += ["-o", str(output), "--recipe", str(tmp_path / "mine.toml"), "--text", str(text), "--max-drop", "99%"]
+    words += ["-o", str(output), "--recipe", str(tmp_path / "mine.toml"), "--raw-text", str(text), "--max-drop", "99%"]
     result = CliRunner().invoke(main, [*words, "--quiet"])
     assert result.exit_code in (0, 1), result.output  # so little training may leave a check failed
     manifest = load_build_manifest(output)
@@ -297,7 +297,7 @@ def test_every_built_in_recipe_ends_in_a_bundle_or_says_why_not(name: str, files
         recipe = replace(recipe, general=replace(recipe.general, examples=min(160, recipe.general.examples)))
     text = tmp_path / "text.txt"
     text.write_text("could you play the song now . please just dim my lamp . set a clock .\n\n" * 40)
-    asked = request(files, tmp_path / "out", targets=ONE, effort=name, recipe=recipe, max_drop=1.0, text=text)
+    asked = request(files, tmp_path / "out", targets=ONE, effort=name, recipe=recipe, max_drop=1.0, raw_text=text)
     if name in NOT_HERE:
         with pytest.raises(InputError, match=f"recipe {name}: {NOT_HERE[name]}"):
             run_build(asked, QUIET)

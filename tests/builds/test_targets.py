@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgepack.build.delivery import Delivery, what_runs
 from edgepack.build.flow import build as run_build
 from edgepack.build.single_stage import validate_output
 from edgepack.bundle.manifest import load_build_manifest
+from edgepack.bundle.verdict import Verdict
 from edgepack.errors import MissingDependency
 from edgepack.evidence.gate import gate
 from edgepack.runtime import RUNTIMES, Session
-from tests.builds.tiny import QUIET, TARGETS, Files, request
+from edgepack.target import Target, load_target
+from tests.builds.tiny import QUIET, TARGETS, TINY, Files, request
 
 ONE = TARGETS[:1]
 
@@ -94,3 +98,31 @@ def test_one_student_for_every_kind_of_target(files: Files, tmp_path: Path) -> N
         statuses = {check.status for check in bundle.verdict.checks if check.name in ("parity", "finite", "goldens")}
         assert statuses == {"not_run" if name == "ios-coreml" else "passed"}, name
     assert result.exit_code == 1  # what was not run has not passed
+
+
+def test_equal_artifacts_are_measured_once(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    judge = Delivery.judge
+
+    def count(self: Delivery, target: Target, *rest: Any) -> Verdict:
+        judged.append(target.name)
+        return judge(self, target, *rest)
+
+    monkeypatch.setattr(Delivery, "judge", count)
+    names = ("android-onnx", "linux-onnx", "android-torchscript")
+    output = tmp_path / "out"
+    short = replace(TINY, examples_seen=640, prune_ratio=1.0)
+    result = run_build(request(files, output, targets=names, timed=False, recipe=short, max_drop=1.0), QUIET)
+    assert judged == ["android-onnx", "android-torchscript"]
+    android, linux, torchscript = (bundle.verdict for bundle in result.bundles)
+    assert (android.measured_as, linux.measured_as, torchscript.measured_as) == (None, "android-onnx", None)
+    assert (linux.target, linux.metrics, linux.checks) == ("linux-onnx", android.metrics, android.checks)
+    assert "passed; measured as android-onnx" in result.table()
+    assert gate([output / "bundles" / "linux-onnx"]).passed
+
+
+def test_a_target_that_runs_otherwise_is_measured_by_itself() -> None:
+    names = ("android-onnx", "ios-onnx", "linux-onnx", "web-onnx", "android-torchscript")
+    alike = {name: what_runs(load_target(name)) for name in names}
+    assert alike["android-onnx"] == alike["ios-onnx"] == alike["linux-onnx"]
+    assert alike["web-onnx"] != alike["android-onnx"] != alike["android-torchscript"]

@@ -53,6 +53,8 @@ def test_the_same_release_passes_and_shows_nothing_changed(bundle: Bundle, world
     assert [(f.label, f.lost, f.gained) for f in found.flips] == [("negative", 0, 0), ("positive", 0, 0)]
     assert sum(f.n for f in found.flips) == 75
     assert "PASSED" in found.table()
+    large = found.model_copy(update={"costs": {"shipped_bytes": Change(old=1_234_567, new=1_234_568)}})
+    assert "1,234,567  1,234,568" in large.table(), "numbers are shown in full"
 
 
 def test_a_worse_release_fails_with_its_flips(bundle: Bundle, worse: Path, world: World) -> None:

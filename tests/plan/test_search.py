@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgepack.build.results import PlanReport
 from edgepack.errors import InputError
 from edgepack.export import export
 from edgepack.plan.losses import embedding_spectrum
@@ -65,6 +66,20 @@ def test_a_teacher_of_few_units_shows_no_shape_twice() -> None:
     shapes = [candidate.describe() for candidate in search(replace(SPACE, full=few), 10_000_000).candidates]
     assert len(shapes) > 1
     assert all(shape not in shapes[:i] for i, shape in enumerate(shapes))
+
+
+def test_the_table_has_no_two_rows_that_look_alike() -> None:
+    heads = set()
+    for budget in (80_000, 120_000, 200_000, 300_000, 2_000_000):
+        report = PlanReport(search(SPACE, budget))
+        header, *rows = (
+            line.replace("head units", "head").split()
+            for line in report.table().splitlines()[1 : 2 + len(report.plan.candidates)]
+        )
+        shapes = [row[row[0] == "→" :][: header.index("score")] for row in rows]
+        heads.add("head" in header)
+        assert all(shape not in shapes[:i] for i, shape in enumerate(shapes)), shapes
+    assert heads == {True, False}, "the head has a column where candidates differ in it"
 
 
 def test_more_bytes_are_never_estimated_worse() -> None:

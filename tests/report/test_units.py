@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgepack.parameters import format_duration
 from edgepack.report import units
 from edgepack.report.groups import GROUPS, group_of
 from edgepack.report.marks import Interval, Reference, gauge, intervals, spans
@@ -45,10 +46,10 @@ def test_sizes(count: float, text: str) -> None:
         (units.points, -0.0001, "0"),
         (units.milliseconds, 0.2171, "0.217 ms"),
         (units.milliseconds, 1234.5, "1,234 ms"),
-        (units.duration, 0.001, "less than 0.1 s"),
-        (units.duration, 52.14, "52.1 s"),
-        (units.duration, 134.4, "2 min 14 s"),
-        (units.duration, 3840, "1 h 4 min"),
+        (format_duration, 0.001, "less than 0.1 s"),
+        (format_duration, 52.14, "52.1 s"),
+        (format_duration, 134.4, "2 min 14 s"),
+        (format_duration, 3840, "1 h 4 min"),
         (units.small, 7e-8, "less than 0.000001"),
         (units.small, 0.000255, "0.000255"),
         (units.times, 9.19, "9.19 ×"),
@@ -63,7 +64,7 @@ def test_figures(function: object, value: object, text: str) -> None:
 
 @given(st.floats())
 def test_no_figure_has_an_exponent_or_fails(value: float) -> None:
-    for function in (units.size, units.percent, units.points, units.duration, units.three_digits, units.times):
+    for function in (units.size, units.percent, units.points, format_duration, units.three_digits, units.times):
         text = function(value)
         assert "e+" not in text
         assert "e-" not in text
