@@ -67,15 +67,12 @@ class PlanReport:
         vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
         return {**self.to_record(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
-    @property
-    def _heads_differ(self) -> bool:
-        """Whether candidates differ in the units of the head, which two of them may differ in alone."""
-        return len({candidate.describe()["head"] for candidate in self.plan.candidates}) > 1
-
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
         targets = sorted(self.plan.chosen.sizes)
-        shown = [name for name in SHAPE_COLUMNS if name != "head" or self._heads_differ]
+        # two candidates may differ in the units of the head alone; elsewhere the column says nothing
+        heads = {candidate.describe()["head"] for candidate in self.plan.candidates}
+        shown = [name for name in SHAPE_COLUMNS if name != "head" or len(heads) > 1]
         header = ["", *(SHAPE_COLUMNS[name] for name in shown), "bits", "score", "est. speed", *targets]
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
