@@ -17,6 +17,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, first_texts
+from edgepack.build.linear import compare_with_linear
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
@@ -55,13 +56,17 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """All targets of one build. `asset_bytes`: the tokenizer's file; `stage`: the finished stage of a name."""
+    """All targets of one build. `asset_bytes`: the tokenizer's file; `stage`: the finished stage of a name.
+
+    `linear`: the finished stage of the linear model that every artifact is compared with.
+    """
 
     inputs: Inputs
     tokenizer: PreTrainedTokenizerFast
     asset_bytes: int
     stage: MakeStage
     console: Console
+    linear: Stage
 
     @cached_property
     def evaluation_ids(self) -> Encoded:
@@ -121,6 +126,7 @@ class Delivery:
             "budget": request.budget_bytes,
             "max_drop": request.max_drop,
             "timed": request.timed,
+            "linear": self.linear.key,
         }
 
         def write_verdict(stage: Stage) -> None:
@@ -145,9 +151,15 @@ class Delivery:
                 keep_logits=keep_logits,
                 advance=advance,
             )
+        right = self.right(keep_logits) if "artifact" in verdict.metrics else None
+        verdict = verdict.model_copy(update={"linear": compare_with_linear(self.linear, right)})
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
         return verdict.model_copy(update={"speed": self.time_with_teacher(path, target)})
+
+    def right(self, logits: Path) -> np.ndarray:
+        """Which examples an artifact's saved logits are right on; of tagging, what its sentences have right."""
+        return self.inputs.teacher.task.statistics(np.load(logits), self.evaluation_ids)[:, 0]
 
     def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of both."""

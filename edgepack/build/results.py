@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgepack.build.linear import as_record, said_of
+from edgepack.bundle.linear import compared
 from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.evidence.linear.measure import LinearResult
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
@@ -25,13 +28,22 @@ LEGEND = (
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
-    """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go."""
+    """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go.
+
+    `linear`: what a linear model reaches within the same budget, where it was trained.
+    """
 
     plan: Plan
     show_tensors: bool = False
+    linear: LinearResult | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Candidates, the chosen one first, with its bytes by tensor on each target."""
+        """Candidates, the chosen one first, with its bytes by tensor on each target, and the linear model."""
+        if self.linear is None:
+            return self._plan_json()
+        return {**self._plan_json(), "linear": {**as_record(self.linear), "seconds": round(self.linear.seconds, 1)}}
+
+    def _plan_json(self) -> dict[str, Any]:
         chosen = self.plan.chosen
         return {
             "budget_bytes": self.plan.budget_bytes,
@@ -42,10 +54,10 @@ class PlanReport:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """The same with the chosen shape in full; its vocabulary map by hash, being long."""
+        """The plan with the chosen shape in full; its vocabulary map by hash, being long."""
         shape = self.plan.chosen.config
         vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
-        return {**self.to_json(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
+        return {**self._plan_json(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
@@ -55,8 +67,9 @@ class PlanReport:
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
         lines.append(LEGEND)
+        lines += [] if self.linear is None else [said_of(self.linear)]
         if self.show_tensors:
-            record = self.to_json()
+            record = self._plan_json()
             for target in targets:
                 lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
         return "\n".join(lines)
@@ -105,7 +118,15 @@ class BuildResult:
         header = ["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]
         rows = [header, *(_verdict_row(bundle.manifest.target, bundle.verdict) for bundle in self.bundles)]
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
-        return "\n".join([format_table(rows), *lacking, f"bundles in {self.output / 'bundles'}"])
+        return "\n".join([format_table(rows), *lacking, *self.linear_lines(), f"bundles in {self.output / 'bundles'}"])
+
+    def linear_lines(self) -> list[str]:
+        """The linear model compared with the artifacts: one line where these are equally good, else one for each."""
+        verdicts = {bundle.manifest.target: bundle.verdict for bundle in self.bundles}
+        said = {n: compared(v.linear, v.metrics.get("artifact")) for n, v in verdicts.items() if v.linear is not None}
+        if len(set(said.values())) <= 1:
+            return list(dict.fromkeys(said.values()))
+        return [f"{name}: {line}" for name, line in said.items()]
 
 
 def _verdict_row(target: str, verdict: Verdict) -> list[str]:
