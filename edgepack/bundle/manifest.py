@@ -77,7 +77,7 @@ class LinearRecord(Record):
     artifact did not run.
     """
 
-    bytes: int  # of its file
+    bytes: int = Field(ge=0, le=MOST_BYTES)  # of its file
     metric: MetricRecord
     features: str
     trained: str

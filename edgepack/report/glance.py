@@ -57,11 +57,12 @@ def headline(facts: Facts) -> Headline:
 
 def cards(facts: Facts) -> list[Card]:
     """A card for each bundle."""
-    return [card(bundle, facts.teacher_bytes) for bundle in facts.bundles]
+    absent = facts.build.linear.get("reason")
+    return [card(bundle, facts.teacher_bytes, absent if isinstance(absent, str) else "") for bundle in facts.bundles]
 
 
-def card(bundle: BundleFacts, teacher_bytes: int | None) -> Card:
-    """What the first screen says of a bundle."""
+def card(bundle: BundleFacts, teacher_bytes: int | None, absent: str = "") -> Card:
+    """What the first screen says of a bundle. `absent`: why the build has no linear model."""
     manifest, verdict = bundle.manifest, bundle.verdict
     return Card(
         name=bundle.name,
@@ -76,7 +77,7 @@ def card(bundle: BundleFacts, teacher_bytes: int | None) -> Card:
         decided=verdict.noninferiority is not None,
         kept=kept_interval(bundle),
         pairs=tuple(pairs_of(bundle, teacher_bytes)),
-        linear=linear_text(bundle),
+        linear=linear_text(bundle, absent),
         open_checks=tuple((check, reason(check)) for check in bundle.open_checks),
     )
 
@@ -179,10 +180,12 @@ def pairs_of(bundle: BundleFacts, teacher_bytes: int | None) -> list[Pair]:
     return [*pairs, row(name, changed, values, texts)]
 
 
-def linear_text(bundle: BundleFacts) -> str:
-    """The linear model compared with the artifact, as a sentence; nothing where there is none."""
+def linear_text(bundle: BundleFacts, absent: str) -> str:
+    """The linear model compared with the artifact, or why there is none; nothing in builds of older versions."""
     linear, artifact = bundle.verdict.linear, bundle.verdict.metrics.get("artifact")
-    return "" if linear is None else f"{capital(compared(linear, artifact, 'the artifact'))}."
+    if linear is None:
+        return f"{capital(absent)}." if absent else ""
+    return f"{capital(compared(linear, artifact, 'the artifact'))}."
 
 
 def change_text(teacher: float, artifact: float) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from edgepack.errors import InputError
 from edgepack.evidence.linear.features import NEED, Features
-from edgepack.evidence.linear.model import LinearModel
+from edgepack.evidence.linear.model import LinearModel, read_linear
 from edgepack.extras import import_package
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.metric import Task
@@ -57,7 +57,7 @@ def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -
     seen = np.unique(labels)
     if len(seen) < 2:
         raise InputError(f"all training examples are {task.labels[seen[0]]}; a linear model needs two labels")
-    features = Features(_buckets(len(seen), budget_bytes), _size(examples) <= CHARACTERS, task.pair)
+    features = Features(bucket_count(len(seen), budget_bytes), _size(examples) <= CHARACTERS, task.pair)
     rows = features.rows(examples)
     weighed, penalty = _choose(rows, labels, seed)
     while True:
@@ -86,11 +86,17 @@ def _sample(examples: Sequence[Example], seed: int) -> Sequence[Example]:
     return [examples[i] for i in np.sort(chosen)]
 
 
-def _buckets(labels: int, budget_bytes: int) -> int:
-    """A power of two."""
+def bucket_count(labels: int, budget_bytes: int) -> int:
+    """A power of two, so many that the weights fit once they are rounded and packed."""
     columns = 1 if labels == 2 else labels
     weights = min(PACKED * budget_bytes, MOST_WEIGHTS)
     return int(min(MOST_BUCKETS, 2 ** max(0, (weights // columns).bit_length() - 1)))
+
+
+def fills_no_more(data: bytes, labels: int, budget_bytes: int) -> bool:
+    """Whether training within a larger budget would give this file again: as many buckets, the finest levels."""
+    model = read_linear(data)
+    return model.features.buckets == bucket_count(labels, budget_bytes) and int(abs(model.weights).max()) == LEVELS[0]
 
 
 def _choose(rows: Any, labels: np.ndarray, seed: int) -> tuple[bool, float]:
