@@ -29,7 +29,9 @@ BUILD_PACKAGES = {
     "pyarrow": "Parquet data",
     "optimum": "describing teachers",
     "safetensors": "weights",
+    "scikit-learn": "the linear model that a student is compared with",
 }
+IMPORTED_AS = {"sklearn": "scikit-learn"}  # where a module has another name than its package
 RELEASE_PACKAGES = {"cryptography": "signatures", "cyclonedx": "bills of materials"}
 INSTALL_BUILD = 'pip install "edgepack[build]"'
 INSTALL_RELEASE = 'pip install "edgepack[release]"'
@@ -83,7 +85,8 @@ def disk_full(filename: Any) -> DiskFull:
 
 def missing_package(error: ModuleNotFoundError, what: str) -> MissingDependency | None:
     """The line for a user who does `what` without a package of an extra; None for any other module: a defect."""
-    package = (error.name or "").partition(".")[0]
+    module = (error.name or "").partition(".")[0]
+    package = IMPORTED_AS.get(module, module)
     for packages, install in ((BUILD_PACKAGES, INSTALL_BUILD), (RELEASE_PACKAGES, INSTALL_RELEASE)):
         if package in packages:
             return MissingDependency(f"{what} needs {package}, which is not installed; run: {install}")

@@ -17,6 +17,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, first_texts
+from edgepack.build.linear import compare_with_linear
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
@@ -65,13 +66,17 @@ class Made:
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """All targets of one build. `asset_bytes`: the tokenizer's file; `stage`: the finished stage of a name."""
+    """All targets of one build. `asset_bytes`: the tokenizer's file; `stage`: the finished stage of a name.
+
+    `linear`: the finished stage of the linear model that every artifact is compared with.
+    """
 
     inputs: Inputs
     tokenizer: PreTrainedTokenizerFast
     asset_bytes: int
     stage: MakeStage
     console: Console
+    linear: Stage
     measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
     @cached_property
@@ -133,6 +138,7 @@ class Delivery:
             "budget": request.budget_bytes,
             "max_drop": request.max_drop,
             "timed": request.timed,
+            "linear": self.linear.key,
         }
 
         key = hash_json([what_runs(target), model_hashes(exported.folder / target.file, target)])
@@ -173,6 +179,8 @@ class Delivery:
                 keep_logits=keep_logits,
                 advance=advance,
             )
+        right = self.right(keep_logits) if "artifact" in verdict.metrics else None
+        verdict = verdict.model_copy(update={"linear": compare_with_linear(self.linear, right)})
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
         with self.console.working(f"time {target.name}"):
@@ -195,6 +203,10 @@ class Delivery:
         except Exception as e:  # torch's exporter and the quantizer have no class of their own for what they can't do
             self.console.warn(f"the teacher's int8 model is not timed: exporting it failed: {reason(e)}")
             return None
+
+    def right(self, logits: Path) -> np.ndarray:
+        """Which examples an artifact's saved logits are right on; of tagging, what its sentences have right."""
+        return self.inputs.teacher.task.statistics(np.load(logits), self.evaluation_ids)[:, 0]
 
     def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of the artifact, the teacher in torch, and the teacher's int8 model."""

@@ -25,6 +25,7 @@ from edgepack._version import __version__
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.duration import estimate_training
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
+from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
 from edgepack.build.recipe_check import check_recipe, check_shape
@@ -78,8 +79,9 @@ def plan_build(request: BuildRequest, console: Console, show_tensors: bool = Fal
     inputs = open_inputs(request, console)
     plan = search(make_search_space(inputs), request.budget_bytes)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
+    linear = train_linear_model(inputs, console)
     with console.working("time"):
-        return PlanReport(plan, show_tensors, estimate_training(inputs, plan.chosen))
+        return PlanReport(plan, show_tensors, estimate_training(inputs, plan.chosen), linear)
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -140,6 +142,7 @@ class Build:
         outputs = self.teacher_stage("teacher", self.train_data)
         parts = {"after": outputs.key, "plan": PlanReport(self.plan).full_record()}
         planned = self.shared_stage("plan", parts, self.write_plan)
+        linear = self.shared_stage("linear", linear_parts(self.inputs), linear_work(self.inputs, self.console))
         parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
         carved = self.shared_stage("carve", parts, self.write_carved)
         trained = [carved, *self.general_stages(carved)]
@@ -157,8 +160,8 @@ class Build:
         student.round_vectors()
         self.write_student(student)
         self.drop_states(outputs)
-        made = self.delivery.run(student, trained[-1])
-        self.write_manifest(made, [outputs, planned, *trained])
+        made = self.delivery(linear).run(student, trained[-1])
+        self.write_manifest(made, [outputs, planned, linear, *trained], read_record(linear))
         write_report(request.output)
         return BuildResult(request.output, tuple(made.bundles.values()), made.missing)
 
@@ -338,11 +341,10 @@ class Build:
         """The teacher's layers whose states are kept."""
         return stored_layers(self.recipe, self.plan.chosen, self.inputs)
 
-    @property
-    def delivery(self) -> Delivery:
+    def delivery(self, linear: Stage) -> Delivery:
         """What is done for each target."""
         asset_bytes = self.plan.chosen.vocabulary.asset_bytes
-        return Delivery(self.inputs, self.tokenizer, asset_bytes, self.stage, self.console)
+        return Delivery(self.inputs, self.tokenizer, asset_bytes, self.stage, self.console, linear)
 
     def write_plan(self, stage: Stage) -> None:
         (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).full_record(), indent=2))
@@ -362,7 +364,7 @@ class Build:
             tokenizer.save_pretrained(beside)
         publish_folder(beside, final)
 
-    def write_manifest(self, made: Made, trained: list[Stage]) -> None:
+    def write_manifest(self, made: Made, trained: list[Stage], linear: dict[str, Any]) -> None:
         """OUT/edgepack.json."""
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
@@ -384,6 +386,7 @@ class Build:
             artifacts=[artifact_record(bundle) for bundle in made.bundles.values()],
             missing=made.missing,
             runtimes=[pair.model_dump(mode="json") for pair in made.pairs],
+            linear=linear,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         write_model(request.output / "edgepack.json", manifest)

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.build.duration import TrainingTime
+from edgepack.build.linear import as_record, said_of
+from edgepack.bundle.linear import compared
 from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
+from edgepack.evidence.linear.measure import LinearResult
 from edgepack.parameters import format_duration
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
@@ -37,11 +40,16 @@ LEGEND = (
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
-    """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go."""
+    """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go.
+
+    `linear`: what a linear model reaches within the same budget, where it was trained.
+    """
 
     plan: Plan
     show_tensors: bool = False
-    time: TrainingTime | None = None  # of `edgepack plan` alone: a build's record is the same every time
+    # of `edgepack plan` alone: a build's record is the same every time
+    time: TrainingTime | None = None
+    linear: LinearResult | None = None
 
     @property
     def chosen(self) -> Candidate:
@@ -49,11 +57,13 @@ class PlanReport:
         return self.plan.chosen
 
     def to_record(self) -> dict[str, Any]:
-        """Candidates, the chosen one first, with its bytes by tensor on each target."""
+        """Candidates, the chosen one first, with its bytes by tensor on each target; the time, the linear model."""
         chosen = self.plan.chosen
-        timed = {} if self.time is None else {"training": asdict(self.time)}
+        measured: dict[str, Any] = {} if self.time is None else {"training": asdict(self.time)}
+        if self.linear is not None:
+            measured["linear"] = {**as_record(self.linear), "seconds": round(self.linear.seconds, 1)}
         return {
-            **timed,
+            **measured,
             "budget_bytes": self.plan.budget_bytes,
             "note": self.plan.note,
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
@@ -78,6 +88,7 @@ class PlanReport:
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
         lines.append(LEGEND)
+        lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:
             lines.append(
                 f"training: {self.time.examples:,} examples seen in {self.time.steps:,} steps, about "
@@ -133,7 +144,15 @@ class BuildResult:
         header = ["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]
         rows = [header, *(_verdict_row(bundle.manifest.target, bundle.verdict) for bundle in self.bundles)]
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
-        return "\n".join([format_table(rows), *lacking, f"bundles in {self.output / 'bundles'}"])
+        return "\n".join([format_table(rows), *lacking, *self.linear_lines(), f"bundles in {self.output / 'bundles'}"])
+
+    def linear_lines(self) -> list[str]:
+        """The linear model compared with the artifacts: one line where these are equally good, else one for each."""
+        verdicts = {bundle.manifest.target: bundle.verdict for bundle in self.bundles}
+        said = {n: compared(v.linear, v.metrics.get("artifact")) for n, v in verdicts.items() if v.linear is not None}
+        if len(set(said.values())) <= 1:
+            return list(dict.fromkeys(said.values()))
+        return [f"{name}: {line}" for name, line in said.items()]
 
 
 def _verdict_row(target: str, verdict: Verdict) -> list[str]:

@@ -70,6 +70,20 @@ class MetricRecord(Record):
     high: float
 
 
+class LinearRecord(Record):
+    """A linear model of hashed n-grams, trained within the build's budget: the cheap baseline of a classifier.
+
+    `counts`: examples that both have right, the artifact alone, the linear model alone, neither; empty where the
+    artifact did not run.
+    """
+
+    bytes: int = Field(ge=0, le=MOST_BYTES)  # of its file
+    metric: MetricRecord
+    features: str
+    trained: str
+    counts: list[int] = Field(default_factory=list)
+
+
 class DataRecord(Record):
     """Which data a figure was measured on: `sha256` of the examples in any order (`task/identity.py`), and how read."""
 
@@ -106,6 +120,7 @@ class BundleManifest(Record):
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
+    linear: LinearRecord | None = None  # absent in those, and where texts are tagged
     temperature: float | None = Field(
         default=None, gt=0, allow_inf_nan=False
     )  # what an app divides logits by before it shows a probability; absent: 1
@@ -126,6 +141,7 @@ class BuildManifest(Record):
     artifacts: list[dict[str, Any]]  # target, bundle (folder relative to the manifest), passed
     missing: dict[str, str] = Field(default_factory=dict)  # target → what it lacked here, and the line that adds it
     runtimes: list[dict[str, Any]] = Field(default_factory=list)  # pairs, see evidence/compare_runtimes.py
+    linear: dict[str, Any] = Field(default_factory=dict)  # a `LinearRecord`, or the reason why there is none
     created: str
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from edgepack.bundle.linear import card_lines
 from edgepack.bundle.manifest import BundleManifest, TeacherRecord
 from edgepack.bundle.verdict import Verdict
 from edgepack.target import Target
@@ -86,7 +87,7 @@ def shipped(verdict: Verdict) -> str:
 
 
 def figures(verdict: Verdict) -> list[str]:
-    """The metric's rows, and retention where there is one."""
+    """The metric's rows, retention and the linear model where there are these."""
     lines = [
         f"| {name} | {m.name} | {m.value:.4f} | {m.low:.4f} to {m.high:.4f} | {m.n} |"
         for name, m in verdict.metrics.items()
@@ -94,6 +95,8 @@ def figures(verdict: Verdict) -> list[str]:
     if verdict.retention is not None:
         r = verdict.retention
         lines += ["", f"Retention: {r.value:.4f} (95 % paired bootstrap: {r.low:.4f} to {r.high:.4f})."]
+    if verdict.linear is not None:
+        lines += ["", *card_lines(verdict.linear, verdict.metrics.get("artifact"))]
     return lines
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.bundle.analysis import Analysis, NonInferiority
-from edgepack.bundle.manifest import MetricRecord
+from edgepack.bundle.manifest import LinearRecord, MetricRecord
 from edgepack.bundle.record import Record
 
 VERDICT_NAME = "verdict.json"
@@ -86,6 +86,7 @@ class Verdict(Record):
     budget_bytes: int
     speed: dict[str, Speed] = Field(default_factory=dict)  # by what of TIMED it is of
     analysis: Analysis | None = None
+    linear: LinearRecord | None = None  # the cheap baseline of a classifier's build
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
     measured_as: str | None = None  # another target of the build, with the same file and runtime, which was measured
 

@@ -183,6 +183,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         metrics=verdict.metrics,
         teacher=contents.teacher,
         evaluation=contents.evaluation,
+        linear=verdict.linear,
         temperature=verdict.temperature,
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -113,6 +113,7 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
         ("shipped_bytes", manifest.shipped_bytes, verdict.shipped_bytes),
         ("budget_bytes", manifest.budget_bytes, verdict.budget_bytes),
         ("metrics", manifest.metrics, verdict.metrics),
+        ("linear", manifest.linear, verdict.linear),
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
     if manifest.temperature != verdict.temperature:

@@ -8,6 +8,7 @@ from edgepack.bundle.analysis import Analysis
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.verdict import Check, Verdict, limit_check
 from edgepack.evidence.device import DeviceReport, device_check
+from edgepack.evidence.linear_check import linear_check
 from edgepack.evidence.noninferiority import judge_retention, retention_check, rows_of
 from edgepack.evidence.policy import Policy
 from edgepack.task.metric import Task
@@ -27,6 +28,8 @@ def verdict_checks(
     if policy.min_agreement is not None:
         what = "agreement with the teacher"
         checks.append(at_limit("agreement", verdict.agreement, policy.min_agreement, False, what))
+    if policy.min_gain_over_linear is not None:
+        checks.append(linear_check(verdict, policy, policy.min_gain_over_linear))
     checks += analysis_checks(verdict.analysis or Analysis(), policy)
     if device is not None:
         checks.append(device_check(device))

@@ -24,6 +24,7 @@ from edgepack.bundle.verdict import (
 )
 from edgepack.errors import bare
 from edgepack.evidence.forms import parity_check
+from edgepack.evidence.linear_check import linear_faults
 
 AT_MOST, AT_LEAST = ("size", "finite", "goldens"), ("retention", "parity")  # what a check's limit is to its value
 COUNTS = ("finite", "goldens")  # of faults: none is allowed
@@ -40,6 +41,7 @@ def verdict_faults(verdict: Verdict) -> list[str]:
         *retention_faults(verdict, ran),
         *parity_faults(verdict, ran),
         *speed_faults(verdict),
+        *linear_faults(verdict),
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgepack.bundle.linear import compared
 from edgepack.bundle.verdict import Check
 from edgepack.report.marks import Gauge, Interval, Intervals, Pair, Reference, gauge, intervals, pair
 from edgepack.report.records import BundleFacts, Facts
@@ -32,6 +33,7 @@ class Card:
     decided: bool  # the limit's text says what a test decided
     kept: Intervals | None
     pairs: tuple[Pair, ...]
+    linear: str  # what a linear model reaches within the same budget
     open_checks: tuple[tuple[Check, str], ...]  # with the reason in full figures
 
 
@@ -55,11 +57,12 @@ def headline(facts: Facts) -> Headline:
 
 def cards(facts: Facts) -> list[Card]:
     """A card for each bundle."""
-    return [card(bundle, facts.teacher_bytes) for bundle in facts.bundles]
+    absent = facts.build.linear.get("reason")
+    return [card(bundle, facts.teacher_bytes, absent if isinstance(absent, str) else "") for bundle in facts.bundles]
 
 
-def card(bundle: BundleFacts, teacher_bytes: int | None) -> Card:
-    """What the first screen says of a bundle."""
+def card(bundle: BundleFacts, teacher_bytes: int | None, absent: str = "") -> Card:
+    """What the first screen says of a bundle. `absent`: why the build has no linear model."""
     manifest, verdict = bundle.manifest, bundle.verdict
     return Card(
         name=bundle.name,
@@ -74,6 +77,7 @@ def card(bundle: BundleFacts, teacher_bytes: int | None) -> Card:
         decided=verdict.noninferiority is not None,
         kept=kept_interval(bundle),
         pairs=tuple(pairs_of(bundle, teacher_bytes)),
+        linear=linear_text(bundle, absent),
         open_checks=tuple((check, reason(check)) for check in bundle.open_checks),
     )
 
@@ -176,6 +180,14 @@ def pairs_of(bundle: BundleFacts, teacher_bytes: int | None) -> list[Pair]:
     texts = [NOT_MEASURED if value is None else percent(value) for value in values]
     changed = "" if None in values else change_text(values[0] or 0.0, values[1] or 0.0)
     return [*pairs, row(name, changed, values, texts)]
+
+
+def linear_text(bundle: BundleFacts, absent: str) -> str:
+    """The linear model compared with the artifact, or why there is none; nothing in builds of older versions."""
+    linear, artifact = bundle.verdict.linear, bundle.verdict.metrics.get("artifact")
+    if linear is None:
+        return f"{capital(absent)}." if absent else ""
+    return f"{capital(compared(linear, artifact, 'the artifact'))}."
 
 
 def change_text(teacher: float, artifact: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgepack.bundle.linear import NAME as LINEAR
 from edgepack.bundle.manifest import model_text
 from edgepack.bundle.verdict import FORMS, FormParity
 from edgepack.parameters import format_duration
@@ -90,6 +91,11 @@ def form_section(bundle: BundleFacts) -> FormSection:
         )
         for form in forms
     ]
+    linear = bundle.verdict.linear
+    if linear is not None:
+        m = linear.metric
+        shown = f"{percent(m.value)} ({percent(m.low)} to {percent(m.high)})"
+        rows.append(Interval(LINEAR, m.low, m.value, m.high, shown, kind="teacher"))
     what = metric_name(next(iter(metrics.values())).name) if metrics else "metric"
     blame = bundle.verdict.blame
     return FormSection(
@@ -120,10 +126,12 @@ def parity_table(name: str, parity: Sequence[FormParity]) -> Table | None:
 def metric_table(bundle: BundleFacts, forms: Sequence[str]) -> Table | None:
     """The metric of each form."""
     metrics = bundle.verdict.metrics
+    named = [(form, metrics[form]) for form in forms]
+    linear = bundle.verdict.linear
+    named += [] if linear is None else [(f"{LINEAR} of {size(linear.bytes)}, to compare with", linear.metric)]
     rows = [
-        (form, metric_name(m.name), percent(m.value), f"{percent(m.low)} to {percent(m.high)}", f"{m.n:,}")
-        for form in forms
-        for m in (metrics[form],)
+        (name, metric_name(m.name), percent(m.value), f"{percent(m.low)} to {percent(m.high)}", f"{m.n:,}")
+        for name, m in named
     ]
     columns = ("form", "metric", "value", "95 % interval", "examples")
     return Table(f"{bundle.name}: metric by form", columns, tuple(rows)) if rows else None

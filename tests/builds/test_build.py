@@ -12,6 +12,7 @@ from edgepack.build import delivery
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import plan_build
 from edgepack.build.single_stage import bundle_output, export_student, validate_output
+from edgepack.bundle.linear import ENOUGH, compared
 from edgepack.bundle.manifest import load_build_manifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import InputError
@@ -73,6 +74,31 @@ def test_a_teacher_that_has_no_int8_model_is_a_warning(
     verdict = read_model(output / "bundles" / TARGETS[0] / VERDICT_NAME, Verdict)
     assert set(verdict.speed) == {"artifact", "teacher"}
     assert "int8 model is not timed: exporting it failed: no symbolic for aten::unheard_of" in capsys.readouterr().err
+def test_a_linear_model_is_trained_within_the_budget_and_compared_with_each_artifact(unbroken: Path) -> None:
+    """One word decides this task, so the linear model is as good as any student, and everything says so."""
+    build, bundle = load_build_manifest(unbroken), unbroken / "bundles" / TARGETS[0]
+    verdict, manifest = read_model(bundle / VERDICT_NAME, Verdict), load_manifest(bundle)
+    assert manifest.linear == verdict.linear is not None
+    assert verdict.linear is not None
+    assert verdict.linear.bytes <= 60_000
+    assert verdict.linear.metric.value == 1.0
+    assert sum(verdict.linear.counts) == 120
+    assert {**build.linear, "counts": verdict.linear.counts} == verdict.linear.model_dump(mode="json")
+    assert next(stage for stage in build.stages if stage["name"] == "linear")["seconds"] > 0
+    line = compared(verdict.linear, verdict.metrics["artifact"], "this model")
+    assert ENOUGH in line
+    assert line in (bundle / "README.md").read_text()
+    assert ENOUGH in (unbroken / "report.md").read_text()
+    assert "The cheap baseline" in (unbroken / "report.html").read_text()
+
+
+def test_a_policy_may_ask_for_a_gain_over_the_linear_model(unbroken: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "gate.toml"
+    for least, status in (("-0.2", "passed"), ("0.02", "failed"), ("0.0", "undecided")):
+        policy.write_text(f"min_gain_over_linear = {least}\n")
+        (result,) = gate([unbroken / "bundles" / TARGETS[0]], policy, console=QUIET).bundles
+        check = next(check for check in result.checks if check.name == "linear")
+        assert check.status in (status, "failed" if least == "0.0" else status), check.reason
 
 
 def test_the_teacher_answers_other_data_in_the_gate(unbroken: Path, files: Files, tmp_path: Path) -> None:
@@ -150,6 +176,8 @@ def test_a_dry_run_writes_nothing(files: Files, tmp_path: Path) -> None:
     assert report.time is not None
     assert report.to_record()["training"]["seconds"] > 0
     assert f"{report.time.examples:,} examples seen in {report.time.steps:,} steps, about " in report.table()
+    assert "to compare with: a linear model of" in report.table()
+    assert report.to_record()["linear"]["metric"]["value"] == 1.0
     assert not (tmp_path / "out").exists()
 
 

@@ -19,6 +19,7 @@ from edgepack.bundle.analysis import (
 from edgepack.bundle.manifest import (
     BuildManifest,
     BundleManifest,
+    LinearRecord,
     MetricRecord,
     PaddingRecord,
     RuntimeRecord,
@@ -99,6 +100,13 @@ def verdict(target: str, **changes: Any) -> Verdict:
         ],
         "metrics": {form: MetricRecord(value=0.92, **metric) for form in FORMS},
         "retention": IntervalRecord(value=0.99, low=0.981, high=1.0),
+        "linear": LinearRecord(
+            bytes=600_000,
+            metric=MetricRecord(value=0.925, **metric),
+            features="n-grams",
+            trained="so",
+            counts=[105, 5, 6, 4],
+        ),
         "agreement": 0.98,
         "divergence": 0.004,
         "parity": [

@@ -275,3 +275,24 @@ def test_the_markdown_is_short_and_the_same_each_time(whole: tuple[str, Page, st
     folder = write_build(tmp_path / "out", [verdict("android-onnx", analysis=analysis())])
     first = [path.read_bytes() for path in write_report(folder)]
     assert [path.read_bytes() for path in write_report(folder)] == first
+
+
+def test_the_linear_model_stands_beside_teacher_and_artifact(tmp_path: Path) -> None:
+    markdown, page = write_report(write_build(tmp_path, [verdict("android-onnx")]))
+    said = "A linear model of 600.0 kB reaches accuracy 0.9250, more than the artifact's 0.9200"
+    assert said in markdown.read_text()
+    text = Page(page.read_text()).text
+    assert said in text
+    assert "linear model of 600 kB, to compare with" in text
+
+
+def test_a_build_of_tagging_says_that_it_has_no_linear_model(tmp_path: Path) -> None:
+    reason = {"reason": "none for token classification"}
+    markdown, page = write_report(write_build(tmp_path, [verdict("android-onnx", linear=None)], linear=reason))
+    assert "cheap baseline: None for token classification." in markdown.read_text()
+    assert "None for token classification." in Page(page.read_text()).text
+
+
+def test_a_build_of_an_older_version_says_nothing_of_a_linear_model(tmp_path: Path) -> None:
+    markdown, page = write_report(write_build(tmp_path, [verdict("android-onnx", linear=None)]))
+    assert "cheap baseline" not in markdown.read_text() + page.read_text()

@@ -1,0 +1,86 @@
+"""The linear model that a build's student is compared with: a stage of its own, since it takes seconds.
+
+A build keeps its training data as tokens, so the texts are read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from edgepack.build.inputs import Inputs
+from edgepack.bundle.linear import reached
+from edgepack.bundle.manifest import LinearRecord
+from edgepack.console import Console
+from edgepack.errors import InputError
+from edgepack.evidence.linear.measure import LinearResult, measure_linear
+from edgepack.task.examples import read_both
+from edgepack.workspace import Stage
+
+MODEL, ANSWERS, RECORD = "linear.bin", "right.npy", "linear.json"
+LIBRARIES = ("scikit-learn", "scipy")
+
+
+def train_linear_model(inputs: Inputs, console: Console) -> LinearResult:
+    """The linear model within the request's budget, on its data as they are read now."""
+    request, task = inputs.request, inputs.teacher.task
+    console.info("training a linear model to compare with")
+    train, evaluation = read_both(request.train, request.evaluation, task, request.columns)
+    if train.sha256 != inputs.train_sha256:
+        raise InputError(f"{request.train} has changed since it was read; give the same command again")
+    return measure_linear(train, evaluation, task, request.budget_bytes, request.seed)
+
+
+def said_of(result: LinearResult) -> str:
+    """A line for a person."""
+    if result.record is None:
+        return f"linear model, to compare with: {result.reason}"
+    return f"to compare with: {reached(result.record)}, trained in {result.seconds:.0f} s"
+
+
+def linear_parts(inputs: Inputs) -> dict[str, Any]:
+    """What decides the stage besides what decides every stage."""
+    parts = {"evaluation": inputs.evaluation_data.sha256, "budget": inputs.request.budget_bytes}
+    return {**parts, **{name: version(name) for name in LIBRARIES}}
+
+
+def linear_work(inputs: Inputs, console: Console) -> Callable[[Stage], None]:
+    """What fills the stage: the file, its record, and what it has right."""
+
+    def write(stage: Stage) -> None:
+        result = train_linear_model(inputs, console)
+        console.info(said_of(result))
+        if result.record is not None and result.right is not None:
+            (stage.scratch / MODEL).write_bytes(result.data)
+            np.save(stage.scratch / ANSWERS, result.right)
+        (stage.scratch / RECORD).write_text(json.dumps(as_record(result)))
+
+    return write
+
+
+def as_record(result: LinearResult) -> dict[str, Any]:
+    """A record, or the reason why there is none, as JSON."""
+    return {"reason": result.reason} if result.record is None else result.record.model_dump(mode="json")
+
+
+def read_record(stage: Stage) -> dict[str, Any]:
+    """The stage's record or reason."""
+    record: dict[str, Any] = json.loads((stage.folder / RECORD).read_text())
+    return record
+
+
+def compare_with_linear(stage: Stage, artifact_right: np.ndarray | None) -> LinearRecord | None:
+    """The record with the counts of a pair of answers `(n,)`; None where there is no linear model."""
+    record = read_record(stage)
+    if "reason" in record:
+        return None
+    found = LinearRecord.model_validate(record)
+    if artifact_right is None:
+        return found
+    own, other = artifact_right.astype(bool), np.load(stage.folder / ANSWERS)
+    counts = [(own & other), (own & ~other), (~own & other), (~own & ~other)]
+    return found.model_copy(update={"counts": [int(each.sum()) for each in counts]})

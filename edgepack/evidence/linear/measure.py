@@ -1,0 +1,53 @@
+"""The linear model of a build, trained and measured on the build's own data, from the file that it would ship."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepack.bundle.manifest import LinearRecord
+from edgepack.errors import InputError
+from edgepack.evidence.linear.model import read_linear
+from edgepack.evidence.linear.training import train_linear
+from edgepack.evidence.validate import metric_record
+from edgepack.task.dataset import Dataset
+from edgepack.task.encoded import Encoded
+from edgepack.task.metric import Task
+
+NO_TAGGING = "none for token classification: a linear model labels whole texts"
+
+
+@dataclass(frozen=True, eq=False)
+class LinearResult:
+    """A file with its record and what it has right `(n,)`; where there is none, `reason` says why."""
+
+    record: LinearRecord | None
+    reason: str
+    seconds: float
+    data: bytes = b""
+    right: np.ndarray | None = None
+
+
+def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> LinearResult:
+    """Train within the budget and measure; what makes a linear model impossible is a reason, not an error."""
+    started = time.perf_counter()
+    if task.name != "text-classification":
+        return LinearResult(None, NO_TAGGING, 0.0)
+    try:
+        model, trained = train_linear(train, task, budget_bytes, seed)
+    except InputError as e:
+        return LinearResult(None, f"none: {e}", time.perf_counter() - started)
+    data = model.to_bytes()
+    statistics = task.statistics(read_linear(data).logits(evaluation.examples), labels_of(evaluation))
+    record = LinearRecord(
+        bytes=len(data), metric=metric_record(statistics, task), features=model.features.name, trained=trained
+    )
+    return LinearResult(record, "", time.perf_counter() - started, data, statistics[:, 0].astype(bool))
+
+
+def labels_of(data: Dataset) -> Encoded:
+    """A data set's labels, with one token for each text: what a metric of whole texts looks at."""
+    labels, n = np.array([example.label for example in data.examples], np.int64), len(data)
+    return Encoded(np.zeros(n, np.int32), np.zeros(n, np.int8), np.arange(n + 1), labels)

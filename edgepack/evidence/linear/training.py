@@ -1,0 +1,157 @@
+"""Training the linear model: support vectors on hashed n-grams, rounded until the file fits the budget.
+
+The solver is liblinear's dual coordinate descent (Fan et al. 2008, LIBLINEAR), stopped early: where it was run to
+the end, no figure was better. Columns are weighed by how much they tell about the labels in naive Bayes' eyes, or not
+(Wang and Manning 2012, "Baselines and Bigrams"); that, and the penalty, are chosen on a part of the training data.
+Weights times column weights are rounded to int8 by a scale for each label, then to fewer and fewer levels, which zlib
+packs tighter, until the file fits; where none does, with half as many buckets.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgepack.errors import InputError
+from edgepack.evidence.linear.features import NEED, Features
+from edgepack.evidence.linear.model import LinearModel, read_linear
+from edgepack.extras import import_package
+from edgepack.task.dataset import Dataset, Example
+from edgepack.task.metric import Task
+
+MOST_BUCKETS = 2**18  # more told nothing more on any data tried, up to 67,000 texts
+MOST_WEIGHTS = 2**22  # of all labels; in training they are float64
+PACKED = 8  # weights in a byte of the budget, at most: few are not 0
+LEVELS = (127, 63, 31, 15, 7)  # the largest rounded weight
+CHOICES = ((False, 1.0), (False, 3.0), (True, 0.3), (True, 1.0))  # columns weighed; C, the penalty's inverse
+SPLIT_WORK = 200_000  # examples times labels that a choice is tried on, in all rounds
+MOST_TRIED, MOST_HELD_OUT, ROUNDS = 12_000, 2_000, 5
+CHARACTERS = 6_000_000  # of text: above, words alone; their n-grams take a tenth of the time
+MOST_CHARACTERS = 60_000_000  # above, a part of the examples
+ITERATIONS, TOLERANCE = 20, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Float weights `(buckets, columns)`, intercepts and the class ids that they are of."""
+
+    weights: np.ndarray
+    intercepts: np.ndarray
+    seen: np.ndarray
+
+    def decide(self, rows: Any) -> np.ndarray:
+        """Class ids."""
+        scores = rows @ self.weights + self.intercepts
+        chosen = (scores[:, 0] > 0).astype(np.int64) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        return np.asarray(self.seen[chosen])
+
+
+def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> tuple[LinearModel, str]:
+    """The model whose file fits the budget, and how it was trained; `InputError` where there can be none."""
+    examples = _sample(train.examples, seed)
+    labels = np.array([example.label for example in examples], dtype=np.int64)
+    seen = np.unique(labels)
+    if len(seen) < 2:
+        raise InputError(f"all training examples are {task.labels[seen[0]]}; a linear model needs two labels")
+    features = Features(bucket_count(len(seen), budget_bytes), _size(examples) <= CHARACTERS, task.pair)
+    rows = features.rows(examples)
+    weighed, penalty = _choose(rows, labels, seed)
+    while True:
+        model = _rounded(_fit(rows, labels, weighed, penalty, seed), features, len(task.labels), budget_bytes)
+        if model is not None:
+            break
+        if features.buckets == 1:
+            raise InputError(f"no linear model of {len(seen)} labels fits in {budget_bytes:,} bytes")
+        features = features._replace(buckets=features.buckets // 2)
+        rows = features.rows(examples)
+    of = "" if len(examples) == len(train) else f" of {len(train):,}"
+    how = f"linear support vectors, C = {penalty:g}" + (", columns weighed by naive Bayes" if weighed else "")
+    return model, f"{how}, on the labels of {len(examples):,}{of} training examples"
+
+
+def _size(examples: Sequence[Example]) -> int:
+    return sum(len(example.text) + len(example.pair or "") for example in examples)
+
+
+def _sample(examples: Sequence[Example], seed: int) -> Sequence[Example]:
+    """All examples, or so many that their text is not too much."""
+    share = MOST_CHARACTERS / max(_size(examples), 1)
+    if share >= 1:
+        return examples
+    chosen = np.random.default_rng(seed).permutation(len(examples))[: max(1, int(share * len(examples)))]
+    return [examples[i] for i in np.sort(chosen)]
+
+
+def bucket_count(labels: int, budget_bytes: int) -> int:
+    """A power of two, so many that the weights fit once they are rounded and packed."""
+    columns = 1 if labels == 2 else labels
+    weights = min(PACKED * budget_bytes, MOST_WEIGHTS)
+    return int(min(MOST_BUCKETS, 2 ** max(0, (weights // columns).bit_length() - 1)))
+
+
+def fills_no_more(data: bytes, labels: int, budget_bytes: int) -> bool:
+    """Whether training within a larger budget would give this file again: as many buckets, the finest levels."""
+    model = read_linear(data)
+    return model.features.buckets == bucket_count(labels, budget_bytes) and int(abs(model.weights).max()) == LEVELS[0]
+
+
+def _choose(rows: Any, labels: np.ndarray, seed: int) -> tuple[bool, float]:
+    """Whether columns are weighed, and C: the best on tenths of some of the examples, held out one after another."""
+    kinds = len(np.unique(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))[: min(MOST_TRIED, max(kinds, SPLIT_WORK // kinds))]
+    part = len(order) // 10
+    if not part:
+        return CHOICES[0]
+    rounds = min(ROUNDS, MOST_HELD_OUT // part, SPLIT_WORK // (kinds * len(order)))
+    right = np.zeros(len(CHOICES))
+    for start in range(0, max(rounds, 1) * part, part):
+        judged, learnt = order[start : start + part], np.delete(order, slice(start, start + part))
+        if len(np.unique(labels[learnt])) < 2:
+            continue
+        for number, choice in enumerate(CHOICES):
+            fitted = _fit(rows[learnt], labels[learnt], *choice, seed)
+            right[number] += (fitted.decide(rows[judged]) == labels[judged]).sum()
+    return CHOICES[int(np.argmax(right))]
+
+
+def _fit(rows: Any, labels: np.ndarray, weighed: bool, penalty: float, seed: int) -> Fitted:
+    """One against the rest."""
+    svm, failures = import_package("sklearn.svm", NEED), import_package("sklearn.exceptions", NEED)
+    column_weights = _column_weights(rows, labels) if weighed else np.ones(rows.shape[1], np.float32)
+    scaled = rows.copy()
+    scaled.data = scaled.data * column_weights[scaled.indices]
+    solver = svm.LinearSVC(C=penalty, max_iter=ITERATIONS, tol=TOLERANCE, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", failures.ConvergenceWarning)  # stopped early on purpose
+        solver.fit(scaled, labels)
+    return Fitted(solver.coef_.T * column_weights[:, None], solver.intercept_, solver.classes_)
+
+
+def _column_weights(rows: Any, labels: np.ndarray) -> np.ndarray:
+    """Of each column the largest |log ratio| of its share among one label's n-grams to that among the others'."""
+    present = rows.copy()
+    present.data = np.ones_like(present.data)
+    total, largest = 1 + np.asarray(present.sum(axis=0)).ravel(), np.zeros(rows.shape[1])
+    for label in np.unique(labels):
+        own = 1 + np.asarray(present[labels == label].sum(axis=0)).ravel()
+        others = total - own + 1
+        ratio = np.log(own / own.sum()) - np.log(others / others.sum())
+        largest = np.maximum(largest, np.abs(ratio))
+    return largest.astype(np.float32)
+
+
+def _rounded(fitted: Fitted, features: Features, labels: int, budget_bytes: int) -> LinearModel | None:
+    """The model with as many levels as fit; None where no number of them does."""
+    largest = np.maximum(np.abs(fitted.weights).max(axis=0), 1e-12)
+    for levels in LEVELS:
+        scales = (largest / levels).astype(np.float32)
+        weights = np.ascontiguousarray(np.round(fitted.weights / scales).astype(np.int8).T)
+        intercepts = np.asarray(fitted.intercepts, np.float32)
+        model = LinearModel(features, weights, scales, intercepts, fitted.seen, labels)
+        if len(model.to_bytes()) <= budget_bytes:
+            return model
+    return None

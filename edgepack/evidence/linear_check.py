@@ -1,0 +1,73 @@
+"""The gate's check `linear`: does the artifact gain enough over the linear model of its build to be worth shipping?
+
+Both answered the same examples, so their accuracies differ by those that one alone has right. The interval of that
+difference is Agresti and Min's (2005, Statistics in Medicine 24:729-740): half an example is added to each of the four
+counts, so that it has a width where the two differ on none.
+"""
+
+from __future__ import annotations
+
+import math
+
+from edgepack.bundle.linear import reached
+from edgepack.bundle.manifest import LinearRecord
+from edgepack.bundle.verdict import Check, Status, Verdict
+from edgepack.evidence.paired_ratio import normal_quantile
+from edgepack.evidence.policy import Policy
+
+ADDED = 0.5  # to each count
+
+
+def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
+    """Whether the artifact's accuracy is at least `least` above the linear model's: all of the interval, or none."""
+    record = verdict.linear
+    if record is None:
+        return Check(
+            name="linear",
+            status="not_run",
+            reason="the verdict holds no linear model; builds of classifiers have one, those of tagging have none",
+        )
+    if not record.counts:
+        return Check(name="linear", status="not_run", reason="the artifact was not compared with the linear model")
+    confidence = policy.retention_test(verdict.noninferiority)[1]
+    low, high = gain_interval(record, confidence)
+    status: Status = "passed" if low >= least else "failed" if high < least else "undecided"
+    _, own, other, _ = record.counts
+    gain = (own - other) / sum(record.counts)
+    reason = (
+        f"{reached(record)}; this model gains {100 * gain:.2f} points, {100 * confidence:g} % interval "
+        f"{100 * low:.2f} to {100 * high:.2f}; all of it must be at least {100 * least:g}"
+    )
+    if status == "undecided":
+        reason += f", and these {sum(record.counts):,} examples cannot decide"
+    return Check(name="linear", status=status, value=low, limit=least, reason=reason)
+
+
+def gain_interval(record: LinearRecord, confidence: float) -> tuple[float, float]:
+    """The artifact's accuracy less the linear model's, as a two-sided interval."""
+    _, own, other, _ = (count + ADDED for count in record.counts)
+    n = sum(record.counts) + len(record.counts) * ADDED
+    gain = (own - other) / n
+    half = normal_quantile(confidence) * math.sqrt(max(0.0, (own + other) / n - gain**2) / n)
+    return gain - half, gain + half
+
+
+def linear_faults(verdict: Verdict) -> list[str]:
+    """What the verdict's record of the linear model contradicts."""
+    record = verdict.linear
+    if record is None:
+        return []
+    figure, faults = record.metric, ["the linear model has no bytes"] if record.bytes < 1 else []
+    if figure.n < 1 or not 0 <= figure.low <= figure.value <= figure.high <= 1:
+        faults.append("the linear model's metric is not inside its interval")
+    if not record.counts:
+        return faults
+    if len(record.counts) != 4 or min(record.counts) < 0 or sum(record.counts) != record.metric.n:
+        return [*faults, f"the linear model's counts are not four of {record.metric.n} examples"]
+    both, own, other, _ = record.counts
+    artifact = verdict.metrics.get("artifact")
+    known = [("the linear model", both + other, record.metric), ("the artifact", both + own, artifact)]
+    for whose, right, metric in known:
+        if metric is None or metric.n != record.metric.n or abs(right / metric.n - metric.value) > 1e-9:
+            faults.append(f"the linear model's counts give {whose} {right} right, its metric says otherwise")
+    return faults

@@ -1,0 +1,80 @@
+"""The stage of the linear model by itself: what it writes, what it is compared by, data that changed meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from edgepack.build.inputs import Inputs
+from edgepack.build.linear import MODEL, compare_with_linear, linear_work, read_record
+from edgepack.errors import InputError
+from edgepack.evidence.linear.model import read_linear
+from edgepack.task.examples import Columns, read_both
+from edgepack.task.metric import Task
+from edgepack.workspace import Stage, Workspace
+from tests.builds.tiny import QUIET
+
+PLAIN = Task("text-classification", ("no", "yes"))
+
+
+def write_texts(folder: Path, name: str, rows: range) -> str:
+    path = folder / f"{name}.tsv"
+    lines = [f"{'fine' if i % 2 else 'poor'} thing number {i}\t{'yes' if i % 2 else 'no'}" for i in rows]
+    path.write_text("\n".join(["text\tlabel", *lines, ""]))
+    return str(path)
+
+
+def write_tags(folder: Path, name: str, rows: range) -> str:
+    path = folder / f"{name}.conll"
+    path.write_text("".join(f"in O\nPlace{i} B-place\n\n" for i in rows))
+    return str(path)
+
+
+def inputs_of(task: Task, train: str, evaluation: str) -> Inputs:
+    """The few parts of a build's inputs that the stage looks at."""
+    found = read_both(train, evaluation, task)
+    request = SimpleNamespace(train=train, evaluation=evaluation, columns=Columns(), budget_bytes=20_000, seed=0)
+    parts: dict[str, Any] = {"request": request, "teacher": SimpleNamespace(task=task)}
+    return cast(Inputs, SimpleNamespace(**parts, train_sha256=found[0].sha256, evaluation_data=found[1]))
+
+
+def finished(inputs: Inputs, folder: Path) -> Stage:
+    stage = Workspace(folder).stage("linear", {"of": "this test"})
+    linear_work(inputs, QUIET)(stage)
+    stage.finish()
+    return stage
+
+
+def test_the_stage_holds_file_record_and_answers(tmp_path: Path) -> None:
+    train, evaluation = write_texts(tmp_path, "train", range(60)), write_texts(tmp_path, "dev", range(100, 120))
+    stage = finished(inputs_of(PLAIN, train, evaluation), tmp_path / "out")
+    record = read_record(stage)
+    assert record["bytes"] == (stage.folder / MODEL).stat().st_size <= 20_000
+    assert read_linear((stage.folder / MODEL).read_bytes()).labels == 2
+    assert compare_with_linear(stage, None) == compare_with_linear(stage, np.zeros(20)).model_copy(
+        update={"counts": []}
+    )  # type: ignore[union-attr]
+    artifact = np.arange(20) < 15
+    compared = compare_with_linear(stage, artifact)
+    assert compared is not None
+    assert compared.counts == [15, 0, 5, 0]  # the linear model is right on all
+
+
+def test_tagging_leaves_the_reason_alone(tmp_path: Path) -> None:
+    task = Task("token-classification", ("O", "B-place", "I-place"))
+    inputs = inputs_of(task, write_tags(tmp_path, "train", range(9)), write_tags(tmp_path, "dev", range(9, 12)))
+    stage = finished(inputs, tmp_path / "out")
+    assert "token classification" in read_record(stage)["reason"]
+    assert not (stage.folder / MODEL).exists()
+    assert compare_with_linear(stage, np.ones(3)) is None
+
+
+def test_training_data_that_changed_meanwhile_are_refused(tmp_path: Path) -> None:
+    inputs = inputs_of(PLAIN, write_texts(tmp_path, "train", range(60)), write_texts(tmp_path, "dev", range(100, 120)))
+    write_texts(tmp_path, "train", range(62))
+    with pytest.raises(InputError, match=r"train\.tsv has changed since it was read"):
+        finished(inputs, tmp_path / "out")
