@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.extras import BUILD_PACKAGES, INSTALL_BUILD
+from edgepack.extras import BUILD_PACKAGES, IMPORTED_AS, INSTALL_BUILD
 from tests.builds.tiny import Files
 
+ABSENT = {*BUILD_PACKAGES, *IMPORTED_AS, "scipy"}
 WITHOUT = f"""
 import importlib.metadata, sys
-absent = {set(BUILD_PACKAGES)!r}
+absent = {ABSENT!r}
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in absent:
