@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.build.flow import build as run_build
-from edgepack.build.single_stage import Moved, bundle_output, validate_output
+from edgepack.build.single_stage import Moved, bundle_output, reopen, validate_output
 from edgepack.bundle.manifest import load_build_manifest
 from edgepack.bundle.places import recorded_place
 from edgepack.errors import InputError
@@ -101,3 +101,15 @@ def test_what_is_not_on_this_machine_is_a_hub_id(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("")
     assert recorded_place(str(tmp_path / "train.tsv"), tmp_path) == "./train.tsv"
     assert recorded_place(str(tmp_path / "train.tsv"), tmp_path / "a" / "out") == "../../train.tsv"
+
+
+def test_a_build_that_recorded_its_raw_text_under_the_old_name_opens(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = Path(shutil.copytree(tree, tmp_path / "moved"))
+    path = moved / "out" / "edgepack.json"
+    document = json.loads(path.read_text())
+    request = document["inputs"]["request"]
+    request["text"] = request.pop("raw_text")
+    path.write_text(json.dumps(document))
+    assert reopen(moved / "out", QUIET).inputs.request.raw_text is None

@@ -64,8 +64,8 @@ class Made:
 
 
 def make(files: Files, output: Path, **changes: object) -> Made:
-    """A build of one target with `BARELY` changed; `budget_bytes` and `text` are the request's."""
-    asked: dict[str, object] = {name: changes.pop(name) for name in ("budget_bytes", "text") if name in changes}
+    """A build of one target with `BARELY` changed; `budget_bytes` and `raw_text` are the request's."""
+    asked: dict[str, object] = {name: changes.pop(name) for name in ("budget_bytes", "raw_text") if name in changes}
     recipe = replace(BARELY, **changes)  # type: ignore[arg-type]
     run_build(request(files, output, targets=ONE, recipe=recipe, max_drop=1.0, **asked), QUIET)
     manifest = load_build_manifest(output)
