@@ -91,22 +91,23 @@ def validate_artifact(
     """
     session, absence = load_if_here(artifact, target)
     forms, task = reference.forms(target.activations), reference.task
-    size = limit_check("size", shipped_bytes, limits.budget_bytes, True, "shipped bytes")
     if session is None:
-        return not_run(target, forms, task, size, absence)
-    forms.append(FormLogits("artifact", predict_session(session, reference.evaluation, advance), reference.evaluation))
+        return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, absence)
+    logits = predict_session(session, reference.evaluation, advance)
+    teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation)
+    forms.append(exported)
     if keep_logits is not None:
-        np.save(keep_logits, forms[-1].logits)
+        np.save(keep_logits, logits)
     statistics = {form.name: task.statistics(form.logits, form.encoded) for form in forms}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     rows = paired_rows(statistics["artifact"], statistics["teacher"])
     kept = judge_retention(rows, task, limits.max_drop, limits.confidence)
     parity = compare_neighbours(forms, metrics)
     checks = [
-        size,
+        size_check(shipped_bytes, limits.budget_bytes),
         retention_check(kept, task.metric_name),
         parity_check(parity[-1]),
-        finite_check(forms[-1].logits, len(task.labels)),
+        finite_check(logits, len(task.labels)),
         golden_check(None),
     ]
     return Verdict(
@@ -115,13 +116,13 @@ def validate_artifact(
         checks=checks,
         metrics=metrics,
         retention=IntervalRecord(value=kept.value, low=kept.lower, high=kept.upper),
-        agreement=agreement(forms[-1], forms[0]),
-        divergence=divergence(forms[-1], forms[0]),
+        agreement=agreement(exported, teacher),
+        divergence=divergence(exported, teacher),
         parity=parity,
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
-        analysis=analyze(Labelled(forms[0], task), Labelled(forms[-1], task), kept, session, reference.background),
+        analysis=analyze(Labelled(teacher, task), Labelled(exported, task), kept, session, reference.background),
         judged=model_hashes(artifact, target),
     )
 
@@ -134,8 +135,16 @@ def load_if_here(artifact: Path, target: Target) -> tuple[Session | None, str]:
         return None, str(e)
 
 
-def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check, reason: str) -> Verdict:
+def size_check(shipped_bytes: int, budget_bytes: int) -> Check:
+    """Whether the files that ship are within the budget."""
+    return limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes")
+
+
+def not_run(
+    target: Target, forms: Sequence[FormLogits], task: Task, shipped_bytes: int, budget_bytes: int, reason: str
+) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
+    size = size_check(shipped_bytes, budget_bytes)
     metrics = {form.name: metric_record(task.statistics(form.logits, form.encoded), task) for form in forms}
     missing = [Check(name=name, status="not_run", reason=reason) for name in VERDICT_CHECKS if name != size.name]
     return Verdict(
@@ -144,8 +153,8 @@ def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check
         checks=[size, *missing],
         metrics=metrics,
         parity=compare_neighbours(forms, metrics),
-        shipped_bytes=int(size.value or 0),
-        budget_bytes=int(size.limit or 0),
+        shipped_bytes=shipped_bytes,
+        budget_bytes=budget_bytes,
     )
 
 
