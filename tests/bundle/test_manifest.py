@@ -120,7 +120,8 @@ def test_a_name_in_a_message_is_cut_and_printable(tmp_path: Path) -> None:
     inside = tmp_path / ("n" * 150) / ("m" * 150)
     inside.mkdir(parents=True)
     (inside / "edgepack.json").write_text("{}")
-    assert bare(str(inside), 200) in said(inside.parent, refuse_other_folder)
+    wanted = f"F is no bundle: it has no edgepack.json; give one of the bundles in it: {bare(str(inside), 200)}"
+    assert said(inside.parent, refuse_other_folder) == wanted
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"files"', "[" * 100_000])
