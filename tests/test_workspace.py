@@ -140,14 +140,12 @@ def test_a_file_that_the_user_named_is_written_or_refused_in_one_line(tmp_path: 
     )
 
 
-def test_a_folder_is_on_the_disk_before_it_is_renamed_and_the_rename_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "new" / "sub").mkdir(parents=True)
-    (tmp_path / "new" / "sub" / "file").write_text("x")
+@pytest.fixture
+def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is synced to the disk and what is renamed, in this order."""
     done: list[str] = []
     opened: dict[int, str] = {}
-    real_open, real_sync, real_rename = os.open, os.fsync, os.rename
+    real_open, real_sync, real_rename, real_replace = os.open, os.fsync, os.rename, os.replace
 
     def open_(path: Path, *mode: Any) -> int:
         descriptor = real_open(path, *mode)
@@ -155,12 +153,24 @@ def test_a_folder_is_on_the_disk_before_it_is_renamed_and_the_rename_after(
         return descriptor
 
     def fsync(descriptor: int) -> None:
-        done.append(f"sync {opened[descriptor]}")
+        done.append(f"sync {opened.get(descriptor, 'a file')}")
         real_sync(descriptor)
 
     monkeypatch.setattr(os, "open", open_)
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "rename", lambda old, new: done.append(f"rename to {new.name}") or real_rename(old, new))
+    monkeypatch.setattr(os, "replace", lambda old, new: done.append(f"replace {new.name}") or real_replace(old, new))
+    return done
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place_and_the_place_after(tmp_path: Path, done: list[str]) -> None:
+    write_atomic(tmp_path / "f", b"data")
+    assert done == ["sync a file", "replace f", "sync ."]
+
+
+def test_a_folder_is_on_the_disk_before_it_is_renamed_and_the_rename_after(tmp_path: Path, done: list[str]) -> None:
+    (tmp_path / "new" / "sub").mkdir(parents=True)
+    (tmp_path / "new" / "sub" / "file").write_text("x")
     publish_folder(tmp_path / "new", tmp_path / "out")
     assert done == ["sync new/sub", "sync new/sub/file", "sync new", "rename to out", "sync ."]
 
@@ -283,6 +293,9 @@ def test_a_dropped_file_is_gone_and_the_stage_still_finished(tmp_path: Path) -> 
         lambda folder: (folder / "one").unlink(),
         lambda folder: (folder / "weights").write_bytes(b"short"),
         lambda folder: (folder / "stage.json").unlink(),
+        lambda folder: (folder / "stage.json").write_text(
+            (folder / "stage.json").read_text().replace(folder.name.partition("-")[2], "0" * 16)
+        ),  # the same first digits of another key
         lambda folder: (folder / "stage.json").write_text('{"stage": "distil"'),
         lambda folder: (folder / "stage.json").write_text("[]"),
     ],
@@ -359,8 +372,9 @@ def test_what_was_made_from_a_stage_is_forgotten_with_it(tmp_path: Path) -> None
 
 
 def test_the_record_of_an_unfinished_stage_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not finished"):
+    with pytest.raises(InputError) as error:
         _ = Workspace(tmp_path).stage("plan", {}).record
+    assert str(error.value) == "stage plan of this workspace is not finished; run the build again"
 
 
 def test_after_a_sigkill_the_scratch_is_there_and_no_result(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from edgepack.bundle import goldens as goldens_module
 from edgepack.bundle.goldens import (
     GOLDEN_NAME,
     HARD_TEXTS,
-    MOST_GOLDENS,
-    TASK_TEXTS,
     check_goldens,
     compare_goldens,
     golden_check,
@@ -121,10 +119,10 @@ def test_a_tokenizer_with_a_length_cuts_the_longer_text_and_never_pads() -> None
 
 def test_the_texts_are_the_tasks_the_hard_ones_and_those_around_the_maximum() -> None:
     tokenizer = make_tokenizer()
-    task = [(f"text {i}", None) for i in range(TASK_TEXTS + 2)]
+    task = [(f"text {i}", None) for i in range(34)]
     around = [" ".join(["a"] * n) for n in (5, 6, 7, 56)]  # two of eight tokens are special
     hard = [*HARD_TEXTS, *around]
-    assert golden_texts(task, tokenizer, LENGTH) == [*task[:TASK_TEXTS], *((text, None) for text in hard)]
+    assert golden_texts(task, tokenizer, LENGTH) == [*task[:32], *((text, None) for text in hard)]
     assert golden_texts([], tokenizer, LENGTH) == [(text, None) for text in hard]
     assert [text for text, _ in golden_texts([], tokenizer, 2)[-4:]] == ["a", "a", "a", " ".join(["a"] * 50)]
 
@@ -226,6 +224,11 @@ def test_logits_may_differ_by_a_share_of_the_largest(monkeypatch: pytest.MonkeyP
     assert logits_failure(np.array([1.0]), expected) == "logits have shape (1,), not (2,)"
 
 
+def test_the_share_of_the_largest_logit_is_15_percent() -> None:
+    assert logits_failure(np.array([1.0, -8.0]), np.array([2.0, -8.0])) is None
+    assert logits_failure(np.array([3.5, -8.0]), np.array([2.0, -8.0])) == "logits differ by 1.5, at most 1.2 allowed"
+
+
 def test_logits_that_are_nothing_may_differ_by_their_rounding() -> None:
     assert logits_failure(np.array([0.0001]), np.zeros(1)) is None
     assert logits_failure(np.array([0.0002]), np.zeros(1)) == "logits differ by 0.0002, at most 0.0001 allowed"
@@ -294,12 +297,11 @@ def far_path(folder: Path) -> Path:
 def test_a_golden_file_is_read_line_by_line(tmp_path: Path) -> None:
     path, golden = far_path(tmp_path), record(make_tokenizer(), "a", None)
     line = json.dumps({**golden, "newer": 1}) + "\n"
-    path.write_text(line * MOST_GOLDENS)
-    assert list(read_goldens(path)) == [golden] * MOST_GOLDENS
-    path.write_text(line * (MOST_GOLDENS + 1))
+    path.write_text(line * 1_000)
+    assert list(read_goldens(path)) == [golden] * 1_000
     where = bare(str(path), 200)
     for content, message in (
-        (line * (MOST_GOLDENS + 1), f"{where}: holds 1,001 goldens; at most 1000 are run"),
+        (line * 1_001, f"{where}: holds 1,001 goldens; at most 1000 are run"),
         ("", f"{where}: holds no goldens; build the bundle again"),
         ("\n\n", f"{where}: holds no goldens; build the bundle again"),
     ):

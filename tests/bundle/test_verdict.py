@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from edgepack.bundle.analysis import Analysis, Calibration, NonInferiority
 from edgepack.bundle.verdict import (
-    SHOWN_FAILURES,
     Check,
     Status,
     Verdict,
@@ -76,7 +76,7 @@ def test_whole_numbers_are_written_in_full(value: float, text: str) -> None:
 
 
 def test_a_line_names_the_first_failures_and_counts_the_rest() -> None:
-    named = [f"f{i}" for i in range(SHOWN_FAILURES + 2)]
+    named = [f"f{i}" for i in range(7)]
     assert summarize([]) == ""
     assert summarize(named[:5]) == "f0; f1; f2; f3; f4"
     assert summarize(named[:6]) == "f0; f1; f2; f3; f4; and 1 more"
@@ -109,5 +109,23 @@ def test_a_check_that_a_verdict_does_not_mention_was_not_run() -> None:
     assert verdict.check("size") is checks[0]
     assert verdict.check("parity") is checks[1]
     assert verdict.check("goldens") == Check(name="goldens", status="not_run", reason="the verdict does not mention it")
-    assert verdict.temperature is None
-    assert verdict.noninferiority is None
+
+
+def test_what_a_verdict_has_of_its_analysis() -> None:
+    verdict = Verdict(target="t", passed=False, checks=[], metrics={}, shipped_bytes=1, budget_bytes=1)
+    assert (verdict.temperature, verdict.noninferiority) == (None, None)
+    empty = verdict.model_copy(update={"analysis": Analysis()})
+    assert (empty.temperature, empty.noninferiority) == (None, None)
+    calibration = Calibration(
+        teacher_ece=0.1,
+        artifact_ece=0.2,
+        temperature=1.5,
+        scaled_ece=0.1,
+        teacher_confidence=0.9,
+        artifact_confidence=1,
+    )
+    test = NonInferiority(
+        margin=0.05, confidence=0.95, n=9, value=1, lower=0.9, upper=1.1, decision="undecided", discordant=0
+    )
+    full = verdict.model_copy(update={"analysis": Analysis(calibration=calibration, noninferiority=test)})
+    assert (full.temperature, full.noninferiority) == (1.5, test)
