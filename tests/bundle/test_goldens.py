@@ -316,6 +316,22 @@ def test_a_golden_file_is_read_line_by_line(tmp_path: Path) -> None:
     assert str(error.value).startswith(f"{near}: golden 2: text: Input should be a valid string")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_ids": [-1]}, {"input_ids": [1 << 31]}, {"input_ids": []}, {"input_ids": ["1"]}, {"input_ids": 1},
+        {"offsets_utf16": [[0]]}, {"offsets_utf16": [[0, 1, 2]]}, {"offsets_codepoint": [[0, -1]]},
+        {"logits": [float("nan")]}, {"logits": [[float("inf")]]}, {"logits": 1.0}, {"label": 0}, {"text": None},
+    ],
+)  # fmt: skip
+def test_a_golden_of_another_shape_is_damaged(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / GOLDEN_NAME
+    path.write_text(json.dumps({**record(make_tokenizer(), "a", None), **change}))
+    with pytest.raises(InputError) as error:
+        list(read_goldens(path))
+    assert str(error.value).startswith(f"{path}: golden 1: {next(iter(change))}")
+
+
 def test_a_tokenizer_that_does_not_load_is_named(tmp_path: Path) -> None:
     path = far_path(tmp_path)
     path.write_text("[]")

@@ -72,6 +72,27 @@ def test_manifests_come_back_as_they_were_written(tmp_path: Path) -> None:
             refuse_other(tmp_path)
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "-0.5", "NaN", "Infinity", '"a"'])
+def test_a_temperature_that_divides_nothing_is_refused(tmp_path: Path, value: str) -> None:
+    document = {**bundle_manifest().model_dump(mode="json", by_alias=True), "temperature": 1.5}
+    path = tmp_path / "edgepack.json"
+    path.write_text(json.dumps(document))
+    assert load_manifest(tmp_path).temperature == 1.5
+    path.write_text(json.dumps(document).replace('"temperature": 1.5', f'"temperature": {value}'))
+    assert said(tmp_path, load_manifest).startswith("F/edgepack.json: temperature: ")
+
+
+def test_a_manifest_that_leaves_out_what_may_be_absent(tmp_path: Path) -> None:
+    document = bundle_manifest().model_dump(mode="json", by_alias=True)
+    for key in ("schema", "pair", "padding", "evaluation", "temperature"):
+        del document[key]
+    (tmp_path / "edgepack.json").write_text(json.dumps({**document, "padding": {}, "newer": 1}))
+    manifest = load_manifest(tmp_path)
+    assert (manifest.schema_version, manifest.pair, manifest.evaluation, manifest.temperature) == (1, False, None, None)
+    assert manifest.padding.model_dump() == {"side": "right", "id": 0, "token": None}
+    assert (manifest.model_extra, manifest.teacher.licence) == ({"newer": 1}, None)
+
+
 def test_a_build_is_refused_where_a_bundle_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "edgepack.json"
     path.write_text(json.dumps({"artifacts": []}))
