@@ -449,6 +449,7 @@ def test_a_stage_that_cannot_be_forgotten_is_no_secret(tmp_path: Path, monkeypat
 
 def test_a_disk_without_room_says_how_much_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> int:
+        assert path == tmp_path / f".model.{os.getpid()}.tmp"  # no other process writes there
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     (tmp_path / "model").write_bytes(b"old")

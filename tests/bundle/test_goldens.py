@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,6 +126,20 @@ def test_the_texts_are_the_tasks_the_hard_ones_and_those_around_the_maximum() ->
     assert golden_texts(task, tokenizer, LENGTH) == [*task[:32], *((text, None) for text in hard)]
     assert golden_texts([], tokenizer, LENGTH) == [(text, None) for text in hard]
     assert [text for text, _ in golden_texts([], tokenizer, 2)[-4:]] == ["a", "a", "a", " ".join(["a"] * 50)]
+
+
+def test_hard_texts_are_of_every_kind() -> None:
+    letters = {letter for text in HARD_TEXTS for letter in text}
+    assert {unicodedata.category(letter) for letter in letters} >= {
+        "Cc", "Cf", "Cn", "Co", "Ll", "Lm", "Lo", "Lu", "Mc", "Mn", "Nd", "No", "Pc", "Pd", "Sc", "Sk", "Sm", "So",
+        "Zl", "Zp", "Zs",
+    }  # fmt: skip
+    assert {unicodedata.bidirectional(letter) for letter in letters} >= {"AL", "L", "R", "RLO"}
+    assert {len(word) for text in HARD_TEXTS for word in text.split()} >= {99, 100, 101, 200}
+    for form in ("NFC", "NFD", "NFKC"):  # texts that are in the form, and texts that are not
+        assert {unicodedata.is_normalized(form, text) for text in HARD_TEXTS} == {True, False}  # type: ignore[arg-type]
+    assert {"", " ", "\u200b", "[CLS] [SEP] [MASK] [PAD] [UNK]", "<s> </s> <mask> <pad> <unk>"} <= {*HARD_TEXTS}
+    assert len(HARD_TEXTS) == len({*HARD_TEXTS}) == 51
 
 
 def test_hard_texts_of_a_pair_task_are_pairs() -> None:
