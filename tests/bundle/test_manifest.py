@@ -145,10 +145,10 @@ def test_a_name_in_a_message_is_cut_and_printable(tmp_path: Path) -> None:
     assert said(inside.parent, refuse_other_folder) == wanted
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"files"', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "{", "[]", '"files"', '["artifacts"]', "3", "null", "[" * 100_000])
 def test_a_manifest_that_does_not_read_has_no_keys_and_reading_it_says_so(tmp_path: Path, content: str) -> None:
     (tmp_path / "edgepack.json").write_text(content)
-    refuse_build(tmp_path)
+    refuse_build(tmp_path)  # finds nothing to refuse
     for load in (load_manifest, load_build_manifest):
         assert said(tmp_path, load).startswith("F/edgepack.json: the document: ")
 
