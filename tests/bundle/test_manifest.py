@@ -197,18 +197,17 @@ class Sample(BaseModel):
 
 
 def test_a_wrong_document_names_place_and_fault(tmp_path: Path) -> None:
+    no_integer = "Input should be a valid integer, unable to parse string as an integer"
     for data, wrong in (
-        (b'{"No": "a", "day": 1}', "No: Input should be a valid integer, unable to parse string as an integer"),
-        (b'{"names": {"a": 1, "b": "c"}}', "names.b: Input should be a valid integer, unable to parse string"),
+        (b'{"No": "a", "day": 1}', f"No: {no_integer}"),
+        (b'{"names": {"a": 1, "b": "c"}}', f"names.b: {no_integer}"),
         (b"{", "the document: Invalid JSON: EOF while parsing an object at line 1 column 1"),
         (b'{"No": 10}', "No: " + bare("Value error, " + 300 * "x", 200)),
-        (b'{"names": {"%s": "c"}}' % (b"k" * 300), bare("names." + 300 * "k") + ": Input should be"),
+        (b'{"names": {"%s": "c"}}' % (b"k" * 300), bare("names." + 300 * "k") + f": {no_integer}"),
     ):
         with pytest.raises(InputError) as error:
             parse_model(data, Sample, "w" * 300)
-        message = str(error.value)
-        assert message.startswith(f"{bare('w' * 300, 200)}: {wrong}")
-        assert message.endswith(" (schema 1); build the bundle again")
+        assert str(error.value) == f"{bare('w' * 300, 200)}: {wrong} (schema 1); build the bundle again"
     (tmp_path / "sample.json").write_bytes(b'{"No": 3}')
     assert read_model(tmp_path / "sample.json", Sample).number == 3
     (tmp_path / "sample.json").write_bytes(b"[]")
