@@ -40,7 +40,7 @@ kills: .venv/.ready
 	$(TEST_ENV) EDGEPACK_KILLS=$(KILLS) $(BIN)/python -m pytest -s -m slow tests/builds/test_killed.py -k random
 
 # Small changes to the gate's code, one at a time: each should fail a test. Lists the survivors, fails where fewer than
-# 90 % were killed (docs/mutation.md). About an hour on one core
+# 90 % were killed (docs/mutation.md). Half an hour to an hour on one core
 mutants: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mutants]"
 	rm -rf mutants
