@@ -212,7 +212,7 @@ class Stage:
         seconds = round(time.monotonic() - self._started, 3)
         record = StageRecord(self.name, self.key, self.key_parts, seconds, files)
         self._write_record(self.scratch, record)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.parent.mkdir(exist_ok=True)
         publish_folder(self.scratch, self.folder)
         self._sound.update(files)
         return record
@@ -242,11 +242,11 @@ def _has_sha256(path: Path, sha256: str) -> bool:
         return False  # a disk that does not give it back
 
 
-def _length(path: Path) -> int:
+def _length(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except OSError:
-        return -1
+        return None
 
 
 class Workspace:
@@ -270,8 +270,9 @@ class Workspace:
 
     def clear(self) -> None:
         """Forget every stage, finished or not (`--fresh`)."""
-        for part in ("stages", "scratch"):
-            shutil.rmtree(self.home / part, ignore_errors=True)
+        for folder in (self.home / "stages", self.home / "scratch"):
+            if folder.exists():
+                shutil.rmtree(folder)
 
     def forget(self, prefix: str) -> None:
         """Forget the finished stages whose names begin with `prefix`."""
@@ -287,7 +288,7 @@ class Workspace:
             except (OSError, ValueError, LookupError, AttributeError, TypeError):
                 continue  # damaged, or forgotten a moment ago: not a result
             if key in made_from:
-                shutil.rmtree(path.parent, ignore_errors=True)
+                shutil.rmtree(path.parent)  # an error ends the build: what stays would be taken for a result
                 self.forget_after(own)
 
     @contextmanager

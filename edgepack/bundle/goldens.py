@@ -137,8 +137,8 @@ def write_goldens(
         golden["logits"] = np.round(logits.astype(np.float64), DECIMALS).tolist()
         decided = logits.argmax(axis=-1)
         golden["label"] = [labels[i] for i in decided] if decided.ndim else labels[int(decided)]
-        lines.append(json.dumps(golden, ensure_ascii=True, separators=(",", ":")))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines.append(json.dumps(golden, separators=(",", ":")) + "\n")
+    path.write_bytes("".join(lines).encode())
     return len(lines)
 
 
@@ -251,7 +251,8 @@ def logits_failure(logits: np.ndarray, expected: np.ndarray) -> str | None:
     if expected.shape != logits.shape:
         return f"logits have shape {logits.shape}, not {expected.shape}"
     error, limit = float(np.abs(logits - expected).max()), TOLERANCE * float(np.abs(expected).max())
-    return None if error <= max(limit, 10**-DECIMALS) else f"logits differ by {error:.4g}, at most {limit:.4g} allowed"
+    limit = max(limit, 10**-DECIMALS)
+    return None if error <= limit else f"logits differ by {error:.4g}, at most {limit:.4g} allowed"
 
 
 def read_goldens(path: Path) -> Iterator[dict[str, Any]]:

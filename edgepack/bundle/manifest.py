@@ -213,9 +213,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(read_bounded(path))
     except (ValueError, RecursionError) as e:
-        raise InputError(
-            f"{bare(str(path), 200)}: is no JSON ({first_line(e) or 'too deep'}); build the bundle again"
-        ) from e
+        raise InputError(f"{bare(str(path), 200)}: is no JSON ({first_line(e)}); build the bundle again") from e
     if not isinstance(document, dict):
         raise InputError(f"{bare(str(path), 200)}: is no JSON object; build the bundle again")
     return document

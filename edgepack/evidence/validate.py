@@ -25,7 +25,6 @@ from edgepack.bundle.verdict import (
     Check,
     IntervalRecord,
     Verdict,
-    all_passed,
     limit_check,
 )
 from edgepack.console import Advance
@@ -36,7 +35,7 @@ from edgepack.evidence.forms import FormLogits, agreement, compare_neighbours, d
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.inference import predict
-from edgepack.runtime import Session, load
+from edgepack.runtime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.student.model import Student
 from edgepack.target import Target
@@ -86,56 +85,56 @@ def validate_artifact(
 ) -> Verdict:
     """Judge the model file `artifact` by the student that it was exported from, and by the teacher.
 
-    Goldens are checked once a bundle is there; until then they count as not run. The student keeps its bit widths.
-    The artifact's logits are saved to `keep_logits`.
+    Nothing passes before its goldens are checked, in a bundle. The artifact's logits are saved to `keep_logits`.
     """
-    session, absence = load_if_here(artifact, target)
     forms, task = reference.forms(target.activations, advance), reference.task
-    size = limit_check("size", shipped_bytes, limits.budget_bytes, True, "shipped bytes")
-    if session is None:
-        return not_run(target, forms, task, size, absence)
-    forms.append(FormLogits("artifact", predict_session(session, reference.evaluation, advance), reference.evaluation))
+    try:
+        session = load(artifact, target, threads=1)
+    except NotRunHere as e:
+        return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e))
+    logits = predict_session(session, reference.evaluation, advance)
+    teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation)
+    forms.append(exported)
     if keep_logits is not None:
-        np.save(keep_logits, forms[-1].logits)
+        np.save(keep_logits, logits)
     statistics = {form.name: task.statistics(form.logits, form.encoded) for form in forms}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     rows = paired_rows(statistics["artifact"], statistics["teacher"])
     kept = judge_retention(rows, task, limits.max_drop, limits.confidence)
     parity = compare_neighbours(forms, metrics)
-    checks = [
-        size,
-        retention_check(kept, task.metric_name),
-        parity_check(parity[-1]),
-        finite_check(forms[-1].logits, len(task.labels)),
-        golden_check(None),
-    ]
     return Verdict(
         target=target.name,
-        passed=all_passed(checks),
-        checks=checks,
+        passed=False,
+        checks=[
+            size_check(shipped_bytes, limits.budget_bytes),
+            retention_check(kept, task.metric_name),
+            parity_check(parity[-1]),
+            finite_check(logits, len(task.labels)),
+            golden_check(None),
+        ],
         metrics=metrics,
         retention=IntervalRecord(value=kept.value, low=kept.lower, high=kept.upper),
-        agreement=agreement(forms[-1], forms[0]),
-        divergence=divergence(forms[-1], forms[0]),
+        agreement=agreement(exported, teacher),
+        divergence=divergence(exported, teacher),
         parity=parity,
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
-        analysis=analyze(Labelled(forms[0], task), Labelled(forms[-1], task), kept, session, reference.background),
+        analysis=analyze(Labelled(teacher, task), Labelled(exported, task), kept, session, reference.background),
         judged=model_hashes(artifact, target),
     )
 
 
-def load_if_here(artifact: Path, target: Target) -> tuple[Session | None, str]:
-    """The artifact in its runtime, or None and why this system has no such runtime."""
-    try:
-        return load(artifact, target, threads=1), ""
-    except NotRunHere as e:
-        return None, str(e)
+def size_check(shipped_bytes: int, budget_bytes: int) -> Check:
+    """Whether the files that ship are within the budget."""
+    return limit_check("size", shipped_bytes, budget_bytes, True, "shipped bytes")
 
 
-def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check, reason: str) -> Verdict:
+def not_run(
+    target: Target, forms: Sequence[FormLogits], task: Task, shipped_bytes: int, budget_bytes: int, reason: str
+) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
+    size = size_check(shipped_bytes, budget_bytes)
     metrics = {form.name: metric_record(task.statistics(form.logits, form.encoded), task) for form in forms}
     missing = [Check(name=name, status="not_run", reason=reason) for name in VERDICT_CHECKS if name != size.name]
     return Verdict(
@@ -144,8 +143,8 @@ def not_run(target: Target, forms: Sequence[FormLogits], task: Task, size: Check
         checks=[size, *missing],
         metrics=metrics,
         parity=compare_neighbours(forms, metrics),
-        shipped_bytes=int(size.value or 0),
-        budget_bytes=int(size.limit or 0),
+        shipped_bytes=shipped_bytes,
+        budget_bytes=budget_bytes,
     )
 
 
@@ -180,9 +179,9 @@ def metric_record(statistics: np.ndarray, task: Task) -> MetricRecord:
 
 def finite_check(logits: np.ndarray, labels: int) -> Check:
     """Whether the artifact gives one finite number for each label."""
-    bad = int((~np.isfinite(logits)).sum())
-    good = bad == 0 and logits.shape[-1] == labels
-    reason = f"{bad} logits are not finite; {logits.shape[-1]} columns for {labels} labels"
+    bad, columns = int((~np.isfinite(logits)).sum()), logits.shape[1]
+    good = bad == 0 and columns == labels
+    reason = f"{bad} logits are not finite; {columns} columns for {labels} labels"
     return Check(name="finite", status="passed" if good else "failed", value=bad, limit=0, reason=reason)
 
 

@@ -74,6 +74,8 @@ def test_a_teacher_that_has_no_int8_model_is_a_warning(
     verdict = read_model(output / "bundles" / TARGETS[0] / VERDICT_NAME, Verdict)
     assert set(verdict.speed) == {"artifact", "teacher"}
     assert "int8 model is not timed: exporting it failed: no symbolic for aten::unheard_of" in capsys.readouterr().err
+
+
 def test_a_linear_model_is_trained_within_the_budget_and_compared_with_each_artifact(unbroken: Path) -> None:
     """One word decides this task, so the linear model is as good as any student, and everything says so."""
     build, bundle = load_build_manifest(unbroken), unbroken / "bundles" / TARGETS[0]

@@ -273,7 +273,7 @@ FAULTS: list[Fault] = [
         teacher=put(M, "metrics", "teacher", "value", to=0.3),
         nan=put(M, "metrics", "artifact", "value", to=float("nan")),
         interval=put(M, "metrics", "artifact", "low", to=1.5),
-        infinite=put(M, "metrics", "artifact", "value", to=-INF),
+        infinite=put(M, "metrics", "artifact", "value", to=-INF), temperature=put(M, "temperature", to=7.5),
     ),
     *faults(
         "figures of manifest and card", EVERYWHERE, "consistency",

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from edgepack.bundle.manifest import load_manifest, model_hashes
-from edgepack.bundle.verdict import limit_check
 from edgepack.bundle.write import Bundle, write_bundle
 from edgepack.errors import InputError, MissingDependency, NotRunHere
 from edgepack.evidence import gate as gate_module
@@ -145,8 +144,7 @@ def test_verdicts_of_validation_hang_together_whatever_they_say(world: World, tm
     assert verdict_faults(wrong) == []
     teacher = FormLogits("teacher", world.logits, world.evaluation)
     forms = [teacher, *student_forms(world.student, world.evaluation)]
-    size = limit_check("size", 10, 20, True, "shipped bytes")
-    assert verdict_faults(not_run(TARGET, forms, world.task, size, "not here")) == []
+    assert verdict_faults(not_run(TARGET, forms, world.task, 10, 20, "not here")) == []
 
 
 def test_a_model_that_is_not_the_validated_one_is_not_bundled(world: World, tmp_path: Path) -> None:
