@@ -72,7 +72,10 @@ def test_the_table_has_no_two_rows_that_look_alike() -> None:
     heads = set()
     for budget in (80_000, 120_000, 200_000, 300_000, 2_000_000):
         report = PlanReport(search(SPACE, budget))
-        header, *rows = (line.replace("head units", "head").split() for line in report.table().splitlines()[1 : 2 + len(report.plan.candidates)])
+        header, *rows = (
+            line.replace("head units", "head").split()
+            for line in report.table().splitlines()[1 : 2 + len(report.plan.candidates)]
+        )
         shapes = [row[row[0] == "→" :][: header.index("score")] for row in rows]
         heads.add("head" in header)
         assert all(shape not in shapes[:i] for i, shape in enumerate(shapes)), shapes
