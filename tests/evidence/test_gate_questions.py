@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -315,6 +316,11 @@ class Said:
     def info(self, line: str) -> None:
         self.lines.append(line)
 
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        self.lines.append(f"working: {what}")
+        yield
+
 
 @pytest.fixture
 def gated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -369,7 +375,7 @@ def test_every_bundle_is_judged_against_all_that_was_given(
         ("judge", Path("b"), rules, against, Path("key")),
     ]
     assert (imported, checked) == ([("edgepack.evidence.student_parity", "gate --student")], [Path("s")])
-    assert console.lines == ["checking a", "checking b"]
+    assert console.lines == ["checking a", "working: gate a", "checking b", "working: gate b"]
     wanted = [BundleResult(folder, (Check(name="size", status="passed"),), frozenset()) for folder in bundles]
     assert result == GateResult(tuple(wanted))
     assert written["junit"].read_bytes() == gate_module.junit_xml(result)

@@ -64,8 +64,10 @@ class MadeStudent:
 def student(monkeypatch: pytest.MonkeyPatch) -> Any:
     made = MadeStudent()
 
-    def predict(model: Any, encoded: Encoded, *, exact: bool) -> np.ndarray:
+    def predict(model: Any, encoded: Encoded, *, exact: bool, advance: Any) -> np.ndarray:
         assert (model, encoded, exact) == (made, EVALUATION, True)
+        if advance is not None:
+            advance(N)
         made.asked.append("predict")
         return STUDENT if made.bits == (32, 32) else QUANTIZED
 
@@ -163,7 +165,7 @@ def test_a_verdict_says_what_the_four_forms_answered(reference: Reference, artif
     assert verdict.agreement == 34 / 40
     assert verdict.retention is not None
     assert verdict.retention.value == pytest.approx(33 / 39)
-    assert advanced == [N]
+    assert advanced == [N, N, N]  # the student twice, then the artifact
     assert np.array_equal(np.load(artifact.with_name("kept.npy")), ARTIFACT)
     assert reference.student.asked == [(32, 32), "predict", (8, 4), "token", "predict", "example"]  # type: ignore[attr-defined]
 
