@@ -24,6 +24,7 @@ COMMANDS = {
     "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
     "build": "benchmarks.building",
     "finetune-grid": "benchmarks.finetune_grid",
+    "data-budget": "benchmarks.data_budget",
     "gate-statistics": "benchmarks.gate_statistics",
 }
 

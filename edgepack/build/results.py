@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgepack.build.data_plan import DataPlan
 from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle
@@ -28,10 +29,11 @@ class PlanReport:
     """The plan with its runners-up; `show_tensors`: the table shows where the bytes of the first go."""
 
     plan: Plan
+    data: DataPlan
     show_tensors: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Candidates, the chosen one first, with its bytes by tensor on each target."""
+        """Candidates, the chosen one first, with its bytes by tensor on each target; what training it takes."""
         chosen = self.plan.chosen
         return {
             "budget_bytes": self.plan.budget_bytes,
@@ -39,6 +41,7 @@ class PlanReport:
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
             "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
             "tokenizer_bytes": chosen.vocabulary.asset_bytes,
+            "training": self.data.to_record(),
         }
 
     def to_record(self) -> dict[str, Any]:
@@ -54,7 +57,7 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
-        lines.append(LEGEND)
+        lines += [LEGEND, *self.data.lines()]
         if self.show_tensors:
             record = self.to_json()
             for target in targets:

@@ -1,0 +1,243 @@
+"""What training will see and what that takes, known before anything is spent: passes, disk, memory, time.
+
+The lengths of synthetic examples follow from the seed, so the bytes are those that the build writes. What is kept of
+the teacher's hidden states is chosen in `train/state_budget.py`. Logits are kept of every example that training sees.
+
+Memory is an estimate: the libraries, the data, and the largest of the stages. Time is the teacher's measured speed,
+applied to the multiply-adds of all that runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgepack.build.inputs import BuildRequest, Inputs
+from edgepack.build.recipe import PASSES, Recipe, general_schedule, make_augmentation, make_schedule, used_recipe
+from edgepack.build.training_data import layers_followed, text_data
+from edgepack.compress.augmentation import augmented_lengths
+from edgepack.compress.candidates import read_words
+from edgepack.compress.splicing import single_texts
+from edgepack.compress.vocabulary import trim_tokenizer
+from edgepack.errors import DiskFull, InputError
+from edgepack.parameters import format_size
+from edgepack.plan.candidate import Candidate
+from edgepack.plan.speed import teacher_weights
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.train import Schedule, has_bf16
+from edgepack.train.processes import find_device
+from edgepack.train.state_budget import (
+    HEADER_BYTES,
+    TRAINING,
+    Costs,
+    OutputsPlan,
+    choose_kept,
+    count_views,
+    find_needs,
+)
+from edgepack.train.teacher_outputs import TOKENS_PER_BATCH, run_teacher
+from edgepack.workspace import HIDDEN_FOLDER
+
+
+@dataclass(frozen=True, eq=False)
+class DataPlan:
+    """What training sees, and what that takes. `seconds`: None where this device's speed was not measured."""
+
+    own: int
+    task: OutputsPlan
+    text: OutputsPlan | None
+    disk_budget: int
+    memory_bytes: int
+    costs: Costs
+    seconds: float | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Of the teacher's outputs, on disk while a student is trained."""
+        return sum(outputs.bytes for outputs in self._all)
+
+    @property
+    def _all(self) -> list[OutputsPlan]:
+        return [self.task, *([self.text] if self.text is not None else [])]
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON, without the time, which another run would measure otherwise."""
+        views = self.task.views
+        return {
+            "examples": self.own,
+            "synthetic": len(views.lengths) - self.own,
+            "passes": round(views.passes, 2),
+            "disk_bytes": self.bytes,
+            "disk_budget": self.disk_budget,
+            "memory_bytes": self.memory_bytes,
+            "states": self.task.choice.record(),
+            "text": None if self.text is None else {"sequences": len(self.text.views.lengths), **_text(self.text)},
+        }
+
+    def lines(self) -> list[str]:
+        """For people: what is seen, what is kept and why, what it takes."""
+        views, own = self.task.views, self.own
+        made = len(views.lengths) - own
+        examples = f"{own:,} examples{f' and {made:,} synthetic ones' if made else ''}"
+        often = f"; more than {PASSES:g}, as the recipe adds no others" if views.passes > PASSES + 0.5 else ""
+        lines = [f"training data: {examples}, each seen {views.passes:.1f} times{often}"]
+        duration = "" if self.seconds is None else f", about {format_time(self.seconds)} of training here"
+        lines.append(
+            f"teacher outputs: {self.task.choice.describe(self.disk_budget)}; {format_size(self.bytes)} of disk, about "
+            f"{format_size(self.memory_bytes)} of memory{duration}"
+        )
+        if self.text is not None:
+            seen, left = self.text.views, self.disk_budget - self.task.bytes
+            lines.append(
+                f"raw text: {len(seen.lengths):,} sequences, each seen {seen.passes:.1f} times; "
+                f"{self.text.choice.describe(max(0, left))}"
+            )
+        return lines
+
+
+def _text(outputs: OutputsPlan) -> dict[str, Any]:
+    return {"passes": round(outputs.views.passes, 2), "states": outputs.choice.record()}
+
+
+def format_time(seconds: float) -> str:
+    """A duration for a person."""
+    for unit, factor in (("h", 3600), ("min", 60)):
+        if seconds >= factor:
+            return f"{seconds / factor:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig, measure: bool = True) -> DataPlan:
+    """What a build of this candidate trains on. `full`: the teacher as a student; `measure`: its speed on this CPU."""
+    request, recipe = inputs.request, used_recipe(inputs.request.chosen_recipe, inputs.request.text)
+    costs = Costs(float(sum(teacher_weights(full))), TRAINING * float(sum(teacher_weights(candidate.config))))
+    schedule = make_schedule(recipe, candidate.estimated_speed)
+    lengths = task_lengths(inputs, recipe, candidate, full)
+    task = plan_outputs(inputs, candidate, schedule, lengths, costs, request.disk_budget)
+    text = None
+    sequences = text_lengths(inputs, recipe, candidate)
+    if sequences is not None and recipe.general is not None:
+        general = general_schedule(recipe, recipe.general, len(sequences))
+        left = request.disk_budget - task.bytes
+        text = plan_outputs(inputs, candidate, general, sequences, costs, left)
+    memory = estimate_memory(candidate, full, recipe, [task, *([text] if text else [])])
+    found = DataPlan(len(inputs.train), task, text, request.disk_budget, memory, costs)
+    if not measure or find_device(request.device).type != "cpu":
+        return found
+    rate = measure_rate(inputs.load_full_student(), int(lengths.mean()))
+    return DataPlan(found.own, task, text, found.disk_budget, memory, costs, estimate_seconds(found, rate))
+
+
+def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: StudentConfig) -> np.ndarray:
+    """Tokens of each training example and each synthetic one behind them."""
+    own = inputs.train
+    spliceable = bool(single_texts(own).any())
+    augmentation = make_augmentation(recipe, candidate.estimated_speed, len(own), spliceable)
+    if augmentation is None:
+        return own.lengths
+    words = read_words(inputs.teacher.tokenizer, full.vocab_size)
+    return augmented_lengths(own, words, augmentation, inputs.request.seed, inputs.max_length)
+
+
+def text_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate) -> np.ndarray | None:
+    """Tokens of each sequence of raw text; None without a stage on it."""
+    path, general, shape = inputs.request.text, recipe.general, candidate.config
+    if path is None or general is None or not (general.share or general.examples):
+        return None
+    kept, tokenizer = shape.vocab_map, inputs.teacher.tokenizer
+    tokenizer = tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
+    return text_data(inputs, shape, tokenizer, path, general).student_ids.lengths
+
+
+def plan_outputs(
+    inputs: Inputs, candidate: Candidate, schedule: Schedule, lengths: np.ndarray, costs: Costs, disk_bytes: int
+) -> OutputsPlan:
+    """What is kept of the teacher on examples of these lengths, of which `schedule` sees some; in `disk_bytes`."""
+    seed, task, sizes = inputs.request.seed, inputs.teacher.task, inputs.teacher.sizes
+    rows = int(lengths.sum()) if task.name == "token-classification" else len(lengths)
+    logits_bytes = HEADER_BYTES + 4 * len(task.labels) * rows
+    needs = find_needs(schedule, layers_followed(inputs, candidate), sizes.layers, sizes.hidden_size)
+    views = count_views(lengths, schedule, seed)
+    fixed = logits_bytes + HEADER_BYTES + 8 * len(lengths)
+    if fixed > disk_bytes:
+        budget = inputs.request.disk_budget
+        raise InputError(
+            f"disk budget is {format_size(budget)}; with the teacher's logits of {len(lengths):,} examples at least "
+            f"{format_size(budget - disk_bytes + fixed)} are needed; give a larger --disk-budget"
+        )
+    choice = choose_kept(needs, views, costs, disk_bytes - fixed, seed)
+    return OutputsPlan(views, choice, logits_bytes)
+
+
+LIBRARY_BYTES = 450_000_000  # torch, transformers, ONNX and Python itself
+READING_FACTOR = 3.0  # what carving and the batches of the teacher take beside a model's weights, in these
+
+
+def estimate_memory(candidate: Candidate, full: StudentConfig, recipe: Recipe, outputs: list[OutputsPlan]) -> int:
+    """The largest resident memory of a build on a CPU, in bytes."""
+    return 1
+
+
+def parameter_count(config: StudentConfig) -> int:
+    """Of a student of this shape, without its head."""
+    total = sum(teacher_weights(config)) + config.vocab_size * config.embedding_size
+    return total + config.max_position_embeddings * config.sum_size
+
+
+def measure_rate(teacher: Student, length: int) -> float:
+    """Tokens a second of the teacher's forward pass on this CPU, in the precision of training."""
+    longest = teacher.config.max_position_embeddings
+    length = max(4, min(length, longest))
+    ids = torch.ones((max(1, min(512, TOKENS_PER_BATCH // length)), length), dtype=torch.int64)
+    batch = {"input_ids": ids, "attention_mask": ids, "token_type_ids": torch.zeros_like(ids)}
+    teacher = teacher.eval()
+    seconds = 0.0
+    with torch.inference_mode():
+        for count in (1, None):  # the first call makes the matrix library's kernels
+            part = {name: tensor[:count] for name, tensor in batch.items()}
+            started = time.perf_counter()
+            run_teacher(teacher, part, (), has_bf16(True))
+            seconds = time.perf_counter() - started
+    return ids.numel() / seconds
+
+
+def estimate_seconds(plan: DataPlan, rate: float) -> float:
+    """Seconds of the teacher's passes and of training at `rate` tokens a second of the teacher."""
+    outputs = [plan.task, *([plan.text] if plan.text is not None else [])]
+    teacher = sum(each.teacher_tokens for each in outputs)
+    student = sum(each.views.tokens for each in outputs) * plan.costs.student / plan.costs.teacher
+    return (teacher + student) / rate
+
+
+def free_space_problem(request: BuildRequest, plan: DataPlan) -> str | None:
+    """What to say where the output's disk has no room for the teacher's outputs; what lies there of them counts."""
+    place = request.output.absolute()
+    there = sum(path.stat().st_blocks * 512 for path in (place / HIDDEN_FOLDER).glob("*/teacher*/*") if path.is_file())
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free + there
+    if plan.bytes <= free:
+        return None
+    return (
+        f"the teacher's outputs take {format_size(plan.bytes)} while a student is trained; the disk of {place} has "
+        f"{format_size(free)} free; make room, give -o on another disk, or --disk-budget {free * 9 // 10 // 10**6}MB"
+    )
+
+
+def check_free_space(request: BuildRequest, plan: DataPlan) -> None:
+    """`DiskFull` where the output's disk has no room, before the teacher runs."""
+    problem = free_space_problem(request, plan)
+    if problem is not None:
+        raise DiskFull(problem)
+
+
+def output_files(folder: Path) -> int:
+    """Bytes of a finished stage of the teacher's outputs, its records left out."""
+    return sum(path.stat().st_size for path in folder.glob("*.npy"))
