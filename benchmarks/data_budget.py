@@ -22,9 +22,10 @@ from typing import Any
 import torch
 
 from edgepack.build import flow
-from edgepack.build.data_plan import output_files
+from edgepack.build.data_plan import DataPlan, output_files, plan_data
 from edgepack.build.inputs import BuildRequest
 from edgepack.build.recipe_file import open_recipe
+from edgepack.build.stage_results import make_stage
 from edgepack.bundle.manifest import load_build_manifest
 from edgepack.console import Console, format_table
 from edgepack.parameters import format_size, parse_size
@@ -44,7 +45,7 @@ def run_one(options: argparse.Namespace, disk_budget: int, output: Path) -> dict
     recipe = open_recipe(options.recipe).recipe
     recipe = replace(recipe, examples_seen=options.seen or recipe.examples_seen)
     peaks: dict[str, int] = {"inputs": 0}
-    make_stage, plan_data, plans = flow.make_stage, flow.plan_data, []
+    plans = list[DataPlan]()
 
     def measured_stage(stage: Stage, work: Any, workspace: Workspace) -> None:
         peaks["inputs"] = peaks["inputs"] or peak_bytes()
@@ -74,14 +75,12 @@ def run_one(options: argparse.Namespace, disk_budget: int, output: Path) -> dict
     started = time.monotonic()
     flow.build(request, Console(quiet=False))
     record = load_build_manifest(output)
-    labels = [
-        stage_label(stage["name"], stage["key"]) for stage in record.stages if stage["name"].startswith("teacher")
-    ]
-    (plan,) = plans
+    stages, (plan,) = output / HIDDEN_FOLDER / "stages", plans
+    folders = [stages / stage_label(stage["name"], stage["key"]) for stage in record.stages]
     return {
         "chosen": plan.task.choice.record(),
         "planned_disk": plan.bytes,
-        "disk": sum(output_files(output / HIDDEN_FOLDER / "stages" / label) for label in labels),
+        "disk": sum(output_files(folder) for folder in folders if folder.name.startswith("teacher")),
         "planned_memory": plan.memory_bytes,
         "peaks": peaks,
         "planned_seconds": plan.seconds,
@@ -113,6 +112,7 @@ def main(arguments: Sequence[str]) -> None:
             command = [sys.executable, "-m", "benchmarks", "data-budget", *own[:3], size, *own[3:], "--one", name]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
             found[size] = json.loads(done.stdout.splitlines()[-1])
+            print(json.dumps({size: found[size]}), file=sys.stderr)
     report(found)
 
 

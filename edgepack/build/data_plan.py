@@ -119,10 +119,10 @@ def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig, measure
     request, recipe = inputs.request, used_recipe(inputs.request.chosen_recipe, inputs.request.text)
     costs = Costs(float(sum(teacher_weights(full))), TRAINING * float(sum(teacher_weights(candidate.config))))
     schedule = make_schedule(recipe, candidate.estimated_speed)
-    lengths = task_lengths(inputs, recipe, candidate, full)
-    task = plan_outputs(inputs, candidate, schedule, lengths, costs, request.disk_budget)
+    lengths, sequences = task_lengths(inputs, recipe, candidate, full), text_lengths(inputs, recipe, candidate)
+    set_aside = fixed_bytes(inputs, sequences) if sequences is not None else 0
+    task = plan_outputs(inputs, candidate, schedule, lengths, costs, request.disk_budget - set_aside)
     text = None
-    sequences = text_lengths(inputs, recipe, candidate)
     if sequences is not None and recipe.general is not None:
         general = general_schedule(recipe, recipe.general, len(sequences))
         left = request.disk_budget - task.bytes
@@ -160,12 +160,9 @@ def plan_outputs(
     inputs: Inputs, candidate: Candidate, schedule: Schedule, lengths: np.ndarray, costs: Costs, disk_bytes: int
 ) -> OutputsPlan:
     """What is kept of the teacher on examples of these lengths, of which `schedule` sees some; in `disk_bytes`."""
-    seed, task, sizes = inputs.request.seed, inputs.teacher.task, inputs.teacher.sizes
-    rows = int(lengths.sum()) if task.name == "token-classification" else len(lengths)
-    logits_bytes = HEADER_BYTES + 4 * len(task.labels) * rows
+    seed, sizes, fixed = inputs.request.seed, inputs.teacher.sizes, fixed_bytes(inputs, lengths)
     needs = find_needs(schedule, layers_followed(inputs, candidate), sizes.layers, sizes.hidden_size)
     views = count_views(lengths, schedule, seed)
-    fixed = logits_bytes + HEADER_BYTES + 8 * len(lengths)
     if fixed > disk_bytes:
         budget = inputs.request.disk_budget
         raise InputError(
@@ -173,7 +170,14 @@ def plan_outputs(
             f"{format_size(budget - disk_bytes + fixed)} are needed; give a larger --disk-budget"
         )
     choice = choose_kept(needs, views, costs, disk_bytes - fixed, seed)
-    return OutputsPlan(views, choice, logits_bytes)
+    return OutputsPlan(views, choice, fixed)
+
+
+def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
+    """On disk whatever is kept of the states: logits, and each example's place."""
+    task = inputs.teacher.task
+    rows = int(lengths.sum()) if task.name == "token-classification" else len(lengths)
+    return 2 * HEADER_BYTES + 4 * len(task.labels) * rows + 8 * len(lengths)
 
 
 LIBRARY_BYTES = 450_000_000  # torch, transformers, ONNX and Python itself
@@ -227,7 +231,7 @@ def free_space_problem(request: BuildRequest, plan: DataPlan) -> str | None:
         return None
     return (
         f"the teacher's outputs take {format_size(plan.bytes)} while a student is trained; the disk of {place} has "
-        f"{format_size(free)} free; make room, give -o on another disk, or --disk-budget {free * 9 // 10 // 10**6}MB"
+        f"{format_size(free)} free; make room, give -o on another disk, or --disk-budget {free * 9 // 10 // 1000}kB"
     )
 
 

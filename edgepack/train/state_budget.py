@@ -159,7 +159,7 @@ class OutputsPlan:
 
     views: Views
     choice: StateChoice
-    logits_bytes: int
+    fixed_bytes: int  # of logits and of each example's place
 
     @property
     def seen(self) -> np.ndarray | None:
@@ -168,8 +168,8 @@ class OutputsPlan:
 
     @property
     def bytes(self) -> int:
-        """On disk: logits, each example's place, states."""
-        return self.logits_bytes + HEADER_BYTES + 8 * len(self.views.lengths) + self.choice.bytes
+        """On disk, with the states."""
+        return self.fixed_bytes + self.choice.bytes
 
     @property
     def teacher_tokens(self) -> int:
@@ -219,7 +219,7 @@ def choose_kept(needs: StateNeeds, views: Views, costs: Costs, disk_bytes: int, 
     rest = seen - int((wanted * lengths)[stored].sum())
     share = min(1.0, round(LOOP_TIME * costs.student * views.tokens / (costs.teacher * rest), 4))
     kept = KeptStates(needs.states, "int8", needs.first_token, stored, share)
-    size = HEADER_BYTES + int(rows[stored].sum()) * needs.row_bytes("int8")
+    size = HEADER_BYTES + int(rows[stored].sum()) * needs.row_bytes("int8") if len(stored) else 0
     return StateChoice(kept, len(lengths), size, whole, (seen - rest + share * rest) / seen, round(share * rest))
 
 
