@@ -127,7 +127,8 @@ def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig, measure
         general = general_schedule(recipe, recipe.general, len(sequences))
         left = request.disk_budget - task.bytes
         text = plan_outputs(inputs, candidate, general, sequences, costs, left)
-    memory = estimate_memory(candidate, full, recipe, [task, *([text] if text else [])])
+    both = [task, *([text] if text is not None else [])]
+    memory = estimate_memory(candidate, full, recipe.batch_size, both, recipe.needs_vectors)
     found = DataPlan(len(inputs.train), task, text, request.disk_budget, memory, costs)
     if not measure or find_device(request.device).type != "cpu":
         return found
@@ -180,13 +181,28 @@ def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
     return 2 * HEADER_BYTES + 4 * len(task.labels) * rows + 8 * len(lengths)
 
 
-LIBRARY_BYTES = 450_000_000  # torch, transformers, ONNX and Python itself
-READING_FACTOR = 3.0  # what carving and the batches of the teacher take beside a model's weights, in these
+LIBRARY_BYTES = 1_000_000_000  # torch and its kernels, transformers, ONNX, tokenizers, and what reading data leaves
+TEACHER_COPIES = 3.0  # of its fp32 weights, at most at once: the checkpoint's, the student's of its shape, gradients
+STUDENT_COPIES = 6.0  # weights, gradients, two moments, the stage before, a checkpoint
+TOKEN_BYTES = 26  # of ids, types and labels, in the teacher's numbers and in the student's
+AHEAD = 2  # batches in memory: the one that is computed, the one that is read
 
 
-def estimate_memory(candidate: Candidate, full: StudentConfig, recipe: Recipe, outputs: list[OutputsPlan]) -> int:
-    """The largest resident memory of a build on a CPU, in bytes."""
-    return 1
+def estimate_memory(
+    candidate: Candidate, full: StudentConfig, batch_size: int, outputs: list[OutputsPlan], vectors: bool
+) -> int:
+    """The largest resident memory of a build on a CPU, in bytes: in carving, or in training."""
+    teacher, student = (4 * parameter_count(config) for config in (full, candidate.config))
+    data = sum(TOKEN_BYTES * int(each.views.lengths.sum()) + each.fixed_bytes for each in outputs)
+    training = 0.0
+    for each in outputs:
+        kept, lengths = each.choice.kept, each.views.lengths
+        longest = 1 if kept.first_token else float(np.sort(lengths)[-batch_size:].mean())
+        stored = each.choice.stored / max(1, each.choice.examples)
+        states = AHEAD * batch_size * longest * stored * 2 * len(kept.states) * full.hidden_size
+        training = max(training, states + (teacher * 1.5 if kept.loop_share or vectors else 0.0))
+    carving = TEACHER_COPIES * teacher
+    return round(LIBRARY_BYTES + data + max(carving, training + STUDENT_COPIES * student))
 
 
 def parameter_count(config: StudentConfig) -> int:
