@@ -149,15 +149,15 @@ def load_teacher_outputs(
         in_loop = LoopTeacher(teacher.eval(), kept.states, numbers, bf16, kept.first_token)
     path = folder / HIDDEN_FILE
     return TeacherOutputs(
-        np.load(folder / "logits.npy"),
-        kept,
-        hidden_size,
-        open_hidden_file(path) if path.exists() else None,
-        first_rows,
-        tuple((i, place[state]) for i, state in enumerate(wanted) if state in place),
-        tuple(place.get(layer) for layer in layers),
-        tuple(attention),
-        in_loop,
+        logits=np.load(folder / "logits.npy"),
+        kept=kept,
+        hidden_size=hidden_size,
+        hidden=open_hidden_file(path) if path.exists() else None,
+        first_rows=first_rows,
+        pairs=tuple((i, place[state]) for i, state in enumerate(wanted) if state in place),
+        inputs=tuple(place.get(layer) for layer in layers),
+        attention=tuple(attention),
+        in_loop=in_loop,
     )
 
 
