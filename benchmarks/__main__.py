@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "benchmarks.building",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",
+    "data-budget": "benchmarks.data_budget",
     "gate-statistics": "benchmarks.gate_statistics",
 }
 

@@ -55,6 +55,7 @@ from edgepack.train import (
 )
 from edgepack.train import loop as training_loop
 from edgepack.train.batches import Reader
+from edgepack.train.state_budget import KeptStates
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 
 STEPS, ROUNDS, EXAMPLES = 40, 3, 20_000
@@ -218,9 +219,10 @@ def main(arguments: Sequence[str]) -> None:
     with TemporaryDirectory() as name:
         folder, console = Path(name), Console(quiet=True)
         layers = range(full.config.num_hidden_layers)
+        kept = KeptStates((0, *(layer + 1 for layer in layers)))
         started = time.process_time()
         save_teacher_outputs(
-            full, encoded, layers, folder / "teacher", console, device=torch.device("cpu"), bf16=has_bf16(True)
+            full, encoded, kept, folder / "teacher", console, device=torch.device("cpu"), bf16=has_bf16(True)
         )
         once = time.process_time() - started
         outputs = load_teacher_outputs(folder / "teacher", layers)

@@ -36,6 +36,7 @@ class BuildOptions(ColumnOptions, total=False):
     seed: Annotated[int, Field(ge=0)]  # 0
     device: str  # auto, cpu, cuda, cuda:1; auto
     raw_text: AnyPath | None  # a file of raw text, one sentence on a line
+    disk_budget: int | str  # of the teacher's outputs while a student is trained: bytes or "8GB"; 8 GB
     max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
     allow_untrained: bool  # accept a teacher no better than the commonest label
 
@@ -94,6 +95,8 @@ def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[s
     given = check_options(call, _Asked, options)
     if "max_drop" in given:
         given["max_drop"] = as_share("max_drop", given["max_drop"])
+    if "disk_budget" in given:
+        given["disk_budget"] = as_size("disk_budget", given["disk_budget"])
     if "raw_text" in given:
         given["raw_text"] = as_path("raw_text", given["raw_text"])
     return make_request(

@@ -1,9 +1,10 @@
 """How long training takes on this machine: a few steps of the planned student, timed before anything is trained.
 
-Timed are the teacher's forward pass, and the student's forward and backward pass with AdamW's step, with and without
-rounding, on batches of the task's own examples. Each counts as often as the recipe asks for it. Not in it are what
-single methods add (pruning, the teacher's layers instead of the student's, raw text, a masked-word model), export and
-validation. It holds for a machine that is as busy as it is now.
+Timed are the teacher's forward pass (for what is stored and what it answers in the loop), and the student's forward
+and backward pass with AdamW's step, with and without rounding, on batches of the task's own examples. Each counts as
+often as the recipe asks for it. Not in it are what single methods add (pruning, the teacher's layers instead of the
+student's, steps on raw text, a masked-word model), export and validation. It holds for a machine that is as busy as it
+is now.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgepack.build.data_plan import DataPlan
 from edgepack.build.inputs import Inputs
-from edgepack.build.recipe import make_augmentation, make_schedule, make_stages
+from edgepack.build.recipe import make_schedule, make_stages
 from edgepack.build.training_data import in_student_ids
-from edgepack.compress.splicing import single_texts
 from edgepack.inference import predict, torch_batch
 from edgepack.memory import return_free_memory
 from edgepack.plan.candidate import Candidate
@@ -41,8 +42,8 @@ class TrainingTime:
     seconds: float
 
 
-def estimate_training(inputs: Inputs, chosen: Candidate) -> TrainingTime:
-    """Time a few steps of each kind, some seconds in all."""
+def estimate_training(inputs: Inputs, chosen: Candidate, data_plan: DataPlan) -> TrainingTime:
+    """Time a few steps of each kind, some seconds in all. `data_plan`: on how many tokens the teacher runs."""
     recipe, shape, own = inputs.request.chosen_recipe, chosen.config, inputs.train
     schedule = make_schedule(recipe, chosen.estimated_speed)
     rounded = make_stages(recipe, schedule, shape)["quantize"]
@@ -50,9 +51,8 @@ def estimate_training(inputs: Inputs, chosen: Candidate) -> TrainingTime:
     sample = own.select(np.sort(np.random.default_rng(0).permutation(len(own))[: BATCHES * count]))
     device = make_accelerator(inputs.request.device).device
 
-    augmentation = make_augmentation(recipe, chosen.estimated_speed, len(own), bool(single_texts(own).any()))
-    all_tokens = len(own.input_ids) / (1 - (augmentation.share if augmentation is not None else 0.0))
-    seconds = teacher_seconds(inputs, sample, device) * all_tokens / len(sample.input_ids)
+    teacher_tokens = sum(outputs.teacher_tokens for outputs in data_plan.all)
+    seconds = teacher_seconds(inputs, sample, device) * teacher_tokens / len(sample.input_ids)
 
     student = Student(changed_config(shape, body_bits=32, embedding_bits=32)).to(device)
     data = in_student_ids(sample, shape, inputs)

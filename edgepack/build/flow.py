@@ -22,15 +22,24 @@ from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
 
 from edgepack._version import __version__
+from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.duration import estimate_training
 from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
-from edgepack.build.recipe import Recipe, general_schedule, make_augmentation, make_schedule, make_stages, recipe_record
+from edgepack.build.recipe import (
+    Recipe,
+    general_schedule,
+    make_augmentation,
+    make_schedule,
+    make_stages,
+    recipe_record,
+    used_recipe,
+)
 from edgepack.build.recipe_check import check_recipe, check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
-from edgepack.build.stage_results import is_usable, make_stage, refuse_training
+from edgepack.build.stage_results import is_usable, make_stage, refuse_training, stage_record, start_after
 from edgepack.build.starting_student import carve_start, widths_of
 from edgepack.build.training_data import (
     Training,
@@ -38,7 +47,6 @@ from edgepack.build.training_data import (
     augment_by_masked_words,
     layers_followed,
     make_replacing,
-    stored_layers,
     task_data,
     text_data,
 )
@@ -58,16 +66,15 @@ from edgepack.train import (
     Course,
     Material,
     Place,
-    Progress,
     StageSettings,
     has_bf16,
     make_accelerator,
     read_result,
     train,
-    training_record,
     write_result,
 )
 from edgepack.train.processes import from_main, same_view
+from edgepack.train.state_budget import OutputsPlan
 from edgepack.train.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
 from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, sha256_file, source_hash
 
@@ -77,11 +84,16 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "acce
 def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs = open_inputs(request, console)
-    plan = search(make_search_space(inputs), request.budget_bytes)
+    space = make_search_space(inputs)
+    plan = search(space, request.budget_bytes)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
+    data = plan_data(inputs, plan.chosen, space.full)
+    problem = free_space_problem(request, data)
+    if problem is not None:
+        console.warn(problem)
     linear = train_linear_model(inputs, console)
     with console.working("time"):
-        return PlanReport(plan, show_tensors, estimate_training(inputs, plan.chosen), linear)
+        return PlanReport(plan, data, show_tensors, estimate_training(inputs, plan.chosen, data), linear)
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -100,17 +112,6 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
         return open_build(request, workspace, console, inputs).run()
 
 
-def start_after(stage: Stage) -> Progress:
-    """Where training resumes; the stage on raw text had a schedule of its own."""
-    done = read_result(stage)
-    return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
-
-
-def stage_record(stage: Stage) -> dict[str, Any]:
-    """A finished stage in a build's manifest; of training, in how many of its steps gradients were cut."""
-    return {"name": stage.name, "key": stage.key, "seconds": stage.record.seconds, **training_record(stage)}
-
-
 def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
     """Inputs checked and the plan made."""
     if inputs is None:
@@ -119,11 +120,13 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
         check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets)
         inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
-    plan = from_main(make_accelerator(request.device), search(make_search_space(inputs), request.budget_bytes))
-    console.info(PlanReport(plan).table())
+    accelerator, space = make_accelerator(request.device), make_search_space(inputs)
+    plan = from_main(accelerator, search(space, request.budget_bytes))
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
+    data = plan_data(inputs, plan.chosen, space.full)
+    console.info(PlanReport(plan, data).table())
     return_free_memory()
-    return Build(inputs, plan, workspace, console)
+    return Build(inputs, plan, data, workspace, console)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +135,7 @@ class Build:
 
     inputs: Inputs
     plan: Plan
+    data_plan: DataPlan
     workspace: Workspace
     console: Console
     finished_only: bool = False  # refuse to train; artifacts, their validation and bundles may be made again
@@ -139,8 +143,10 @@ class Build:
     def run(self) -> BuildResult:
         """All stages, then the output folder's own files."""
         request = self.inputs.request
-        outputs = self.teacher_stage("teacher", self.train_data)
-        parts = {"after": outputs.key, "plan": PlanReport(self.plan).full_record()}
+        if self.accelerator.is_main_process and not self.finished_only:
+            check_free_space(request, self.data_plan)
+        outputs = self.teacher_stage("teacher", self.train_data, self.data_plan.task)
+        parts = {"after": outputs.key, "plan": self.report.full_record()}
         planned = self.shared_stage("plan", parts, self.write_plan)
         linear = self.shared_stage("linear", linear_parts(self.inputs), linear_work(self.inputs, self.console))
         parts = {"after": planned.key, "recipe": recipe_record(self.recipe)}
@@ -151,7 +157,7 @@ class Build:
             if name == "quantize" and self.recipe.mixed_widths:
                 trained.append(self.widths_stage(trained[-1]))
             replacing = make_replacing(self.inputs, self.plan.chosen)
-            training = Training(self.train_data, outputs, schedule, settings, replacing)
+            training = Training(self.train_data, outputs, self.data_plan.task, schedule, settings, replacing)
             trained.append(self.training_stage(name, training, trained[-1]))
         if not self.accelerator.is_main_process:
             return BuildResult(request.output, ())
@@ -194,28 +200,29 @@ class Build:
         self.accelerator.wait_for_everyone()
         return stage
 
-    def teacher_stage(self, name: str, data: TrainingData) -> Stage:
+    def teacher_stage(self, name: str, data: TrainingData, planned: OutputsPlan) -> Stage:
         """The teacher's outputs on this data."""
-        layers, with_inputs = self.stored_layers, self.recipe.needs_vectors
+        kept, seen = planned.choice.kept, planned.seen
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
             full, device = self.inputs.load_full_student(), self.accelerator.device
-            settings = {"device": device, "bf16": self.bf16, "with_inputs": with_inputs}
-            save_teacher_outputs(full, data.teacher_ids, layers, stage.scratch, self.console, **settings)
+            settings = {"device": device, "bf16": self.bf16, "seen": seen}
+            save_teacher_outputs(full, data.teacher_ids, kept, stage.scratch, self.console, **settings)
 
-        parts = {"bf16": self.bf16, "layers": layers, "inputs": with_inputs, "data": data.teacher_ids.sha256()}
+        decided = {"states": planned.choice.record(), "seen": None if seen is None else len(seen)}
+        parts = {"bf16": self.bf16, **decided, "data": data.teacher_ids.sha256()}
         return self.shared_stage(name, parts, write)
 
     def general_stages(self, carved: Stage) -> list[Stage]:
         """With `--raw-text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
-        path, general = self.inputs.request.raw_text, self.recipe.general
-        if path is None or general is None or not (general.share or general.examples):
+        path, general, planned = self.inputs.request.raw_text, self.recipe.general, self.data_plan.text
+        if path is None or general is None or planned is None:
             return []
         data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
-        outputs = self.teacher_stage("teacher-text", data)
-        schedule = general_schedule(self.recipe, general)
-        training = Training(data, outputs, schedule, StageSettings(0, schedule.total_steps))
+        outputs = self.teacher_stage("teacher-text", data, planned)
+        schedule = general_schedule(self.recipe, general, len(data.student_ids))
+        training = Training(data, outputs, planned, schedule, StageSettings(0, schedule.total_steps))
         trained = self.training_stage("general", training, carved)
         self.drop_states(outputs)
         return [trained]
@@ -235,7 +242,7 @@ class Build:
         if not same_view(self.accelerator, usable):
             if self.accelerator.is_main_process:
                 self.workspace.forget(outputs.folder.name)
-            self.teacher_stage(outputs.name, training.data)
+            self.teacher_stage(outputs.name, training.data, training.planned)
 
     def widths_stage(self, before: Stage) -> Stage:
         """Widths of single matrices, measured on the student that is about to be trained in them."""
@@ -253,11 +260,13 @@ class Build:
 
         def work(stage: Stage) -> None:
             self.restore_states(training)
-            teacher = self.inputs.load_full_student() if self.recipe.needs_vectors else None
+            runs = self.recipe.needs_vectors or training.planned.choice.kept.loop_share
+            teacher = self.inputs.load_full_student() if runs else None
             layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
+            token_map, folder = self.shape.vocab_map, training.outputs.folder
             progress = train(
                 start_after(before),  # not held here: the loop copies it
-                Material(data.student_ids, load_teacher_outputs(training.outputs.folder, layers, teacher)),
+                Material(data.student_ids, load_teacher_outputs(folder, layers, teacher, token_map, self.bf16)),
                 Course(training.schedule, training.settings, seed, training.replacing, data.raw_text),
                 Place(self.accelerator, stage.scratch, self.console, stage.name),
             )
@@ -287,8 +296,12 @@ class Build:
     @cached_property
     def recipe(self) -> Recipe:
         """The settings to train by: without raw text there is no stage on it, and no state is stored for its losses."""
-        chosen = self.inputs.request.chosen_recipe
-        return chosen if self.inputs.request.raw_text is not None else replace(chosen, general=None)
+        return used_recipe(self.inputs.request.chosen_recipe, self.inputs.request.raw_text)
+
+    @property
+    def report(self) -> PlanReport:
+        """The plan, as the manifest and the report have it."""
+        return PlanReport(self.plan, self.data_plan)
 
     @cached_property
     def shape(self) -> StudentConfig:
@@ -319,7 +332,7 @@ class Build:
         by_model = augmentation is not None and augmentation.masked_model is not None
         augment = self.augment_by_masked_words if by_model else None
         with self.console.working("synthetic examples"):
-            return task_data(self.inputs, self.shape, augmentation, len(self.stored_layers) + 1, augment)
+            return task_data(self.inputs, self.shape, augmentation, augment)
 
     def augment_by_masked_words(self, settings: Augmentation) -> Encoded:
         """The training data with synthetic examples by the recipe's masked-word model, which runs once."""
@@ -336,18 +349,13 @@ class Build:
         with np.load(self.shared_stage("synthetic", parts, write).folder / "examples.npz") as arrays:
             return Encoded(**arrays)
 
-    @cached_property
-    def stored_layers(self) -> list[int]:
-        """The teacher's layers whose states are kept."""
-        return stored_layers(self.recipe, self.plan.chosen, self.inputs)
-
     def delivery(self, linear: Stage) -> Delivery:
         """What is done for each target."""
         asset_bytes = self.plan.chosen.vocabulary.asset_bytes
         return Delivery(self.inputs, self.tokenizer, asset_bytes, self.stage, self.console, linear)
 
     def write_plan(self, stage: Stage) -> None:
-        (stage.scratch / "plan.json").write_text(json.dumps(PlanReport(self.plan).full_record(), indent=2))
+        (stage.scratch / "plan.json").write_text(json.dumps(self.report.full_record(), indent=2))
 
     def write_carved(self, stage: Stage) -> None:
         examples = self.train_data.own_examples
@@ -378,7 +386,7 @@ class Build:
                 "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
                 "request": request_record(request),
             },
-            plan=PlanReport(self.plan).full_record(),
+            plan=self.report.full_record(),
             stages=[stage_record(stage) for stage in [*trained, *made.stages]],
             versions={"edgepack": __version__, **self.decisive["libraries"]},
             seed=request.seed,

@@ -46,6 +46,7 @@ from edgepack.train.processes import find_device
 
 log = logging.getLogger(__name__)
 
+DISK_BUDGET = 8_000_000_000  # bytes of the teacher's outputs: still page cache on a machine of ordinary size
 GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
@@ -75,6 +76,7 @@ class BuildRequest:
     fresh: bool = False
     recipe: Recipe | None = None  # None: the one called `effort`
     timed: bool = True  # whether artifacts are timed against the teacher
+    disk_budget: int = DISK_BUDGET
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property

@@ -15,6 +15,7 @@ them, one at a time.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from edgepack.build.recipe_file import BUILT_IN, EFFORTS, read_built_in
@@ -40,6 +41,7 @@ __all__ = [
     "read_recipe",
     "recipe_record",
     "times_longer",
+    "used_recipe",
 ]
 
 # students estimated at k times the speed of the teacher's int8 model see k / 4 times the examples, three times at most
@@ -106,9 +108,18 @@ def _mapped(recipe: Recipe, phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
     return tuple(Phase(phase.until, tuple(mapped(loss) for loss in phase.losses)) for phase in phases)
 
 
-def general_schedule(recipe: Recipe, general: General) -> Schedule:
-    """Of the stage on raw text: its own losses, for as many examples as it says, or a share of the recipe's."""
+def used_recipe(recipe: Recipe, text: Path | None) -> Recipe:
+    """The settings to train by: without raw text there is no stage on it."""
+    return recipe if text is not None else replace(recipe, general=None)
+
+
+def general_schedule(recipe: Recipe, general: General, sequences: int | None = None) -> Schedule:
+    """Of the stage on raw text: its own losses, for as many examples as it says, or a share of the recipe's.
+
+    `sequences`: of the text there is; none is seen more than `PASSES` times.
+    """
     examples = general.examples or general.share * recipe.examples_seen
+    examples = min(examples, PASSES * sequences) if sequences is not None else examples
     phases = _mapped(recipe, (Phase(1.0, general.losses),))
     return Schedule(max(1, round(examples / recipe.batch_size)), phases=phases, **rates(recipe))
 

@@ -30,8 +30,6 @@ from edgepack.train.schedule import check_phases
 
 AUGMENTATION, GENERAL, PLAIN = Augmentation(share=0.3), General(share=0.1), Structure()
 MOST = 10**9  # examples and the like: more is a slip of the pen
-# losses that look only at the teacher's states that the student's layers came from
-PAIRED = tuple(LOSSES[name] for name in ("soft_targets", "hard_labels", "cosine_states", "hidden_states"))
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,6 @@ class Recipe:
     def needs_vectors(self) -> bool:
         """Whether any loss looks at queries, keys and values."""
         return any(loss.needs_vectors for _, loss in self.losses())
-
-    @property
-    def paired_states_only(self) -> bool:
-        """Whether all losses look only at the teacher's states that the student's layers came from."""
-        return self.layer_map != "learned" and all(isinstance(loss, PAIRED) for _, loss in self.losses())
 
 
 Rule = tuple[Callable[[Any], bool], str]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgepack.build.data_plan import DataPlan
 from edgepack.build.duration import TrainingTime
 from edgepack.build.linear import as_record, said_of
 from edgepack.bundle.linear import compared
@@ -46,6 +47,7 @@ class PlanReport:
     """
 
     plan: Plan
+    data: DataPlan
     show_tensors: bool = False
     # of `edgepack plan` alone: a build's record is the same every time
     time: TrainingTime | None = None
@@ -57,9 +59,9 @@ class PlanReport:
         return self.plan.chosen
 
     def to_record(self) -> dict[str, Any]:
-        """Candidates, the chosen one first, with its bytes by tensor on each target; the time, the linear model."""
+        """Candidates, the chosen one first, with its bytes by tensor on each target; what training it takes."""
         chosen = self.plan.chosen
-        measured: dict[str, Any] = {} if self.time is None else {"training": asdict(self.time)}
+        measured: dict[str, Any] = {} if self.time is None else {"time": asdict(self.time)}
         if self.linear is not None:
             measured["linear"] = {**as_record(self.linear), "seconds": round(self.linear.seconds, 1)}
         return {
@@ -69,6 +71,7 @@ class PlanReport:
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
             "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
             "tokenizer_bytes": chosen.vocabulary.asset_bytes,
+            "training": self.data.to_record(),
         }
 
     def full_record(self) -> dict[str, Any]:
@@ -87,7 +90,7 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
-        lines.append(LEGEND)
+        lines += [LEGEND, *self.data.lines()]
         lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:
             lines.append(

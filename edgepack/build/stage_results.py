@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from typing import Any
 
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.memory import return_free_memory
+from edgepack.train import Progress, read_result, training_record
 from edgepack.train.teacher_outputs import HIDDEN_FILE
 from edgepack.workspace import Stage, Workspace
 
@@ -48,3 +50,14 @@ def refuse_training(stage: Stage, workspace: Workspace) -> None:
     if not stage.name.startswith(WITHOUT_TRAINING):
         state = "damaged" if stage.done else "not finished for these inputs and this version"
         raise InputError(f"output {workspace.root}: stage {stage.name} is {state}; run `edgepack build` again")
+
+
+def start_after(stage: Stage) -> Progress:
+    """Where training resumes; the stage on raw text had a schedule of its own."""
+    done = read_result(stage)
+    return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
+
+
+def stage_record(stage: Stage) -> dict[str, Any]:
+    """A finished stage in a build's manifest; of training, in how many of its steps gradients were cut."""
+    return {"name": stage.name, "key": stage.key, "seconds": stage.record.seconds, **training_record(stage)}

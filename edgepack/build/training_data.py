@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, read_text_lines
 from edgepack.build.masked_words import MaskedModel, load_masked_words
-from edgepack.build.recipe import Recipe
 from edgepack.compress.augmentation import Augmentation, add_augmented
 from edgepack.compress.candidates import find_neighbours, read_words
 from edgepack.compress.distil.layer_maps import followed_layers
@@ -29,7 +28,7 @@ from edgepack.train import Schedule, StageSettings
 from edgepack.train.processes import UNLABELLED
 from edgepack.train.raw_text import RawText, make_raw_text
 from edgepack.train.replacing import Replacing
-from edgepack.train.teacher_outputs import DISK_BYTES, choose_examples
+from edgepack.train.state_budget import OutputsPlan
 from edgepack.workspace import Stage
 
 Augment = Callable[[Augmentation], Encoded]  # the training data with synthetic examples behind it
@@ -57,6 +56,7 @@ class Training:
 
     data: TrainingData
     outputs: Stage
+    planned: OutputsPlan
     schedule: Schedule
     settings: StageSettings
     replacing: Replacing | None = None
@@ -66,12 +66,6 @@ def layers_followed(inputs: Inputs, candidate: Candidate) -> list[int]:
     """The teacher's layer that each of the student's learns from, by the recipe's map."""
     layers = inputs.teacher.config.num_hidden_layers
     return followed_layers(inputs.request.chosen_recipe.layer_map, candidate.layers, layers)
-
-
-def stored_layers(recipe: Recipe, candidate: Candidate, inputs: Inputs) -> list[int]:
-    """The teacher's layers whose states are kept: those that are followed, or all where a loss looks at others."""
-    every = range(inputs.teacher.config.num_hidden_layers)
-    return layers_followed(inputs, candidate) if recipe.paired_states_only else list(every)
 
 
 def make_replacing(inputs: Inputs, candidate: Candidate) -> Replacing | None:
@@ -85,27 +79,18 @@ def make_replacing(inputs: Inputs, candidate: Candidate) -> Replacing | None:
 
 
 def task_data(
-    inputs: Inputs, shape: StudentConfig, augmentation: Augmentation | None, states: int, augment: Augment | None = None
+    inputs: Inputs, shape: StudentConfig, augmentation: Augmentation | None, augment: Augment | None = None
 ) -> TrainingData:
-    """The task's training examples, and as many synthetic ones as the recipe asks for and the disk holds.
+    """The task's training examples, and as many synthetic ones as the recipe asks for.
 
-    `states`: how many of the teacher's hidden states are kept for each token. `augment` adds the synthetic examples;
-    None: words replaced by neighbours in the teacher's embedding table.
+    `augment` adds the synthetic examples; None: words replaced by neighbours in the teacher's embedding table.
     """
-    seed, hidden_size = inputs.request.seed, inputs.teacher.config.hidden_size
-    chosen = choose_examples(inputs.train.lengths, hidden_size, seed)
-    data, note = inputs.train, f"{len(chosen)} training examples"
-    if len(chosen) < len(data):
-        data = data.select(chosen)
-        note += f" of {len(inputs.train)}: the teacher's states of more would take over {DISK_BYTES / 1e9:g} GB of disk"
-    elif augmentation is not None and augmentation.share:
+    data, own = inputs.train, len(inputs.train)
+    note = f"{own} training examples"
+    if augmentation is not None and augmentation.share:
         data = augment(augmentation) if augment is not None else augment_by_neighbours(inputs, shape, augmentation)
-        fitting = np.searchsorted(np.cumsum(data.lengths), DISK_BYTES // (2 * hidden_size * states), side="right")
-        if fitting < len(data):
-            data = data.select(np.arange(max(len(chosen), int(fitting))))
-        note += f", {len(data) - len(chosen)} synthetic ones ({1 - len(chosen) / len(data):.0%} of all)"
-    student_ids = without_labels(in_student_ids(data, shape, inputs), len(chosen))
-    return TrainingData(data, student_ids, len(chosen), note)
+        note += f", {len(data) - own} synthetic ones ({1 - own / len(data):.0%} of all)"
+    return TrainingData(data, without_labels(in_student_ids(data, shape, inputs), own), own, note)
 
 
 def without_labels(data: Encoded, originals: int) -> Encoded:
@@ -132,8 +117,6 @@ def text_data(
             student_ids = replace(student_ids, token_type_ids=np.zeros_like(student_ids.token_type_ids))
     else:
         student_ids = encode_text(lines, tokenizer, inputs.max_length, per_token)
-    hidden_size = inputs.teacher.config.hidden_size
-    student_ids = student_ids.select(choose_examples(student_ids.lengths, hidden_size, seed))
     teacher_ids = student_ids
     if shape.vocab_map is not None:
         numbers = np.asarray(shape.vocab_map, np.int32)

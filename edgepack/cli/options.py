@@ -188,6 +188,13 @@ build_options = options(
     ),
     length_option,
     click.option(
+        "--disk-budget",
+        type=Size(),
+        default="8GB",
+        show_default=True,
+        help="Limit for the teacher's outputs, which lie in OUT while training; with less the teacher runs more often.",
+    ),
+    click.option(
         "--allow-untrained",
         is_flag=True,
         help="Accept a teacher no better than the commonest label, or one that contradicts the labels.",

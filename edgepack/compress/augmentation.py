@@ -60,6 +60,16 @@ def add_augmented(
     return _concatenate(data, _replace(sources, candidates, settings, seed))
 
 
+def augmented_lengths(
+    data: Encoded, words: Words, settings: Augmentation, seed: int, max_length: int | None = None
+) -> np.ndarray:
+    """Tokens of each example that `add_augmented` gives, before any candidate is known."""
+    count = round(len(data) * settings.share / (1 - settings.share))
+    if count == 0:
+        return data.lengths
+    return np.concatenate([data.lengths, _sources(data, count, words, settings, seed, max_length).lengths])
+
+
 def _sources(
     data: Encoded, count: int, words: Words, settings: Augmentation, seed: int, max_length: int | None
 ) -> Encoded:

@@ -30,9 +30,10 @@ from edgepack.inference import input_names, predict, torch_batch
 from edgepack.memory import return_free_memory
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.metric import Task
-from edgepack.train.batches import RETURN_EVERY, batch_indices
+from edgepack.train.batches import RETURN_EVERY
 from edgepack.train.optimizer import read_moments, restore_moments
 from edgepack.train.processes import piece_tokens
+from edgepack.train.schedule import iterate_batches
 
 WEIGHT_DECAY = 0.01  # of matrices; norms and biases are not decayed
 MAX_GRADIENT_NORM = 1.0
@@ -106,7 +107,7 @@ def _run(
     weights = torch.from_numpy(class_weights(settings.class_weights, job.data.labels, len(job.task.labels)))
     loss_sum = torch.tensor(training.loss_sum, dtype=torch.float64, device=job.device)
     step, saved = Step(model.train(), optimizer, job, weights.to(job.device)), time.monotonic()
-    indices = batch_indices(job.data, settings.batch_size, settings.seed, training.step, settings.steps)
+    indices = iterate_batches(job.data.lengths, settings.batch_size, settings.seed, training.step, settings.steps)
     while not training.finished:
         loss = step.take(next(indices), training)
         loss_sum += loss

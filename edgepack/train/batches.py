@@ -15,9 +15,9 @@ from torch import Tensor
 
 from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
-from edgepack.task.encoded import Encoded, length_buckets
+from edgepack.task.encoded import Encoded
 from edgepack.train.processes import Share, shares_of
-from edgepack.train.schedule import steps_per_epoch
+from edgepack.train.state_budget import DISK, NONE
 from edgepack.train.teacher_outputs import TeacherOutputs, padded, padded_length
 
 RETURN_EVERY = 32  # batches between returns of freed memory, 20 ms each
@@ -30,7 +30,7 @@ class Batch:
     share: Share
     inputs: dict[str, Tensor]
     teacher_logits: Tensor
-    teacher_hidden: Tensor  # fp16 (batch, seq, states, H)
+    teacher_hidden: Tensor | None  # fp16 (batch, seq, states, H), those that are on disk
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
@@ -41,12 +41,17 @@ class Batch:
             return tensor.to(device, non_blocking=True)
 
         inputs = {name: move(tensor) for name, tensor in self.inputs.items()}
-        return Batch(self.share, inputs, move(self.teacher_logits), move(self.teacher_hidden))
+        hidden = self.teacher_hidden
+        return Batch(self.share, inputs, move(self.teacher_logits), None if hidden is None else move(hidden))
 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """Reads batches: the data, what the teacher said about it, and which process of how many this is."""
+    """Reads batches: the data, what the teacher said about it, and which process of how many this is.
+
+    `states`: whether any loss looks at the teacher's hidden states. `without_states`: whether examples that have none
+    in a step teach anything.
+    """
 
     data: Encoded
     teacher: TeacherOutputs
@@ -56,10 +61,16 @@ class Reader:
     rank: int = 0
     world: int = 1
     pinned: bool = False
+    states: bool = True
+    without_states: bool = True
+    seed: int = 0
 
-    def read(self, indices: np.ndarray) -> list[Batch]:
-        """This process's pieces of the batch of examples `indices`."""
-        shares = shares_of(self.data, indices, self.rank, self.world, self.most_tokens)
+    def read(self, indices: np.ndarray, step: int = 0) -> list[Batch]:
+        """This process's pieces of a step's batch, the examples `indices`."""
+        sources = self.teacher.sources(indices, self.seed, step) if self.states else None
+        if sources is not None and not self.without_states:
+            indices, sources = indices[sources != NONE], sources[sources != NONE]
+        shares = shares_of(self.data, indices, self.rank, self.world, self.most_tokens, sources)
         return [self.read_share(share) for share in shares]
 
     def read_share(self, share: Share) -> Batch:
@@ -67,22 +78,19 @@ class Reader:
         chosen = share.indices
         length = padded_length(int(self.data.lengths[chosen].max()), self.longest)
         inputs = padded(torch_batch(self.data, chosen, self.pad_id), length, self.pad_id)
-        batch = Batch(
-            share,
-            inputs,
-            self.teacher.batch_logits(self.data, chosen),
-            self.teacher.batch_hidden(self.data, chosen, length),
-        )
+        on_disk = self.states and share.source == DISK
+        hidden = self.teacher.batch_hidden(self.data, chosen, length) if on_disk else None
+        batch = Batch(share, inputs, self.teacher.batch_logits(self.data, chosen), hidden)
         return _pin(batch) if self.pinned else batch
 
-    def read_ahead(self, batches: Iterable[np.ndarray]) -> Iterator[list[Batch]]:
-        """The pieces of each batch in turn, the next being read meanwhile in a thread."""
+    def read_ahead(self, batches: Iterable[np.ndarray], first: int = 0) -> Iterator[list[Batch]]:
+        """The pieces of each step's batch in turn, from step `first` on, the next being read meanwhile in a thread."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
             waiting: Future[list[Batch]] | None = None
             for number, indices in enumerate(batches):
                 if number % RETURN_EVERY == 0:
                     return_free_memory()
-                following = thread.submit(self.read, indices)
+                following = thread.submit(self.read, indices, first + number)
                 if waiting is not None:
                     yield waiting.result()
                 waiting = following
@@ -92,17 +100,5 @@ class Reader:
 
 def _pin(batch: Batch) -> Batch:
     inputs = {name: tensor.pin_memory() for name, tensor in batch.inputs.items()}
-    return Batch(batch.share, inputs, batch.teacher_logits.pin_memory(), batch.teacher_hidden.pin_memory())
-
-
-def batch_indices(data: Encoded, batch_size: int, seed: int, first: int, last: int) -> Iterator[np.ndarray]:
-    """The batches of steps `first` up to `last`; a step's batch depends on seed and step alone."""
-    per_epoch = steps_per_epoch(len(data), batch_size)
-    step = first
-    while step < last:
-        epoch = step // per_epoch
-        for batch in length_buckets(data.lengths, batch_size, seed, epoch)[step % per_epoch :]:
-            yield batch
-            step += 1
-            if step == last:
-                return
+    hidden = batch.teacher_hidden.pin_memory() if batch.teacher_hidden is not None else None
+    return Batch(batch.share, inputs, batch.teacher_logits.pin_memory(), hidden)

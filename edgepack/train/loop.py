@@ -1,8 +1,8 @@
 """The loop: steps of one static shape, removals between them, checkpoints, phases' learned maps.
 
-Batches are a function of (seed, epoch), there is no dropout (the teacher's soft targets regularize), and
-teacher outputs come from disk. So a step depends on the step's number and the state before it alone: a run
-that resumes from a checkpoint ends with the same bits as one that was never interrupted.
+Batches are a function of (seed, epoch), there is no dropout (the teacher's soft targets regularize), and on which
+examples the teacher itself runs follows from the step. So a step depends on the step's number and the state before it
+alone: a run that resumes from a checkpoint ends with the same bits as one that was never interrupted.
 
 Pruning is first-order: an exponential mean of `|∂loss/∂mask|` per example, from the prediction losses only (a
 hidden-state loss would only measure how much a unit is copied; GRAIN, Yang et al. 2022), and a cubic schedule
@@ -32,7 +32,7 @@ from edgepack.compress.units import Importance, top_indices
 from edgepack.console import Advance, Console
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
-from edgepack.train.batches import Batch, Reader, batch_indices
+from edgepack.train.batches import Batch, Reader
 from edgepack.train.masks import PREFIX as MASKS
 from edgepack.train.masks import MaskTraining, remove_masked, start_masks
 from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
@@ -41,7 +41,7 @@ from edgepack.train.progress import Progress, load_progress, save_progress
 from edgepack.train.raw_text import PREFIX as TEXT_HEADS
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing, fill_gradients
-from edgepack.train.schedule import Schedule, StageSettings
+from edgepack.train.schedule import Schedule, StageSettings, iterate_batches
 from edgepack.train.step import Forward, Models, StepResult, StepTask, TextStep, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs
 
@@ -93,8 +93,8 @@ class Run:
     place: Place
     advance: Advance
 
-    def reader(self, student: Student) -> Reader:
-        """Reads this process's share of the batches."""
+    def reader(self, student: Student, objective: Objective) -> Reader:
+        """Reads this process's share of the batches, and of the teacher what the objective looks at."""
         config, accelerator = student.config, self.place.accelerator
         return Reader(
             self.material.data,
@@ -105,6 +105,9 @@ class Run:
             rank=accelerator.process_index,
             world=accelerator.num_processes,
             pinned=accelerator.device.type == "cuda",
+            states=objective.needs_states,
+            without_states=objective.predicts or self.course.raw_text is not None,
+            seed=self.course.seed,
         )
 
 
@@ -155,8 +158,9 @@ def begin_phase(progress: Progress, run: Run) -> None:
     if any(name.startswith(f"{phase}.") for name in progress.learned):
         return
     forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(phases))))
-    config, (_, stored, teacher_hidden) = progress.student.config, run.material.teacher.hidden.shape
-    shapes = Shapes(config.hidden_size, teacher_hidden, config.num_hidden_layers + 1, stored, config.num_labels)
+    config, teacher = progress.student.config, run.material.teacher
+    stored = len(teacher.kept.states)
+    shapes = Shapes(config.hidden_size, teacher.hidden_size, config.num_hidden_layers + 1, stored, config.num_labels)
     learned = Objective(phases[phase].losses).learned(shapes, run.course.seed + phase)
     if progress.hidden_map is not None:  # the student's dimensions are known: better than the first ones of all
         learned = {k: progress.hidden_map.clone() if k.endswith(f".{MAP}") else v for k, v in learned.items()}
@@ -238,8 +242,10 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
     course, accelerator, scratch = run.course, run.place.accelerator, run.place.scratch
     end, segment = min(end, course.stage.last), _start_segment(progress, run)
     last_saved = time.monotonic()
-    batches = batch_indices(run.material.data, course.schedule.batch_size, course.seed, progress.step, end)
-    for pieces in run.reader(segment.student).read_ahead(batches):
+    lengths, schedule = run.material.data.lengths, course.schedule
+    batches = iterate_batches(lengths, schedule.batch_size, course.seed, progress.step, end)
+    objective = Objective(schedule.phases[schedule.phase_index(progress.step)].losses)
+    for pieces in run.reader(segment.student, objective).read_ahead(batches, progress.step):
         masked = segment.masks.sampled(segment.student, progress.step) if segment.masks is not None else nullcontext()
         with masked:
             result = _step(progress, pieces, run, segment.learned)

@@ -30,9 +30,11 @@ from edgepack.compress.distil.objective import Objective
 from edgepack.compress.distil.signals import Counted
 from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.train.state_budget import DISK, LOOP, NONE
 
 T = TypeVar("T")
 LONGEST_WAIT = timedelta(days=2)  # the other processes wait while the main one exports or runs the teacher
+WEIGHTS = ("rows", "labelled", "examples", "tokens", "pairs", "text_examples", "text_tokens")  # of a `Share`
 UNLABELLED = -101  # scored like a labelled row, but only the teacher knows what it is
 
 
@@ -81,7 +83,11 @@ def piece_tokens(device: torch.device) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """A piece of a batch, and its weight for each kind of mean (1 where it is the whole batch)."""
+    """A piece of a batch, and its weight for each kind of mean (1 where it is the whole batch).
+
+    `examples`, `tokens` and `pairs` are parts of those of the batch that have the teacher's states; `text_examples` and
+    `text_tokens` of all that there are. `source`: where the states of the piece come from.
+    """
 
     indices: np.ndarray
     rows: float = 1.0
@@ -89,6 +95,9 @@ class Share:
     examples: float = 1.0
     tokens: float = 1.0
     pairs: float = 1.0
+    text_examples: float = 1.0
+    text_tokens: float = 1.0
+    source: int = DISK
 
     def weigh(self, objective: Objective) -> Objective:
         """The objective with each loss's weight times this share's."""
@@ -98,27 +107,54 @@ class Share:
         return Objective(tuple(replace(loss, weight=loss.weight * parts[loss.counted]) for loss in objective.losses))
 
 
-def shares_of(data: Encoded, indices: np.ndarray, rank: int, world: int, most_tokens: int) -> list[Share]:
+def shares_of(
+    data: Encoded, indices: np.ndarray, rank: int, world: int, most_tokens: int, sources: np.ndarray | None = None
+) -> list[Share]:
     """The pieces of process `rank` of `world`, of at most `most_tokens` padded tokens or one example each.
 
     Over all pieces of all processes a loss's weights sum to `world`, as gradients are averaged over processes.
+    `sources`: where each example's states come from; None: from disk. Examples of different sources are in different
+    pieces, and each process has one with states, at weight 0 where none is its own.
     """
-    own = indices[rank::world]
-    if not len(own):
-        return [Share(indices[:1], 0.0, 0.0, 0.0, 0.0, 0.0)]
-    longest = int(data.lengths[own].max())
-    needed = -(-len(own) // max(1, most_tokens // longest))
-    pieces = np.array_split(own, min(len(own), 1 << (needed - 1).bit_length()))  # halves of halves: of few sizes
-    if world == len(pieces) == 1:
+    found = np.full(len(indices), DISK) if sources is None else sources
+    known = np.flatnonzero(found != NONE)
+    idle = Share(indices[known[:1]], source=int(found[known[0]]), **dict.fromkeys(WEIGHTS, 0.0))
+    own, own_sources = indices[rank::world], found[rank::world]
+    parts = [
+        (source, piece)
+        for source in (DISK, LOOP, NONE)
+        for piece in _pieces(data, own[own_sources == source], most_tokens)
+    ]
+    if sources is None and world == len(parts) == 1:
         return [Share(own)]
+    whole, with_states = _counts(data, indices), _counts(data, indices[known])
+    shares = [_weighed(data, piece, source, world, (whole, with_states)) for source, piece in parts]
+    return shares if any(source != NONE for source, _ in parts) else [idle, *shares]
 
-    def counts(examples: np.ndarray) -> np.ndarray:
-        lengths = data.lengths[examples]
-        rows, labelled = _rows(data, examples)
-        return np.array([rows, labelled, len(examples), lengths.sum(), (lengths**2).sum()], dtype=np.float64)
 
-    whole = np.maximum(counts(indices), 1)
-    return [Share(piece, *(world * counts(piece) / whole).tolist()) for piece in pieces]
+def _pieces(data: Encoded, examples: np.ndarray, most_tokens: int) -> list[np.ndarray]:
+    """The examples in halves of halves, as small as the tokens ask for: of few sizes."""
+    if not len(examples):
+        return []
+    longest = int(data.lengths[examples].max())
+    needed = -(-len(examples) // max(1, most_tokens // longest))
+    return np.array_split(examples, min(len(examples), 1 << (needed - 1).bit_length()))
+
+
+def _counts(data: Encoded, examples: np.ndarray) -> np.ndarray:
+    """Of these examples: rows, labelled rows, examples, tokens, pairs of tokens."""
+    lengths = data.lengths[examples]
+    rows, labelled = _rows(data, examples)
+    return np.array([rows, labelled, len(examples), lengths.sum(), (lengths**2).sum()], dtype=np.float64)
+
+
+def _weighed(data: Encoded, piece: np.ndarray, source: int, world: int, batch: tuple[np.ndarray, np.ndarray]) -> Share:
+    """A piece with its parts of the batch's counts: of all examples, of those with states."""
+    own, (whole, with_states) = _counts(data, piece), batch
+    parts = world * own / np.maximum(whole, 1)
+    states = world * own / np.maximum(with_states, 1) if source != NONE else np.zeros_like(own)
+    weights = [*parts[:2], *states[2:], *parts[2:4]]
+    return Share(piece, source=source, **dict(zip(WEIGHTS, map(float, weights), strict=True)))
 
 
 def _rows(data: Encoded, examples: np.ndarray) -> tuple[int, int]:

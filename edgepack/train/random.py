@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-MASKS, SUCCESSORS, TEXT = range(3)  # what is drawn: streams of their own
+MASKS, SUCCESSORS, TEXT, STATES = range(4)  # what is drawn: streams of their own
 
 
 def step_generator(seed: int, step: int, *stream: int, device: torch.device | str = "cpu") -> torch.Generator:

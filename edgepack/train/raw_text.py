@@ -72,12 +72,14 @@ class RawText:
             words = masked_word_loss(state, table, projection, targets.to(state.device), bias, negatives)
             # a gradient of 0, not none, where no word is masked: the optimizer counts every step
             words = words + 0.0 * (projection.sum() + bias.sum())
-            total = total + settings.masked_words * share.tokens * words
+            total = total + settings.masked_words * share.text_tokens * words
         if settings.sentence_order:
             labels = piece.inputs["labels"]
             swapped = (labels[:, 0] if labels.dim() == 2 else labels).to(state.device)
             weight, bias = learned[f"{PREFIX}order.weight"], learned[f"{PREFIX}order.bias"]
-            total = total + settings.sentence_order * share.examples * sentence_order_loss(state, weight, bias, swapped)
+            total = total + settings.sentence_order * share.text_examples * sentence_order_loss(
+                state, weight, bias, swapped
+            )
         return total
 
 

@@ -7,14 +7,17 @@ of its own. The two need not meet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.signals import Loss
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.l0 import L0Pruning
 from edgepack.errors import InputError
+from edgepack.task.encoded import length_buckets
 from edgepack.train.optimizer import BETAS
 
 
@@ -105,6 +108,19 @@ class StageSettings:
             return [self.last]
         length = self.last - self.first
         return [self.first + length * e // self.prune.events for e in range(1, self.prune.events + 1)]
+
+
+def iterate_batches(lengths: np.ndarray, batch_size: int, seed: int, first: int, last: int) -> Iterator[np.ndarray]:
+    """The batches of steps `first` up to `last`, as examples' numbers; one depends on seed and step alone."""
+    per_epoch = steps_per_epoch(len(lengths), batch_size)
+    step = first
+    while step < last:
+        epoch = step // per_epoch
+        for batch in length_buckets(lengths, batch_size, seed, epoch)[step % per_epoch :]:
+            yield batch
+            step += 1
+            if step == last:
+                return
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:

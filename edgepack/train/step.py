@@ -1,7 +1,8 @@
 """What one step computes: student and teacher as `Signals`, the objective, gradients, importance.
 
-The teacher does not run. Its queries, keys and values, where a loss compares them, are its own projections of the
-stored state that enters the layer. Losses are computed in fp32, outside autocast.
+The teacher runs for pieces whose states are not on disk, and for no others; pieces that have no states at all teach
+predictions. Its queries, keys and values, where a loss compares them, are its own projections of the state that enters
+the layer. Losses are computed in fp32, outside autocast.
 
 A batch in several pieces, or in several processes, is run once more without gradients where a loss must know something
 of the whole batch: the earth mover's transport, the teacher's mean square.
@@ -29,6 +30,7 @@ from edgepack.task.encoded import IGNORED
 from edgepack.train.batches import Batch
 from edgepack.train.processes import UNLABELLED, average
 from edgepack.train.raw_text import RawText
+from edgepack.train.state_budget import LOOP, NONE
 from edgepack.train.teacher_outputs import TeacherOutputs
 
 Forward = Callable[[dict[str, Tensor]], StudentOutput]  # inputs as `Encoded.batch` gives them
@@ -103,11 +105,22 @@ def measure_batch(models: Models, pieces: Sequence[Batch], task: StepTask) -> di
     found: dict[str, list[Tensor]] = {}
     with torch.no_grad():
         for piece in pieces:
-            batch = _read(piece, task)[0].to(accelerator.device)
+            if piece.share.source == NONE:
+                continue
+            batch = _read(with_states(models, piece, objective), task)[0].to(accelerator.device)
             seen = compute_signals(models, batch, task.progress, objective.needs_vectors)
             for name, value in objective.measure(seen, task.learned).items():
                 found.setdefault(name, []).append(piece.share.tokens * value.to(accelerator.device))
     return {name: average(torch.stack(parts).sum(0), accelerator) for name, parts in found.items()}
+
+
+def with_states(models: Models, piece: Batch, objective: Objective) -> Batch:
+    """The piece with the teacher's states, computed now where they are not on disk and losses look at them."""
+    if piece.share.source != LOOP or not objective.needs_states:
+        return piece
+    teacher = models.teacher.in_loop
+    assert teacher is not None, "states are to be computed, and there is no teacher to run"
+    return replace(piece, teacher_hidden=teacher.run(piece.to(models.accelerator.device).inputs))
 
 
 def _read(piece: Batch, task: StepTask) -> tuple[Batch, Tensor | None]:
@@ -118,24 +131,33 @@ def _read(piece: Batch, task: StepTask) -> tuple[Batch, Tensor | None]:
 def _piece_loss(models: Models, piece: Batch, task: StepTask) -> tuple[Tensor, list[Tensor]]:
     """The weighted loss of one piece and, where it is measured, the importance of each set's heads and units."""
     student, objective, text = models.student, task.objective, task.text
-    seen_piece, targets = _read(piece, task)
+    blind = piece.share.source == NONE and objective.needs_states
+    seen_piece, targets = _read(with_states(models, piece, objective), task)
     batch, weighed = seen_piece.to(models.accelerator.device), piece.share.weigh(objective)
+    needs_vectors = objective.needs_vectors and not blind
     scores: list[Tensor] = []
     if task.watch:
         with masks(student, len(batch.inputs["input_ids"])) as (heads, units):
-            seen = compute_signals(models, batch, task.progress, objective.needs_vectors)
+            seen = compute_signals(models, batch, task.progress, needs_vectors)
             gradients = torch.autograd.grad(weighed.prediction(seen), heads + units, retain_graph=True)
         scores = [gradient.abs().sum(0) for gradient in gradients]
     else:
-        seen = compute_signals(models, batch, task.progress, objective.needs_vectors)
-    loss = weighed(seen, task.learned)
+        seen = compute_signals(models, batch, task.progress, needs_vectors)
+    loss = _weighed_loss(weighed, seen, task.learned, blind)
     if text is not None and targets is not None:
         loss = loss + text.raw.loss(student, piece, seen.student_states[-1], targets, task.learned, text.step)
     return loss, scores
 
 
+def _weighed_loss(objective: Objective, seen: Signals, learned: Mapping[str, Tensor], blind: bool) -> Tensor:
+    """The weighted sum of all losses; of a piece without states of those that look at predictions."""
+    if not blind:
+        return objective(seen, learned)
+    return objective.prediction(seen) if objective.predicts else seen.student_states[-1].float().sum() * 0.0
+
+
 def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors: bool) -> Signals:
-    """One forward pass of the student, and what is stored of the teacher for the same batch."""
+    """One forward pass of the student, and what is known of the teacher for the same batch."""
     accelerator, teacher = models.accelerator, models.teacher
     forward = models.forward or partial(run_student, models.student)
     inputs = batch.inputs
@@ -151,7 +173,7 @@ def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors
         if not scored.any():  # a share of nothing but specials: a mean over no rows would be no number
             scored[0] = True
         logits, teacher_logits, labels = logits[real][scored], teacher_logits[scored], labels[real][scored]
-    teacher_states = batch.teacher_hidden.unbind(2)
+    teacher_states = batch.teacher_hidden.unbind(2) if batch.teacher_hidden is not None else ()
 
     def teacher_vectors(layer: int) -> Vectors:
         with accelerator.autocast(), torch.no_grad():
@@ -185,8 +207,8 @@ def compute_teacher_vectors(teacher: TeacherOutputs, states: tuple[Tensor, ...],
     stored = teacher.inputs[layer]
     if stored is None:
         raise InputError(
-            f"a loss compares queries, keys and values of layer {layer}, and the state that enters it was not kept "
-            "for want of disk; use less data or a loss of hidden states"
+            f"a loss compares queries, keys and values of layer {layer}, and the state that enters it is not among "
+            f"those kept ({', '.join(map(str, teacher.kept.states))}); build again with --fresh"
         )
     attention = teacher.attention[layer]
     state = states[stored].to(attention.output.factors()[0].weight.dtype)

@@ -1,23 +1,17 @@
-"""The teacher's outputs on the training data, computed once and kept on disk.
+"""The teacher's outputs on the training data: computed once and kept on disk, or for a part of each batch in the loop.
 
-Flat arrays, laid out as in `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy`, fp16, `(T, states,
-H)`, of which a batch's examples are read from their places in the file. A memory map would count every page it ever
-touched as the process's own memory; plain reads leave them in the system's page cache. A distillation step then
-costs no teacher forward pass, which at these sizes is most of a step.
-
-fp16 hidden states are post-norm values of order 1, so their rounding (2⁻¹¹ relative) is far below what a student can
-follow. Disk: 2·H·states bytes a token, `DISK_BYTES` at most: with a large teacher or much data fewer hidden states are
-kept, evenly spread and the last among them, and where even `FEWEST_STATES` are too much, a seeded sample of the
-examples is used.
+Flat arrays, laid out as in `Encoded`: `logits.npy`, fp32, `(n, C)` or `(T, C)`, and `hidden.npy` with the hidden
+states (`state_file.py`) of the examples that `state_budget.py` chose. With all states on disk a distillation step costs
+no teacher forward pass, which at these sizes is most of a step. Of the examples without, a share of each batch gets its
+states from the teacher itself, in the same precision and rounded to fp16 too; the others teach predictions alone.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from io import FileIO
 from pathlib import Path
 from typing import cast
 
@@ -27,105 +21,67 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgepack.console import Console
-from edgepack.errors import DiskFull, InputError
 from edgepack.inference import torch_batch
 from edgepack.memory import return_free_memory
-from edgepack.parameters import format_size
 from edgepack.student.model import Attention, Student
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.train.random import STATES, step_generator
+from edgepack.train.state_budget import DISK, LOOP, NONE, KeptStates
+from edgepack.train.state_file import HiddenFile, create_hidden_file, open_hidden_file
 
 TOKENS_PER_BATCH = 2048
 LENGTH_MULTIPLE = 4  # of short texts; each new length makes the matrix library build and keep another set of kernels
 HIDDEN_FILE = "hidden.npy"
-DISK_BYTES = 8_000_000_000  # of hidden states: still page cache on a machine of ordinary size
-FEWEST_STATES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class HiddenFile:
-    """A `.npy` file of fp16 states `(T, states, H)`, read and written a run of tokens at a time.
+class LoopTeacher:
+    """The teacher, to run on a part of a batch: a frozen student of its own shape.
 
-    Every batch opens the file anew, so threads and processes share no position in it.
+    `token_map`: its token id by the student's; None: the same ids.
     """
 
-    path: Path
-    shape: tuple[int, int, int]
-    start: int  # bytes before the first token
+    model: Student
+    states: tuple[int, ...]
+    token_map: Tensor | None = None
+    bf16: bool = False
+    first_token: bool = False
 
-    @property
-    def token_bytes(self) -> int:
-        """Bytes of one token's states."""
-        return self.shape[1] * self.shape[2] * 2
+    def run(self, inputs: dict[str, Tensor]) -> Tensor:
+        """States of a batch in the student's ids, fp16 `(batch, seq, states, H)`, zeros at padding."""
+        ids = inputs["input_ids"]
+        own = {**inputs, "input_ids": ids if self.token_map is None else self.token_map[ids]}
+        with torch.no_grad():
+            _, states = run_teacher(self.model, own, self.states, self.bf16)
+            states = states * inputs["attention_mask"][:, :, None, None].to(states.dtype)
+        return states[:, :1] if self.first_token else states
 
-    def read(self, data: Encoded, indices: np.ndarray, length: int) -> np.ndarray:
-        """The examples' states, padded on the right with zeros to `length`: `(batch, length, states, H)` fp16."""
-        lengths = data.lengths[indices]
-        padded = np.empty((len(lengths), length, *self.shape[1:]), np.float16)
-        with self.path.open("rb", buffering=0) as file:
-            for row, (example, count) in enumerate(zip(indices, lengths, strict=True)):
-                padded[row, count:] = 0
-                file.seek(self.start + int(data.offsets[example]) * self.token_bytes)
-                if _read_into(file, padded[row, :count]) < count * self.token_bytes:
-                    raise InputError(f"{self.path} ends before example {example}; build again with --fresh")
-        return padded
-
-    def write(self, data: Encoded, indices: np.ndarray, padded: np.ndarray) -> None:
-        """Put the examples' states, `(batch, seq, states, H)` fp16, in their places; padding is left out."""
-        with self.path.open("r+b") as file:
-            for row, example in enumerate(indices):
-                file.seek(self.start + int(data.offsets[example]) * self.token_bytes)
-                file.write(padded[row, : data.lengths[example]].data)
-
-
-def _read_into(file: FileIO, array: np.ndarray) -> int:
-    """Fill `array` from the file's position; the bytes that there were."""
-    view, filled = array.data.cast("B"), 0
-    while filled < len(view):
-        count = file.readinto(view[filled:])
-        if not count:
-            break
-        filled += count
-    return filled
-
-
-def create_hidden_file(path: Path, shape: tuple[int, int, int]) -> HiddenFile:
-    """A new file of zeros, sparse where the file system can; `DiskFull` where there is no room to fill it."""
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
-        hidden = HiddenFile(path, shape, file.tell())
-        size, free = hidden.start + shape[0] * hidden.token_bytes, shutil.disk_usage(path.parent).free
-        if size > free:
-            raise DiskFull(
-                f"the teacher's hidden states take {format_size(size)} while a student is trained; the disk of "
-                f"{path.parent} has {format_size(free)} free; make room, or give -o on another disk"
-            )
-        file.truncate(size)
-    return hidden
-
-
-def open_hidden_file(path: Path) -> HiddenFile:
-    """A file that `create_hidden_file` made."""
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        (tokens, states, hidden_size), _, _ = np.lib.format.read_array_header_1_0(file)
-        return HiddenFile(path, (tokens, states, hidden_size), file.tell())
+    def to(self, device: torch.device) -> LoopTeacher:
+        """The same with a copy of the teacher on `device`."""
+        moved = self.token_map.to(device) if self.token_map is not None else None
+        return replace(self, model=deepcopy(self.model).to(device).eval(), token_map=moved)
 
 
 @dataclass(frozen=True, eq=False)
 class TeacherOutputs:
     """The teacher's outputs for one encoded data set.
 
-    `pairs`: which of the student's states (0 is the embedding's, `i + 1` layer `i`'s) belongs to which stored one.
-    `inputs`: for each of the student's layers, the stored state that enters its teacher layer; None where it was
-    not kept. `attention`: the teacher's own attention by the student's layers, for losses that compare queries, keys
-    and values.
+    `hidden`: the file of states, None where none is kept; `first_rows`: each example's first row there, or −1.
+    `pairs`: which of the student's states (0 is the embedding's, `i + 1` layer `i`'s) belongs to which kept one.
+    `inputs`: for each of the student's layers, the kept state that enters its teacher layer; None where no loss asked
+    for it. `attention`: the teacher's own attention by the student's layers, for losses that compare queries, keys and
+    values. `in_loop` runs for examples without states on disk.
     """
 
     logits: np.ndarray
-    hidden: HiddenFile
+    kept: KeptStates
+    hidden_size: int
+    hidden: HiddenFile | None
+    first_rows: np.ndarray
     pairs: tuple[tuple[int, int], ...]
     inputs: tuple[int | None, ...] = ()
     attention: tuple[Attention, ...] = ()
+    in_loop: LoopTeacher | None = None
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
@@ -133,30 +89,76 @@ class TeacherOutputs:
         return torch.from_numpy(self.logits[rows])
 
     def batch_hidden(self, data: Encoded, indices: np.ndarray, length: int | None = None) -> Tensor:
-        """fp16 states, padded on the right with zeros to `length` (default: the longest): `(batch, seq, states, H)`."""
-        longest = int(data.lengths[indices].max()) if length is None else length
-        return torch.from_numpy(self.hidden.read(data, indices, longest))
+        """fp16 states from disk, padded on the right with zeros to `length` (default: the longest).
+
+        `(batch, seq, states, H)`; `(batch, 1, states, H)` where the first token's alone are kept.
+        """
+        assert self.hidden is not None, "no states are kept on disk"
+        counts = np.ones(len(indices), np.int64) if self.kept.first_token else data.lengths[indices]
+        longest = int(counts.max()) if length is None or self.kept.first_token else length
+        return torch.from_numpy(self.hidden.read(self.first_rows[indices], counts, longest))
+
+    def sources(self, indices: np.ndarray, seed: int, step: int) -> np.ndarray | None:
+        """Where the states of a step's examples come from (`DISK`, `LOOP`, `NONE`); None: all from disk.
+
+        Follows from seed and step. At least one example has states.
+        """
+        missing = np.flatnonzero(self.first_rows[indices] < 0)
+        if not len(missing):
+            return None
+        found = np.full(len(indices), DISK)
+        found[missing] = NONE
+        wanted = max(int(len(missing) == len(indices)), round(self.kept.loop_share * len(missing)))
+        chosen = torch.randperm(len(missing), generator=step_generator(seed, step, STATES))[:wanted]
+        found[missing[chosen.numpy()]] = LOOP
+        return found
 
     def to(self, device: torch.device) -> TeacherOutputs:
-        """The same with the attention modules on `device`."""
-        return replace(self, attention=tuple(deepcopy(module).to(device) for module in self.attention))
+        """The same with the teacher's modules on `device`."""
+        attention = tuple(deepcopy(module).to(device) for module in self.attention)
+        return replace(self, attention=attention, in_loop=self.in_loop.to(device) if self.in_loop else None)
 
 
-def load_teacher_outputs(folder: Path, layers: Sequence[int], teacher: Student | None = None) -> TeacherOutputs:
-    """Open what `save_teacher_outputs` wrote, for a student whose layers are the teacher's `layers`.
+def load_teacher_outputs(
+    folder: Path,
+    layers: Sequence[int],
+    teacher: Student | None = None,
+    token_map: Sequence[int] | None = None,
+    bf16: bool = False,
+) -> TeacherOutputs:
+    """Open what `save_teacher_outputs` wrote, for a student whose layers follow the teacher's `layers`.
 
-    `teacher`, the student of its own shape, is needed where a loss compares queries, keys and values.
+    `teacher`, the student of its own shape, is needed where a loss compares queries, keys and values, and where it is
+    to run in the loop; there `token_map` has its token id by the student's.
     """
-    stored = np.load(folder / "states.npy").tolist()
+    record = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
+    hidden_size = int(record.pop("hidden_size"))
+    first_rows = np.load(folder / "first_rows.npy")
+    stored = first_rows >= 0
+    examples = None if stored.all() else np.flatnonzero(stored)
+    kept = KeptStates(**{**record, "states": tuple(record["states"])}, examples=examples)
+    place = {state: number for number, state in enumerate(kept.states)}
     wanted = [0, *(layer + 1 for layer in layers)]
-    pairs = tuple((i, stored.index(state)) for i, state in enumerate(wanted) if state in stored)
-    inputs = tuple(stored.index(layer) if layer in stored else None for layer in layers)
     attention: list[Attention] = []
+    in_loop = None
     if teacher is not None:
         sharing = teacher.config.attention_sharing or []
         attention = [cast(Attention, teacher.attention[sharing[layer]]) for layer in layers]
-    hidden = open_hidden_file(folder / HIDDEN_FILE)
-    return TeacherOutputs(np.load(folder / "logits.npy"), hidden, pairs, inputs, tuple(attention))
+    if teacher is not None and kept.loop_share:
+        numbers = None if token_map is None else torch.as_tensor(token_map)
+        in_loop = LoopTeacher(teacher.eval(), kept.states, numbers, bf16, kept.first_token)
+    path = folder / HIDDEN_FILE
+    return TeacherOutputs(
+        logits=np.load(folder / "logits.npy"),
+        kept=kept,
+        hidden_size=hidden_size,
+        hidden=open_hidden_file(path) if path.exists() else None,
+        first_rows=first_rows,
+        pairs=tuple((i, place[state]) for i, state in enumerate(wanted) if state in place),
+        inputs=tuple(place.get(layer) for layer in layers),
+        attention=tuple(attention),
+        in_loop=in_loop,
+    )
 
 
 def padded_length(tokens: int, longest: int) -> int:
@@ -175,67 +177,64 @@ def padded(batch: dict[str, Tensor], length: int, pad_id: int) -> dict[str, Tens
     return {name: pad(name, tensor) for name, tensor in batch.items()}
 
 
-def choose_states(layers: Sequence[int], hidden_size: int, tokens: int, with_inputs: bool = False) -> list[int]:
-    """The teacher's hidden states to keep: the embedding's and those of `layers`, or as many of them as fit on disk.
-
-    `with_inputs` keeps what enters those layers too: queries, keys and values are computed from it.
-    """
-    wanted = sorted({0, *(layer + 1 for layer in layers), *(layers if with_inputs else ())})
-    fitting = max(FEWEST_STATES, DISK_BYTES // (2 * hidden_size * max(1, tokens)))
-    if len(wanted) <= fitting:
-        return wanted
-    return [wanted[round(i * (len(wanted) - 1) / (fitting - 1))] for i in range(fitting)]
-
-
-def choose_examples(lengths: np.ndarray, hidden_size: int, seed: int) -> np.ndarray:
-    """Indices of the examples to train on, sorted: all, or a seeded sample whose outputs fit on disk."""
-    most_tokens = DISK_BYTES // (2 * hidden_size * FEWEST_STATES)
-    if lengths.sum() <= most_tokens:
-        return np.arange(len(lengths))
-    order = np.random.default_rng(seed).permutation(len(lengths))
-    return np.sort(order[: np.searchsorted(np.cumsum(lengths[order]), most_tokens)])
+def run_teacher(teacher: Student, batch: dict[str, Tensor], states: Sequence[int], bf16: bool) -> tuple[Tensor, Tensor]:
+    """A forward pass: logits, and the named hidden states in fp16 `(batch, seq, states, H)`."""
+    with torch.autocast(batch["input_ids"].device.type, torch.bfloat16, enabled=bf16):
+        output = teacher(
+            batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], output_hidden_states=True
+        )
+    kept = [output.hidden_states[state].to(torch.float16) for state in states]
+    empty = output.logits.new_zeros((*batch["input_ids"].shape, 0, 0), dtype=torch.float16)
+    return output.logits, torch.stack(kept, dim=2) if kept else empty
 
 
 def save_teacher_outputs(
     teacher: Student,
     data: Encoded,
-    layers: Sequence[int],
+    kept: KeptStates,
     folder: Path,
     console: Console,
     *,
     device: torch.device,
     bf16: bool,
-    with_inputs: bool = False,
+    seen: np.ndarray | None = None,
 ) -> None:
-    """Run `teacher` (a student of its own shape) over `data`; write its logits and the states of `layers`."""
+    """Run `teacher` (a student of its own shape) over `data`; write its logits and the states that are to be kept.
+
+    `seen`: the examples, ascending, that training sees; None: all. The others' logits are zeros.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    config = teacher.config
-    tokens = int(data.offsets[-1])
+    config, lengths = teacher.config, data.lengths
+    first = kept.first_rows(lengths)
+    rows = int(np.where(first < 0, 0, 1 if kept.first_token else lengths).sum())
+    file = None
+    if rows and kept.states:
+        file = create_hidden_file(folder / HIDDEN_FILE, (rows, len(kept.states), config.hidden_size), kept.form)
     per_token = config.task == "token-classification"
-    states = choose_states(layers, config.hidden_size, tokens, with_inputs)
-    file = create_hidden_file(folder / HIDDEN_FILE, (tokens, len(states), config.hidden_size))
-    logits = np.zeros((tokens if per_token else len(data), config.num_labels), np.float32)
-    order = np.argsort(-data.lengths, kind="stable")  # the longest first: later ones fit in memory that is there
+    logits = np.zeros((int(data.offsets[-1]) if per_token else len(data), config.num_labels), np.float32)
+    chosen = np.arange(len(data)) if seen is None else seen
+    order = chosen[np.argsort(-lengths[chosen], kind="stable")]  # the longest first: later ones fit in memory there is
     longest, pad_id = config.max_position_embeddings, config.pad_token_id or 0
     teacher = teacher.to(device).eval()
-    with console.progress("teacher", len(data)) as advance, torch.inference_mode():
+    with console.progress("teacher", len(order)) as advance, torch.inference_mode():
         start = 0
         while start < len(order):
-            length = padded_length(int(data.lengths[order[start]]), longest)
+            length = padded_length(int(lengths[order[start]]), longest)
             indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
             batch = {
                 name: t.to(device) for name, t in padded(torch_batch(data, indices, pad_id), length, pad_id).items()
             }
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                output = teacher(
-                    batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], output_hidden_states=True
-                )
-            kept = torch.stack([output.hidden_states[state].to(torch.float16) for state in states], dim=2)
-            file.write(data, indices, kept.cpu().numpy())
-            values = output.logits[batch["attention_mask"].bool()] if per_token else output.logits
+            stored = np.flatnonzero(first[indices] >= 0) if file is not None else np.zeros(0, np.int64)
+            output, states = run_teacher(teacher, batch, kept.states if len(stored) else (), bf16)
+            if file is not None and len(stored):
+                counts = np.ones(len(stored), np.int64) if kept.first_token else lengths[indices[stored]]
+                file.write(first[indices[stored]], counts, states[torch.from_numpy(stored)].cpu().numpy())
+            values = output[batch["attention_mask"].bool()] if per_token else output
             logits[data.rows(indices) if per_token else indices] = values.float().cpu().numpy()
             start += len(indices)
             advance(len(indices))
     np.save(folder / "logits.npy", logits)
-    np.save(folder / "states.npy", np.array(states))
+    np.save(folder / "first_rows.npy", first)
+    record = {"states": kept.states, "form": kept.form, "first_token": kept.first_token, "loop_share": kept.loop_share}
+    (folder / "kept.json").write_text(json.dumps({**record, "hidden_size": config.hidden_size}), encoding="utf-8")
     return_free_memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from edgepack.build import duration
+from edgepack.build.data_plan import plan_data
 from edgepack.build.duration import estimate_training, second_time
 from edgepack.build.inputs import make_search_space, open_inputs
-from edgepack.build.recipe import make_augmentation, make_schedule, make_stages
+from edgepack.build.recipe import make_schedule, make_stages
 from edgepack.build.results import PlanReport
 from edgepack.plan.search import search
 from edgepack.student.model import Student
@@ -24,7 +26,8 @@ ONE = TARGETS[:1]
 def test_each_part_counts_as_often_as_it_is_run(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = request(files, tmp_path / "out", targets=ONE)
     inputs = open_inputs(asked, QUIET)
-    plan = search(make_search_space(inputs), asked.budget_bytes)
+    space = make_search_space(inputs)
+    plan = search(space, asked.budget_bytes)
 
     def step_seconds(student: Student, batches: Any, _: torch.device) -> float:
         return 1.0 if student.config.body_bits == 32 else 10.0
@@ -34,16 +37,21 @@ def test_each_part_counts_as_often_as_it_is_run(files: Files, tmp_path: Path, mo
 
     monkeypatch.setattr(duration, "step_seconds", step_seconds)
     monkeypatch.setattr(duration, "teacher_seconds", teacher_seconds)
-    found = estimate_training(inputs, plan.chosen)
+    data = plan_data(inputs, plan.chosen, space.full)
+    found = estimate_training(inputs, plan.chosen, data)
     speed = plan.chosen.estimated_speed
     schedule = make_schedule(TINY, speed)
     rounded = make_stages(TINY, schedule, plan.chosen.config)["quantize"]
-    augmentation = make_augmentation(TINY, speed, len(inputs.train))
-    assert augmentation is not None
-    teacher = 1e6 * len(inputs.train.input_ids) / (1 - augmentation.share)
+    assert data.task.choice.loop_tokens == 0
+    assert len(data.task.views.lengths) > len(inputs.train)  # with the synthetic ones
+    teacher = 1e6 * data.task.views.lengths.sum()
     assert (found.steps, found.examples) == (schedule.total_steps, schedule.total_steps * schedule.batch_size)
     assert found.seconds == pytest.approx(teacher + rounded.first + 10 * (rounded.last - rounded.first))
-    assert "training" not in PlanReport(plan).to_record(), "a build's record is the same every time"
+    in_loop = plan_data(replace(inputs, request=replace(asked, disk_budget=60_000)), plan.chosen, space.full)
+    assert in_loop.task.choice.loop_tokens > 0
+    longer = estimate_training(inputs, plan.chosen, in_loop).seconds
+    assert longer == pytest.approx(found.seconds + 1e6 * in_loop.task.choice.loop_tokens)
+    assert "time" not in PlanReport(plan, data).to_record(), "a build's record is the same every time"
 
 
 def test_the_warm_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

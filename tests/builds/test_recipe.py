@@ -103,6 +103,15 @@ def test_small_data_gets_made_examples_until_none_is_seen_too_often(own: int, sp
         assert made == make_augmentation(recipe, speed, LARGE)
 
 
+@pytest.mark.parametrize(("sequences", "seen"), [(100, 2_000), (1_999, 39_980), (2_000, 40_000), (10**6, 40_000)])
+def test_raw_text_is_not_seen_too_often_either(sequences: int, seen: int) -> None:
+    recipe = RECIPES["standard"]
+    assert recipe.general is not None
+    schedule = general_schedule(recipe, recipe.general, sequences)
+    assert schedule.total_steps == round(seen / recipe.batch_size)
+    assert schedule.total_steps * recipe.batch_size <= PASSES * sequences + recipe.batch_size
+
+
 def test_the_carved_shape_is_wider_up_to_the_teachers_and_not_rounded() -> None:
     full = replace_widths(PLAN, [4, 4], [64, 64])
     shape = carved_shape(replace(RECIPES["quick"], prune_ratio=1.5), PLAN, full)
@@ -178,8 +187,6 @@ def test_learned_layer_maps_take_the_place_of_hidden_states_at_their_weight() ->
     assert make_schedule(recipe).phases == expected
     assert make_schedule(replace(recipe, layer_map="uniform")).phases == phases
     assert general_schedule(recipe, General(0.5)).phases == (Phase(1.0, (LearnedMap(weight=100.0),)),)
-    assert not replace(RECIPES["quick"], layer_map="learned").paired_states_only
-    assert replace(RECIPES["quick"], layer_map="last").paired_states_only
 
 
 @pytest.mark.parametrize(
@@ -190,7 +197,6 @@ def test_layer_maps_are_those_of_the_papers(layer_map: str, layers: list[int]) -
     assert followed_layers(layer_map, (0, 3, 7), 8) == layers
 
 
-def test_losses_say_which_of_the_teachers_states_they_need() -> None:
-    assert RECIPES["quick"].paired_states_only
-    assert not Recipe(5, phases=(Phase(1.0, (LearnedMap(),)),)).paired_states_only
+def test_losses_say_whether_they_compare_queries_keys_and_values() -> None:
+    assert not RECIPES["quick"].needs_vectors
     assert Recipe(5, phases=(Phase(0.5, (SoftTargets(),)), Phase(1.0, (Relations(),)))).needs_vectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_losses_over_attention_and_other_layers_get_the_states_that_they_need(fi
     made = make(files, tmp_path / "out", phases=phases, augmentation=Augmentation(0.3), budget_bytes=40_000)
     assert made.shipped_bytes == predicted(made)
     (folder,) = (made.output / ".edgepack" / "stages").glob("teacher-*")
-    assert np.load(folder / "states.npy").tolist() == [0, 1, 2]
+    assert json.loads((folder / "kept.json").read_text())["states"] == [0, 1, 2]
     assert not any(name.startswith("learned.") for name in made.student_files("quantize"))
 
 
@@ -173,7 +174,7 @@ def test_layers_learn_from_those_that_the_recipe_maps_them_to(
     made = make(files, tmp_path / "out", layer_map=layer_map, augmentation=None)
     assert made.config.num_hidden_layers == 1
     (folder,) = (made.output / ".edgepack" / "stages").glob("teacher-*")
-    assert np.load(folder / "states.npy").tolist() == states
+    assert json.loads((folder / "kept.json").read_text())["states"] == states
     mixtures = [value for name, value in made.student_files("distil").items() if name.endswith(".mixture")]
     assert [tuple(mixture.shape) for mixture in mixtures] == ([(2, 3)] if layer_map == "learned" else [])
 

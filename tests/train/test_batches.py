@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -13,9 +14,10 @@ import torch
 
 from edgepack.errors import DiskFull, InputError
 from edgepack.task.encoded import Encoded, length_buckets
-from edgepack.train import teacher_outputs
-from edgepack.train.batches import Reader, batch_indices
-from edgepack.train.teacher_outputs import TeacherOutputs, create_hidden_file, load_teacher_outputs, open_hidden_file
+from edgepack.train.batches import Reader
+from edgepack.train.schedule import iterate_batches
+from edgepack.train.state_file import create_hidden_file, open_hidden_file
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs
 
 LENGTHS = np.array([3, 6, 1, 9, 4, 2, 7])
 STATES, WIDTH = 3, 5
@@ -39,9 +41,11 @@ def outputs(tmp_path: Path) -> TeacherOutputs:
         padded = np.full((len(examples), LENGTHS.max(), STATES, WIDTH), np.nan, np.float16)
         for row, example in enumerate(examples):
             padded[row, : LENGTHS[example]] = flat[data.offsets[example] : data.offsets[example + 1]]
-        file.write(data, np.array(examples), padded)
+        file.write(data.offsets[examples], LENGTHS[examples], padded)
     np.save(tmp_path / "logits.npy", np.random.default_rng(1).normal(size=(len(LENGTHS), 2)).astype(np.float32))
-    np.save(tmp_path / "states.npy", np.arange(STATES))
+    kept = {"states": [0, 1, 2], "form": "fp16", "first_token": False, "loop_share": 0.0, "hidden_size": WIDTH}
+    (tmp_path / "kept.json").write_text(json.dumps(kept))
+    np.save(tmp_path / "first_rows.npy", data.offsets[:-1])
     return load_teacher_outputs(tmp_path, range(STATES - 1))
 
 
@@ -54,7 +58,7 @@ def test_states_that_the_disk_cannot_hold_are_refused_before_they_are_written(
         create_hidden_file(tmp_path / "hidden.npy", (1000, 2, 100))
     assert (tmp_path / "hidden.npy").stat().st_size < 1000
     free.free = 401_000
-    assert create_hidden_file(tmp_path / "hidden.npy", (1000, 2, 100)).token_bytes == 400
+    assert create_hidden_file(tmp_path / "hidden.npy", (1000, 2, 100)).row_bytes == 400
 
 
 def test_the_file_is_a_plain_array(outputs: TeacherOutputs, tmp_path: Path) -> None:
@@ -80,13 +84,13 @@ def test_a_batch_holds_each_examples_states_and_zeros(outputs: TeacherOutputs, t
 def test_reading_ahead_keeps_the_order_and_is_done_in_another_thread(outputs: TeacherOutputs) -> None:
     data = make_data()
     reader = Reader(data, outputs, 0, 16, 10_000)
-    order = list(batch_indices(data, 2, 5, 3, 17))
+    order = list(iterate_batches(data.lengths, 2, 5, 3, 17))
     threads: set[str] = set()
     read = Reader.read
 
-    def watched(self: Reader, indices: np.ndarray) -> object:
+    def watched(self: Reader, indices: np.ndarray, step: int) -> object:
         threads.add(threading.current_thread().name)
-        return read(self, indices)
+        return read(self, indices, step)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reader, "read", watched)
@@ -98,8 +102,8 @@ def test_reading_ahead_keeps_the_order_and_is_done_in_another_thread(outputs: Te
 
 def test_batches_follow_from_seed_and_step() -> None:
     data = make_data()
-    whole = [batch.tolist() for batch in batch_indices(data, 2, 5, 0, 12)]
-    assert whole[7:] == [batch.tolist() for batch in batch_indices(data, 2, 5, 7, 12)]
+    whole = [batch.tolist() for batch in iterate_batches(data.lengths, 2, 5, 0, 12)]
+    assert whole[7:] == [batch.tolist() for batch in iterate_batches(data.lengths, 2, 5, 7, 12)]
     assert whole[4:8] == [batch.tolist() for batch in length_buckets(data.lengths, 2, 5, 1)]
     assert sorted(example for batch in whole[:4] for example in batch) == list(range(len(LENGTHS)))
 
@@ -108,10 +112,5 @@ def test_a_file_cut_short_is_named(outputs: TeacherOutputs, tmp_path: Path) -> N
     path = tmp_path / "hidden.npy"
     path.write_bytes(path.read_bytes()[:-10])
     reader = Reader(make_data(), outputs, 0, 16, 10_000)
-    with pytest.raises(InputError, match=r"hidden\.npy ends before example 6; build again with --fresh"):
+    with pytest.raises(InputError, match=r"hidden\.npy ends before row 32; build again with --fresh"):
         list(reader.read_ahead([np.array([0]), np.array([6])]))
-
-
-def test_what_enters_a_layer_is_kept_where_it_is_asked_for() -> None:
-    assert teacher_outputs.choose_states([1, 3, 5], 32, 100) == [0, 2, 4, 6]
-    assert teacher_outputs.choose_states([1, 3, 5], 32, 100, with_inputs=True) == [0, 1, 2, 3, 4, 5, 6]

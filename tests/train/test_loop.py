@@ -29,10 +29,10 @@ from edgepack.train import (
     load_progress,
     make_accelerator,
     save_progress,
-    teacher_outputs,
     train,
 )
 from edgepack.train import loop as module
+from edgepack.train.state_budget import KeptStates
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from tests.noisy import noisy_student
 
@@ -79,7 +79,7 @@ def setting(task: str, tmp_path: Path) -> tuple[Student, Encoded, TeacherOutputs
     """A teacher, its outputs, and data."""
     teacher, data = make_student(task), make_data(task)
     cpu = torch.device("cpu")
-    save_teacher_outputs(teacher, data, range(2), tmp_path / "teacher", QUIET, device=cpu, bf16=False)
+    save_teacher_outputs(teacher, data, KeptStates((0, 1, 2)), tmp_path / "teacher", QUIET, device=cpu, bf16=False)
     return teacher, data, load_teacher_outputs(tmp_path / "teacher", range(2))
 
 
@@ -221,21 +221,9 @@ def test_cubic_counts_end_at_the_target() -> None:
     assert counts == [([5], [37]), ([2], [13]), ([2], [10])]
 
 
-def test_few_hidden_states_or_examples_are_kept_where_disk_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher_outputs, "DISK_BYTES", 2 * 32 * 100 * 4)
-    assert teacher_outputs.choose_states(range(6), 32, 100) == [0, 2, 4, 6]
-    assert teacher_outputs.choose_states(range(6), 32, 10) == [0, 1, 2, 3, 4, 5, 6]
-    assert teacher_outputs.choose_states(range(6), 32, 1000) == [0, 3, 6]
-    lengths = np.full(50, 10)
-    chosen = teacher_outputs.choose_examples(lengths, 32, seed=0)
-    assert lengths[chosen].sum() * 2 * 32 * teacher_outputs.FEWEST_STATES <= teacher_outputs.DISK_BYTES
-    assert len(set(chosen.tolist())) == len(chosen) == 13
-    assert len(teacher_outputs.choose_examples(lengths[:10], 32, seed=0)) == 10
-
-
 def test_a_student_with_fewer_layers_is_matched_with_the_layers_it_came_from(tmp_path: Path) -> None:
     teacher, data = make_student(), make_data()
-    save_teacher_outputs(teacher, data, [1], tmp_path, QUIET, device=torch.device("cpu"), bf16=False)
+    save_teacher_outputs(teacher, data, KeptStates((0, 2)), tmp_path, QUIET, device=torch.device("cpu"), bf16=False)
     outputs = load_teacher_outputs(tmp_path, [1])
     assert [student for student, _ in outputs.pairs] == [0, 1]
     batch = torch_batch(data, [3])

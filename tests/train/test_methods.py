@@ -28,6 +28,7 @@ from edgepack.train.processes import UNLABELLED
 from edgepack.train.random import step_generator
 from edgepack.train.raw_text import RawText
 from edgepack.train.replacing import Replacing
+from edgepack.train.state_budget import KeptStates
 from edgepack.train.step import Models, compute_signals
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from tests.noisy import noisy_student
@@ -70,7 +71,7 @@ def data() -> Encoded:
 @pytest.fixture(scope="module")
 def outputs(data: Encoded, tmp_path_factory: pytest.TempPathFactory) -> TeacherOutputs:
     folder = tmp_path_factory.mktemp("teacher")
-    save_teacher_outputs(make_student(), data, range(2), folder, QUIET, device=CPU, bf16=False)
+    save_teacher_outputs(make_student(), data, KeptStates((0, 1, 2)), folder, QUIET, device=CPU, bf16=False)
     return load_teacher_outputs(folder, range(2))
 
 

@@ -33,6 +33,7 @@ from edgepack.train import (
     training_record,
     write_result,
 )
+from edgepack.train.state_budget import KeptStates
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from edgepack.workspace import Workspace
 from tests.noisy import noisy_student
@@ -73,7 +74,13 @@ def data() -> Encoded:
 def outputs(data: Encoded, tmp_path_factory: pytest.TempPathFactory) -> TeacherOutputs:
     folder = tmp_path_factory.mktemp("teacher")
     save_teacher_outputs(
-        make_student(), data, range(2), folder, Console(quiet=True), device=torch.device("cpu"), bf16=False
+        make_student(),
+        data,
+        KeptStates((0, 1, 2)),
+        folder,
+        Console(quiet=True),
+        device=torch.device("cpu"),
+        bf16=False,
     )
     return load_teacher_outputs(folder, range(2))
 

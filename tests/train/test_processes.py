@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,14 @@ from edgepack.task.encoded import Encoded
 from edgepack.train import processes
 from edgepack.train.batches import Reader
 from edgepack.train.processes import UNLABELLED, Share, shares_of
+from edgepack.train.state_budget import DISK, LOOP, NONE, KeptStates
 from edgepack.train.step import Models, StepResult, StepTask, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
 
 CPU = torch.device("cpu")
 LAYERS = 3
+EVERY = KeptStates(tuple(range(LAYERS + 1)))
+PART = replace(EVERY, form="int8", examples=np.arange(0, 21, 4), loop_share=0.4)  # the rest with the teacher, or none
 LOSSES = (
     SoftTargets(),
     HardLabels(weight=0.5),
@@ -186,13 +190,13 @@ def test_every_loss_is_among_those_that_are_cut() -> None:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TeacherOutputs]:
-    """A teacher's outputs on each task's data."""
+    """A teacher's outputs on each task's data: with all states, and under "… part" with some."""
     found = {}
     for task in ("text-classification", "token-classification"):
-        folder, teacher = tmp_path_factory.mktemp(task), make_student(task)
-        quiet = Console(quiet=True)
-        save_teacher_outputs(teacher, make_data(task), range(LAYERS), folder, quiet, device=CPU, bf16=False)
-        found[task] = load_teacher_outputs(folder, range(LAYERS), teacher)
+        for name, kept in ((task, EVERY), (f"{task} part", PART)):
+            folder, teacher, quiet = tmp_path_factory.mktemp("teacher"), make_student(task), Console(quiet=True)
+            save_teacher_outputs(teacher, make_data(task), kept, folder, quiet, device=CPU, bf16=False)
+            found[name] = load_teacher_outputs(folder, range(LAYERS), teacher)
     return found
 
 
@@ -202,13 +206,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TeacherOutputs
 def test_the_pieces_of_a_batch_add_up_to_its_gradient(
     name: str, stored: dict[str, TeacherOutputs], data: st.DataObject
 ) -> None:
-    """Any batch, cut anyhow: unlabelled examples, padding, and pieces with no label at all are among them."""
+    """Any batch, cut anyhow: unlabelled examples, padding, pieces with no label or no state are among them."""
     tasks = ["text-classification", *([] if name == "output_space" else ["token-classification"])]
     task, loss = data.draw(st.sampled_from(tasks)), data.draw(st.sampled_from(EACH[name]))
     indices = np.array(data.draw(st.lists(st.integers(0, 20), min_size=2, max_size=21, unique=True)))
-    most_tokens = data.draw(st.integers(1, 150))
-    whole = gradient_of(task, stored[task], loss, indices, 10_000)
-    parts = gradient_of(task, stored[task], loss, indices, most_tokens)
+    most_tokens, outputs = data.draw(st.integers(1, 150)), stored[data.draw(st.sampled_from([task, f"{task} part"]))]
+    whole = gradient_of(task, outputs, loss, indices, 10_000)
+    parts = gradient_of(task, outputs, loss, indices, most_tokens)
     assert parts[0] == pytest.approx(whole[0], rel=CLOSE, abs=1e-9)
     assert float((parts[1] - whole[1]).norm()) <= CLOSE * float(whole[1].norm()) + 1e-9
 
@@ -250,6 +254,13 @@ def test_every_example_is_in_one_piece_and_weights_add_up(examples: int, worlds:
     for kind in ("rows", "examples", "tokens", "pairs"):
         assert sum(getattr(share, kind) for share in shares) == pytest.approx(worlds)
     assert sum(share.labelled for share in shares) in (pytest.approx(worlds), 0)  # 0: synthetic examples alone
+    sources = np.random.default_rng(most_tokens).choice([DISK, LOOP, NONE], examples)
+    sources[examples // 2] = LOOP
+    shares = [s for rank in range(worlds) for s in shares_of(data, indices, rank, worlds, most_tokens, sources)]
+    assert all(any(s.source != NONE for s in shares_of(data, indices, r, worlds, 50, sources)) for r in range(worlds))
+    for kind in ("rows", "examples", "tokens", "pairs", "text_examples", "text_tokens"):
+        assert sum(getattr(share, kind) for share in shares) == pytest.approx(worlds)
+    assert all(share.tokens == share.pairs == share.examples == 0 for share in shares if share.source == NONE)
     for share in shares:
         padded = len(share.indices) * int(data.lengths[share.indices].max())
         assert padded <= most_tokens or len(share.indices) == 1
@@ -327,12 +338,11 @@ if accelerator.is_main_process:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(task: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [EVERY, PART], ids=["all", "part"])
+def test_two_processes_train_as_one(task: str, kept: KeptStates, tmp_path: Path) -> None:
     """21 examples in batches of 4: the last batch of each pass is one example, so a process's share is empty."""
     teacher, data = make_student(task), make_data(task)
-    save_teacher_outputs(
-        teacher, data, range(LAYERS), tmp_path / "teacher", Console(quiet=True), device=CPU, bf16=False
-    )
+    save_teacher_outputs(teacher, data, kept, tmp_path / "teacher", Console(quiet=True), device=CPU, bf16=False)
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER)
     arguments = [str(driver), str(Path(__file__).parent), str(tmp_path), task]

@@ -22,6 +22,7 @@ from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import make_accelerator
 from edgepack.train.batches import Batch, Reader
+from edgepack.train.state_budget import KeptStates
 from edgepack.train.step import Models, StepTask, compute_signals, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, save_teacher_outputs
 from tests.noisy import noisy_student
@@ -86,9 +87,9 @@ def vectors_of(student: Student, batch: Batch, layer: int) -> list[Tensor]:
 
 
 def saved(folder: Path, layers: list[int], with_inputs: bool = False, teacher: Student | None = None) -> TeacherOutputs:
-    own = make_student()
-    data, quiet = make_data(), Console(quiet=True)
-    save_teacher_outputs(own, data, layers, folder, quiet, device=CPU, bf16=False, with_inputs=with_inputs)
+    own, data, quiet = make_student(), make_data(), Console(quiet=True)
+    states = {0, *(layer + 1 for layer in layers), *(layers if with_inputs else ())}
+    save_teacher_outputs(own, data, KeptStates(tuple(sorted(states))), folder, quiet, device=CPU, bf16=False)
     return load_teacher_outputs(folder, layers, teacher)
 
 
@@ -127,7 +128,7 @@ def test_a_state_that_was_not_kept_is_named(tmp_path: Path) -> None:
     signals, _ = signals_of(make_student(), saved(tmp_path, [0, 2], teacher=make_student()))
     assert signals.teacher_vectors is not None
     signals.teacher_vectors(0)
-    with pytest.raises(InputError, match="layer 1, and the state that enters it was not kept"):
+    with pytest.raises(InputError, match="layer 1, and the state that enters it is not among those kept"):
         signals.teacher_vectors(1)
 
 

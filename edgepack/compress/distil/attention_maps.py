@@ -9,7 +9,7 @@ counts; where a student has other heads than its teacher, the means over heads a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,6 +70,9 @@ class AttentionScores(Loss):
     needs_vectors: ClassVar[bool] = True
     counted: ClassVar[Counted] = "pairs"
 
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return set(followed)  # what enters a layer: its queries, keys and values are computed from it
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         losses = []
         for layer in range(len(signals.student_vectors)):
@@ -89,6 +92,9 @@ class AttentionTransfer(Loss):
 
     def __post_init__(self) -> None:
         check_share("attention transfer", self.share)
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return set(followed)
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         layers = len(signals.student_vectors)

@@ -6,7 +6,7 @@ map comes first, which the paper does not need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,9 @@ def cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class CosineStates(Loss):
     """Direction of the last hidden state."""
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return {layers}
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)

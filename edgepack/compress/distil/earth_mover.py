@@ -139,6 +139,9 @@ class EarthMover(Loss):
     def measures(self) -> bool:
         return True
 
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return set(range(layers + 1))
+
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)
 

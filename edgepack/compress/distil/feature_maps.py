@@ -16,7 +16,7 @@ learning rates, are scaled, since one optimizer trains all. Afterwards all layer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +73,9 @@ class FeatureMaps(Loss):
 
     def __post_init__(self) -> None:
         check_share("feature maps", self.share)
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return {layer + 1 for layer in followed}
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)

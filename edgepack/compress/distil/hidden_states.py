@@ -34,6 +34,9 @@ class HiddenStates(Loss):
     weight: float = 100.0
     normalized: bool = False
 
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return {0, *(layer + 1 for layer in followed)}
+
     @property
     def measures(self) -> bool:
         return self.normalized

@@ -87,6 +87,9 @@ class LearnedMap(Loss):
         if self.sharpness < 0:
             raise InputError(f"learned map: sharpness {self.sharpness}; allowed: 0 or more")
 
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return set(range(layers + 1))
+
     @property
     def measures(self) -> bool:
         return self.normalized

@@ -58,6 +58,16 @@ class Objective:
         """Whether any loss looks at queries, keys and values."""
         return any(loss.needs_vectors for loss in self.losses)
 
+    @property
+    def needs_states(self) -> bool:
+        """Whether any loss looks at the teacher's hidden states; those of predictions do not."""
+        return any(not loss.is_prediction for loss in self.losses)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether any loss looks at predictions."""
+        return any(loss.is_prediction for loss in self.losses)
+
     def learned(self, shapes: Shapes, seed: int) -> dict[str, Tensor]:
         """First values of all that the losses learn, by `"{index}.{name}"`; the same seed gives the same."""
         generator = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ For text classification only: a labelled token's place in the sentence is not am
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,6 +51,7 @@ class OutputSpace(Loss):
     """Intermediate layers of both, matched in the space of `classes`; 0: the task's labels."""
 
     classes: int = 0
+    first_token: ClassVar[bool] = True
     counted: ClassVar[Counted] = "examples"
 
     def __post_init__(self) -> None:
@@ -58,6 +59,9 @@ class OutputSpace(Loss):
             raise InputError(
                 f"output space: {self.classes} classes; allowed: 0 (the task's labels), or as many as those"
             )
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return set(range(layers + 1))
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         learned, classes = {}, self.classes or shapes.classes

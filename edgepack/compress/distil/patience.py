@@ -10,7 +10,7 @@ teacher's last ones, whatever the pairs are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -47,11 +47,17 @@ class Patience(Loss):
     """Direction of the first token's state in every intermediate layer."""
 
     layers: Literal["skip", "last"] = "skip"
+    first_token: ClassVar[bool] = True
     counted: ClassVar[Counted] = "examples"
 
     def __post_init__(self) -> None:
         if self.layers not in ("skip", "last"):
             raise InputError(f"patience: layers {self.layers!r}; allowed: skip, last")
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        if self.layers == "skip":
+            return {layer + 1 for layer in followed[:-1]}
+        return set(range(layers - len(followed), layers + 1))  # as many as the student has, counted from the last
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)

@@ -12,7 +12,7 @@ value relations `softmax(VVᵀ / √d)`, head by head; where the head counts dif
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,6 +58,9 @@ class Relations(Loss):
         if self.relation_heads < 1:
             raise InputError(f"relations: {self.relation_heads} relation heads; allowed: 1 or more")
 
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return {followed[self.layer]}
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         layers = len(signals.student_vectors)
         if not -layers <= self.layer < layers:
@@ -77,6 +80,9 @@ class LastLayerAttention(Loss):
     """MiniLM: attention distributions and value relations of the last layer."""
 
     needs_vectors: ClassVar[bool] = True
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        return {followed[-1]}
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         mask = signals.mask

@@ -11,7 +11,7 @@ hands the whole batch's back among the learned values, under the same names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -73,7 +73,15 @@ class Loss:
     weight: float = 1.0
     needs_vectors: ClassVar[bool] = False
     is_prediction: ClassVar[bool] = False  # of the task's own outputs; importance is measured on these alone
+    first_token: ClassVar[bool] = False  # of the teacher's states it looks at the first token's alone
     counted: ClassVar[Counted] = "tokens"
+
+    def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
+        """The teacher's states that the call looks at: 0 is the embedding's, `i + 1` layer `i`'s.
+
+        `followed`: the layer, of the teacher's `layers`, that each of the student's learns from.
+        """
+        return set()
 
     @property
     def measures(self) -> bool:

@@ -1,0 +1,218 @@
+"""What training will see and what that takes, known before anything is spent: passes, disk, memory. Time: `duration`.
+
+The lengths of synthetic examples follow from the seed, so the bytes are those that the build writes. What is kept of
+the teacher's hidden states is chosen in `train/state_budget.py`. Logits are kept of every example that training sees.
+
+Memory is an estimate: the libraries, the data, and the largest of the stages.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgepack.build.inputs import BuildRequest, Inputs
+from edgepack.build.recipe import PASSES, Recipe, general_schedule, make_augmentation, make_schedule, used_recipe
+from edgepack.build.training_data import layers_followed, text_data
+from edgepack.compress.augmentation import augmented_lengths
+from edgepack.compress.candidates import read_words
+from edgepack.compress.splicing import single_texts
+from edgepack.compress.vocabulary import trim_tokenizer
+from edgepack.errors import DiskFull, InputError
+from edgepack.parameters import format_size
+from edgepack.plan.candidate import Candidate
+from edgepack.plan.speed import teacher_weights
+from edgepack.student.config import StudentConfig
+from edgepack.train import Schedule
+from edgepack.train.state_budget import (
+    HEADER_BYTES,
+    TRAINING,
+    Costs,
+    OutputsPlan,
+    choose_kept,
+    count_views,
+    find_needs,
+)
+from edgepack.workspace import HIDDEN_FOLDER
+
+
+@dataclass(frozen=True, eq=False)
+class DataPlan:
+    """What training sees, and what that takes."""
+
+    own: int
+    task: OutputsPlan
+    text: OutputsPlan | None
+    disk_budget: int
+    memory_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Of the teacher's outputs, on disk while a student is trained."""
+        return sum(outputs.bytes for outputs in self.all)
+
+    @property
+    def all(self) -> list[OutputsPlan]:
+        """Of the task's data and, where there is such a stage, of raw text."""
+        return [self.task, *([self.text] if self.text is not None else [])]
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON."""
+        views = self.task.views
+        return {
+            "examples": self.own,
+            "synthetic": len(views.lengths) - self.own,
+            "passes": round(views.passes, 2),
+            "disk_bytes": self.bytes,
+            "disk_budget": self.disk_budget,
+            "memory_bytes": self.memory_bytes,
+            "states": self.task.choice.record(),
+            "text": None if self.text is None else {"sequences": len(self.text.views.lengths), **_text(self.text)},
+        }
+
+    def lines(self) -> list[str]:
+        """For people: what is seen, what is kept and why, what it takes."""
+        views, own = self.task.views, self.own
+        made = len(views.lengths) - own
+        examples = f"{own:,} examples{f' and {made:,} synthetic ones' if made else ''}"
+        often = f"; more than {PASSES:g}, as the recipe adds no others" if views.passes > PASSES + 0.5 else ""
+        lines = [f"training data: {examples}, each seen {views.passes:.1f} times{often}"]
+        lines.append(
+            f"teacher outputs: {self.task.choice.describe(self.disk_budget)}; {format_size(self.bytes)} of disk, about "
+            f"{format_size(self.memory_bytes)} of memory"
+        )
+        if self.text is not None:
+            seen, left = self.text.views, self.disk_budget - self.task.bytes
+            lines.append(
+                f"raw text: {len(seen.lengths):,} sequences, each seen {seen.passes:.1f} times; "
+                f"{self.text.choice.describe(max(0, left))}"
+            )
+        return lines
+
+
+def _text(outputs: OutputsPlan) -> dict[str, Any]:
+    return {"passes": round(outputs.views.passes, 2), "states": outputs.choice.record()}
+
+
+def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig) -> DataPlan:
+    """What a build of this candidate trains on. `full`: the teacher as a student."""
+    request, recipe = inputs.request, used_recipe(inputs.request.chosen_recipe, inputs.request.raw_text)
+    costs = Costs(float(sum(teacher_weights(full))), TRAINING * float(sum(teacher_weights(candidate.config))))
+    schedule = make_schedule(recipe, candidate.estimated_speed)
+    lengths, sequences = task_lengths(inputs, recipe, candidate, full), text_lengths(inputs, recipe, candidate)
+    set_aside = fixed_bytes(inputs, sequences) if sequences is not None else 0
+    task = plan_outputs(inputs, candidate, schedule, lengths, costs, request.disk_budget - set_aside)
+    text = None
+    if sequences is not None and recipe.general is not None:
+        general = general_schedule(recipe, recipe.general, len(sequences))
+        left = request.disk_budget - task.bytes
+        text = plan_outputs(inputs, candidate, general, sequences, costs, left)
+    both = [task, *([text] if text is not None else [])]
+    memory = estimate_memory(candidate, full, recipe.batch_size, both, recipe.needs_vectors)
+    return DataPlan(len(inputs.train), task, text, request.disk_budget, memory)
+
+
+def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: StudentConfig) -> np.ndarray:
+    """Tokens of each training example and each synthetic one behind them."""
+    own = inputs.train
+    spliceable = bool(single_texts(own).any())
+    augmentation = make_augmentation(recipe, candidate.estimated_speed, len(own), spliceable)
+    if augmentation is None:
+        return own.lengths
+    words = read_words(inputs.teacher.tokenizer, full.vocab_size)
+    return augmented_lengths(own, words, augmentation, inputs.request.seed, inputs.max_length)
+
+
+def text_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate) -> np.ndarray | None:
+    """Tokens of each sequence of raw text; None without a stage on it."""
+    path, general, shape = inputs.request.raw_text, recipe.general, candidate.config
+    if path is None or general is None or not (general.share or general.examples):
+        return None
+    kept, tokenizer = shape.vocab_map, inputs.teacher.tokenizer
+    tokenizer = tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
+    return text_data(inputs, shape, tokenizer, path, general).student_ids.lengths
+
+
+def plan_outputs(
+    inputs: Inputs, candidate: Candidate, schedule: Schedule, lengths: np.ndarray, costs: Costs, disk_bytes: int
+) -> OutputsPlan:
+    """What is kept of the teacher on examples of these lengths, of which `schedule` sees some; in `disk_bytes`."""
+    seed, sizes, fixed = inputs.request.seed, inputs.teacher.sizes, fixed_bytes(inputs, lengths)
+    needs = find_needs(schedule, layers_followed(inputs, candidate), sizes.layers, sizes.hidden_size)
+    views = count_views(lengths, schedule, seed)
+    if fixed > disk_bytes:
+        budget = inputs.request.disk_budget
+        raise InputError(
+            f"disk budget is {format_size(budget)}; with the teacher's logits of {len(lengths):,} examples at least "
+            f"{format_size(budget - disk_bytes + fixed)} are needed; give a larger --disk-budget"
+        )
+    choice = choose_kept(needs, views, costs, disk_bytes - fixed, seed)
+    return OutputsPlan(views, choice, fixed)
+
+
+def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
+    """On disk whatever is kept of the states: logits, and each example's place."""
+    task = inputs.teacher.task
+    rows = int(lengths.sum()) if task.name == "token-classification" else len(lengths)
+    return 2 * HEADER_BYTES + 4 * len(task.labels) * rows + 8 * len(lengths)
+
+
+LIBRARY_BYTES = 1_000_000_000  # torch and its kernels, transformers, ONNX, tokenizers, and what reading data leaves
+TEACHER_COPIES = 3.0  # of its fp32 weights, at most at once: the checkpoint's, the student's of its shape, gradients
+STUDENT_COPIES = 6.0  # weights, gradients, two moments, the stage before, a checkpoint
+TOKEN_BYTES = 26  # of ids, types and labels, in the teacher's numbers and in the student's
+AHEAD = 2  # batches in memory: the one that is computed, the one that is read
+
+
+def estimate_memory(
+    candidate: Candidate, full: StudentConfig, batch_size: int, outputs: list[OutputsPlan], vectors: bool
+) -> int:
+    """The largest resident memory of a build on a CPU, in bytes: in carving, or in training."""
+    teacher, student = (4 * parameter_count(config) for config in (full, candidate.config))
+    data = sum(TOKEN_BYTES * int(each.views.lengths.sum()) + each.fixed_bytes for each in outputs)
+    training = 0.0
+    for each in outputs:
+        kept, lengths = each.choice.kept, each.views.lengths
+        longest = 1 if kept.first_token else float(np.sort(lengths)[-batch_size:].mean())
+        stored = each.choice.stored / max(1, each.choice.examples)
+        states = AHEAD * batch_size * longest * stored * 2 * len(kept.states) * full.hidden_size
+        training = max(training, states + (teacher * 1.5 if kept.loop_share or vectors else 0.0))
+    carving = TEACHER_COPIES * teacher
+    return round(LIBRARY_BYTES + data + max(carving, training + STUDENT_COPIES * student))
+
+
+def parameter_count(config: StudentConfig) -> int:
+    """Of a student of this shape, without its head."""
+    total = sum(teacher_weights(config)) + config.vocab_size * config.embedding_size
+    return total + config.max_position_embeddings * config.sum_size
+
+
+def free_space_problem(request: BuildRequest, plan: DataPlan) -> str | None:
+    """What to say where the output's disk has no room for the teacher's outputs; what lies there of them counts."""
+    place = request.output.absolute()
+    there = sum(path.stat().st_blocks * 512 for path in (place / HIDDEN_FOLDER).glob("*/teacher*/*") if path.is_file())
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free + there
+    if plan.bytes <= free:
+        return None
+    return (
+        f"the teacher's outputs take {format_size(plan.bytes)} while a student is trained; the disk of {place} has "
+        f"{format_size(free)} free; make room, give -o on another disk, or --disk-budget {free * 9 // 10 // 1000}kB"
+    )
+
+
+def check_free_space(request: BuildRequest, plan: DataPlan) -> None:
+    """`DiskFull` where the output's disk has no room, before the teacher runs."""
+    problem = free_space_problem(request, plan)
+    if problem is not None:
+        raise DiskFull(problem)
+
+
+def output_files(folder: Path) -> int:
+    """Bytes of a finished stage of the teacher's outputs, its records left out."""
+    return sum(path.stat().st_size for path in folder.glob("*.npy"))
