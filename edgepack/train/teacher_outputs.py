@@ -57,9 +57,10 @@ class LoopTeacher:
         return states[:, :1] if self.first_token else states
 
     def to(self, device: torch.device) -> LoopTeacher:
-        """The same with a copy of the teacher on `device`."""
+        """The same on `device`; a copy of the teacher only where it is on another."""
         moved = self.token_map.to(device) if self.token_map is not None else None
-        return replace(self, model=deepcopy(self.model).to(device).eval(), token_map=moved)
+        model = self.model if self.model.device == device else deepcopy(self.model).to(device)
+        return replace(self, model=model.eval(), token_map=moved)
 
 
 @dataclass(frozen=True, eq=False)
