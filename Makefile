@@ -28,7 +28,7 @@ test: .venv/.ready
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.ready
-	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 # FUZZ: examples for each kind of data file and for checkpoints; other ones each time. Hours at 5,000
 fuzz: .venv/.ready

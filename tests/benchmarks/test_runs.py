@@ -210,11 +210,11 @@ def test_the_request_asks_for_the_recipe_only_where_it_is_not_the_efforts_own(
         Run("methods", "sst2", 4_000_000, 3, variant="soft-targets"), tmp_path, tmp_path / "w", "cpu"
     )
     assert changed.recipe.phases == (Phase(1.0, (SoftTargets(temperature=2.0),)),)
-    assert not hasattr(changed, "text")
+    assert not hasattr(changed, "raw_text")
     with_text = runs.build_request(
         Run("methods", "sst2", 4_000_000, 3, variant="general"), tmp_path, tmp_path / "w", "cpu"
     )
-    assert with_text.text == tmp_path / "data/text/wikitext2-valid.txt"
+    assert with_text.raw_text == tmp_path / "data/text/wikitext2-valid.txt"
     assert changed.output != plain.output
 
 

@@ -68,7 +68,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[BuildRequest]:
         def table(self) -> str:
             return "done"
 
-        def to_json(self) -> dict[str, str]:
+        def to_record(self) -> dict[str, str]:
             return {"done": "yes"}
 
     def record(request: BuildRequest, *_: Any) -> Done:
