@@ -3,8 +3,8 @@
 The lengths of synthetic examples follow from the seed, so the bytes are those that the build writes. What is kept of
 the teacher's hidden states is chosen in `train/state_budget.py`. Logits are kept of every example that training sees.
 
-Memory is an estimate: the libraries, the data, and the largest of the stages. Time is a lower one: the teacher's
-measured speed, applied to the multiply-adds of all that runs; rounding, short texts and other programs take more.
+Memory is an estimate: the libraries, the data, and the largest of the stages. Time is one too: the teacher's measured
+speed, applied to the multiply-adds of all that runs; many short texts and other programs take more.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class DataPlan:
         examples = f"{own:,} examples{f' and {made:,} synthetic ones' if made else ''}"
         often = f"; more than {PASSES:g}, as the recipe adds no others" if views.passes > PASSES + 0.5 else ""
         lines = [f"training data: {examples}, each seen {views.passes:.1f} times{often}"]
-        duration = "" if self.seconds is None else f", at least {format_time(self.seconds)} of training here"
+        duration = "" if self.seconds is None else f", about {format_time(self.seconds)} of training here"
         lines.append(
             f"teacher outputs: {self.task.choice.describe(self.disk_budget)}; {format_size(self.bytes)} of disk, about "
             f"{format_size(self.memory_bytes)} of memory{duration}"
