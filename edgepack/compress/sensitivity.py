@@ -24,7 +24,6 @@ from edgepack.errors import InputError
 from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
 
-QUIET = Console(quiet=True)
 Rounding = Callable[[Tensor, int, int], Tensor]
 TOGETHER = ("query", "key", "value")
 
@@ -53,7 +52,7 @@ def measure_sensitivity(
     batches: Sequence[dict[str, Tensor]],
     widths: Sequence[int],
     rounding: Rounding = rounded,
-    console: Console = QUIET,
+    console: Console | None = None,
 ) -> dict[str, dict[int, float]]:
     """`sensitivity[matrix][bits]`: mean KL in nats over examples, or over real tokens where logits are per token.
 
@@ -65,7 +64,7 @@ def measure_sensitivity(
     reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
     matrices = weight_matrices(own)
-    with console.progress("bit widths", len(matrices) * len(widths)) as advance:
+    with (console or Console(quiet=True)).progress("bit widths", len(matrices) * len(widths)) as advance:
         for name, linears in matrices.items():
             originals = [linear.weight.clone() for linear in linears]
             measured[name] = {}

@@ -54,7 +54,7 @@ class _Stderr(logging.Handler):
 
 def show_steps() -> Close:
     """Show edgepack's own debug lines on stderr until the function that comes back is called."""
-    return _attach(_Stderr(logging.DEBUG), [logging.getLogger("edgepack")])
+    return _attach(_Stderr(logging.DEBUG), ("edgepack",))
 
 
 def write_log(path: Path, version: str, words: Sequence[str]) -> Close:
@@ -65,10 +65,7 @@ def write_log(path: Path, version: str, words: Sequence[str]) -> Close:
     handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter(LINE, TIME))
     handler.addFilter(_Once())
-    close = _attach(handler, [logging.getLogger(name) for name in (None, *APART)])
-    own = logging.getLogger("edgepack")
-    before = own.level
-    own.setLevel(logging.DEBUG)
+    close, own = _attach(handler, (None, *APART)), logging.getLogger("edgepack")
     logging.captureWarnings(True)
     began = time.monotonic()
     own.info("edgepack %s, Python %s, %s", version, platform.python_version(), platform.platform(), extra=SAID)
@@ -77,24 +74,23 @@ def write_log(path: Path, version: str, words: Sequence[str]) -> Close:
     def end() -> None:
         own.info("ended after %.1f s", time.monotonic() - began, extra=SAID)
         logging.captureWarnings(False)
-        own.setLevel(before)
         close()
 
     return end
 
 
-def _attach(handler: logging.Handler, loggers: Sequence[logging.Logger]) -> Close:
+def _attach(handler: logging.Handler, names: Sequence[str | None]) -> Close:
+    """Add the handler to the loggers of these names (None: the root), and let edgepack's debug lines reach it."""
+    loggers, own = [logging.getLogger(name) for name in names], logging.getLogger("edgepack")
+    before = own.level
+    own.setLevel(logging.DEBUG)
     for logger in loggers:
         logger.addHandler(handler)
-    levels = [(logger, logger.level) for logger in loggers if logger.name == "edgepack"]
-    for logger, _ in levels:
-        logger.setLevel(logging.DEBUG)
 
     def close() -> None:
         for logger in loggers:
             logger.removeHandler(handler)
-        for logger, level in levels:
-            logger.setLevel(level)
+        own.setLevel(before)
         handler.close()
 
     return close

@@ -6,9 +6,8 @@ import numpy as np
 
 from edgepack.bundle.analysis import Differing
 from edgepack.evidence.answers import Labelled
-from edgepack.evidence.forms import divergences, scored_by_both
+from edgepack.evidence.forms import Both, divergences, pair_decisions
 from edgepack.task.dataset import Dataset
-from edgepack.task.encoded import IGNORED
 
 MOST_EXAMPLES = 20
 MOST_CHARACTERS = 300  # of a text, which a report shows whole
@@ -16,7 +15,7 @@ MOST_CHARACTERS = 300  # of a text, which a report shows whole
 
 def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> list[Differing]:
     """The worst first: other answers before equal ones, then by KL(teacher ‖ artifact); of tags, the worst word's."""
-    order, flipped, divergence = worst_first(teacher, artifact)
+    order, flipped, divergence = worst_first(pair_decisions(artifact.form, teacher.form), teacher.n)
     return [
         Differing(
             text=_shortened(" ".join(example.words) if example.words is not None else example.text),
@@ -32,21 +31,12 @@ def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> 
     ]
 
 
-def worst_first(teacher: Labelled, artifact: Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Examples in that order; of each example, whether an answer is another one, and its divergence."""
-    after, before = scored_by_both(artifact.form, teacher.form)
-    owners = owners_of_both(teacher, artifact)
-    divergence = np.zeros(teacher.n)
-    np.maximum.at(divergence, owners, divergences(after, before))
-    flipped = np.bincount(owners[before.argmax(axis=1) != after.argmax(axis=1)], minlength=teacher.n) > 0
+def worst_first(both: Both, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `n` examples in that order; of each, whether an answer is another one, and its divergence."""
+    divergence = np.zeros(n)
+    np.maximum.at(divergence, both.owners, divergences(both.after, both.before))
+    flipped = np.bincount(both.owners[both.differs], minlength=n) > 0
     return np.lexsort((-divergence, ~flipped)), flipped, divergence
-
-
-def owners_of_both(teacher: Labelled, artifact: Labelled) -> np.ndarray:
-    """The example of each row of `scored_by_both`."""
-    encoded = (artifact.form.encoded, teacher.form.encoded)
-    counts = [np.bincount(e.label_examples[e.labels != IGNORED], minlength=len(e)) for e in encoded]
-    return np.repeat(np.arange(teacher.n), np.minimum(*counts))
 
 
 def _labels(model: Labelled, ids: np.ndarray, example: int) -> str:

@@ -39,8 +39,26 @@ class FormLogits:
         return self.logits[self.encoded.labels != IGNORED]
 
 
-def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, np.ndarray]:
-    """Logits `(examples or labelled words, C)` of what both score, in one order.
+@dataclass(frozen=True, eq=False)
+class Both:
+    """What two forms both score, in one order: logits `(d, C)` of `d` examples or labelled words.
+
+    `owners (d,)`: the example of each; `kept`: which of the rows that `after` scores they are.
+    """
+
+    after: np.ndarray
+    before: np.ndarray
+    owners: np.ndarray
+    kept: np.ndarray
+
+    @property
+    def differs(self) -> np.ndarray:
+        """Where the two decide otherwise `(d,)`."""
+        return np.asarray(self.after.argmax(axis=1) != self.before.argmax(axis=1))
+
+
+def pair_decisions(after: FormLogits, before: FormLogits) -> Both:
+    """The decisions of both.
 
     Truncation takes the last words of an example, and another number of them where the vocabularies differ.
     """
@@ -48,7 +66,13 @@ def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, n
     fewest = np.minimum(*(np.bincount(owner, minlength=len(after.encoded)) for owner in owners))
     ranks = [np.arange(len(owner)) - np.searchsorted(owner, owner) for owner in owners]  # within its example
     kept = [rank < fewest[owner] for rank, owner in zip(ranks, owners, strict=True)]
-    return after.scored()[kept[0]], before.scored()[kept[1]]
+    return Both(after.scored()[kept[0]], before.scored()[kept[1]], owners[0][kept[0]], kept[0])
+
+
+def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, np.ndarray]:
+    """Logits `(d, C)` of what both score, in one order."""
+    both = pair_decisions(after, before)
+    return both.after, both.before
 
 
 def agreement(after: FormLogits, before: FormLogits) -> float:

@@ -18,8 +18,8 @@ import numpy as np
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.answers import Labelled
-from edgepack.evidence.differing import owners_of_both, worst_first
-from edgepack.evidence.forms import FormLogits, scored_by_both
+from edgepack.evidence.differing import worst_first
+from edgepack.evidence.forms import Both, FormLogits, pair_decisions
 from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given, task_of
 from edgepack.extras import import_package, one_line_errors
 from edgepack.parameters import AnyPath, as_text, check_options
@@ -144,33 +144,30 @@ def compare(
     if sha256 != manifest.teacher.sha256:
         console.warn(f"teacher {source} is not the one that the bundle was made from (its sha256 is another one)")
     teacher = Labelled(FormLogits("teacher", logits, encoded), task)
-    after, before = scored_by_both(form.form, teacher.form)
-    if not len(after):
+    both = pair_decisions(form.form, teacher.form)
+    if not len(both.owners):
         raise InputError(f"{data.source}: no text of it has a token that both models read; give data with texts")
     return Compared(
         name=source,
         metric=metric_interval(teacher.statistics, task) if labelled else None,
         retention=retention(form.statistics, teacher.statistics, task) if labelled else None,
-        decisions=len(after),
-        differing=int((after.argmax(axis=1) != before.argmax(axis=1)).sum()),
-        disagreements=tuple(disagreements(bundle, form, teacher, ran, data, labelled)),
+        decisions=len(both.owners),
+        differing=int(both.differs.sum()),
+        disagreements=tuple(disagreements(bundle, both, ran, data, task, labelled)),
     )
 
 
 def disagreements(
-    bundle: Bundle, form: Labelled, teacher: Labelled, ran: Ran, data: Dataset, labelled: bool
+    bundle: Bundle, both: Both, ran: Ran, data: Dataset, task: Task, labelled: bool
 ) -> Iterator[Disagreement]:
     """Each decision that differs, the example of the largest divergence first; its words in their order."""
-    order, flipped, _ = worst_first(teacher, form)
-    after, before = scored_by_both(form.form, teacher.form)
-    owners = owners_of_both(teacher, form)
-    words = ran.words[in_both(form, owners)]
-    labels, given, shown = form.task.labels, softmax(before), bundle.probabilities(after)
-    differs = after.argmax(axis=1) != before.argmax(axis=1)
+    order, flipped, _ = worst_first(both, len(data))
+    after, before, differs, words = both.after, both.before, both.differs, ran.words[both.kept]
+    labels, given, shown = task.labels, softmax(before), bundle.probabilities(after)
     for number in map(int, order[: int(flipped.sum())]):
         example = data.examples[number]
-        for row in map(int, np.flatnonzero(differs & (owners == number))):
-            truth = truth_of(example, form.task) if labelled else None
+        for row in map(int, np.flatnonzero(differs & (both.owners == number))):
+            truth = truth_of(example, task) if labelled else None
             yield Disagreement(
                 example=number,
                 text=example.text,
@@ -182,10 +179,3 @@ def disagreements(
                 bundle=labels[int(after[row].argmax())],
                 bundle_probability=float(shown[row].max()),
             )
-
-
-def in_both(form: Labelled, owners: np.ndarray) -> np.ndarray:
-    """Which labelled rows of `form` both models have; `owners` are the examples of those rows."""
-    own = form.owners
-    rank = np.arange(len(own)) - np.searchsorted(own, own)  # within its example
-    return np.asarray(rank < np.bincount(owners, minlength=form.n)[own])

@@ -117,8 +117,6 @@ def shares_of(
     pieces, and each process has one with states, at weight 0 where none is its own.
     """
     found = np.full(len(indices), DISK) if sources is None else sources
-    known = np.flatnonzero(found != NONE)
-    idle = Share(indices[known[:1]], source=int(found[known[0]]), **dict.fromkeys(WEIGHTS, 0.0))
     own, own_sources = indices[rank::world], found[rank::world]
     parts = [
         (source, piece)
@@ -127,9 +125,12 @@ def shares_of(
     ]
     if sources is None and world == len(parts) == 1:
         return [Share(own)]
-    whole, with_states = _counts(data, indices), _counts(data, indices[known])
+    known, whole = np.flatnonzero(found != NONE), _counts(data, indices)
+    with_states = whole if len(known) == len(indices) else _counts(data, indices[known])
     shares = [_weighed(data, piece, source, world, (whole, with_states)) for source, piece in parts]
-    return shares if any(source != NONE for source, _ in parts) else [idle, *shares]
+    if any(source != NONE for source, _ in parts):
+        return shares
+    return [Share(indices[known[:1]], source=int(found[known[0]]), **dict.fromkeys(WEIGHTS, 0.0)), *shares]
 
 
 def _pieces(data: Encoded, examples: np.ndarray, most_tokens: int) -> list[np.ndarray]:
