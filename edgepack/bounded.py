@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 import tomllib
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepack.errors import InputError, first_line, shown
+from edgepack.errors import InputError, as_demand, first_line, shown
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -101,5 +100,5 @@ def read_plain(hint: Any, value: Any, place: Place) -> Any:
         first = e.errors()[0]
         for part in first["loc"][1:]:
             place = place.inside(part)
-        problem = re.sub(r"^Input should", "it must", first["msg"])
+        problem = as_demand(first["msg"])
         raise place.error(f"is {shown(first['input'])}; {problem[0].lower()}{problem[1:]}") from e

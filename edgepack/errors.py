@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -67,6 +68,11 @@ def first_line(error: BaseException) -> str:
     """The first line of another library's error, as a message of ours may hold it; "" where it says nothing."""
     lines = str(error).strip().splitlines()
     return bare(lines[0], 200) if lines else ""
+
+
+def as_demand(problem: str) -> str:
+    """What pydantic asks of a value, as a message of ours says it: `it must be …`."""
+    return re.sub(r"^Input should", "it must", problem)
 
 
 def reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from edgepack.errors import InputError, did_you_mean, shown
+from edgepack.errors import InputError, as_demand, did_you_mean, shown
 
 AnyPath = str | os.PathLike[str]
 
@@ -126,8 +126,8 @@ def check_options(call: str, kind: type, options: Mapping[str, Any]) -> dict[str
         return {name: value for name, value in adapter.validate_python(options).items() if value is not None}
     except ValidationError as e:
         first = e.errors()[0]
-        problem = re.sub(r"^Input should", "it must", first["msg"])
-        raise InputError(f"{call}: {first['loc'][0]} is {shown(options[str(first['loc'][0])])}; {problem}") from e
+        value = shown(options[str(first["loc"][0])])
+        raise InputError(f"{call}: {first['loc'][0]} is {value}; {as_demand(first['msg'])}") from e
 
 
 class Size(click.ParamType):

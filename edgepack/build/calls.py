@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Unpack
 
 from pydantic import Field
 
-from edgepack.build.flow import build, plan_build
+from edgepack.build import flow
 from edgepack.build.inputs import BuildRequest
 from edgepack.build.recipe_file import open_recipe
 from edgepack.build.results import BuildResult, PlanReport
@@ -58,7 +58,7 @@ def plan_student(
     `target` is one target's name or several. `quiet` switches progress off.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
-    return plan_build(asked("plan_student", needed, Path("out"), options), Console(quiet))
+    return flow.plan_build(asked("plan_student", needed, Path("out"), options), Console(quiet))
 
 
 @one_line_errors("build_bundles")
@@ -81,7 +81,7 @@ def build_bundles(
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
     request = asked("build_bundles", needed, as_path("output", output), {**options, "fresh": fresh})
-    return build(request, Console(quiet))
+    return flow.build(request, Console(quiet))
 
 
 class _Asked(BuildOptions, total=False):

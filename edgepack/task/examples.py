@@ -21,7 +21,7 @@ from edgepack.task.metric import Task, TaskName
 from edgepack.task.reading.columns import Columns
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
 from edgepack.task.reading.sources import open_table
-from edgepack.task.reading.table import Note, listed
+from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags
 
@@ -44,7 +44,12 @@ BY_NAME = Columns()  # every column is found by its name
 
 def read_dataset(source: str, task: Task, columns: Columns = BY_NAME, split: str = "train") -> Dataset:
     """Read and check every example; `split` is for hub data sets and saved folders."""
-    return _datasets([load(open_table(source, split), task.name, task.pair, columns)], task)[0]
+    return dataset_of(open_table(source, split), task, columns)
+
+
+def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:
+    """Every example of an opened source, checked."""
+    return _datasets([load(table, task.name, task.pair, columns)], task)[0]
 
 
 def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAME) -> tuple[Dataset, Dataset]:

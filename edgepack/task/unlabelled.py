@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.examples import Columns, read_dataset
+from edgepack.task.examples import Columns, dataset_of
 from edgepack.task.metric import Task
 from edgepack.task.reading.columns import LABELS, TAGS, TEXTS, WORDS, choose, find, text_columns
 from edgepack.task.reading.rows import Row, read_texts
@@ -27,7 +27,7 @@ def read_to_answer(
     if columns.label is None and recorded_label in table.columns:
         columns = replace(columns, label=recorded_label)
     if columns.label is not None or label_column(table, task) is not None:
-        return read_dataset(source, task, columns, split="validation"), True
+        return dataset_of(table, task, columns), True
     tagging = task.name == "token-classification"
     if tagging:
         text, pair = choose(table, "text", "--text-column", columns.text, (*WORDS, *TEXTS)), None
