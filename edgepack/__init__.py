@@ -64,7 +64,7 @@ else:
         try:
             room = import_module(_ROOMS[name])
         except ModuleNotFoundError as e:
-            from edgepack.extras import missing_package
+            from edgepack.machine.extras import missing_package
 
             raise missing_package(e, f"edgepack.{name}") or e from e
         globals()[name] = getattr(room, name)

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from edgepack.errors import MissingDependency
 from edgepack.evidence.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT, find_qemu
-from edgepack.extras import BUILD_PACKAGES, INSTALL_BUILD
+from edgepack.machine.extras import BUILD_PACKAGES, INSTALL_BUILD
 from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
 BASE_PACKAGES = {"numpy": "everything", "onnxruntime": "running ONNX artifacts", "tokenizers": "tokenizers"}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edgepack.console import Advance
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import Encoded
 
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from edgepack.extras import BUILD_PACKAGES, INSTALL_BUILD
+from edgepack.machine.extras import BUILD_PACKAGES, INSTALL_BUILD
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -17,7 +17,7 @@ from edgepack.build.recipe_file import open_recipe
 from edgepack.build.results import BuildResult, PlanReport
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.extras import one_line_errors
+from edgepack.machine.extras import one_line_errors
 from edgepack.parameters import AnyPath, as_list, as_path, as_share, as_size, as_text, check_options
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of

@@ -22,7 +22,7 @@ from edgepack.build.inputs import Inputs
 from edgepack.build.recipe import make_schedule, make_stages
 from edgepack.build.training_data import in_student_ids
 from edgepack.inference import predict, torch_batch
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.plan.candidate import Candidate
 from edgepack.student.config import changed_config
 from edgepack.student.model import Student

@@ -55,7 +55,7 @@ from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.splicing import single_texts
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
-from edgepack.memory import keep_large_blocks_apart, return_free_memory
+from edgepack.machine.memory import keep_large_blocks_apart, return_free_memory
 from edgepack.plan.search import Plan, search
 from edgepack.report import write_report
 from edgepack.student.config import StudentConfig

@@ -20,7 +20,7 @@ from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, re
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import predict
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.student.from_teacher import student_from_teacher

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.train import Progress, read_result, training_record
 from edgepack.train.teacher_outputs import HIDDEN_FILE
 from edgepack.workspace import Stage, Workspace

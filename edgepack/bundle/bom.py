@@ -15,7 +15,7 @@ from typing import Any
 
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, artifact_sha256, load_manifest
 from edgepack.errors import InputError
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.workspace import sha256_file, write_output
 
 NAMESPACE = uuid.UUID("6a4b1f0e-52b5-5d0e-9f07-0d7f3f3c9a51")  # of serial numbers made from a manifest's hash

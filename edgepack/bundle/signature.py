@@ -17,7 +17,7 @@ from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, read_model, w
 from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError, MissingDependency, reason
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.workspace import sha256_file
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.errors import CheckFailed, EdgepackError, printable
-from edgepack.extras import plain_error
+from edgepack.machine.extras import plain_error
 
 SECTIONS = {
     'Make a model; needs "edgepack[build]"': (finetune, plan, recipes, build, export, validate, bundle, demo),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgepack.console import Console
 from edgepack.inference import torch_batch
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 

@@ -9,7 +9,7 @@ from edgepack.console import Console
 from edgepack.evidence.compare import Comparison, compare
 from edgepack.evidence.gate import gate
 from edgepack.evidence.outcome import GateResult
-from edgepack.extras import one_line_errors
+from edgepack.machine.extras import one_line_errors
 from edgepack.parameters import AnyPath, as_list, as_path, as_text, check_options
 from edgepack.task.column_options import ColumnOptions, columns_of
 

@@ -40,7 +40,7 @@ from edgepack.evidence.outcome import BundleResult, GateResult
 from edgepack.evidence.policy import JUDGED, Policy, read_policy, with_waivers
 from edgepack.evidence.tokenizer_check import tokenizer_check
 from edgepack.evidence.verdict_checks import verdict_checks
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.target import load_target
 from edgepack.task.examples import Columns
 from edgepack.workspace import write_output

@@ -29,7 +29,7 @@ from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import PairedRows, normal_quantile, paired_rows
 from edgepack.evidence.policy import Policy
-from edgepack.extras import missing_package
+from edgepack.machine.extras import missing_package
 from edgepack.runtime.predict import predict_session
 from edgepack.task.checks import check_evaluation
 from edgepack.task.dataset import Dataset

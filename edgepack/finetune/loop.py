@@ -27,7 +27,7 @@ from edgepack.finetune.checkpoint import State, Training, load_training, save_tr
 from edgepack.finetune.schedule import Evaluation, kept, last_step, learning_rate, settled, starts_cool_down
 from edgepack.finetune.settings import ClassWeights, Settings
 from edgepack.inference import input_names, predict, torch_batch
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.metric import Task
 from edgepack.train.batches import RETURN_EVERY

@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol, cast
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
-from edgepack.extras import one_line_errors
+from edgepack.machine.extras import one_line_errors
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,

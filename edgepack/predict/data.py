@@ -21,7 +21,7 @@ from edgepack.evidence.answers import Labelled
 from edgepack.evidence.differing import worst_first
 from edgepack.evidence.forms import Both, FormLogits, pair_decisions
 from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given, task_of
-from edgepack.extras import import_package, one_line_errors
+from edgepack.machine.extras import import_package, one_line_errors
 from edgepack.parameters import AnyPath, as_text, check_options
 from edgepack.predict.answer import Answer
 from edgepack.predict.bundle import Bundle, softmax

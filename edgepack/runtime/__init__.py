@@ -11,7 +11,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.target import Target
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.target import Target
 
 Dimension = int | str | None  # a size, the name of a dynamic one, or one that has no name

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from edgepack.inference import torch_batch
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import Encoded
 from edgepack.train.processes import Share, shares_of
 from edgepack.train.state_budget import DISK, NONE

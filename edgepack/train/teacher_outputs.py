@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from edgepack.console import Console
 from edgepack.inference import torch_batch
-from edgepack.memory import return_free_memory
+from edgepack.machine.memory import return_free_memory
 from edgepack.student.model import Attention, Student
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train.random import STATES, step_generator

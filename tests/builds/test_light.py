@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.extras import BUILD_PACKAGES, IMPORTED_AS, INSTALL_BUILD
+from edgepack.machine.extras import BUILD_PACKAGES, IMPORTED_AS, INSTALL_BUILD
 from tests.builds.tiny import Files
 
 ABSENT = {*BUILD_PACKAGES, *IMPORTED_AS, "scipy"}

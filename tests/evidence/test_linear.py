@@ -20,7 +20,7 @@ from edgepack.evidence.linear.model import read_linear
 from edgepack.evidence.linear.training import MOST_BUCKETS, bucket_count, fills_no_more, train_linear
 from edgepack.evidence.linear_check import gain_interval, linear_check, linear_faults
 from edgepack.evidence.policy import Policy
-from edgepack.extras import missing_package
+from edgepack.machine.extras import missing_package
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.metric import Task
 

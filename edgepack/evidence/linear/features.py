@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Example
 
 WORD = r"\w+|[^\w\s]"

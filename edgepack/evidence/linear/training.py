@@ -19,7 +19,7 @@ import numpy as np
 from edgepack.errors import InputError
 from edgepack.evidence.linear.features import NEED, Features
 from edgepack.evidence.linear.model import LinearModel, read_linear
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.metric import Task
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.errors import InputError, reason, shown
-from edgepack.extras import import_package
+from edgepack.machine.extras import import_package
 from edgepack.task.reading.table import Rows, Table, check_unpacked, listed
 
 BATCH = 1_000

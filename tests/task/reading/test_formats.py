@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edgepack import extras
 from edgepack.errors import InputError, MissingDependency
+from edgepack.machine import extras
 from edgepack.task.examples import Columns, Dataset, infer_task, read_dataset
 from edgepack.task.metric import Task
 from edgepack.task.reading import sources

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import ctypes
-from edgepack.memory import LARGE, keep_large_blocks_apart
+from edgepack.machine.memory import LARGE, keep_large_blocks_apart
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks u f k".split()]
 library = ctypes.CDLL(None)
