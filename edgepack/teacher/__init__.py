@@ -5,8 +5,9 @@ come from safetensors, or from a pickle with `weights_only=True`, which executes
 own Python code is refused; from the hub only the named files are fetched.
 """
 
-from edgepack.teacher.checkpoint import FAMILIES, Checkpoint, Sizes, config_sizes, open_checkpoint
+from edgepack.teacher.checkpoint import Checkpoint, Sizes, config_sizes, open_checkpoint
 from edgepack.teacher.data_check import TeacherCheck, check_sides, check_teacher, check_tokenizer, check_unknown
+from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
 from edgepack.teacher.quiet import quiet_transformers

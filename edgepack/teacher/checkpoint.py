@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optimum.utils import NormalizedConfigManager
+from optimum.utils import NormalizedConfigManager, NormalizedTextConfig
 from transformers import AutoConfig, PreTrainedConfig
 
 from edgepack.errors import InputError, bare, one_line, shown
+from edgepack.teacher.families import FAMILIES, Family
 from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
 from edgepack.teacher.other_models import refuse_other_folders
 from edgepack.teacher.quiet import quiet_transformers
 
-FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}
 MOST_LABELS = 100_000
 STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
@@ -48,8 +48,13 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """One of `FAMILIES`."""
+        """The config's `model_type`."""
         return str(self.config.model_type)
+
+    @property
+    def traits(self) -> Family:
+        """How checkpoints of its family differ from others."""
+        return FAMILIES[self.family]
 
     @property
     def sizes(self) -> Sizes:
@@ -62,8 +67,14 @@ class Checkpoint:
 
 
 def config_sizes(config: PreTrainedConfig) -> Sizes:
-    """The sizes that a config states, whatever its family calls them."""
-    normalized = NormalizedConfigManager.get_normalized_config_class(str(config.model_type))(config)
+    """The sizes that a config states, whatever its family calls them.
+
+    Where optimum does not know the family, they are read by the names that transformers maps a config's own to.
+    """
+    try:
+        normalized = NormalizedConfigManager.get_normalized_config_class(str(config.model_type))(config)
+    except KeyError:
+        normalized = NormalizedTextConfig(config)
     return Sizes(normalized.num_layers, normalized.hidden_size, normalized.num_attention_heads, normalized.vocab_size)
 
 

@@ -26,8 +26,6 @@ from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
 FILE = "tokenizer.json"
-ONE_SEGMENT = ("distilbert", "roberta", "mpnet")  # families whose models take no token types, or only one
-OFFSET_POSITIONS = ("roberta", "mpnet")  # their position ids start behind pad_token_id
 PARTS = ("normalizer", "pre_tokenizer", "post_processor", "model")
 
 
@@ -76,7 +74,7 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
 def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -> int:
     """The most tokens that the position table and the tokenizer's own limit allow."""
     limit = int(checkpoint.config.max_position_embeddings)
-    if checkpoint.family in OFFSET_POSITIONS:
+    if checkpoint.traits.offset_positions:
         limit -= int(checkpoint.config.pad_token_id or 0) + 1
     if limit < LEAST_LENGTH:
         raise InputError(
@@ -124,7 +122,7 @@ def _wrap(
                 "tokenizer_config.json"
             )
     known = {f"{role}_token": _special(backend, token) for role, token in named.items() if token in vocabulary}
-    inputs = ["input_ids", *([] if checkpoint.family in ONE_SEGMENT else ["token_type_ids"]), "attention_mask"]
+    inputs = ["input_ids", *([] if checkpoint.traits.one_segment else ["token_type_ids"]), "attention_mask"]
     with quiet_transformers(), tokenizers_as_input_errors(f"{what}: tokenizer does not load"):
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=backend,

@@ -31,11 +31,13 @@ AUTO_CLASSES = {
 
 def check_weights(checkpoint: Checkpoint, task_name: str) -> str:
     """Compare names and shapes in the files with what the config describes; the prefix that a wrapper left, or ""."""
-    what, base = f"checkpoint {checkpoint.name}", checkpoint.family
-    stored = read_names(checkpoint.folder, what, base)
+    what, family = f"checkpoint {checkpoint.name}", checkpoint.traits
+    stored = read_names(checkpoint.folder, what, family)
     expected = _expected(checkpoint.config, task_name, what)
-    plain = {name if name in expected else _with_base(name, base, expected): t for name, t in stored.plain().items()}
-    check_names(plain, expected, what, base, len(checkpoint.config.id2label), task_name)
+    plain = {
+        name if name in expected else _with_base(name, family.prefix, expected): t for name, t in stored.plain().items()
+    }
+    check_names(plain, expected, what, checkpoint.family, len(checkpoint.config.id2label), task_name)
     return stored.prefix
 
 
@@ -60,7 +62,7 @@ def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tu
     `overrides`: entries of the config, and `ignore_mismatched_sizes`, for whoever gives the model another head.
     """
     what = f"checkpoint {checkpoint.name}"
-    stored = read_names(checkpoint.folder, what, checkpoint.family)
+    stored = read_names(checkpoint.folder, what, checkpoint.traits)
     config, options = deepcopy(checkpoint.config), dict[str, Any]()
     for name, value in overrides.items():
         if name == "ignore_mismatched_sizes":

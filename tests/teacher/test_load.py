@@ -40,7 +40,7 @@ def test_every_family_loads(tmp_path: Path, family: str, kind: str) -> None:
     assert teacher.task.name == f"{kind}-classification"
     assert teacher.task.labels == NAMES[kind]
     assert (teacher.family, teacher.name) == (family, tmp_path.name)
-    assert teacher.max_length == (38 if family in ("roberta", "mpnet") else 40)
+    assert teacher.max_length == (38 if FAMILIES[family].offset_positions else 40)
     assert teacher.parameters == sum(p.numel() for p in model.parameters())
     assert f"{family}, 2 layers of 16" in teacher.describe()
     words = None if kind == "text" else ("play", "song")

@@ -22,9 +22,12 @@ from transformers import (
 )
 
 from edgepack.demo.base import make_tokenizer
+from edgepack.teacher import FAMILIES
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 DISTILBERT = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+XLM = {"emb_dim": 16, "n_layers": 2, "n_heads": 2}
+OWN_NAMES = {"distilbert": DISTILBERT, "xlm": XLM, "flaubert": XLM}
 AUTO = {"text": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification}
 NAMES = {"text": ("neg", "pos"), "token": ("O", "B-x", "I-x")}
 SENTENCES = ["play the song", "stop the music now"]
@@ -47,8 +50,8 @@ def write_teacher(
         max_position_embeddings=40,
         id2label=dict(enumerate(NAMES[kind])),
         label2id={name: i for i, name in enumerate(NAMES[kind])},
-        pad_token_id=1 if family in ("roberta", "mpnet") else 0,
-        **(DISTILBERT if family == "distilbert" else SHAPE),
+        pad_token_id=1 if FAMILIES[family].offset_positions else 0,
+        **OWN_NAMES.get(family, SHAPE),
         **settings,
     )
     model = AUTO[kind].from_config(config).eval()
