@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +27,7 @@ from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.teacher import FAMILIES, config_sizes
-
-ACTIVATION_NAMES = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
-PLAIN: tuple[tuple[str, Any], ...] = (("position_embedding_type", "absolute"), ("inner_group_num", 1))
+from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,6 @@ class Layout:
     classifier: str = "classifier.out_proj"
     norm_before_projection: bool = False
     relative_bias: str | None = None
-    plain: tuple[tuple[str, Any], ...] = PLAIN  # settings that make another model, with the value that does not
 
 
 _BERT = Layout(
@@ -89,14 +85,6 @@ _XLM = Layout(
     ffn_norm="layer_norm2.{i}",
     head_act=None,
     classifier="sequence_summary.summary",
-    plain=(
-        ("pre_norm", False),
-        ("causal", False),
-        ("summary_type", "first"),
-        ("summary_use_proj", True),
-        ("summary_activation", None),
-        ("summary_proj_to_labels", True),
-    ),
 )
 LAYOUTS: dict[str, Layout] = {
     "bert": _BERT,
@@ -175,8 +163,10 @@ MPNET_BUCKETS = 32  # transformers computes MPNet's buckets with this count what
 def student_from_teacher(model: PreTrainedModel, task: str) -> Student:
     """The teacher's own weights and shape as a student in eval mode; same logits to rounding."""
     family = str(model.config.model_type)
-    if family not in LAYOUTS:
-        raise InputError(f"teacher family {family!r} is not supported; allowed: {', '.join(sorted(LAYOUTS))}")
+    if not can_carve(model.config):
+        raise InputError(
+            f"teacher family {family!r} cannot be carved; allowed: {', '.join(sorted(LAYOUTS))}, post-norm"
+        )
     layout, weights = LAYOUTS[family], model.state_dict()
     config = _config(model, layout, weights, task)
     student = Student(config)
@@ -191,12 +181,7 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
     teacher = model.config
     sizes = config_sizes(teacher)
     layers, hidden, heads = sizes.layers, sizes.hidden_size, sizes.heads
-    act = _activation(teacher)
-    if act not in ACTIVATION_NAMES:
-        raise InputError(f"teacher activation {act!r} is not supported; allowed: {', '.join(ACTIVATION_NAMES)}")
-    for field, allowed in layout.plain:
-        if getattr(teacher, field, allowed) != allowed:
-            raise InputError(f"teacher {field} {getattr(teacher, field)!r} is not supported; allowed: {allowed!r}")
+    act = activation_of(teacher)
     groups = int(getattr(teacher, "num_hidden_groups", layers))
     sharing = [int(i / (layers / groups)) for i in range(layers)]
     inner = weights[f"{layout.layer}.{layout.up}.weight".format(i=0)].shape[0]
@@ -229,13 +214,6 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
         label2id=dict(teacher.label2id),
         pad_token_id=int(teacher.pad_token_id or 0),
     )
-
-
-def _activation(teacher: PreTrainedConfig) -> str:
-    """The feed-forward layers' activation, by transformers' name."""
-    if hasattr(teacher, "gelu_activation"):  # XLM's
-        return "gelu" if teacher.gelu_activation else "relu"
-    return str(getattr(teacher, "hidden_act", None) or teacher.activation)
 
 
 def _first_position(teacher: PreTrainedConfig) -> int:

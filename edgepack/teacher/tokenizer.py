@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError, shown
-from edgepack.teacher.checkpoint import Checkpoint
+from edgepack.teacher.checkpoint import Checkpoint, stated_positions
 from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
@@ -26,6 +26,7 @@ from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
 FILE = "tokenizer.json"
+UNSTATED_LENGTH = 512  # of a teacher whose positions have no end: an app's text is shorter
 PARTS = ("normalizer", "pre_tokenizer", "post_processor", "model")
 
 
@@ -73,7 +74,10 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
 
 def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -> int:
     """The most tokens that the position table and the tokenizer's own limit allow."""
-    limit = int(checkpoint.config.max_position_embeddings)
+    stated = stated_positions(checkpoint.config)
+    if stated is None:
+        return min(UNSTATED_LENGTH, int(tokenizer.model_max_length))
+    limit = stated
     if checkpoint.traits.offset_positions:
         limit -= int(checkpoint.config.pad_token_id or 0) + 1
     if limit < LEAST_LENGTH:

@@ -14,7 +14,7 @@ from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.weight_names import Stored, few
 
 HARMLESS = re.compile(
-    r"cls\.(predictions|seq_relationship)\.|lm_head\.|predictions\.|sop_classifier\.|(discriminator|generator)_predictions\."
+    r"(lm_|mask_)predictions\.|cls\.(predictions|seq_relationship)\.|lm_head\.|predictions\.|sop_classifier\.|(discriminator|generator)_predictions\."
     r"|generator_lm_head\.|vocab_(transform|layer_norm|projector)\.|(\w+\.)?pooler\.|(loss|loss_fct|criterion)\."
     r"|class_weights?$|.*(position_ids|token_type_ids)$"
 )

@@ -16,6 +16,7 @@ class Row(NamedTuple):
 
 
 CARVED = "its own layers"
+TABLE = "its word table"
 BOTH = "text, tokens"
 ROWS = (
     Row("BERT, MiniLM", "bert", "WordPiece", CARVED, BOTH),
@@ -32,4 +33,19 @@ ROWS = (
     Row("RemBERT", "rembert", "Unigram", CARVED, BOTH),
     Row("XLM", "xlm", "byte-level BPE", CARVED, BOTH),
     Row("FlauBERT", "flaubert", "byte-level BPE", CARVED, BOTH),
+    Row("DeBERTa", "deberta", "byte-level BPE", TABLE, BOTH),
+    Row("DeBERTa-v2, v3", "deberta-v2", "Unigram", TABLE, BOTH),
+    Row("ModernBERT", "modernbert", "byte-level BPE", TABLE, BOTH),
+    Row("EuroBERT", "eurobert", "byte-level BPE", TABLE, BOTH),
+    Row("NomicBERT", "nomic_bert", "WordPiece", TABLE, BOTH),
+    Row("MobileBERT", "mobilebert", "WordPiece", TABLE, BOTH),
+    Row("ConvBERT", "convbert", "WordPiece", TABLE, BOTH),
+    Row("Funnel", "funnel", "WordPiece", TABLE, BOTH),
+    Row("FNet", "fnet", "Unigram", TABLE, BOTH),
+    Row("BigBird", "big_bird", "Unigram", TABLE, BOTH),
+    Row("Longformer", "longformer", "byte-level BPE", TABLE, BOTH),
+    Row("RoBERTa-PreLayerNorm", "roberta-prelayernorm", "byte-level BPE", TABLE, BOTH),
+    Row("XLM-RoBERTa-XL", "xlm-roberta-xl", "Unigram", TABLE, BOTH),
+    Row("Llama", "llama", "byte-level BPE", TABLE, BOTH),
+    Row("GPT-2, trained with special tokens around a text", "gpt2", "byte-level BPE", TABLE, BOTH),
 )

@@ -143,8 +143,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "config list": (lambda f: (f / "config.json").write_text("[]"), r"config\.json is \[\]; a JSON object"),
     "config value": (lambda f: edit(f, "config.json", hidden_size="wide"), r"config\.json does not load"),
     "family": (
-        lambda f: edit(f, "config.json", model_type="gpt2"),
-        "model_type is 'gpt2'; supported: bert, distilbert",
+        lambda f: edit(f, "config.json", model_type="bert-99"),
+        "model_type is 'bert-99'; supported: what the installed transformers knows",
     ),
     "remote code": (lambda f: edit(f, "config.json", auto_map={"AutoModel": "x.Y"}), "own Python code .auto_map."),
     "causal": (lambda f: edit(f, "config.json", architectures=["BertLMHeadModel"]), "BertLMHeadModel, not fine-tuned"),
