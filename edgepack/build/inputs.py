@@ -116,7 +116,7 @@ class Inputs:
         return (
             f"the student starts from the teacher's word table with a new, random body, since layers of a "
             f"{self.teacher.family} cannot be carved; it sees {NEW_BODY:g} times the examples, and its score is less "
-            "certain: two such students were measured, 0 and 0.5 points below a carved one's (docs/plan.md)"
+            "certain: of two that were measured one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
         )
 
     def load_full_student(self) -> Student:

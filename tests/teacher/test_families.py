@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +149,25 @@ def test_a_text_without_a_special_token_has_nothing_for_a_head_to_read(tmp_path:
     write_teacher(tmp_path, "gpt2", tokenizer=tokenizer)
     with pytest.raises(InputError, match="puts no special token around a text"):
         load_teacher(str(tmp_path))
+
+
+SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "the last token": ("xlm", {"summary_type": "last"}),
+    "activation": ("bert", {"hidden_act": "silu"}),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_that_layers_cannot_be_carved_with(tmp_path: Path, name: str) -> None:
+    family, settings = SETTINGS[name]
+    write_teacher(tmp_path, family, **settings)
+    teacher = load_teacher(str(tmp_path))
+    assert not teacher.is_carved
+    model = own_model(teacher)
+    assert torch.equal(
+        student_from_table(model, teacher, 16, seed=0).embeddings.word.weight,
+        model.model.get_input_embeddings().weight,
+    )
 
 
 def test_weights_that_an_own_model_lacks_are_refused(tmp_path: Path) -> None:
