@@ -37,6 +37,8 @@ PLANES = 3
 MOST_SYMBOLS = 1 << 8 * PLANES
 KEEPS = (range(0x21, 0x7F), range(0xA1, 0xAD), range(0xAE, 0x100))  # bytes that stand for themselves in a vocabulary
 MARK = "!"  # neither letter nor number nor space
+BLOCK = 128  # code points that are asked about together
+SPLITTER = ByteLevel(add_prefix_space=False)
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,12 @@ def byte_tokens() -> list[str]:
     return [chr(byte) if byte in kept else chr(BYTES + next(others)) for byte in range(BYTES)]
 
 
+def split_merge(merge: str | Sequence[str]) -> tuple[str, str]:
+    """Both tokens of a merge, which older files write as one string."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right
+
+
 def describe_merges(backend: Tokenizer, document: dict[str, Any]) -> BytePairData:
     """The asset's contents but for the classes, which are empty here."""
     model = document["model"]
@@ -115,7 +123,7 @@ def describe_merges(backend: Tokenizer, document: dict[str, Any]) -> BytePairDat
     symbols = {token: number for number, token in enumerate(byte_tokens())}
     merges, results = [], []
     for merge in model["merges"]:
-        left, right = merge.split(" ") if isinstance(merge, str) else merge
+        left, right = split_merge(merge)
         merges.append((symbols[left], symbols[right]))
         results.append(symbols.setdefault(left + right, len(symbols)))
     before = _byte_level_step(document["pre_tokenizer"]) or {}
@@ -148,22 +156,33 @@ def pattern_classes() -> PatternClasses:
 
 def classes_of(points: Sequence[int]) -> PatternClasses:
     """The classes of these code points, asked of the pre-tokenizers themselves."""
-    letters, numbers, others = (_joined(points, before) for before in ("a", "1", MARK))
+    letters, mixed = set[int](), list[int]()
+    for start in range(0, len(points), BLOCK):
+        block = points[start : start + BLOCK]
+        if _is_one_piece("a", block):
+            letters.update(block)
+        elif not _is_one_piece(MARK, block):
+            mixed += block
+    found, numbers, others = (_joined(mixed, before) for before in ("a", "1", MARK))
+    gaps = frozenset(mixed) - found - numbers - others
     spaces, punctuation = split_classes(points)
-    gaps = frozenset(points) - letters - numbers - others
-    return PatternClasses(letters, numbers, gaps, spaces, punctuation, ideographs(points))
+    return PatternClasses(frozenset(letters) | found, numbers, gaps, spaces, punctuation, ideographs(points))
+
+
+def _is_one_piece(before: str, points: Sequence[int]) -> bool:
+    return len(SPLITTER.pre_tokenize_str(before + "".join(map(chr, points)))) == 1
 
 
 def _joined(points: Sequence[int], before: str) -> frozenset[int]:
     """The code points that GPT-2's pattern takes into one piece with the character before them."""
-    split = ByteLevel(add_prefix_space=False).pre_tokenize_str
     behind = "a" if before == MARK else MARK
     found: set[int] = set()
     for start in range(0, len(points), BATCH):
         batch = points[start : start + BATCH]
         text = "".join(f"{behind}{before}{chr(point)}" for point in batch) + behind
-        ends = {index: end for _, (first, end) in split(text) for index in range(first, end)}
-        found.update(point for i, point in enumerate(batch) if ends[3 * i + 1] > 3 * i + 2)
+        for _, (first, end) in SPLITTER.pre_tokenize_str(text):
+            # of those whose place 3 i + 2 is in the piece, and so is the one before
+            found.update(batch[i] for i in range(-(-(first - 1) // 3), (end - 3) // 3 + 1))
     return frozenset(found)
 
 
