@@ -13,7 +13,7 @@ internal class TokenBuffer {
     var ends = IntArray(INITIAL)
         private set
 
-    /** Which stretch between spaces each token belongs to, from 0; after [numberWords] which word. */
+    /** Which stretch between spaces each token belongs to, from 0, or [NO_WORD]; after [numberWords] which word. */
     var words = IntArray(INITIAL)
         private set
     private var marks = BooleanArray(INITIAL)
@@ -43,6 +43,10 @@ internal class TokenBuffer {
         while (from < size) {
             var to = from + 1
             while (to < size && words[to] == words[from]) to++
+            if (words[from] == NO_WORD) {
+                from = to
+                continue
+            }
             var first = from
             while (first < to && marks[first]) words[first++] = word++
             var last = to
@@ -61,7 +65,9 @@ internal class TokenBuffer {
         marks = marks.copyOf(size * 2)
     }
 
-    private companion object {
-        const val INITIAL = 64
+    companion object {
+        /** For a token of spaces only, all of them left out of its offsets. */
+        const val NO_WORD = -1
+        private const val INITIAL = 64
     }
 }
