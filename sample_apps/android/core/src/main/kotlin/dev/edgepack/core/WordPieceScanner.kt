@@ -1,7 +1,8 @@
 package dev.edgepack.core
 
 /**
- * BERT's WordPiece in one pass over a text: added tokens, cleaning, folding, the order of marks, words and their pieces.
+ * BERT's WordPiece in one pass over a text: added tokens, cleaning, folding, the order of marks, words and their
+ * pieces.
  *
  * Nothing is allocated for a text but its copy, where the buffer is too short. Not for two threads at once.
  */

@@ -72,6 +72,8 @@ class BytePairTest {
         assertEquals(listOf("(", "the", "'", "e'h"), words(" (the'  e'h"))
         assertEquals(listOf("in", "\u4e2d", "the", "."), words("in\u4e2dthe. "))
         assertEquals(emptyList(), words("  "))
+        val added = TinyBytePairs(flags = 3, added = listOf(Added(0, 0, "<m>"))).read().encode("<m>he")
+        assertEquals(listOf(0, 0, 0), added.words.asList()) // the second is the space that is put before "he"
     }
 
     @Test
