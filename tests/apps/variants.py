@@ -186,7 +186,7 @@ def byte_pairs(name: str, source: Path | None) -> Tokenizer:
 def post_processor(tokenizer: Tokenizer, kind: str, options: int) -> Any:
     """RoBERTa's, GPT-2's, or a template with type ids of its own."""
     trims = {"trim_offsets": bool(options & TRIM), "add_prefix_space": bool(options & OWN)}
-    first, last = ((token, tokenizer.token_to_id(token)) for token in FRAME)
+    first, last = ((token, tokenizer.get_vocab()[token]) for token in FRAME)
     if kind == "roberta":
         return processors.RobertaProcessing(last, first, **trims)
     if kind == "byte-level":
