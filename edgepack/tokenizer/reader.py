@@ -89,7 +89,7 @@ class AssetTokenizer(ABC):
 
         Tokens that are matched after normalization are looked for in what the others have left.
         """
-        parts: list[tuple[int, int, int | None]] = [(0, len(text), None)]
+        parts: list[tuple[int, int, int | None]] = [(0, len(text), None)] if text else []
         for finder in self.finders:
             parts = [
                 each

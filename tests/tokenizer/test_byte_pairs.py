@@ -161,6 +161,14 @@ def test_two_pairs_may_make_one_token() -> None:
         assert_equal(tokenizer, reader, text)
 
 
+def test_no_text_has_no_token_without_added_ones_too() -> None:
+    tokenizer = Tokenizer.from_str(trained())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    reader = read_tokenizer_asset(asset_bytes(tokenizer))
+    for text in ("", "a", " "):
+        assert_equal(tokenizer, reader, text)
+
+
 def test_bytes_are_deterministic_and_of_the_second_version() -> None:
     data = asset_bytes(make_tokenizer())
     assert data == asset_bytes(Tokenizer.from_str(make_tokenizer().to_str()))
