@@ -31,7 +31,7 @@ from edgepack.target import Target
 from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
-from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset, utf16_index
+from edgepack.tokenizer.reader import AssetTokenizer, read_tokenizer_asset, utf16_index
 
 GOLDEN_NAME = "golden.jsonl"
 TASK_TEXTS = 32  # of the task's own sentences
@@ -197,7 +197,7 @@ def check_goldens(folder: Path, target: Target, max_length: int) -> list[str]:
 def compare_goldens(
     goldens: Sequence[dict[str, Any]],
     tokenizer: Tokenizer,
-    reader: WordPiece | None,
+    reader: AssetTokenizer | None,
     session: Session,
     max_length: int,
 ) -> list[str]:
@@ -229,7 +229,7 @@ def relative_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def token_failure(
-    golden: dict[str, Any], tokenizer: Tokenizer, reader: WordPiece | None, max_length: int
+    golden: dict[str, Any], tokenizer: Tokenizer, reader: AssetTokenizer | None, max_length: int
 ) -> str | None:
     """Which ids or offsets of one golden do not come out again, if any."""
     text, pair = golden["text"], golden.get("pair")

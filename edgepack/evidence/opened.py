@@ -17,7 +17,7 @@ from edgepack.runtime import Session, load
 from edgepack.runtime.face import Face, read_face
 from edgepack.target import Target
 from edgepack.tokenizer.asset import ASSET_NAME
-from edgepack.tokenizer.reader import WordPiece, read_tokenizer_asset
+from edgepack.tokenizer.reader import AssetTokenizer, read_tokenizer_asset
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class OpenBundle:
         return ids
 
     @cached_property
-    def asset(self) -> WordPiece | None:
+    def asset(self) -> AssetTokenizer | None:
         """The reader of `tokenizer.bin`; None where the tokenizer ships as JSON."""
         path = self.folder / ASSET_NAME
         return read_tokenizer_asset(read_bounded(path)) if path.is_file() else None

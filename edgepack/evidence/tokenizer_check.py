@@ -7,6 +7,7 @@ Python would do it for every text, and the manifest says how.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from tokenizers.normalizers import BertNormalizer
@@ -15,10 +16,18 @@ from edgepack.bundle.layout import TOKENIZER_NAME
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import bare
 from edgepack.evidence.opened import OpenBundle
-from edgepack.tokenizer.asset import ASSET_NAME, WordPieceData, describe_words, is_bert_wordpiece, table_options
+from edgepack.tokenizer.asset import ASSET_NAME, AssetData, describe_quickly, why_json
+from edgepack.tokenizer.byte_pairs import BytePairData, PatternClasses, classes_of
 from edgepack.tokenizer.library import tokenizers_as_input_errors
-from edgepack.tokenizer.unicode_tables import UnicodeTables, ask, split_classes
+from edgepack.tokenizer.unicode_tables import UnicodeTables, ask, ideographs, split_classes
+from edgepack.tokenizer.word_pieces import WordPieceData, table_options
 
+LISTS = {
+    "vocabulary": "ids have other tokens",
+    "ids": "symbols have other ids",
+    "merges": "merges join others",
+    "results": "merges make others",
+}
 COMPARED = (range(0x3400), range(0xA000, 0xAC00), range(0xFB00, 0x10000))  # no ideographs, no Hangul, no private ones
 
 
@@ -28,30 +37,49 @@ def tokenizer_check(bundle: OpenBundle) -> Check:
     set_here = [key for key in ("padding", "truncation") if document.get(key)]
     problems = [f"{TOKENIZER_NAME} sets {key}; the manifest says it" for key in set_here]
     asset = bundle.asset
-    if is_bert_wordpiece(document) != (asset is not None):
+    reason = why_json(document)
+    if (reason is None) != (asset is not None):
         problems.append(f"{TOKENIZER_NAME} {'can' if asset is None else 'cannot'} ship as {ASSET_NAME}")
     elif asset is not None:
         with tokenizers_as_input_errors(TOKENIZER_NAME):
-            expected = describe_words(bundle.tokenizer, document)
+            expected = describe_quickly(bundle.tokenizer, document)
         problems += asset_faults(asset.data, expected)
-        problems += table_faults(asset.data.tables, *table_options(document))
+        if isinstance(asset.data, BytePairData):
+            problems += class_faults(asset.data.tables)
+        elif isinstance(expected, WordPieceData):
+            problems += table_faults(asset.data.tables, *table_options(document))
     ids = sorted(bundle.token_ids.values())
     if len(set(ids)) != len(ids):
         problems.append("two tokens have one id")
     return faults_check("tokenizer", problems, f"{len(ids)} tokens, the same in every file")
 
 
-def asset_faults(asset: WordPieceData, expected: WordPieceData) -> list[str]:
-    """What the asset holds otherwise than tokenizer.json."""
+def asset_faults(asset: AssetData, expected: AssetData) -> list[str]:
+    """What the asset holds otherwise than tokenizer.json, but for the tables of Unicode."""
+    if type(asset) is not type(expected):
+        return [f"{ASSET_NAME} holds another kind of tokenizer than {TOKENIZER_NAME}"]
     faults = []
-    pairs = zip(asset.vocabulary, expected.vocabulary, strict=False)
-    others = sum(one != other for one, other in pairs) + abs(len(asset.vocabulary) - len(expected.vocabulary))
-    if others:
-        faults.append(f"{others} ids have other tokens in {ASSET_NAME} than in {TOKENIZER_NAME}")
-    for name in ("prefix", "unknown_id", "max_word_length", "added", "single", "pair"):
-        if (one := getattr(asset, name)) != (other := getattr(expected, name)):
-            faults.append(f"{name} differs between {ASSET_NAME} and {TOKENIZER_NAME}{in_words(one, other)}")
+    for field in fields(asset):
+        one, other = getattr(asset, field.name), getattr(expected, field.name)
+        if field.name == "tables" or one == other:
+            continue
+        if field.name in LISTS:
+            others = sum(a != b for a, b in zip(one, other, strict=False)) + abs(len(one) - len(other))
+            faults.append(f"{others} {LISTS[field.name]} in {ASSET_NAME} than in {TOKENIZER_NAME}")
+        else:
+            faults.append(f"{field.name} differs between {ASSET_NAME} and {TOKENIZER_NAME}{in_words(one, other)}")
     return faults
+
+
+def class_faults(classes: PatternClasses) -> list[str]:
+    """What the asset's classes do otherwise than the reference's pre-tokenizer."""
+    points = [point for scripts in COMPARED for point in scripts]
+    expected, looked_at = classes_of(points), frozenset(points)
+    return [
+        f"{field.name} differ between {ASSET_NAME} and {TOKENIZER_NAME}"
+        for field in fields(classes)
+        if getattr(classes, field.name) & looked_at != getattr(expected, field.name)
+    ]
 
 
 def table_faults(
@@ -63,7 +91,7 @@ def table_faults(
     removed = {point for point, text in cleaned.items() if not text}
     folding = BertNormalizer(False, False, strip_accents, lowercase).normalize_str
     folded = ask(folding, [point for point in points if point not in removed])
-    padding = ask(BertNormalizer(False, True, False, False).normalize_str, points) if handle_chinese_chars else {}
+    padded = ideographs(points) if handle_chinese_chars else frozenset[int]()
     spaces, punctuation = split_classes(points)
     looked_at = frozenset(points)
     pairs = {
@@ -72,7 +100,7 @@ def table_faults(
             {point: fold for point, fold in tables.folds.items() if point in looked_at},
             {point: tuple(map(ord, text)) for point, text in folded.items()},
         ),
-        "padded": (tables.padded & looked_at, {point for point, text in padding.items() if len(text) == 3}),
+        "padded": (tables.padded & looked_at, padded),
         "spaces": (tables.spaces & looked_at, spaces),
         "punctuation": (tables.punctuation & looked_at, punctuation),
     }

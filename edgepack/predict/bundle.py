@@ -29,17 +29,17 @@ from edgepack.predict.words import (
 )
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
-from edgepack.tokenizer.reader import Encoding, WordPiece
+from edgepack.tokenizer.reader import AssetTokenizer, Encoding
 
 Text = str | tuple[str, str]
 
 
-class AssetTokenizer:
+class BinaryTokenizer:
     """The bundle's `tokenizer.bin`."""
 
-    def __init__(self, reader: WordPiece) -> None:
+    def __init__(self, reader: AssetTokenizer) -> None:
         self.reader = reader
-        self.unknown = reader.data.unknown_id
+        self.unknown = getattr(reader.data, "unknown_id", None)  # every text has bytes
 
     def encode(self, text: str, pair: str | None, max_length: int | None) -> Encoding:
         """Ids with special tokens, cut to `max_length`."""
@@ -90,7 +90,7 @@ class Bundle:
 
     folder: Path
     manifest: BundleManifest
-    tokenizer: AssetTokenizer | JsonTokenizer
+    tokenizer: BinaryTokenizer | JsonTokenizer
     session: Session
 
     @classmethod
@@ -103,7 +103,7 @@ class Bundle:
         manifest = load_manifest(path)
         opened = OpenBundle(path, manifest, load_target(manifest.target))
         reader = opened.asset
-        tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else AssetTokenizer(reader)
+        tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else BinaryTokenizer(reader)
         return cls(path, manifest, tokenizer, load(path / opened.target.file, opened.target, threads))
 
     @overload

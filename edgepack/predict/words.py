@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from edgepack.predict.answer import Entity
+from edgepack.tokenizer.byte_pairs import PatternClasses
 from edgepack.tokenizer.unicode_tables import UnicodeTables
 
 Test = Callable[[str], bool]  # of one character
@@ -45,7 +46,7 @@ class Tag:
     probability: float
 
 
-def classes_of_tables(tables: UnicodeTables) -> CharacterClasses:
+def classes_of_tables(tables: UnicodeTables | PatternClasses) -> CharacterClasses:
     """The classes that a `tokenizer.bin` holds."""
     return CharacterClasses(
         lambda char: ord(char) in tables.spaces,

@@ -24,7 +24,8 @@ from tokenizers import Tokenizer
 
 from edgepack.bounded import read_file
 from edgepack.errors import InputError, first_line, one_line, shown
-from edgepack.tokenizer.asset import LONGEST_WORD, MOST_PIECES
+from edgepack.tokenizer.asset_parts import MOST_PIECES
+from edgepack.tokenizer.word_pieces import LONGEST_WORD
 
 LARGEST_FILE = 40 << 20  # bytes; the largest tokenizer.json in use has some 35 MB
 MOST_GROWTH = 1_000  # characters that one may become

@@ -9,15 +9,23 @@ punctuation, then match the longest token first (Wu et al. 2016, arXiv:1609.0814
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heappop, heappush
 
-from edgepack.tokenizer.asset import FIRST, LSTRIP, RSTRIP, SPECIAL, WordPieceData
+from edgepack.tokenizer.asset import AssetData
+from edgepack.tokenizer.asset_parts import FIRST, LSTRIP, NORMALIZED, RSTRIP, SPECIAL, AddedToken
+from edgepack.tokenizer.byte_pairs import BYTES, BytePairData
 from edgepack.tokenizer.streams import read_asset, running
 from edgepack.tokenizer.unicode_tables import HANGUL, decompose_hangul
+from edgepack.tokenizer.word_pieces import WordPieceData
 
-SPACE = 0x20
+SPACE, APOSTROPHE = 0x20, 0x27
+SHOWN_SPACE = 0x120  # a space as byte-level vocabularies write it
+OTHER, GAP, LETTER, NUMBER = range(4)  # classes of GPT-2's pattern
+CONTRACTIONS = tuple(tuple(map(ord, text)) for text in ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d"))
 Letter = tuple[int, int]  # a folded code point and the index of the one it came from
 Token = tuple[int, int, int]  # id, first code point, end
 
@@ -32,23 +40,21 @@ class Encoding:
     offsets_utf16: list[tuple[int, int]]
 
 
-def read_tokenizer_asset(data: bytes) -> WordPiece:
+def read_tokenizer_asset(data: bytes) -> AssetTokenizer:
     """The tokenizer in a `tokenizer.bin`; `InputError` where it is none or damaged."""
-    return WordPiece(read_asset(data))
+    content = read_asset(data)
+    return WordPiece(content) if isinstance(content, WordPieceData) else BytePair(content)
 
 
-class WordPiece:
-    """BERT's tokenizer over an asset."""
+class AssetTokenizer(ABC):
+    """A tokenizer over an asset: added tokens, templates and cutting, which are the same for every kind."""
 
-    def __init__(self, data: WordPieceData) -> None:
+    def __init__(self, data: AssetData) -> None:
         self.data = data
-        self.ids = {token: index for index, token in enumerate(data.vocabulary) if token}
 
-    @cached_property
-    def added_pattern(self) -> re.Pattern[str]:
-        """Matches the longest added token at a place; never anything if there is none."""
-        contents = sorted((t.content for t in self.data.added), key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, contents)) or r"(?!)")
+    @abstractmethod
+    def plain_tokens(self, text: str, start: int, end: int) -> Iterator[Token]:
+        """Tokens of a stretch without added ones."""
 
     def encode(self, text: str, pair: str | None = None, max_length: int | None = None) -> Encoding:
         """Ids with special tokens, the longer text cut first if they are more than `max_length`."""
@@ -72,26 +78,68 @@ class WordPiece:
 
     def tokens(self, text: str) -> Iterator[Token]:
         """The text's own tokens."""
-        at = 0
-        for start, end, index in self.added_tokens(text):
-            yield from self.plain_tokens(text, at, start)
-            yield index, start, end
-            at = end
-        yield from self.plain_tokens(text, at, len(text))
+        for start, end, index in self.stretches(text):
+            if index is None:
+                yield from self.plain_tokens(text, start, end)
+            else:
+                yield index, start, end
 
-    def added_tokens(self, text: str) -> Iterator[tuple[int, int, int]]:
-        """Where added tokens stand: start, end, id; with the spaces that they swallow."""
-        by_content = {t.content: t for t in self.data.added}
-        spaces, before = self.data.tables.spaces, 0
-        for match in self.added_pattern.finditer(text):
+    def stretches(self, text: str) -> list[tuple[int, int, int | None]]:
+        """Added tokens and what is between them: start, end, id or None.
+
+        Tokens that are matched after normalization are looked for in what the others have left.
+        """
+        parts: list[tuple[int, int, int | None]] = [(0, len(text), None)] if text else []
+        for finder in self.finders:
+            parts = [
+                each
+                for start, end, index in parts
+                for each in (self._split(text, start, end, finder) if index is None else [(start, end, index)])
+            ]
+        return parts
+
+    @cached_property
+    def finders(self) -> list[tuple[re.Pattern[str], dict[str, AddedToken]]]:
+        """For the tokens matched before and after normalization: a pattern for the longest at a place, and them."""
+        groups = [[t for t in self.data.added if bool(t.flags & NORMALIZED) == late] for late in (False, True)]
+        return [
+            (
+                re.compile("|".join(re.escape(t.content) for t in sorted(group, key=lambda t: -len(t.content)))),
+                {t.content: t for t in group},
+            )
+            for group in groups
+            if group
+        ]
+
+    def _split(
+        self, text: str, start: int, end: int, finder: tuple[re.Pattern[str], dict[str, AddedToken]]
+    ) -> Iterator[tuple[int, int, int | None]]:
+        """A stretch cut at the tokens in it, with the spaces that they swallow."""
+        pattern, by_content = finder
+        spaces, done = self.data.tables.spaces, start
+        for match in pattern.finditer(text, start, end):
             token = by_content[match.group()]
-            start, end = match.span()
-            while token.flags & LSTRIP and start > before and ord(text[start - 1]) in spaces:
-                start -= 1
-            while token.flags & RSTRIP and end < len(text) and ord(text[end]) in spaces:
-                end += 1
-            yield start, end, token.id
-            before = end
+            first, last = match.span()
+            while token.flags & LSTRIP and first > done and ord(text[first - 1]) in spaces:
+                first -= 1
+            while token.flags & RSTRIP and last < end and ord(text[last]) in spaces:
+                last += 1
+            if first > done:
+                yield done, first, None
+            yield first, last, token.id
+            done = last
+        if done < end:
+            yield done, end, None
+
+
+class WordPiece(AssetTokenizer):
+    """BERT's tokenizer."""
+
+    data: WordPieceData
+
+    def __init__(self, data: WordPieceData) -> None:
+        super().__init__(data)
+        self.ids = {token: index for index, token in enumerate(data.vocabulary) if token}
 
     def plain_tokens(self, text: str, start: int, end: int) -> Iterator[Token]:
         """Tokens of a stretch without added ones."""
@@ -179,6 +227,143 @@ class WordPiece:
             out.append((self.ids[prefix + text[at:end]], word[at][1], word[end - 1][1] + 1))
             at = end
         return out
+
+
+class BytePair(AssetTokenizer):
+    """GPT-2's and RoBERTa's tokenizer."""
+
+    data: BytePairData
+
+    def __init__(self, data: BytePairData) -> None:
+        super().__init__(data)
+        pairs = zip(data.merges, data.results, strict=True)
+        self.ranks = {merge: (rank, result) for rank, (merge, result) in enumerate(pairs)}
+
+    def tokens(self, text: str) -> Iterator[Token]:
+        """The text's own tokens, their offsets without the spaces at the ends where the tokenizer trims them."""
+        for number, (index, start, end, before, behind) in enumerate(self._spaced(text)):
+            if self.data.trim_offsets:
+                # a single space before the first word may be the one that the tokenizer has put there
+                own = self.data.trim_prefixed and before == 1 and (number == 0 or start == 0)
+                start = min(start + before - own, end)
+                end = max(end - behind, start) if end >= behind else end
+            yield index, start, end
+
+    def _spaced(self, text: str) -> Iterator[tuple[int, int, int, int, int]]:
+        """Tokens with how many spaces each begins and ends with."""
+        spaces = self.data.tables.spaces | {SHOWN_SPACE}
+        for start, end, index in self.stretches(text):
+            if index is not None:  # with what it has swallowed
+                yield index, start, end, *ends([ord(char) not in spaces for char in text[start:end]])
+                continue
+            for symbol, first, last in self._symbols(text, start, end):
+                yield self.data.ids[symbol], first, last, *ends([byte != SPACE for byte in self.spellings[symbol]])
+
+    def plain_tokens(self, text: str, start: int, end: int) -> Iterator[Token]:
+        """Tokens of a stretch without added ones."""
+        for symbol, first, last in self._symbols(text, start, end):
+            yield self.data.ids[symbol], first, last
+
+    @cached_property
+    def spellings(self) -> list[bytes]:
+        """The bytes of every symbol."""
+        found = [bytes([byte]) for byte in range(BYTES)]
+        for (left, right), result in zip(self.data.merges, self.data.results, strict=True):
+            if result == len(found):
+                found.append(found[left] + found[right])
+        return found
+
+    def _symbols(self, text: str, start: int, end: int) -> Iterator[Token]:
+        """Symbols of a stretch; a prefixed space has the first character's offset, a byte that of its character."""
+        letters = [(ord(text[i]), i) for i in range(start, end)]
+        if self.data.prefix_space and letters[0][0] != SPACE:
+            letters.insert(0, (SPACE, start))
+        for first, last in self.pieces([point for point, _ in letters]):
+            sources = [(byte, source) for point, source in letters[first:last] for byte in chr(point).encode()]
+            symbols = [byte for byte, _ in sources]
+            at = 0
+            for symbol, length in self.merged(symbols):
+                yield symbol, sources[at][1], sources[at + length - 1][1] + 1
+                at += length
+
+    def pieces(self, points: list[int]) -> Iterator[tuple[int, int]]:
+        """Where GPT-2's pattern splits: contractions, letters, numbers, others, each with a space before it, and gaps.
+
+        `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+`
+        """
+        at = 0
+        while at < len(points):
+            end = self._contraction(points, at) or self._run(points, at) or self._gap(points, at)
+            yield at, end
+            at = end
+
+    def _contraction(self, points: list[int], at: int) -> int:
+        """The end of a contraction that begins here, 0 if none does."""
+        if points[at] != APOSTROPHE:
+            return 0
+        return next((at + len(c) for c in CONTRACTIONS if tuple(points[at : at + len(c)]) == c), 0)
+
+    def _run(self, points: list[int], at: int) -> int:
+        """The end of a run of one class, with the space before it; 0 if there is none."""
+        first = at + (points[at] == SPACE)
+        if first == len(points) or (kind := self._class(points[first])) == GAP:
+            return 0
+        end = first
+        while end < len(points) and self._class(points[end]) == kind:
+            end += 1
+        return end
+
+    def _gap(self, points: list[int], at: int) -> int:
+        """The end of a run of spaces: all but the last, which belongs to what follows, where anything follows."""
+        end = at
+        while end < len(points) and self._class(points[end]) == GAP:
+            end += 1
+        return end if end == len(points) or end == at + 1 else end - 1
+
+    def _class(self, point: int) -> int:
+        tables = self.data.tables
+        if point in tables.letters:
+            return LETTER
+        return NUMBER if point in tables.numbers else GAP * (point in tables.gaps)
+
+    def merged(self, symbols: list[int]) -> Iterator[tuple[int, int]]:
+        """Symbols after all merges, with the bytes of each: the earliest merge first, the leftmost of equal ones."""
+        count = len(symbols)
+        lengths, before, after = [1] * count, list(range(-1, count - 1)), list(range(1, count + 1))
+        queue: list[tuple[int, int, int, int]] = []  # rank, place, and both symbols as they were
+
+        def offer(place: int) -> None:
+            if place >= 0 and after[place] < count:
+                pair = (symbols[place], symbols[after[place]])
+                if pair in self.ranks:
+                    heappush(queue, (self.ranks[pair][0], place, *pair))
+
+        for place in range(count):
+            offer(place)
+        while queue:
+            _, place, left, right = heappop(queue)
+            other = after[place]
+            if not lengths[place] or other >= count or (symbols[place], symbols[other]) != (left, right):
+                continue  # one of both was merged since
+            symbols[place] = self.ranks[left, right][1]
+            lengths[place] += lengths[other]
+            lengths[other] = 0
+            after[place] = after[other]
+            if after[place] < count:
+                before[after[place]] = place
+            offer(before[place])
+            offer(place)
+        place = 0
+        while place < count:
+            yield symbols[place], lengths[place]
+            place = after[place]
+
+
+def ends(others: list[bool]) -> tuple[int, int]:
+    """How many spaces there are at both ends; `others` says of each character whether it is none."""
+    if not any(others):
+        return len(others), len(others)
+    return others.index(True), others[::-1].index(True)
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:

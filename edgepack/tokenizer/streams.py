@@ -11,18 +11,21 @@ import zlib
 from collections.abc import Iterator
 
 from edgepack.errors import InputError
-from edgepack.tokenizer.asset import (
-    HANGUL_FLAG,
-    LONGEST_WORD,
-    MAGIC,
-    MOST_PIECES,
-    SPECIAL,
-    VERSION,
-    AddedToken,
-    Piece,
-    WordPieceData,
+from edgepack.tokenizer.asset import BYTE_PAIR_VERSION, MAGIC, WORD_PIECE_VERSION, AssetData
+from edgepack.tokenizer.asset_parts import MOST_PIECES, SPECIAL, AddedToken, Piece
+from edgepack.tokenizer.byte_pairs import (
+    BYTES,
+    KIND,
+    MOST_SYMBOLS,
+    PLANES,
+    PREFIX_SPACE,
+    TRIM_OFFSETS,
+    TRIM_PREFIXED,
+    BytePairData,
+    PatternClasses,
 )
 from edgepack.tokenizer.unicode_tables import CODE_POINTS, UnicodeTables
+from edgepack.tokenizer.word_pieces import HANGUL_FLAG, LONGEST_WORD, WordPieceData
 
 STREAMS = 6
 LARGEST_STREAM = 16 << 20  # bytes unpacked; the suffixes of 250,000 tokens take 2 MB
@@ -31,12 +34,15 @@ LONGEST_VARINT = 9  # bytes: 63 bits
 LONGEST_FOLD = 64  # code points that one becomes; Unicode's longest has 18
 
 
-def read_asset(data: bytes) -> WordPieceData:
+def read_asset(data: bytes) -> AssetData:
     """The content of a `tokenizer.bin`; `InputError` where it is none or damaged."""
-    if data[:4] != MAGIC or data[4:5] != bytes([VERSION]):
-        raise InputError(f"tokenizer asset starts with {data[:5]!r}, not {MAGIC + bytes([VERSION])!r}; bundle again")
+    version = data[4] if len(data) > 4 else 0
+    if data[:4] != MAGIC or version not in (WORD_PIECE_VERSION, BYTE_PAIR_VERSION):
+        known = f"{MAGIC!r} and the version {WORD_PIECE_VERSION} or {BYTE_PAIR_VERSION}"
+        raise InputError(f"tokenizer asset starts with {data[:5]!r}, not {known}; bundle again")
     try:
-        return decode_streams(*(Reader(stream) for stream in _unpacked(data)))
+        decode = decode_word_pieces if version == WORD_PIECE_VERSION else decode_merges
+        return decode(*(Reader(stream) for stream in _unpacked(data)))
     except (zlib.error, struct.error, IndexError, TypeError, ValueError) as e:  # UnicodeDecodeError is a ValueError
         raise InputError(f"tokenizer asset of {len(data)} bytes is damaged ({e}); bundle again") from e
 
@@ -111,15 +117,14 @@ class Reader:
         return frozenset(points)
 
 
-def decode_streams(
+def decode_word_pieces(
     header: Reader, lengths: Reader, suffixes: Reader, classes: Reader, folds: Reader, ranks: Reader
 ) -> WordPieceData:
-    """The asset's content from its six streams."""
+    """A WordPiece tokenizer from its six streams."""
     flags, size = header.number(), header.number(MOST_TOKENS)
     unknown_id, max_word_length = header.number(size), header.number(LONGEST_WORD + 1)
     prefix = header.string()
-    added = tuple(_added_token(header, size) for _ in range(header.count()))
-    single, pair = (tuple(_piece(header, size) for _ in range(header.count(MOST_PIECES + 1))) for _ in range(2))
+    added, single, pair = _header_tail(header, size)
     vocabulary = tuple(_tokens(size, lengths, suffixes))
     removed, spaces, punctuation, padded = (classes.points() for _ in range(4))
     marks = _points(ranks.numbers(ranks.count()))
@@ -142,6 +147,58 @@ def decode_streams(
         pair=pair,
         tables=tables,
     )
+
+
+def decode_merges(
+    header: Reader, ids: Reader, left: Reader, right: Reader, results: Reader, classes: Reader
+) -> BytePairData:
+    """A byte-level tokenizer from its six streams."""
+    kind, flags, size = header.number(), header.number(), header.number(MOST_TOKENS)
+    if kind != KIND:
+        raise ValueError(f"a tokenizer of kind {kind}")
+    added, single, pair = _header_tail(header, size)
+    lefts, rights = _planes(left), _planes(right)
+    makes: list[int] = []
+    new = BYTES
+    for pair_ in zip(lefts, rights, strict=True):
+        result = new + signed(results.number())
+        if max(*pair_, result - 1) >= new or result < BYTES:
+            raise ValueError(f"a merge of {pair_} into {result}, where {new} symbols are known")
+        makes.append(result)
+        new = max(new, result + 1)
+    numbers = running([signed(ids.number(2 * MOST_TOKENS)) + 1 for _ in range(new)])
+    found = [number - 1 for number in numbers]
+    if not 0 <= min(found) <= max(found) < size:
+        raise ValueError(f"the id {max(found, key=abs)} of {size}")
+    return BytePairData(
+        size=size,
+        prefix_space=bool(flags & PREFIX_SPACE),
+        trim_offsets=bool(flags & TRIM_OFFSETS),
+        trim_prefixed=bool(flags & TRIM_PREFIXED),
+        ids=tuple(found),
+        merges=tuple(zip(lefts, rights, strict=True)),
+        results=tuple(makes),
+        added=added,
+        single=single,
+        pair=pair,
+        tables=PatternClasses(*(classes.points() for _ in range(6))),
+    )
+
+
+def _planes(reader: Reader) -> list[int]:
+    """Numbers of three bytes, all low bytes first."""
+    count, rest = divmod(len(reader.data), PLANES)
+    if rest or count > MOST_SYMBOLS:
+        raise ValueError(f"{len(reader.data)} bytes, which are not three for each merge")
+    planes = [reader.take(count) for _ in range(PLANES)]
+    return [low | middle << 8 | high << 16 for low, middle, high in zip(*planes, strict=True)]
+
+
+def _header_tail(header: Reader, size: int) -> tuple[tuple[AddedToken, ...], tuple[Piece, ...], tuple[Piece, ...]]:
+    """Added tokens and the two templates."""
+    added = tuple(_added_token(header, size) for _ in range(header.count()))
+    single, pair = (tuple(_piece(header, size) for _ in range(header.count(MOST_PIECES + 1))) for _ in range(2))
+    return added, single, pair
 
 
 def _added_token(header: Reader, size: int) -> AddedToken:
@@ -173,8 +230,7 @@ def decode_folds(reader: Reader) -> dict[int, tuple[int, ...]]:
     """Code point → code points."""
     sources = _points(reader.numbers(reader.count()))
     lengths = reader.numbers(len(sources), LONGEST_FOLD + 1)
-    signed = [n >> 1 if n & 1 == 0 else -(n >> 1) - 1 for n in reader.numbers(sum(lengths))]
-    targets = iter(_points(signed))
+    targets = iter(_points([signed(number) for number in reader.numbers(sum(lengths))]))
     return {source: tuple(next(targets) for _ in range(n)) for source, n in zip(sources, lengths, strict=True)}
 
 
@@ -184,6 +240,11 @@ def _points(differences: list[int]) -> list[int]:
     if found and not 0 <= min(found) <= max(found) < CODE_POINTS:
         raise ValueError(f"the code point {max(found, key=abs)}")
     return found
+
+
+def signed(number: int) -> int:
+    """0, 1, 2, 3 … as 0, −1, 1, −2 …"""
+    return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
 
 
 def running(differences: list[int]) -> list[int]:

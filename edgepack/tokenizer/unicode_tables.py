@@ -13,7 +13,7 @@ stably sorted. Hangul syllables decompose by arithmetic and are left out of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -50,8 +50,7 @@ def unicode_tables(clean_text: bool, handle_chinese_chars: bool, strip_accents: 
     folding = BertNormalizer(False, False, strip_accents, lowercase).normalize_str
     folded = ask(folding, [p for p in points if p not in removed])
     folds = {p: tuple(map(ord, text)) for p, text in folded.items()}
-    padding = ask(BertNormalizer(False, True, False, False).normalize_str, points) if handle_chinese_chars else {}
-    padded = frozenset(p for p, text in padding.items() if len(text) == 3)
+    padded = ideographs(points) if handle_chinese_chars else frozenset[int]()
     spaces, punctuation = split_classes(points)
     decomposes_hangul = strip_accents and all(folds.pop(p) == decompose_hangul(p) for p in HANGUL)
     ranks = mark_ranks(points) if strip_accents else {}
@@ -66,7 +65,7 @@ def decompose_hangul(point: int) -> tuple[int, ...]:
     return (*jamo, 0x11A7 + trailing) if trailing else jamo
 
 
-def ask(normalize: Callable[[str], str], points: list[int], before: str = "", after: str = "") -> dict[int, str]:
+def ask(normalize: Callable[[str], str], points: Sequence[int], before: str = "", after: str = "") -> dict[int, str]:
     """What `normalize` makes of `before + point + after`, many at a call, where it makes anything of it."""
     changed: dict[int, str] = {}
     others = [p for p in points if p != ord(SEPARATOR)]  # the separator itself never changes
@@ -79,7 +78,13 @@ def ask(normalize: Callable[[str], str], points: list[int], before: str = "", af
     return changed
 
 
-def split_classes(points: list[int]) -> tuple[frozenset[int], frozenset[int]]:
+def ideographs(points: Sequence[int]) -> frozenset[int]:
+    """The code points that BERT's normalizer sets between spaces."""
+    padding = ask(BertNormalizer(False, True, False, False).normalize_str, points)
+    return frozenset(point for point, text in padding.items() if len(text) == 3)
+
+
+def split_classes(points: Sequence[int]) -> tuple[frozenset[int], frozenset[int]]:
     """The code points that `BertPreTokenizer` splits at, and those it makes words of."""
     split = BertPreTokenizer().pre_tokenize_str
     spaces: set[int] = set()

@@ -4,7 +4,7 @@ import { argmax, entities, rank, softmax, words } from "./core/decision.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
-import { WordPiece } from "./core/wordpiece.js";
+import { readTokenizer } from "./core/tokenizer.js";
 import { openModel } from "./runtime.js";
 
 /**
@@ -22,7 +22,7 @@ export async function openPipeline({ folder, download, store }, onProgress) {
   const url = (download === "" ? folder : download.replace(/\/*$/, "/")) + model.path;
   const bytes = await openFile(model, url, store, { onProgress: report });
   onProgress("Loading the model", 1);
-  return new Pipeline(manifest, await WordPiece.read(words), await openModel(bytes, manifest));
+  return new Pipeline(manifest, await readTokenizer(words), await openModel(bytes, manifest));
 }
 
 export function megabytes(bytes) {

@@ -15,6 +15,7 @@ from random import Random
 
 from tokenizers import Tokenizer
 
+from edgepack.tokenizer.byte_pairs import byte_tokens
 from edgepack.tokenizer.unicode_tables import CODE_POINTS, HANGUL, SURROGATES, unicode_tables
 
 PLANES = (0, 0, 0, 1, 1, 2, 3, 14, 15, 16)  # by weight; 4 to 13 hold nothing
@@ -24,6 +25,7 @@ INVISIBLE = (
     "\x00\x01\x1f\x7f\x80\x9f\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u202e\u2060\u2066\ufeff\ufffd\ufe0f"
 )
 CASE_TRAPS = "İıIiſKÅΣσςßẞŉǅǆΐΰﬀﬃᾳᾼᲐაꭰᏸԱև\U00010400\U0001e900İ\u0307\u0345ᾈ"
+CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'LL", "'", "''", "'r", "'v", "’s")
 PAIR_SHARE = 0.2
 OTHER_LENGTH_SHARE = 0.15
 
@@ -50,6 +52,8 @@ class Maker:
     def __init__(self, tokenizer: Tokenizer, max_length: int, random: Random) -> None:
         self.random, self.max_length = random, max_length
         vocabulary = sorted(tokenizer.get_vocab(with_added_tokens=False))
+        byte_level = type(tokenizer.model).__name__ == "BPE"
+        vocabulary = sorted(spelled(vocabulary)) if byte_level else vocabulary
         self.specials = sorted(token.content for token in tokenizer.get_added_tokens_decoder().values())
         self.words = [token for token in vocabulary if token not in self.specials]
         self.special_count = {pair: tokenizer.num_special_tokens_to_add(pair) for pair in (False, True)}
@@ -64,6 +68,7 @@ class Maker:
             self.east_asian,
             self.case_traps,
             self.long_word,
+            *((self.contractions, self.gaps, self.unbroken) if byte_level else ()),
             self.mixture,
         )
 
@@ -196,6 +201,28 @@ class Maker:
         wanted = self.random.choice([19, 20, 21, 33, 34, 50, 98, 99, 100, 101, 102, 200])
         return (letter * wanted)[: wanted * self.random.choice([1, 2])] + self.random.choice(["", " a", "."])
 
+    def contractions(self) -> str:
+        """Contractions, and what looks like one, behind words, numbers, spaces and each other."""
+        parts = []
+        for _ in range(self.random.randint(1, 8)):
+            parts.append(self.random.choice([self.word(), "I", "12", " ", "", "é", ".", "٣"]))
+            parts.append(self.random.choice(CONTRACTIONS))
+        return "".join(parts)
+
+    def gaps(self) -> str:
+        """Words between runs of spaces of all kinds, at both ends too."""
+        parts = []
+        for _ in range(self.random.randint(1, 8)):
+            kinds = self.random.choice([" ", " ", SPACES, " ĠĊ"])
+            parts.append("".join(self.random.choice(kinds) for _ in range(self.random.randint(0, 5))))
+            parts.append(self.random.choice([self.word(), self.word().strip(), "7", "-", "中", ""]))
+        return "".join(parts)
+
+    def unbroken(self) -> str:
+        """A long run without a space: merges of a thousand letters at once."""
+        letters = self.random.choice(["a", "ab", "the", "0", "=", " ", self.word().strip() or "e", "eariotns"])
+        return "".join(self.random.choice(letters) for _ in range(self.random.choice([20, 200, 1000])))
+
     def mixture(self) -> str:
         """Parts of several kinds."""
         plain = self.kinds[:-1]
@@ -205,3 +232,10 @@ class Maker:
         """About as many tokens as fit, more or less."""
         wanted = max(0, self.max_length + self.random.randint(-6, 6)) // self.random.choice([1, 1, 2, 3])
         return " ".join(self.word() for _ in range(wanted))
+
+
+def spelled(vocabulary: Sequence[str]) -> set[str]:
+    """What a byte-level vocabulary's tokens say, those that are whole characters."""
+    byte = {letter: bytes([number]) for number, letter in enumerate(byte_tokens())}
+    texts = (b"".join(byte.get(letter, b"") for letter in token).decode(errors="ignore") for token in vocabulary)
+    return {text for text in texts if text}

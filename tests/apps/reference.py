@@ -2,11 +2,13 @@
 
     python -m tests.apps.reference BUNDLE_OR_TOKENIZER_FOLDER OUT.jsonl [--count 100000] [--seed 0] [--split 20000]
     python -m tests.apps.reference --variants BUNDLE_OR_TOKENIZER_FOLDER FOLDER [--count 2000]
+    python -m tests.apps.reference --byte-pairs FOLDER_WITH_MERGES FOLDER [--count 2000]
 
 A line is a JSON object in ASCII: `text`, `pair` where there is one, `max_length` (most often the manifest's, not
 always: take it from the line), `input_ids`, `token_type_ids`, `offsets_utf16`; as in golden.jsonl, which has no
 `max_length`. The strings are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on.
-`--variants` writes tokenizers of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin.
+`--variants` writes tokenizers of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin;
+`--byte-pairs` the same of byte-level ones, from GPT-2's or RoBERTa's vocab.json and merges.txt.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from tokenizers import Tokenizer
 from edgepack.bundle.goldens import tokenize, with_length
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
 from tests.apps.fuzz import fuzzed
-from tests.apps.variants import write_variants
+from tests.apps.variants import write_byte_pairs, write_variants
 
 DEFAULT_MAX_LENGTH = 64  # where a folder has no manifest
 KEYS = ("input_ids", "token_type_ids", "offsets_utf16")
@@ -58,17 +60,22 @@ def write_reference(folder: Path, out: Path, count: int, seed: int, split: int |
 def main(arguments: list[str]) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="bundle, or folder with tokenizer.json")
+    parser.add_argument("source", type=Path, help="bundle, or folder with tokenizer.json or merges")
     parser.add_argument("out", type=Path, help="OUT.jsonl; with --variants a new folder")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", type=int, help="lines a file")
-    parser.add_argument("--variants", action="store_true", help="tokenizers of every option")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--variants", action="store_true", help="tokenizers of every option")
+    kind.add_argument("--byte-pairs", action="store_true", help="byte-level tokenizers of every option")
     given = parser.parse_args(arguments)
-    if not given.variants:
+    if not given.variants and not given.byte_pairs:
         paths = write_reference(given.source, given.out, given.count, given.seed, given.split)
     else:
-        folders = write_variants(given.source, given.out)
+        byte_pairs = given.byte_pairs
+        folders = (
+            write_byte_pairs(given.out, source=given.source) if byte_pairs else write_variants(given.source, given.out)
+        )
         paths = [
             path for f in folders for path in write_reference(f, f / "fuzz.jsonl", given.count, given.seed, given.split)
         ]

@@ -11,7 +11,7 @@ import pytest
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
 from tests.apps.reference import write_reference
-from tests.apps.variants import write_variants
+from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
 TEMPLATE = ROOT / "sample_apps" / "android"
 COUNT = 2000
@@ -46,12 +46,22 @@ def test_ids_offsets_and_the_rest_of_core(
     checker: Checker, source: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folders = write_variants(source, tmp_path_factory.mktemp("variants"))
+    folders += write_byte_pairs(tmp_path_factory.mktemp("byte-pairs"))
+    if GPT2.is_dir():
+        folders += write_byte_pairs(tmp_path_factory.mktemp("gpt2"), ["byte-level", "added-prefixed"], GPT2)
     for folder in folders:
         write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=3)
     (folders[0] / "edgepack.json").write_text(json.dumps(MANIFEST))
     printed = checker.test_core(folders)
-    assert printed.count(f"fuzz.jsonl: {COUNT} of {COUNT} lines equal") == len(folders) > 10
+    assert printed.count(f"fuzz.jsonl: {COUNT} of {COUNT} lines equal") == len(folders) > 25
     assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
+
+
+def test_core_passes_in_a_project_with_a_byte_level_tokenizer(checker: Checker, tmp_path: Path) -> None:
+    (folder,) = write_byte_pairs(tmp_path, ["byte-level"])  # whose frame is empty
+    write_reference(folder, folder / "fuzz.jsonl", 10, seed=4)
+    (folder / "edgepack.json").write_text(json.dumps(MANIFEST))
+    assert re.search(r"^OK \(\d+ tests\)$", checker.test_core([folder]), re.MULTILINE)
 
 
 def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) -> None:

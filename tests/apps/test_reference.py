@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from edgepack.tokenizer.reader import read_tokenizer_asset
 from edgepack.tokenizer.unicode_tables import SURROGATES
 from tests.apps.reference import reference_lines, write_reference
-from tests.apps.variants import NORMALIZERS, write_variants
+from tests.apps.variants import BYTE_PAIRS, GPT2, NORMALIZERS, write_byte_pairs, write_variants
 
 VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix"]
 
@@ -36,6 +36,31 @@ def check_reader(folder: Path, count: int) -> None:
 def test_the_python_reader_gives_the_references_ids_and_offsets(source: Path, tmp_path: Path) -> None:
     (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
     check_reader(folder, 500)
+
+
+def test_it_reads_a_byte_level_tokenizer(tmp_path: Path) -> None:
+    (folder,) = write_byte_pairs(tmp_path, ["added-prefixed"])
+    check_reader(folder, 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BYTE_PAIRS)
+@pytest.mark.parametrize("source", [None, GPT2], ids=["few", "gpt2"])
+def test_it_reads_byte_level_tokenizers_of_every_option(tmp_path: Path, name: str, source: Path | None) -> None:
+    if source is not None and not source.is_dir():
+        pytest.skip("GPT-2's files do not lie beside the checkout")
+    (folder,) = write_byte_pairs(tmp_path, [name], source)
+    check_reader(folder, 500)
+
+
+@pytest.mark.slow
+def test_byte_level_options_make_a_difference(tmp_path: Path) -> None:
+    text = " the movie <both>  wasn't <mask> ok"
+    seen = set()
+    for folder in write_byte_pairs(tmp_path, [name for name in BYTE_PAIRS if name != "two-ways"]):
+        encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text, "a")
+        seen.add((*encoding.ids, *encoding.type_ids, *encoding.offsets))
+    assert len(seen) == len(BYTE_PAIRS) - 1
 
 
 @pytest.mark.slow

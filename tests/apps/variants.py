@@ -5,6 +5,7 @@
 
 A real vocabulary is mostly lower-case English, on which options make no difference; so letters of other scripts, words
 with capitals and accents and pieces of both are added to it. `trimmed` has a third of the words and other ids.
+Byte-level tokenizers (`write_byte_pairs`) have a few merges of their own, or those of a folder, as `GPT2`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from tokenizers.trainers import BpeTrainer
 
 from edgepack.tokenizer.asset import write_tokenizer_asset
 
@@ -45,6 +47,41 @@ NORMALIZERS: dict[str, dict[str, Any]] = {
     "cased-no-cjk-accents": {"lowercase": False, "handle_chinese_chars": False, "strip_accents": False},
 }
 DEFAULTS = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+
+GPT2 = Path(__file__).parents[2].parent / "shared" / "data" / "tokenizers" / "gpt2"  # vocab.json and merges.txt
+FRAME = ("<s>", "</s>")
+SENTENCES = (
+    "the movie was good, the 12 songs weren't; they've played them 1990 times",
+    "I'm sure we'll see what she'd say:  it's over    there\n\n",
+    "Straße café naïve ÉTÉ Москва привет ΣΟΦΟΣ 中文 東京 かな 한국 ٣٤ 😀😀",
+)
+PREFIX, TRIM, OWN = 1, 2, 4  # a space is put first; offsets without spaces; the processor knows of the space
+BYTE_PAIRS: dict[str, tuple[str, int]] = {  # the post-processor's kind and its options
+    "roberta": ("roberta", TRIM),
+    "roberta-prefixed": ("roberta", PREFIX | TRIM | OWN),
+    "roberta-prefixed-unknown": ("roberta", PREFIX | TRIM),
+    "roberta-unprefixed-known": ("roberta", TRIM | OWN),
+    "roberta-untrimmed": ("roberta", PREFIX | OWN),
+    "byte-level": ("byte-level", 0),
+    "byte-level-trimmed": ("byte-level", PREFIX | TRIM | OWN),
+    "template": ("template", PREFIX),
+    "template-trimmed": ("template", TRIM),
+    "added": ("roberta", TRIM),
+    "added-prefixed": ("roberta", PREFIX | TRIM | OWN),
+    "renumbered": ("roberta", PREFIX | TRIM | OWN),
+    "two-ways": ("byte-level", 0),
+}
+ADDED = (
+    AddedToken("<mask>", lstrip=True, normalized=False),
+    AddedToken("<mask><right>", rstrip=True, normalized=False),
+    AddedToken("<right>", rstrip=True, normalized=True),
+    AddedToken("<both>", lstrip=True, rstrip=True, normalized=True),
+    AddedToken(" <spaced> ", normalized=False),
+    AddedToken("Ġshown", normalized=True),
+    AddedToken("mov", normalized=True),
+    AddedToken("<right>s", normalized=False),
+    AddedToken("\U00010400", normalized=True),
+)
 
 
 def write_variants(source: Path, folder: Path, names: Sequence[str] | None = None) -> list[Path]:
@@ -108,3 +145,73 @@ def renumber(processor: dict[str, Any], ids: dict[str, int]) -> None:
 def with_model(document: dict[str, Any], **options: Any) -> dict[str, Any]:
     """The tokenizer with other options of the model."""
     return {**document, "model": {**document["model"], **options}}
+
+
+def write_byte_pairs(folder: Path, names: Sequence[str] | None = None, source: Path | None = None) -> list[Path]:
+    """Write byte-level tokenizers of every option: all, or those named; `source` has vocab.json and merges.txt."""
+    chosen = names or tuple(BYTE_PAIRS)
+    for name in chosen:
+        tokenizer = byte_pairs(name, source)
+        (folder / name).mkdir(parents=True)
+        tokenizer.save(str(folder / name / "tokenizer.json"))
+        write_tokenizer_asset(tokenizer, folder / name)
+    return [folder / name for name in chosen]
+
+
+def byte_pairs(name: str, source: Path | None) -> Tokenizer:
+    """A byte-level tokenizer with the merges in a folder or those of three sentences."""
+    kind, options = BYTE_PAIRS[name]
+    if source is None:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+        tokenizer.train_from_iterator(
+            SENTENCES * 3, BpeTrainer(vocab_size=420, initial_alphabet=letters, show_progress=False)
+        )
+    else:
+        tokenizer = Tokenizer(models.BPE.from_file(str(source / "vocab.json"), str(source / "merges.txt")))
+    tokenizer.add_special_tokens([*FRAME, "<pad>"])
+    if name == "renumbered":
+        tokenizer = Tokenizer.from_str(json.dumps(renumbered(json.loads(tokenizer.to_str()))))
+    if name == "two-ways":
+        tokenizer = Tokenizer.from_str(json.dumps(two_ways(json.loads(tokenizer.to_str()))))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(options & PREFIX))
+    tokenizer.post_processor = post_processor(tokenizer, kind, options)
+    if name.startswith("added"):
+        tokenizer.add_special_tokens([token for token in ADDED if not token.normalized])
+        tokenizer.add_tokens([token for token in ADDED if token.normalized])
+    return tokenizer
+
+
+def post_processor(tokenizer: Tokenizer, kind: str, options: int) -> Any:
+    """RoBERTa's, GPT-2's, or a template with type ids of its own."""
+    trims = {"trim_offsets": bool(options & TRIM), "add_prefix_space": bool(options & OWN)}
+    first, last = ((token, tokenizer.get_vocab()[token]) for token in FRAME)
+    if kind == "roberta":
+        return processors.RobertaProcessing(last, first, **trims)
+    if kind == "byte-level":
+        return processors.ByteLevel(**trims)
+    template = processors.TemplateProcessing(
+        single="<s> $A </s>:1", pair="<s> $A </s> </s>:1 $B:1 </s>:2", special_tokens=[first, last]
+    )
+    return processors.Sequence([processors.ByteLevel(**trims), template]) if options & TRIM else template
+
+
+def renumbered(document: dict[str, Any]) -> dict[str, Any]:
+    """The byte-level tokenizer with ids from the last to the first, one of seven left out."""
+    vocabulary = document["model"]["vocab"]
+    ids = {token: index + index // 6 for index, token in enumerate(sorted(vocabulary, reverse=True))}
+    added = [{**token, "id": ids.get(token["content"], token["id"] * 2)} for token in document["added_tokens"]]
+    return {**with_model(document, vocab=ids), "added_tokens": added}
+
+
+def two_ways(document: dict[str, Any]) -> dict[str, Any]:
+    """The byte-level tokenizer with every third merge's token made of two other parts too, as the last merges."""
+    vocabulary = document["model"]["vocab"]
+    merges = [tuple(merge) for merge in document["model"]["merges"]]
+    known, more = set(merges), []
+    for left, right in merges[::3]:
+        token = left + right
+        parts = [(token[:at], token[at:]) for at in range(1, len(token))]
+        more += [p for p in parts if p not in known and p[0] in vocabulary and p[1] in vocabulary][:1]
+    return with_model(document, merges=[*merges, *more])

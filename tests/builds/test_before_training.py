@@ -23,6 +23,7 @@ from edgepack.target import load_target
 from edgepack.teacher import load_teacher
 from edgepack.tokenizer.asset import why_json
 from tests.builds.tiny import QUIET, Files, request
+from tests.teacher.tiny import byte_level_tokenizer
 
 
 class Listener(Console):
@@ -53,7 +54,7 @@ def added(**flags: bool) -> Callable[[dict[str, Any]], None]:
 KINDS: dict[str, tuple[Callable[[dict[str, Any]], Any], str | None]] = {
     "BERT's": (lambda d: None, None),
     "plain added tokens": (added(lstrip=True), None),
-    "Unigram": (unigram, "its model is Unigram, not WordPiece"),
+    "Unigram": (unigram, "its model is Unigram, not WordPiece or byte-level BPE"),
     "its own normalizer": (lambda d: d.update(normalizer={"type": "NFC"}), "its normalizer is NFC, not BertNormalizer"),
     "no normalizer": (lambda d: d.update(normalizer=None), "its normalizer is missing, not BertNormalizer"),
     "split at spaces": (
@@ -96,6 +97,13 @@ def test_an_asset_that_would_not_be_exact_is_refused(files: Files, monkeypatch: 
     monkeypatch.setattr(before_training, "asset_bytes", lambda _: other)
     with pytest.raises(InputError, match=r"tokenizer\.bin, which apps load, would give other ids .* on 'please play"):
         app_warnings(tokenizer, [("please play the tune", None)], 16)
+
+
+def test_byte_pairs_are_exact_and_have_no_app() -> None:
+    tokenizer = byte_level_tokenizer()
+    assert why_json(json.loads(tokenizer.backend_tokenizer.to_str())) is None
+    (warning,) = app_warnings(tokenizer, [("play the song", None)], 16)
+    assert warning.startswith("tokenizer: no app of `edgepack package` can load it yet")
 
 
 def test_a_target_that_lacks_its_package_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

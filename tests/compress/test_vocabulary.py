@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -9,14 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
-from tokenizers.models import BPE, WordPiece
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import BertProcessing
+from tokenizers.models import BPE, Unigram, WordPiece
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, Metaspace
+from tokenizers.processors import BertProcessing, RobertaProcessing, TemplateProcessing
+from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.demo.base import SPECIAL_TOKENS, make_tokenizer
 from edgepack.errors import InputError
+from edgepack.tokenizer.asset import asset_bytes, backend_tokenizer
+from edgepack.tokenizer.byte_pairs import describe_merges
+from edgepack.tokenizer.reader import read_tokenizer_asset
 
 SENTENCES = ["turn the lights on", "play some music now", "turning lighter musically", "the alarm rings at seven"]
 TOKENIZER = make_tokenizer(SENTENCES)
@@ -78,7 +83,7 @@ def test_other_tokenizers_are_not_trimmed() -> None:
     bpe = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")])))
     assert not can_trim(bpe)
     assert can_trim(TOKENIZER)
-    with pytest.raises(InputError, match="only WordPiece"):
+    with pytest.raises(InputError, match="without the 256 bytes"):
         trim_tokenizer(bpe, [0, 1])
 
 
@@ -167,3 +172,72 @@ def test_the_task_comes_first_then_general_text_by_frequency(used: list[int], si
     assert set(np.flatnonzero(task).tolist()) <= required <= set(ids)
     more, left = set(ids) - required, set(range(len(TOKENIZER))) - set(ids)
     assert all(text[i] > text[j] for i in more for j in left)
+
+
+def make_byte_pairs() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    alphabet = ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        SENTENCES * 3, BpeTrainer(vocab_size=320, initial_alphabet=alphabet, show_progress=False)
+    )
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>"])
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("</s>", "<s>")]
+    tokenizer.post_processor = RobertaProcessing(*ends)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", pad_token="<pad>")
+
+
+def make_unigram(byte_fallback: bool) -> PreTrainedTokenizerFast:
+    pieces = ["<unk>", "▁", *"turnplayhelihgsomucwd", "▁turn", "▁the", "the", "▁light", "s", "▁on", "play", "▁pl", "ay"]
+    rest = [f"<0x{byte:02X}>" for byte in range(256)] if byte_fallback else []
+    scored = [(piece, -1.0 - 0.37 * (i % 11)) for i, piece in enumerate([*dict.fromkeys(pieces), *rest])]
+    tokenizer = Tokenizer(Unigram(scored, unk_id=0, byte_fallback=byte_fallback))
+    tokenizer.pre_tokenizer = Metaspace()
+    tokenizer.add_special_tokens(["<s>", "<pad>"])
+    number = tokenizer.token_to_id("<s>")
+    tokenizer.post_processor = TemplateProcessing("<s> $A", "<s> $A <s> $B", special_tokens=[("<s>", number)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", pad_token="<pad>", unk_token="<unk>")
+
+
+OTHER_KINDS = {
+    "byte pairs": make_byte_pairs(),
+    "unigram": make_unigram(byte_fallback=False),
+    "unigram with bytes": make_unigram(byte_fallback=True),
+}
+WORDS = st.lists(st.sampled_from([*" ".join(SENTENCES).split(), "é", "🎵", "mus", "t"]), max_size=6).map(" ".join)
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+@given(used=st.lists(WORDS, max_size=3), text=WORDS | st.text(max_size=20), extra=st.integers(0, 40))
+@settings(deadline=None, max_examples=60)
+def test_other_kinds_tokenize_kept_text_as_before(kind: str, used: list[str], text: str, extra: int) -> None:
+    tokenizer = OTHER_KINDS[kind]
+    counts = np.zeros(len(tokenizer), np.int64)
+    for each in used:
+        counts += np.bincount(tokenizer(each)["input_ids"], minlength=len(counts))
+    required = required_ids(tokenizer, counts)
+    kept, _ = choose_ids(tokenizer, required, general_order(tokenizer, None), len(required) + extra)
+    smaller = trim_tokenizer(tokenizer, kept)
+    assert len(smaller) == len(kept)
+    assert smaller.pad_token_id == kept.index(tokenizer.pad_token_id)
+    for each in [*used, text]:
+        before, after = tokenizer(each, return_offsets_mapping=True), smaller(each, return_offsets_mapping=True)
+        if set(before["input_ids"]) <= set(kept):
+            assert [kept[i] for i in after["input_ids"]] == before["input_ids"]
+            assert after["offset_mapping"] == before["offset_mapping"]
+        if tokenizer.unk_token_id is not None:  # and nothing becomes unknown
+            unknown = before["input_ids"].count(tokenizer.unk_token_id)
+            assert after["input_ids"].count(smaller.unk_token_id) == unknown
+
+
+def test_byte_pairs_are_numbered_as_the_asset_stores_them() -> None:
+    tokenizer = OTHER_KINDS["byte pairs"]
+    counts = np.bincount(tokenizer("turn the lights on")["input_ids"], minlength=len(tokenizer))
+    kept, _ = choose_ids(tokenizer, required_ids(tokenizer, counts), [], 0)
+    smaller = trim_tokenizer(tokenizer, kept)
+    backend = backend_tokenizer(smaller)
+    data = describe_merges(backend, json.loads(backend.to_str()))
+    assert data.ids == tuple(range(len(data.ids)))
+    assert len(kept) < len(tokenizer)
+    reader = read_tokenizer_asset(asset_bytes(smaller))
+    assert reader.encode("turn the lights on é").input_ids == smaller("turn the lights on é")["input_ids"]

@@ -1,14 +1,16 @@
-// Reads tokenizer.bin (format: docs/bundle.md of edgepack) into flat tables.
+// Reads tokenizer.bin (format: docs/bundle.md of edgepack) into flat tables: version 1 here, version 2 in merges.js.
 //
-// The file holds all Unicode data that the tokenizer needs. Nothing here or in wordpiece.js asks the browser about
+// The file holds all Unicode data that the tokenizer needs. Nothing here or in the tokenizers asks the browser about
 // case, accents, spaces or punctuation: browsers have different editions of Unicode, the model was trained with one.
 // A code point's classes are a byte in a table of all 1,114,112: a megabyte for a lookup without a branch.
 
 import { BundleError } from "./errors.js";
+import { readMerges } from "./merges.js";
 import { readVocabulary } from "./trie.js";
 
 const MAGIC = [0x45, 0x50, 0x54, 0x4b]; // "EPTK"
-const VERSION = 1;
+export const WORD_PIECE = 1; // versions
+export const BYTE_PAIR = 2;
 const STREAMS = 6;
 const CODE_POINTS = 0x110000;
 const HANGUL_DECOMPOSES = 1;
@@ -52,6 +54,12 @@ export class Reader {
     return Array.from({ length: count }, () => this.number());
   }
 
+  /** The next varint with its sign: 0, 1, 2, 3 … as 0, −1, 1, −2 …. */
+  signed() {
+    const number = this.number();
+    return number % 2 === 0 ? number / 2 : -(number + 1) / 2;
+  }
+
   string() {
     const length = this.number();
     if (this.at + length > this.data.length) throw new BundleError("tokenizer.bin ends too early");
@@ -61,30 +69,38 @@ export class Reader {
 }
 
 /**
- * The tables of a tokenizer.bin.
+ * The tables of a tokenizer.bin, and its `version`.
  * @param {Uint8Array} data
  */
 export async function readAsset(data) {
   if (!MAGIC.every((byte, i) => data[i] === byte)) throw new BundleError("tokenizer.bin is not a tokenizer");
-  if (data[4] !== VERSION) {
-    throw new BundleError(`tokenizer.bin has version ${data[4]}, this app reads ${VERSION}`, "unsupported");
+  const version = data[4];
+  if (version !== WORD_PIECE && version !== BYTE_PAIR) {
+    throw new BundleError(
+      `tokenizer.bin has version ${version}, this app reads ${WORD_PIECE} and ${BYTE_PAIR}`,
+      "unsupported",
+    );
   }
   const streams = await unpack(data);
+  return { version, ...(version === WORD_PIECE ? readWordPieces(streams) : readMerges(streams)) };
+}
+
+/** The six streams of version 1. */
+function readWordPieces(streams) {
   const [header, lengths, , classes, folds, ranks] = streams.map((stream) => new Reader(stream));
   const flags = header.number();
   const [size, unknownId, longestWord] = header.numbers(3);
   const prefix = header.string();
-  const added = Array.from({ length: header.number() }, () => readAdded(header));
-  const [single, pair] = [readTemplate(header), readTemplate(header)];
+  const frame = readFrame(header);
   const trie = readVocabulary(lengths, streams[2], size);
-  const tables = { ...readClasses(classes), folds: readFolds(folds), ranks: readRanks(ranks) };
-  const { points } = tables;
+  const points = readClasses(classes, [REMOVED, SPACE, PUNCTUATION, PADDED]);
+  const tables = { points, folds: readFolds(folds), ranks: readRanks(ranks) };
   for (const point of tables.folds.keys()) points[point] |= FOLDS;
   for (const point of tables.ranks.keys()) points[point] |= MARK;
   if (flags & HANGUL_DECOMPOSES) {
     for (let i = 0; i < SYLLABLES; i++) points[FIRST_SYLLABLE + i] |= HANGUL;
   }
-  return { unknownId, longestWord, prefix, added, single, pair, trie, ...tables };
+  return { unknownId, longestWord, prefix, trie, ...frame, ...tables };
 }
 
 /** Unpacks the zlib streams, each behind its length. */
@@ -110,9 +126,18 @@ async function inflate(packed) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+/** The header's end in every version: added tokens and the two templates. */
+export function readFrame(header) {
+  const added = Array.from({ length: header.number() }, () => readAdded(header));
+  return { added, single: readTemplate(header), pair: readTemplate(header) };
+}
+
+/** An added token; a late one is looked for in what the others have left. */
 function readAdded(header) {
   const [id, flags] = header.numbers(2);
-  return { id, swallowsBefore: (flags & 1) !== 0, swallowsAfter: (flags & 2) !== 0, content: header.string() };
+  const content = header.string();
+  if (content === "") throw new BundleError("tokenizer.bin has an added token without a character");
+  return { id, swallowsBefore: (flags & 1) !== 0, swallowsAfter: (flags & 2) !== 0, late: (flags & 4) !== 0, content };
 }
 
 /** Parts of a template: kind (0 special, 1 first text, 2 second), the special token's id, type id. */
@@ -123,10 +148,10 @@ function readTemplate(header) {
   });
 }
 
-/** The classes of all code points: four lists of ranges. */
-function readClasses(reader) {
+/** The classes of all code points: a list of ranges for each bit. */
+export function readClasses(reader, bits) {
   const points = new Uint8Array(CODE_POINTS);
-  for (const bit of [REMOVED, SPACE, PUNCTUATION, PADDED]) {
+  for (const bit of bits) {
     let at = 0;
     for (let ranges = reader.number(); ranges > 0; ranges--) {
       at += reader.number();
@@ -135,7 +160,7 @@ function readClasses(reader) {
       for (; at < end; at++) points[at] |= bit;
     }
   }
-  return { points };
+  return points;
 }
 
 /** Code point → the code points that it becomes. */
@@ -143,7 +168,7 @@ function readFolds(reader) {
   const sources = running(reader.numbers(reader.number()));
   const lengths = reader.numbers(sources.length);
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  const targets = running(reader.numbers(total).map((n) => (n % 2 === 0 ? n / 2 : -(n + 1) / 2)));
+  const targets = running(Array.from({ length: total }, () => reader.signed()));
   let at = 0;
   return new Map(sources.map((source, i) => [source, Int32Array.from(targets.slice(at, (at += lengths[i])))]));
 }

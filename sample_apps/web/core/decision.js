@@ -33,7 +33,7 @@ export function rank(logits, labels, temperature = 1) {
  * The words of a text as a teacher of token classification saw them: what stands between spaces, punctuation at its
  * ends and ideographs by themselves. A word is `{first, start, end}`: its first token, which alone carries its label,
  * and its UTF-16 units.
- * @param {import("./wordpiece.js").WordPiece} tokenizer
+ * @param {import("./encoding.js").Tokenizer} tokenizer
  * @param {string} text
  * @param {{offsets: number[], sequences: number[]}} encoding
  */
@@ -41,7 +41,10 @@ export function words(tokenizer, text, encoding) {
   const tokens = [];
   encoding.sequences.forEach((sequence, token) => {
     if (sequence < 0) return;
-    const [start, end] = encoding.offsets.slice(2 * token, 2 * token + 2);
+    let [start, end] = encoding.offsets.slice(2 * token, 2 * token + 2);
+    while (start < end && tokenizer.isSpace(text.charCodeAt(start))) start++; // byte pairs may hold a word's space
+    while (start < end && tokenizer.isSpace(text.charCodeAt(end - 1))) end--;
+    if (start === end) return;
     const kind = tokenizer.points[text.codePointAt(start)];
     const alone = end - start <= 2 && Array.from(text.slice(start, end)).length === 1;
     tokens.push({

@@ -1,51 +1,30 @@
 // The vocabulary as a tree of code points, so that the longest token at a place is found in one walk.
 //
-// Edges stand in one open-addressing hash table, (node, code point) → node: three flat arrays, no object, no string.
+// Edges stand in one table (pairs.js), (node, code point) → node: flat arrays, no object, no string.
 // The vocabulary arrives front-coded: how many bytes a token shares with the one before it, and its other bytes. Nodes
 // along the token before are remembered by byte, so shared bytes are not walked again and no token becomes a string.
 
 import { BundleError } from "./errors.js";
+import { NONE, Pairs } from "./pairs.js";
 
 export const ROOT = 0;
-const NONE = -1;
 
 export class Trie {
   /** @param {number} edges at most this many will be added */
   constructor(edges) {
-    let capacity = 16;
-    while (capacity < 2 * edges) capacity *= 2;
-    this.mask = capacity - 1;
-    this.from = new Int32Array(capacity).fill(NONE);
-    this.point = new Int32Array(capacity);
-    this.to = new Int32Array(capacity);
+    this.edges = new Pairs(edges);
     this.ids = new Int32Array(edges + 1).fill(NONE);
     this.nodes = 1;
   }
 
-  /** Where the edge is, or the free place where it would be. */
-  slot(node, point) {
-    let hash = Math.imul(node, 0x9e3779b1) ^ Math.imul(point, 0x85ebca6b);
-    hash ^= hash >>> 15;
-    let at = hash & this.mask;
-    while (this.from[at] !== NONE && (this.from[at] !== node || this.point[at] !== point)) at = (at + 1) & this.mask;
-    return at;
-  }
-
   /** The node that `point` leads to from `node`; −1 where there is none. */
   child(node, point) {
-    const at = this.slot(node, point);
-    return this.from[at] === NONE ? NONE : this.to[at];
+    return this.edges.get(node, point);
   }
 
   /** The same, made where there is none. */
   grow(node, point) {
-    const at = this.slot(node, point);
-    if (this.from[at] === NONE) {
-      this.from[at] = node;
-      this.point[at] = point;
-      this.to[at] = this.nodes++;
-    }
-    return this.to[at];
+    return this.edges.add(node, point, this.nodes) ? this.nodes++ : this.edges.get(node, point);
   }
 
   /** The node that a string leads to; −1 where no token starts with it. */

@@ -4,55 +4,19 @@
 // letters gather in a word; a space or a punctuation mark ends it; a finished word is cut into the longest tokens by
 // walking the tree of the vocabulary. Buffers are kept from call to call, no string is made, no expression matched.
 // Offsets are UTF-16 units, as JavaScript, Kotlin and Swift count them. The reference in plain Python is
-// edgepack/wordpiece.py. A lone surrogate, for which the reference has no answer, counts as U+FFFD.
+// `WordPiece` in edgepack/tokenizer/reader.py.
 
-import { FOLDS, HANGUL, MARK, PADDED, PUNCTUATION, REMOVED, SPACE, readAsset } from "./asset.js";
+import { FOLDS, HANGUL, MARK, PADDED, PUNCTUATION, REMOVED, SPACE } from "./asset.js";
+import { Tokenizer, Tokens, after, pointAt } from "./encoding.js";
 import { Run } from "./marks.js";
 import { ROOT } from "./trie.js";
 
 const BLANK = 0x20;
-const REPLACEMENT = 0xfffd;
 const CHANGES = REMOVED | PADDED | FOLDS | MARK | HANGUL;
-const SPECIAL = 0;
-const FIRST = 1;
 
-/** Tokens of one text: id, first UTF-16 unit, end. */
-class Tokens {
-  constructor(limit) {
-    this.limit = limit;
-    this.ids = [];
-    this.starts = [];
-    this.ends = [];
-  }
-
-  get full() {
-    return this.ids.length >= this.limit;
-  }
-
-  push(id, start, end) {
-    this.ids.push(id);
-    this.starts.push(start);
-    this.ends.push(end);
-  }
-
-  cut(length) {
-    this.ids.length = this.starts.length = this.ends.length = length;
-  }
-}
-
-export class WordPiece {
-  /**
-   * The tokenizer in a tokenizer.bin.
-   * @param {Uint8Array} bytes
-   */
-  static async read(bytes) {
-    return new WordPiece(await readAsset(bytes));
-  }
-
+export class WordPiece extends Tokenizer {
   constructor(data) {
-    this.data = data;
-    this.points = data.points;
-    this.added = byFirstUnit(data.added);
+    super(data);
     this.continuing = data.trie.find(data.prefix);
     this.word = new Int32Array(data.longestWord); // code points of the word that is being read
     this.sources = new Int32Array(data.longestWord); // where each came from
@@ -67,65 +31,6 @@ export class WordPiece {
     this.wordStart = this.wordEnd = start;
     this.lastSource = start;
     this.run.clear();
-  }
-
-  /**
-   * Ids of a text or a pair with special tokens; the longer text is cut first where they are more than `maxLength`.
-   * `offsets` holds start and end of each token in its own text, 0 and 0 for special tokens; `sequences` says which
-   * text that is, −1 for none.
-   * @param {string} text
-   * @param {string | null} pair
-   * @param {number} maxLength
-   */
-  encode(text, pair = null, maxLength = Infinity) {
-    const template = pair === null ? this.data.single : this.data.pair;
-    const room = maxLength - template.filter((piece) => piece.kind === SPECIAL).length;
-    const texts = [this.tokenize(text, pair === null ? room : Infinity)];
-    if (pair !== null) texts.push(this.tokenize(pair));
-    const kept =
-      pair === null ? [Math.min(texts[0].ids.length, room)] : longestFirst(...texts.map((t) => t.ids.length), room);
-    const out = { inputIds: [], tokenTypeIds: [], offsets: [], sequences: [] };
-    const push = (id, typeId, start, end, sequence) => {
-      out.inputIds.push(id);
-      out.tokenTypeIds.push(typeId);
-      out.offsets.push(start, end);
-      out.sequences.push(sequence);
-    };
-    for (const { kind, id, typeId } of template) {
-      if (kind === SPECIAL) {
-        push(id, typeId, 0, 0, -1);
-        continue;
-      }
-      const { ids, starts, ends } = texts[kind - FIRST];
-      for (let i = 0; i < kept[kind - FIRST]; i++) push(ids[i], typeId, starts[i], ends[i], kind - FIRST);
-    }
-    return out;
-  }
-
-  /** A text's own tokens, at least the first `limit` of them. */
-  tokenize(text, limit = Infinity) {
-    const out = new Tokens(limit);
-    let done = 0;
-    for (let at = 0; at < text.length && !out.full;) {
-      const token = this.added.get(text.charCodeAt(at))?.find(({ content }) => text.startsWith(content, at));
-      if (token === undefined) {
-        at++;
-        continue;
-      }
-      let [start, end] = [at, at + token.content.length];
-      if (token.swallowsBefore) while (start > done && this.isSpace(text.charCodeAt(start - 1))) start--;
-      if (token.swallowsAfter) while (end < text.length && this.isSpace(text.charCodeAt(end))) end++;
-      this.stretch(text, done, start, out);
-      out.push(token.id, start, end);
-      done = at = end;
-    }
-    this.stretch(text, done, text.length, out);
-    return out;
-  }
-
-  /** Whether a UTF-16 unit is a space; all spaces are of one unit. */
-  isSpace(unit) {
-    return (this.points[unit] & SPACE) !== 0;
   }
 
   /** Tokens of a stretch without added ones. */
@@ -239,7 +144,7 @@ export class WordPiece {
     const before = out.ids.length;
     if (length > this.word.length || !this.match(length)) {
       out.cut(before);
-      out.push(this.data.unknownId, this.wordStart, this.after(this.wordEnd));
+      out.push(this.data.unknownId, this.wordStart, after(this.text, this.wordEnd));
     }
   }
 
@@ -255,39 +160,9 @@ export class WordPiece {
         if (node >= 0 && trie.ids[node] >= 0) [id, end] = [trie.ids[node], i + 1];
       }
       if (id < 0) return false;
-      this.out.push(id, this.sources[at], this.after(this.sources[end - 1]));
+      this.out.push(id, this.sources[at], after(this.text, this.sources[end - 1]));
       at = end;
     }
     return true;
   }
-
-  /** The end of the code point at `source`. */
-  after(source) {
-    return source + (pointAt(this.text, source) > 0xffff ? 2 : 1);
-  }
-}
-
-function pointAt(text, at) {
-  const point = text.codePointAt(at);
-  return point >= 0xd800 && point < 0xe000 ? REPLACEMENT : point;
-}
-
-/** Added tokens by their first UTF-16 unit, the longest first. */
-function byFirstUnit(added) {
-  const groups = new Map();
-  for (const token of [...added].sort((a, b) => b.content.length - a.content.length)) {
-    const unit = token.content.charCodeAt(0);
-    groups.set(unit, [...(groups.get(unit) ?? []), token]);
-  }
-  return groups;
-}
-
-/** How many tokens of each text fit into `room`, the longer one cut first. */
-export function longestFirst(first, second, room) {
-  if (first + second <= room) return [first, second];
-  let short = Math.min(first, second);
-  let long = Math.max(first, second);
-  long = short > room ? short : Math.max(short, room - short);
-  if (short + long > room) [short, long] = [Math.floor(room / 2), Math.ceil(room / 2)];
-  return first <= second ? [short, long] : [long, short];
 }

@@ -8,11 +8,11 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { WordPiece } from "../../../sample_apps/web/core/wordpiece.js";
+import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 
 const SHOWN = 5;
 const [asset, maxLength, ...files] = process.argv.slice(2);
-const tokenizer = await WordPiece.read(new Uint8Array(await readFile(asset)));
+const tokenizer = await readTokenizer(new Uint8Array(await readFile(asset)));
 const same = (got, expected) => got.length === expected.length && got.every((value, i) => value === expected[i]);
 let [lines, tokens, different, milliseconds] = [0, 0, 0, 0];
 

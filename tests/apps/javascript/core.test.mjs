@@ -9,7 +9,8 @@ import { argmax, entities, rank, softmax, words } from "../../../sample_apps/web
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest } from "../../../sample_apps/web/core/manifest.js";
-import { WordPiece, longestFirst } from "../../../sample_apps/web/core/wordpiece.js";
+import { longestFirst } from "../../../sample_apps/web/core/encoding.js";
+import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -96,7 +97,7 @@ test(
   "words stand between spaces; punctuation at their ends and ideographs are their own",
   { skip: !process.env.TOKENIZER },
   async () => {
-    const tokenizer = await WordPiece.read(new Uint8Array(await readFile(process.env.TOKENIZER)));
+    const tokenizer = await readTokenizer(new Uint8Array(await readFile(process.env.TOKENIZER)));
     const split = (text) =>
       words(tokenizer, text, tokenizer.encode(text)).map(({ start, end }) => text.slice(start, end));
     assert.deepEqual(split("Fly to  Paris, please."), ["Fly", "to", "Paris", ",", "please", "."]);
@@ -114,7 +115,7 @@ test(
 );
 
 test("a lone surrogate counts as the replacement character", { skip: !process.env.TOKENIZER }, async () => {
-  const tokenizer = await WordPiece.read(new Uint8Array(await readFile(process.env.TOKENIZER)));
+  const tokenizer = await readTokenizer(new Uint8Array(await readFile(process.env.TOKENIZER)));
   for (const text of ["a\ud800b", "\udc00", "a\udc00", "😀\ud83d"]) {
     const [lone, replaced] = [tokenizer.encode(text), tokenizer.encode(text.replace(/\p{Surrogate}/gu, "\ufffd"))];
     assert.deepEqual(lone, replaced, JSON.stringify(text));

@@ -1,9 +1,12 @@
 package dev.edgepack.core
 
-/** A token that is matched in the raw text; it may swallow the spaces beside it. */
+/** A token that is matched in the text as it stands; it may swallow the spaces beside it. */
 internal class AddedToken(val id: Int, val content: String, flags: Int) {
     val stripsLeft = flags and 1 != 0
     val stripsRight = flags and 2 != 0
+
+    /** Looked for in what is left between the other ones: the library matches it after normalization. */
+    val isLate = flags and 4 != 0
 }
 
 /** Finds added tokens, the longest first at each place. They are a handful: a list and a look at the first one do. */
@@ -20,7 +23,7 @@ internal class AddedTokens(tokens: List<AddedToken>) {
     /** False for almost every character. */
     fun mayBeginWith(char: Char): Boolean = if (char.code < ASCII) asciiFirst[char.code] else anyOther
 
-    /** The longest added token at [at], if any. */
+    /** The longest added token at [at] that ends by [length], if any. */
     fun match(text: CharArray, at: Int, length: Int): AddedToken? {
         for (token in longestFirst) if (standsAt(token.content, text, at, length)) return token
         return null

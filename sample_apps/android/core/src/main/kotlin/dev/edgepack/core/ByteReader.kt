@@ -4,6 +4,9 @@ package dev.edgepack.core
 internal class ByteReader(private val data: ByteArray) {
     private var at = 0
 
+    /** How many bytes are left. */
+    val left: Int get() = data.size - at
+
     /** The next byte, 0..255. */
     fun byte(): Int = data[at++].toInt() and 0xFF
 
@@ -18,6 +21,12 @@ internal class ByteReader(private val data: ByteArray) {
             if (byte < 0x80) return value
             shift += 7
         }
+    }
+
+    /** The next varint as a signed number: 0, 1, 2, 3 … stand for 0, −1, 1, −2 …. */
+    fun signed(): Int {
+        val number = number()
+        return (number ushr 1) xor -(number and 1)
     }
 
     /** The next varint as a count of things of a byte or more; a damaged one must not ask for gigabytes. */

@@ -8,7 +8,7 @@ package dev.edgepack.core
  * @property starts UTF-16 indices into the token's own text; 0 for special tokens
  * @property ends UTF-16 indices; 0 for special tokens
  * @property words which word of its text a token belongs to, from 0: what stands between spaces, punctuation marks at
- *   its ends and ideographs by themselves; -1 for special tokens
+ *   its ends and ideographs by themselves; -1 for special tokens, and for trimmed spaces between words
  */
 class Encoding(
     val ids: IntArray,

@@ -6,7 +6,9 @@ import java.io.File
 internal class Piece(val kind: Int, val id: Int, val typeId: Int)
 
 /**
- * BERT's WordPiece over an edgepack `tokenizer.bin`: the same ids and offsets as the Hugging Face fast tokenizer.
+ * A tokenizer over an edgepack `tokenizer.bin`: the same ids and offsets as the Hugging Face fast tokenizer.
+ *
+ * The asset says which: BERT's WordPiece ([WordPieceScanner]) or byte-level BPE ([BytePairScanner]).
  *
  * Buffers are used again from call to call: share one instance between threads only under a lock.
  */
@@ -60,7 +62,7 @@ class Tokenizer internal constructor(
             val from = at
             if (piece.kind == SPECIAL) {
                 out.ids[at] = piece.id
-                out.words[at++] = NO_WORD
+                out.words[at++] = TokenBuffer.NO_WORD
             } else {
                 at = copy(if (piece.kind == FIRST) first else second, out, at)
             }
@@ -80,7 +82,6 @@ class Tokenizer internal constructor(
     companion object {
         internal const val SPECIAL = 0
         internal const val FIRST = 1
-        private const val NO_WORD = -1
 
         /** The tokenizer in a `tokenizer.bin`; [BundleException] where it is none or damaged. */
         fun load(file: File): Tokenizer = readTokenizer(file.readBytes())

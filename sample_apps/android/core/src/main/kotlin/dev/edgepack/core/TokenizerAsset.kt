@@ -5,20 +5,22 @@ import java.util.zip.DataFormatException
 import java.util.zip.Inflater
 
 private const val MAGIC = "EPTK"
-private const val VERSION = 1
+private const val WORD_PIECES = 1
+private const val BYTE_PAIRS = 2
 private const val STREAMS = 6
-private const val HANGUL_FLAG = 1
 
-/** The tokenizer in the bytes of a `tokenizer.bin`, version 1: the magic, then six zlib streams. */
+/** The tokenizer in the bytes of a `tokenizer.bin`: the magic, a version, then six zlib streams. */
 fun readTokenizer(data: ByteArray): Tokenizer {
     val magic = data.size > MAGIC.length && MAGIC.indices.all { data[it].toInt() == MAGIC[it].code }
     if (!magic) throw DamagedFileException("the tokenizer asset (${data.size} bytes) is no tokenizer.bin; bundle again")
     val version = data[MAGIC.length].toInt()
-    if (version != VERSION) {
-        throw BundleException("the tokenizer asset has version $version; this app reads $VERSION: package it again")
+    if (version != WORD_PIECES && version != BYTE_PAIRS) {
+        val known = "$WORD_PIECES and $BYTE_PAIRS"
+        throw BundleException("the tokenizer asset has version $version; this app reads $known: package it again")
     }
     try {
-        return decode(split(data).map(::ByteReader))
+        val streams = split(data).map(::ByteReader)
+        return if (version == WORD_PIECES) readWordPieces(streams) else readBytePairs(streams)
     } catch (e: DataFormatException) {
         throw damaged(data, e)
     } catch (e: RuntimeException) { // an index, a count or a range that sound data never has
@@ -59,48 +61,16 @@ private fun inflate(inflater: Inflater): ByteArray {
     return out.toByteArray()
 }
 
-private fun decode(streams: List<ByteReader>): Tokenizer {
-    val (header, lengths, suffixes, classes, folds) = streams
-    val (flags, size, unknownId, longestWord) = header.numbers(4)
-    val prefix = header.string()
-    val added = AddedTokens(
-        List(header.count()) {
-            val id = header.number()
-            val tokenFlags = header.number()
-            AddedToken(id, header.string(), tokenFlags)
-        },
-    )
-    val single = readFrame(header)
-    val pair = readFrame(header)
-    val table = UnicodeTable(decomposesHangul = flags and HANGUL_FLAG != 0)
-    val classFlags = listOf(UnicodeTable.REMOVED, UnicodeTable.SPACE, UnicodeTable.PUNCTUATION, UnicodeTable.PADDED)
-    for (flag in classFlags) table.flag(flag, classes)
-    table.readFolds(folds)
-    table.readRanks(streams[STREAMS - 1])
-    val vocabulary = readVocabulary(size, lengths, suffixes, prefix)
-    return Tokenizer(TextScanner(table, vocabulary, added, unknownId, longestWord), single, pair, size)
-}
+/** The added tokens of a header. */
+internal fun readAdded(header: ByteReader): List<AddedToken> =
+    List(header.count()) {
+        val (id, flags) = header.numbers(2)
+        AddedToken(id, header.string(), flags)
+    }
 
-private fun readFrame(header: ByteReader): List<Piece> =
+/** One of a header's two templates. */
+internal fun readFrame(header: ByteReader): List<Piece> =
     List(header.count()) {
         val (kind, id, typeId) = header.numbers(3)
         Piece(kind, id, typeId)
     }
-
-/** Undoes the front coding: each token shares its first bytes with the one before. */
-private fun readVocabulary(size: Int, lengths: ByteReader, suffixes: ByteReader, prefix: String): Vocabulary {
-    val starts = IntArray(lengths.checked(size) + 1)
-    val chars = StringBuilder(size * 8)
-    var bytes = ByteArray(256)
-    for (id in 0 until size) {
-        val shared = lengths.byte()
-        val own = suffixes.checked(lengths.number())
-        if (shared + own > bytes.size) bytes = bytes.copyOf((shared + own) * 2)
-        suffixes.copy(bytes, shared, own)
-        chars.append(String(bytes, 0, shared + own, Charsets.UTF_8))
-        starts[id + 1] = chars.length
-    }
-    val joined = CharArray(chars.length)
-    chars.toString().toCharArray(joined)
-    return Vocabulary(joined, starts, prefix)
-}

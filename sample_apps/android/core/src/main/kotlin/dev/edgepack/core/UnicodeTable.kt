@@ -94,8 +94,9 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         while (point < end) {
             val page = point ushr PAGE_BITS
             val whole = point and PAGE_MASK == 0 && end - point >= PAGE_SIZE
-            if (whole && pages[page] === UNTOUCHED) {
-                pages[page] = uniform.getOrPut(flag) { IntArray(PAGE_SIZE) { flag } }
+            if (whole && !owned[page]) { // all of the page's code points are alike, and stay so
+                val entry = pages[page][0] or flag
+                pages[page] = uniform.getOrPut(entry) { IntArray(PAGE_SIZE) { entry } }
                 point += PAGE_SIZE
             } else {
                 or(point++, flag)
@@ -118,6 +119,9 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         const val PUNCTUATION = 1 shl 25
         const val PADDED = 1 shl 26
         const val MARK = 1 shl 27
+        const val LETTER = 1 shl 28
+        const val NUMBER = 1 shl 29
+        const val GAP = 1 shl 30
         private const val FOLD_ONE = 1 shl 21
         private const val FOLD_MANY = 1 shl 22
         private const val FOLD_MASK = FOLD_ONE or FOLD_MANY

@@ -1,0 +1,68 @@
+"""What assets of every kind hold: added tokens, templates with special tokens, and how their header says them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from edgepack.tokenizer.unicode_tables import CODE_POINTS, SURROGATES
+from edgepack.tokenizer.writing import string, varints
+
+MOST_PIECES = 64  # of a template
+LSTRIP, RSTRIP, NORMALIZED = 1, 2, 4  # flags of an added token
+SPECIAL, FIRST = 0, 1  # kinds of a template's pieces; the second text is FIRST + 1
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token matched as it stands: in the raw text, or (flag `NORMALIZED`) in what is left between those."""
+
+    id: int
+    content: str
+    flags: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One part of a template: a special token, or the first or second text's tokens."""
+
+    kind: int
+    id: int  # of a special token; 0 otherwise
+    type_id: int
+
+
+def added_tokens(document: dict[str, Any]) -> tuple[AddedToken, ...]:
+    """The added tokens of a tokenizer.json."""
+    return tuple(
+        AddedToken(t["id"], t["content"], LSTRIP * t["lstrip"] | RSTRIP * t["rstrip"] | NORMALIZED * t["normalized"])
+        for t in document["added_tokens"]
+    )
+
+
+def template(backend: Tokenizer, pair: bool) -> tuple[Piece, ...]:
+    """Where special tokens go, seen in what the post-processor does to one-word texts."""
+    encoding = backend.encode("a", "a") if pair else backend.encode("a")
+    pieces = []
+    for index, type_id, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):
+        piece = Piece(SPECIAL, index, type_id) if sequence is None else Piece(FIRST + sequence, 0, type_id)
+        if sequence is None or piece not in pieces:  # "a" may be several tokens of one text
+            pieces.append(piece)
+    return tuple(pieces)
+
+
+def header_tail(added: Sequence[AddedToken], single: Sequence[Piece], pair: Sequence[Piece]) -> bytes:
+    """The header's end: added tokens and templates."""
+    out = varints((len(added),))
+    for token in added:
+        out += varints((token.id, token.flags)) + string(token.content)
+    for pieces in (single, pair):
+        out += varints((len(pieces), *(n for p in pieces for n in (p.kind, p.id, p.type_id))))
+    return out
+
+
+def whole_points() -> list[int]:
+    """All code points but surrogates."""
+    return [point for point in range(CODE_POINTS) if point not in SURROGATES]

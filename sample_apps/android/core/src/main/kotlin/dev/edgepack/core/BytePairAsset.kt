@@ -1,0 +1,67 @@
+package dev.edgepack.core
+
+private const val BYTE_LEVEL = 1
+private const val PLANES = 3
+private const val PREFIX_SPACE = 1
+private const val TRIM_OFFSETS = 2
+private const val TRIM_PREFIXED = 4
+
+/** A byte-level tokenizer from the six streams of version 2. */
+internal fun readBytePairs(streams: List<ByteReader>): Tokenizer {
+    val (header, ids, left, right, results) = streams
+    val (kind, flags, size) = header.numbers(3)
+    check(kind == BYTE_LEVEL) { "a tokenizer of kind $kind" }
+    val added = readAdded(header)
+    val single = readFrame(header)
+    val pair = readFrame(header)
+    val merges = readMerges(left, right, results)
+    val symbols = maxOf(MergeTable.BYTES, (merges.results.maxOrNull() ?: 0) + 1)
+    val options = BytePairOptions(
+        prefixSpace = flags and PREFIX_SPACE != 0,
+        trimOffsets = flags and TRIM_OFFSETS != 0,
+        trimPrefixed = flags and TRIM_PREFIXED != 0,
+    )
+    val scanner = BytePairScanner(readClasses(streams.last()), merges, readIds(ids, symbols, size), added, options)
+    return Tokenizer(scanner, single, pair, size)
+}
+
+/** Pairs of known symbols; each makes the next new symbol or one that there is. */
+private fun readMerges(left: ByteReader, right: ByteReader, results: ByteReader): MergeTable {
+    val lefts = readPlanes(left)
+    val rights = readPlanes(right)
+    check(lefts.size == rights.size) { "${lefts.size} left symbols and ${rights.size} right ones" }
+    var new = MergeTable.BYTES
+    val made = IntArray(results.checked(lefts.size)) {
+        val result = new + results.signed()
+        check(maxOf(lefts[it], rights[it]) < new && result in MergeTable.BYTES..new) { "a merge into $result of $new" }
+        if (result == new) new++
+        result
+    }
+    return MergeTable(lefts, rights, made)
+}
+
+/** Numbers of three bytes: the low bytes of all, then the middle ones, then the high ones. */
+private fun readPlanes(reader: ByteReader): IntArray {
+    check(reader.left % PLANES == 0) { "${reader.left} bytes, which are not three for each merge" }
+    val numbers = IntArray(reader.left / PLANES)
+    for (plane in 0 until PLANES) for (i in numbers.indices) numbers[i] = numbers[i] or (reader.byte() shl 8 * plane)
+    return numbers
+}
+
+/** The id of each symbol, stored as the step from the id before plus one. */
+private fun readIds(reader: ByteReader, symbols: Int, size: Int): IntArray {
+    var id = -1
+    return IntArray(reader.checked(symbols)) {
+        id += reader.signed() + 1
+        check(id in 0 until size) { "the id $id of $size" }
+        id
+    }
+}
+
+private fun readClasses(reader: ByteReader): UnicodeTable {
+    val table = UnicodeTable(decomposesHangul = false)
+    val pattern = listOf(UnicodeTable.LETTER, UnicodeTable.NUMBER, UnicodeTable.GAP)
+    val words = listOf(UnicodeTable.SPACE, UnicodeTable.PUNCTUATION, UnicodeTable.PADDED)
+    for (flag in pattern + words) table.flag(flag, reader)
+    return table
+}
