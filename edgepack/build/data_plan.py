@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.build.inputs import BuildRequest, Inputs
-from edgepack.build.recipe import PASSES, Recipe, general_schedule, make_augmentation, make_schedule, used_recipe
+from edgepack.build.recipe import PASSES, Recipe, general_schedule, make_augmentation, make_schedule
 from edgepack.build.training_data import layers_followed, text_data
 from edgepack.compress.augmentation import augmented_lengths
 from edgepack.compress.candidates import read_words
@@ -100,7 +100,7 @@ def _text(outputs: OutputsPlan) -> dict[str, Any]:
 
 def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig) -> DataPlan:
     """What a build of this candidate trains on. `full`: the teacher as a student."""
-    request, recipe = inputs.request, used_recipe(inputs.request.chosen_recipe, inputs.request.raw_text)
+    request, recipe = inputs.request, inputs.recipe
     costs = Costs(float(sum(teacher_weights(full))), TRAINING * float(sum(teacher_weights(candidate.config))))
     schedule = make_schedule(recipe, candidate.estimated_speed)
     lengths, sequences = task_lengths(inputs, recipe, candidate, full), text_lengths(inputs, recipe, candidate)

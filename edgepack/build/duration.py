@@ -44,7 +44,7 @@ class TrainingTime:
 
 def estimate_training(inputs: Inputs, chosen: Candidate, data_plan: DataPlan) -> TrainingTime:
     """Time a few steps of each kind, some seconds in all. `data_plan`: on how many tokens the teacher runs."""
-    recipe, shape, own = inputs.request.chosen_recipe, chosen.config, inputs.train
+    recipe, shape, own = inputs.recipe, chosen.config, inputs.train
     schedule = make_schedule(recipe, chosen.estimated_speed)
     rounded = make_stages(recipe, schedule, shape)["quantize"]
     count = max(1, min(schedule.batch_size, int(BATCH_TOKENS // own.lengths.mean())))
@@ -67,7 +67,7 @@ def estimate_training(inputs: Inputs, chosen: Candidate, data_plan: DataPlan) ->
 
 def teacher_seconds(inputs: Inputs, sample: Encoded, device: torch.device) -> float:
     """Of the teacher's forward pass over the sample."""
-    teacher, bf16 = inputs.load_full_student(), has_bf16(device.type == "cpu")
+    teacher, bf16 = inputs.load_runner(), has_bf16(device.type == "cpu")
     return second_time(lambda: predict(teacher, sample, device=str(device), bf16=bf16), device)
 
 

@@ -35,7 +35,6 @@ from edgepack.build.recipe import (
     make_schedule,
     make_stages,
     recipe_record,
-    used_recipe,
 )
 from edgepack.build.recipe_check import check_recipe, check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
@@ -93,7 +92,7 @@ def plan_build(request: BuildRequest, console: Console, show_tensors: bool = Fal
         console.warn(problem)
     linear = train_linear_model(inputs, console)
     with console.working("time"):
-        return PlanReport(plan, data, show_tensors, estimate_training(inputs, plan.chosen, data), linear)
+        return PlanReport(plan, data, show_tensors, estimate_training(inputs, plan.chosen, data), linear, inputs.start)
 
 
 def build(request: BuildRequest, console: Console, inputs: Inputs | None = None) -> BuildResult:
@@ -117,14 +116,14 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
     if inputs is None:
         inputs = open_inputs(request, console)
     else:  # opened for another recipe, perhaps
-        check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets)
+        check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets, request.raw_text)
         inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     accelerator, space = make_accelerator(request.device), make_search_space(inputs)
     plan = from_main(accelerator, search(space, request.budget_bytes))
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
     data = plan_data(inputs, plan.chosen, space.full)
-    console.info(PlanReport(plan, data).table())
+    console.info(PlanReport(plan, data, start=inputs.start).table())
     return_free_memory()
     return Build(inputs, plan, data, workspace, console)
 
@@ -206,7 +205,7 @@ class Build:
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
-            full, device = self.inputs.load_full_student(), self.accelerator.device
+            full, device = self.inputs.load_runner(), self.accelerator.device
             settings = {"device": device, "bf16": self.bf16, "seen": seen}
             save_teacher_outputs(full, data.teacher_ids, kept, stage.scratch, self.console, **settings)
 
@@ -261,7 +260,7 @@ class Build:
         def work(stage: Stage) -> None:
             self.restore_states(training)
             runs = self.recipe.needs_vectors or training.planned.choice.kept.loop_share
-            teacher = self.inputs.load_full_student() if runs else None
+            teacher = self.inputs.load_runner() if runs else None
             layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
             token_map, folder = self.shape.vocab_map, training.outputs.folder
             progress = train(
@@ -296,12 +295,12 @@ class Build:
     @cached_property
     def recipe(self) -> Recipe:
         """The settings to train by: without raw text there is no stage on it, and no state is stored for its losses."""
-        return used_recipe(self.inputs.request.chosen_recipe, self.inputs.request.raw_text)
+        return self.inputs.recipe
 
     @property
     def report(self) -> PlanReport:
         """The plan, as the manifest and the report have it."""
-        return PlanReport(self.plan, self.data_plan)
+        return PlanReport(self.plan, self.data_plan, start=self.inputs.start)
 
     @cached_property
     def shape(self) -> StudentConfig:

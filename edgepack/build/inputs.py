@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from edgepack.build.before_training import app_warnings, target_warnings
-from edgepack.build.recipe import Recipe, find_recipe, recipe_record
+from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
@@ -23,6 +23,7 @@ from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.space import SearchSpace, Vocabulary
+from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
 from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
@@ -31,6 +32,7 @@ from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show
 from edgepack.task.metric import Interval, metric_interval
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
+    OwnModel,
     Teacher,
     check_sides,
     check_teacher,
@@ -101,11 +103,42 @@ class Inputs:
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
 
+    @property
+    def recipe(self) -> Recipe:
+        """The settings to train by."""
+        return used_recipe(self.request.chosen_recipe, self.request.raw_text, self.teacher.is_carved)
+
+    @property
+    def start(self) -> str | None:
+        """What the student begins as where nothing of the teacher's layers can be carved; None where it is carved."""
+        if self.teacher.is_carved:
+            return None
+        return (
+            f"the student starts from the teacher's word table with a new, random body, since layers of a "
+            f"{self.teacher.family} cannot be carved; it sees {NEW_BODY:g} times the examples, and its score is less "
+            "certain: of two that were measured one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
+        )
+
     def load_full_student(self) -> Student:
-        """The teacher as a student of its own shape, loaded anew: drop it when its work is done."""
-        student = student_from_teacher(self.teacher.load_model(), self.teacher.task.name)
+        """The teacher as a student of its own shape, loaded anew: drop it when its work is done.
+
+        Of a teacher that is not carved, its word table with a new body.
+        """
+        model = self.teacher.load_model()
+        if isinstance(model, OwnModel):
+            student = student_from_table(model, self.teacher, self.max_length, self.request.seed)
+        else:
+            student = student_from_teacher(model, self.teacher.task.name)
         return_free_memory()  # the checkpoint's own tensors
         return student
+
+    def load_runner(self) -> Student | OwnTeacher:
+        """What answers as the teacher: a student of its own shape, or its own model where it is not carved."""
+        if self.teacher.is_carved:
+            return self.load_full_student()
+        model = self.teacher.load_model()
+        assert isinstance(model, OwnModel)
+        return OwnTeacher(model, table_config(model, self.teacher, self.max_length))
 
 
 def open_inputs(
@@ -123,7 +156,7 @@ def open_inputs(
     found_task, pair = infer_task(request.train, request.columns)
     teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
-    check_recipe(recipe, request.effort, teacher, targets)
+    check_recipe(recipe, request.effort, teacher, targets, request.raw_text)
     warn_without_text(recipe, request.effort, request.raw_text, console)
     with console.working("read"):
         train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
@@ -241,6 +274,7 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
         max_length=inputs.max_length,
         keep_types=inputs.teacher.task.pair,
         structure=inputs.request.chosen_recipe.structure,
+        new_body=not inputs.teacher.is_carved,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepack.build.recipe_settings import GENERAL, Recipe
+from edgepack.compress.distil.objective import NAMES
 from edgepack.compress.distil.output_space import OutputSpace
 from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import Relations
@@ -27,9 +28,12 @@ def named(recipe: str) -> str:
     return recipe if recipe.lower().endswith(".toml") else f"recipe {recipe}"
 
 
-def check_recipe(recipe: Recipe, name: str, teacher: Teacher, targets: Sequence[Target]) -> None:
+def check_recipe(
+    recipe: Recipe, name: str, teacher: Teacher, targets: Sequence[Target], raw_text: Path | None = None
+) -> None:
     """`InputError` for what the teacher, its task or the targets cannot serve."""
     where, sizes = named(name), teacher.sizes
+    _check_signals(recipe, where, teacher, raw_text)
     for key, loss in recipe.losses():
         _check_task(loss, f"{where}: {key}", teacher)
         _check_layers(loss, f"{where}: {key}", sizes.layers, sizes.hidden_size, "teacher")
@@ -39,7 +43,8 @@ def check_recipe(recipe: Recipe, name: str, teacher: Teacher, targets: Sequence[
             f"{where}: structure.hidden_size is {structure.hidden_size}; the teacher's is {sizes.hidden_size}, "
             "allowed: 1 to that, or 0"
         )
-    own_table = int(getattr(teacher.config, "embedding_size", sizes.hidden_size))
+    names = ("embedding_size", "input_embedding_size")
+    own_table = next((int(size) for name in names if (size := getattr(teacher.config, name, None))), sizes.hidden_size)
     if structure.embedding != "linear" and own_table != sizes.hidden_size:
         raise InputError(
             f"{where}: structure.embedding is {structure.embedding!r}, and the teacher's table has a size of its own, "
@@ -57,6 +62,28 @@ def check_recipe(recipe: Recipe, name: str, teacher: Teacher, targets: Sequence[
             check_mixed_widths(targets)
         except InputError as e:
             raise InputError(f"{where}: mixed_widths: {e}") from e
+
+
+def _check_signals(recipe: Recipe, where: str, teacher: Teacher, raw_text: Path | None) -> None:
+    """`InputError` for a loss that needs what the own model of a teacher that is not carved does not give."""
+    behaviour, family, layers = teacher.behaviour, teacher.family, teacher.sizes.layers
+    if behaviour is None:
+        return
+    way = "allowed: losses of predictions" + (
+        " and hidden states" if behaviour.states else "; try --recipe soft-targets"
+    )
+    for key, loss in recipe.losses():
+        if key.startswith("general") and raw_text is None:  # a stage that is left out
+            continue
+        what = f"{where}: {key} is {NAMES[type(loss)]}"
+        if loss.needs_vectors:
+            raise InputError(f"{what}, and queries, keys and values of a {family} are not read; {way}")
+        if not behaviour.states and loss.states_needed(range(layers), layers):
+            raise InputError(f"{what}, and a {family} gives no hidden states of one size after every layer; {way}")
+    if recipe.module_replacing is not None:
+        raise InputError(
+            f"{where}: module_replacing runs the teacher's layers, and those of a {family} cannot be cut out"
+        )
 
 
 def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:

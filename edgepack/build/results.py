@@ -52,6 +52,7 @@ class PlanReport:
     # of `edgepack plan` alone: a build's record is the same every time
     time: TrainingTime | None = None
     linear: LinearResult | None = None
+    start: str | None = None  # of which teacher the student has no layer, and what that means; None: it is carved
 
     @property
     def chosen(self) -> Candidate:
@@ -66,6 +67,7 @@ class PlanReport:
             measured["linear"] = {**as_record(self.linear), "seconds": round(self.linear.seconds, 1)}
         return {
             **measured,
+            "start": self.start_line(),
             "budget_bytes": self.plan.budget_bytes,
             "note": self.plan.note,
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
@@ -73,6 +75,13 @@ class PlanReport:
             "tokenizer_bytes": chosen.vocabulary.asset_bytes,
             "training": self.data.to_record(),
         }
+
+    def start_line(self) -> str:
+        """What the student that training starts from is made of."""
+        if self.start is not None:
+            return self.start
+        layers = ", ".join(str(layer + 1) for layer in self.plan.chosen.layers)
+        return f"the student starts carved from the teacher's layers {layers}"
 
     def full_record(self) -> dict[str, Any]:
         """The same with the chosen shape in full; its vocabulary map by hash, being long."""
@@ -90,7 +99,7 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
-        lines += [LEGEND, *self.data.lines()]
+        lines += [LEGEND, self.start_line(), *self.data.lines()]
         lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:
             lines.append(

@@ -64,7 +64,7 @@ class Training:
 
 def layers_followed(inputs: Inputs, candidate: Candidate) -> list[int]:
     """The teacher's layer that each of the student's learns from, by the recipe's map."""
-    layers = inputs.teacher.config.num_hidden_layers
+    layers = inputs.teacher.sizes.layers
     return followed_layers(inputs.request.chosen_recipe.layer_map, candidate.layers, layers)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edgepack.compress.layers import spread_layers
 from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
-from edgepack.plan.losses import body_loss, body_rounding_loss, head_loss, table_loss
+from edgepack.plan.losses import NEW_BODY_LOSS, body_loss, body_rounding_loss, head_loss, table_loss
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed import student_time, token_labels
 from edgepack.quantization import bit_width
@@ -69,6 +69,7 @@ def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: i
         weights = layer_weights + (space.hidden_size * head if full.head_act else 0)
         for bits in body_widths(space):
             loss = body_loss(full, len(layers), heads, ffn) + head_loss(head_share) + body_rounding_loss(bits)
+            loss += NEW_BODY_LOSS if space.new_body else 0.0
             yield Body(
                 layers=layers,
                 heads=heads,

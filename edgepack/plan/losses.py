@@ -16,6 +16,7 @@ from edgepack.student.config import StudentConfig
 BODY_LOSS, BODY_POWER = 0.0012, 1.2  # share s of the teacher's body loses 0.0012 · (s^-1.2 − 1)
 COMPUTE_PRICE = 0.01  # what a whole teacher's compute is worth, in metric
 DEPTH_LOSS, DEPTH_POWER = 0.13, 2.5  # share d of the layers given up loses 0.13 · d^2.5
+NEW_BODY_LOSS = 0.005  # for a body that starts at random: the larger of two measured, with three times the examples
 HEAD_LOSS = 0.0005  # for giving up three quarters of the head's dense layer
 SPECTRUM_LOSS = 0.05  # times the cube of the share of the embedding table's variance given up
 TABLE_ROUNDING = 2.0  # how much more than its own share of the variance a table's rounding error costs

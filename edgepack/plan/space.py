@@ -77,6 +77,7 @@ class SearchSpace:
     max_length: int
     keep_types: bool
     structure: Structure = field(default_factory=Structure)
+    new_body: bool = False  # nothing of the teacher's layers is in the student that training starts from
 
     @property
     def hidden_size(self) -> int:

@@ -5,9 +5,11 @@ position scheme and in its head. One `Layout` per family says where the weights 
 teacher's logits to 1e-5 (tests: the identity test). All later carving works on students only.
 
 What a family does differently:
-- RoBERTa, MPNet: positions start at `padding_idx + 1`; the rows before are never used and are left out.
-- ALBERT, ELECTRA: words, positions and types are added and normed at the embedding width, then projected.
+- RoBERTa, its siblings, MPNet: positions start at `padding_idx + 1`; the rows before are never used and are left out.
+- ALBERT, ELECTRA, RemBERT: words, positions and types are added and normed at the embedding width, then projected.
 - ALBERT: layer groups share weights, kept as a sharing map.
+- XLM, FlauBERT: no dense layer in the head; the language tables that no text uses are left out.
+- ERNIE: a table of pretraining tasks, of which the first row is added to every position.
 - MPNet: T5-style relative position bias, one table for all layers; here each weight set has its own copy,
   since heads are pruned per layer.
 """
@@ -19,22 +21,26 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.teacher import config_sizes
-
-ACTIVATION_NAMES = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+from edgepack.teacher import FAMILIES, config_sizes
+from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a family keeps its weights; `{i}` stands for the layer."""
+    """Where a family keeps its weights; `{i}` stands for the layer. `head_act` None: a head without a dense layer."""
 
     embeddings: str
     layer: str
+    words: str = "word_embeddings"
+    positions: str = "position_embeddings"
+    types: str = "token_type_embeddings"
+    constants: str = "task_type_embeddings"  # a table of which every text uses the first row
+    norm: str = "LayerNorm"
     query: str = "attention.self.query"
     key: str = "attention.self.key"
     value: str = "attention.self.value"
@@ -45,10 +51,9 @@ class Layout:
     ffn_norm: str = "output.LayerNorm"
     projection: str | None = None
     head_dense: str = "classifier.dense"
-    head_act: str = "tanh"
+    head_act: str | None = "tanh"
     classifier: str = "classifier.out_proj"
     norm_before_projection: bool = False
-    offset_positions: bool = False
     relative_bias: str | None = None
 
 
@@ -58,16 +63,48 @@ _BERT = Layout(
     head_dense="bert.pooler.dense",
     classifier="classifier",
 )
+_ROBERTA = replace(
+    _BERT,
+    embeddings="roberta.embeddings",
+    layer="roberta.encoder.layer.{i}",
+    head_dense="classifier.dense",
+    classifier="classifier.out_proj",
+)
+_XLM = Layout(
+    embeddings="transformer",
+    words="embeddings",
+    norm="layer_norm_emb",
+    layer="transformer",
+    query="attentions.{i}.q_lin",
+    key="attentions.{i}.k_lin",
+    value="attentions.{i}.v_lin",
+    output="attentions.{i}.out_lin",
+    attention_norm="layer_norm1.{i}",
+    up="ffns.{i}.lin1",
+    down="ffns.{i}.lin2",
+    ffn_norm="layer_norm2.{i}",
+    head_act=None,
+    classifier="sequence_summary.summary",
+)
 LAYOUTS: dict[str, Layout] = {
     "bert": _BERT,
-    "roberta": replace(
-        _BERT,
-        embeddings="roberta.embeddings",
-        layer="roberta.encoder.layer.{i}",
-        head_dense="classifier.dense",
-        classifier="classifier.out_proj",
-        offset_positions=True,
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
+    "data2vec-text": replace(_ROBERTA, embeddings="data2vec_text.embeddings", layer="data2vec_text.encoder.layer.{i}"),
+    "ernie": replace(
+        _BERT, embeddings="ernie.embeddings", layer="ernie.encoder.layer.{i}", head_dense="ernie.pooler.dense"
     ),
+    "rembert": replace(
+        _BERT,
+        embeddings="rembert.embeddings",
+        layer="rembert.encoder.layer.{i}",
+        head_dense="rembert.pooler.dense",
+        projection="rembert.encoder.embedding_hidden_mapping_in",
+        norm_before_projection=True,
+    ),
+    "xlm": _XLM,
+    "flaubert": _XLM,
     "electra": replace(
         _BERT,
         embeddings="electra.embeddings",
@@ -117,7 +154,6 @@ LAYOUTS: dict[str, Layout] = {
         value="attention.attn.v",
         output="attention.attn.o",
         attention_norm="attention.LayerNorm",
-        offset_positions=True,
         relative_bias="mpnet.encoder.relative_attention_bias.weight",
     ),
 }
@@ -127,13 +163,15 @@ MPNET_BUCKETS = 32  # transformers computes MPNet's buckets with this count what
 def student_from_teacher(model: PreTrainedModel, task: str) -> Student:
     """The teacher's own weights and shape as a student in eval mode; same logits to rounding."""
     family = str(model.config.model_type)
-    if family not in LAYOUTS:
-        raise InputError(f"teacher family {family!r} is not supported; allowed: {', '.join(sorted(LAYOUTS))}")
+    if not can_carve(model.config):
+        raise InputError(
+            f"teacher family {family!r} cannot be carved; allowed: {', '.join(sorted(LAYOUTS))}, post-norm"
+        )
     layout, weights = LAYOUTS[family], model.state_dict()
     config = _config(model, layout, weights, task)
     student = Student(config)
     with torch.no_grad():
-        _copy_embeddings(student, layout, weights, int(model.config.pad_token_id or 0))
+        _copy_embeddings(student, layout, weights, _first_position(model.config))
         _copy_layers(student, layout, weights)
         _copy_head(student, layout, weights)
     return student.eval()
@@ -143,19 +181,14 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
     teacher = model.config
     sizes = config_sizes(teacher)
     layers, hidden, heads = sizes.layers, sizes.hidden_size, sizes.heads
-    act = getattr(teacher, "hidden_act", None) or teacher.activation
-    if act not in ACTIVATION_NAMES:
-        raise InputError(f"teacher activation {act!r} is not supported; allowed: {', '.join(ACTIVATION_NAMES)}")
-    for field, allowed in (("position_embedding_type", "absolute"), ("inner_group_num", 1)):
-        if getattr(teacher, field, allowed) != allowed:
-            raise InputError(f"teacher {field} {getattr(teacher, field)!r} is not supported; allowed: {allowed!r}")
+    act = activation_of(teacher)
     groups = int(getattr(teacher, "num_hidden_groups", layers))
     sharing = [int(i / (layers / groups)) for i in range(layers)]
-    inner = weights[f"{layout.layer.format(i=0)}.{layout.up}.weight"].shape[0]
-    width = weights[f"{layout.embeddings}.word_embeddings.weight"].shape[1]
+    inner = weights[f"{layout.layer}.{layout.up}.weight".format(i=0)].shape[0]
+    width = weights[f"{layout.embeddings}.{layout.words}.weight"].shape[1]
     projected = layout.projection is not None and f"{layout.projection}.weight" in weights
-    positions = weights[f"{layout.embeddings}.position_embeddings.weight"].shape[0]
-    types = weights.get(f"{layout.embeddings}.token_type_embeddings.weight")
+    positions = weights[f"{layout.embeddings}.{layout.positions}.weight"].shape[0]
+    types = weights.get(f"{layout.embeddings}.{layout.types}.weight")
     has_types = types is not None and types.shape[0] > 1
     return StudentConfig(
         vocab_size=sizes.vocabulary,
@@ -172,7 +205,7 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
         intermediate_sizes=[inner] * groups,
         hidden_act=ACTIVATION_NAMES[act],
         norm_eps=float(getattr(teacher, "layer_norm_eps", 1e-12)),
-        max_position_embeddings=positions - _first_position(layout, int(teacher.pad_token_id or 0)),
+        max_position_embeddings=positions - _first_position(teacher),
         type_vocab_size=types.shape[0] if types is not None and has_types else 0,
         relative_attention_buckets=MPNET_BUCKETS if layout.relative_bias else 0,
         head_act=layout.head_act if task == "text-classification" else None,
@@ -183,8 +216,9 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
     )
 
 
-def _first_position(layout: Layout, padding_id: int) -> int:
-    return padding_id + 1 if layout.offset_positions else 0
+def _first_position(teacher: PreTrainedConfig) -> int:
+    """The row of the position table that a text's first token has."""
+    return int(teacher.pad_token_id or 0) + 1 if FAMILIES[str(teacher.model_type)].offset_positions else 0
 
 
 def _copy(target: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
@@ -193,17 +227,19 @@ def _copy(target: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
         target.get_parameter("bias").copy_(weights[f"{name}.bias"])
 
 
-def _copy_embeddings(student: Student, layout: Layout, weights: Mapping[str, Tensor], padding_id: int) -> None:
+def _copy_embeddings(student: Student, layout: Layout, weights: Mapping[str, Tensor], start: int) -> None:
     embeddings, source = student.embeddings, layout.embeddings
-    embeddings.word.weight.copy_(weights[f"{source}.word_embeddings.weight"])
-    start = _first_position(layout, padding_id)
-    embeddings.position.weight.copy_(weights[f"{source}.position_embeddings.weight"][start:])
-    types = weights.get(f"{source}.token_type_embeddings.weight")
+    embeddings.word.weight.copy_(weights[f"{source}.{layout.words}.weight"])
+    embeddings.position.weight.copy_(weights[f"{source}.{layout.positions}.weight"][start:])
+    types = weights.get(f"{source}.{layout.types}.weight")
     if embeddings.token_type is not None and types is not None:
         embeddings.token_type.weight.copy_(types)
     elif types is not None:  # the only type is a constant: add it to every position
         embeddings.position.weight.add_(types[0])
-    _copy(embeddings.norm, weights, f"{source}.LayerNorm")
+    constant = weights.get(f"{source}.{layout.constants}.weight")
+    if constant is not None:
+        embeddings.position.weight.add_(constant[0])
+    _copy(embeddings.norm, weights, f"{source}.{layout.norm}")
     if embeddings.projection is not None and layout.projection is not None:
         _copy(embeddings.projection, weights, layout.projection)
 
@@ -212,14 +248,13 @@ def _copy_layers(student: Student, layout: Layout, weights: Mapping[str, Tensor]
     config = student.config
     for layer in range(config.num_hidden_layers):
         shared = (config.attention_sharing or [])[layer]
-        source = layout.layer.format(i=shared)
         attention, feed_forward = student.attention[shared], student.feed_forward[shared]
         for name in ("query", "key", "value", "output"):
-            _copy(getattr(attention, name).full, weights, f"{source}.{getattr(layout, name)}")
+            _copy(getattr(attention, name).full, weights, f"{layout.layer}.{getattr(layout, name)}".format(i=shared))
         for name in ("up", "down"):
-            _copy(getattr(feed_forward, name).full, weights, f"{source}.{getattr(layout, name)}")
-        _copy(student.attention_norms[layer], weights, f"{source}.{layout.attention_norm}")
-        _copy(student.ffn_norms[layer], weights, f"{source}.{layout.ffn_norm}")
+            _copy(getattr(feed_forward, name).full, weights, f"{layout.layer}.{getattr(layout, name)}".format(i=shared))
+        _copy(student.attention_norms[layer], weights, f"{layout.layer}.{layout.attention_norm}".format(i=shared))
+        _copy(student.ffn_norms[layer], weights, f"{layout.layer}.{layout.ffn_norm}".format(i=shared))
         if layout.relative_bias is not None:
             attention.get_parameter("relative_bias").copy_(weights[layout.relative_bias])
 
@@ -227,6 +262,5 @@ def _copy_layers(student: Student, layout: Layout, weights: Mapping[str, Tensor]
 def _copy_head(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
     if student.head.dense is not None:
         _copy(student.head.dense, weights, layout.head_dense)
-        _copy(student.head.classifier, weights, layout.classifier)
-    else:
-        _copy(student.head.classifier, weights, "classifier")
+    is_text = student.config.task == "text-classification"
+    _copy(student.head.classifier, weights, layout.classifier if is_text else "classifier")

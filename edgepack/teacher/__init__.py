@@ -5,10 +5,12 @@ come from safetensors, or from a pickle with `weights_only=True`, which executes
 own Python code is refused; from the hub only the named files are fetched.
 """
 
-from edgepack.teacher.checkpoint import FAMILIES, Checkpoint, Sizes, config_sizes, open_checkpoint
+from edgepack.teacher.checkpoint import Checkpoint, Sizes, config_sizes, feed_forward_size, open_checkpoint
 from edgepack.teacher.data_check import TeacherCheck, check_sides, check_teacher, check_tokenizer, check_unknown
+from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
+from edgepack.teacher.own_model import OwnModel
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
 from edgepack.teacher.weights import load_weights
@@ -16,6 +18,7 @@ from edgepack.teacher.weights import load_weights
 __all__ = [
     "FAMILIES",
     "Checkpoint",
+    "OwnModel",
     "Sizes",
     "Teacher",
     "TeacherCheck",
@@ -25,6 +28,7 @@ __all__ = [
     "check_unknown",
     "config_sizes",
     "count_answers",
+    "feed_forward_size",
     "label_problem",
     "load_teacher",
     "load_tokenizer",

@@ -7,23 +7,27 @@ that edgepack would have to run code for, is refused by its name.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optimum.utils import NormalizedConfigManager
-from transformers import AutoConfig, PreTrainedConfig
+from optimum.utils import NormalizedConfigManager, NormalizedTextConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from edgepack.errors import InputError, bare, one_line, shown
+from edgepack.teacher.families import FAMILIES, Family, can_carve, family_of, model_class
 from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
 from edgepack.teacher.other_models import refuse_other_folders
 from edgepack.teacher.quiet import quiet_transformers
 
-FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}
 MOST_LABELS = 100_000
+SUPPORTED = "single stacks of layers that transformers has a classification head for"
+HEAD_SIZE = 64  # of an architecture without attention heads
+FFN_NAMES = ("intermediate_size", "ffn_dim", "d_inner", "n_inner", "d_ff")
 STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
@@ -48,8 +52,18 @@ class Checkpoint:
 
     @property
     def family(self) -> str:
-        """One of `FAMILIES`."""
+        """The config's `model_type`."""
         return str(self.config.model_type)
+
+    @property
+    def traits(self) -> Family:
+        """How checkpoints of its family differ from others."""
+        return family_of(self.config)
+
+    @property
+    def is_carved(self) -> bool:
+        """Whether students are cut out of its layers."""
+        return can_carve(self.config)
 
     @property
     def sizes(self) -> Sizes:
@@ -62,9 +76,35 @@ class Checkpoint:
 
 
 def config_sizes(config: PreTrainedConfig) -> Sizes:
-    """The sizes that a config states, whatever its family calls them."""
-    normalized = NormalizedConfigManager.get_normalized_config_class(str(config.model_type))(config)
-    return Sizes(normalized.num_layers, normalized.hidden_size, normalized.num_attention_heads, normalized.vocab_size)
+    """The sizes that a config states, whatever its family calls them.
+
+    Where optimum does not know the family, they are read by the names that transformers maps a config's own to.
+    """
+    try:
+        normalized = NormalizedConfigManager.get_normalized_config_class(str(config.model_type))(config)
+    except KeyError:
+        normalized = NormalizedTextConfig(config)
+    layers, hidden_size = normalized.num_layers, normalized.hidden_size
+    if str(config.model_type) in FAMILIES:
+        return Sizes(layers, hidden_size, normalized.num_attention_heads, normalized.vocab_size)
+    heads = max(1, hidden_size // HEAD_SIZE) if type(hidden_size) is int else 1
+    with suppress(AttributeError):  # FNet has none
+        heads = normalized.num_attention_heads
+    return Sizes(layers, hidden_size, heads, normalized.vocab_size)
+
+
+def stated_positions(config: PreTrainedConfig) -> int | None:
+    """The longest input that the config states; None where there is no such limit."""
+    try:
+        return int(config.max_position_embeddings)
+    except (AttributeError, NotImplementedError, TypeError):  # XLNet raises
+        return None
+
+
+def feed_forward_size(config: PreTrainedConfig) -> int:
+    """Units of a feed-forward layer; four times the hidden size where the config states none, as GPT-2's."""
+    stated = [getattr(config, name, None) for name in FFN_NAMES]
+    return next((size for size in stated if type(size) is int and size > 0), 4 * config_sizes(config).hidden_size)
 
 
 def open_checkpoint(source: str) -> Checkpoint:
@@ -84,6 +124,9 @@ def open_checkpoint(source: str) -> Checkpoint:
     if names is not None:
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
+    if config.is_encoder_decoder or model_class(config) is None:
+        kind = "an encoder with a decoder" if config.is_encoder_decoder else "no model with a classification head"
+        raise InputError(f"{what}: model_type is {shown(config.model_type)}, {kind}; supported are {SUPPORTED}")
     _check_sizes(config, what)
     return Checkpoint(folder, folder.resolve().name if Path(source).is_dir() else source, config)
 
@@ -92,8 +135,11 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
     family = raw.get("model_type")
     if family == STUDENT:
         raise InputError(f"{what}: is a student that edgepack made; give the teacher that it was made from")
-    if family not in FAMILIES:
-        raise InputError(f"{what}: model_type is {shown(family)}; supported: {', '.join(FAMILIES)}")
+    if not isinstance(family, str) or family not in CONFIG_MAPPING:
+        raise InputError(
+            f"{what}: model_type is {shown(family)}; supported: what the installed transformers knows and has a "
+            "classification head for"
+        )
     if raw.get("auto_map"):
         raise InputError(
             f"{what}: config.json asks for its own Python code (auto_map), which edgepack never runs; "
@@ -138,6 +184,8 @@ def _check_sizes(config: PreTrainedConfig, what: str) -> None:
     for name, value in stated.items():
         if type(value) is not int or not 1 <= value <= LARGEST[name]:
             raise InputError(f"{what}: config.json says {shown(value)} {name}; allowed: 1 to {LARGEST[name]}")
+    if config.model_type not in FAMILIES:
+        return  # its other settings are its own model's concern
     if sizes.hidden_size % sizes.heads:
         raise InputError(f"{what}: hidden size {sizes.hidden_size} is no multiple of its {sizes.heads} attention heads")
     for setting in ("max_position_embeddings", "type_vocab_size", "embedding_size", "intermediate_size", "hidden_dim"):

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -26,7 +28,7 @@ def export_by_torch(model: nn.Module, path: Path, opset: int | None = None) -> N
             return logits
 
     names, ids = ["input_ids", "attention_mask"], torch.ones(2, 8, dtype=torch.int64)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints the graph where it fails
         warnings.simplefilter("ignore")  # that this exporter is the older one, and that shapes become constants
         torch.onnx.export(
             Logits().eval(),

@@ -16,12 +16,13 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from edgepack.errors import InputError
 from edgepack.task.metric import Task
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
+from edgepack.teacher.families import has_head
 from edgepack.teacher.labels import check_head, find_task, label_names
 from edgepack.teacher.other_models import refuse_embedding_models
+from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
 from edgepack.teacher.tokenizer import open_tokenizer, position_limit
-from edgepack.teacher.weight_names import few
-from edgepack.teacher.weights import check_finite, check_weights, load_weights
+from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_weights
 
 LARGEST_FRONT = 64 << 10  # bytes of a model card in which its front matter ends
 
@@ -32,6 +33,7 @@ class Teacher:
 
     `truncation_side`, `padding_side`: as its files say; its `tokenizer` cuts and pads on the right, as apps do.
     `rival`: another reading of its tokenizer files. `notes`: what a user should know of how it was read.
+    `behaviour`: what its own model showed, where no layer of it can be carved.
     """
 
     checkpoint: Checkpoint
@@ -47,6 +49,7 @@ class Teacher:
     padding_side: str = "right"
     rival: Rival | None = None
     notes: tuple[str, ...] = ()
+    behaviour: Behaviour | None = None
 
     @property
     def config(self) -> PreTrainedConfig:
@@ -58,9 +61,15 @@ class Teacher:
         """Layers, hidden size, heads and vocabulary, by one name for every family."""
         return self.checkpoint.sizes
 
-    def load_model(self) -> PreTrainedModel:
+    @property
+    def is_carved(self) -> bool:
+        """Whether students are cut out of its layers."""
+        return self.behaviour is None
+
+    def load_model(self) -> PreTrainedModel | OwnModel:
         """The model: fp32, in evaluation mode."""
-        return load_weights(self.checkpoint, self.task.name)[0].eval()
+        model = load_weights(self.checkpoint, self.task.name)[0].eval()
+        return model if self.behaviour is None else OwnModel(model, self.behaviour)
 
     def describe(self) -> str:
         """One line: family, shape, size, task."""
@@ -82,15 +91,18 @@ def load_teacher(
     refuse_embedding_models(checkpoint.folder, checkpoint.name)
     name = find_task(checkpoint.config, what, task_name, fallback_task)
     check_head(checkpoint.config, what)
+    if not has_head(checkpoint.config, name):
+        raise InputError(
+            f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
+        )
     task = Task(name, label_names(checkpoint.config), pair)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
     model, info = load_weights(checkpoint, name)
-    if info["missing_keys"]:  # `check_weights` compares names; this is what transformers made of them
-        missing = few(sorted(info["missing_keys"]))
-        raise InputError(f"{what}: not fine-tuned for {name}, its weights lack {missing}; save it with save_pretrained")
+    check_loaded(info, checkpoint, name)  # `check_weights` compares names; this is what transformers made of them
     check_finite(model, what)
+    behaviour = None if checkpoint.is_carved else observe_model(model.eval(), checkpoint, name)
     note = f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"
     return Teacher(
         checkpoint=checkpoint,
@@ -106,6 +118,7 @@ def load_teacher(
         padding_side=opened.padding_side,
         rival=opened.rival,
         notes=(note,) if prefix else (),
+        behaviour=behaviour,
     )
 
 

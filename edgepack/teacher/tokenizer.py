@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError, shown
-from edgepack.teacher.checkpoint import Checkpoint
+from edgepack.teacher.checkpoint import Checkpoint, stated_positions
 from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
@@ -26,8 +26,7 @@ from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
 FILE = "tokenizer.json"
-ONE_SEGMENT = ("distilbert", "roberta", "mpnet")  # families whose models take no token types, or only one
-OFFSET_POSITIONS = ("roberta", "mpnet")  # their position ids start behind pad_token_id
+UNSTATED_LENGTH = 512  # of a teacher whose positions have no end: an app's text is shorter
 PARTS = ("normalizer", "pre_tokenizer", "post_processor", "model")
 
 
@@ -75,8 +74,11 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
 
 def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -> int:
     """The most tokens that the position table and the tokenizer's own limit allow."""
-    limit = int(checkpoint.config.max_position_embeddings)
-    if checkpoint.family in OFFSET_POSITIONS:
+    stated = stated_positions(checkpoint.config)
+    if stated is None:
+        return min(UNSTATED_LENGTH, int(tokenizer.model_max_length))
+    limit = stated
+    if checkpoint.traits.offset_positions:
         limit -= int(checkpoint.config.pad_token_id or 0) + 1
     if limit < LEAST_LENGTH:
         raise InputError(
@@ -124,7 +126,7 @@ def _wrap(
                 "tokenizer_config.json"
             )
     known = {f"{role}_token": _special(backend, token) for role, token in named.items() if token in vocabulary}
-    inputs = ["input_ids", *([] if checkpoint.family in ONE_SEGMENT else ["token_type_ids"]), "attention_mask"]
+    inputs = ["input_ids", *([] if checkpoint.traits.one_segment else ["token_type_ids"]), "attention_mask"]
     with quiet_transformers(), tokenizers_as_input_errors(f"{what}: tokenizer does not load"):
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=backend,

@@ -19,23 +19,15 @@ import torch
 from safetensors import safe_open
 
 from edgepack.errors import InputError, bare, one_line, shown
+from edgepack.teacher.families import FAMILIES, Family
 from edgepack.teacher.files import PICKLES, SAFETENSORS, read_json
 from edgepack.teacher.other_models import MERGE, foreign_weights
 
-WORD_TABLE = "embeddings.word_embeddings.weight"  # every family's, behind its own name
 ADAPTER = re.compile(
     r"(^|[._])(lora|loha|lokr|ia3|oft|boft|vera|hada)_|(^|\.)(base_layer|modules_to_save|original_module|adapters?)\."
     r"|(^|\.)(adapter_|prompt_e|prefix_t)"
 )
 QUANTIZED = re.compile(r"\.(absmax|quant_state|quant_map|qweight|qzeros|SCB|weight_scale|weight_zero_point)(\.|$)")
-LAYERS = {  # what stands before a layer's number, by family
-    "bert": "encoder.layer.",
-    "distilbert": "transformer.layer.",
-    "roberta": "encoder.layer.",
-    "electra": "encoder.layer.",
-    "albert": "encoder.albert_layer_groups.",
-    "mpnet": "encoder.layer.",
-}
 FLOATS = ("F64", "F32", "F16", "BF16")
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in TensorFlow's time
 
@@ -66,11 +58,8 @@ def plain_name(name: str) -> str:
     return f"{body}.{OLD_NAMES[last]}" if "LayerNorm" in body and last in OLD_NAMES else name
 
 
-def read_names(folder: Path, what: str, base: str) -> StoredWeights:
-    """Names and shapes out of the weight files; adapters and quantized weights among them are refused.
-
-    `base`: what the family puts before the encoder's names, as `bert`.
-    """
+def read_names(folder: Path, what: str, family: Family) -> StoredWeights:
+    """Names and shapes out of the weight files; adapters and quantized weights among them are refused."""
     files = weight_files(folder, what)
     tensors: dict[str, Stored] = {}
     for file in files:
@@ -82,7 +71,7 @@ def read_names(folder: Path, what: str, base: str) -> StoredWeights:
         raise InputError(f"{what}: {files[0].name} holds no tensors; copy or download the checkpoint again")
     _refuse_adapters(tensors, what)
     _refuse_quantized(tensors, what)
-    return StoredWeights(tensors, _prefix(tensors, what, base))
+    return StoredWeights(tensors, _prefix(tensors, what, family))
 
 
 def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
@@ -162,12 +151,15 @@ def _refuse_quantized(tensors: Mapping[str, Stored], what: str) -> None:
         )
 
 
-def _prefix(tensors: Mapping[str, Stored], what: str, base: str) -> str:
+def _prefix(tensors: Mapping[str, Stored], what: str, family: Family) -> str:
     """What a wrapper put before every name."""
     for name in tensors:
-        if name.endswith(WORD_TABLE):
-            prefix = name.removesuffix(WORD_TABLE).removesuffix(f"{base}.")
-            if prefix in ("", *(f"{family}." for family in LAYERS)):  # `check_names` speaks of another family's
+        if name == family.word_table or name.endswith(f".{family.word_table}"):
+            prefix = name.removesuffix(family.word_table).removesuffix(f"{family.prefix}.")
+            if prefix in (
+                "",
+                *(f"{other.prefix}." for other in FAMILIES.values()),
+            ):  # `check_names` speaks of another family's
                 return ""
             without = sorted(other for other in tensors if not other.startswith(prefix))
             if without:

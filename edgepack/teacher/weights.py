@@ -10,32 +10,30 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgepack.errors import InputError, one_line
 from edgepack.teacher.checkpoint import Checkpoint
+from edgepack.teacher.families import AUTO_CLASSES, FAMILIES
 from edgepack.teacher.quiet import quiet_transformers
-from edgepack.teacher.weight_check import check_names
+from edgepack.teacher.weight_check import HARMLESS, check_names
 from edgepack.teacher.weight_names import few, read_names
-
-AUTO_CLASSES = {
-    "text-classification": AutoModelForSequenceClassification,
-    "token-classification": AutoModelForTokenClassification,
-}
 
 
 def check_weights(checkpoint: Checkpoint, task_name: str) -> str:
-    """Compare names and shapes in the files with what the config describes; the prefix that a wrapper left, or ""."""
-    what, base = f"checkpoint {checkpoint.name}", checkpoint.family
-    stored = read_names(checkpoint.folder, what, base)
+    """Compare names and shapes in the files with what the config describes; the prefix that a wrapper left, or "".
+
+    Of architectures outside the table, transformers renames some on loading, so `check_loaded` compares those.
+    """
+    what, family = f"checkpoint {checkpoint.name}", checkpoint.traits
+    stored = read_names(checkpoint.folder, what, family)
+    if checkpoint.family not in FAMILIES:
+        return stored.prefix
     expected = _expected(checkpoint.config, task_name, what)
-    plain = {name if name in expected else _with_base(name, base, expected): t for name, t in stored.plain().items()}
-    check_names(plain, expected, what, base, len(checkpoint.config.id2label), task_name)
+    plain = {
+        name if name in expected else _with_base(name, family.prefix, expected): t for name, t in stored.plain().items()
+    }
+    check_names(plain, expected, what, checkpoint.family, len(checkpoint.config.id2label), task_name)
     return stored.prefix
 
 
@@ -60,7 +58,7 @@ def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tu
     `overrides`: entries of the config, and `ignore_mismatched_sizes`, for whoever gives the model another head.
     """
     what = f"checkpoint {checkpoint.name}"
-    stored = read_names(checkpoint.folder, what, checkpoint.family)
+    stored = read_names(checkpoint.folder, what, checkpoint.traits)
     config, options = deepcopy(checkpoint.config), dict[str, Any]()
     for name, value in overrides.items():
         if name == "ignore_mismatched_sizes":
@@ -83,6 +81,22 @@ def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tu
     except Exception as e:  # a broken file trips transformers in too many ways to list
         raise InputError(f"{what}: weights do not load: {one_line(e)}") from e
     return model, info
+
+
+def check_loaded(info: dict[str, Any], checkpoint: Checkpoint, task_name: str) -> None:
+    """`InputError` where the model lacks weights, or would leave out some: what transformers reports of loading it."""
+    what, family = f"checkpoint {checkpoint.name}", checkpoint.family
+    unexpected = sorted(name for name in info["unexpected_keys"] if not HARMLESS.match(name))
+    if info["missing_keys"]:
+        missing = few(sorted(info["missing_keys"]))
+        raise InputError(
+            f"{what}: not fine-tuned for {task_name}, its weights lack {missing}; save it with save_pretrained"
+        )
+    if unexpected and family not in FAMILIES:
+        raise InputError(
+            f"{what}: its weights hold {few(unexpected)}, which a {family} for {task_name} does not have, so that it "
+            "would be another model without them; give a checkpoint of a plain head"
+        )
 
 
 def check_finite(model: PreTrainedModel, what: str) -> None:

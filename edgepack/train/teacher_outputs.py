@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from edgepack.console import Console
 from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
+from edgepack.student.from_table import OwnTeacher
 from edgepack.student.model import Attention, Student
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train.random import STATES, step_generator
@@ -36,12 +37,12 @@ HIDDEN_FILE = "hidden.npy"
 
 @dataclass(frozen=True, eq=False)
 class LoopTeacher:
-    """The teacher, to run on a part of a batch: a frozen student of its own shape.
+    """The teacher, to run on a part of a batch: a frozen student of its own shape, or its own model.
 
     `token_map`: its token id by the student's; None: the same ids.
     """
 
-    model: Student
+    model: Student | OwnTeacher
     states: tuple[int, ...]
     token_map: Tensor | None = None
     bf16: bool = False
@@ -123,7 +124,7 @@ class TeacherOutputs:
 def load_teacher_outputs(
     folder: Path,
     layers: Sequence[int],
-    teacher: Student | None = None,
+    teacher: Student | OwnTeacher | None = None,
     token_map: Sequence[int] | None = None,
     bf16: bool = False,
 ) -> TeacherOutputs:
@@ -142,7 +143,7 @@ def load_teacher_outputs(
     wanted = [0, *(layer + 1 for layer in layers)]
     attention: list[Attention] = []
     in_loop = None
-    if teacher is not None:
+    if isinstance(teacher, Student):  # no loss asks another for it
         sharing = teacher.config.attention_sharing or []
         attention = [cast(Attention, teacher.attention[sharing[layer]]) for layer in layers]
     if teacher is not None and kept.loop_share:
@@ -178,7 +179,9 @@ def padded(batch: dict[str, Tensor], length: int, pad_id: int) -> dict[str, Tens
     return {name: pad(name, tensor) for name, tensor in batch.items()}
 
 
-def run_teacher(teacher: Student, batch: dict[str, Tensor], states: Sequence[int], bf16: bool) -> tuple[Tensor, Tensor]:
+def run_teacher(
+    teacher: Student | OwnTeacher, batch: dict[str, Tensor], states: Sequence[int], bf16: bool
+) -> tuple[Tensor, Tensor]:
     """A forward pass: logits, and the named hidden states in fp16 `(batch, seq, states, H)`."""
     with torch.autocast(batch["input_ids"].device.type, torch.bfloat16, enabled=bf16):
         output = teacher(
@@ -190,7 +193,7 @@ def run_teacher(teacher: Student, batch: dict[str, Tensor], states: Sequence[int
 
 
 def save_teacher_outputs(
-    teacher: Student,
+    teacher: Student | OwnTeacher,
     data: Encoded,
     kept: KeptStates,
     folder: Path,

@@ -229,6 +229,8 @@ def teacher(task: str = "text-classification", labels: int = 3, layers: int = 6,
         sizes=SimpleNamespace(layers=layers, hidden_size=384),
         config=SimpleNamespace(**config),
         tokenizer=SimpleNamespace(mask_token_id=None),
+        behaviour=None,
+        family="bert",
     )
 
 

@@ -9,11 +9,18 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     BertConfig,
+    CamembertConfig,
+    Data2VecTextConfig,
     DistilBertConfig,
     ElectraConfig,
+    ErnieConfig,
+    FlaubertConfig,
     MPNetConfig,
     PreTrainedConfig,
+    RemBertConfig,
     RobertaConfig,
+    XLMConfig,
+    XLMRobertaConfig,
 )
 
 from edgepack.student.from_teacher import student_from_teacher
@@ -26,6 +33,7 @@ SHAPE = {
     "intermediate_size": 48,
     "max_position_embeddings": 40,
 }
+XLM = {"vocab_size": 60, "emb_dim": 32, "n_layers": 3, "n_heads": 4, "max_position_embeddings": 40}
 CONFIGS: dict[str, PreTrainedConfig] = {
     "bert": BertConfig(**SHAPE),
     "distilbert": DistilBertConfig(
@@ -37,6 +45,15 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "albert": AlbertConfig(**SHAPE, embedding_size=16),
     "albert, groups": AlbertConfig(**SHAPE | {"num_hidden_layers": 4}, embedding_size=16, num_hidden_groups=2),
     "mpnet": MPNetConfig(**SHAPE, pad_token_id=1),
+    "xlm-roberta": XLMRobertaConfig(**SHAPE, type_vocab_size=1, pad_token_id=1),
+    "camembert": CamembertConfig(**SHAPE, type_vocab_size=1, pad_token_id=1),
+    "data2vec-text": Data2VecTextConfig(**SHAPE, type_vocab_size=1, pad_token_id=1),
+    "ernie": ErnieConfig(**SHAPE),
+    "ernie, with task types": ErnieConfig(**SHAPE, use_task_id=True),
+    "rembert": RemBertConfig(**SHAPE, input_embedding_size=16, output_embedding_size=24),
+    "xlm": XLMConfig(**XLM, n_langs=3, use_lang_emb=True),
+    "xlm, relu": XLMConfig(**XLM, gelu_activation=False),
+    "flaubert": FlaubertConfig(**XLM),
 }
 AUTO = {
     "text-classification": AutoModelForSequenceClassification,

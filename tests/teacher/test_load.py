@@ -40,7 +40,7 @@ def test_every_family_loads(tmp_path: Path, family: str, kind: str) -> None:
     assert teacher.task.name == f"{kind}-classification"
     assert teacher.task.labels == NAMES[kind]
     assert (teacher.family, teacher.name) == (family, tmp_path.name)
-    assert teacher.max_length == (38 if family in ("roberta", "mpnet") else 40)
+    assert teacher.max_length == (38 if FAMILIES[family].offset_positions else 40)
     assert teacher.parameters == sum(p.numel() for p in model.parameters())
     assert f"{family}, 2 layers of 16" in teacher.describe()
     words = None if kind == "text" else ("play", "song")
@@ -143,8 +143,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "config list": (lambda f: (f / "config.json").write_text("[]"), r"config\.json is \[\]; a JSON object"),
     "config value": (lambda f: edit(f, "config.json", hidden_size="wide"), r"config\.json does not load"),
     "family": (
-        lambda f: edit(f, "config.json", model_type="gpt2"),
-        "model_type is 'gpt2'; supported: bert, distilbert",
+        lambda f: edit(f, "config.json", model_type="bert-99"),
+        "model_type is 'bert-99'; supported: what the installed transformers knows",
     ),
     "remote code": (lambda f: edit(f, "config.json", auto_map={"AutoModel": "x.Y"}), "own Python code .auto_map."),
     "causal": (lambda f: edit(f, "config.json", architectures=["BertLMHeadModel"]), "BertLMHeadModel, not fine-tuned"),

@@ -196,14 +196,14 @@ def test_what_changes_no_answer_is_read(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_pooler_that_nothing_reads_is_harmless(tmp_path: Path, family: str) -> None:
     write_teacher(tmp_path, family, "token")
-    edit_weights(tmp_path, lambda t: t | {f"{family}.pooler.dense.weight": torch.ones(16, 16)})
+    edit_weights(tmp_path, lambda t: t | {f"{FAMILIES[family].prefix}.pooler.dense.weight": torch.ones(16, 16)})
     assert load_teacher(str(tmp_path)).family == family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_word_table_padded_for_speed_is_usual(tmp_path: Path, family: str) -> None:
     write_teacher(tmp_path, family)
-    table = f"{family}.embeddings.word_embeddings.weight"
+    table = f"{FAMILIES[family].prefix}.{FAMILIES[family].word_table}"
     edit_weights(tmp_path, lambda t: t | {table: torch.cat([t[table], torch.zeros(24, t[table].shape[1])])})
     with pytest.raises(InputError, match=r"set vocab_size in config\.json to"):
         load_teacher(str(tmp_path))

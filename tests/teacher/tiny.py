@@ -22,9 +22,25 @@ from transformers import (
 )
 
 from edgepack.demo.base import make_tokenizer
+from edgepack.teacher.families import FAMILIES, OFFSET_POSITIONS
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 DISTILBERT = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+XLM = {"emb_dim": 16, "n_layers": 2, "n_heads": 2}
+GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2}
+OWN_NAMES: dict[str, dict[str, Any]] = {  # of families that call their sizes otherwise, or have more of them
+    "distilbert": DISTILBERT,
+    "xlm": XLM,
+    "flaubert": XLM,
+    "gpt2": GPT2,
+    "fnet": {"hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 24},
+    "funnel": {"d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 24, "block_sizes": [1, 1]},
+    "mobilebert": {**SHAPE, "embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16},
+    "llama": {**SHAPE, "num_key_value_heads": 1},
+    "longformer": {**SHAPE, "attention_window": 8},
+    "modernbert": {**SHAPE, "global_attn_every_n_layers": 2, "local_attention": 8},
+}
+OFFSET = (*OFFSET_POSITIONS, *(name for name, family in FAMILIES.items() if family.offset_positions))
 AUTO = {"text": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification}
 NAMES = {"text": ("neg", "pos"), "token": ("O", "B-x", "I-x")}
 SENTENCES = ["play the song", "stop the music now"]
@@ -47,8 +63,8 @@ def write_teacher(
         max_position_embeddings=40,
         id2label=dict(enumerate(NAMES[kind])),
         label2id={name: i for i, name in enumerate(NAMES[kind])},
-        pad_token_id=1 if family in ("roberta", "mpnet") else 0,
-        **(DISTILBERT if family == "distilbert" else SHAPE),
+        pad_token_id=1 if family in OFFSET else 0,
+        **OWN_NAMES.get(family, SHAPE),
         **settings,
     )
     model = AUTO[kind].from_config(config).eval()
