@@ -32,7 +32,7 @@ from edgepack.package.project import (
     shipped_records,
 )
 from edgepack.parameters import AnyPath, as_path
-from edgepack.tokenizer.asset import ASSET_NAME, BYTE_PAIR_VERSION
+from edgepack.tokenizer.asset import ASSET_NAME, VERSION
 from edgepack.workspace import beside_folder, publish_folder
 
 __all__ = ["APPS", "AppOptions", "Packaged", "package_app", "package_bundle"]
@@ -155,8 +155,8 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
             "build for a target of one of these (edgepack targets)"
         )
     asset = bundle / ASSET_NAME
-    if asset.is_file() and read_bounded(asset)[4:5] == bytes([BYTE_PAIR_VERSION]):
-        found = f"has a {ASSET_NAME} of byte-level BPE"
+    if asset.is_file() and read_bounded(asset)[4:5] == bytes([VERSION]):
+        found = f"has a {ASSET_NAME} of version {VERSION}"
     elif not any(record.path == ASSET_NAME for record in shipped_records(manifest)):
         found = f"ships {', '.join(record.path for record in shipped_records(manifest))} and no {ASSET_NAME}"
     else:
