@@ -72,7 +72,9 @@ struct BytePairPass {
 ///
 /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, with the asset's classes.
 private struct PiecePattern {
-    private static let contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map { $0.unicodeScalars.map(\.value) }
+    private static let contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map {
+        $0.unicodeScalars.map(\.value)
+    }
 
     let points: PointTable
     let text: [UInt32]

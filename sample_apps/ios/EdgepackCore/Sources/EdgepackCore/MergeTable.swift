@@ -53,7 +53,8 @@ struct MergeTable: Sendable {
             trailing.append(0)
         }
         lengths[made] = min(lengths[left] + lengths[right], Self.longest)
-        leading[made] = leading[left] == lengths[left] ? min(leading[left] + leading[right], Self.longest) : leading[left]
+        leading[made] =
+            leading[left] == lengths[left] ? min(leading[left] + leading[right], Self.longest) : leading[left]
         trailing[made] =
             trailing[right] == lengths[right] ? min(trailing[left] + trailing[right], Self.longest) : trailing[right]
         return true

@@ -62,7 +62,9 @@ final class BytePairTests: XCTestCase {
         let words = { (text: String) throws -> [String] in
             let tokenizer = try TinyBytePairs(flags: 3).read()
             let points = Array(text.unicodeScalars)
-            return tokenizer.words(text, tokenizer.encode(text)).map { String(String.UnicodeScalarView(points[$0.range])) }
+            return tokenizer.words(text, tokenizer.encode(text)).map {
+                String(String.UnicodeScalarView(points[$0.range]))
+            }
         }
         XCTAssertEqual(try words(" (the'  e'h"), ["(", "the", "'", "e'h"])
         XCTAssertEqual(try words("in中the. "), ["in", "中", "the", "."])
