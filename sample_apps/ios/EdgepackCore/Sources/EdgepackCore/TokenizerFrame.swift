@@ -24,8 +24,19 @@ struct TokenizerFrame: Sendable {
         let typeID: Int
     }
 
-    private let early: [UInt32: [AddedToken]]  // by their first code points, the longest first
-    private let late: [UInt32: [AddedToken]]
+    /// Added tokens that are looked for together, the longest first.
+    private struct Group: Sendable {
+        let tokens: [AddedToken]
+        private(set) var starts = PointTable()  // code points that a token begins with
+
+        init(_ tokens: [AddedToken]) throws {
+            self.tokens = tokens
+            for token in tokens { try starts.set(1, at: Int(token.content[0])) }
+        }
+    }
+
+    private let early: Group
+    private let late: Group
     let single: [Piece]
     let pair: [Piece]
 
@@ -41,8 +52,8 @@ struct TokenizerFrame: Sendable {
                     isLate: flags & 4 != 0))
         }
         added.sort { $0.content.count > $1.content.count }
-        early = Dictionary(grouping: added.filter { !$0.isLate }) { $0.content[0] }
-        late = Dictionary(grouping: added.filter(\.isLate)) { $0.content[0] }
+        early = try Group(added.filter { !$0.isLate })
+        late = try Group(added.filter(\.isLate))
         single = try Self.readTemplate(&header, size)
         pair = try Self.readTemplate(&header, size)
     }
@@ -60,7 +71,7 @@ struct TokenizerFrame: Sendable {
     /// A text cut at its added tokens, late ones in what the others have left.
     func stretches(_ text: [UInt32], _ points: PointTable) -> [Stretch] {
         var found = text.isEmpty ? [] : [Stretch(range: 0..<text.count, id: nil)]
-        for group in [early, late] where !group.isEmpty {
+        for group in [early, late] where !group.tokens.isEmpty {
             found = found.flatMap { $0.id == nil ? Self.cut(text, $0.range, group, points) : [$0] }
         }
         return found
@@ -68,14 +79,15 @@ struct TokenizerFrame: Sendable {
 
     /// A stretch cut at the tokens in it, the longest at each place, with the spaces that they swallow.
     private static func cut(
-        _ text: [UInt32], _ whole: Range<Int>, _ group: [UInt32: [AddedToken]], _ points: PointTable
+        _ text: [UInt32], _ whole: Range<Int>, _ group: Group, _ points: PointTable
     ) -> [Stretch] {
         let isSpace = { (point: UInt32) in points[point] & PointTable.space != 0 }
         var found = [Stretch]()
         var (at, done) = (whole.lowerBound, whole.lowerBound)
         while at < whole.upperBound {
             let rest = text[at..<whole.upperBound]
-            guard let token = group[text[at]]?.first(where: { rest.starts(with: $0.content) }) else {
+            guard group.starts[text[at]] != 0, let token = group.tokens.first(where: { rest.starts(with: $0.content) })
+            else {
                 at += 1
                 continue
             }
