@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+from edgepack.bundle.manifest import read_bounded
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
@@ -32,7 +33,8 @@ from edgepack.package.project import (
     shipped_records,
 )
 from edgepack.parameters import AnyPath, as_path
-from edgepack.tokenizer.asset import ASSET_NAME
+from edgepack.tokenizer.asset import ASSET_NAME, apps_lack
+from edgepack.tokenizer.streams import read_asset
 from edgepack.workspace import beside_folder, publish_folder
 
 __all__ = ["APPS", "AppOptions", "Packaged", "package_app", "package_bundle"]
@@ -157,6 +159,10 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
     shipped = [record.path for record in shipped_records(manifest)]
     if ASSET_NAME not in shipped:
         raise CheckFailed(
-            f"bundle {bundle} ships {', '.join(shipped)} and no {ASSET_NAME}: its tokenizer is neither BERT's WordPiece "
-            "nor byte-level BPE as GPT-2's, which the apps are proven to reproduce exactly; use a teacher that has one"
+            f"bundle {bundle} ships {', '.join(shipped)} and no {ASSET_NAME}: its tokenizer is one that the apps are "
+            "not proven to reproduce; edgepack plan says why, and docs/inputs.md which ones are"
         )
+    asset = bundle / ASSET_NAME  # `check_file` says it where it is missing
+    lacking = apps_lack(read_asset(read_bounded(asset))) if asset.is_file() else None
+    if lacking is not None:
+        raise CheckFailed(f"bundle {bundle}: its {ASSET_NAME} holds {lacking}, which the apps do not read yet")
