@@ -157,6 +157,7 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
     shipped = [record.path for record in shipped_records(manifest)]
     if ASSET_NAME not in shipped:
         raise CheckFailed(
-            f"bundle {bundle} ships {', '.join(shipped)} and no {ASSET_NAME}: its tokenizer is neither BERT's WordPiece "
-            "nor byte-level BPE as GPT-2's, which the apps are proven to reproduce exactly; use a teacher that has one"
+            f"bundle {bundle} ships {', '.join(shipped)} and no {ASSET_NAME}: "
+            "its tokenizer is neither BERT's WordPiece nor byte-level BPE as GPT-2's, "
+            "which the apps are proven to reproduce exactly; use a teacher that has one"
         )
