@@ -19,8 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-from edgepack.bundle.manifest import read_bounded
-from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
+from edgepack.bundle.manifest import BundleManifest, load_manifest, read_bounded, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
 from edgepack.machine.extras import one_line_errors

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.package.template import checkout
-from edgepack.tokenizer.asset import BYTE_PAIR_VERSION, MAGIC, backend_tokenizer
+from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
 from tests.apps.reference import write_reference
 from tests.apps.variants import write_byte_pairs, write_variants
@@ -74,7 +74,7 @@ def test_a_space_that_ends_no_piece_is_damage(tmp_path: Path, classes: dict[str,
     lists = {"letters": "a", "gaps": "\t ", **classes}
     tables = replace(data.tables, **{name: frozenset(map(ord, points)) for name, points in lists.items()})
     path = tmp_path / "tokenizer.bin"
-    path.write_bytes(encode_merges(replace(data, tables=tables), MAGIC, BYTE_PAIR_VERSION))
+    path.write_bytes(encode_merges(replace(data, tables=tables), MAGIC, VERSION))
     done = node(PROGRAMS / "compare.mjs", path, "64", tmp_path / "no-lines.jsonl")
     assert done.returncode == 1
     assert expected in done.stderr

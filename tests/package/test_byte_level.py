@@ -1,4 +1,4 @@
-"""A bundle of RoBERTa's kind becomes each of the three apps, whose own core gives the goldens' ids and offsets."""
+"""A bundle of RoBERTa's kind becomes each of the three apps; each app's own core gives the goldens' ids and offsets."""
 
 from __future__ import annotations
 
