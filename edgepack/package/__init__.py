@@ -32,7 +32,7 @@ from edgepack.package.project import (
     shipped_records,
 )
 from edgepack.parameters import AnyPath, as_path
-from edgepack.tokenizer.asset import ASSET_NAME, apps_lack
+from edgepack.tokenizer.asset import ASSET_NAME, VERSION, apps_lack
 from edgepack.tokenizer.streams import read_asset
 from edgepack.workspace import beside_folder, publish_folder
 
@@ -162,6 +162,7 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
             "not proven to reproduce; edgepack plan says why, and docs/inputs.md which ones are"
         )
     asset = bundle / ASSET_NAME  # `check_file` says it where it is missing
-    lacking = apps_lack(read_asset(read_bounded(asset))) if asset.is_file() else None
+    data = read_bounded(asset) if asset.is_file() else b""
+    lacking = apps_lack(read_asset(data)) if data[4:5] == bytes([VERSION]) else None
     if lacking is not None:
         raise CheckFailed(f"bundle {bundle}: its {ASSET_NAME} holds {lacking}, which the apps do not read yet")
