@@ -1,7 +1,7 @@
 """The entities of a text, from its words and their tags: the rule that the apps have too.
 
-A word's tag is that of its first token (`edgepack.task.words`). Entities are read by CoNLL's rule: `B-` begins one, `I-`
-continues one of the same type and begins one elsewhere.
+A word's tag is that of its first token (`edgepack.task.words`). Entities are read by CoNLL's rule: `B-` begins one,
+`I-` continues one of the same type and begins one elsewhere.
 """
 
 from __future__ import annotations

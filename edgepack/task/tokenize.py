@@ -1,8 +1,8 @@
 """Examples to tokens: every text through the teacher's tokenizer, every label at its word.
 
-A word's label stands at its first token (`edgepack.task.words`); its other tokens and special ones carry -100. Words go to
-the tokenizer one by one, as teachers are trained, if it makes the same of a text of them, which is what an app has. One
-that does not, as byte-level BPE that puts no space first, gets the text. The tokenizer's own truncation and padding
+A word's label stands at its first token (`edgepack.task.words`); its other tokens and special ones carry -100. Words go
+to the tokenizer one by one, as teachers are trained, if it makes the same of a text of them, which is what an app has.
+One that does not, as byte-level BPE that puts no space first, gets the text. The tokenizer's own truncation and padding
 settings are overridden and cleared: a `tokenizer.json` often still holds those of its training. A tokenizer is one of
 the `tokenizers` library, or transformers' fast one, which holds one of those.
 """

@@ -1,9 +1,9 @@
 """The words of a text, from its tokens and where they stand: one rule for every kind of tokenizer, which the apps have.
 
-A teacher of token classification saw words one by one, an app sees a text. A word is what stands between spaces, without
-the punctuation at its ends, and an ideograph by itself. Tokens are never cut: what a token holds together, or tokens
-that overlap, is one word, since a word's tag is that of its first token. Offsets may hold the spaces around a token or
-leave them out. The rule step by step: docs/bundle.md, "Words and entities".
+A teacher of token classification saw words one by one, an app sees a text. A word is what stands between spaces,
+without the punctuation at its ends, and an ideograph by itself. Tokens are never cut: what a token holds together, or
+tokens that overlap, is one word, since a word's tag is that of its first token. Offsets may hold the spaces around a
+token or leave them out. The rule step by step: docs/bundle.md, "Words and entities".
 """
 
 from __future__ import annotations
