@@ -5,7 +5,8 @@
 
 A real vocabulary is mostly lower-case English, on which options make no difference; so letters of other scripts, words
 with capitals and accents and pieces of both are added to it. `trimmed` has a third of the words and other ids.
-Byte-level tokenizers (`write_byte_pairs`) have a few merges of their own, or those of a folder, as `GPT2`.
+Byte-level tokenizers (`write_byte_pairs`) have a few merges of their own, or those of a folder, as `GPT2`. `unigram`
+makes SentencePiece's kind, of which an app only has to find the words.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
 
 from edgepack.tokenizer.asset import write_tokenizer_asset
@@ -82,6 +83,12 @@ ADDED = (
     AddedToken("<right>s", normalized=False),
     AddedToken("\U00010400", normalized=True),
 )
+UNIGRAMS: dict[str, tuple[str, bool]] = {  # which texts a space is put before; whether gaps become one space
+    "always": ("always", False),
+    "always-cleaned": ("always", True),
+    "first": ("first", True),
+    "never": ("never", False),
+}
 
 
 def write_variants(source: Path, folder: Path, names: Sequence[str] | None = None) -> list[Path]:
@@ -215,3 +222,26 @@ def two_ways(document: dict[str, Any]) -> dict[str, Any]:
         parts = [(token[:at], token[at:]) for at in range(1, len(token))]
         more += [p for p in parts if p not in known and p[0] in vocabulary and p[1] in vocabulary][:1]
     return with_model(document, merges=[*merges, *more])
+
+
+def unigram(name: str) -> Tokenizer:
+    """A Unigram tokenizer of some words, marks that stand together, and letters; a word's space may be a token."""
+    scheme, cleaned = UNIGRAMS[name]
+    pieces = {"<unk>": 0.0, "▁": -2.5, "...": -5.0, ").": -5.0, "▁(": -5.0, '▁"': -5.0, "中国": -6.0, "▁中国": -20.0}
+    for sentence in SENTENCES:
+        for letter in sentence:
+            pieces.setdefault(letter, -6.0)
+        for i, word in enumerate(sentence.split()):
+            pieces.setdefault("▁" * (i % 3 > 0) + word, -7.0)
+    pieces.pop(" ")
+    tokenizer = Tokenizer(models.Unigram(list(pieces.items()), unk_id=0, byte_fallback=False))
+    if cleaned:
+        steps = [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    tokenizer.add_special_tokens(list(FRAME))
+    template = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[(t, tokenizer.token_to_id(t)) for t in FRAME]
+    )
+    tokenizer.post_processor = template
+    return tokenizer
