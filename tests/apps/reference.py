@@ -7,9 +7,10 @@
 A line is a JSON object in ASCII: `text`, `pair` where there is one, `max_length` (most often the manifest's, not
 always: take it from the line), `input_ids`, `token_type_ids`, `offsets_utf16`; as in golden.jsonl, which has no
 `max_length`. Where there is no pair but a tokenizer.bin, `words` has the first token, start and end (UTF-16) of each
-word. A line of `write_words` is for the rule of words alone: offsets of a text's own tokens, and no ids. The strings are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on.
-`--variants` writes tokenizers of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin;
-`--byte-pairs` the same of byte-level ones, from GPT-2's or RoBERTa's vocab.json and merges.txt.
+word. A line of `write_words` is for the rule of words alone: offsets of a text's own tokens, and no ids. The strings
+are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on. `--variants` writes tokenizers
+of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin; `--byte-pairs` the same of byte-level
+ones, from GPT-2's or RoBERTa's vocab.json and merges.txt.
 """
 
 from __future__ import annotations

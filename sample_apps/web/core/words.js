@@ -49,8 +49,8 @@ function units(tokenizer, text, { offsets, sequences }) {
 }
 
 /**
- * Whether a token of spaces that ends at `blank` is spelled with the word at `start`. One that ends behind it, or at the
- * start of the text, is not in the text: the tokenizer has put it first.
+ * Whether a token of spaces that ends at `blank` is spelled with the word at `start`. One that ends behind it, or at
+ * the start of the text, is not in the text: the tokenizer has put it first.
  */
 function isOwnSpace(text, blank, start) {
   return blank >= start && (blank > start || start === 0 || text.charCodeAt(start - 1) === OWN_SPACE);
