@@ -31,10 +31,11 @@ from edgepack.task.words import CharacterClasses, Offsets, classes_of_tables, fi
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.tokenizer.reader import read_tokenizer_asset, utf16_index
 from tests.apps.fuzz import fuzzed
-from tests.apps.unigrams import UNIGRAMS, unigram, write_unigrams
+from tests.apps.unigrams import unigram, write_unigrams
 from tests.apps.variants import write_byte_pairs, write_variants
 
 DEFAULT_MAX_LENGTH = 64  # where a folder has no manifest
+SPLIT_APART = ("albert", "xlm-r", "whole-wide", "plain")  # Unigram, spaces in tokens in four ways
 KEYS = ("input_ids", "token_type_ids", "offsets_utf16")
 
 
@@ -77,9 +78,9 @@ def write_words(folder: Path, count: int, seed: int) -> Path:
     classes, path = asset_classes(folder), folder / "words.jsonl"
     assert classes is not None, folder
     with path.open("w", encoding="ascii") as file:
-        for name in UNIGRAMS:
+        for name in SPLIT_APART:
             tokenizer = unigram(name)
-            for sample in fuzzed(tokenizer, DEFAULT_MAX_LENGTH, count // len(UNIGRAMS), seed):
+            for sample in fuzzed(tokenizer, DEFAULT_MAX_LENGTH, count // len(SPLIT_APART), seed):
                 text = sample.text.replace("▁", " ")
                 spans, index = tokenizer.encode(text, add_special_tokens=False).offsets, utf16_index(text)
                 offsets = [[index[start], index[end]] for start, end in spans]
