@@ -25,7 +25,8 @@ from edgepack.task.words import (
 from edgepack.tokenizer.byte_pairs import classes_of
 from edgepack.tokenizer.reader import read_tokenizer_asset
 from tests.apps.fuzz import fuzzed
-from tests.apps.variants import BYTE_PAIRS, UNIGRAMS, byte_pairs, unigram, write_variants
+from tests.apps.unigrams import UNIGRAMS, unigram
+from tests.apps.variants import BYTE_PAIRS, byte_pairs, write_variants
 
 CLASSES = classes_of_unicode()
 TAGGING = Task("token-classification", ("O", "B-x", "I-x"))
