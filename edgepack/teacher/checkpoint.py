@@ -24,6 +24,7 @@ from edgepack.teacher.quiet import quiet_transformers
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}
 MOST_LABELS = 100_000
+MPNET_PADDING = 1  # written into the code of its positions
 STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
@@ -151,3 +152,8 @@ def _check_sizes(config: PreTrainedConfig, what: str) -> None:
     padding = config.pad_token_id
     if padding is not None and (type(padding) is not int or not 0 <= padding < sizes.vocabulary):
         raise InputError(f"{what}: pad_token_id is {shown(padding)}; the vocabulary has {sizes.vocabulary} tokens")
+    if config.model_type == "mpnet" and padding != MPNET_PADDING:
+        raise InputError(
+            f"{what}: pad_token_id is {shown(padding)}; an MPNet counts positions from behind {MPNET_PADDING}, "
+            f"whatever config.json says: set it to {MPNET_PADDING}"
+        )
