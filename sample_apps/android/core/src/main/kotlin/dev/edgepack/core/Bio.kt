@@ -33,30 +33,17 @@ private fun close(words: List<TaggedWord>): Entity? {
 }
 
 /**
- * The words of an encoded text with their tags: a word's tag is that of its first token, as in training.
+ * The words of a text with their tags: a word's tag is that of its first token, as in training.
  *
  * [logits] holds a row of `labels.size` numbers for each token.
  */
 fun tagWords(
-    encoding: Encoding,
+    words: List<Word>,
     logits: FloatArray,
     labels: List<String>,
     temperature: Float = 1f,
-): List<TaggedWord> {
-    require(logits.size == encoding.size * labels.size) { "${logits.size} logits for ${encoding.size} tokens" }
-    val out = ArrayList<TaggedWord>()
-    var at = 0
-    while (at < encoding.size) {
-        val word = encoding.words[at]
-        var next = at + 1
-        if (word >= 0) {
-            while (next < encoding.size && encoding.words[next] == word) next++
-            val row = softmax(logits.copyOfRange(at * labels.size, (at + 1) * labels.size), temperature)
-            val best = row.indices.maxBy { row[it] }
-            val end = (at until next).maxOf { encoding.ends[it] }
-            out.add(TaggedWord(labels[best], row[best], encoding.starts[at], end))
-        }
-        at = next
-    }
-    return out
+): List<TaggedWord> = words.map { word ->
+    val row = softmax(logits.copyOfRange(word.first * labels.size, (word.first + 1) * labels.size), temperature)
+    val best = row.indices.maxBy { row[it] }
+    TaggedWord(labels[best], row[best], word.start, word.end)
 }

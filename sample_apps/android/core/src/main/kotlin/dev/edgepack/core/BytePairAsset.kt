@@ -21,8 +21,9 @@ internal fun readBytePairs(streams: List<ByteReader>): Tokenizer {
         trimOffsets = flags and TRIM_OFFSETS != 0,
         trimPrefixed = flags and TRIM_PREFIXED != 0,
     )
-    val scanner = BytePairScanner(readClasses(streams.last()), merges, readIds(ids, symbols, size), added, options)
-    return Tokenizer(scanner, single, pair, size)
+    val table = readClasses(streams.last())
+    val scanner = BytePairScanner(table, merges, readIds(ids, symbols, size), added, options)
+    return Tokenizer(scanner, table, single, pair, size)
 }
 
 /** Pairs of known symbols; each makes the next new symbol or one that there is. */

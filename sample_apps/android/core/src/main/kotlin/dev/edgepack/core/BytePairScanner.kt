@@ -28,9 +28,6 @@ internal class BytePairScanner(
     private val text = SourceText()
     private val pattern = PiecePattern(table, text)
     private var enough = 0
-    private var stretch = 0
-    private var lastEnd = 0
-    private var lastIsAlone = false
     private lateinit var out: TokenBuffer
 
     override fun scan(input: String, output: TokenBuffer, enough: Int) {
@@ -38,9 +35,6 @@ internal class BytePairScanner(
         out = output
         out.cut(0)
         this.enough = enough
-        stretch = 0
-        lastEnd = 0
-        lastIsAlone = false
         split(early, 0, text.length) { from, to -> split(late, from, to) { first, end -> pieces(first, end) } }
     }
 
@@ -112,10 +106,10 @@ internal class BytePairScanner(
 
     /** Adds a token that begins and ends with so many spaces. */
     private fun take(id: Int, start: Int, end: Int, leading: Int, trailing: Int) {
-        if (!options.trimOffsets) return add(id, start, end)
+        if (!options.trimOffsets) return out.add(id, start, end)
         val keeps = options.trimPrefixed && leading == 1 && (out.size == 0 || start == 0)
         val first = forward(start, if (keeps) 0 else leading, end)
-        add(id, first, maxOf(back(end, trailing), first))
+        out.add(id, first, maxOf(back(end, trailing), first))
     }
 
     /** [at] moved on by [count] code points, not beyond [end]. */
@@ -134,23 +128,6 @@ internal class BytePairScanner(
             moved = text.before(moved)
         }
         return moved
-    }
-
-    /** Adds a token and counts stretches: one ends at a space between tokens, and beside an ideograph. */
-    private fun add(id: Int, start: Int, end: Int) {
-        if (start == end) return out.add(id, start, end, TokenBuffer.NO_WORD)
-        val isOne = text.next(start) == end
-        val entry = table.entry(text.codePoint(start))
-        val isAlone = isOne && entry and UnicodeTable.PADDED != 0
-        if (isAlone || lastIsAlone || hasSpace(lastEnd, start)) stretch++
-        out.add(id, start, end, stretch, mark = isOne && entry and UnicodeTable.PUNCTUATION != 0)
-        lastEnd = end
-        lastIsAlone = isAlone
-    }
-
-    private fun hasSpace(from: Int, to: Int): Boolean {
-        for (i in from until to) if (isSpace(text.chars[i])) return true
-        return false
     }
 
     private companion object {

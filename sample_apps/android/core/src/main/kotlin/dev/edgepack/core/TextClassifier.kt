@@ -18,16 +18,15 @@ class TextClassifier(
         val tokenized = System.nanoTime()
         val logits = session.run(encoding)
         val done = System.nanoTime()
-        val entities = if (manifest.labelsWords) tag(encoding, logits) else emptyList()
+        val entities = if (manifest.labelsWords) tag(text, encoding, logits) else emptyList()
         val labels = if (manifest.labelsWords) emptyList() else score(logits)
         return Prediction(labels, entities, encoding.size, tokenized - start, done - tokenized)
     }
 
-    private fun tag(encoding: Encoding, logits: FloatArray): List<Entity> {
+    private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {
         val rows = manifest.fixedLength ?: encoding.size
         checkCount(logits, rows * manifest.labels.size)
-        val own = logits.copyOf(encoding.size * manifest.labels.size)
-        return decodeBio(tagWords(encoding, own, manifest.labels, manifest.temperature))
+        return decodeBio(tagWords(tokenizer.words(text, encoding), logits, manifest.labels, manifest.temperature))
     }
 
     private fun checkCount(logits: FloatArray, wanted: Int) {

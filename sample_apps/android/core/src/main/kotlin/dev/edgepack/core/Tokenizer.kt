@@ -14,6 +14,7 @@ internal class Piece(val kind: Int, val id: Int, val typeId: Int)
  */
 class Tokenizer internal constructor(
     private val scanner: TextScanner,
+    table: UnicodeTable,
     private val single: List<Piece>,
     private val double: List<Piece>,
     val vocabularySize: Int,
@@ -21,6 +22,7 @@ class Tokenizer internal constructor(
     private val first = TokenBuffer()
     private val second = TokenBuffer()
     private val nothing = TokenBuffer()
+    private val finder = WordFinder(table)
 
     /** Encodes [text] and perhaps [pair], cut to [maxLength] tokens, the longer text first. */
     fun encode(text: String, pair: String? = null, maxLength: Int = Int.MAX_VALUE): Encoding {
@@ -37,6 +39,9 @@ class Tokenizer internal constructor(
         cutLongerFirst(room)
         return fill(frame, first, second)
     }
+
+    /** The words of [text], which [encoding] is of: what a label of token classification stands for. */
+    fun words(text: String, encoding: Encoding): List<Word> = finder.find(text, encoding)
 
     /** The reference's rule for a pair: the longer text gives way first; if both are too long, each has half. */
     private fun cutLongerFirst(room: Int) {
@@ -56,15 +61,14 @@ class Tokenizer internal constructor(
         val size = frame.sumOf { if (it.kind == SPECIAL) 1 else if (it.kind == FIRST) first.size else second.size }
         val out = Encoding(IntArray(size), IntArray(size), IntArray(size), IntArray(size), IntArray(size))
         var at = 0
-        first.numberWords()
-        second.numberWords()
         for (piece in frame) {
             val from = at
             if (piece.kind == SPECIAL) {
                 out.ids[at] = piece.id
-                out.words[at++] = TokenBuffer.NO_WORD
+                out.sequences[at++] = NO_TEXT
             } else {
                 at = copy(if (piece.kind == FIRST) first else second, out, at)
+                out.sequences.fill(piece.kind - FIRST, from, at)
             }
             out.typeIds.fill(piece.typeId, from, at)
         }
@@ -75,13 +79,13 @@ class Tokenizer internal constructor(
         tokens.ids.copyInto(out.ids, at, 0, tokens.size)
         tokens.starts.copyInto(out.starts, at, 0, tokens.size)
         tokens.ends.copyInto(out.ends, at, 0, tokens.size)
-        tokens.words.copyInto(out.words, at, 0, tokens.size)
         return at + tokens.size
     }
 
     companion object {
         internal const val SPECIAL = 0
         internal const val FIRST = 1
+        private const val NO_TEXT = -1
 
         /** The tokenizer in a `tokenizer.bin`; [BundleException] where it is none or damaged. */
         fun load(file: File): Tokenizer = readTokenizer(file.readBytes())

@@ -16,7 +16,7 @@ internal fun readWordPieces(streams: List<ByteReader>): Tokenizer {
     table.readFolds(folds)
     table.readRanks(streams.last())
     val vocabulary = readVocabulary(size, lengths, suffixes, prefix)
-    return Tokenizer(WordPieceScanner(table, vocabulary, added, unknownId, longestWord), single, pair, size)
+    return Tokenizer(WordPieceScanner(table, vocabulary, added, unknownId, longestWord), table, single, pair, size)
 }
 
 /** Undoes the front coding: each token shares its first bytes with the one before. */

@@ -17,7 +17,6 @@ internal class WordPieceScanner(
     private val run = MarkRun()
     private val fold = IntArray(table.longestFold)
     private val text = SourceText()
-    private var stretch = 0
     private var lastSource = 0
     private lateinit var out: TokenBuffer
 
@@ -40,7 +39,6 @@ internal class WordPieceScanner(
         text.load(input)
         out = output
         out.cut(0)
-        stretch = 0
         lastSource = 0
         word.clear()
     }
@@ -58,8 +56,7 @@ internal class WordPieceScanner(
         while (token.stripsLeft && start > before && isSpace(text.chars[start - 1])) start--
         var end = at + token.content.length
         while (token.stripsRight && end < text.length && isSpace(text.chars[end])) end++
-        out.add(token.id, start, end, stretch)
-        if (end > at + token.content.length) stretch++
+        out.add(token.id, start, end)
         lastSource = end
         return end
     }
@@ -99,7 +96,6 @@ internal class WordPieceScanner(
         flushRun()
         lastSource = source
         flushWord()
-        stretch++
     }
 
     /** One folded code point, in order. */
@@ -107,11 +103,9 @@ internal class WordPieceScanner(
         lastSource = source
         if (entry and (UnicodeTable.SPACE or UnicodeTable.PUNCTUATION) == 0) return word.append(point, source)
         flushWord()
-        if (entry and UnicodeTable.SPACE != 0) {
-            stretch++
-        } else {
+        if (entry and UnicodeTable.SPACE == 0) {
             word.append(point, source)
-            flushWord(mark = true)
+            flushWord()
         }
     }
 
@@ -120,7 +114,7 @@ internal class WordPieceScanner(
     }
 
     /** The word's pieces, longest match first; one unknown token where a piece has no match or the word is too long. */
-    private fun flushWord(mark: Boolean = false) {
+    private fun flushWord() {
         if (word.isEmpty) return
         val before = out.size
         var at = 0
@@ -128,12 +122,12 @@ internal class WordPieceScanner(
             val match = vocabulary.longest(word.chars, word.hashes, at, word.length)
             if (match == Vocabulary.NONE) break
             val end = match.toInt()
-            out.add((match ushr 32).toInt(), word.sources[at], text.next(word.sources[end - 1]), stretch, mark)
+            out.add((match ushr 32).toInt(), word.sources[at], text.next(word.sources[end - 1]))
             at = end
         }
         if (at < word.length || word.isTooLong) {
             out.cut(before)
-            out.add(unknownId, word.firstSource, text.next(word.lastSource), stretch, mark)
+            out.add(unknownId, word.firstSource, text.next(word.lastSource))
         }
         word.clear()
     }

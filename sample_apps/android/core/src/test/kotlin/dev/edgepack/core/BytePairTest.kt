@@ -62,18 +62,21 @@ class BytePairTest {
 
     @Test
     fun wordsStandBetweenSpacesWithoutThePunctuationAtTheirEnds() {
-        val tokenizer = TinyBytePairs(flags = 3).read()
-        fun words(text: String): List<String> {
-            val encoding = tokenizer.encode(text)
-            val tokens = encoding.words.indices.filter { encoding.words[it] >= 0 }.groupBy { encoding.words[it] }
-            assertEquals(tokens.keys.indices.toList(), tokens.keys.toList(), "numbered in order")
-            return tokens.values.map { text.substring(encoding.starts[it.first()], encoding.ends[it.last()]) }
+        fun words(text: String, flags: Int = 3, added: List<Added> = emptyList()): List<String> {
+            val tokenizer = TinyBytePairs(flags, added).read()
+            val words = tokenizer.words(text, tokenizer.encode(text))
+            return words.map { "${it.first} ${text.substring(it.start, it.end)}" }
         }
-        assertEquals(listOf("(", "the", "'", "e'h"), words(" (the'  e'h"))
-        assertEquals(listOf("in", "\u4e2d", "the", "."), words("in\u4e2dthe. "))
-        assertEquals(emptyList(), words("  "))
-        val added = TinyBytePairs(flags = 3, added = listOf(Added(0, 0, "<m>"))).read().encode("<m>he")
-        assertEquals(listOf(0, 0, 0), added.words.asList()) // the second is the space that is put before "he"
+        for (flags in listOf(1, 3)) {
+            assertEquals(listOf("0 (", "2 the", "3 '", "5 e'h"), words(" (the'  e'h", flags))
+            assertEquals(listOf("0 in", "3 \u4e2d", "4 the", "5 ."), words("in\u4e2dthe. ", flags))
+            assertEquals(listOf("0 \u4e2d", "2 \u4e2d"), words("\u4e2d \u4e2d", flags)) // each with its space
+            assertEquals(listOf("0 \u65e5", "4 ."), words("\u65e5.", flags)) // bytes
+            assertEquals(emptyList(), words("  ", flags))
+        }
+        val added = listOf(Added(0, 0, "<m>"), Added(1, 1, "<>)"))
+        assertEquals(listOf("0 <m>he"), words("<m>he", added = added)) // a space is put before "he"
+        assertEquals(listOf("0 the", "1 <>)"), words("the <>)", flags = 7, added)) // a space is swallowed
     }
 
     @Test

@@ -26,8 +26,19 @@ object Goldens {
         val ids: List<Int> get() = ints(fields["input_ids"])
         val typeIds: List<Int> get() = ints(fields["token_type_ids"])
         val offsets: List<Int> get() = (fields["offsets_utf16"] as List<*>).flatMap(::ints)
+
+        /** First token, start and end of each word, where the line says them. */
+        val words: List<Int>? get() = (fields["words"] as List<*>?)?.flatMap(::ints)
         val label: Any? get() = fields["label"]
         val logits: List<Double> get() = doubles(fields["logits"])
+
+        /** The text's own tokens, where a line is for words alone and has offsets only; null for a text to encode. */
+        fun tokens(): Encoding? {
+            if ("input_ids" in fields) return null
+            val spans = offsets.chunked(2)
+            val zeros = IntArray(spans.size)
+            return Encoding(zeros, zeros, IntArray(spans.size) { spans[it][0] }, IntArray(spans.size) { spans[it][1] }, zeros)
+        }
 
         private fun ints(value: Any?): List<Int> = (value as List<*>).map { (it as Long).toInt() }
         private fun doubles(value: Any?): List<Double> =

@@ -35,17 +35,9 @@ class PredictionTest {
 
     @Test
     fun aWordHasItsFirstTokensTag() {
-        val encoding = Encoding(
-            ids = intArrayOf(2, 7, 8, 9, 3),
-            typeIds = IntArray(5),
-            starts = intArrayOf(0, 0, 3, 6, 0),
-            ends = intArrayOf(0, 3, 5, 9, 0),
-            words = intArrayOf(-1, 0, 0, 1, -1),
-        )
         val logits = FloatArray(10).also { it[3] = 5f; it[4] = 9f; it[6] = 4f } // tokens × (O, B-x)
-        val words = tagWords(encoding, logits, listOf("O", "B-x"))
+        val words = tagWords(listOf(Word(1, 0, 5), Word(3, 6, 9)), logits, listOf("O", "B-x"))
         assertEquals(listOf("B-x 0-5", "O 6-9"), words.map { "${it.tag} ${it.start}-${it.end}" })
-        assertFailsWith<IllegalArgumentException> { tagWords(encoding, FloatArray(3), listOf("O", "B-x")) }
     }
 
     @Test

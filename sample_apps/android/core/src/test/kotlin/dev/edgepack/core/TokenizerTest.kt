@@ -59,11 +59,7 @@ class TokenizerTest {
     fun wordsStandBetweenSpacesWithoutThePunctuationAtTheirEnds() {
         if (!isWordPiece) return
         fun words(text: String): List<String> {
-            val encoding = tokenizer.encode(text)
-            assertEquals(listOf(-1, -1), listOf(encoding.words.first(), encoding.words.last()))
-            val tokens = (1 until encoding.size - 1).groupBy { encoding.words[it] }
-            assertEquals(tokens.keys.indices.toList(), tokens.keys.toList(), "numbered in order")
-            return tokens.values.map { text.substring(encoding.starts[it.first()], encoding.ends[it.last()]) }
+            return tokenizer.words(text, tokenizer.encode(text)).map { text.substring(it.start, it.end) }
         }
         assertEquals(listOf("it's", "now", "ok"), words("  it's\tnow \u3000 ok"))
         assertEquals(listOf("(", "it's", ",", "e-mail", ")", ".", "."), words("(it's, e-mail).."))
