@@ -25,7 +25,11 @@ internal class PiecePattern(private val table: UnicodeTable) {
         val first = if (at + 1 < to) points[at + 1] else return 0
         if (first == 's'.code || first == 't'.code || first == 'm'.code || first == 'd'.code) return 2
         val second = if (at + 2 < to) points[at + 2] else return 0
-        val isLong = if (second == 'e'.code) first == 'r'.code || first == 'v'.code else first == second && first == 'l'.code
+        val isLong = when (second) {
+            'e'.code -> first == 'r'.code || first == 'v'.code
+            'l'.code -> first == 'l'.code
+            else -> false
+        }
         return if (isLong) 3 else 0
     }
 

@@ -18,7 +18,7 @@ internal class Mapping(private val table: UnicodeTable) : Step {
         return letters
     }
 
-    /** The letters from [at] on; those before it are mapped. One that becomes nothing is counted to the last that stays. */
+    /** Maps letters from [at] on. One that becomes nothing is counted to the last one that stays. */
     private fun transformed(letters: Letters, at: Int, spare: Letters, start: Int): Letters {
         out.cut(0)
         for (i in 0 until at) out.add(letters.points[i], 0)

@@ -44,7 +44,8 @@ private fun readDecompose(reader: ByteReader): Step {
     val second = reader.points(count)
     for (point in second) table.flag(UnicodeTable.JOINS, point, point + 1)
     for (jamo in listOf(Decompose.VOWELS, Decompose.TRAILS)) table.flag(UnicodeTable.JOINS, jamo.first, jamo.last + 1)
-    return Decompose(table, NumberMap(LongArray(count) { NumberMap.entry(Decompose.key(first[it], second[it]), points[it]) }))
+    val entries = LongArray(count) { NumberMap.entry(Decompose.key(first[it], second[it]), points[it]) }
+    return Decompose(table, NumberMap(entries))
 }
 
 private fun readCharacterMap(reader: ByteReader): Step {

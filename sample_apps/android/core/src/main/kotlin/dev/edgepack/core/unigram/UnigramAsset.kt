@@ -12,6 +12,7 @@ import dev.edgepack.core.normalizer.readNormalizer
 import dev.edgepack.core.readAdded
 import dev.edgepack.core.readFrame
 import dev.edgepack.core.readFrontCoded
+import java.util.Locale
 
 private const val UNIGRAM_STREAMS = 5 // and one more with a normalizer
 private const val BYTE_FALLBACK = 1
@@ -86,6 +87,6 @@ private fun readScores(reader: ByteReader, count: Int, wide: Boolean): DoubleArr
 
 /** The piece that stands for a byte. */
 private fun findByte(trie: PieceTrie, byte: Int): Int {
-    val name = "<0x%02X>".format(java.util.Locale.ROOT, byte).map { it.code }.toIntArray()
+    val name = "<0x%02X>".format(Locale.ROOT, byte).map { it.code }.toIntArray()
     return trie.find(name, 0, name.size)
 }

@@ -22,7 +22,9 @@ internal class UnigramModel(
     private val splitting: List<Splitting>,
 ) : LetterModel {
     private val unknownScore = (scores.minOrNull() ?: 0.0) - PENALTY
-    private val steps = splitting.indices.map { step -> StretchUser { letters, from, to -> split(step + 1, letters, from, to) } }
+    private val behind = List(splitting.size) { step ->
+        StretchUser { letters, from, to -> split(step + 1, letters, from, to) }
+    }
     private var sums = DoubleArray(INITIAL)
     private var starts = IntArray(INITIAL) // of the last piece on the way to each place; NONE where there is no way yet
     private var ids = IntArray(INITIAL) // of that piece
@@ -37,7 +39,7 @@ internal class UnigramModel(
     /** What the steps of the pre-tokenizer from [step] on make of a stretch. */
     private fun split(step: Int, letters: Letters, from: Int, to: Int) {
         if (out.isFull) return
-        if (step < splitting.size) splitting[step].split(letters, from, to, steps[step]) else pieces(letters, from, to)
+        if (step < splitting.size) splitting[step].split(letters, from, to, behind[step]) else pieces(letters, from, to)
     }
 
     /** The most likely pieces; unknown ones side by side are one token, or their known bytes. */
