@@ -3,8 +3,8 @@
     bundle = Bundle.load("out/bundles/android-onnx")
     answer = bundle("a gripping , funny film")
 
-`bundle.py` loads and runs it, `words.py` finds the words of a text and the entities in it, as the apps do, `answer.py`
-is what comes out. `data.py` asks it a whole data set and compares it with a teacher, `data_answers.py` is that result.
+`bundle.py` loads and runs it, `entities.py` reads the entities in a text, as the apps do, `answer.py` is what comes
+out. `data.py` asks it a whole data set and compares it with a teacher, `data_answers.py` is that result.
 """
 
 from edgepack.predict.answer import Answer, Entity

@@ -19,16 +19,10 @@ from edgepack.bundle.manifest import BundleManifest, load_manifest
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
-from edgepack.predict.words import (
-    CharacterClasses,
-    Tag,
-    classes_of_tables,
-    classes_of_unicode,
-    find_entities,
-    find_words,
-)
+from edgepack.predict.entities import Tag, find_entities
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
+from edgepack.task.words import CharacterClasses, classes_of_tables, classes_of_unicode, find_words
 from edgepack.tokenizer.reader import AssetTokenizer, Encoding
 
 Text = str | tuple[str, str]
@@ -67,7 +61,7 @@ class JsonTokenizer:
         else:
             self.tokenizer.enable_truncation(max_length)
         found = self.tokenizer.encode(text, pair)
-        return Encoding(found.ids, found.type_ids, found.offsets, [])
+        return Encoding(found.ids, found.type_ids, found.offsets, [], found.sequence_ids)
 
     @property
     def classes(self) -> CharacterClasses:
@@ -157,7 +151,7 @@ class Bundle:
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.manifest.task == "token-classification":
-            words = find_words(answer.text, encoding.offsets_codepoint, self.tokenizer.classes)
+            words = find_words(answer.text, encoding.own_offsets, self.tokenizer.classes)
             best = probabilities.argmax(axis=-1)
             tags = [Tag(labels[best[w.first]], float(probabilities[w.first, best[w.first]])) for w in words]
             return replace(answer, entities=find_entities(answer.text, words, tags))

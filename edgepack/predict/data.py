@@ -7,10 +7,8 @@ needs torch and is imported when it is asked for.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Unpack
 
 import numpy as np
@@ -32,6 +30,7 @@ from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Columns, show_notes
 from edgepack.task.metric import Task, metric_interval, retention
 from edgepack.task.unlabelled import read_to_answer
+from edgepack.task.words import Offsets, Test, first_tokens
 
 
 @one_line_errors("predict_data")
@@ -93,6 +92,7 @@ def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran
     ids: list[int] = []
     types: list[int] = []
     offsets, labels, words, logits, answers = [0], [], [], [], []
+    is_space = bundle.tokenizer.classes.is_space
     with console.progress("predict", len(data)) as advance:
         for example in data.examples:
             run = bundle.run(example.text if example.pair is None else (example.text, example.pair))
@@ -101,7 +101,7 @@ def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran
             offsets.append(len(ids))
             logits.append(np.atleast_2d(run.logits))
             answers.append(run.answer)
-            found, places = token_labels(example, run.encoding.offsets_codepoint)
+            found, places = token_labels(example, run.encoding.own_offsets, is_space)
             labels += found
             words += places
             advance(1)
@@ -111,19 +111,14 @@ def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran
     return Ran(encoded, np.concatenate(logits), tuple(answers), np.array(words, np.int64))
 
 
-def token_labels(example: Example, offsets: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+def token_labels(example: Example, offsets: Offsets, is_space: Test) -> tuple[list[int], list[int]]:
     """Labels as `Encoded` has them, and the word of each that counts; of a text its one label."""
     if isinstance(example.label, int):
         return [example.label], [0]
     labels, words = [IGNORED] * len(offsets), []
-    starts = list(accumulate((len(word) + 1 for word in example.words or ()), initial=0))
-    before = -1
-    for place, (start, end) in enumerate(offsets):
-        word = bisect_right(starts, start) - 1 if end > start else before
-        if word != before:
-            labels[place] = example.label[word]
-            words.append(word)
-            before = word
+    for word, place in first_tokens(example.words or (), offsets, is_space):
+        labels[place] = example.label[word]
+        words.append(word)
     return labels, words
 
 

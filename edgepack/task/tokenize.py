@@ -1,8 +1,10 @@
 """Examples to tokens: every text through the teacher's tokenizer, every label at its word.
 
-A word's label stands at its first subword; its other subwords and special tokens carry -100. The tokenizer's
-own truncation and padding settings are overridden and cleared: a `tokenizer.json` often still holds those of its
-training. A tokenizer is one of the `tokenizers` library, or transformers' fast one, which holds one of those.
+A word's label stands at its first token (`edgepack.task.words`); its other tokens and special ones carry -100. Words go
+to the tokenizer one by one, as teachers are trained, if it makes the same of a text of them, which is what an app has.
+One that does not, as byte-level BPE that puts no space first, gets the text. The tokenizer's own truncation and padding
+settings are overridden and cleared: a `tokenizer.json` often still holds those of its training. A tokenizer is one of
+the `tokenizers` library, or transformers' fast one, which holds one of those.
 """
 
 from __future__ import annotations
@@ -17,27 +19,32 @@ from tokenizers import Tokenizer
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
-from edgepack.tokenizer.library import TextInput, encode_texts
+from edgepack.task.words import first_tokens
+from edgepack.tokenizer.library import TextInput, encode_texts, tokenizers_as_input_errors
 
 if TYPE_CHECKING:  # not there in a light installation
     from transformers import PreTrainedTokenizerFast
 
 COVERED = 0.999  # share of the training examples that must fit without truncation
 MIN_LENGTH, LENGTH_STEP = 16, 8
+PROBE = ["a", "fox"]
 
 
 def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Encoded:
     """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
     ids, types, words = array("i"), array("b"), array("q")  # millions of small numpy arrays would take gigabytes
     lengths = array("q")
-    for encodings in _tokenize(dataset, tokenizer, max_length):
+    as_words = _takes_words(tokenizer)
+    examples = iter(dataset.examples)
+    for encodings in _tokenize(dataset, tokenizer, max_length, as_words):
         for encoding in encodings:
+            example = next(examples)
             found = encoding.ids
             ids.extend(found)
             types.extend(encoding.type_ids)
             lengths.append(len(found))
             if task.name == "token-classification":
-                words.extend([-1 if w is None else w for w in encoding.word_ids])
+                words.extend(_word_numbers(encoding, example, as_words))
     offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths))]).astype(np.int64)
     labels = [example.label for example in dataset.examples]
     if task.name == "token-classification":
@@ -59,31 +66,61 @@ def suggest_max_length(
     return min(limit, max(MIN_LENGTH, rounded))
 
 
-def _tokenize(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Iterator[list[Any]]:
-    backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+def _tokenize(
+    dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int, as_words: bool
+) -> Iterator[list[Any]]:
+    backend = _backend(tokenizer)
     side = getattr(tokenizer, "truncation_side", "right")
     backend.no_padding()
     backend.enable_truncation(max_length, strategy="longest_first", direction=side)
-    yield from encode_texts(backend, [_text(example) for example in dataset.examples], dataset.source or "the data")
+    texts = [_text(example, as_words) for example in dataset.examples]
+    yield from encode_texts(backend, texts, dataset.source or "the data")
     backend.no_truncation()  # whoever saves the tokenizer must not keep it
 
 
-def _text(example: Example) -> TextInput:
+def _takes_words(tokenizer: Tokenizer | PreTrainedTokenizerFast) -> bool:
+    """Whether words one by one are the same tokens as a text of them."""
+    backend = _backend(tokenizer)
+    backend.no_padding()
+    backend.no_truncation()
+    with tokenizers_as_input_errors("the tokenizer fails on words"):
+        return bool(backend.encode(PROBE, is_pretokenized=True).ids == backend.encode(" ".join(PROBE)).ids)
+
+
+def _backend(tokenizer: Tokenizer | PreTrainedTokenizerFast) -> Tokenizer:
+    return tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+
+
+def _text(example: Example, as_words: bool) -> TextInput:
     """What the tokenizer takes: a text, its words, or a pair of texts."""
     if example.words is not None:
-        return list(example.words)
+        return list(example.words) if as_words else " ".join(example.words)
     return example.text if example.pair is None else (example.text, example.pair)
 
 
 def _token_counts(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int) -> np.ndarray:
-    return np.array([len(e.ids) for chunk in _tokenize(dataset, tokenizer, limit) for e in chunk])
+    chunks = _tokenize(dataset, tokenizer, limit, _takes_words(tokenizer))
+    return np.array([len(encoding.ids) for chunk in chunks for encoding in chunk])
+
+
+def _word_numbers(encoding: Any, example: Example, as_words: bool) -> list[int]:
+    """For each token the number of its word, at least where that begins; -1 elsewhere."""
+    if as_words:
+        return [-1 if word is None else word for word in encoding.word_ids]
+    numbers = [-1] * len(encoding.ids)
+    own = zip(encoding.offsets, encoding.sequence_ids, strict=True)
+    spans = [None if sequence is None else span for span, sequence in own]
+    for word, place in first_tokens(example.words or (), spans, str.isspace):
+        numbers[place] = word
+    return numbers
 
 
 def _word_labels(word: np.ndarray, lengths: np.ndarray, labels: list[Any]) -> np.ndarray:
     """Flat labels: `labels[example][word]` at each word's first subword, -100 elsewhere."""
     first_word = np.repeat(np.cumsum([0, *map(len, labels[:-1])]), lengths)
-    previous = np.concatenate([[-1], word[:-1]])
-    heads = (word >= 0) & (word != previous)
+    example = np.repeat(np.arange(len(lengths)), lengths)
+    begins = np.append(True, (word[1:] != word[:-1]) | (example[1:] != example[:-1]))[: len(word)]
+    heads = (word >= 0) & begins
     flat = np.full(len(word), IGNORED, dtype=np.int64)
     flat[heads] = np.concatenate([np.asarray(tags, dtype=np.int64) for tags in labels])[(first_word + word)[heads]]
     return flat

@@ -30,6 +30,13 @@ class Encoding:
     token_type_ids: list[int]
     offsets_codepoint: list[tuple[int, int]]
     offsets_utf16: list[tuple[int, int]]
+    sequences: list[int | None]  # the token's own text: 0, 1, or None for a special token
+
+    @property
+    def own_offsets(self) -> list[tuple[int, int] | None]:
+        """Code points of the first text's tokens; None for all others."""
+        spans = zip(self.offsets_codepoint, self.sequences, strict=True)
+        return [span if sequence == 0 else None for span, sequence in spans]
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class AssetTokenizer(ABC):
             room = max_length - sum(piece.kind == SPECIAL for piece in template)
             kept = longest_first(len(first), len(second), room) if pair is not None else (room, 0)
             first, second = first[: kept[0]], second[: kept[1]]
-        out = Encoding([], [], [], [])
+        out = Encoding([], [], [], [], [])
         utf16 = (utf16_index(text), utf16_index(pair or ""))
         for piece in template:
             tokens = [(piece.id, 0, 0)] if piece.kind == SPECIAL else first if piece.kind == FIRST else second
@@ -81,6 +88,7 @@ class AssetTokenizer(ABC):
                 out.token_type_ids.append(piece.type_id)
                 out.offsets_codepoint.append((start, end))
                 out.offsets_utf16.append((index[start], index[end]))
+                out.sequences.append(None if piece.kind == SPECIAL else piece.kind - FIRST)
         return out
 
     def tokens(self, text: str) -> Iterator[Token]:

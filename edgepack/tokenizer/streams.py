@@ -41,6 +41,7 @@ from edgepack.tokenizer.unigram import (
 from edgepack.tokenizer.word_pieces import HANGUL_FLAG, LONGEST_WORD, WordPieceData
 
 MOST_STREAMS = 7
+SPACE = 0x20
 LARGEST_STREAM = 16 << 20  # bytes unpacked; the suffixes of 250,000 tokens take 2 MB
 MOST_TOKENS, LARGEST_VOCABULARY = 2_000_000, 64 << 20  # and the bytes of all of them together
 MOST_SPLITS = 100
@@ -145,7 +146,7 @@ def decode_merges(
         added=added,
         single=single,
         pair=pair,
-        tables=PatternClasses(*(classes.points() for _ in range(6))),
+        tables=_pattern_classes(classes),
         normalizer=() if normalizer is None else decode_steps(normalizer),
     )
 
@@ -196,6 +197,14 @@ def _splitting(header: Reader) -> Splitting:
         return Splitting(kind)
     letter = header.string()
     return Splitting(kind, ord(letter), header.number(len(SCHEMES)), bool(header.number(2)))
+
+
+def _pattern_classes(classes: Reader) -> PatternClasses:
+    """Six range lists; the pattern's rules end with a space only where U+0020 is one, and nothing else."""
+    found = PatternClasses(*(classes.points() for _ in range(6)))
+    if SPACE not in found.gaps or SPACE in found.letters | found.numbers:
+        raise ValueError("classes that take a space for something else")
+    return found
 
 
 def _planes(reader: Reader) -> list[int]:

@@ -1,10 +1,11 @@
 // From a bundle to answers: fetch and verify its files, tokenize, run, decide.
 
-import { argmax, entities, rank, softmax, words } from "./core/decision.js";
+import { argmax, entities, rank, softmax } from "./core/decision.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
 import { readTokenizer } from "./core/tokenizer.js";
+import { words } from "./core/words.js";
 import { openModel } from "./runtime.js";
 
 /**

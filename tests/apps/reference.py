@@ -7,10 +7,11 @@
 
 A line is a JSON object in ASCII: `text`, `pair` where there is one, `max_length` (most often the manifest's, not
 always: take it from the line), `input_ids`, `token_type_ids`, `offsets_utf16`; as in golden.jsonl, which has no
-`max_length`. The strings are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on.
-`--variants` writes tokenizers of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin;
-`--byte-pairs` the same of byte-level ones, from GPT-2's or RoBERTa's vocab.json and merges.txt; `--unigrams` of Unigram
-ones, from a spiece.model.
+`max_length`. Where there is no pair but a tokenizer.bin, `words` has the first token, start and end (UTF-16) of each
+word. A line of `write_words` is for the rule of words alone: offsets of a text's own tokens, and no ids. The strings
+are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on. `--variants` writes tokenizers
+of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin; `--byte-pairs` the same of byte-level
+ones, from GPT-2's or RoBERTa's vocab.json and merges.txt; `--unigrams` of Unigram ones, from a spiece.model.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from tokenizers import Tokenizer
 
 from edgepack.bundle.goldens import tokenize, with_length
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
+from edgepack.task.words import CharacterClasses, Offsets, classes_of_tables, find_words
+from edgepack.tokenizer.asset import ASSET_NAME
+from edgepack.tokenizer.reader import read_tokenizer_asset, utf16_index
 from tests.apps.fuzz import fuzzed
-from tests.apps.unigrams import write_unigrams
+from tests.apps.unigrams import unigram, write_unigrams
 from tests.apps.variants import write_byte_pairs, write_variants
 
 DEFAULT_MAX_LENGTH = 64  # where a folder has no manifest
+SPLIT_APART = ("albert", "xlm-r", "whole-wide", "plain")  # Unigram, spaces in tokens in four ways
 KEYS = ("input_ids", "token_type_ids", "offsets_utf16")
 
 
@@ -39,6 +44,7 @@ def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, A
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     has_manifest = (folder / MANIFEST_NAME).is_file()
     max_length = load_manifest(folder).max_length if has_manifest else DEFAULT_MAX_LENGTH
+    classes = asset_classes(folder)
     by_length: dict[int, Tokenizer] = {}
     for sample in fuzzed(tokenizer, max_length, count, seed):
         if sample.max_length not in by_length:
@@ -46,7 +52,41 @@ def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, A
         answer = tokenize(by_length[sample.max_length], sample.text, sample.pair)
         pair = {} if sample.pair is None else {"pair": sample.pair}
         line = {"text": sample.text, **pair, "max_length": sample.max_length}
-        yield line | {key: answer[key] for key in KEYS}
+        line |= {key: answer[key] for key in KEYS}
+        if classes is not None and sample.pair is None:
+            encoding = by_length[sample.max_length].encode(sample.text)
+            own = zip(encoding.offsets, encoding.sequence_ids, strict=True)
+            spans = [None if sequence is None else span for span, sequence in own]
+            line["words"] = words_utf16(sample.text, spans, classes)
+        yield line
+
+
+def asset_classes(folder: Path) -> CharacterClasses | None:
+    """What separates words by the tokenizer.bin of a folder, if it has one."""
+    path = folder / ASSET_NAME
+    return classes_of_tables(read_tokenizer_asset(path.read_bytes()).data.tables) if path.is_file() else None
+
+
+def words_utf16(text: str, spans: Offsets, classes: CharacterClasses) -> list[list[int]]:
+    """First token, start and end of each word."""
+    index = utf16_index(text)
+    return [[word.first, index[word.start], index[word.end]] for word in find_words(text, spans, classes)]
+
+
+def write_words(folder: Path, count: int, seed: int) -> Path:
+    """Write lines of Unigram tokenizers for the rule of words, by the classes of the tokenizer.bin in `folder`."""
+    classes, path = asset_classes(folder), folder / "words.jsonl"
+    assert classes is not None, folder
+    with path.open("w", encoding="ascii") as file:
+        for name in SPLIT_APART:
+            tokenizer = unigram(name)
+            for sample in fuzzed(tokenizer, DEFAULT_MAX_LENGTH, count // len(SPLIT_APART), seed):
+                text = sample.text.replace("▁", " ")
+                spans, index = tokenizer.encode(text, add_special_tokens=False).offsets, utf16_index(text)
+                offsets = [[index[start], index[end]] for start, end in spans]
+                line = {"text": text, "offsets_utf16": offsets, "words": words_utf16(text, spans, classes)}
+                file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    return path
 
 
 def write_reference(folder: Path, out: Path, count: int, seed: int, split: int | None = None) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -12,19 +13,30 @@ from pathlib import Path
 import pytest
 
 from edgepack.package.template import checkout
-from edgepack.tokenizer.asset import BYTE_PAIR_VERSION, MAGIC, backend_tokenizer
+from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
-from tests.apps.reference import write_reference
-from tests.apps.variants import write_byte_pairs, write_variants
+from tests.apps.reference import write_reference, write_words
+from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 from tests.teacher.tiny import byte_level_tokenizer
 
 PROGRAMS = Path(__file__).parent / "javascript"
 COUNT = 3000
+FEW = 1000
 
 pytestmark = [
     pytest.mark.needs_node,
     pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the path"),
 ]
+
+
+CORE = checkout() / "web" / "core"
+BYTE_PAIRS = ("roberta-prefixed", "byte-level", "added-prefixed")  # of every option: `slow`
+
+
+@pytest.fixture(scope="module")
+def byte_pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders with byte-level tokenizers."""
+    return write_byte_pairs(tmp_path_factory.mktemp("byte-pairs"), BYTE_PAIRS)
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +56,38 @@ def node(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
-def test_ids_and_offsets_are_the_references(tokenizer: Path, tmp_path: Path) -> None:
-    (lines,) = write_reference(tokenizer, tmp_path / "fuzz.jsonl", COUNT, seed=2)
-    done = node(PROGRAMS / "compare.mjs", tokenizer / "tokenizer.bin", "64", lines)
-    assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads(done.stdout)
-    assert (result["lines"], result["different"]) == (COUNT, 0)
-
-
-@pytest.mark.parametrize("name", ["roberta-prefixed", "added", "template-trimmed"])
-def test_byte_level_ids_and_offsets_are_the_references(tmp_path: Path, name: str) -> None:
-    (folder,) = write_byte_pairs(tmp_path, [name])
-    (lines,) = write_reference(folder, tmp_path / "fuzz.jsonl", 1000, seed=3)
+def check_equal(folder: Path, lines: Path, count: int) -> None:
     done = node(PROGRAMS / "compare.mjs", folder / "tokenizer.bin", "64", lines)
     assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert (result["lines"], result["different"]) == (count, 0)
+    assert result["words"] > count, "words were compared"
+
+
+def test_ids_offsets_and_words_are_the_references(tokenizer: Path, tmp_path: Path) -> None:
+    (lines,) = write_reference(tokenizer, tmp_path / "fuzz.jsonl", COUNT, seed=2)
+    check_equal(tokenizer, lines, COUNT)
+
+
+@pytest.mark.parametrize("place", range(len(BYTE_PAIRS)), ids=BYTE_PAIRS)
+def test_so_they_are_of_byte_level_tokenizers(byte_pairs: list[Path], place: int, tmp_path: Path) -> None:
+    (lines,) = write_reference(byte_pairs[place], tmp_path / "fuzz.jsonl", FEW, seed=3)
+    check_equal(byte_pairs[place], lines, FEW)
+
+
+def test_words_of_unigram_tokenizers(byte_pairs: list[Path]) -> None:
+    check_equal(byte_pairs[0], write_words(byte_pairs[0], FEW, seed=4), FEW)
+
+
+@pytest.mark.slow
+def test_ids_offsets_and_words_with_every_option(source: Path, tmp_path: Path) -> None:
+    folders = write_variants(source, tmp_path / "variants") + write_byte_pairs(tmp_path / "byte-pairs")
+    if GPT2.is_dir():
+        folders += write_byte_pairs(tmp_path / "gpt2", ["byte-level", "added-prefixed"], GPT2)
+    assert len(folders) > 24
+    for folder in folders:
+        (lines,) = write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=5)
+        check_equal(folder, lines, COUNT)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +104,7 @@ def test_a_space_that_ends_no_piece_is_damage(tmp_path: Path, classes: dict[str,
     lists = {"letters": "a", "gaps": "\t ", **classes}
     tables = replace(data.tables, **{name: frozenset(map(ord, points)) for name, points in lists.items()})
     path = tmp_path / "tokenizer.bin"
-    path.write_bytes(encode_merges(replace(data, tables=tables), MAGIC, BYTE_PAIR_VERSION))
+    path.write_bytes(encode_merges(replace(data, tables=tables), MAGIC, VERSION))
     done = node(PROGRAMS / "compare.mjs", path, "64", tmp_path / "no-lines.jsonl")
     assert done.returncode == 1
     assert expected in done.stderr
@@ -84,18 +114,32 @@ def test_the_comparison_sees_a_difference(tokenizer: Path, tmp_path: Path) -> No
     (path,) = write_reference(tokenizer, tmp_path / "fuzz.jsonl", 3, seed=2)
     lines = path.read_text().splitlines()
     wrong = json.loads(lines[1])
-    wrong["offsets_utf16"][-1] = [0, 1]
-    path.write_text("\n".join([lines[0], json.dumps(wrong), lines[2]]))
-    done = node(PROGRAMS / "compare.mjs", tokenizer / "tokenizer.bin", "64", path)
-    assert done.returncode == 1
-    assert "other offsets" in done.stdout
+    offsets = wrong["offsets_utf16"]
+    for changed, what in (({"offsets_utf16": [*offsets[:-1], [0, 1]]}, "offsets"), ({"words": [[1, 0, 99]]}, "words")):
+        path.write_text("\n".join([lines[0], json.dumps(wrong | changed), lines[2]]))
+        done = node(PROGRAMS / "compare.mjs", tokenizer / "tokenizer.bin", "64", path)
+        assert done.returncode == 1
+        assert f"other {what}" in done.stdout
     assert node(PROGRAMS / "compare.mjs", tokenizer / "tokenizer.bin", "64").returncode == 1  # nothing compared
 
 
-def test_the_rest_of_the_core(tokenizer: Path) -> None:
-    done = node("--test", PROGRAMS / "core.test.mjs", TOKENIZER=str(tokenizer / "tokenizer.bin"))
+@pytest.mark.parametrize("program", ["core.test.mjs", "byte-pairs.test.mjs"])
+def test_the_rest_of_the_core(tokenizer: Path, byte_pairs: list[Path], program: str) -> None:
+    assets = [folder / "tokenizer.bin" for folder in (tokenizer, byte_pairs[0], byte_pairs[2])]
+    done = node("--test", PROGRAMS / program, TOKENIZER=str(assets[0]), ASSETS=":".join(map(str, assets)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# skipped 0" in done.stdout
+
+
+def test_the_cores_files_import_each_other_one_way() -> None:
+    imports = {p.name: re.findall(r'^import .* from "\./(.+)";$', p.read_text(), re.MULTILINE) for p in CORE.iterdir()}
+    assert sum(map(len, imports.values())) > 20
+    assert all(name in imports for names in imports.values() for name in names)
+    left = dict(imports)
+    while left:
+        free = [name for name, needs in left.items() if not any(need in left for need in needs)]
+        assert free, f"a cycle in {sorted(left)}"
+        left = {name: needs for name, needs in left.items() if name not in free}
 
 
 @pytest.mark.parametrize("path", sorted((checkout() / "web").glob("*.*js")), ids=lambda path: path.name)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
-from tests.apps.reference import write_reference
+from tests.apps.reference import write_reference, write_words
 from tests.apps.unigrams import ALBERT, T5, UNIGRAMS, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
@@ -68,8 +68,10 @@ def check_core(checker: Checker, folders: list[Path]) -> None:
     """All tests of :core pass on these tokenizers, each with fuzzed strings."""
     for folder in folders:
         write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=3)
+    write_words(folders[0], COUNT, seed=4)
     (folders[0] / "edgepack.json").write_text(json.dumps(MANIFEST))
     printed = checker.test_core(folders)
+    assert printed.count(f"words.jsonl: {COUNT} of {COUNT} lines equal") == 1
     assert printed.count(f"fuzz.jsonl: {COUNT} of {COUNT} lines equal") == len(folders)
     assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
 
@@ -89,6 +91,9 @@ def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) ->
     wrong["offsets_utf16"][-1] = [0, 1]
     path.write_text("\n".join([lines[0], json.dumps(wrong), lines[2]]))
     (folder / "edgepack.json").write_text(json.dumps(MANIFEST))
+    with pytest.raises(ToolFailed, match=r"1 of 3 lines of .* differ"):
+        checker.test_core([folder])
+    path.write_text("\n".join([lines[0], json.dumps(json.loads(lines[1]) | {"words": [[1, 0, 99]]}), lines[2]]))
     with pytest.raises(ToolFailed, match=r"1 of 3 lines of .* differ"):
         checker.test_core([folder])
 

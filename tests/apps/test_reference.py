@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from edgepack.task.words import classes_of_tables
 from edgepack.tokenizer.reader import read_tokenizer_asset
 from edgepack.tokenizer.unicode_tables import SURROGATES
-from tests.apps.reference import reference_lines, write_reference
+from tests.apps.reference import reference_lines, words_utf16, write_reference
 from tests.apps.unigrams import ALBERT, T5, UNIGRAMS, write_unigrams
 from tests.apps.variants import BYTE_PAIRS, GPT2, NORMALIZERS, write_byte_pairs, write_variants
 
@@ -27,11 +28,14 @@ def variants(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check_reader(folder: Path, count: int) -> None:
     reader = read_tokenizer_asset((folder / "tokenizer.bin").read_bytes())
+    classes = classes_of_tables(reader.data.tables)
     for line in reference_lines(folder, count, seed=1):
         got = reader.encode(line["text"], line.get("pair"), line["max_length"])
         assert got.input_ids == line["input_ids"], ascii(line)
         assert got.token_type_ids == line["token_type_ids"]
         assert [list(offset) for offset in got.offsets_utf16] == line["offsets_utf16"], ascii(line)
+        if "pair" not in line:
+            assert words_utf16(line["text"], got.own_offsets, classes) == line["words"], ascii(line)
 
 
 def test_the_python_reader_gives_the_references_ids_and_offsets(source: Path, tmp_path: Path) -> None:

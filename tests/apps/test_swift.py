@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.package.template import checkout
-from tests.apps.reference import write_reference
+from tests.apps.reference import write_reference, write_words
 from tests.apps.swift import checks
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
@@ -35,16 +35,20 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
         folders += write_byte_pairs(tmp_path / "gpt2", ["byte-level", "added-prefixed"], GPT2)
     for folder in folders:
         write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=3)
+    write_words(folders[2], COUNT, seed=4)  # of Unigram tokenizers
     out = checks.run_core_tests(scratch, folders)
-    assert out.count(f"compared {COUNT} lines") == len(folders) >= 15
+    assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 16
 
 
-def test_the_comparison_sees_a_difference(source: Path, scratch: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "value"), [("offsets_utf16", [0, 1]), ("words", [0, 0, 1])])
+def test_the_comparison_sees_a_difference(
+    source: Path, scratch: Path, tmp_path: Path, key: str, value: list[int]
+) -> None:
     (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
     (path,) = write_reference(folder, folder / "fuzz.jsonl", 3, seed=2)
     lines = path.read_text().splitlines()
     wrong = json.loads(lines[1])
-    wrong["offsets_utf16"][-1] = [0, 1]
+    wrong[key][-1] = value
     path.write_text("\n".join([lines[0], json.dumps(wrong), lines[2]]))
     with pytest.raises(AssertionError, match=r"fuzz\.jsonl: 1 differ"):
         checks.run_core_tests(scratch, [folder])

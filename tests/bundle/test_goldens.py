@@ -282,7 +282,7 @@ def test_tokens_that_the_asset_gives_otherwise_are_named(pair: str | None) -> No
     tokenizer, golden = make_tokenizer(), record(make_tokenizer(), "a b", pair)
     names = ("input_ids", "token_type_ids", "offsets_codepoint", "offsets_utf16")
     spans = {name: [tuple(v) if isinstance(v, list) else v for v in golden[name]] for name in names}
-    right = Encoding(**spans)  # type: ignore[arg-type]
+    right = Encoding(**spans, sequences=[])  # type: ignore[arg-type]
     reader = MadeReader(right)
     assert token_failure(golden, tokenizer, reader, LENGTH) is None  # type: ignore[arg-type]
     assert reader.asked == [("a b", pair, LENGTH)]
@@ -372,7 +372,7 @@ def test_a_bundles_goldens_are_run_from_its_files(tmp_path: Path, monkeypatch: p
     assert loaded == [((tmp_path / TARGET.file, TARGET), {"threads": 1})]
     assert len(session.asked) == count
     (tmp_path / ASSET_NAME).write_bytes(b"asset")
-    reader = MadeReader(Encoding([], [], [], []))
+    reader = MadeReader(Encoding([], [], [], [], []))
     monkeypatch.setattr(goldens_module, "read_tokenizer_asset", {b"asset": reader}.get)
     failures = check_goldens(tmp_path, TARGET, LENGTH)
     assert failures == [f"golden {n}: {ASSET_NAME} gives other input_ids" for n in range(1, count + 1)]

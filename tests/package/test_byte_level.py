@@ -15,7 +15,7 @@ from edgepack.bundle.goldens import GOLDEN_NAME
 from edgepack.bundle.write import write_bundle
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.android import ASSETS, GOLDENS
-from edgepack.tokenizer.asset import ASSET_NAME, BYTE_PAIR_VERSION
+from edgepack.tokenizer.asset import ASSET_NAME, VERSION
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
 from tests.apps.swift import checks as swift
@@ -32,7 +32,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     contents = make_world(folder, byte_level_tokenizer(), type_vocab_size=0).contents()
     bundle = write_bundle(folder / "bundles" / TARGET.name, contents)
     assert bundle.passed, bundle.verdict.checks
-    assert (bundle.folder / ASSET_NAME).read_bytes()[4] == BYTE_PAIR_VERSION
+    assert (bundle.folder / ASSET_NAME).read_bytes()[4] == VERSION
     assert [tensor.name for tensor in bundle.manifest.inputs] == ["input_ids", "attention_mask"]
     return bundle.folder
 

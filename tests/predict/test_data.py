@@ -137,7 +137,7 @@ def test_the_token_that_counts_is_that_of_the_gates_encoding(words: list[str], m
     example = Example(" ".join(words), None, tuple(words), tags)
     expected = encode(Dataset((example,), "made", "0"), TAGS, TOKENIZER, max_length)
     encoding = READER.encode(example.text, None, max_length)
-    labels, places = token_labels(example, encoding.offsets_codepoint)
+    labels, places = token_labels(example, encoding.own_offsets, str.isspace)
     assert encoding.input_ids == expected.input_ids.tolist()
     assert labels == expected.labels.tolist()
     assert [tags[place] for place in places] == [label for label in labels if label >= 0]
@@ -159,5 +159,5 @@ def test_a_table_of_disagreements_over_words() -> None:
 
 
 def test_what_text_classification_counts(folder: Path) -> None:
-    assert token_labels(Example("a", None, None, 1), [(0, 0), (0, 1), (0, 0)]) == ([1], [0])
-    assert np.asarray(token_labels(Example("", None, (), ()), [(0, 0), (0, 0)])[0]).tolist() == [-100, -100]
+    assert token_labels(Example("a", None, None, 1), [None, (0, 1), None], str.isspace) == ([1], [0])
+    assert np.asarray(token_labels(Example("", None, (), ()), [None, None], str.isspace)[0]).tolist() == [-100, -100]

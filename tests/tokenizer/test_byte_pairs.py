@@ -211,6 +211,8 @@ def test_damage_is_an_input_error() -> None:
         replace(data, results=(data.results[0] + 9, *data.results[1:])),
         replace(data, ids=(data.size + 5, *data.ids[1:])),
         replace(data, size=4),
+        replace(data, tables=replace(data.tables, gaps=data.tables.gaps - {0x20})),
+        replace(data, tables=replace(data.tables, letters=data.tables.letters | {0x20})),
     ):
         with pytest.raises(InputError, match=r"tokenizer asset of .* is damaged"):
             read_tokenizer_asset(encode_merges(broken, MAGIC, VERSION))

@@ -2,71 +2,25 @@
 //
 // The file holds all Unicode data that the tokenizer needs. Nothing here or in the tokenizers asks the browser about
 // case, accents, spaces or punctuation: browsers have different editions of Unicode, the model was trained with one.
-// A code point's classes are a byte in a table of all 1,114,112: a megabyte for a lookup without a branch.
 
 import { BundleError } from "./errors.js";
 import { readMerges } from "./merges.js";
+import { PADDED, PUNCTUATION, Reader, SPACE, readClasses, readFrame } from "./stream.js";
 import { readVocabulary } from "./trie.js";
 
 const MAGIC = [0x45, 0x50, 0x54, 0x4b]; // "EPTK"
 export const WORD_PIECE = 1; // versions
 export const BYTE_PAIR = 2;
 const STREAMS = 6;
-const CODE_POINTS = 0x110000;
 const HANGUL_DECOMPOSES = 1;
 const FIRST_SYLLABLE = 0xac00;
 const SYLLABLES = 11172;
 
-/** Bits of a code point's class. */
+/** Bits of a code point's class beside those of every version. */
 export const REMOVED = 1;
-export const SPACE = 2;
-export const PUNCTUATION = 4;
-export const PADDED = 8;
 export const FOLDS = 16;
 export const MARK = 32;
 export const HANGUL = 64;
-
-/** Takes numbers and strings off the front of bytes. */
-export class Reader {
-  /** @param {Uint8Array} data */
-  constructor(data) {
-    this.data = data;
-    this.at = 0;
-  }
-
-  byte() {
-    if (this.at >= this.data.length) throw new BundleError("tokenizer.bin ends too early");
-    return this.data[this.at++];
-  }
-
-  /** The next varint (LEB128). */
-  number() {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    throw new BundleError("tokenizer.bin holds a number that is too long");
-  }
-
-  numbers(count) {
-    return Array.from({ length: count }, () => this.number());
-  }
-
-  /** The next varint with its sign: 0, 1, 2, 3 … as 0, −1, 1, −2 …. */
-  signed() {
-    const number = this.number();
-    return number % 2 === 0 ? number / 2 : -(number + 1) / 2;
-  }
-
-  string() {
-    const length = this.number();
-    if (this.at + length > this.data.length) throw new BundleError("tokenizer.bin ends too early");
-    this.at += length;
-    return new TextDecoder().decode(this.data.subarray(this.at - length, this.at));
-  }
-}
 
 /**
  * The tables of a tokenizer.bin, and its `version`.
@@ -124,43 +78,6 @@ async function unpack(data) {
 async function inflate(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-/** The header's end in every version: added tokens and the two templates. */
-export function readFrame(header) {
-  const added = Array.from({ length: header.number() }, () => readAdded(header));
-  return { added, single: readTemplate(header), pair: readTemplate(header) };
-}
-
-/** An added token; a late one is looked for in what the others have left. */
-function readAdded(header) {
-  const [id, flags] = header.numbers(2);
-  const content = header.string();
-  if (content === "") throw new BundleError("tokenizer.bin has an added token without a character");
-  return { id, swallowsBefore: (flags & 1) !== 0, swallowsAfter: (flags & 2) !== 0, late: (flags & 4) !== 0, content };
-}
-
-/** Parts of a template: kind (0 special, 1 first text, 2 second), the special token's id, type id. */
-function readTemplate(header) {
-  return Array.from({ length: header.number() }, () => {
-    const [kind, id, typeId] = header.numbers(3);
-    return { kind, id, typeId };
-  });
-}
-
-/** The classes of all code points: a list of ranges for each bit. */
-export function readClasses(reader, bits) {
-  const points = new Uint8Array(CODE_POINTS);
-  for (const bit of bits) {
-    let at = 0;
-    for (let ranges = reader.number(); ranges > 0; ranges--) {
-      at += reader.number();
-      const end = at + reader.number();
-      if (end > CODE_POINTS) throw new BundleError("tokenizer.bin names a code point that does not exist");
-      for (; at < end; at++) points[at] |= bit;
-    }
-  }
-  return points;
 }
 
 /** Code point → the code points that it becomes. */

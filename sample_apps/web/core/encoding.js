@@ -3,7 +3,7 @@
 // Offsets are UTF-16 units, as JavaScript, Kotlin and Swift count them. A lone surrogate, for which the reference has no
 // answer, counts as U+FFFD.
 
-import { SPACE } from "./asset.js";
+import { SPACE } from "./stream.js";
 
 const REPLACEMENT = 0xfffd;
 const SPECIAL = 0;

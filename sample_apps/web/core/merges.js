@@ -3,9 +3,9 @@
 // Symbols 0 to 255 are bytes, each further one is what a merge makes, in the order of the merges. So merges are pairs of
 // numbers, and no token's text is in the file.
 
-import { PADDED, PUNCTUATION, Reader, SPACE, readClasses, readFrame } from "./asset.js";
 import { BundleError } from "./errors.js";
 import { Pairs } from "./pairs.js";
+import { PADDED, PUNCTUATION, Reader, SPACE, readClasses, readFrame } from "./stream.js";
 
 const BYTE_LEVEL = 1;
 const BYTES = 256;
@@ -15,7 +15,7 @@ const PREFIX_SPACE = 1;
 const TRIM_OFFSETS = 2;
 const TRIM_PREFIXED = 4;
 
-/** How GPT-2's pattern sees a code point: bits beside those of asset.js. */
+/** How GPT-2's pattern sees a code point: bits beside those of stream.js. */
 export const LETTER = 16;
 export const NUMBER = 32;
 export const GAP = 64;

@@ -40,7 +40,7 @@ export class Trie {
 
 /**
  * The tree of a front-coded vocabulary; a token's place is its id.
- * @param {import("./asset.js").Reader} lengths for each id: shared bytes (u8), own bytes (varint)
+ * @param {import("./stream.js").Reader} lengths for each id: shared bytes (u8), own bytes (varint)
  * @param {Uint8Array} suffixes the own bytes, joined
  * @param {number} size number of ids
  */

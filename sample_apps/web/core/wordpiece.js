@@ -6,9 +6,10 @@
 // Offsets are UTF-16 units, as JavaScript, Kotlin and Swift count them. The reference in plain Python is
 // `WordPiece` in edgepack/tokenizer/reader.py.
 
-import { FOLDS, HANGUL, MARK, PADDED, PUNCTUATION, REMOVED, SPACE } from "./asset.js";
+import { FOLDS, HANGUL, MARK, REMOVED } from "./asset.js";
 import { Tokenizer, Tokens, after, pointAt } from "./encoding.js";
 import { Run } from "./marks.js";
+import { PADDED, PUNCTUATION, SPACE } from "./stream.js";
 import { ROOT } from "./trie.js";
 
 const BLANK = 0x20;

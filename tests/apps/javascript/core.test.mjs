@@ -5,12 +5,13 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, rank, softmax, words } from "../../../sample_apps/web/core/decision.js";
+import { argmax, entities, rank, softmax } from "../../../sample_apps/web/core/decision.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest } from "../../../sample_apps/web/core/manifest.js";
 import { longestFirst } from "../../../sample_apps/web/core/encoding.js";
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
+import { words } from "../../../sample_apps/web/core/words.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -136,18 +137,21 @@ test("the longer text is cut first", () => {
   assert.deepEqual(longestFirst(9, 10, 7), [3, 4]);
 });
 
-test("a damaged tokenizer is an error of its own kind", async () => {
+test("what is no tokenizer is an error of its own kind", async () => {
   const magic = [0x45, 0x50, 0x54, 0x4b];
   for (const bytes of [
     [],
     [1, 2, 3],
     [...magic, 9],
     [...magic, 1],
+    [...magic, 2],
     [...magic, 1, 255, 0, 0, 0, 1],
     [...magic, 1, 1, 0, 0, 0, 7],
+    [...magic, 2, 1, 0, 0, 0, 7],
   ]) {
     await assert.rejects(readAsset(new Uint8Array(bytes)), BundleError);
   }
+  await assert.rejects(readAsset(new Uint8Array([...magic, 3])), isMessage(/version 3.* reads 1 and 2$/, "unsupported"));
 });
 
 // Download: a server and a store made of a few lines.

@@ -1,8 +1,10 @@
-// The same ids and offsets as the Hugging Face fast tokenizer's, on golden vectors and on fuzzed strings.
+// The same ids and offsets as the Hugging Face fast tokenizer's, on golden vectors and on fuzzed strings, and the same
+// words as the reference's.
 //
 // EDGEPACK_GOLDENS names folders, divided by colons; each holds a tokenizer.bin and files of lines, *.jsonl, as
 // golden.jsonl of a bundle: `text`, `pair`, `input_ids`, `token_type_ids`, `offsets_utf16` and, where they are there,
-// `offsets_codepoint` and `max_length` (else edgepack.json's).
+// `offsets_codepoint` and `max_length` (else edgepack.json's). `words` are those of the text: first token, start and
+// end, in UTF-16. A line without `input_ids` has the offsets of the text's own tokens, for its words alone.
 import XCTest
 
 @testable import EdgepackCore
@@ -12,10 +14,11 @@ final class GoldenTests: XCTestCase {
         let text: String
         let pair: String?
         let max_length: Int?
-        let input_ids: [Int]
-        let token_type_ids: [Int]
+        let input_ids: [Int]?
+        let token_type_ids: [Int]?
         let offsets_utf16: [[Int]]
         let offsets_codepoint: [[Int]]?
+        let words: [[Int]]?
     }
 
     func testIdsAndOffsetsAreTheReferences() throws {
@@ -37,10 +40,8 @@ final class GoldenTests: XCTestCase {
             var (count, differ) = (0, 0)
             for row in data.split(separator: UInt8(ascii: "\n")) {
                 let line = try JSONDecoder().decode(Line.self, from: row)
-                let encoding = tokenizer.encode(
-                    line.text, pair: line.pair, maxLength: line.max_length ?? manifest?.maxLength)
                 count += 1
-                if !isEqual(encoding, line) {
+                if !isEqual(tokenizer, line, line.max_length ?? manifest?.maxLength) {
                     differ += 1
                     if differ <= 5 {
                         XCTFail("\(name), line \(count): \(row.prefix(300).map { String(UnicodeScalar($0)) }.joined())")
@@ -53,10 +54,32 @@ final class GoldenTests: XCTestCase {
         }
     }
 
-    private func isEqual(_ encoding: Encoding, _ line: Line) -> Bool {
-        encoding.inputIDs == line.input_ids && encoding.tokenTypeIDs == line.token_type_ids
+    private func isEqual(_ tokenizer: Tokenizer, _ line: Line, _ maxLength: Int?) -> Bool {
+        if line.input_ids == nil { return line.words == words(of: line, tokenizer) }
+        let encoding = tokenizer.encode(line.text, pair: line.pair, maxLength: maxLength)
+        let found = line.words == nil ? nil : inUTF16(tokenizer.words(line.text, encoding), line.text)
+        return encoding.inputIDs == line.input_ids && encoding.tokenTypeIDs == line.token_type_ids
             && encoding.offsetsUTF16.map { [$0.lowerBound, $0.upperBound] } == line.offsets_utf16
             && (line.offsets_codepoint == nil
                 || encoding.offsetsCodePoint.map { [$0.lowerBound, $0.upperBound] } == line.offsets_codepoint)
+            && found == line.words
+    }
+
+    /// The words of tokens of which a line has the offsets.
+    private func words(of line: Line, _ tokenizer: Tokenizer) -> [[Int]] {
+        let units = unitsBefore(line.text)
+        let places = Dictionary(uniqueKeysWithValues: zip(units, units.indices))
+        let finder = WordFinder(points: tokenizer.model.points, text: line.text.unicodeScalars.map(\.value))
+        let tokens = line.offsets_utf16.map { places[$0[0]]!..<places[$0[1]]! }
+        return inUTF16(finder.words(tokens.enumerated().map { ($0.offset, $0.element) }), line.text)
+    }
+
+    private func inUTF16(_ words: [Word], _ text: String) -> [[Int]] {
+        let units = unitsBefore(text)
+        return words.map { [$0.firstToken, units[$0.range.lowerBound], units[$0.range.upperBound]] }
+    }
+
+    private func unitsBefore(_ text: String) -> [Int] {
+        text.unicodeScalars.reduce(into: [0]) { units, scalar in units.append(units.last! + scalar.utf16.count) }
     }
 }
