@@ -104,8 +104,9 @@ def open_task(task: str, shared: Path) -> tuple[Teacher, Encoded, int]:
     teacher = load_teacher(str(shared / files.teacher), *infer_task(train_path))
     train = read_dataset(train_path, teacher.task)
     dev = read_dataset(str(shared / files.evaluation), teacher.task, split="validation")
-    max_length = suggest_max_length(train, dev, teacher.tokenizer, teacher.max_length)
-    return teacher, encode(dev, teacher.task, teacher.tokenizer, max_length), max_length
+    limit = teacher.max_length
+    encoded, judged = (encode(data, teacher.task, teacher.tokenizer, limit) for data in (train, dev))
+    return teacher, judged, suggest_max_length(encoded, judged, limit)
 
 
 def measure_tools(task: str, tools: Sequence[str], shared: Path, work: Path, store: Store) -> None:

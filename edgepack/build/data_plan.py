@@ -17,11 +17,10 @@ import numpy as np
 
 from edgepack.build.inputs import BuildRequest, Inputs
 from edgepack.build.recipe import PASSES, Recipe, general_schedule, make_augmentation, make_schedule
-from edgepack.build.training_data import layers_followed, text_data
+from edgepack.build.training_data import TrainingData, layers_followed
 from edgepack.compress.augmentation import augmented_lengths
 from edgepack.compress.candidates import read_words
 from edgepack.compress.splicing import single_texts
-from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.errors import DiskFull, InputError
 from edgepack.parameters import format_size
 from edgepack.plan.candidate import Candidate
@@ -98,22 +97,23 @@ def _text(outputs: OutputsPlan) -> dict[str, Any]:
     return {"passes": round(outputs.views.passes, 2), "states": outputs.choice.record()}
 
 
-def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig) -> DataPlan:
-    """What a build of this candidate trains on. `full`: the teacher as a student."""
+def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig, text: TrainingData | None = None) -> DataPlan:
+    """What a build of this candidate trains on. `full`: the teacher as a student; `text`: raw text, as sequences."""
     request, recipe = inputs.request, inputs.recipe
     costs = Costs(float(sum(teacher_weights(full))), TRAINING * float(sum(teacher_weights(candidate.config))))
     schedule = make_schedule(recipe, candidate.estimated_speed)
-    lengths, sequences = task_lengths(inputs, recipe, candidate, full), text_lengths(inputs, recipe, candidate)
+    lengths = task_lengths(inputs, recipe, candidate, full)
+    sequences = None if text is None else text.student_ids.lengths
     set_aside = fixed_bytes(inputs, sequences) if sequences is not None else 0
     task = plan_outputs(inputs, candidate, schedule, lengths, costs, request.disk_budget - set_aside)
-    text = None
+    general = None
     if sequences is not None and recipe.general is not None:
-        general = general_schedule(recipe, recipe.general, len(sequences))
+        schedule = general_schedule(recipe, recipe.general, len(sequences))
         left = request.disk_budget - task.bytes
-        text = plan_outputs(inputs, candidate, general, sequences, costs, left)
-    both = [task, *([text] if text is not None else [])]
+        general = plan_outputs(inputs, candidate, schedule, sequences, costs, left)
+    both = [task, *([general] if general is not None else [])]
     memory = estimate_memory(candidate, full, recipe.batch_size, both, recipe.needs_vectors)
-    return DataPlan(len(inputs.train), task, text, request.disk_budget, memory)
+    return DataPlan(len(inputs.train), task, general, request.disk_budget, memory)
 
 
 def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: StudentConfig) -> np.ndarray:
@@ -125,16 +125,6 @@ def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: Stu
         return own.lengths
     words = read_words(inputs.teacher.tokenizer, full.vocab_size)
     return augmented_lengths(own, words, augmentation, inputs.request.seed, inputs.max_length)
-
-
-def text_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate) -> np.ndarray | None:
-    """Tokens of each sequence of raw text; None without a stage on it."""
-    path, general, shape = inputs.request.raw_text, recipe.general, candidate.config
-    if path is None or general is None or not (general.share or general.examples):
-        return None
-    kept, tokenizer = shape.vocab_map, inputs.teacher.tokenizer
-    tokenizer = tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
-    return text_data(inputs, shape, tokenizer, path, general).student_ids.lengths
 
 
 def plan_outputs(

@@ -25,7 +25,7 @@ from edgepack._version import __version__
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.duration import estimate_training
-from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs, request_record
+from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_with_texts, request_record
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import (
@@ -46,13 +46,13 @@ from edgepack.build.training_data import (
     augment_by_masked_words,
     layers_followed,
     make_replacing,
+    student_tokenizer,
     task_data,
     text_data,
 )
 from edgepack.bundle.manifest import BuildManifest, write_model
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.splicing import single_texts
-from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.console import Console
 from edgepack.machine.memory import keep_large_blocks_apart, return_free_memory
 from edgepack.plan.search import Plan, search
@@ -82,15 +82,14 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "acce
 
 def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
-    inputs = open_inputs(request, console)
+    inputs, train_texts = open_with_texts(request, console)
     space = make_search_space(inputs)
     plan = search(space, request.budget_bytes)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
-    data = plan_data(inputs, plan.chosen, space.full)
-    problem = free_space_problem(request, data)
-    if problem is not None:
+    data = plan_data(inputs, plan.chosen, space.full, text_data(inputs, plan.chosen.config))
+    if (problem := free_space_problem(request, data)) is not None:
         console.warn(problem)
-    linear = train_linear_model(inputs, console)
+    linear = train_linear_model(inputs, console, train_texts)
     with console.working("time"):
         return PlanReport(plan, data, show_tensors, estimate_training(inputs, plan.chosen, data), linear, inputs.start)
 
@@ -114,7 +113,7 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
 def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
     """Inputs checked and the plan made."""
     if inputs is None:
-        inputs = open_inputs(request, console)
+        inputs, _ = open_with_texts(request, console)
     else:  # opened for another recipe, perhaps
         check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets, request.raw_text)
         inputs = replace(inputs, request=request)
@@ -122,10 +121,11 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
     accelerator, space = make_accelerator(request.device), make_search_space(inputs)
     plan = from_main(accelerator, search(space, request.budget_bytes))
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
-    data = plan_data(inputs, plan.chosen, space.full)
+    text = text_data(inputs, plan.chosen.config)
+    data = plan_data(inputs, plan.chosen, space.full, text)
     console.info(PlanReport(plan, data, start=inputs.start).table())
     return_free_memory()
-    return Build(inputs, plan, data, workspace, console)
+    return Build(inputs, plan, data, text, workspace, console)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +135,7 @@ class Build:
     inputs: Inputs
     plan: Plan
     data_plan: DataPlan
+    text: TrainingData | None  # raw text, tokenized once
     workspace: Workspace
     console: Console
     finished_only: bool = False  # refuse to train; artifacts, their validation and bundles may be made again
@@ -215,10 +216,9 @@ class Build:
 
     def general_stages(self, carved: Stage) -> list[Stage]:
         """With `--raw-text`: hidden states on raw text and the recipe's objectives there, before the task's data."""
-        path, general, planned = self.inputs.request.raw_text, self.recipe.general, self.data_plan.text
-        if path is None or general is None or planned is None:
+        data, general, planned = self.text, self.recipe.general, self.data_plan.text
+        if data is None or general is None or planned is None:
             return []
-        data = text_data(self.inputs, self.shape, self.tokenizer, path, general)
         outputs = self.teacher_stage("teacher-text", data, planned)
         schedule = general_schedule(self.recipe, general, len(data.student_ids))
         training = Training(data, outputs, planned, schedule, StageSettings(0, schedule.total_steps))
@@ -320,8 +320,7 @@ class Build:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The student's tokenizer."""
-        kept, tokenizer = self.shape.vocab_map, self.inputs.teacher.tokenizer
-        return tokenizer if kept is None else trim_tokenizer(tokenizer, kept)
+        return student_tokenizer(self.inputs, self.shape)
 
     @cached_property
     def train_data(self) -> TrainingData:

@@ -30,7 +30,7 @@ from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
 from edgepack.task.metric import Interval, metric_interval
-from edgepack.task.tokenize import encode, suggest_max_length
+from edgepack.task.tokenize import encode, shorten, suggest_max_length
 from edgepack.teacher import (
     OwnModel,
     Teacher,
@@ -148,6 +148,13 @@ def open_inputs(
 
     `compare` gets the sha256 of teacher, train and evaluation as soon as they are known, before the teacher runs.
     """
+    return open_with_texts(request, console, compare)[0]
+
+
+def open_with_texts(
+    request: BuildRequest, console: Console, compare: Callable[[dict[str, str]], None] | None = None
+) -> tuple[Inputs, Dataset]:
+    """What `open_inputs` gives, and the training data's texts: whoever needs them soon does not read them again."""
     recipe = request.chosen_recipe
     find_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
@@ -165,17 +172,15 @@ def open_inputs(
     if compare is not None:
         compare(found)
     show_notes(console, train_data, evaluation_data)
-    max_length = choose_max_length(request.max_length, teacher, train_data, evaluation_data)
+    data = (train_data, evaluation_data)
     with console.working("tokens"):
-        train, evaluation = (
-            encode(d, teacher.task, teacher.tokenizer, max_length) for d in (train_data, evaluation_data)
-        )
-    data, encoded = (train_data, evaluation_data), (train, evaluation)
+        train, evaluation, max_length = tokens_of(data, teacher, request.max_length)
+    encoded = (train, evaluation)
     for warning in [*input_warnings(teacher, data, encoded, max_length), *target_warnings(targets)]:
         console.warn(warning)
     logits, metric = ask_teacher(request, teacher, train, evaluation, console)
     return_free_memory()
-    return Inputs(
+    inputs = Inputs(
         request=request,
         targets=targets,
         teacher=teacher,
@@ -188,6 +193,7 @@ def open_inputs(
         teacher_metric=metric,
         token_counts=np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary),
     )
+    return inputs, train_data
 
 
 def input_warnings(
@@ -237,13 +243,16 @@ def sample_examples(train: Encoded, labels: int) -> Encoded:
     return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))
 
 
-def choose_max_length(asked: int | None, teacher: Teacher, train: Dataset, evaluation: Dataset) -> int:
-    """The asked length if the teacher can do it, else what the data needs."""
-    if asked is None:
-        return suggest_max_length(train, evaluation, teacher.tokenizer, teacher.max_length)
-    if asked > teacher.max_length:
-        raise InputError(f"max length {asked}; the teacher's positions allow 8 to {teacher.max_length}")
-    return asked
+def tokens_of(data: tuple[Dataset, Dataset], teacher: Teacher, asked: int | None) -> tuple[Encoded, Encoded, int]:
+    """Training and evaluation data as tokens, and the longest input: the asked one, else what the data needs."""
+    limit, task, tokenizer = teacher.max_length, teacher.task, teacher.tokenizer
+    if asked is not None and asked > limit:
+        raise InputError(f"max length {asked}; the teacher's positions allow 8 to {limit}")
+    train, evaluation = (encode(each, task, tokenizer, asked or limit) for each in data)
+    if asked is not None:
+        return train, evaluation, asked
+    found = suggest_max_length(train, evaluation, limit)
+    return shorten(train, data[0], task, tokenizer, found), evaluation, found
 
 
 def request_record(request: BuildRequest) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +18,9 @@ from edgepack.build.masked_words import MaskedModel, load_masked_words
 from edgepack.compress.augmentation import Augmentation, add_augmented
 from edgepack.compress.candidates import find_neighbours, read_words
 from edgepack.compress.distil.layer_maps import followed_layers
-from edgepack.compress.general import General, encode_text, order_pairs
+from edgepack.compress.general import encode_text, order_pairs
 from edgepack.compress.module_replacing import successor_groups
+from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.plan.candidate import Candidate
 from edgepack.student.config import StudentConfig
 from edgepack.task.encoded import IGNORED, Encoded
@@ -101,14 +101,21 @@ def without_labels(data: Encoded, originals: int) -> Encoded:
     return replace(data, labels=labels)
 
 
-def text_data(
-    inputs: Inputs, shape: StudentConfig, tokenizer: PreTrainedTokenizerFast, path: Path, general: General
-) -> TrainingData:
-    """Raw text in sequences of the task's length, cut by the student's own tokenizer.
+def student_tokenizer(inputs: Inputs, shape: StudentConfig) -> PreTrainedTokenizerFast:
+    """The teacher's tokenizer with the student's vocabulary."""
+    tokenizer = inputs.teacher.tokenizer
+    return tokenizer if shape.vocab_map is None else trim_tokenizer(tokenizer, shape.vocab_map)
+
+
+def text_data(inputs: Inputs, shape: StudentConfig) -> TrainingData | None:
+    """Raw text in sequences of the task's length, cut by the student's own tokenizer; None without a stage on it.
 
     With the sentence-order objective the sequences are pairs of segments, in order or swapped.
     """
-    lines = read_text_lines(path)
+    path, general = inputs.request.raw_text, inputs.request.chosen_recipe.general
+    if path is None or general is None or not (general.share or general.examples):
+        return None
+    lines, tokenizer = read_text_lines(path), student_tokenizer(inputs, shape)
     per_token, seed = inputs.teacher.task.name == "token-classification", inputs.request.seed
     if general.sentence_order:
         student_ids = order_pairs(lines, tokenizer, inputs.max_length, seed)

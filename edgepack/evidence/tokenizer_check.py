@@ -1,7 +1,7 @@
 """`tokenizer.json` and `tokenizer.bin` hold one tokenizer: the same tokens under the same ids, not on goldens alone.
 
 The asset's Unicode tables are compared with what the options of `tokenizer.json` do to the scripts in daily use; the
-whole of Unicode would take two seconds. A bundle's tokenizer.json neither pads nor truncates: transformers.js and
+whole of Unicode would take most of a second. A bundle's tokenizer.json neither pads nor truncates: transformers.js and
 Python would do it for every text, and the manifest says how.
 """
 

@@ -132,19 +132,18 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
     limit = position_limit(checkpoint, tokenizer)
     if options.max_length is not None and options.max_length > limit:
         raise InputError(f"max length is {options.max_length}; {checkpoint.name} allows at most {limit} tokens")
-    length = options.max_length or suggest_max_length(training, training, tokenizer, limit)
-    encoded = encode(training, task, tokenizer, length)
+    encoded, evaluated = (encode(data, task, tokenizer, options.max_length or limit) for data in (training, judged))
+    length = options.max_length or suggest_max_length(encoded, encoded, limit)  # holds all of them
     rest, held = split(training.examples, held_out_count(len(training), options.held_out), options.seed)
     if not len(held) and options.patience is not None:
         raise InputError(f"patience is {options.patience}; it needs held-out examples, and of {len(training)} none are")
-    whole = options.max_length or suggest_max_length(training, judged, tokenizer, limit)
     return Prepared(
         checkpoint=checkpoint,
         tokenizer=tokenizer,
         task=task,
         training=encoded.select(rest),
         held_out=encoded.select(held) if len(held) else None,
-        evaluation=encode(judged, task, tokenizer, whole),
+        evaluation=evaluated,
         max_length=length,
         trials=choose_trials(options, task.name, checkpoint.sizes.hidden_size, len(rest), bool(len(held))),
         data_sha256=training.sha256,

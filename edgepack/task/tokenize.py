@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,16 +55,46 @@ def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokeni
     return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat)
 
 
-def suggest_max_length(
-    train: Dataset, evaluation: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int = 512
-) -> int:
-    """The shortest multiple of 8 that holds 99.9 % of `train` and all of `evaluation`; 16 at least, `limit` at most."""
+def suggest_max_length(train: Encoded, evaluation: Encoded, limit: int = 512) -> int:
+    """The shortest multiple of 8 that holds 99.9 % of `train` and all of `evaluation`; 16 at least, `limit` at most.
+
+    Both are encoded with `limit` as the longest input; `shorten` makes what a length of them asks for.
+    """
     needed = [
-        float(np.quantile(_token_counts(train, tokenizer, limit), COVERED, method="inverted_cdf")),
-        float(_token_counts(evaluation, tokenizer, limit).max()),
+        float(np.quantile(train.lengths, COVERED, method="inverted_cdf")),
+        float(evaluation.lengths.max()),
     ]
     rounded = LENGTH_STEP * -(-int(max(needed)) // LENGTH_STEP)
     return min(limit, max(MIN_LENGTH, rounded))
+
+
+def shorten(
+    encoded: Encoded, dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int
+) -> Encoded:
+    """What `encode` gives with a shorter `max_length`: only the examples that are longer are tokenized again."""
+    longer = np.flatnonzero(encoded.lengths > max_length)
+    if not len(longer):
+        return encoded
+    again = encode(replace(dataset, examples=tuple(dataset.examples[i] for i in longer)), task, tokenizer, max_length)
+    lengths = encoded.lengths
+    lengths[longer] = again.lengths
+    kept = np.ones(len(encoded.input_ids), bool)
+    for i in longer:
+        kept[encoded.offsets[i] + lengths[i] : encoded.offsets[i + 1]] = False
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    place = np.repeat(offsets[longer] - again.offsets[:-1], again.lengths) + np.arange(len(again.input_ids))
+
+    def joined(whole: np.ndarray, new: np.ndarray) -> np.ndarray:
+        rest: np.ndarray = whole[kept]
+        rest[place] = new
+        return rest
+
+    return Encoded(
+        joined(encoded.input_ids, again.input_ids),
+        joined(encoded.token_type_ids, again.token_type_ids),
+        offsets,
+        joined(encoded.labels, again.labels) if encoded.per_token else encoded.labels,
+    )
 
 
 def _tokenize(
@@ -96,11 +127,6 @@ def _text(example: Example, as_words: bool) -> TextInput:
     if example.words is not None:
         return list(example.words) if as_words else " ".join(example.words)
     return example.text if example.pair is None else (example.text, example.pair)
-
-
-def _token_counts(dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, limit: int) -> np.ndarray:
-    chunks = _tokenize(dataset, tokenizer, limit, _takes_words(tokenizer))
-    return np.array([len(encoding.ids) for chunk in chunks for encoding in chunk])
 
 
 def _word_numbers(encoding: Any, example: Example, as_words: bool) -> list[int]:

@@ -28,6 +28,7 @@ MOST_LABELS = 100_000
 SUPPORTED = "single stacks of layers that transformers has a classification head for"
 HEAD_SIZE = 64  # of an architecture without attention heads
 FFN_NAMES = ("intermediate_size", "ffn_dim", "d_inner", "n_inner", "d_ff")
+MPNET_PADDING = 1  # written into the code of its positions
 STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
@@ -199,3 +200,8 @@ def _check_sizes(config: PreTrainedConfig, what: str) -> None:
     padding = config.pad_token_id
     if padding is not None and (type(padding) is not int or not 0 <= padding < sizes.vocabulary):
         raise InputError(f"{what}: pad_token_id is {shown(padding)}; the vocabulary has {sizes.vocabulary} tokens")
+    if config.model_type == "mpnet" and padding != MPNET_PADDING:
+        raise InputError(
+            f"{what}: pad_token_id is {shown(padding)}; an MPNet counts positions from behind {MPNET_PADDING}, "
+            f"whatever config.json says: set it to {MPNET_PADDING}"
+        )

@@ -40,7 +40,7 @@ from edgepack.tokenizer.asset_parts import (
 )
 from edgepack.tokenizer.normalizer import Step
 from edgepack.tokenizer.step_streams import encode_steps
-from edgepack.tokenizer.unicode_tables import BATCH, ideographs, split_classes
+from edgepack.tokenizer.unicode_tables import BATCH, ideographs, is_one_piece, split_classes
 from edgepack.tokenizer.writing import packed, range_list, steps, varints, zigzag
 
 KIND = 1
@@ -162,18 +162,15 @@ def classes_of(points: Sequence[int]) -> PatternClasses:
     letters, mixed = set[int](), list[int]()
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK]
-        if _is_one_piece("a", block):
+        chars = "".join(map(chr, block))
+        if is_one_piece(SPLITTER, "a" + chars):
             letters.update(block)
-        elif not _is_one_piece(MARK, block):
+        elif not is_one_piece(SPLITTER, MARK + chars):
             mixed += block
     found, numbers, others = (_joined(mixed, before) for before in ("a", "1", MARK))
     gaps = frozenset(mixed) - found - numbers - others
     spaces, punctuation = split_classes(points)
     return PatternClasses(frozenset(letters) | found, numbers, gaps, spaces, punctuation, ideographs(points))
-
-
-def _is_one_piece(before: str, points: Sequence[int]) -> bool:
-    return len(SPLITTER.pre_tokenize_str(before + "".join(map(chr, points)))) == 1
 
 
 def _joined(points: Sequence[int], before: str) -> frozenset[int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgepack.build import before_training
+from edgepack.build import before_training, linear
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.flow import plan_build
 from edgepack.build.inputs import read_text_lines
@@ -20,6 +20,7 @@ from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.target import load_target
+from edgepack.task import tokenize
 from edgepack.teacher import load_teacher
 from edgepack.tokenizer.asset import why_json
 from tests.builds.tiny import QUIET, Files, request
@@ -161,3 +162,15 @@ def test_raw_text_of_an_editor_on_windows(tmp_path: Path) -> None:
     path = tmp_path / "raw.txt"
     path.write_bytes(b"\xef\xbb\xbfplay the song\r\n\r\nstop\r\n")
     assert read_text_lines(path) == ["play the song", "", "stop"]
+
+
+def test_a_plan_reads_and_tokenizes_each_text_once(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    own = tokenize.encode_texts
+    monkeypatch.setattr(tokenize, "encode_texts", lambda *args: seen.extend(args[1]) or own(*args))
+    monkeypatch.setattr(linear, "read_both", lambda *_: pytest.fail("read again"))
+    report = plan_build(request(files, tmp_path / "out"), QUIET)
+    assert len(seen) == 600
+    assert report.linear is not None

@@ -9,8 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from edgepack.build import linear
 from edgepack.build.inputs import Inputs
-from edgepack.build.linear import MODEL, compare_with_linear, linear_work, read_record
+from edgepack.build.linear import MODEL, compare_with_linear, linear_work, read_record, train_linear_model
 from edgepack.errors import InputError
 from edgepack.evidence.linear.model import read_linear
 from edgepack.task.examples import Columns, read_both
@@ -47,6 +48,16 @@ def finished(inputs: Inputs, folder: Path) -> Stage:
     linear_work(inputs, QUIET)(stage)
     stage.finish()
     return stage
+
+
+def test_texts_that_are_there_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, evaluation = write_texts(tmp_path, "train", range(60)), write_texts(tmp_path, "dev", range(100, 120))
+    inputs, tags = inputs_of(PLAIN, train, evaluation), Task("token-classification", ("O", "B-place", "I-place"))
+    read, expected = read_both(train, evaluation, PLAIN)[0], train_linear_model(inputs, QUIET)
+    tagged = inputs_of(tags, write_tags(tmp_path, "train", range(9)), write_tags(tmp_path, "dev", range(9, 12)))
+    monkeypatch.setattr(linear, "read_both", lambda *_: pytest.fail("read again"))
+    assert train_linear_model(inputs, QUIET, read).data == expected.data
+    assert "token classification" in train_linear_model(tagged, QUIET).reason
 
 
 def test_the_stage_holds_file_record_and_answers(tmp_path: Path) -> None:

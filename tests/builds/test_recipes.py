@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
+from edgepack.build import training_data
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import open_build, plan_build
 from edgepack.build.inputs import open_inputs
@@ -117,13 +119,16 @@ def test_l0_pruning_ends_at_the_plans_shape(files: Files, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("objectives", [{}, {"masked_words": 1.0}, {"masked_words": 1.0, "sentence_order": 1.0}])
 def test_the_general_stage_trains_its_objectives_and_drops_their_heads(
-    objectives: dict[str, float], files: Files, tmp_path: Path
+    objectives: dict[str, float], files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = tmp_path / "text.txt"
     sentence = "could you play the song now . please just dim my lamp . set a clock ."
     text.write_text(f"{sentence} {sentence}\n\n" * 40)
+    packed = Mock(wraps=training_data.encode_text)
+    monkeypatch.setattr(training_data, "encode_text", packed)
     made = make(files, tmp_path / "out", general=General(0.5, **objectives), raw_text=text)
     assert "general" in made.stages
+    assert packed.call_count == ("sentence_order" not in objectives)  # once for plan and training
     if not objectives:  # the same words in another order: the same plan, but another text to train on
         text.write_text("\n".join(reversed(text.read_text().split(" "))))
         again = make(files, tmp_path / "out", general=General(0.5), raw_text=text)

@@ -14,10 +14,11 @@ from transformers import BertConfig, BertForSequenceClassification, BertForToken
 from edgepack.demo.base import make_tokenizer
 from edgepack.inference import input_names, predict, torch_batch
 from edgepack.runtime.predict import predict_session
+from edgepack.task import tokenize
 from edgepack.task.encoded import IGNORED, Encoded, length_buckets
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.metric import Task
-from edgepack.task.tokenize import encode, suggest_max_length
+from edgepack.task.tokenize import encode, shorten, suggest_max_length
 
 TASK = Task("text-classification", ("neg", "pos"))
 TAGGING = Task("token-classification", ("O", "B-x", "I-x"))
@@ -100,12 +101,49 @@ def test_only_a_words_first_subword_is_labelled(tokenizer: PreTrainedTokenizerFa
 
 
 def test_suggested_length(tokenizer: PreTrainedTokenizerFast) -> None:
-    short, long = classes(["play"] * 999), classes(["play " * 30])
-    assert suggest_max_length(short, short, tokenizer) == 16
-    assert suggest_max_length(short, long, tokenizer) == 32
-    assert suggest_max_length(dataset([*short.examples, *long.examples]), short, tokenizer) == 16
-    assert suggest_max_length(dataset([*short.examples, *long.examples * 3]), short, tokenizer) == 32
-    assert suggest_max_length(short, long, tokenizer, limit=20) == 20
+    def encoded(*texts: str, limit: int = 512) -> Encoded:
+        return encode(classes(list(texts)), TASK, tokenizer, limit)
+
+    short, long = ["play"] * 999, "play " * 30
+    assert suggest_max_length(encoded(*short), encoded(*short)) == 16
+    assert suggest_max_length(encoded(*short), encoded(long)) == 32
+    assert suggest_max_length(encoded(*short, long), encoded(*short)) == 16
+    assert suggest_max_length(encoded(*short, *[long] * 3), encoded(*short)) == 32
+    assert suggest_max_length(encoded(*short, limit=20), encoded(long, limit=20), limit=20) == 20
+
+
+@pytest.mark.parametrize("kind", ["texts", "pairs", "tags"])
+@pytest.mark.parametrize("length", [8, 9, 12, 40])
+def test_what_is_shortened_is_what_a_shorter_input_gives(
+    tokenizer: PreTrainedTokenizerFast, kind: str, length: int
+) -> None:
+    texts = ["play " * n for n in (1, 30, 3, 9, 8, 50, 1)]
+    task, data = TASK, classes(texts)
+    if kind == "pairs":
+        task = Task("text-classification", ("neg", "pos"), pair=True)
+        data = dataset([Example(text, "stop songly " * n, None, 1) for n, text in enumerate(texts)])
+    elif kind == "tags":
+        words = [tuple(["songly", "play"] * n) for n in (1, 20, 2, 4, 30, 1)]
+        task, data = TAGGING, dataset([Example("", None, each, (1, 2) * (len(each) // 2)) for each in words])
+    found = shorten(encode(data, task, tokenizer, 100), data, task, tokenizer, length)
+    expected = encode(data, task, tokenizer, length)
+    for name, array in vars(expected).items():
+        assert np.array_equal(vars(found)[name], array), name
+        assert vars(found)[name].dtype == array.dtype
+
+
+def test_only_what_is_too_long_is_tokenized_again(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, seen = classes(["play", "stop " * 30, "song"]), []
+    whole = encode(data, TASK, tokenizer, 64)
+    own = tokenize.encode_texts
+    monkeypatch.setattr(
+        tokenize, "encode_texts", lambda backend, texts, what: seen.append(texts) or own(backend, texts, what)
+    )
+    assert shorten(whole, data, TASK, tokenizer, 40) is whole
+    assert shorten(whole, data, TASK, tokenizer, 8).lengths.tolist() == [3, 8, 3]
+    assert seen == [["stop " * 30]]
 
 
 @pytest.mark.parametrize("per_token", [False, True])

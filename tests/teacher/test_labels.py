@@ -10,7 +10,7 @@ import pytest
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.teacher import load_teacher
-from tests.teacher.tiny import edit
+from tests.teacher.tiny import edit, write_teacher
 
 READ: dict[str, dict[str, Any]] = {
     "label2id alone": {"id2label": ..., "label2id": {"neg": 0, "pos": 1}},
@@ -89,6 +89,16 @@ def test_what_can_mean_two_things_or_none_is_one_line(folder: Path, name: str) -
         load_teacher(str(folder))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("padding", [None, 0, 5])
+def test_an_mpnet_counts_positions_from_behind_its_own_padding(tmp_path: Path, padding: int | None) -> None:
+    folder = tmp_path / "teacher"
+    write_teacher(folder, "mpnet")
+    assert load_teacher(str(folder)).max_length == 38
+    edit(folder, "config.json", pad_token_id=padding)
+    with pytest.raises(InputError, match=f"pad_token_id is {padding}; an MPNet counts positions from behind 1"):
+        load_teacher(str(folder))
 
 
 def test_the_datas_task_decides_only_where_the_config_names_none(folder: Path) -> None:

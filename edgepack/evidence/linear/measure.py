@@ -30,11 +30,17 @@ class LinearResult:
     right: np.ndarray | None = None
 
 
+def why_none(task: Task) -> LinearResult | None:
+    """The reason, for a task that there is no linear model of."""
+    return None if task.name == "text-classification" else LinearResult(None, NO_TAGGING, 0.0)
+
+
 def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> LinearResult:
     """Train within the budget and measure; what makes a linear model impossible is a reason, not an error."""
     started = time.perf_counter()
-    if task.name != "text-classification":
-        return LinearResult(None, NO_TAGGING, 0.0)
+    none = why_none(task)
+    if none is not None:
+        return none
     try:
         model, trained = train_linear(train, task, budget_bytes, seed)
     except InputError as e:
