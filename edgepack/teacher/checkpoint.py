@@ -24,9 +24,9 @@ from edgepack.teacher.quiet import quiet_transformers
 FAMILIES = ("bert", "distilbert", "roberta", "electra", "albert", "mpnet")
 LARGEST = {"layers": 1_000, "hidden size": 65_536, "attention heads": 4_096, "vocabulary": 10_000_000}
 MOST_LABELS = 100_000
-MPNET_PADDING = 1  # written into the code of its positions
 STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
+MPNET_PADDING = 1  # written into the code of its positions
 
 
 @dataclass(frozen=True)
