@@ -172,6 +172,7 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> str:
 fuzzed = settings(
     max_examples=EXAMPLES,
     derandomize="EDGEPACK_FUZZ_EXAMPLES" not in os.environ,
+    deadline=None,  # `limits` looks at the time that this process takes, not at the clock
     database=None,
     suppress_health_check=list(HealthCheck),
 )
