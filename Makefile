@@ -30,7 +30,8 @@ test: .venv/.ready
 test-slow: .venv/.ready
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
-# FUZZ: examples for each kind of data file and for checkpoints; other ones each time. Hours at 5,000
+# FUZZ: examples for each of 27 kinds of data file and for checkpoints; other ones each time. A quarter of an hour of one core
+# at 5,000
 fuzz: .venv/.ready
 	$(TEST_ENV) EDGEPACK_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/task/reading/test_fuzz.py \
 	  tests/teacher/test_fuzz.py

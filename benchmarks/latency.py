@@ -37,7 +37,7 @@ TEACHER = "teacher int8"
 def export_baseline(teacher: Teacher, folder: Path) -> Path:
     """The teacher as ONNX int8, by torch's exporter and ONNX Runtime's quantizer."""
     path = folder / "teacher-int8.onnx"
-    export_int8(teacher.load_model(), folder / "teacher.onnx", path)
+    export_int8(teacher.load_model(), folder / "teacher.onnx", path, TOKENS)
     return path
 
 

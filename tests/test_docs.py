@@ -169,5 +169,12 @@ def test_every_test_that_a_page_names_is_there(page: str, name: str, function: s
     assert not function or any(f"\ndef {function}(" in path.read_text(encoding="utf-8") for path in found)
 
 
+def test_every_kind_of_input_names_its_test() -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", (REPOSITORY / "docs" / "inputs.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = [row for table in tables if "| test in `" in table for row in table.splitlines()[2:]]
+    assert len(rows) > 70
+    assert not [row for row in rows if not re.search(r"\btest_\w+\.py::test_\w+`(, `[^`]+`)* \|$", row)]
+
+
 def test_pages_name_tests() -> None:
     assert {"docs/inputs.md", "docs/threat-model.md"} <= {page for page, _, _ in NAMED_TESTS}

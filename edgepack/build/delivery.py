@@ -193,7 +193,7 @@ class Delivery:
 
         def write(stage: Stage) -> None:
             full = stage.scratch / "teacher.onnx"
-            export_int8(teacher.load_model(), full, stage.scratch / INT8_NAME)
+            export_int8(teacher.load_model(), full, stage.scratch / INT8_NAME, self.token_counts)
             full.unlink()
 
         try:
@@ -217,8 +217,13 @@ class Delivery:
         }
         if self.int8_teacher is not None:
             subjects["teacher_int8"] = Subject("artifact", self.int8_teacher, "linux-onnx")
-        counts = [count for count in TOKEN_COUNTS if count <= inputs.max_length] or [inputs.max_length]
-        return measure(subjects, token_counts=counts)
+        return measure(subjects, token_counts=self.token_counts)
+
+    @property
+    def token_counts(self) -> list[int]:
+        """The lengths of text that are timed."""
+        longest = self.inputs.max_length
+        return [count for count in TOKEN_COUNTS if count <= longest] or [longest]
 
     def write_bundle(self, target: Target, student: Student, exported: Stage, validated: Stage) -> Bundle:
         """The folder that an app ships."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
+
+EXPORTED_LENGTH = 8  # tokens
 
 
 def export_by_torch(model: nn.Module, path: Path, opset: int | None = None) -> None:
@@ -27,7 +31,7 @@ def export_by_torch(model: nn.Module, path: Path, opset: int | None = None) -> N
             logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
             return logits
 
-    names, ids = ["input_ids", "attention_mask"], torch.ones(2, 8, dtype=torch.int64)
+    names, ids = ["input_ids", "attention_mask"], torch.ones(2, EXPORTED_LENGTH, dtype=torch.int64)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints the graph where it fails
         warnings.simplefilter("ignore")  # that this exporter is the older one, and that shapes become constants
         torch.onnx.export(
@@ -42,8 +46,13 @@ def export_by_torch(model: nn.Module, path: Path, opset: int | None = None) -> N
         )
 
 
-def export_int8(model: nn.Module, full: Path, path: Path) -> None:
-    """Write the teacher's fp32 ONNX to `full` and the int8 one to `path`; raises what torch's exporter raises."""
+def export_int8(model: nn.Module, full: Path, path: Path, token_counts: Sequence[int]) -> None:
+    """Write the teacher's fp32 ONNX to `full` and the int8 one to `path`, and run that on each of these lengths.
+
+    Raises what torch's exporter raises, and what ONNX Runtime does where the model runs at the exported length alone:
+    the exporter makes constants of sizes that some architectures compute in Python.
+    """
+    from onnxruntime import InferenceSession
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     export_by_torch(model, full)
@@ -53,3 +62,7 @@ def export_int8(model: nn.Module, full: Path, path: Path) -> None:
         quantize_dynamic(full, path, per_channel=True, weight_type=QuantType.QInt8)
     finally:
         root.setLevel(before)
+    session = InferenceSession(path, providers=["CPUExecutionProvider"])
+    for count in token_counts:
+        ids = np.ones((1, count), dtype=np.int64)
+        session.run(None, {"input_ids": ids, "attention_mask": ids})

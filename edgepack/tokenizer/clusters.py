@@ -105,7 +105,7 @@ def cluster_classes() -> ClusterClasses:
     leads = counts("", SYLLABLE + MARK, three)(3) - prepended
     linkers = counts(CONSONANT, CONSONANT + MARK, sorted(joining))(4)
     return ClusterClasses(
-        control=counts("", MARK, [point for point in points if point < 0x10000])(2),
+        control=counts("", MARK, [point for point in points if point < 0x10000])(2) | {0},  # NUL cannot be asked
         extending=extending,
         spacing=joining - extending,
         prepended=prepended,

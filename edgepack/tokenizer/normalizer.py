@@ -16,7 +16,7 @@ from tokenizers import Regex, normalizers
 from edgepack.errors import bare, shown
 from edgepack.tokenizer.asset_parts import flat_steps, whole_points
 from edgepack.tokenizer.charsmap import CharacterMap, describe_charsmap, read_keys
-from edgepack.tokenizer.unicode_tables import HANGUL, OTHER_SEPARATOR, ask, mark_ranks, split_classes
+from edgepack.tokenizer.unicode_tables import HANGUL, OTHER_SEPARATOR, ask, mark_ranks, split_classes, unsettled
 
 FORMS = {"NFC": "NFD", "NFKC": "NFKD", "NFD": "NFD", "NFKD": "NFKD"}  # with what each decomposes
 MAPPINGS = {"Lowercase": normalizers.Lowercase, "StripAccents": normalizers.StripAccents}
@@ -123,10 +123,9 @@ def _step(step: dict[str, Any]) -> Step:
 
 @cache
 def _decompose(form: str) -> Decompose:
-    points, parts = whole_points(), getattr(normalizers, FORMS[form])().normalize_str
-    folds = {
-        p: tuple(map(ord, text)) for p, text in ask(parts, points, separator=OTHER_SEPARATOR).items() if p not in HANGUL
-    }
+    points, decompose = whole_points(), getattr(normalizers, FORMS[form])().normalize_str
+    parts = ask(decompose, unsettled(decompose, points), separator=OTHER_SEPARATOR)
+    folds = {p: tuple(map(ord, text)) for p, text in parts.items() if p not in HANGUL}
     compositions = _compositions(folds) if form in ("NFC", "NFKC") else None
     return Decompose(folds, mark_ranks(points), compositions)
 
@@ -146,7 +145,8 @@ def _compositions(folds: dict[int, tuple[int, ...]]) -> dict[tuple[int, int], in
 
 @cache
 def _map(kind: str) -> Map:
-    return Map({p: tuple(map(ord, text)) for p, text in ask(MAPPINGS[kind]().normalize_str, whole_points()).items()})
+    normalize = MAPPINGS[kind]().normalize_str
+    return Map({p: tuple(map(ord, text)) for p, text in ask(normalize, unsettled(normalize, whole_points())).items()})
 
 
 @cache

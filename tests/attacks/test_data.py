@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def arrow(table: pa.Table) -> bytes:
     return memory.getvalue()
 
 
+def put(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in data
+    return data.replace(old, new)
+
+
+def histogram_cut() -> bytes:
+    """Lists of texts whose count of levels, `{2, 1}` in the footer, is said to be one number of two bytes."""
+    whole = parquet(pa.table({"text": [["a", "b"], ["c"]], "label": [["pos", "neg"], ["pos"]]}))
+    return put(whole, b"\x19\x26\x04\x02", b"\x19\x16\x84\x02")
+
+
 def zipped(megabytes: int) -> bytes:
     memory = io.BytesIO()
     with gzip.GzipFile(fileobj=memory, mode="wb", mtime=0) as file:
@@ -64,6 +76,21 @@ DATA: dict[str, tuple[str, Callable[[], bytes], str]] = {  # name, bytes, what i
     "a long text 200,000 times": ("a.parquet", lambda: parquet(repeated(200_000, "x " * 400_000)), "unpacks from"),
     "no columns": ("a.parquet", lambda: parquet(pa.table({})), "no text column"),
     "a footer of 2 GB": ("a.parquet", lambda: b"PAR1" + bytes(100) + b"\xff\xff\xff\x7fPAR1", "not a readable Parquet"),
+    "a histogram of another length": ("a.parquet", lambda: histogram_cut(), "a.parquet: not readable behind row 0"),
+    "lists that begin beyond their items": (
+        "a.arrow",
+        lambda: put(
+            arrow(pa.table({"text": ["a", "b"], "label": [["pos", "neg"], ["pos"]]})),
+            struct.pack("<iii", 0, 2, 3),
+            struct.pack("<iii", 2**25, 2, 3),
+        ),
+        "a.arrow: row 1: column 'label'",
+    ),
+    "a column's name in no encoding": (
+        "a.arrow",
+        lambda: put(arrow(pa.table({"text": ["a"], "label": ["pos"], "other": [1]})), b"other", b"\x86ther"),
+        "a.arrow: the name of a column is not UTF-8",
+    ),
     "nothing, a billion times": (
         "a.arrow",
         lambda: arrow(pa.table({"text": pa.nulls(10**9), "label": pa.nulls(10**9)})),

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -27,10 +26,11 @@ from edgepack.student.from_teacher import student_from_teacher
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.tokenize import encode
 from edgepack.teacher import check_sides, check_tokenizer, check_unknown, load_teacher
+from tests.limits import limits
 from tests.teacher.tiny import byte_level_tokenizer, write_teacher
 
 EXAMPLES = int(os.environ.get("EDGEPACK_FUZZ_EXAMPLES", "60"))
-SECONDS = 20  # of this process, so that a busy machine is no failure
+SECONDS = 20
 TEXTS = ("play the song", "Stop! é 中文 \u200b", "", "x" * 300)
 FILES = (
     *("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -200,11 +200,10 @@ def test_a_spoiled_checkpoint_is_one_line_or_a_teacher(bases: list[Path], data: 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(shutil.copytree(data.draw(st.sampled_from(bases)), Path(scratch) / "teacher"))
         spoil(folder, data)
-        started = time.process_time()
-        message = outcome(folder)
+        with limits(SECONDS):
+            message = outcome(folder)
         assert message.isprintable()
         assert len(message) < 800
-        assert time.process_time() - started < SECONDS
 
 
 def outcome(folder: Path) -> str:

@@ -85,7 +85,16 @@ def test_hard_texts_with_a_real_vocabulary(source: Any) -> None:
 def test_a_map_replaces_whole_clusters_by_their_first_key() -> None:
     """An accent behind a ligature is lost, half-width kana with a mark is composed only where the map says so."""
     reader, tokenizer = reader_of("t5"), loaded("t5")
-    for text in ("ﬁ\u0301", "ﬁ\u0301\u0302\u0303", "ab\u0301", "カ\u3099", "ｶ\u3099", "\u0600½", "½\u200d"):
+    for text in (
+        "ﬁ\u0301",
+        "ﬁ\u0301\u0302\u0303",
+        "ab\u0301",
+        "カ\u3099",
+        "ｶ\u3099",
+        "\u0600½",
+        "½\u200d",
+        "x\0ﾞ\u0301",
+    ):
         assert_equal(tokenizer, reader, text)
     ids = {text: tuple(reader.encode(text).input_ids) for text in ("ﬁ", "ﬁ\u0301", "ﬁ\u0301\u0302\u0303")}
     assert ids["ﬁ"] == ids["ﬁ\u0301"] != ids["ﬁ\u0301\u0302\u0303"]

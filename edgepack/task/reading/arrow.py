@@ -16,6 +16,7 @@ from typing import Any
 
 from edgepack.errors import InputError, reason, shown
 from edgepack.machine.extras import import_package
+from edgepack.task.reading.parquet_footer import column_bytes
 from edgepack.task.reading.table import Rows, Table, check_unpacked, listed
 
 BATCH = 1_000
@@ -33,18 +34,18 @@ def open_parquet(source: str, data: bytes, sha256: str) -> Table:
     try:
         opened = pq.ParquetFile(pa.BufferReader(data))
         schema, rows = opened.schema_arrow, opened.metadata.num_rows
+        sizes, most = column_bytes(data)
     except Exception as e:  # a broken file trips pyarrow in many ways: its own errors, OSError, UnicodeDecodeError
         raise InputError(f"{source}: not a readable Parquet file: {reason(e)}") from e
     check_unpacked(source, rows * ROW_BYTES, len(data))
 
     def batches(columns: list[str]) -> Iterator[Any]:
-        sizes = _column_bytes(opened.metadata)
         check_unpacked(source, sum(sum(sizes.get(name, ())) for name in columns), len(data))
-        most = max((opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)), default=0)
         repeated = [  # columns of one text in many rows: it stays one text
             name
             for name in columns
-            if schema.field(name).type in (pa.string(), pa.binary()) and min(sizes[name], default=0) < most * FEW_BYTES
+            if schema.field(name).type in (pa.string(), pa.binary())
+            and min(sizes.get(name, ()), default=0) < most * FEW_BYTES
         ]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=repeated)
         return file.iter_batches(BATCH, columns=columns, use_threads=False)
@@ -104,16 +105,6 @@ def open_hub(source: str, split: str) -> Table:
     return Table(f"{source} {split}", tuple(data.column_names), rows, "", names)
 
 
-def _column_bytes(metadata: Any) -> dict[str, list[int]]:
-    """What a Parquet file's footer says of the size of each column, by its row groups."""
-    found: dict[str, list[int]] = {}
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(number)
-            found.setdefault(chunk.path_in_schema.partition(".")[0], []).append(chunk.total_uncompressed_size)
-    return found
-
-
 def _table(
     source: str, schema: Any, batches: Callable[[list[str]], Iterator[Any]], sha256: str, size_bytes: int
 ) -> Table:
@@ -133,43 +124,50 @@ def _table(
         except Exception as e:  # a broken file trips pyarrow in many ways
             raise InputError(f"{source}: not readable behind row {number}: {reason(e)}") from e
 
-    return Table(source, tuple(schema.names), rows, sha256, _names(_features(schema.metadata)))
+    try:
+        found = tuple(schema.names)
+    except UnicodeDecodeError as e:
+        raise InputError(f"{source}: the name of a column is not UTF-8") from e
+    return Table(source, found, rows, sha256, _names(_features(schema.metadata)))
 
 
 def _values(place: str, before: int, column: str, array: Any) -> list[Any]:
     """A column's values as Python has them; what is wrong with one names its row."""
+    try:
+        array.validate(full=True)  # before anything is made of it: broken offsets would end the process
+    except Exception as e:  # pyarrow's own errors, OverflowError
+        raise _fault(place, before, column, array, lambda index: array.slice(index, 1).validate(full=True), e) from e
     items = _count_items(array)
     if items > MOST_ITEMS:
         raise InputError(f"{place} {before + 1}: column {shown(column)} holds {items:,} items; at most {MOST_ITEMS:,}")
     try:
-        array.validate(full=True)
         if hasattr(array, "dictionary"):  # each text once, however many rows have it
             indices = array.indices.to_pylist()
             texts = {index: array.dictionary[index].as_py() for index in set(indices) if index is not None}
             return [texts.get(index) for index in indices]
         return list(array.to_pylist())
-    except Exception as e:  # invalid UTF-8, dates out of range, broken offsets: found below, one by one
-        for index in range(len(array)):
-            try:
-                if not hasattr(array, "dictionary"):  # it would be looked at whole
-                    array.slice(index, 1).validate(full=True)
-                array[index].as_py()
-            except Exception as inner:  # likewise
-                fault = (
-                    "is not UTF-8" if isinstance(inner, UnicodeDecodeError) or "UTF8" in str(inner) else reason(inner)
-                )
-                raise InputError(f"{place} {before + index + 1}: column {shown(column)} {fault}") from inner
-        raise InputError(f"{place} {before + 1}: column {shown(column)} is not readable: {reason(e)}") from e
+    except Exception as e:  # dates out of range, texts of a dictionary that are not UTF-8
+        raise _fault(place, before, column, array, lambda index: array[index].as_py(), e) from e
+
+
+def _fault(
+    place: str, before: int, column: str, array: Any, look: Callable[[int], object], whole: Exception
+) -> InputError:
+    """The first row that `look` fails on; where it fails on none, what was said of all of them."""
+    for index in range(len(array)):
+        try:
+            look(index)
+        except Exception as e:  # likewise
+            fault = "is not UTF-8" if isinstance(e, UnicodeDecodeError) or "UTF8" in str(e) else reason(e)
+            return InputError(f"{place} {before + index + 1}: column {shown(column)} {fault}")
+    return InputError(f"{place} {before + 1}: column {shown(column)} is not readable: {reason(whole)}")
 
 
 def _count_items(array: Any) -> int:
     """The items of a batch's lists, and of lists in these: a few bytes of a file can say billions."""
     count = 0
     while hasattr(array, "flatten") and hasattr(array.type, "value_type"):
-        try:
-            array = array.flatten()
-        except Exception:  # broken offsets, which are found where values are read
-            break
+        array = array.flatten()
         count = max(count, len(array))
     return count
 

@@ -1,29 +1,29 @@
 package dev.edgepack.core
 
-private const val BYTE_LEVEL = 1
+import dev.edgepack.core.normalizer.readNormalizer
+
+private const val BYTE_PAIR_STREAMS = 6 // and one more with a normalizer
 private const val PLANES = 3
 private const val PREFIX_SPACE = 1
 private const val TRIM_OFFSETS = 2
 private const val TRIM_PREFIXED = 4
 
-/** A byte-level tokenizer from the six streams of version 2. */
+/** A byte-level tokenizer from its streams, six or seven, the kind being read. */
 internal fun readBytePairs(streams: List<ByteReader>): Tokenizer {
+    checkCount(streams, BYTE_PAIR_STREAMS)
     val (header, ids, left, right, results) = streams
-    val (kind, flags, size) = header.numbers(3)
-    check(kind == BYTE_LEVEL) { "a tokenizer of kind $kind" }
-    val added = readAdded(header)
-    val single = readFrame(header)
-    val pair = readFrame(header)
+    val flags = header.number()
+    val size = header.number(MOST_TOKENS)
+    val added = readAdded(header, size)
+    val single = readFrame(header, size)
+    val pair = readFrame(header, size)
     val merges = readMerges(left, right, results)
     val symbols = maxOf(MergeTable.BYTES, (merges.results.maxOrNull() ?: 0) + 1)
-    val options = BytePairOptions(
-        prefixSpace = flags and PREFIX_SPACE != 0,
-        trimOffsets = flags and TRIM_OFFSETS != 0,
-        trimPrefixed = flags and TRIM_PREFIXED != 0,
-    )
-    val table = readClasses(streams.last())
-    val scanner = BytePairScanner(table, merges, readIds(ids, symbols, size), added, options)
-    return Tokenizer(scanner, table, single, pair, size)
+    val table = readClasses(streams[BYTE_PAIR_STREAMS - 1])
+    val model = BytePairModel(table, merges, readIds(ids, symbols, size), flags and PREFIX_SPACE != 0)
+    val offsets = OffsetOptions(trim = flags and TRIM_OFFSETS != 0, keepsFirst = flags and TRIM_PREFIXED != 0)
+    val normalizer = readNormalizer(streams.getOrNull(BYTE_PAIR_STREAMS))
+    return Tokenizer(LetterScanner(table, added, normalizer, model, offsets), table, single, pair, size)
 }
 
 /** Pairs of known symbols; each makes the next new symbol or one that there is. */

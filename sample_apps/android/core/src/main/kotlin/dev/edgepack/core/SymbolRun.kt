@@ -18,22 +18,8 @@ internal class SymbolRun(private val merges: MergeTable) {
         size = 0
     }
 
-    /** Adds the UTF-8 bytes of a code point, which stands at [source] in the text. */
-    fun append(point: Int, source: Int) {
-        if (point < 0x80) return byte(point, source)
-        if (point < 0x800) {
-            byte(0xC0 or (point shr 6), source)
-        } else {
-            if (point < 0x10000) {
-                byte(0xE0 or (point shr 12), source)
-            } else {
-                byte(0xF0 or (point shr 18), source)
-                byte(0x80 or (point shr 12 and 0x3F), source)
-            }
-            byte(0x80 or (point shr 6 and 0x3F), source)
-        }
-        byte(0x80 or (point and 0x3F), source)
-    }
+    /** Adds the UTF-8 bytes of a code point, which is letter [source] of a stretch. */
+    fun append(point: Int, source: Int) = encodeUtf8(point) { byte(it, source) }
 
     /** Applies all merges. */
     fun merge() {
@@ -48,7 +34,7 @@ internal class SymbolRun(private val merges: MergeTable) {
         }
     }
 
-    /** Hands over the symbols with where in the text their first and last bytes came from. */
+    /** Hands over the symbols with the letters that their first and last bytes are of. */
     inline fun forEach(use: (symbol: Int, first: Int, last: Int) -> Unit) {
         var place = 0
         while (place < size) {

@@ -8,7 +8,8 @@ internal class Piece(val kind: Int, val id: Int, val typeId: Int)
 /**
  * A tokenizer over an edgepack `tokenizer.bin`: the same ids and offsets as the Hugging Face fast tokenizer.
  *
- * The asset says which: BERT's WordPiece ([WordPieceScanner]) or byte-level BPE ([BytePairScanner]).
+ * The asset says which: BERT's WordPiece ([WordPieceScanner]), byte-level BPE ([BytePairModel]) or SentencePiece's
+ * Unigram ([dev.edgepack.core.unigram.UnigramModel]).
  *
  * Buffers are used again from call to call: share one instance between threads only under a lock.
  */

@@ -24,7 +24,7 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         return ranks[marks.binarySearch(point)]
     }
 
-    /** Writes what [point] becomes to [target], which holds [longestFold]; returns how many code points that is. */
+    /** Writes what [point] becomes to [target], which has [foldRoom]; returns how many code points that is. */
     fun fold(point: Int, target: IntArray): Int {
         if (decomposesHangul && point in HANGUL_FIRST..HANGUL_LAST) return decomposeHangul(point, target)
         val entry = entry(point)
@@ -40,56 +40,26 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         return 1
     }
 
-    /** The most code points that one becomes. */
-    var longestFold = 3
+    /** The most code points that one becomes, by what was read. */
+    var longestFold = 1
         private set
+
+    /** The most code points that one becomes, a syllable of Hangul among them. */
+    val foldRoom: Int get() = maxOf(longestFold, 3)
 
     /** Sets [flag] on the ranges of a range list. */
     fun flag(flag: Int, reader: ByteReader) {
         var end = 0
-        repeat(reader.number()) {
-            val start = end + reader.number()
-            end = start + reader.number()
-            check(start in 0..end && end <= CODE_POINTS) { "range $start..$end" }
-            flagRange(flag, start, end)
+        repeat(reader.count()) {
+            val start = end + reader.number(CODE_POINTS + 1)
+            end = start + reader.number(CODE_POINTS + 1)
+            check(end <= CODE_POINTS) { "a range that ends at code point $end" }
+            flag(flag, start, end)
         }
     }
 
-    /** Reads what code points become. */
-    fun readFolds(reader: ByteReader) {
-        val sources = reader.sorted(reader.count())
-        val lengths = reader.numbers(sources.size)
-        var target = 0
-        for (i in sources.indices) {
-            val points = IntArray(lengths[i]) {
-                val zigzag = reader.number()
-                target += (zigzag ushr 1) xor -(zigzag and 1)
-                check(target in 0 until CODE_POINTS) { "code point $target" }
-                target
-            }
-            setFold(sources[i], points)
-        }
-        if (decomposesHangul) for (point in HANGUL_FIRST..HANGUL_LAST) or(point, FOLD_MANY)
-    }
-
-    /** Reads the order of combining marks. */
-    fun readRanks(reader: ByteReader) {
-        marks = reader.sorted(reader.count())
-        ranks = reader.numbers(marks.size)
-        for (i in marks.indices) if (ranks[i] > 0) or(marks[i], MARK)
-    }
-
-    private fun setFold(source: Int, points: IntArray) {
-        if (points.size == 1) return or(source, FOLD_ONE or points[0])
-        longestFold = maxOf(longestFold, points.size)
-        while (foldsSize + points.size + 1 > folds.size) folds = folds.copyOf(folds.size * 2)
-        or(source, FOLD_MANY or foldsSize)
-        folds[foldsSize++] = points.size
-        points.copyInto(folds, foldsSize)
-        foldsSize += points.size
-    }
-
-    private fun flagRange(flag: Int, start: Int, end: Int) {
+    /** Sets [flag] on the code points from [start] up to [end]. */
+    fun flag(flag: Int, start: Int, end: Int) {
         var point = start
         while (point < end) {
             val page = point ushr PAGE_BITS
@@ -102,6 +72,42 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
                 or(point++, flag)
             }
         }
+    }
+
+    /** Reads what code points become. */
+    fun readFolds(reader: ByteReader) {
+        val sources = distinct(reader.ascending(reader.count()))
+        val lengths = reader.numbers(sources.size, LONGEST_FOLD + 1)
+        val targets = reader.points(lengths.sum())
+        var at = 0
+        for (i in sources.indices) {
+            setFold(sources[i], targets, at, lengths[i])
+            at += lengths[i]
+        }
+        if (decomposesHangul) for (point in HANGUL_FIRST..HANGUL_LAST) or(point, FOLD_MANY)
+    }
+
+    /** Reads the order of combining marks. */
+    fun readRanks(reader: ByteReader) {
+        marks = distinct(reader.ascending(reader.count()))
+        ranks = reader.numbers(marks.size)
+        for (i in marks.indices) if (ranks[i] > 0) or(marks[i], MARK)
+    }
+
+    private fun distinct(points: IntArray): IntArray {
+        for (i in 1 until points.size) check(points[i] > points[i - 1]) { "code point ${points[i]} twice" }
+        return points
+    }
+
+    private fun setFold(source: Int, points: IntArray, from: Int, count: Int) {
+        if (count == 1) return or(source, FOLD_ONE or points[from])
+        longestFold = maxOf(longestFold, count)
+        while (foldsSize + count + 1 > folds.size) folds = folds.copyOf(folds.size * 2)
+        check(foldsSize <= VALUE_MASK) { "$foldsSize code points to become" }
+        or(source, FOLD_MANY or foldsSize)
+        folds[foldsSize++] = count
+        points.copyInto(folds, foldsSize, from, from + count)
+        foldsSize += count
     }
 
     private fun or(point: Int, bits: Int) {
@@ -122,15 +128,21 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         const val LETTER = 1 shl 28
         const val NUMBER = 1 shl 29
         const val GAP = 1 shl 30
+
+        /** May make one code point of itself and the one before. */
+        const val JOINS = 1 shl 31
         private const val FOLD_ONE = 1 shl 21
         private const val FOLD_MANY = 1 shl 22
-        private const val FOLD_MASK = FOLD_ONE or FOLD_MANY
+
+        /** One of these bits: the code point becomes others, or none. */
+        const val FOLD_MASK = FOLD_ONE or FOLD_MANY
         private const val VALUE_MASK = (1 shl 21) - 1
 
         /** None of these bits: the code point stands for itself and no mark is in play. */
         const val UNUSUAL = REMOVED or PADDED or MARK or FOLD_MASK
 
-        private const val CODE_POINTS = 0x110000
+        private const val CODE_POINTS = ByteReader.CODE_POINTS
+        private const val LONGEST_FOLD = 64 // code points; Unicode's longest has 18
         private const val PAGE_BITS = 8
         private const val PAGE_SIZE = 1 shl PAGE_BITS
         private const val PAGE_MASK = PAGE_SIZE - 1

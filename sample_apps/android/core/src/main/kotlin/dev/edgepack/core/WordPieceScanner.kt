@@ -1,68 +1,60 @@
 package dev.edgepack.core
 
+import dev.edgepack.core.normalizer.Letters
+
 /**
  * BERT's WordPiece in one pass over a text: added tokens, cleaning, folding, the order of marks, words and their
- * pieces.
+ * pieces. Only where added tokens are looked for in normalized text is that kept and read a second time.
  *
- * Nothing is allocated for a text but its copy, where the buffer is too short. Not for two threads at once.
+ * Nothing is allocated for a text but larger buffers, where they are too short. Not for two threads at once.
  */
 internal class WordPieceScanner(
     private val table: UnicodeTable,
     private val vocabulary: Vocabulary,
-    private val added: AddedTokens,
+    added: List<AddedToken>,
     private val unknownId: Int,
     longestWord: Int,
 ) : TextScanner {
+    private val early = AddedTokens(added.filter { !it.isLate }, table)
+    private val late = AddedTokens(added.filter { it.isLate }, table)
     private val word = WordBuffer(longestWord)
     private val run = MarkRun()
-    private val fold = IntArray(table.longestFold)
+    private val fold = IntArray(table.foldRoom)
     private val text = SourceText()
+    private val whole = Letters()
+    private val normalized = Letters()
+    private val tokens = TrimmedTokens(table, text, OffsetOptions())
     private var lastSource = 0
     private lateinit var out: TokenBuffer
 
     override fun scan(input: String, output: TokenBuffer, enough: Int) {
-        begin(input, output)
-        var at = 0
-        while (at < text.length && out.size < enough) {
-            val token = if (added.mayBeginWith(text.chars[at])) added.match(text.chars, at, text.length) else null
-            if (token != null) {
-                at = takeAdded(token, at)
-                continue
-            }
-            take(text.codePoint(at), at)
-            at = text.next(at)
-        }
-        finish()
-    }
-
-    private fun begin(input: String, output: TokenBuffer) {
         text.load(input)
+        whole.load(text)
         out = output
-        out.cut(0)
-        lastSource = 0
+        tokens.begin(output, enough)
         word.clear()
+        early.split(whole, 0, whole.size, tokens) { from, to -> stretch(from, to) }
     }
 
-    private fun finish() {
+    /** A stretch between added tokens. */
+    private fun stretch(from: Int, to: Int) {
+        lastSource = whole.starts[from]
+        normalized.clear()
+        var at = from
+        while (at < to && !tokens.isFull) {
+            take(whole.points[at], whole.starts[at])
+            at++
+        }
         flushRun()
         flushWord()
+        late.split(normalized, 0, normalized.size, tokens) { first, end -> words(first, end) }
     }
 
-    /** The added token's start and end take in the spaces that it swallows; returns where the text goes on. */
-    private fun takeAdded(token: AddedToken, at: Int): Int {
-        finish()
-        val before = if (out.size > 0) out.ends[out.size - 1] else 0
-        var start = at
-        while (token.stripsLeft && start > before && isSpace(text.chars[start - 1])) start--
-        var end = at + token.content.length
-        while (token.stripsRight && end < text.length && isSpace(text.chars[end])) end++
-        out.add(token.id, start, end)
-        lastSource = end
-        return end
+    /** The words of normalized letters without added tokens. */
+    private fun words(from: Int, to: Int) {
+        for (i in from until to) place(normalized.points[i], table.entry(normalized.points[i]), normalized.starts[i])
+        flushWord()
     }
-
-    /** All of Unicode's spaces lie in the basic plane. */
-    private fun isSpace(char: Char): Boolean = table.entry(char.code) and UnicodeTable.SPACE != 0
 
     /** One code point of the text. */
     private fun take(point: Int, source: Int) {
@@ -94,19 +86,22 @@ internal class WordPieceScanner(
     /** A space that the tokenizer sets itself, beside an ideograph. */
     private fun gap(source: Int) {
         flushRun()
-        lastSource = source
-        flushWord()
+        letter(' '.code, UnicodeTable.SPACE, source)
     }
 
     /** One folded code point, in order. */
     private fun letter(point: Int, entry: Int, source: Int) {
         lastSource = source
+        if (late.isEmpty) place(point, entry, source) else normalized.add(point, source, text.next(source))
+    }
+
+    /** One code point of a word or between words. */
+    private fun place(point: Int, entry: Int, source: Int) {
         if (entry and (UnicodeTable.SPACE or UnicodeTable.PUNCTUATION) == 0) return word.append(point, source)
         flushWord()
-        if (entry and UnicodeTable.SPACE == 0) {
-            word.append(point, source)
-            flushWord()
-        }
+        if (entry and UnicodeTable.SPACE != 0) return
+        word.append(point, source)
+        flushWord()
     }
 
     private fun flushRun() {

@@ -1,7 +1,5 @@
 package dev.edgepack.core
 
-import java.io.ByteArrayOutputStream
-import java.util.zip.Deflater
 import kotlin.test.Test
 import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
@@ -90,7 +88,7 @@ class BytePairTest {
     @Test
     fun whatNoWriterMeansIsRefused() {
         val bad = listOf(
-            TinyBytePairs(kind = 2),
+            TinyBytePairs(kind = 3),
             TinyBytePairs(size = 200),
             TinyBytePairs(merges = listOf(Triple('t'.code, 300, 256))),
             TinyBytePairs(merges = listOf(Triple('t'.code, 'h'.code, 258))),
@@ -109,9 +107,6 @@ class BytePairTest {
         const val LONG = 200_000
     }
 }
-
-/** An added token: id, flags, content. */
-private class Added(val id: Int, val flags: Int, val content: String)
 
 /** Writes a `tokenizer.bin`, version 2; symbol n has the id n + [OTHERS], and there is no frame. */
 private class TinyBytePairs(
@@ -137,9 +132,7 @@ private class TinyBytePairs(
     }
 
     fun bytes(): ByteArray {
-        val header = Stream().numbers(kind, flags, size, added.size)
-        for (token in added) header.numbers(token.id, token.flags).string(token.content)
-        header.numbers(1, 1, 0, 0).numbers(2, 1, 0, 0, 2, 0, 0)
+        val header = Stream().numbers(kind, flags, size).added(added).noFrame()
         val symbols = maxOf(256, (merges.maxOfOrNull { it.third } ?: 0) + 1)
         val ids = Stream().numbers(2 * OTHERS, *IntArray(symbols - 1))
         var new = 256
@@ -150,11 +143,7 @@ private class TinyBytePairs(
         }
         val ranges = Stream()
         for (points in classes) ranges.ranges(points)
-        val out = ByteArrayOutputStream()
-        out.write("EPTK\u0002".toByteArray())
-        val streams = listOf(header, ids, planes { it.first }, planes { it.second }, results, ranges)
-        for (stream in streams) out.write(stream.packed())
-        return out.toByteArray()
+        return asset(header, ids, planes { it.first }, planes { it.second }, results, ranges)
     }
 
     private fun planes(of: (Triple<Int, Int, Int>) -> Int): Stream {
@@ -187,51 +176,5 @@ private class TinyBytePairs(
             "'().<>".map { it.code }.sorted(),
             listOf(0x4E2D),
         )
-    }
-}
-
-/** A stream of `tokenizer.bin`. */
-private class Stream {
-    private val out = ByteArrayOutputStream()
-
-    fun byte(value: Int) = out.write(value)
-
-    fun numbers(vararg values: Int): Stream {
-        for (value in values) {
-            var rest = value
-            while (rest > 0x7F) {
-                byte(rest and 0x7F or 0x80)
-                rest = rest ushr 7
-            }
-            byte(rest)
-        }
-        return this
-    }
-
-    fun string(text: String): Stream {
-        numbers(text.toByteArray().size)
-        out.write(text.toByteArray())
-        return this
-    }
-
-    /** A range for each code point. */
-    fun ranges(points: List<Int>) {
-        numbers(points.size)
-        var end = 0
-        for (point in points) {
-            numbers(point - end, 1)
-            end = point + 1
-        }
-    }
-
-    /** Its packed size, little-endian, and its zlib bytes. */
-    fun packed(): ByteArray {
-        val deflater = Deflater()
-        deflater.setInput(out.toByteArray())
-        deflater.finish()
-        val block = ByteArray(out.size() + 64)
-        val size = deflater.deflate(block)
-        deflater.end()
-        return ByteArray(4) { (size shr 8 * it).toByte() } + block.copyOf(size)
     }
 }

@@ -1,6 +1,7 @@
 package dev.edgepack.core
 
 import java.io.File
+import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
@@ -63,6 +64,32 @@ class GoldenTest {
         assertFailsWith<DamagedFileException> { readTokenizer(ByteArray(0)) }
     }
 
+    @Test
+    fun damagedContentIsRefusedOrReadAndNothingElse() {
+        val random = Random(SEED)
+        for (folder in Goldens.folders.filter { File(it, "tokenizer.bin").length() < SMALL }) {
+            val good = File(folder, "tokenizer.bin").readBytes()
+            val streams = unpacked(good)
+            repeat(DAMAGES) {
+                val damaged = streams.map { it.copyOf() }
+                val stream = damaged[random.nextInt(damaged.size)]
+                if (stream.isNotEmpty()) stream[random.nextInt(stream.size)] = random.nextInt(256).toByte()
+                val data = damaged.fold(good.copyOf(5)) { all, it -> all + packed(it) }
+                try {
+                    readTokenizer(data).encode("The movie, it's 12 \u00c9 e\u0301 \u4e2d <mask> \uD83D\uDE00", maxLength = 64)
+                } catch (e: BundleException) {
+                    assertTrue("tokenizer asset" in e.message && '\n' !in e.message, e.message)
+                }
+            }
+        }
+    }
+
     private fun escaped(text: String) =
         text.take(60).map { if (it in ' '..'~') it.toString() else "\\u%04x".format(it.code) }.joinToString("")
+
+    private companion object {
+        const val SEED = 5
+        const val SMALL = 100_000L // bytes: reading a larger one hundreds of times takes long
+        const val DAMAGES = 20
+    }
 }
