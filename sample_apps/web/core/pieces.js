@@ -1,4 +1,4 @@
-// Kind 2 of tokenizer.bin: Unigram, SentencePiece's language model of pieces, the tokenizer of XLM-RoBERTa, ALBERT and T5.
+// Kind 2 of tokenizer.bin: Unigram, SentencePiece's language model of pieces, as XLM-RoBERTa, ALBERT and T5 have it.
 //
 // Scores have 32 bits, or 64 where they need them; sums of them are compared, so they are kept as they are.
 

@@ -1,4 +1,4 @@
-// SentencePiece's Unigram tokenizer, that of XLM-RoBERTa, ALBERT, T5, CamemBERT and DeBERTa-v2: the ids and offsets of the
+// SentencePiece's Unigram, the tokenizer of XLM-RoBERTa, ALBERT, T5, CamemBERT and DeBERTa-v2: the ids and offsets of the
 // Hugging Face fast one. The reference in plain Python is edgepack/tokenizer/unigram_reader.py.
 
 import { Tokenizer } from "./encoding.js";
