@@ -90,11 +90,12 @@ enum Fixtures {
     /// A range for each code point.
     static func ranges(_ points: [Int]) -> [UInt8] {
         var end = 0
-        return numbers([points.count])
-            + points.flatMap { point -> [UInt8] in
-                defer { end = point + 1 }
-                return numbers([point - end, 1])
-            }
+        var list = numbers([points.count])
+        for point in points {
+            list += numbers([point - end, 1])
+            end = point + 1
+        }
+        return list
     }
 
     /// A manifest whose files are these, by path; the JSON's own text, so that tests can spoil it.

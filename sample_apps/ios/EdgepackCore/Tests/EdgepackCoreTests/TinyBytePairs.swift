@@ -66,8 +66,10 @@ struct TinyBytePairs {
             results += Fixtures.numbers([merge.2 >= new ? 2 * (merge.2 - new) : 2 * (new - merge.2) - 1])
             new = max(new, merge.2 + 1)
         }
-        let streams = [header, ids, planes(merges.map(\.0)), planes(merges.map(\.1)), results, classes.flatMap(Fixtures.ranges)]
-        return Fixtures.asset(version: 2, streams + (steps.map { [TinySteps.stream($0)] } ?? []))
+        var streams = [header, ids, planes(merges.map(\.0)), planes(merges.map(\.1)), results]
+        streams.append(classes.flatMap(Fixtures.ranges))
+        if let steps { streams.append(TinySteps.stream(steps)) }
+        return Fixtures.asset(version: 2, streams)
     }
 
     private func planes(_ numbers: [Int]) -> [UInt8] {

@@ -7,29 +7,31 @@ enum TinySteps {
     static func folds(_ folds: [Int: [Int]]) -> [UInt8] {
         let sources = folds.keys.sorted()
         let targets = sources.flatMap { folds[$0]! }
-        return Fixtures.numbers([sources.count] + steps(sources)) + Fixtures.numbers(sources.map { folds[$0]!.count })
-            + signed(targets)
+        let lengths = sources.map { folds[$0]!.count }
+        return Fixtures.numbers([sources.count] + steps(sources) + lengths) + signed(targets)
     }
 
     static func map(_ folds: [Int: [Int]]) -> [UInt8] { [2] + Self.folds(folds) }
 
     /// Of é, with U+0301 and U+0327 as marks; U+0327 goes first.
     static func decompose(composing: Bool) -> [UInt8] {
-        let start = Fixtures.numbers([1, composing ? 1 : 0]) + folds([0xE9: [0x65, 0x301]])
-        let ranks = Fixtures.numbers([2, 0x301, 0x327 - 0x301, 230, 202])
-        return start + ranks + (composing ? Fixtures.numbers([1, 0xE9]) + signed([0x65]) + signed([0x301]) : [])
+        var step = Fixtures.numbers([1, composing ? 1 : 0]) + folds([0xE9: [0x65, 0x301]])
+        step += Fixtures.numbers([2, 0x301, 0x327 - 0x301, 230, 202])
+        if composing { step += Fixtures.numbers([1, 0xE9]) + signed([0x65]) + signed([0x301]) }
+        return step
     }
 
     /// `classes` has code points of the eleven lists by their place.
     static func characters(
         _ single: [Int: [Int]], longer: [(key: [Int], value: [Int])] = [], classes: [Int: [Int]] = [:]
     ) -> [UInt8] {
-        let lists = (0..<11).flatMap { Fixtures.ranges(classes[$0] ?? []) }
-        return [3] + lists + folds(single) + Fixtures.numbers([longer.count])
-            + longer.flatMap { pair in
-                Fixtures.numbers([pair.key.count]) + signed(pair.key) + Fixtures.numbers([pair.value.count])
-                    + signed(pair.value)
-            }
+        var step: [UInt8] = [3]
+        for place in 0..<11 { step += Fixtures.ranges(classes[place] ?? []) }
+        step += folds(single) + Fixtures.numbers([longer.count])
+        for (key, value) in longer {
+            for points in [key, value] { step += Fixtures.numbers([points.count]) + signed(points) }
+        }
+        return step
     }
 
     static func replace(_ found: String, by content: String) -> [UInt8] {

@@ -37,15 +37,19 @@ struct TinyUnigram {
         header += splitting.flatMap { $0 } + Fixtures.numbers([added.count])
         for token in added { header += Fixtures.numbers([token.id, token.flags]) + Fixtures.string(token.content) }
         header += Fixtures.numbers([1, 1, 0, 0]) + Fixtures.numbers([2, 1, 0, 0, 2, 0, 1])
-        let lengths = pieces.flatMap { piece -> [UInt8] in [0] + Fixtures.numbers([piece.0.utf8.count]) }
-        let classes = Fixtures.ranges([9, 32]) + Fixtures.ranges([0x21]) + Fixtures.ranges([0x4E2D])
-        let streams = [header, lengths, pieces.flatMap { Array($0.0.utf8) }, scores(), classes]
-        return Fixtures.asset(version: 2, streams + (steps.map { [TinySteps.stream($0)] } ?? []))
+        let lengths = Fixtures.numbers(pieces.flatMap { [0, $0.0.utf8.count] })
+        let suffixes: [UInt8] = pieces.flatMap { Array($0.0.utf8) }
+        let classes: [UInt8] = [[9, 32], [0x21], [0x4E2D]].flatMap(Fixtures.ranges)
+        var streams = [header, lengths, suffixes, scores(), classes]
+        if let steps { streams.append(TinySteps.stream(steps)) }
+        return Fixtures.asset(version: 2, streams)
     }
 
     private func scores() -> [UInt8] {
         let isWide = flags & 8 != 0
-        let bits = pieces.map { isWide ? $0.1.bitPattern : UInt64(Float($0.1).bitPattern) }
-        return (0..<(isWide ? 8 : 4)).flatMap { plane in bits.map { UInt8($0 >> (8 * plane) & 0xFF) } }
+        let bits: [UInt64] = pieces.map { isWide ? $0.1.bitPattern : UInt64(Float($0.1).bitPattern) }
+        var planes = [UInt8]()
+        for plane in 0..<(isWide ? 8 : 4) { planes += bits.map { UInt8($0 >> UInt64(8 * plane) & 0xFF) } }
+        return planes
     }
 }
