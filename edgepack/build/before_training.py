@@ -18,7 +18,7 @@ from edgepack.doctor import EXTRA_PACKAGES
 from edgepack.errors import InputError, MissingDependency, shown
 from edgepack.runtime.onnxruntime_web import find_modules, find_node
 from edgepack.target import Target
-from edgepack.tokenizer.asset import asset_bytes, backend_tokenizer, is_word_piece, why_json
+from edgepack.tokenizer.asset import apps_lack, asset_bytes, backend_tokenizer, why_json
 from edgepack.tokenizer.reader import read_tokenizer_asset
 
 
@@ -28,8 +28,7 @@ def app_warnings(tokenizer: PreTrainedTokenizerFast, texts: Sequence[Text], max_
     `texts`: some of the task's own.
     """
     backend = backend_tokenizer(tokenizer)
-    document = json.loads(backend.to_str())
-    reason = why_json(document)
+    reason = why_json(json.loads(backend.to_str()))
     if reason is not None:
         return [
             f"tokenizer: no app of `edgepack package` can load it: {reason}; every bundle of this build will hold it "
@@ -44,12 +43,8 @@ def app_warnings(tokenizer: PreTrainedTokenizerFast, texts: Sequence[Text], max_
                 f"tokenizer: tokenizer.bin, which apps load, would give other ids than the teacher's tokenizer on "
                 f"{shown(text, 60)}; use a tokenizer.json with the normalizer and the special tokens of its family"
             )
-    if is_word_piece(document):
-        return []
-    return [
-        "tokenizer: no app of `edgepack package` can load it yet: they read WordPiece; Python reads tokenizer.bin, and "
-        "transformers.js the tokenizer.json beside it"
-    ]
+    lacking = apps_lack(reader.data)
+    return [] if lacking is None else [f"tokenizer: no app of `edgepack package` can load it yet: it is {lacking}"]
 
 
 def target_warnings(targets: Sequence[Target]) -> list[str]:

@@ -7,9 +7,11 @@ Python would do it for every text, and the manifest says how.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from edgepack.bundle.layout import TOKENIZER_NAME
@@ -17,9 +19,12 @@ from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import bare
 from edgepack.evidence.opened import OpenBundle
 from edgepack.tokenizer.asset import ASSET_NAME, AssetData, describe_quickly, why_json
-from edgepack.tokenizer.byte_pairs import BytePairData, PatternClasses, classes_of
+from edgepack.tokenizer.byte_pairs import PatternClasses, classes_of
+from edgepack.tokenizer.letters import letters_of, normalized
 from edgepack.tokenizer.library import tokenizers_as_input_errors
+from edgepack.tokenizer.normalizer import Step
 from edgepack.tokenizer.unicode_tables import UnicodeTables, ask, ideographs, split_classes
+from edgepack.tokenizer.unigram import WordClasses, word_classes_of
 from edgepack.tokenizer.word_pieces import WordPieceData, table_options
 
 LISTS = {
@@ -27,6 +32,7 @@ LISTS = {
     "ids": "symbols have other ids",
     "merges": "merges join others",
     "results": "merges make others",
+    "scores": "pieces have other scores",
 }
 COMPARED = (range(0x3400), range(0xA000, 0xAC00), range(0xFB00, 0x10000))  # no ideographs, no Hangul, no private ones
 
@@ -44,10 +50,11 @@ def tokenizer_check(bundle: OpenBundle) -> Check:
         with tokenizers_as_input_errors(TOKENIZER_NAME):
             expected = describe_quickly(bundle.tokenizer, document)
         problems += asset_faults(asset.data, expected)
-        if isinstance(asset.data, BytePairData):
-            problems += class_faults(asset.data.tables)
-        elif isinstance(expected, WordPieceData):
+        if isinstance(asset.data, WordPieceData):
             problems += table_faults(asset.data.tables, *table_options(document))
+        else:
+            problems += class_faults(asset.data.tables)
+            problems += step_faults(asset.data.normalizer, bundle.tokenizer)
     ids = sorted(bundle.token_ids.values())
     if len(set(ids)) != len(ids):
         problems.append("two tokens have one id")
@@ -61,7 +68,7 @@ def asset_faults(asset: AssetData, expected: AssetData) -> list[str]:
     faults = []
     for field in fields(asset):
         one, other = getattr(asset, field.name), getattr(expected, field.name)
-        if field.name == "tables" or one == other:
+        if field.name in ("tables", "normalizer") or one == other:
             continue
         if field.name in LISTS:
             others = sum(a != b for a, b in zip(one, other, strict=False)) + abs(len(one) - len(other))
@@ -71,10 +78,19 @@ def asset_faults(asset: AssetData, expected: AssetData) -> list[str]:
     return faults
 
 
-def class_faults(classes: PatternClasses) -> list[str]:
+def step_faults(steps: Sequence[Step], tokenizer: Tokenizer) -> list[str]:
+    """Whether the asset's normalizer makes other letters of the scripts in daily use than the reference's."""
+    text = "".join(f"{chr(point)}e" for scripts in COMPARED for point in scripts)
+    expected = text if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str(text)
+    found = "".join(chr(point) for point, _, _ in normalized(letters_of(text, 0, len(text)), steps, 0))
+    return [] if found == expected else [f"the normalizer differs between {ASSET_NAME} and {TOKENIZER_NAME}"]
+
+
+def class_faults(classes: PatternClasses | WordClasses) -> list[str]:
     """What the asset's classes do otherwise than the reference's pre-tokenizer."""
     points = [point for scripts in COMPARED for point in scripts]
-    expected, looked_at = classes_of(points), frozenset(points)
+    expected = classes_of(points) if isinstance(classes, PatternClasses) else word_classes_of(points)
+    looked_at = frozenset(points)
     return [
         f"{field.name} differ between {ASSET_NAME} and {TOKENIZER_NAME}"
         for field in fields(classes)

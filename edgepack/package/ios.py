@@ -43,7 +43,8 @@ FETCHES_NOTHING = "It needs no package from the network: Core ML is part of iOS.
 
 VERIFIED = (
     "EdgepackCore was compiled and its tests were run with Swift 6.0.3 on Linux: ids and offsets equal to the Hugging "
-    "Face fast tokenizer's on golden vectors and fuzzed strings; manifest, file checks, download and decisions.",
+    "Face fast tokenizer's on golden vectors and fuzzed strings, of WordPiece and byte-level BPE; manifest, file "
+    "checks, download and decisions.",
     "The app's own files were type-checked against EdgepackCore and against declarations of the parts of SwiftUI, ONNX "
     "Runtime and Core ML that they use.",
     "At each start the app compares the size of model and tokenizer with the manifest; the first time, also their "

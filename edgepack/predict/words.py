@@ -15,6 +15,7 @@ from itertools import pairwise
 from edgepack.predict.answer import Entity
 from edgepack.tokenizer.byte_pairs import PatternClasses
 from edgepack.tokenizer.unicode_tables import UnicodeTables
+from edgepack.tokenizer.unigram import WordClasses
 
 Test = Callable[[str], bool]  # of one character
 IDEOGRAPHS = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00), (0x20000, 0x2CEB0), (0x2F800, 0x2FA20))
@@ -46,7 +47,7 @@ class Tag:
     probability: float
 
 
-def classes_of_tables(tables: UnicodeTables | PatternClasses) -> CharacterClasses:
+def classes_of_tables(tables: UnicodeTables | PatternClasses | WordClasses) -> CharacterClasses:
     """The classes that a `tokenizer.bin` holds."""
     return CharacterClasses(
         lambda char: ord(char) in tables.spaces,

@@ -18,7 +18,7 @@ SPECIAL, FIRST = 0, 1  # kinds of a template's pieces; the second text is FIRST 
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token matched as it stands: in the raw text, or (flag `NORMALIZED`) in what is left between those."""
+    """A token matched as it stands: in the raw text, or (flag `NORMALIZED`) in the normalized text between those."""
 
     id: int
     content: str
@@ -34,10 +34,15 @@ class Piece:
     type_id: int
 
 
-def added_tokens(document: dict[str, Any]) -> tuple[AddedToken, ...]:
-    """The added tokens of a tokenizer.json."""
+def added_tokens(backend: Tokenizer, document: dict[str, Any]) -> tuple[AddedToken, ...]:
+    """The added tokens of a tokenizer.json; one that is looked for in normalized text, as that text has it."""
+    normalize = (lambda text: text) if backend.normalizer is None else backend.normalizer.normalize_str
     return tuple(
-        AddedToken(t["id"], t["content"], LSTRIP * t["lstrip"] | RSTRIP * t["rstrip"] | NORMALIZED * t["normalized"])
+        AddedToken(
+            t["id"],
+            normalize(t["content"]) if t["normalized"] else t["content"],
+            LSTRIP * t["lstrip"] | RSTRIP * t["rstrip"] | NORMALIZED * t["normalized"],
+        )
         for t in document["added_tokens"]
     )
 
@@ -61,6 +66,23 @@ def header_tail(added: Sequence[AddedToken], single: Sequence[Piece], pair: Sequ
     for pieces in (single, pair):
         out += varints((len(pieces), *(n for p in pieces for n in (p.kind, p.id, p.type_id))))
     return out
+
+
+def flat_steps(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
+    """The steps of a pipeline's part; `name` is the key under which a Sequence holds its own."""
+    if part is None:
+        return []
+    return [step for each in part[name] for step in flat_steps(each, name)] if part["type"] == "Sequence" else [part]
+
+
+def trims(document: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether the post-processor leaves spaces out of offsets, and whether the one before the first token stays."""
+    found = [
+        step
+        for step in flat_steps(document["post_processor"], "processors")
+        if step["type"] in ("ByteLevel", "RobertaProcessing") and step["trim_offsets"]
+    ]
+    return bool(found), any(step["add_prefix_space"] for step in found)
 
 
 def whole_points() -> list[int]:

@@ -11,6 +11,7 @@ further one is what a merge makes, in the order of the merges. Streams, each by 
     4 results  for each merge the symbol that it makes, as the signed step from the next new one; all 0 but where two
                pairs make one token
     5 classes  six range lists: letters, numbers, spaces of the pattern; spaces, punctuation and ideographs of words
+    6 normalizer  step_streams.py; only where there are steps
 
 The classes are what the pre-tokenizer itself answers for each code point, not what an edition of Unicode says.
 """
@@ -26,7 +27,19 @@ from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
 from edgepack.errors import shown
-from edgepack.tokenizer.asset_parts import AddedToken, Piece, added_tokens, header_tail, template, whole_points
+from edgepack.tokenizer import normalizer
+from edgepack.tokenizer.asset_parts import (
+    AddedToken,
+    Piece,
+    added_tokens,
+    flat_steps,
+    header_tail,
+    template,
+    trims,
+    whole_points,
+)
+from edgepack.tokenizer.normalizer import Step
+from edgepack.tokenizer.step_streams import encode_steps
 from edgepack.tokenizer.unicode_tables import BATCH, ideographs, split_classes
 from edgepack.tokenizer.writing import packed, range_list, steps, varints, zigzag
 
@@ -68,13 +81,12 @@ class BytePairData:
     single: tuple[Piece, ...]
     pair: tuple[Piece, ...]
     tables: PatternClasses
+    normalizer: tuple[Step, ...]
 
 
 def why_not(document: dict[str, Any]) -> str | None:
     """What of this byte-level tokenizer.json the asset cannot say; None where there is nothing."""
     model, before = document["model"], _byte_level_step(document["pre_tokenizer"])
-    if document["normalizer"] is not None:
-        return f"its normalizer is {document['normalizer']['type']}, not none"
     if before is None:
         kind = (document["pre_tokenizer"] or {}).get("type")
         return f"its pre-tokenizer is {kind or 'missing'}, not ByteLevel with GPT-2's pattern"
@@ -86,21 +98,15 @@ def why_not(document: dict[str, Any]) -> str | None:
         return f"its vocabulary lacks {len(missing)} of the 256 bytes"
     if len(model["vocab"]) >= MOST_SYMBOLS:
         return f"its vocabulary has {len(model['vocab']):,} tokens; less than {MOST_SYMBOLS:,} are allowed"
-    return None
+    return normalizer.why_not(document["normalizer"])
 
 
 def _byte_level_step(pre_tokenizer: dict[str, Any] | None) -> dict[str, Any] | None:
     """The pre-tokenizer, where it is GPT-2's and nothing else."""
-    steps_ = _flat(pre_tokenizer, "pretokenizers")
+    steps_ = flat_steps(pre_tokenizer, "pretokenizers")
     if len(steps_) == 1 and steps_[0]["type"] == "ByteLevel" and steps_[0].get("use_regex", True):
         return steps_[0]
     return None
-
-
-def _flat(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
-    if part is None:
-        return []
-    return [step for each in part[name] for step in _flat(each, name)] if part["type"] == "Sequence" else [part]
 
 
 def byte_tokens() -> list[str]:
@@ -117,7 +123,7 @@ def split_merge(merge: str | Sequence[str]) -> tuple[str, str]:
 
 
 def describe_merges(backend: Tokenizer, document: dict[str, Any]) -> BytePairData:
-    """The asset's contents but for the classes, which are empty here."""
+    """The asset's contents but for the tables of Unicode, which are empty here."""
     model = document["model"]
     vocabulary: dict[str, int] = model["vocab"]
     symbols = {token: number for number, token in enumerate(byte_tokens())}
@@ -127,24 +133,21 @@ def describe_merges(backend: Tokenizer, document: dict[str, Any]) -> BytePairDat
         merges.append((symbols[left], symbols[right]))
         results.append(symbols.setdefault(left + right, len(symbols)))
     before = _byte_level_step(document["pre_tokenizer"]) or {}
-    trims = [
-        step
-        for step in _flat(document["post_processor"], "processors")
-        if step["type"] in ("ByteLevel", "RobertaProcessing") and step["trim_offsets"]
-    ]
+    trim_offsets, trim_prefixed = trims(document)
     added = [token["id"] for token in document["added_tokens"]]
     return BytePairData(
         size=max(*vocabulary.values(), *added, 0) + 1,
         prefix_space=bool(before["add_prefix_space"]),
-        trim_offsets=bool(trims),
-        trim_prefixed=any(step["add_prefix_space"] for step in trims),
+        trim_offsets=trim_offsets,
+        trim_prefixed=trim_prefixed,
         ids=tuple(vocabulary[token] for token in symbols),
         merges=tuple(merges),
         results=tuple(results),
-        added=added_tokens(document),
+        added=added_tokens(backend, document),
         single=template(backend, pair=False),
         pair=template(backend, pair=True),
         tables=PatternClasses(*(frozenset[int]() for _ in range(6))),
+        normalizer=(),
     )
 
 
@@ -210,6 +213,7 @@ def encode_merges(data: BytePairData, magic: bytes, version: int) -> bytes:
         _planes([right for _, right in data.merges]),
         varints(zigzag(difference) for difference in differences),
         b"".join(range_list(points) for points in classes),
+        *([encode_steps(data.normalizer)] if data.normalizer else []),
     ]
     return packed(magic, version, streams)
 

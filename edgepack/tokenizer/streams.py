@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import isfinite
 
 from edgepack.errors import InputError
-from edgepack.tokenizer.asset import BYTE_PAIR_VERSION, MAGIC, WORD_PIECE_VERSION, AssetData
+from edgepack.tokenizer import byte_pairs, unigram, word_pieces
+from edgepack.tokenizer.asset import MAGIC, VERSION, WORD_PIECE_VERSION, AssetData
 from edgepack.tokenizer.asset_parts import MOST_PIECES, SPECIAL, AddedToken, Piece
 from edgepack.tokenizer.byte_pairs import (
     BYTES,
-    KIND,
     MOST_SYMBOLS,
     PLANES,
     PREFIX_SPACE,
@@ -24,32 +25,48 @@ from edgepack.tokenizer.byte_pairs import (
     BytePairData,
     PatternClasses,
 )
-from edgepack.tokenizer.unicode_tables import CODE_POINTS, UnicodeTables
+from edgepack.tokenizer.step_streams import decode_steps
+from edgepack.tokenizer.stream_reader import Reader, decode_folds, decode_ranks, running, signed
+from edgepack.tokenizer.unicode_tables import UnicodeTables
+from edgepack.tokenizer.unigram import (
+    BYTE_FALLBACK,
+    METASPACE,
+    SCHEMES,
+    SPLIT_SPACES,
+    WIDE,
+    Splitting,
+    UnigramData,
+    WordClasses,
+)
 from edgepack.tokenizer.word_pieces import HANGUL_FLAG, LONGEST_WORD, WordPieceData
 
-STREAMS = 6
+MOST_STREAMS = 7
 LARGEST_STREAM = 16 << 20  # bytes unpacked; the suffixes of 250,000 tokens take 2 MB
 MOST_TOKENS, LARGEST_VOCABULARY = 2_000_000, 64 << 20  # and the bytes of all of them together
-LONGEST_VARINT = 9  # bytes: 63 bits
-LONGEST_FOLD = 64  # code points that one becomes; Unicode's longest has 18
+MOST_SPLITS = 100
 
 
 def read_asset(data: bytes) -> AssetData:
     """The content of a `tokenizer.bin`; `InputError` where it is none or damaged."""
     version = data[4] if len(data) > 4 else 0
-    if data[:4] != MAGIC or version not in (WORD_PIECE_VERSION, BYTE_PAIR_VERSION):
-        known = f"{MAGIC!r} and the version {WORD_PIECE_VERSION} or {BYTE_PAIR_VERSION}"
+    if data[:4] != MAGIC or version not in (WORD_PIECE_VERSION, VERSION):
+        known = f"{MAGIC!r} and the version {WORD_PIECE_VERSION} or {VERSION}"
         raise InputError(f"tokenizer asset starts with {data[:5]!r}, not {known}; bundle again")
     try:
-        decode = decode_word_pieces if version == WORD_PIECE_VERSION else decode_merges
-        return decode(*(Reader(stream) for stream in _unpacked(data)))
+        streams = [Reader(stream) for stream in _unpacked(data)]
+        kind = word_pieces.KIND if version == WORD_PIECE_VERSION else streams[0].number()
+        if kind not in DECODE:
+            raise ValueError(f"a tokenizer of kind {kind}")
+        return DECODE[kind](*streams)
     except (zlib.error, struct.error, IndexError, TypeError, ValueError) as e:  # UnicodeDecodeError is a ValueError
         raise InputError(f"tokenizer asset of {len(data)} bytes is damaged ({e}); bundle again") from e
 
 
 def _unpacked(data: bytes) -> Iterator[bytes]:
     at = 5
-    for _ in range(STREAMS):
+    for _ in range(MOST_STREAMS):
+        if at == len(data):
+            return
         (size,) = struct.unpack_from("<I", data, at)
         stream = zlib.decompressobj()
         unpacked = stream.decompress(data[at + 4 : at + 4 + size], LARGEST_STREAM)
@@ -58,63 +75,7 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
         yield unpacked
         at += 4 + size
     if at != len(data):
-        raise ValueError(f"{len(data) - at} bytes stand behind its {STREAMS} streams")
-
-
-class Reader:
-    """Takes numbers and strings off the front of a stream."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
-        if count > len(self.data) - self.at:
-            raise ValueError(f"{count} bytes are taken from a stream that has {len(self.data) - self.at} left")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self, limit: int = 2**63) -> int:
-        """The next varint, which must be below `limit`."""
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
-            if shift >= 7 * LONGEST_VARINT:
-                raise ValueError(f"a number of more than {LONGEST_VARINT} bytes")
-        if value >= limit:
-            raise ValueError(f"the number {value}, where less than {limit} is allowed")
-        return value
-
-    def count(self, limit: int = 2**63) -> int:
-        """The next varint as a count of things in this stream, of which each takes a byte at least."""
-        return self.number(min(limit, len(self.data) - self.at + 1))
-
-    def numbers(self, count: int, limit: int = 2**63) -> list[int]:
-        """The next varints."""
-        if count > len(self.data) - self.at:
-            raise ValueError(f"{count} numbers in a stream that has {len(self.data) - self.at} bytes left")
-        return [self.number(limit) for _ in range(count)]
-
-    def string(self) -> str:
-        """The next string."""
-        return self.take(self.count()).decode()
-
-    def points(self) -> frozenset[int]:
-        """The next range list."""
-        points: set[int] = set()
-        end = 0
-        for _ in range(self.count()):
-            start, length = end + self.number(), self.number()
-            end = start + length
-            if end > CODE_POINTS:
-                raise ValueError(f"a range that ends at code point {end}")
-            points.update(range(start, end))
-        return frozenset(points)
+        raise ValueError(f"{len(data) - at} bytes stand behind its {MOST_STREAMS} streams")
 
 
 def decode_word_pieces(
@@ -127,14 +88,13 @@ def decode_word_pieces(
     added, single, pair = _header_tail(header, size)
     vocabulary = tuple(_tokens(size, lengths, suffixes))
     removed, spaces, punctuation, padded = (classes.points() for _ in range(4))
-    marks = _points(ranks.numbers(ranks.count()))
     tables = UnicodeTables(
         removed=removed,
         spaces=spaces,
         punctuation=punctuation,
         padded=padded,
         folds=decode_folds(folds),
-        ranks=dict(zip(marks, ranks.numbers(len(marks)), strict=True)),
+        ranks=decode_ranks(ranks),
         decomposes_hangul=bool(flags & HANGUL_FLAG),
     )
     return WordPieceData(
@@ -150,12 +110,16 @@ def decode_word_pieces(
 
 
 def decode_merges(
-    header: Reader, ids: Reader, left: Reader, right: Reader, results: Reader, classes: Reader
+    header: Reader,
+    ids: Reader,
+    left: Reader,
+    right: Reader,
+    results: Reader,
+    classes: Reader,
+    normalizer: Reader | None = None,
 ) -> BytePairData:
-    """A byte-level tokenizer from its six streams."""
-    kind, flags, size = header.number(), header.number(), header.number(MOST_TOKENS)
-    if kind != KIND:
-        raise ValueError(f"a tokenizer of kind {kind}")
+    """A byte-level tokenizer from its streams."""
+    flags, size = header.number(), header.number(MOST_TOKENS)
     added, single, pair = _header_tail(header, size)
     lefts, rights = _planes(left), _planes(right)
     makes: list[int] = []
@@ -182,7 +146,56 @@ def decode_merges(
         single=single,
         pair=pair,
         tables=PatternClasses(*(classes.points() for _ in range(6))),
+        normalizer=() if normalizer is None else decode_steps(normalizer),
     )
+
+
+def decode_pieces(
+    header: Reader,
+    lengths: Reader,
+    suffixes: Reader,
+    scores: Reader,
+    classes: Reader,
+    normalizer: Reader | None = None,
+) -> UnigramData:
+    """A Unigram tokenizer from its streams."""
+    flags, size = header.number(), header.number(MOST_TOKENS)
+    pieces = header.number(size + 1)
+    unknown_id = header.number(pieces)
+    splitting = tuple(_splitting(header) for _ in range(header.count(MOST_SPLITS + 1)))
+    added, single, pair = _header_tail(header, size)
+    wide = bool(flags & WIDE)
+    width = 8 if wide else 4
+    planes = [scores.take(pieces) for _ in range(width)]
+    joined = b"".join(map(bytes, zip(*planes, strict=True)))
+    found = struct.unpack(f"<{pieces}{'d' if wide else 'f'}", joined)
+    if not all(map(isfinite, found)):
+        raise ValueError("a score that is no finite number")
+    return UnigramData(
+        size=size,
+        byte_fallback=bool(flags & BYTE_FALLBACK),
+        trim_offsets=bool(flags & TRIM_OFFSETS),
+        trim_prefixed=bool(flags & TRIM_PREFIXED),
+        unknown_id=unknown_id,
+        vocabulary=tuple(_tokens(pieces, lengths, suffixes)),
+        scores=found,
+        splitting=splitting,
+        added=added,
+        single=single,
+        pair=pair,
+        tables=WordClasses(*(classes.points() for _ in range(3))),
+        normalizer=() if normalizer is None else decode_steps(normalizer),
+    )
+
+
+def _splitting(header: Reader) -> Splitting:
+    kind = header.number(METASPACE + 1)
+    if kind < SPLIT_SPACES:
+        raise ValueError(f"a splitting of kind {kind}")
+    if kind != METASPACE:
+        return Splitting(kind)
+    letter = header.string()
+    return Splitting(kind, ord(letter), header.number(len(SCHEMES)), bool(header.number(2)))
 
 
 def _planes(reader: Reader) -> list[int]:
@@ -226,31 +239,8 @@ def _tokens(size: int, lengths: Reader, suffixes: Reader) -> Iterator[str]:
         yield token.decode()
 
 
-def decode_folds(reader: Reader) -> dict[int, tuple[int, ...]]:
-    """Code point → code points."""
-    sources = _points(reader.numbers(reader.count()))
-    lengths = reader.numbers(len(sources), LONGEST_FOLD + 1)
-    targets = iter(_points([signed(number) for number in reader.numbers(sum(lengths))]))
-    return {source: tuple(next(targets) for _ in range(n)) for source, n in zip(sources, lengths, strict=True)}
-
-
-def _points(differences: list[int]) -> list[int]:
-    """Code points from the steps between them."""
-    found = running(differences)
-    if found and not 0 <= min(found) <= max(found) < CODE_POINTS:
-        raise ValueError(f"the code point {max(found, key=abs)}")
-    return found
-
-
-def signed(number: int) -> int:
-    """0, 1, 2, 3 … as 0, −1, 1, −2 …"""
-    return number >> 1 if number & 1 == 0 else -(number >> 1) - 1
-
-
-def running(differences: list[int]) -> list[int]:
-    """Running sums."""
-    total, out = 0, []
-    for difference in differences:
-        total += difference
-        out.append(total)
-    return out
+DECODE: dict[int, Callable[..., AssetData]] = {
+    word_pieces.KIND: decode_word_pieces,
+    byte_pairs.KIND: decode_merges,
+    unigram.KIND: decode_pieces,
+}

@@ -26,6 +26,7 @@ HANGUL = range(0xAC00, 0xD7A4)
 LOWEST_MARK, HIGHEST_MARK = "\u0334", "\u0345"  # canonical combining classes 1 and 240, the extremes
 BATCH = 4096
 SEPARATOR = "0"  # a starter that nothing else folds to or combines with
+OTHER_SEPARATOR = "\x01"  # the same where digits come out of compatibility forms
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,21 @@ def decompose_hangul(point: int) -> tuple[int, ...]:
     return (*jamo, 0x11A7 + trailing) if trailing else jamo
 
 
-def ask(normalize: Callable[[str], str], points: Sequence[int], before: str = "", after: str = "") -> dict[int, str]:
+def ask(
+    normalize: Callable[[str], str],
+    points: Sequence[int],
+    before: str = "",
+    after: str = "",
+    separator: str = SEPARATOR,
+) -> dict[int, str]:
     """What `normalize` makes of `before + point + after`, many at a call, where it makes anything of it."""
     changed: dict[int, str] = {}
-    others = [p for p in points if p != ord(SEPARATOR)]  # the separator itself never changes
+    others = [p for p in points if p != ord(separator)]  # the separator itself never changes
     for start in range(0, len(others), BATCH):
         texts = [before + chr(p) + after for p in others[start : start + BATCH]]
-        joined = SEPARATOR.join(texts)
+        joined = separator.join(texts)
         if (answer := normalize(joined)) != joined:
-            pairs = zip(others[start:], texts, answer.split(SEPARATOR), strict=False)
+            pairs = zip(others[start:], texts, answer.split(separator), strict=False)
             changed.update((point, now) for point, text, now in pairs if now != text)
     return changed
 

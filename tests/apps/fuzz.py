@@ -25,6 +25,8 @@ INVISIBLE = (
     "\x00\x01\x1f\x7f\x80\x9f\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u202e\u2060\u2066\ufeff\ufffd\ufe0f"
 )
 CASE_TRAPS = "İıIiſKÅΣσςßẞŉǅǆΐΰﬀﬃᾳᾼᲐაꭰᏸԱև\U00010400\U0001e900İ\u0307\u0345ᾈ"
+COMPATIBLE = "ﬁﬃ½™㎏ﷺ①K²Ａｶﾊ゙ﾟ㈱ⅷ…´¨\u00a0\u2011\u0958ｰ｡ﾞ㋿\U0001d400\U0001f12b©❤👨\U0001f1e6"
+JOINED = "\u0301\u0327\u200d\u200c\ufe0f\u094d\u093c\u0915\u1161\u11a8\u1100\uac00\u0903\u0600\u3099\U0001f3fd\r\n"
 CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'LL", "'", "''", "'r", "'v", "’s")
 PAIR_SHARE = 0.2
 OTHER_LENGTH_SHARE = 0.15
@@ -53,7 +55,9 @@ class Maker:
         self.random, self.max_length = random, max_length
         vocabulary = sorted(tokenizer.get_vocab(with_added_tokens=False))
         byte_level = type(tokenizer.model).__name__ == "BPE"
+        unigram = type(tokenizer.model).__name__ == "Unigram"
         vocabulary = sorted(spelled(vocabulary)) if byte_level else vocabulary
+        vocabulary = [piece.replace("▁", " ") for piece in vocabulary] if unigram else vocabulary
         self.specials = sorted(token.content for token in tokenizer.get_added_tokens_decoder().values())
         self.words = [token for token in vocabulary if token not in self.specials]
         self.special_count = {pair: tokenizer.num_special_tokens_to_add(pair) for pair in (False, True)}
@@ -68,7 +72,8 @@ class Maker:
             self.east_asian,
             self.case_traps,
             self.long_word,
-            *((self.contractions, self.gaps, self.unbroken) if byte_level else ()),
+            *((self.gaps, self.unbroken, self.clusters) if byte_level or unigram else ()),
+            *((self.contractions,) if byte_level else ()),
             self.mixture,
         )
 
@@ -213,7 +218,7 @@ class Maker:
         """Words between runs of spaces of all kinds, at both ends too."""
         parts = []
         for _ in range(self.random.randint(1, 8)):
-            kinds = self.random.choice([" ", " ", SPACES, " ĠĊ"])
+            kinds = self.random.choice([" ", " ", SPACES, " ĠĊ▁"])
             parts.append("".join(self.random.choice(kinds) for _ in range(self.random.randint(0, 5))))
             parts.append(self.random.choice([self.word(), self.word().strip(), "7", "-", "中", ""]))
         return "".join(parts)
@@ -222,6 +227,14 @@ class Maker:
         """A long run without a space: merges of a thousand letters at once."""
         letters = self.random.choice(["a", "ab", "the", "0", "=", " ", self.word().strip() or "e", "eariotns"])
         return "".join(self.random.choice(letters) for _ in range(self.random.choice([20, 200, 1000])))
+
+    def clusters(self) -> str:
+        """What compatibility forms replace, alone and with what joins it to a grapheme cluster."""
+        parts = []
+        for _ in range(self.random.randint(1, 8)):
+            parts.append(self.random.choice([*COMPATIBLE, "e", "a", self.word()]))
+            parts += self.random.choices(JOINED, k=self.random.choice([0, 0, 1, 1, 2, 3]))
+        return "".join(parts)
 
     def mixture(self) -> str:
         """Parts of several kinds."""

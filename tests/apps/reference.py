@@ -3,12 +3,14 @@
     python -m tests.apps.reference BUNDLE_OR_TOKENIZER_FOLDER OUT.jsonl [--count 100000] [--seed 0] [--split 20000]
     python -m tests.apps.reference --variants BUNDLE_OR_TOKENIZER_FOLDER FOLDER [--count 2000]
     python -m tests.apps.reference --byte-pairs FOLDER_WITH_MERGES FOLDER [--count 2000]
+    python -m tests.apps.reference --unigrams FOLDER_WITH_SPIECE_MODEL FOLDER [--count 2000]
 
 A line is a JSON object in ASCII: `text`, `pair` where there is one, `max_length` (most often the manifest's, not
 always: take it from the line), `input_ids`, `token_type_ids`, `offsets_utf16`; as in golden.jsonl, which has no
 `max_length`. The strings are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on.
 `--variants` writes tokenizers of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin;
-`--byte-pairs` the same of byte-level ones, from GPT-2's or RoBERTa's vocab.json and merges.txt.
+`--byte-pairs` the same of byte-level ones, from GPT-2's or RoBERTa's vocab.json and merges.txt; `--unigrams` of Unigram
+ones, from a spiece.model.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from tokenizers import Tokenizer
 from edgepack.bundle.goldens import tokenize, with_length
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
 from tests.apps.fuzz import fuzzed
+from tests.apps.unigrams import write_unigrams
 from tests.apps.variants import write_byte_pairs, write_variants
 
 DEFAULT_MAX_LENGTH = 64  # where a folder has no manifest
@@ -68,14 +71,15 @@ def main(arguments: list[str]) -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--variants", action="store_true", help="tokenizers of every option")
     kind.add_argument("--byte-pairs", action="store_true", help="byte-level tokenizers of every option")
+    kind.add_argument("--unigrams", action="store_true", help="Unigram tokenizers of every option")
     given = parser.parse_args(arguments)
-    if not given.variants and not given.byte_pairs:
+    if not (given.variants or given.byte_pairs or given.unigrams):
         paths = write_reference(given.source, given.out, given.count, given.seed, given.split)
     else:
-        byte_pairs = given.byte_pairs
-        folders = (
-            write_byte_pairs(given.out, source=given.source) if byte_pairs else write_variants(given.source, given.out)
-        )
+        if given.variants:
+            folders = write_variants(given.source, given.out)
+        else:
+            folders = (write_byte_pairs if given.byte_pairs else write_unigrams)(given.out, source=given.source)
         paths = [
             path for f in folders for path in write_reference(f, f / "fuzz.jsonl", given.count, given.seed, given.split)
         ]

@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 from edgepack.tokenizer.reader import read_tokenizer_asset
 from edgepack.tokenizer.unicode_tables import SURROGATES
 from tests.apps.reference import reference_lines, write_reference
+from tests.apps.unigrams import ALBERT, T5, UNIGRAMS, write_unigrams
 from tests.apps.variants import BYTE_PAIRS, GPT2, NORMALIZERS, write_byte_pairs, write_variants
 
-VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix"]
+VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix", "late", "late-cased"]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +54,29 @@ def test_it_reads_byte_level_tokenizers_of_every_option(tmp_path: Path, name: st
     check_reader(folder, 500)
 
 
+def test_it_reads_a_unigram_tokenizer(tmp_path: Path) -> None:
+    (folder,) = write_unigrams(tmp_path, ["t5"])
+    check_reader(folder, 300)
+
+
+def test_it_finds_added_tokens_in_normalized_text(source: Path, tmp_path: Path) -> None:
+    (folder,) = write_variants(source, tmp_path, ["late"])
+    check_reader(folder, 300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNIGRAMS)
+@pytest.mark.parametrize("source", [None, ALBERT, T5], ids=["few", "albert", "t5"])
+def test_it_reads_unigram_tokenizers_of_every_option(tmp_path: Path, name: str, source: Path | None) -> None:
+    if source is not None and not source.is_dir():
+        pytest.skip("the SentencePiece models do not lie beside the checkout")
+    (folder,) = write_unigrams(tmp_path, [name], source)
+    check_reader(folder, 500)
+
+
 @pytest.mark.slow
 def test_byte_level_options_make_a_difference(tmp_path: Path) -> None:
-    text = " the movie <both>  wasn't <mask> ok"
+    text = " the movie <both>  wasn't <mask> ok e\u0301 É"
     seen = set()
     for folder in write_byte_pairs(tmp_path, [name for name in BYTE_PAIRS if name != "two-ways"]):
         encoding = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text, "a")

@@ -11,7 +11,7 @@ import pytest
 from edgepack.package.template import checkout
 from tests.apps.reference import write_reference
 from tests.apps.swift import checks
-from tests.apps.variants import write_variants
+from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
 COUNT = 2000
 
@@ -30,10 +30,13 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: Path, tmp_path: Path) -> None:
     folders = write_variants(source, tmp_path / "variants", ["uncased", "cased"])
+    folders += write_byte_pairs(tmp_path / "byte-pairs")
+    if GPT2.is_dir():
+        folders += write_byte_pairs(tmp_path / "gpt2", ["byte-level", "added-prefixed"], GPT2)
     for folder in folders:
         write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=3)
     out = checks.run_core_tests(scratch, folders)
-    assert out.count(f"compared {COUNT} lines") == len(folders)
+    assert out.count(f"compared {COUNT} lines") == len(folders) >= 15
 
 
 def test_the_comparison_sees_a_difference(source: Path, scratch: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
 
 from edgepack.tokenizer.asset import write_tokenizer_asset
@@ -70,7 +70,19 @@ BYTE_PAIRS: dict[str, tuple[str, int]] = {  # the post-processor's kind and its 
     "added-prefixed": ("roberta", PREFIX | TRIM | OWN),
     "renumbered": ("roberta", PREFIX | TRIM | OWN),
     "two-ways": ("byte-level", 0),
+    "modernbert": ("template", 0),
+    "nfkc-lower": ("roberta", PREFIX | TRIM | OWN),
 }
+STEPS = {
+    "modernbert": normalizers.NFC(),
+    "nfkc-lower": normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]),
+}
+LATE = (  # looked for in normalized text
+    AddedToken("@user", normalized=True),
+    AddedToken("Née 中", normalized=True, lstrip=True),
+    AddedToken("e\u0301", normalized=True, rstrip=True),
+    AddedToken("[new] ", normalized=False),
+)
 ADDED = (
     AddedToken("<mask>", lstrip=True, normalized=False),
     AddedToken("<mask><right>", rstrip=True, normalized=False),
@@ -92,6 +104,7 @@ def write_variants(source: Path, folder: Path, names: Sequence[str] | None = Non
     made["short-words"] = with_model(made["uncased"], max_input_chars_per_word=20)
     made["swallowing"] = made["uncased"]
     made["empty-prefix"] = with_model(made["cased"], continuing_subword_prefix="")
+    made["late"], made["late-cased"] = made["uncased"], made["cased-no-cjk-accents"]
     chosen = names or tuple(made)
     for name in chosen:
         tokenizer = Tokenizer.from_str(json.dumps(made[name]))
@@ -103,10 +116,17 @@ def write_variants(source: Path, folder: Path, names: Sequence[str] | None = Non
                     AddedToken("[LEFT][BOTH]", lstrip=True, rstrip=True, normalized=False),
                 ]
             )
-        (folder / name).mkdir(parents=True)
-        tokenizer.save(str(folder / name / "tokenizer.json"))
-        write_tokenizer_asset(tokenizer, folder / name)
+        if name.startswith("late"):
+            tokenizer.add_tokens(list(LATE))
+        write_folder(tokenizer, folder / name)
     return [folder / name for name in chosen]
+
+
+def write_folder(tokenizer: Tokenizer, folder: Path) -> None:
+    """The tokenizer as the library stores it, and as an app reads it."""
+    folder.mkdir(parents=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_tokenizer_asset(tokenizer, folder)
 
 
 def normalized(document: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -151,10 +171,7 @@ def write_byte_pairs(folder: Path, names: Sequence[str] | None = None, source: P
     """Write byte-level tokenizers of every option: all, or those named; `source` has vocab.json and merges.txt."""
     chosen = names or tuple(BYTE_PAIRS)
     for name in chosen:
-        tokenizer = byte_pairs(name, source)
-        (folder / name).mkdir(parents=True)
-        tokenizer.save(str(folder / name / "tokenizer.json"))
-        write_tokenizer_asset(tokenizer, folder / name)
+        write_folder(byte_pairs(name, source), folder / name)
     return [folder / name for name in chosen]
 
 
@@ -175,6 +192,11 @@ def byte_pairs(name: str, source: Path | None) -> Tokenizer:
         tokenizer = Tokenizer.from_str(json.dumps(renumbered(json.loads(tokenizer.to_str()))))
     if name == "two-ways":
         tokenizer = Tokenizer.from_str(json.dumps(two_ways(json.loads(tokenizer.to_str()))))
+    if name in STEPS:
+        tokenizer.normalizer = STEPS[name]
+    if name == "modernbert":
+        tokenizer.add_tokens([AddedToken(" " * count, normalized=True) for count in (24, 12, 4, 3, 2)])
+        tokenizer.add_tokens(["|||IP_ADDRESS|||", *LATE])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=bool(options & PREFIX))
     tokenizer.post_processor = post_processor(tokenizer, kind, options)
     if name.startswith("added"):

@@ -46,7 +46,7 @@ def unigram(document: dict[str, Any]) -> None:
     document["pre_tokenizer"] = {"type": "Whitespace"}
 
 
-def added(**flags: bool) -> Callable[[dict[str, Any]], None]:
+def added(**flags: bool | str) -> Callable[[dict[str, Any]], None]:
     token = {"id": 5, "content": "@user", "single_word": False, "lstrip": False, "rstrip": False, "special": False}
     return lambda document: document["added_tokens"].append({**token, "normalized": False, **flags})
 
@@ -54,16 +54,21 @@ def added(**flags: bool) -> Callable[[dict[str, Any]], None]:
 KINDS: dict[str, tuple[Callable[[dict[str, Any]], Any], str | None]] = {
     "BERT's": (lambda d: None, None),
     "plain added tokens": (added(lstrip=True), None),
-    "Unigram": (unigram, "its model is Unigram, not WordPiece or byte-level BPE"),
+    "Unigram": (unigram, "its pre-tokenizer has the step Whitespace"),
+    "words alone": (
+        lambda d: d["model"].update(type="WordLevel"),
+        "its model is WordLevel, not WordPiece, byte-level BPE or Unigram",
+    ),
     "its own normalizer": (lambda d: d.update(normalizer={"type": "NFC"}), "its normalizer is NFC, not BertNormalizer"),
     "no normalizer": (lambda d: d.update(normalizer=None), "its normalizer is missing, not BertNormalizer"),
     "split at spaces": (
         lambda d: d.update(pre_tokenizer={"type": "WhitespaceSplit"}),
         "its pre-tokenizer is WhitespaceSplit, not BertPreTokenizer",
     ),
-    "normalized tokens": (
-        added(normalized=True),
-        "its added token '@user' is matched after normalization (normalized)",
+    "normalized tokens": (added(normalized=True), None),
+    "a token that normalization removes": (
+        added(normalized=True, content="\x00"),
+        "its normalizer leaves nothing of the added token '\\x00'",
     ),
     "whole words": (added(single_word=True), "its added token '@user' is matched as a whole word only (single_word)"),
 }
@@ -99,11 +104,10 @@ def test_an_asset_that_would_not_be_exact_is_refused(files: Files, monkeypatch: 
         app_warnings(tokenizer, [("please play the tune", None)], 16)
 
 
-def test_byte_pairs_are_exact_and_have_no_app() -> None:
+def test_byte_pairs_are_exact_and_have_apps() -> None:
     tokenizer = byte_level_tokenizer()
     assert why_json(json.loads(tokenizer.backend_tokenizer.to_str())) is None
-    (warning,) = app_warnings(tokenizer, [("play the song", None)], 16)
-    assert warning.startswith("tokenizer: no app of `edgepack package` can load it yet")
+    assert app_warnings(tokenizer, [("play the song", None)], 16) == []
 
 
 def test_a_target_that_lacks_its_package_here_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

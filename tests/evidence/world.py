@@ -73,14 +73,15 @@ class World:
         return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
 
 
-def make_world(folder: Path) -> World:
+def make_world(folder: Path, tokenizer: PreTrainedTokenizerFast | None = None, type_vocab_size: int = 2) -> World:
     """Everything, written below `folder`."""
-    task, tokenizer = Task("text-classification", ("negative", "positive")), make_tokenizer()
+    task, tokenizer = Task("text-classification", ("negative", "positive")), tokenizer or make_tokenizer()
     torch.manual_seed(0)
     config = StudentConfig(
         vocab_size=len(tokenizer), embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 2],
-        head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, type_vocab_size=2,
-        num_labels=2, body_bits=8, embedding_bits=8,
+        head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH,
+        type_vocab_size=type_vocab_size, pad_token_id=tokenizer.pad_token_id, num_labels=2, body_bits=8,
+        embedding_bits=8,
     )  # fmt: skip
     student = Student(config).eval()
     with torch.no_grad():

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from edgepack.bundle.goldens import HARD_TEXTS
 from edgepack.errors import InputError
-from edgepack.tokenizer.asset import BYTE_PAIR_VERSION, MAGIC, asset_bytes, why_json
+from edgepack.tokenizer.asset import MAGIC, VERSION, asset_bytes, why_json
 from edgepack.tokenizer.asset_parts import whole_points
 from edgepack.tokenizer.byte_pairs import byte_tokens, classes_of, describe_merges, encode_merges, pattern_classes
 from edgepack.tokenizer.reader import AssetTokenizer, read_tokenizer_asset
@@ -172,7 +172,7 @@ def test_no_text_has_no_token_without_added_ones_too() -> None:
 def test_bytes_are_deterministic_and_of_the_second_version() -> None:
     data = asset_bytes(make_tokenizer())
     assert data == asset_bytes(Tokenizer.from_str(make_tokenizer().to_str()))
-    assert data.startswith(MAGIC + bytes([BYTE_PAIR_VERSION]))
+    assert data.startswith(MAGIC + bytes([VERSION]))
 
 
 def without(field: str, value: Any) -> Any:
@@ -180,9 +180,9 @@ def without(field: str, value: Any) -> Any:
 
 
 REFUSED = {
-    "lower case": (
-        lambda d: d.update(normalizer=json.loads(normalizers.Lowercase().__getstate__())),
-        "its normalizer is Lowercase, not none",
+    "a step of its own": (
+        lambda d: d.update(normalizer=json.loads(normalizers.Prepend("x").__getstate__())),
+        "its normalizer has the step Prepend",
     ),
     "a pattern of its own": (
         lambda d: d["pre_tokenizer"].update(use_regex=False),
@@ -213,7 +213,7 @@ def test_damage_is_an_input_error() -> None:
         replace(data, size=4),
     ):
         with pytest.raises(InputError, match=r"tokenizer asset of .* is damaged"):
-            read_tokenizer_asset(encode_merges(broken, MAGIC, BYTE_PAIR_VERSION))
+            read_tokenizer_asset(encode_merges(broken, MAGIC, VERSION))
     whole = asset_bytes(tokenizer)
     for bad in (whole[:60], whole[:-3], whole + b"x", MAGIC + b"\x03" + whole[5:]):
         with pytest.raises(InputError):

@@ -28,7 +28,7 @@ export function readMerges(streams) {
   const frame = readFrame(header);
   const { symbols, ...merges } = readPairs(streams[2], streams[3], results);
   const points = readClasses(classes, [LETTER, NUMBER, GAP, SPACE, PUNCTUATION, PADDED]);
-  check((points[BLANK] & GAP) !== 0, "takes a space for something else"); // pieces could not end
+  check((points[BLANK] & (LETTER | NUMBER | GAP)) === GAP, "takes a space for something else"); // pieces could not end
   return {
     prefixSpace: (flags & PREFIX_SPACE) !== 0,
     trimOffsets: (flags & TRIM_OFFSETS) !== 0,

@@ -1,17 +1,21 @@
 // Compares the JavaScript tokenizer with the reference's answers, line by line.
 //
-//   node compare.mjs TOKENIZER.bin MAX_LENGTH LINES.jsonl...
+//   [CORE=FOLDER] node compare.mjs TOKENIZER.bin MAX_LENGTH LINES.jsonl...
 //
+// CORE: the core of a packaged site, instead of the checkout's.
 // Lines are golden.jsonl's or those of tests/apps/reference.py, which hold a `max_length` of their own. Prints a line
 // for each of the first differences, then one JSON object; exits 1 if there was a difference or no line at all.
 
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const SHOWN = 5;
 const [asset, maxLength, ...files] = process.argv.slice(2);
+const core = process.env.CORE ?? fileURLToPath(new URL("../../../sample_apps/web/core", import.meta.url));
+const { readTokenizer } = await import(pathToFileURL(resolve(core, "tokenizer.js")));
 const tokenizer = await readTokenizer(new Uint8Array(await readFile(asset)));
 const same = (got, expected) => got.length === expected.length && got.every((value, i) => value === expected[i]);
 let [lines, tokens, different, milliseconds] = [0, 0, 0, 0];

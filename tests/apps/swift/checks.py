@@ -23,9 +23,12 @@ def missing() -> str | None:
     return f"{absent} is not on the path; tests/apps/swift/install.sh puts it into a folder" if absent else None
 
 
-def run_core_tests(scratch: Path, goldens: Sequence[Path] = ()) -> str:
-    """What EdgepackCore's tests print; each folder of `goldens` holds tokenizer.bin, edgepack.json and *.jsonl."""
-    package = ["--package-path", checkout() / "ios" / "EdgepackCore", "--scratch-path", scratch]
+def run_core_tests(scratch: Path, goldens: Sequence[Path] = (), app: Path | None = None) -> str:
+    """What EdgepackCore's tests print; each folder of `goldens` holds tokenizer.bin, edgepack.json and *.jsonl.
+
+    `app`: a packaged project, instead of the checkout's.
+    """
+    package = ["--package-path", (app or checkout() / "ios") / "EdgepackCore", "--scratch-path", scratch]
     environment = {"EDGEPACK_GOLDENS": ":".join(str(folder.resolve()) for folder in goldens)} if goldens else {}
     return run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)
 

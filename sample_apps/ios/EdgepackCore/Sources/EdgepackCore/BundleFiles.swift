@@ -19,11 +19,11 @@ public struct BundleFiles: Sendable {
         manifest = try Manifest.read(data)
     }
 
-    public func tokenizer() throws -> WordPiece {
+    public func tokenizer() throws -> Tokenizer {
         let file = manifest.tokenizer
         let place = assets.appendingPathComponent(file.path)
         try check(file, at: place)
-        return try WordPiece(try Data(contentsOf: place))
+        return try Tokenizer(try Data(contentsOf: place))
     }
 
     /// The model, if it came with the app: its file, or the folder that its files have in common.

@@ -8,7 +8,8 @@ struct ByteReader {
         self.bytes = bytes
     }
 
-    var isAtEnd: Bool { position == bytes.count }
+    /// How many bytes are not read yet.
+    var left: Int { bytes.count - position }
 
     mutating func byte() throws -> UInt8 {
         guard position < bytes.count else { throw Self.damaged }
@@ -17,7 +18,7 @@ struct ByteReader {
     }
 
     mutating func take(_ count: Int) throws -> ArraySlice<UInt8> {
-        guard count >= 0, count <= bytes.count - position else { throw Self.damaged }
+        guard count >= 0, count <= left else { throw Self.damaged }
         defer { position += count }
         return bytes[position..<position + count]
     }
@@ -33,15 +34,28 @@ struct ByteReader {
         throw Self.damaged
     }
 
+    /// A number that must be below `limit`.
+    mutating func number(below limit: Int) throws -> Int {
+        let value = try number()
+        guard value < limit else { throw Self.damaged }
+        return value
+    }
+
+    /// A number with its sign: 0, 1, 2, 3 … as 0, −1, 1, −2 …
+    mutating func signed() throws -> Int {
+        let value = try number()
+        return value & 1 == 0 ? value >> 1 : -(value >> 1) - 1
+    }
+
     /// A count, then something of at least one byte for each.
     mutating func count() throws -> Int {
         let value = try number()
-        guard value <= bytes.count - position else { throw Self.damaged }
+        guard value <= left else { throw Self.damaged }
         return value
     }
 
     mutating func numbers(_ count: Int) throws -> [Int] {
-        guard count <= bytes.count - position else { throw Self.damaged }
+        guard count <= left else { throw Self.damaged }
         var values = [Int]()
         values.reserveCapacity(count)
         for _ in 0..<count { values.append(try number()) }

@@ -60,7 +60,7 @@ public struct Answer: Equatable, Sendable {
 
 public struct Classifier: Sendable {
     public let manifest: Manifest
-    private let tokenizer: WordPiece
+    private let tokenizer: Tokenizer
     private let session: ModelSession
 
     /// Loads the model that is at `model` and runs it once.

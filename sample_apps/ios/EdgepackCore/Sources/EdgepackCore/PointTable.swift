@@ -8,6 +8,10 @@ struct PointTable: Sendable {
     static let padded: UInt8 = 8
     static let folds: UInt8 = 16
     static let ranked: UInt8 = 32
+    static let letter: UInt8 = 16  // of byte-level BPE, which has no folds and no ranks
+    static let number: UInt8 = 32
+    static let gap: UInt8 = 64
+    static let kinds = letter | number | gap
     static let pointCount = 0x110000
 
     private var pages: [UInt8]  // 256 flags each; the first is the empty page
@@ -29,5 +33,16 @@ struct PointTable: Sendable {
             pages += [UInt8](repeating: 0, count: 256)
         }
         pages[Int(pageOf[point >> 8]) << 8 | point & 0xFF] |= flag
+    }
+
+    /// Sets a flag where a list of ranges says so.
+    mutating func setRanges(_ flag: UInt8, _ reader: inout ByteReader) throws {
+        var end = 0
+        for _ in 0..<(try reader.count()) {
+            let start = end + (try reader.number())
+            end = start + (try reader.number())
+            guard end <= Self.pointCount else { throw ByteReader.damaged }
+            for point in start..<end { try set(flag, at: point) }
+        }
     }
 }

@@ -11,29 +11,29 @@ struct WordPass {
         let hasOffset: Bool
     }
 
-    private let asset: TokenizerAsset
+    private let asset: WordPieces
     private let text: [UInt32]
     private let limit: Int
-    private(set) var tokens = [WordPiece.Token]()
+    private(set) var tokens = [Token]()
     private var letters = [UInt32]()  // of the word that is open
     private var sources = [Int]()  // where in the text each letter came from
     private var lastSource = 0
     private var marks = [Mark]()
     private var markOffsets = [Int]()
 
-    init(asset: TokenizerAsset, text: [UInt32], limit: Int) {
+    init(asset: WordPieces, text: [UInt32], limit: Int) {
         self.asset = asset
         self.text = text
         self.limit = limit
     }
 
-    mutating func append(_ token: WordPiece.Token) {
+    mutating func append(_ token: Token) {
         if tokens.count < limit { tokens.append(token) }
     }
 
-    mutating func run(from start: Int, to end: Int) {
-        lastSource = start
-        for index in start..<max(start, end) where tokens.count < limit {
+    mutating func run(_ range: Range<Int>) {
+        lastSource = range.lowerBound
+        for index in range where tokens.count < limit {
             let point = text[index]
             let flags = asset.points[point]
             if flags & PointTable.removed != 0 { continue }
@@ -132,7 +132,7 @@ struct WordPass {
         let count = tokens.count
         if letters.count > asset.longestWord || !matchPieces() {
             tokens.removeSubrange(count...)
-            append(WordPiece.Token(id: asset.unknownID, start: first, end: last + 1))
+            append(Token(id: asset.unknownID, start: first, end: last + 1))
         }
         if tokens.count > limit { tokens.removeSubrange(limit...) }
         letters.removeAll(keepingCapacity: true)
@@ -153,7 +153,7 @@ struct WordPass {
                 }
             }
             if id < 0 { return false }
-            tokens.append(WordPiece.Token(id: id, start: sources[start], end: sources[end - 1] + 1))
+            tokens.append(Token(id: id, start: sources[start], end: sources[end - 1] + 1))
             start = end
         }
         return true

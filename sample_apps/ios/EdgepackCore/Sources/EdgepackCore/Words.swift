@@ -1,7 +1,7 @@
 // The words of a text as a teacher of token classification saw them: what stands between spaces, punctuation at its
 // ends and ideographs by themselves.
 
-extension WordPiece {
+extension Tokenizer {
     private struct Piece {
         let token: Int
         let range: Range<Int>
@@ -12,15 +12,26 @@ extension WordPiece {
     /// The words of a text that `encode` gave these tokens for.
     public func words(_ text: String, _ encoding: Encoding) -> [Word] {
         let points = text.unicodeScalars.map(\.value)
-        let pieces = encoding.sequences.indices.filter { encoding.sequences[$0] == 0 }.map { token in
-            let range = encoding.offsetsCodePoint[token]
-            let flags = range.count == 1 ? asset.points[points[range.lowerBound]] : 0
+        let pieces = encoding.sequences.indices.filter { encoding.sequences[$0] == 0 }.compactMap { token -> Piece? in
+            let range = withoutSpaces(encoding.offsetsCodePoint[token], points)
+            if range.isEmpty { return nil }
+            let flags = range.count == 1 ? model.points[points[range.lowerBound]] : 0
             return Piece(
                 token: token, range: range, isIdeograph: flags & PointTable.padded != 0,
                 isMark: flags & PointTable.punctuation != 0)
         }
         return groups(points, pieces).flatMap(Self.joined)
     }
+
+    /// Byte pairs may hold a word's space, and an added token what it has swallowed.
+    private func withoutSpaces(_ range: Range<Int>, _ points: [UInt32]) -> Range<Int> {
+        var (start, end) = (range.lowerBound, range.upperBound)
+        while start < end, isSpace(points[start]) { start += 1 }
+        while start < end, isSpace(points[end - 1]) { end -= 1 }
+        return start..<end
+    }
+
+    private func isSpace(_ point: UInt32) -> Bool { model.points[point] & PointTable.space != 0 }
 
     /// Tokens with no space between them; an ideograph is a group of its own.
     private func groups(_ points: [UInt32], _ pieces: [Piece]) -> [[Piece]] {

@@ -137,7 +137,7 @@ final class BundleTests: XCTestCase {
 
     func testInputsByNamePaddedWhereTheModelsLengthIsFixed() throws {
         let open = Fixtures.manifest(files)
-        let encoding = try WordPiece(Fixtures.tokenizer()).encode("a")
+        let encoding = try Tokenizer(Fixtures.tokenizer()).encode("a")
         let inputs = ModelInputs(encoding, try Manifest.read(Data(open.utf8)))
         XCTAssertEqual(try inputs.values(named: "input_ids"), [2, 9, 3])
         XCTAssertEqual(try inputs.values(named: "attention_mask"), [1, 1, 1])

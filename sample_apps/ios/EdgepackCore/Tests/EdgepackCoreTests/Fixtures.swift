@@ -21,9 +21,39 @@ enum Fixtures {
         let classes = numbers([1, 0, 9]) + numbers([1, 0x20, 1]) + numbers([1, 0x21, 1]) + numbers([1, 0x4E2D, 1])
         let folds = numbers([2, 0x41, 0xE9 - 0x41, 1, 2, 2 * 0x61, 2 * 4, 2 * (0x301 - 0x65)])
         let ranks = numbers([1, 0x301, 230])
-        let streams = [header, lengths, suffixes, classes, folds, ranks].map(packed)
-        return Array("EPTK".utf8) + [1]
-            + streams.flatMap { stream -> [UInt8] in little(stream.count, bytes: 4) + stream }
+        return asset(version: 1, [header, lengths, suffixes, classes, folds, ranks])
+    }
+
+    /// A tokenizer.bin of these streams.
+    static func asset(version: UInt8, _ streams: [[UInt8]]) -> [UInt8] {
+        Array("EPTK".utf8) + [version]
+            + streams.map(packed).flatMap { stream -> [UInt8] in little(stream.count, bytes: 4) + stream }
+    }
+
+    /// Tries a tokenizer.bin with each byte changed, then with streams that unpack and say something else.
+    static func damage(_ whole: [UInt8], _ use: ([UInt8]) -> Void) {
+        var generator = SystemRandomNumberGenerator()
+        for place in whole.indices {
+            for _ in 0..<4 {
+                var data = whole
+                data[place] ^= UInt8.random(in: 1...255, using: &generator)
+                use(data)
+            }
+        }
+        var (streams, at) = ([Range<Int>](), 5)
+        while at < whole.count {
+            let size = whole[at..<at + 4].reversed().reduce(0) { $0 << 8 | Int($1) }
+            streams.append(at + 4 + 7..<at + 4 + size - 4)  // the content of a stored block
+            at += 4 + size
+        }
+        for _ in 0..<3000 {
+            var data = whole
+            let stream = streams.randomElement(using: &generator)!
+            data[stream.randomElement(using: &generator)!] = UInt8.random(in: 0...255, using: &generator)
+            let repacked = packed(Array(data[stream]))
+            data.replaceSubrange(stream.lowerBound - 7..<stream.upperBound + 4, with: repacked)
+            use(data)
+        }
     }
 
     /// A zlib stream of one stored block.

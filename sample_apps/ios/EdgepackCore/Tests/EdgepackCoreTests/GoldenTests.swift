@@ -28,7 +28,7 @@ final class GoldenTests: XCTestCase {
     }
 
     private func compare(_ folder: URL) throws {
-        let tokenizer = try WordPiece(try Data(contentsOf: folder.appendingPathComponent("tokenizer.bin")))
+        let tokenizer = try Tokenizer(try Data(contentsOf: folder.appendingPathComponent("tokenizer.bin")))
         let manifest = try? Manifest.read(Data(contentsOf: folder.appendingPathComponent("edgepack.json")))
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".jsonl") }
         XCTAssertFalse(names.isEmpty, "\(folder.path) has no lines to compare with")

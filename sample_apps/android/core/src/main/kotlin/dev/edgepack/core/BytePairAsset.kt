@@ -63,5 +63,7 @@ private fun readClasses(reader: ByteReader): UnicodeTable {
     val pattern = listOf(UnicodeTable.LETTER, UnicodeTable.NUMBER, UnicodeTable.GAP)
     val words = listOf(UnicodeTable.SPACE, UnicodeTable.PUNCTUATION, UnicodeTable.PADDED)
     for (flag in pattern + words) table.flag(flag, reader)
+    val space = table.entry(' '.code)
+    check(pattern.filter { space and it != 0 } == listOf(UnicodeTable.GAP)) { "a space is no gap" } // or no piece ends
     return table
 }

@@ -36,7 +36,7 @@ private fun split(data: ByteArray): List<ByteArray> {
     val inflater = Inflater()
     try {
         var at = MAGIC.length + 1
-        return List(STREAMS) {
+        val streams = List(STREAMS) {
             val size = (0..3).sumOf { (data[at + it].toInt() and 0xFF) shl 8 * it }
             at += 4
             check(size in 0..data.size - at) { "a stream of $size bytes" }
@@ -45,6 +45,8 @@ private fun split(data: ByteArray): List<ByteArray> {
             inflater.setInput(data, at - size, size)
             inflate(inflater)
         }
+        check(at == data.size) { "${data.size - at} bytes behind $STREAMS streams" }
+        return streams
     } finally {
         inflater.end()
     }

@@ -92,9 +92,15 @@ class BytePairTest {
             TinyBytePairs(merges = listOf(Triple('t'.code, 300, 256))),
             TinyBytePairs(merges = listOf(Triple('t'.code, 'h'.code, 258))),
             TinyBytePairs(merges = listOf(Triple('t'.code, 'h'.code, 255))),
+            TinyBytePairs(classes = classesWith(0, listOf(' '.code))), // a letter, too: no end of a run of spaces
+            TinyBytePairs(classes = classesWith(2, listOf('\t'.code))), // or no gap
         )
         for (asset in bad) assertFailsWith<DamagedFileException> { asset.read() }
+        assertFailsWith<DamagedFileException> { readTokenizer(plain.bytes() + ByteArray(4)) }
     }
+
+    private fun classesWith(list: Int, points: List<Int>): List<List<Int>> =
+        TinyBytePairs.CLASSES.mapIndexed { i, it -> if (i == list) points else it }
 
     private companion object {
         const val LONG = 200_000
@@ -111,6 +117,7 @@ private class TinyBytePairs(
     private val kind: Int = 1,
     private val size: Int = 300,
     private val merges: List<Triple<Int, Int, Int>> = MERGES,
+    private val classes: List<List<Int>> = CLASSES,
 ) {
     fun read(): Tokenizer = readTokenizer(bytes())
 
@@ -126,7 +133,7 @@ private class TinyBytePairs(
         return spelled(merge.first) + spelled(merge.second)
     }
 
-    private fun bytes(): ByteArray {
+    fun bytes(): ByteArray {
         val header = Stream().numbers(kind, flags, size, added.size)
         for (token in added) header.numbers(token.id, token.flags).string(token.content)
         header.numbers(1, 1, 0, 0).numbers(2, 1, 0, 0, 2, 0, 0)
@@ -138,11 +145,11 @@ private class TinyBytePairs(
             results.numbers(if (merge.third >= new) 2 * (merge.third - new) else 2 * (new - merge.third) - 1)
             new = maxOf(new, merge.third + 1)
         }
-        val classes = Stream()
-        for (points in CLASSES) classes.ranges(points)
+        val ranges = Stream()
+        for (points in classes) ranges.ranges(points)
         val out = ByteArrayOutputStream()
         out.write("EPTK\u0002".toByteArray())
-        val streams = listOf(header, ids, planes { it.first }, planes { it.second }, results, classes)
+        val streams = listOf(header, ids, planes { it.first }, planes { it.second }, results, ranges)
         for (stream in streams) out.write(stream.packed())
         return out.toByteArray()
     }
@@ -153,9 +160,9 @@ private class TinyBytePairs(
         return stream
     }
 
-    private companion object {
-        const val OTHERS = 4
-        val MERGES = listOf(
+    companion object {
+        private const val OTHERS = 4
+        private val MERGES = listOf(
             Triple('h'.code, 'e'.code, 256),
             Triple('t'.code, 256, 257),
             Triple(' '.code, 't'.code, 258),

@@ -1,9 +1,8 @@
-// BERT's tokenizer over a tokenizer.bin: the ids and offsets of the reference, whatever the device's Unicode tables
-// say.
+// A tokenizer over a tokenizer.bin: the ids and offsets of the reference, whatever the device's Unicode tables say.
 //
-// All work is on code points, never on Characters: a grapheme may hold several words and several tokens. One pass:
-// added tokens are found in the raw text; what is between them is folded, marks are sorted by rank, words end at spaces
-// and punctuation and are matched, longest token first, as soon as they end. The scratch arrays are reused.
+// All work is on code points, never on Characters: a grapheme may hold several words and several tokens. What every kind
+// of tokenizer does is here: added tokens are found in the text, what is between them goes to the kind's own model, the
+// result is cut and framed with special tokens.
 
 /// Ids of a text or a pair, with special tokens.
 public struct Encoding: Equatable, Sendable {
@@ -17,23 +16,34 @@ public struct Encoding: Equatable, Sendable {
     public fileprivate(set) var sequences = [Int]()
 }
 
-public struct WordPiece: Sendable {
-    struct Token {
-        let id: Int
-        let start: Int
-        let end: Int
-    }
+/// A token of a text, in code points.
+struct Token {
+    let id: Int
+    let start: Int
+    let end: Int
+}
 
-    let asset: TokenizerAsset
+/// What a kind of tokenizer has of its own: WordPiece's or byte-level BPE's.
+protocol TokenModel: Sendable {
+    /// How the tokenizer sees code points.
+    var points: PointTable { get }
+
+    /// The tokens of a text that is cut at its added ones, the first `limit` of them.
+    func tokens(_ text: [UInt32], _ stretches: [Stretch], limit: Int) -> [Token]
+}
+
+public struct Tokenizer: Sendable {
+    let frame: TokenizerFrame
+    let model: any TokenModel
 
     /// From the bytes of tokenizer.bin; a `BundleError` where they are damaged.
     public init(_ data: some Sequence<UInt8>) throws {
-        asset = try TokenizerAsset(Array(data))
+        (frame, model) = try readTokenizer(Array(data))
     }
 
     /// Ids with special tokens, cut to `maxLength`, the longer text of a pair first.
     public func encode(_ text: String, pair: String? = nil, maxLength: Int? = nil) -> Encoding {
-        let template = pair == nil ? asset.single : asset.pair
+        let template = pair == nil ? frame.single : frame.pair
         let room = maxLength.map { max(0, $0 - template.filter { $0.kind == .special }.count) }
         let points = [text, pair ?? ""].map { text in text.unicodeScalars.map(\.value) }
         var tokens = [
@@ -46,7 +56,7 @@ public struct WordPiece: Sendable {
         return fill(template, tokens, points.map(Self.unitsBefore))
     }
 
-    private func fill(_ template: [TokenizerAsset.Piece], _ tokens: [[Token]], _ units: [[Int]]) -> Encoding {
+    private func fill(_ template: [TokenizerFrame.Piece], _ tokens: [[Token]], _ units: [[Int]]) -> Encoding {
         var encoding = Encoding()
         for piece in template {
             let sequence = piece.kind.rawValue - 1
@@ -82,35 +92,6 @@ public struct WordPiece: Sendable {
 
     /// A text's own tokens, the first `limit` of them.
     func tokens(_ text: [UInt32], limit: Int = .max) -> [Token] {
-        var pass = WordPass(asset: asset, text: text, limit: limit)
-        var done = 0
-        for (token, range) in addedTokens(text) {
-            pass.run(from: done, to: range.lowerBound)
-            pass.append(Token(id: token.id, start: range.lowerBound, end: range.upperBound))
-            done = range.upperBound
-        }
-        pass.run(from: done, to: text.count)
-        return pass.tokens
+        model.tokens(text, frame.stretches(text, model.points), limit: limit)
     }
-
-    /// Where added tokens stand, the longest at each place, with the spaces that they swallow.
-    private func addedTokens(_ text: [UInt32]) -> [(TokenizerAsset.AddedToken, Range<Int>)] {
-        var found = [(TokenizerAsset.AddedToken, Range<Int>)]()
-        var (at, before) = (0, 0)
-        while at < text.count {
-            guard let token = asset.added.first(where: { text[at...].starts(with: $0.content) }) else {
-                at += 1
-                continue
-            }
-            var (start, end) = (at, at + token.content.count)
-            at = end
-            while token.swallowsBefore, start > before, isSpace(text[start - 1]) { start -= 1 }
-            while token.swallowsAfter, end < text.count, isSpace(text[end]) { end += 1 }
-            found.append((token, start..<end))
-            before = end
-        }
-        return found
-    }
-
-    func isSpace(_ point: UInt32) -> Bool { asset.points[point] & PointTable.space != 0 }
 }

@@ -1,0 +1,84 @@
+"""A bundle of RoBERTa's kind becomes each of the three apps; each app's own core gives the goldens' ids and offsets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgepack.bundle.goldens import GOLDEN_NAME
+from edgepack.bundle.write import write_bundle
+from edgepack.package import AppOptions, package_bundle
+from edgepack.package.android import ASSETS, GOLDENS
+from edgepack.tokenizer.asset import ASSET_NAME, VERSION
+from tests.apps.kotlin.checks import Checker
+from tests.apps.kotlin.toolchain import default_toolchain
+from tests.apps.swift import checks as swift
+from tests.evidence.world import MAX_LENGTH, TARGET, make_world
+from tests.teacher.tiny import byte_level_tokenizer
+
+COMPARE = Path(__file__).parents[1] / "apps" / "javascript" / "compare.mjs"
+
+
+@pytest.fixture(scope="module")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX bundle with byte-level BPE and without token types."""
+    folder = tmp_path_factory.mktemp("roberta")
+    contents = make_world(folder, byte_level_tokenizer(), type_vocab_size=0).contents()
+    bundle = write_bundle(folder / "bundles" / TARGET.name, contents)
+    assert bundle.passed, bundle.verdict.checks
+    assert (bundle.folder / ASSET_NAME).read_bytes()[4] == VERSION
+    assert [tensor.name for tensor in bundle.manifest.inputs] == ["input_ids", "attention_mask"]
+    return bundle.folder
+
+
+def goldens(bundle: Path) -> int:
+    """How many there are."""
+    return len((bundle / GOLDEN_NAME).read_text().splitlines())
+
+
+@pytest.mark.needs_node
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the path")
+def test_the_web_apps_core(roberta: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    package_bundle(roberta, "web", site, AppOptions())
+    done = subprocess.run(
+        ["node", COMPARE, site / "model" / ASSET_NAME, str(MAX_LENGTH), roberta / GOLDEN_NAME],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CORE": str(site / "core")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert (result["lines"], result["different"]) == (goldens(roberta), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_java
+@pytest.mark.skipif(default_toolchain().missing() is not None, reason=str(default_toolchain().missing()))
+def test_the_android_apps_core_and_its_model(roberta: Path, tmp_path: Path) -> None:
+    project, count = tmp_path / "app", goldens(roberta)
+    package_bundle(roberta, "android", project, AppOptions())
+    (tmp_path / "work").mkdir()
+    checker = Checker(default_toolchain(), project, tmp_path / "work")
+    printed = checker.test_core([project / GOLDENS])
+    assert f"{count} of {count} lines equal" in printed
+    assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
+    assert f": {count} run, {count} with the same labels" in checker.test_onnx([project / ASSETS])
+
+
+@pytest.mark.slow
+@pytest.mark.needs_swift
+@pytest.mark.skipif(swift.missing() is not None, reason=str(swift.missing()))
+def test_the_ios_apps_core(roberta: Path, tmp_path: Path) -> None:
+    project = tmp_path / "app"
+    package_bundle(roberta, "ios", project, AppOptions())
+    assert (project / "assets" / ASSET_NAME).read_bytes() == (roberta / ASSET_NAME).read_bytes()
+    printed = swift.run_core_tests(tmp_path / "build", [roberta], project)
+    assert f"compared {goldens(roberta)} lines of {roberta.name}/{GOLDEN_NAME}: 0 differ" in printed
