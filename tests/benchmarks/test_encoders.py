@@ -17,6 +17,8 @@ from benchmarks.encoder_teachers import KINDS, ROBERTA_OFFSET, with_layers
 from benchmarks.encoder_tokenizers import deberta_tokenizer, longer, modernbert_tokenizer, roberta_tokenizer
 from benchmarks.encoders import LanguageResult, Languages
 from benchmarks.runs import ENCODERS, Run, task_files
+from benchmarks.store import RESULTS, Store
+from benchmarks.tables import with_table
 from edgepack.bundle.manifest import MetricRecord
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
@@ -150,10 +152,32 @@ def test_a_row_holds_the_goal_beside_what_was_kept(result_of: Callable[..., Resu
     assert rows[1].split(" | ")[7] == "96.5%"
 
 
-def test_languages_weigh_the_same() -> None:
-    def record(value: float) -> MetricRecord:
-        return MetricRecord(name="accuracy", value=value, n=10, low=value, high=value)
+def test_the_page_holds_the_tables_of_the_recorded_runs() -> None:
+    page = encoders.PAGE.read_text(encoding="utf-8")
+    for name, table in encoders.page_tables(RESULTS).items():
+        assert page == with_table(page, name, table), "run `python -m benchmarks encoders --table-only`"
 
+
+def test_of_several_efforts_the_longest_has_its_languages_in_the_page(
+    tmp_path: Path, result_of: Callable[..., Result]
+) -> None:
+    for effort, value in (("quick", 0.4), ("standard", 0.45)):
+        run = Run(ENCODERS, encoders.SEVERAL, 4_000_000, 0, effort)
+        Store(tmp_path / ENCODERS).save(run.key, result_of(run))
+        found = Languages(
+            key=run.key, results=[LanguageResult(language="hindi", teacher=record(0.5), artifact=record(value))]
+        )
+        Store(tmp_path / f"{ENCODERS}-languages").save(run.key, found)
+    tables = encoders.page_tables(tmp_path)
+    assert len(tables[ENCODERS].splitlines()) == 2 + 2
+    assert "0.450" in tables[f"{ENCODERS}-languages"]
+
+
+def record(value: float) -> MetricRecord:
+    return MetricRecord(name="accuracy", value=value, n=10, low=value, high=value)
+
+
+def test_languages_weigh_the_same() -> None:
     results = [
         LanguageResult(language=name, teacher=record(0.5), artifact=record(value))
         for name, value in (("hindi", 0.4), ("english", 0.5))
