@@ -16,7 +16,7 @@ from edgepack.package.template import checkout
 from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
 from tests.apps.reference import write_reference, write_words
-from tests.apps.unigrams import ALBERT, T5, UNIGRAMS, write_unigrams
+from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 from tests.teacher.tiny import byte_level_tokenizer
 
@@ -107,12 +107,9 @@ def test_ids_offsets_and_words_with_every_option(source: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", UNIGRAMS)
-@pytest.mark.parametrize("pieces", [None, ALBERT, T5], ids=["few", "albert", "t5"])
-def test_so_they_are_of_unigram_tokenizers_of_every_option(name: str, pieces: Path | None, tmp_path: Path) -> None:
-    if pieces is not None and not pieces.is_dir():
-        pytest.skip("the SentencePiece models do not lie beside the checkout")
-    (folder,) = write_unigrams(tmp_path, [name], pieces)
+@pytest.mark.parametrize(("name", "source"), CASES)
+def test_so_they_are_of_unigram_tokenizers_of_every_option(name: str, source: str, tmp_path: Path) -> None:
+    (folder,) = write_unigrams(tmp_path, [name], source_of(source))
     (lines,) = write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=7)
     check_equal(folder, lines, COUNT)
 
