@@ -23,6 +23,8 @@ COMMANDS = {
     "ablation": "benchmarks.ablation",
     "kotlin-tokenizer": "benchmarks.kotlin_tokenizer",
     "build": "benchmarks.building",
+    "encoder-teachers": "benchmarks.encoder_teachers",
+    "encoders": "benchmarks.encoders",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",
     "data-budget": "benchmarks.data_budget",

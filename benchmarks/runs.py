@@ -22,7 +22,7 @@ from edgepack.parameters import parse_size
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = "android-onnx"
-FRONTIER = "frontier"
+FRONTIER, ENCODERS = "frontier", "encoders"
 DEFAULT = "default"
 SHAPE = ("layers", "heads", "ffn", "embedding", "vocabulary", "body_bits", "embedding_bits")
 
@@ -61,7 +61,12 @@ class Variant:
 AS_IT_IS = Variant("the recipe as it is", lambda recipe: recipe)
 
 # table → module with its VARIANTS
-TABLES = {FRONTIER: "benchmarks.frontier", "methods": "benchmarks.methods", "ablation": "benchmarks.ablation"}
+TABLES = {
+    FRONTIER: "benchmarks.frontier",
+    ENCODERS: "benchmarks.encoders",
+    "methods": "benchmarks.methods",
+    "ablation": "benchmarks.ablation",
+}
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,16 @@ def recipe_of(run: Run) -> Recipe:
     return variant_of(run).change(recipe)
 
 
+def task_files(run: Run, shared: Path, work: Path) -> TaskFiles:
+    """Teacher and data of a run; those of the encoders' table are made in `work`, so their paths are whole."""
+    if run.table != ENCODERS:
+        return TASKS[run.task]
+    return cast(TaskFiles, import_module(TABLES[run.table]).task_files(run.task, shared, work))
+
+
 def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildRequest:
     """The build of a run. A bad student's bundle is written too: the allowed drop is the whole metric."""
-    files = TASKS[run.task]
+    files = task_files(run, shared, work)
     train, evaluation = shared / files.train, shared / files.evaluation
     if run.held_out is not None:
         train, evaluation = hold_out(train, run.held_out, work / "held-out" / f"{run.task}-{run.held_out}")

@@ -18,7 +18,7 @@ from edgepack.doctor import EXTRA_PACKAGES
 from edgepack.errors import InputError, MissingDependency, shown
 from edgepack.runtime.onnxruntime_web import find_modules, find_node
 from edgepack.target import Target
-from edgepack.tokenizer.asset import apps_lack, asset_bytes, backend_tokenizer, why_json
+from edgepack.tokenizer.asset import asset_bytes, backend_tokenizer, why_json
 from edgepack.tokenizer.reader import read_tokenizer_asset
 
 
@@ -43,8 +43,7 @@ def app_warnings(tokenizer: PreTrainedTokenizerFast, texts: Sequence[Text], max_
                 f"tokenizer: tokenizer.bin, which apps load, would give other ids than the teacher's tokenizer on "
                 f"{shown(text, 60)}; use a tokenizer.json with the normalizer and the special tokens of its family"
             )
-    lacking = apps_lack(reader.data)
-    return [] if lacking is None else [f"tokenizer: no app of `edgepack package` can load it yet: it is {lacking}"]
+    return []
 
 
 def target_warnings(targets: Sequence[Target]) -> list[str]:

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest, read_bounded, read_model
+from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
 from edgepack.machine.extras import one_line_errors
@@ -32,8 +32,7 @@ from edgepack.package.project import (
     shipped_records,
 )
 from edgepack.parameters import AnyPath, as_path
-from edgepack.tokenizer.asset import ASSET_NAME, VERSION, apps_lack
-from edgepack.tokenizer.streams import read_asset
+from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import beside_folder, publish_folder
 
 __all__ = ["APPS", "AppOptions", "Packaged", "package_app", "package_bundle"]
@@ -161,8 +160,3 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
             f"bundle {bundle} ships {', '.join(shipped)} and no {ASSET_NAME}: its tokenizer is one that the apps are "
             "not proven to reproduce; edgepack plan says why, and docs/inputs.md which ones are"
         )
-    asset = bundle / ASSET_NAME  # `check_file` says it where it is missing
-    data = read_bounded(asset) if asset.is_file() else b""
-    lacking = apps_lack(read_asset(data)) if data[4:5] == bytes([VERSION]) else None
-    if lacking is not None:
-        raise CheckFailed(f"bundle {bundle}: its {ASSET_NAME} holds {lacking}, which the apps do not read yet")

@@ -21,7 +21,6 @@ from tokenizers import Tokenizer
 
 from edgepack.errors import InputError, shown
 from edgepack.tokenizer import byte_pairs, unigram, word_pieces
-from edgepack.tokenizer.asset_parts import NORMALIZED
 from edgepack.tokenizer.byte_pairs import BytePairData, describe_merges, encode_merges, pattern_classes
 from edgepack.tokenizer.normalizer import describe_steps
 from edgepack.tokenizer.unigram import UnigramData, describe_pieces, encode_pieces, word_classes
@@ -115,16 +114,6 @@ def _empty_token(document: dict[str, Any]) -> str | None:
     normalizer = Tokenizer.from_str(json.dumps({"normalizer": document["normalizer"], **NOTHING_ELSE})).normalizer
     empty = [content for content in late if not normalizer.normalize_str(content)]
     return f"its normalizer leaves nothing of the added token {shown(empty[0])}" if empty else None
-
-
-def apps_lack(data: AssetData) -> str | None:
-    """What of this asset the sample apps do not read yet; None where they read all of it."""
-    if isinstance(data, UnigramData):
-        return "Unigram"
-    if isinstance(data, WordPieceData):
-        late = any(token.flags & NORMALIZED for token in data.added)
-        return "WordPiece with added tokens in normalized text" if late else None
-    return "byte-level BPE with a normalizer" if data.normalizer else None
 
 
 def describe_quickly(backend: Tokenizer, document: dict[str, Any]) -> AssetData:

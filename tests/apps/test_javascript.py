@@ -16,6 +16,7 @@ from edgepack.package.template import checkout
 from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
 from tests.apps.reference import write_reference, write_words
+from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 from tests.teacher.tiny import byte_level_tokenizer
 
@@ -31,12 +32,21 @@ pytestmark = [
 
 CORE = checkout() / "web" / "core"
 BYTE_PAIRS = ("roberta-prefixed", "byte-level", "added-prefixed")  # of every option: `slow`
+NORMALIZED = ("t5", "xlm-r", "nfkc-lower", "late")  # Unigram, BPE and WordPiece; the rest: `slow`
 
 
 @pytest.fixture(scope="module")
 def byte_pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Folders with byte-level tokenizers."""
     return write_byte_pairs(tmp_path_factory.mktemp("byte-pairs"), BYTE_PAIRS)
+
+
+@pytest.fixture(scope="module")
+def normalized(source: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders with Unigram tokenizers, and others that normalize or look for tokens in normalized text."""
+    folder = tmp_path_factory.mktemp("normalized")
+    unigrams, byte_pairs = write_unigrams(folder, NORMALIZED[:2]), write_byte_pairs(folder, NORMALIZED[2:3])
+    return [*unigrams, *byte_pairs, *write_variants(source, folder, NORMALIZED[3:])]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +85,12 @@ def test_so_they_are_of_byte_level_tokenizers(byte_pairs: list[Path], place: int
     check_equal(byte_pairs[place], lines, FEW)
 
 
+@pytest.mark.parametrize("place", range(len(NORMALIZED)), ids=NORMALIZED)
+def test_so_they_are_where_text_is_normalized(normalized: list[Path], place: int, tmp_path: Path) -> None:
+    (lines,) = write_reference(normalized[place], tmp_path / "fuzz.jsonl", FEW, seed=6)
+    check_equal(normalized[place], lines, FEW)
+
+
 def test_words_of_unigram_tokenizers(byte_pairs: list[Path]) -> None:
     check_equal(byte_pairs[0], write_words(byte_pairs[0], FEW, seed=4), FEW)
 
@@ -88,6 +104,14 @@ def test_ids_offsets_and_words_with_every_option(source: Path, tmp_path: Path) -
     for folder in folders:
         (lines,) = write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=5)
         check_equal(folder, lines, COUNT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "source"), CASES)
+def test_so_they_are_of_unigram_tokenizers_of_every_option(name: str, source: str, tmp_path: Path) -> None:
+    (folder,) = write_unigrams(tmp_path, [name], source_of(source))
+    (lines,) = write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=7)
+    check_equal(folder, lines, COUNT)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +147,10 @@ def test_the_comparison_sees_a_difference(tokenizer: Path, tmp_path: Path) -> No
     assert node(PROGRAMS / "compare.mjs", tokenizer / "tokenizer.bin", "64").returncode == 1  # nothing compared
 
 
-@pytest.mark.parametrize("program", ["core.test.mjs", "byte-pairs.test.mjs"])
-def test_the_rest_of_the_core(tokenizer: Path, byte_pairs: list[Path], program: str) -> None:
-    assets = [folder / "tokenizer.bin" for folder in (tokenizer, byte_pairs[0], byte_pairs[2])]
+@pytest.mark.parametrize("program", ["core.test.mjs", "byte-pairs.test.mjs", "unigram.test.mjs", "damage.test.mjs"])
+def test_the_rest_of_the_core(tokenizer: Path, byte_pairs: list[Path], normalized: list[Path], program: str) -> None:
+    folders = (tokenizer, byte_pairs[0], byte_pairs[2], normalized[0], *normalized[2:])
+    assets = [folder / "tokenizer.bin" for folder in folders]
     done = node("--test", PROGRAMS / program, TOKENIZER=str(assets[0]), ASSETS=":".join(map(str, assets)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# skipped 0" in done.stdout

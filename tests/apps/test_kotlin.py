@@ -11,7 +11,7 @@ import pytest
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
 from tests.apps.reference import write_reference, write_words
-from tests.apps.unigrams import ALBERT, T5, UNIGRAMS, write_unigrams
+from tests.apps.unigrams import SOURCES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
 TEMPLATE = ROOT / "sample_apps" / "android"
@@ -55,13 +55,9 @@ def test_ids_offsets_and_the_rest_of_core(
     check_core(checker, folders)
 
 
-@pytest.mark.parametrize("source", [None, ALBERT, T5], ids=["few", "albert", "t5"])
-def test_ids_and_offsets_of_unigram_tokenizers(checker: Checker, tmp_path: Path, source: Path | None) -> None:
-    if source is not None and not source.is_dir():
-        pytest.skip("the SentencePiece models do not lie beside the checkout")
-    folders = write_unigrams(tmp_path, source=source)
-    assert len(folders) == len(UNIGRAMS)
-    check_core(checker, folders)
+@pytest.mark.parametrize("source", SOURCES)
+def test_ids_and_offsets_of_unigram_tokenizers(checker: Checker, tmp_path: Path, source: str) -> None:
+    check_core(checker, write_unigrams(tmp_path, SOURCES[source][1], source_of(source)))
 
 
 def check_core(checker: Checker, folders: list[Path]) -> None:

@@ -12,7 +12,7 @@ from edgepack.task.words import classes_of_tables
 from edgepack.tokenizer.reader import read_tokenizer_asset
 from edgepack.tokenizer.unicode_tables import SURROGATES
 from tests.apps.reference import reference_lines, words_utf16, write_reference
-from tests.apps.unigrams import ALBERT, T5, UNIGRAMS, write_unigrams
+from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import BYTE_PAIRS, GPT2, NORMALIZERS, write_byte_pairs, write_variants
 
 VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix", "late", "late-cased"]
@@ -69,12 +69,9 @@ def test_it_finds_added_tokens_in_normalized_text(source: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", UNIGRAMS)
-@pytest.mark.parametrize("source", [None, ALBERT, T5], ids=["few", "albert", "t5"])
-def test_it_reads_unigram_tokenizers_of_every_option(tmp_path: Path, name: str, source: Path | None) -> None:
-    if source is not None and not source.is_dir():
-        pytest.skip("the SentencePiece models do not lie beside the checkout")
-    (folder,) = write_unigrams(tmp_path, [name], source)
+@pytest.mark.parametrize(("name", "source"), CASES)
+def test_it_reads_unigram_tokenizers_of_every_option(tmp_path: Path, name: str, source: str) -> None:
+    (folder,) = write_unigrams(tmp_path, [name], source_of(source))
     check_reader(folder, 500)
 
 

@@ -11,9 +11,10 @@ import pytest
 from edgepack.package.template import checkout
 from tests.apps.reference import write_reference, write_words
 from tests.apps.swift import checks
+from tests.apps.unigrams import ALBERT, T5, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
-COUNT = 2000
+COUNT, FEWER = 2000, 500
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,15 +30,22 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: Path, tmp_path: Path) -> None:
-    folders = write_variants(source, tmp_path / "variants", ["uncased", "cased"])
+    folders = write_variants(source, tmp_path / "variants", ["uncased", "cased", "late", "late-cased"])
     folders += write_byte_pairs(tmp_path / "byte-pairs")
     if GPT2.is_dir():
         folders += write_byte_pairs(tmp_path / "gpt2", ["byte-level", "added-prefixed"], GPT2)
     for folder in folders:
         write_reference(folder, folder / "fuzz.jsonl", COUNT, seed=3)
-    write_words(folders[2], COUNT, seed=4)  # of Unigram tokenizers
-    out = checks.run_core_tests(scratch, folders)
-    assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 16
+    write_words(folders[4], COUNT, seed=4)  # of Unigram tokenizers
+    unigrams = write_unigrams(tmp_path / "unigrams")
+    if T5.is_dir():
+        unigrams += write_unigrams(tmp_path / "t5", ["t5", "late"], T5)
+        unigrams += write_unigrams(tmp_path / "albert", ["albert", "deberta-v2"], ALBERT)
+    for folder in unigrams:
+        write_reference(folder, folder / "fuzz.jsonl", FEWER, seed=3)
+    out = checks.run_core_tests(scratch, folders + unigrams)
+    assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
+    assert out.count(f"compared {FEWER} lines") == len(unigrams) >= 12
 
 
 @pytest.mark.parametrize(("key", "value"), [("offsets_utf16", [0, 1]), ("words", [0, 0, 1])])

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import UnigramTrainer
 
@@ -35,6 +36,21 @@ UNIGRAMS = (
     "ties",
     "late",
 )
+
+REAL = {
+    "albert": (ALBERT, ("albert", "deberta-v2")),
+    "t5": (T5, ("t5", "xlm-r")),
+}  # pieces, and options tried with them
+SOURCES = {"few": (None, UNIGRAMS), **REAL}
+CASES = [(name, source) for source, (_, names) in SOURCES.items() for name in names]
+
+
+def source_of(name: str) -> Path | None:
+    """The folder of a source's pieces; skips the test where it does not lie beside the checkout."""
+    folder = SOURCES[name][0]
+    if folder is not None and not folder.is_dir():
+        pytest.skip("the SentencePiece models do not lie beside the checkout")
+    return folder
 
 
 def write_unigrams(folder: Path, names: Sequence[str] | None = None, source: Path | None = None) -> list[Path]:

@@ -1,11 +1,13 @@
-// What tokenizers of every kind do: find added tokens, put the special ones of the template, cut what is too long.
+// What tokenizers of every kind do: find added tokens, normalize what is between them, put the special tokens of the
+// template, cut what is too long.
 //
 // Offsets are UTF-16 units, as JavaScript, Kotlin and Swift count them. A lone surrogate, for which the reference has no
 // answer, counts as U+FFFD.
 
+import { Letters } from "./letters.js";
 import { SPACE } from "./stream.js";
 
-const REPLACEMENT = 0xfffd;
+const SHOWN_SPACE = 0x120; // a space as byte-level vocabularies write it
 const SPECIAL = 0;
 const FIRST = 1;
 
@@ -33,13 +35,17 @@ export class Tokens {
   }
 }
 
-/** A tokenizer over an asset; each kind has its own `stretch`, and may have its own `addedToken`. */
+/** A tokenizer over an asset; each kind has its own `plain`, and may have its own `normalize`. */
 export class Tokenizer {
   constructor(data) {
     this.data = data;
     this.points = data.points;
-    this.early = byFirstUnit(data.added.filter((token) => !token.late));
-    this.late = byFirstUnit(data.added.filter((token) => token.late));
+    this.early = byFirstPoint(data.added.filter((token) => !token.late));
+    this.late = byFirstPoint(data.added.filter((token) => token.late));
+    this.text = "";
+    this.raw = new Letters();
+    this.letters = new Letters(); // a stretch between early tokens, normalized
+    this.spare = new Letters();
   }
 
   /**
@@ -78,48 +84,75 @@ export class Tokenizer {
   /** A text's own tokens, at least the first `limit` of them. */
   tokenize(text, limit = Infinity) {
     const out = new Tokens(limit);
-    this.split(text, 0, text.length, this.early, out, (first, last) =>
-      this.split(text, first, last, this.late, out, (start, end) => this.stretch(text, start, end, out)),
-    );
+    this.text = text;
+    this.raw.read(text);
+    this.split(this.raw, this.early, out, (first, last) => {
+      this.normalize(first, last);
+      this.split(this.letters, this.late, out, (from, to) => this.plain(this.letters, from, to, out));
+    });
     return out;
   }
 
-  /** Push the added tokens of a group between `from` and `to`; hand what is left between them to `rest`. */
-  split(text, from, to, group, out, rest) {
-    let done = from;
-    for (let at = from; at < to && !out.full;) {
-      const token = group
-        .get(text.charCodeAt(at))
-        ?.find(({ content }) => at + content.length <= to && text.startsWith(content, at));
+  /** Make `letters` of a stretch of the raw ones. */
+  normalize(first, last) {
+    this.letters.copy(this.raw, first, last);
+    const start = this.raw.starts[first];
+    for (const step of this.data.normalizer) {
+      if (step.apply(this.letters, this.spare, start)) [this.letters, this.spare] = [this.spare, this.letters];
+    }
+  }
+
+  /** Push the added tokens of a group; hand what is left between them to `rest`. */
+  split(letters, group, out, rest) {
+    const { points, size } = letters;
+    let done = 0;
+    for (let at = 0; group.size > 0 && at < size && !out.full;) {
+      const token = group.get(points[at])?.find(({ content }) => stands(content, points, at, size));
       if (token === undefined) {
         at++;
         continue;
       }
-      let start = at;
-      let end = (at += token.content.length);
-      if (token.swallowsBefore) while (start > done && this.isSpace(text.charCodeAt(start - 1))) start--;
-      if (token.swallowsAfter) while (end < to && this.isSpace(text.charCodeAt(end))) end++;
-      if (start > done) rest(done, start);
-      this.addedToken(text, token.id, start, end, out);
-      done = end;
+      let first = at;
+      let last = (at += token.content.length);
+      if (token.swallowsBefore) while (first > done && this.isSpace(points[first - 1])) first--;
+      if (token.swallowsAfter) while (last < size && this.isSpace(points[last])) last++;
+      if (first > done) rest(done, first);
+      this.pushLetters(letters, token.id, first, last, out);
+      done = last;
     }
-    if (done < to) rest(done, to);
+    if (done < size && !out.full) rest(done, size);
   }
 
-  addedToken(text, id, start, end, out) {
-    out.push(id, start, end);
+  /** Push a token that stands for some letters. */
+  pushLetters({ points, starts, ends }, id, first, last, out) {
+    let [leading, trailing] = [0, 0];
+    if (this.data.trimOffsets) {
+      const isSpace = (at) => points[at] === SHOWN_SPACE || this.isSpace(points[at]);
+      while (first + leading < last && isSpace(first + leading)) leading++;
+      while (last - trailing > first && isSpace(last - 1 - trailing)) trailing++;
+    }
+    this.push(id, starts[first], ends[last - 1], leading, trailing, out);
   }
 
-  /** Whether a UTF-16 unit is a space; all spaces are of one unit. */
-  isSpace(unit) {
-    return (this.points[unit] & SPACE) !== 0;
+  /** Push a token that begins and ends with so many spaces; they are code points, the one put first may be any. */
+  push(id, start, end, leading, trailing, out) {
+    if (!this.data.trimOffsets) {
+      out.push(id, start, end);
+      return;
+    }
+    // a single space before the first word may be the one that the tokenizer has put there
+    const own = this.data.trimPrefixed && leading === 1 && (out.ids.length === 0 || start === 0);
+    let first = start;
+    for (let left = own ? 0 : leading; left > 0 && first < end; left--) first = after(this.text, first);
+    let last = end;
+    for (let left = trailing; left > 0; left--) last = last > 0 ? before(this.text, last) : -1;
+    out.push(id, first, last < 0 ? end : Math.max(last, first));
   }
-}
 
-/** The code point at a place. */
-export function pointAt(text, at) {
-  const point = text.codePointAt(at);
-  return point >= 0xd800 && point < 0xe000 ? REPLACEMENT : point;
+  /** Whether a code point is a space; all spaces are of one UTF-16 unit. */
+  isSpace(point) {
+    return (this.points[point] & SPACE) !== 0;
+  }
 }
 
 /** The end of the code point at a place. */
@@ -132,14 +165,22 @@ export function before(text, end) {
   return end > 1 && text.codePointAt(end - 2) > 0xffff ? end - 2 : end - 1;
 }
 
-/** Added tokens by their first UTF-16 unit, the longest first. */
-function byFirstUnit(added) {
+/** Added tokens by their first code point, the longest first; of those with the same content the last one counts. */
+function byFirstPoint(added) {
   const groups = new Map();
-  for (const token of [...added].sort((a, b) => b.content.length - a.content.length)) {
-    const unit = token.content.charCodeAt(0);
-    groups.set(unit, [...(groups.get(unit) ?? []), token]);
+  for (const token of [...added].reverse().sort((a, b) => b.content.length - a.content.length)) {
+    const [first] = token.content;
+    if (!groups.has(first)) groups.set(first, []);
+    groups.get(first).push(token);
   }
   return groups;
+}
+
+/** Whether an added token stands at a place. */
+function stands(content, points, at, size) {
+  if (at + content.length > size) return false;
+  for (let i = 1; i < content.length; i++) if (points[at + i] !== content[i]) return false;
+  return true;
 }
 
 /** How many tokens of each text fit into `room`, the longer one cut first. */

@@ -1,13 +1,12 @@
-// Version 2 of tokenizer.bin: byte-level byte pair encoding, the tokenizer of GPT-2 and RoBERTa.
+// Kind 1 of tokenizer.bin: byte-level byte pair encoding, the tokenizer of GPT-2 and RoBERTa.
 //
 // Symbols 0 to 255 are bytes, each further one is what a merge makes, in the order of the merges. So merges are pairs of
 // numbers, and no token's text is in the file.
 
-import { BundleError } from "./errors.js";
 import { Pairs } from "./pairs.js";
-import { PADDED, PUNCTUATION, Reader, SPACE, readClasses, readFrame } from "./stream.js";
+import { readSteps } from "./steps.js";
+import { MOST_TOKENS, PADDED, PUNCTUATION, Reader, SPACE, check, readClasses, readFrame } from "./stream.js";
 
-const BYTE_LEVEL = 1;
 const BYTES = 256;
 const PLANES = 3;
 const BLANK = 0x20;
@@ -20,12 +19,12 @@ export const LETTER = 16;
 export const NUMBER = 32;
 export const GAP = 64;
 
-/** The tables of the six streams. */
-export function readMerges(streams) {
-  const [header, idSteps, , , results, classes] = streams.map((stream) => new Reader(stream));
-  const [kind, flags, size] = header.numbers(3);
-  check(kind === BYTE_LEVEL, `is of kind ${kind}`);
-  const frame = readFrame(header);
+/** The tables of the six streams, or seven; the header's kind is read. */
+export function readMerges(header, streams) {
+  const [, idSteps, , , results, classes, normalizer] = streams.map((stream) => new Reader(stream));
+  const flags = header.number();
+  const size = header.number(MOST_TOKENS);
+  const frame = readFrame(header, size);
   const { symbols, ...merges } = readPairs(streams[2], streams[3], results);
   const points = readClasses(classes, [LETTER, NUMBER, GAP, SPACE, PUNCTUATION, PADDED]);
   check((points[BLANK] & (LETTER | NUMBER | GAP)) === GAP, "takes a space for something else"); // pieces could not end
@@ -38,6 +37,7 @@ export function readMerges(streams) {
     ...merges,
     ...frame,
     points,
+    normalizer: readSteps(normalizer),
   };
 }
 
@@ -86,8 +86,4 @@ function spacesAtEnds({ lefts, rights, made }, symbols) {
     trailing[both] = trailing[right] + (trailing[right] === lengths[right] ? trailing[left] : 0);
   }
   return { leading, trailing };
-}
-
-function check(holds, message) {
-  if (!holds) throw new BundleError(`tokenizer.bin ${message}`);
 }

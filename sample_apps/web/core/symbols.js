@@ -36,13 +36,8 @@ export class Symbols {
   /** Add the UTF-8 bytes of a code point that stands at `source` in the text. */
   push(point, source) {
     if (this.size + 4 > this.symbols.length) this.reserve(2 * this.symbols.length);
-    if (point < 0x80) {
-      this.byte(point, source);
-      return;
-    }
-    const more = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
-    this.byte(((0xf00 >> (more + 1)) & 0xff) | (point >> (6 * more)), source);
-    for (let i = more - 1; i >= 0; i--) this.byte(0x80 | ((point >> (6 * i)) & 0x3f), source);
+    if (point < 0x80) this.byte(point, source);
+    else utf8Bytes(point, (byte) => this.byte(byte, source));
   }
 
   byte(value, source) {
@@ -89,6 +84,17 @@ export class Symbols {
       use(this.symbols[place], this.sources[place], this.sources[this.after[place] - 1]);
     }
   }
+}
+
+/** Hand over the UTF-8 bytes of a code point. */
+export function utf8Bytes(point, use) {
+  if (point < 0x80) {
+    use(point);
+    return;
+  }
+  const more = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+  use(((0xf00 >> (more + 1)) & 0xff) | (point >> (6 * more)));
+  for (let i = more - 1; i >= 0; i--) use(0x80 | ((point >> (6 * i)) & 0x3f));
 }
 
 /** A binary heap of numbers, the smallest on top. */

@@ -1,8 +1,11 @@
 // The tokenizer in a tokenizer.bin, of whichever kind it is.
 
-import { WORD_PIECE, readAsset } from "./asset.js";
+import { BYTE_PAIR, UNIGRAM, WORD_PIECE, readAsset } from "./asset.js";
 import { BytePair } from "./bytepair.js";
+import { Unigram } from "./unigram.js";
 import { WordPiece } from "./wordpiece.js";
+
+const KINDS = { [WORD_PIECE]: WordPiece, [BYTE_PAIR]: BytePair, [UNIGRAM]: Unigram };
 
 /**
  * @param {Uint8Array} bytes
@@ -10,5 +13,5 @@ import { WordPiece } from "./wordpiece.js";
  */
 export async function readTokenizer(bytes) {
   const data = await readAsset(bytes);
-  return data.version === WORD_PIECE ? new WordPiece(data) : new BytePair(data);
+  return new KINDS[data.kind](data);
 }

@@ -4,10 +4,12 @@
 // The vocabulary arrives front-coded: how many bytes a token shares with the one before it, and its other bytes. Nodes
 // along the token before are remembered by byte, so shared bytes are not walked again and no token becomes a string.
 
-import { BundleError } from "./errors.js";
 import { NONE, Pairs } from "./pairs.js";
+import { CODE_POINTS, check } from "./stream.js";
 
 export const ROOT = 0;
+const LARGEST_VOCABULARY = 2 ** 26; // bytes of all tokens; each may repeat 255 of the one before
+const LOWEST = [0, 0, 0x80, 0x800, 0x10000]; // code points of so many bytes
 
 export class Trie {
   /** @param {number} edges at most this many will be added */
@@ -29,11 +31,14 @@ export class Trie {
 
   /** The node that a string leads to; −1 where no token starts with it. */
   find(text) {
+    const points = Array.from(text, (letter) => letter.codePointAt(0));
+    return this.walk(points, 0, points.length);
+  }
+
+  /** The node that code points lead to. */
+  walk(points, first, last) {
     let node = ROOT;
-    for (const char of text) {
-      node = this.child(node, char.codePointAt(0));
-      if (node === NONE) break;
-    }
+    for (let at = first; at < last && node !== NONE; at++) node = this.child(node, points[at]);
     return node;
   }
 }
@@ -45,30 +50,41 @@ export class Trie {
  * @param {number} size number of ids
  */
 export function readVocabulary(lengths, suffixes, size) {
-  const trie = new Trie(suffixes.length);
+  const damaged = "has a damaged vocabulary";
+  const trie = new Trie(edgeCount(suffixes) + lengths.checked(size));
   let bytes = new Uint8Array(256);
-  let nodes = new Int32Array(257); // nodes[b]: where the token's first b bytes lead, at the ends of code points
-  let length = 0;
-  let taken = 0;
+  let nodes = new Int32Array(257); // nodes[b]: where the token's first b bytes lead; −1 inside of a code point
+  let [length, taken, total] = [0, 0, 0];
   for (let id = 0; id < size; id++) {
     const shared = lengths.byte();
     const own = lengths.number();
-    if (shared > length || taken + own > suffixes.length)
-      throw new BundleError("tokenizer.bin: its vocabulary is damaged");
+    check(shared <= length && taken + own <= suffixes.length, damaged);
     if (shared + own > bytes.length) [bytes, nodes] = [longer(bytes, shared + own), longer(nodes, shared + own + 1)];
     bytes.set(suffixes.subarray(taken, taken + own), shared);
     taken += own;
     length = shared + own;
+    total += length;
+    check(total <= LARGEST_VOCABULARY, damaged);
     let at = shared;
-    while (at > 0 && (bytes[at] & 0xc0) === 0x80 && at < length) at--; // the shared bytes may end inside a code point
+    while (nodes[at] === NONE) at--;
     while (at < length) {
       const width = byteCount(bytes[at]);
-      nodes[at + width] = trie.grow(nodes[at], pointOf(bytes, at, width));
+      const point = at + width <= length ? pointOf(bytes, at, width) : NONE;
+      check(point !== NONE, damaged);
+      for (let inner = at + 1; inner < at + width; inner++) nodes[inner] = NONE;
+      nodes[at + width] = trie.grow(nodes[at], point);
       at += width;
     }
     if (length > 0) trie.ids[nodes[length]] = id; // an empty token is an id without one
   }
   return trie;
+}
+
+/** At most so many code points, but for those that begin in a shared part. */
+function edgeCount(suffixes) {
+  let count = 0;
+  for (let at = 0; at < suffixes.length; at++) if ((suffixes[at] & 0xc0) !== 0x80) count++;
+  return count;
 }
 
 function longer(array, length) {
@@ -81,9 +97,16 @@ function byteCount(lead) {
   return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
+/** The code point of so many bytes of UTF-8; −1 where they are none. */
 function pointOf(bytes, at, width) {
-  if (width === 1) return bytes[at];
-  let point = bytes[at] & (0x7f >> width);
-  for (let i = 1; i < width; i++) point = (point << 6) | (bytes[at + i] & 0x3f);
-  return point;
+  const lead = bytes[at];
+  if (width === 1) return lead;
+  if (lead < 0xc2 || lead > 0xf4) return NONE;
+  let point = lead & (0x7f >> width);
+  for (let i = 1; i < width; i++) {
+    if ((bytes[at + i] & 0xc0) !== 0x80) return NONE;
+    point = (point << 6) | (bytes[at + i] & 0x3f);
+  }
+  const isSurrogate = point >= 0xd800 && point < 0xe000;
+  return point < LOWEST[width] || point >= CODE_POINTS || isSurrogate ? NONE : point;
 }

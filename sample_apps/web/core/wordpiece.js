@@ -1,14 +1,16 @@
-// BERT's tokenizer: the ids and offsets of the Hugging Face fast tokenizer, in one pass over the text.
+// BERT's tokenizer: the ids and offsets of the Hugging Face fast tokenizer, in one pass over the text and one over its
+// letters.
 //
-// Each code point is looked up, folded and handed on: marks wait until their run ends, since they are sorted by rank;
-// letters gather in a word; a space or a punctuation mark ends it; a finished word is cut into the longest tokens by
-// walking the tree of the vocabulary. Buffers are kept from call to call, no string is made, no expression matched.
-// Offsets are UTF-16 units, as JavaScript, Kotlin and Swift count them. The reference in plain Python is
-// `WordPiece` in edgepack/tokenizer/reader.py.
+// Each code point is looked up, folded and handed on: marks wait until their run ends, since they are sorted by rank.
+// A space or a punctuation mark ends a word; a word is cut into the longest tokens by walking the tree of the vocabulary.
+// Buffers are kept from call to call, no string is made, no expression matched. The reference in plain Python is
+// edgepack/tokenizer/word_piece_reader.py.
 
 import { FOLDS, HANGUL, MARK, REMOVED } from "./asset.js";
-import { Tokenizer, Tokens, after, pointAt } from "./encoding.js";
+import { eachJamo } from "./decompose.js";
+import { Tokenizer } from "./encoding.js";
 import { Run } from "./marks.js";
+import { NONE } from "./pairs.js";
 import { PADDED, PUNCTUATION, SPACE } from "./stream.js";
 import { ROOT } from "./trie.js";
 
@@ -19,37 +21,21 @@ export class WordPiece extends Tokenizer {
   constructor(data) {
     super(data);
     this.continuing = data.trie.find(data.prefix);
-    this.word = new Int32Array(data.longestWord); // code points of the word that is being read
-    this.sources = new Int32Array(data.longestWord); // where each came from
     this.run = new Run();
-    this.begin("", new Tokens(0), 0);
   }
 
-  begin(text, out, start) {
-    this.text = text;
-    this.out = out;
-    this.wordLength = 0;
-    this.wordStart = this.wordEnd = start;
-    this.lastSource = start;
+  /** Make `letters` of a stretch of the raw ones; a source is the place of a raw one. */
+  normalize(first, last) {
+    const { points } = this.raw;
+    this.letters.size = 0;
+    this.lastSource = first;
     this.run.clear();
-  }
-
-  /** Tokens of a stretch without added ones. */
-  stretch(text, start, end, out) {
-    this.begin(text, out, start);
-    for (let at = start; at < end && !out.full;) {
-      const point = pointAt(text, at);
-      const kind = this.points[point];
-      if ((kind & CHANGES) !== 0) {
-        this.change(point, kind, at);
-      } else {
-        this.endRun();
-        this.letter(point, at);
-      }
-      at += point > 0xffff ? 2 : 1;
+    for (let at = first; at < last; at++) {
+      const kind = this.points[points[at]];
+      if ((kind & CHANGES) !== 0) this.change(points[at], kind, at);
+      else this.settle(points[at], at);
     }
     this.endRun();
-    this.endWord();
   }
 
   /** A code point that is removed, padded, folded or sorted. */
@@ -58,13 +44,15 @@ export class WordPiece extends Tokenizer {
     const padded = (kind & PADDED) !== 0;
     if (padded) this.settle(BLANK, source);
     if ((kind & HANGUL) !== 0) {
-      this.hangul(point, source);
+      eachJamo(point, (jamo) => this.settle(jamo, source));
     } else if ((kind & FOLDS) === 0) {
       this.place(point, source, !padded);
     } else {
-      const fold = this.data.folds.get(point);
-      for (let i = 0; i < fold.length; i++) this.place(fold[i], source, i === 0 && !padded);
-      if (fold.length === 0 && !padded) this.vanish(point, kind, source);
+      const { starts, targets } = this.data.folds;
+      const place = this.data.folds.find(point);
+      for (let i = starts[place]; i < starts[place + 1]; i++)
+        this.place(targets[i], source, i === starts[place] && !padded);
+      if (this.data.folds.length(place) === 0 && !padded) this.vanish(point, kind, source);
     }
     if (padded) this.settle(BLANK, source);
   }
@@ -73,14 +61,6 @@ export class WordPiece extends Tokenizer {
   vanish(point, kind, source) {
     if ((kind & MARK) === 0) this.endRun();
     else this.run.push(this.data.ranks.get(point), -1, true, source);
-  }
-
-  /** Canonical decomposition of a Hangul syllable (Unicode Standard, §3.12). */
-  hangul(point, source) {
-    const index = point - 0xac00;
-    this.settle(0x1100 + Math.floor(index / 588), source);
-    this.settle(0x1161 + (Math.floor(index / 28) % 21), source);
-    if (index % 28 > 0) this.settle(0x11a7 + (index % 28), source);
   }
 
   /** A code point of a fold: a mark joins the run, any other ends it. */
@@ -112,56 +92,44 @@ export class WordPiece extends Tokenizer {
 
   /** A code point in its final form and order. */
   letter(point, source) {
-    const kind = this.points[point];
     this.lastSource = source;
-    if ((kind & (SPACE | PUNCTUATION)) === 0) {
-      this.extend(point, source);
-      return;
-    }
-    this.endWord();
-    if ((kind & PUNCTUATION) !== 0) {
-      this.extend(point, source);
-      this.endWord();
-    }
+    this.letters.push(point, this.raw.starts[source], this.raw.ends[source]);
   }
 
-  /** Add a letter to the word; of a word that is too long only its ends matter. */
-  extend(point, source) {
-    const length = this.wordLength++;
-    if (length === 0) this.wordStart = source;
-    this.wordEnd = source;
-    if (length < this.word.length) {
-      this.word[length] = point;
-      this.sources[length] = source;
+  /** Tokens of letters without added ones: words, split at spaces, and punctuation marks. */
+  plain(letters, from, to, out) {
+    let done = from;
+    for (let at = from; at < to && !out.full; at++) {
+      const kind = this.points[letters.points[at]];
+      if ((kind & (SPACE | PUNCTUATION)) === 0) continue;
+      if (at > done) this.word(letters, done, at, out);
+      if ((kind & PUNCTUATION) !== 0) this.word(letters, at, at + 1, out);
+      done = at + 1;
     }
+    if (done < to && !out.full) this.word(letters, done, to, out);
   }
 
-  /** Cut the word into the longest tokens; one unknown token where a piece has no match or it is too long. */
-  endWord() {
-    const length = this.wordLength;
-    if (length === 0) return;
-    this.wordLength = 0;
-    const { out } = this;
+  /** Cut a word into the longest tokens; one unknown token where a piece has no match or it is too long. */
+  word(letters, first, last, out) {
     const before = out.ids.length;
-    if (length > this.word.length || !this.match(length)) {
-      out.cut(before);
-      out.push(this.data.unknownId, this.wordStart, after(this.text, this.wordEnd));
-    }
+    if (last - first <= this.data.longestWord && this.match(letters, first, last, out)) return;
+    out.cut(before);
+    out.push(this.data.unknownId, letters.starts[first], letters.ends[last - 1]);
   }
 
   /** Push the word's pieces; false where one has no match. */
-  match(length) {
+  match({ points, starts, ends }, first, last, out) {
     const { trie } = this.data;
-    for (let at = 0; at < length;) {
-      let node = at === 0 ? ROOT : this.continuing;
-      let id = -1;
+    for (let at = first; at < last;) {
+      let node = at === first ? ROOT : this.continuing;
+      let id = NONE;
       let end = at;
-      for (let i = at; i < length && node >= 0; i++) {
-        node = trie.child(node, this.word[i]);
-        if (node >= 0 && trie.ids[node] >= 0) [id, end] = [trie.ids[node], i + 1];
+      for (let i = at; i < last && node !== NONE; i++) {
+        node = trie.child(node, points[i]);
+        if (node !== NONE && trie.ids[node] !== NONE) [id, end] = [trie.ids[node], i + 1];
       }
-      if (id < 0) return false;
-      this.out.push(id, this.sources[at], after(this.text, this.sources[end - 1]));
+      if (id === NONE) return false;
+      out.push(id, starts[at], ends[end - 1]);
       at = end;
     }
     return true;

@@ -1,13 +1,11 @@
 // Byte-level BPE by a vocabulary of a few merges, written here: what each option does, what no reference takes, and
-// what damaged files say. ASSETS: paths of tokenizer.bin files with `:` between them, of test_javascript.py.
+// what damaged files say.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { deflateSync, inflateSync } from "node:zlib";
-import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 import { words } from "../../../sample_apps/web/core/words.js";
+import { isDamage, numbers, packed, points, ranges, signed, string } from "./streams.mjs";
 
 const OTHERS = 4; // ids before those of symbols
 const code = (letter) => letter.charCodeAt(0);
@@ -22,7 +20,6 @@ const MERGES = [
   [0xe4, 0xb8, 262],
   [262, 0xad, 263], // 中
 ];
-const points = (text) => Array.from(text, (letter) => letter.codePointAt(0)).sort((a, b) => a - b);
 const CLASSES = [
   points("abcdefghijklmnopqrstuvwxyz\u00e9\u4e2d\u65e5"),
   points("0123456789"),
@@ -32,24 +29,7 @@ const CLASSES = [
   points("\u4e2d"),
 ];
 
-/** Varints. */
-function numbers(...values) {
-  const bytes = [];
-  for (let value of values) {
-    for (; value > 0x7f; value = Math.floor(value / 128)) bytes.push((value % 128) | 0x80);
-    bytes.push(value);
-  }
-  return bytes;
-}
-
-const signed = (value) => (value < 0 ? -2 * value - 1 : 2 * value);
 const planes = (values) => [0, 8, 16].flatMap((shift) => values.map((value) => (value >> shift) & 0xff));
-const string = (text) => [...numbers(Buffer.byteLength(text)), ...Buffer.from(text)];
-
-function ranges(list) {
-  let end = 0;
-  return numbers(list.length, ...list.flatMap((point) => [point - end, ((end = point + 1), 1)]));
-}
 
 /** The streams of version 2; a symbol's id is the symbol and `OTHERS`, the template is the text alone. */
 function streams({ flags = 0, added = [], kind = 1, size = 300, merges = MERGES, classes = CLASSES } = {}) {
@@ -69,16 +49,6 @@ function streams({ flags = 0, added = [], kind = 1, size = 300, merges = MERGES,
     results,
     classes.flatMap(ranges),
   ];
-}
-
-function packed(parts, version = 2) {
-  const blocks = parts.flatMap((part) => {
-    const block = deflateSync(Buffer.from(part));
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(block.length);
-    return [length, block];
-  });
-  return new Uint8Array(Buffer.concat([Buffer.from([...Buffer.from("EPTK"), version]), ...blocks]));
 }
 
 const tiny = (options) => readTokenizer(packed(streams(options)));
@@ -161,13 +131,10 @@ test("a long word is quick, and a cut ends it", async () => {
   assert.ok(performance.now() - start < 20_000, "steps by the square of the letters");
 });
 
-const isDamage = (error) =>
-  error instanceof BundleError && error.kind === "damaged" && /^tokenizer\.bin:? [^\n]+$/.test(error.message);
-
 test("what no writer means is refused in one line", async () => {
   const changed = (place, bytes) => streams().map((stream, i) => (i === place ? bytes : stream));
   for (const [parts, message] of [
-    [streams({ kind: 2 }), /is of kind 2/],
+    [streams({ kind: 3 }), /is of kind 3/],
     [streams({ size: 200 }), /has an id that does not exist/],
     [streams({ merges: [[code("t"), 300, 256]] }), /has damaged merges/],
     [streams({ merges: [[code("t"), code("h"), 258]] }), /has damaged merges/],
@@ -176,7 +143,7 @@ test("what no writer means is refused in one line", async () => {
     [streams({ added: [[0, 0, ""]] }), /an added token without a character/],
     [streams({ classes: [...CLASSES.slice(0, 2), [9], ...CLASSES.slice(3)] }), /takes a space for something else/],
     [streams({ classes: [...CLASSES.slice(0, 5), [0x110000]] }), /a code point that does not exist/],
-    [streams().slice(1), /has 5 parts, not 6/],
+    [streams().slice(0, 5), /has 5 parts, not 6 or 7/],
     [changed(0, numbers(1, 0, 300, 2 ** 34)), /ends too early/],
     [changed(0, numbers(1, 0, 300, 0, 1, 7, 0, 0, 0)), /has a damaged template/],
     [changed(0, numbers(1, 0, 300, 0, 1, 2, 0, 0, 0)), /has a damaged template/],
@@ -186,54 +153,5 @@ test("what no writer means is refused in one line", async () => {
     [changed(4, [0x80, 0x80, 0x80, 0x80, 0x80, 0]), /a number that is too long/],
   ]) {
     await assert.rejects(readTokenizer(packed(parts)), (error) => isDamage(error) && message.test(error.message));
-  }
-});
-
-const assets = (process.env.ASSETS ?? "").split(":").filter(Boolean);
-const TEXT = "the movie wasn't <mask> good, 中文 😀  ok";
-const places = (length, count) => Array.from({ length: Math.min(length, count) }, (_, i) => Math.floor((i * length) / count));
-
-/** Whether bytes are refused as they should be; reading and encoding may also succeed, nothing else may happen. */
-async function isRefused(bytes) {
-  try {
-    (await readTokenizer(bytes)).encode(TEXT, TEXT);
-  } catch (error) {
-    assert.ok(isDamage(error) || error.kind === "unsupported", error.stack);
-    return true;
-  }
-  return false;
-}
-
-test("a damaged file is a clear error and nothing else", { skip: assets.length === 0 }, async () => {
-  for (const path of assets) {
-    const good = new Uint8Array(await readFile(path));
-    assert.equal(await isRefused(good), false, path);
-    let [refused, count] = [0, 0];
-    for (const at of places(good.length, 100)) {
-      const altered = good.slice();
-      altered[at] += 1;
-      for (const bytes of [good.slice(0, at), altered]) {
-        refused += await isRefused(bytes);
-        count += 1;
-      }
-    }
-    assert.ok(refused >= 0.9 * count, `only ${refused} of ${count} damaged files are refused: ${path}`);
-  }
-});
-
-test("so is one whose streams are damaged before they are packed", { skip: assets.length === 0 }, async () => {
-  for (const path of assets) {
-    const good = await readFile(path);
-    const parts = [];
-    for (let at = 5; at < good.length; at += 4 + good.readUInt32LE(at)) {
-      parts.push([...inflateSync(good.subarray(at + 4, at + 4 + good.readUInt32LE(at)))]);
-    }
-    for (const [place, part] of parts.entries()) {
-      for (const at of places(part.length, 12)) {
-        for (const wrong of [part.slice(0, at), part.with(at, 0xff), part.with(at, 0), part.with(at, part[at] ^ 1)]) {
-          await isRefused(packed(parts.with(place, wrong), good[4]));
-        }
-      }
-    }
   }
 });

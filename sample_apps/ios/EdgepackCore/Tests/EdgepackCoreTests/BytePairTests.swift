@@ -41,6 +41,16 @@ final class BytePairTests: XCTestCase {
         XCTAssertEqual(try TinyBytePairs(flags: 2, added: added).offsets("t the h"), [0..<1, 2..<5, 6..<7])
     }
 
+    func testANormalizerGoesBeforeLateTokensAndPieces() throws {
+        let added = [(0, 4, "the"), (1, 0, "H")]
+        let asset = TinyBytePairs(flags: 2, added: added, steps: [TinySteps.map([0x48: [0x68], 0x130: [0x69, 0x307]])])
+        XCTAssertEqual(try asset.tokens("tHe"), ["t", "#1", "e"])
+        XCTAssertEqual(
+            try TinyBytePairs(added: [(0, 4, "the")], steps: [TinySteps.map([0x48: [0x68]])]).tokens("tHe h"),
+            ["#0", "Ġ", "h"])
+        XCTAssertEqual(try asset.offsets("tİt"), [0..<1, 1..<2, 1..<2, 1..<2, 2..<3])
+    }
+
     func testPairsAreCutTheLongerOneFirst() throws {
         let tokenizer = try plain.read()
         let encoding = tokenizer.encode("the the the", pair: "t 1", maxLength: 4)
@@ -84,6 +94,9 @@ final class BytePairTests: XCTestCase {
         }
         let bad = [
             TinyBytePairs(kind: 2),
+            TinyBytePairs(kind: 3),
+            TinyBytePairs(size: 2_000_000),
+            TinyBytePairs(steps: [[7]]),
             TinyBytePairs(size: 200),
             TinyBytePairs(merges: [(t, 300, 256)]),
             TinyBytePairs(merges: [(t, h, 258)]),

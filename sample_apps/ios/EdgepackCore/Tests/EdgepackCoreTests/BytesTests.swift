@@ -68,12 +68,17 @@ final class BytesTests: XCTestCase {
         }
     }
 
-    func testATrieThatGrows() {
-        var trie = Trie(capacity: 1)
-        let words = (0..<3000).map { number in String(number).unicodeScalars.map(\.value) }
-        for (id, word) in words.enumerated() { trie.insert(word, id: id) }
-        for (id, word) in words.enumerated() { XCTAssertEqual(trie.token(at: trie.node(of: word)), id) }
+    func testATrieOfManyStrings() throws {
+        var strings = StringTable()
+        let words = (0..<3000).reversed().map { number in String(number).unicodeScalars.map(\.value) }
+        for word in words { strings.append(word) }
+        strings.append([])
+        strings.append(words[7])
+        let trie = try Trie(strings)
+        for (number, word) in words.enumerated() where number != 7 { XCTAssertEqual(trie.token(of: word), number) }
+        XCTAssertEqual(trie.token(of: words[7]), 3001)  // of equal ones the last
         XCTAssertEqual(trie.node(of: [0x61]), -1)
-        XCTAssertEqual(trie.token(at: 0), -1)
+        XCTAssertEqual(trie.node(of: words[0] + [0x30]), -1)
+        XCTAssertEqual(trie.token(of: [UInt32]()), -1)
     }
 }

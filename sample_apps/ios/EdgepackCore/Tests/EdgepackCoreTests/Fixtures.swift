@@ -10,10 +10,12 @@ enum Fixtures {
     ]
     static let word = (pad: 0, unknown: 1, cls: 2, sep: 3, mask: 4)
 
-    /// A tokenizer that folds A to a and é to e + U+0301, and pads 中.
-    static func tokenizer() -> [UInt8] {
-        var header = numbers([0, vocabulary.count, word.unknown, 100]) + string("##")
-        header += numbers([2, word.mask, 1]) + string("[MASK]") + numbers([word.sep, 0]) + string("[SEP]")
+    /// A tokenizer that folds A to a and é to e + U+0301, and pads 中; of version 2 it looks for "good a" late.
+    static func tokenizer(version: UInt8 = 1) -> [UInt8] {
+        var header = numbers(version == 1 ? [] : [0])
+        header += numbers([0, vocabulary.count, word.unknown, 100]) + string("##")
+        header += numbers([version == 1 ? 2 : 3, word.mask, 1]) + string("[MASK]") + numbers([word.sep, 0])
+        header += string("[SEP]") + (version == 1 ? [] : numbers([word.pad, 6]) + string("good a"))
         header += numbers([3, 0, word.cls, 0, 1, 0, 0, 0, word.sep, 0])
         header += numbers([5, 0, word.cls, 0, 1, 0, 0, 0, word.sep, 0, 2, 0, 1, 0, word.sep, 1])
         let lengths: [UInt8] = vocabulary.flatMap { token -> [UInt8] in [0] + numbers([token.utf8.count]) }
@@ -21,7 +23,7 @@ enum Fixtures {
         let classes = numbers([1, 0, 9]) + numbers([1, 0x20, 1]) + numbers([1, 0x21, 1]) + numbers([1, 0x4E2D, 1])
         let folds = numbers([2, 0x41, 0xE9 - 0x41, 1, 2, 2 * 0x61, 2 * 4, 2 * (0x301 - 0x65)])
         let ranks = numbers([1, 0x301, 230])
-        return asset(version: 1, [header, lengths, suffixes, classes, folds, ranks])
+        return asset(version: version, [header, lengths, suffixes, classes, folds, ranks])
     }
 
     /// A tokenizer.bin of these streams.
@@ -84,6 +86,17 @@ enum Fixtures {
     }
 
     static func string(_ text: String) -> [UInt8] { numbers([text.utf8.count]) + Array(text.utf8) }
+
+    /// A range for each code point.
+    static func ranges(_ points: [Int]) -> [UInt8] {
+        var end = 0
+        var list = numbers([points.count])
+        for point in points {
+            list += numbers([point - end, 1])
+            end = point + 1
+        }
+        return list
+    }
 
     /// A manifest whose files are these, by path; the JSON's own text, so that tests can spoil it.
     static func manifest(

@@ -32,6 +32,7 @@ struct TinyBytePairs {
     var size = 300
     var merges = TinyBytePairs.merges
     var classes = TinyBytePairs.classes
+    var steps: [[UInt8]]?  // of the normalizer
 
     private static func code(_ letter: Unicode.Scalar) -> Int { Int(letter.value) }
 
@@ -65,21 +66,13 @@ struct TinyBytePairs {
             results += Fixtures.numbers([merge.2 >= new ? 2 * (merge.2 - new) : 2 * (new - merge.2) - 1])
             new = max(new, merge.2 + 1)
         }
-        let streams = [header, ids, planes(merges.map(\.0)), planes(merges.map(\.1)), results, classes.flatMap(ranges)]
+        var streams = [header, ids, planes(merges.map(\.0)), planes(merges.map(\.1)), results]
+        streams.append(classes.flatMap(Fixtures.ranges))
+        if let steps { streams.append(TinySteps.stream(steps)) }
         return Fixtures.asset(version: 2, streams)
     }
 
     private func planes(_ numbers: [Int]) -> [UInt8] {
         [0, 8, 16].flatMap { shift in numbers.map { UInt8($0 >> shift & 0xFF) } }
-    }
-
-    /// A range for each code point.
-    private func ranges(_ points: [Int]) -> [UInt8] {
-        var end = 0
-        return Fixtures.numbers([points.count])
-            + points.flatMap { point -> [UInt8] in
-                defer { end = point + 1 }
-                return Fixtures.numbers([point - end, 1])
-            }
     }
 }

@@ -39,6 +39,15 @@ final class WordPieceTests: XCTestCase {
         XCTAssertEqual(encoding.offsetsCodePoint[4], 10..<15)
     }
 
+    func testVersion2LooksForTokensInNormalizedText() throws {
+        let late = try Tokenizer(Fixtures.tokenizer(version: 2))
+        let encoding = late.encode("a good\u{0} A  b[SEP]good A")
+        XCTAssertEqual(encoding.inputIDs, [2, 9, 0, 1, 3, 0, 3])
+        XCTAssertEqual(late.encode("x good A  b").inputIDs, [2, 1, 0, 1, 3])
+        XCTAssertEqual(late.encode("x good\u{0} A  b").offsetsCodePoint[2], 2..<11)
+        XCTAssertEqual(tokenizer.encode("x good A").inputIDs, [2, 1, 5, 9, 3])
+    }
+
     func testPairsAndTruncation() {
         XCTAssertEqual(ids("a a a", pair: "good"), [2, 9, 9, 9, 3, 5, 3])
         XCTAssertEqual(tokenizer.encode("a", pair: "good").tokenTypeIDs, [0, 0, 0, 1, 1])
@@ -67,11 +76,13 @@ final class WordPieceTests: XCTestCase {
 
     /// Whatever is changed or cut: an error or a tokenizer, never a crash.
     func testDamageIsAnErrorAndNeverACrash() {
-        let whole = Fixtures.tokenizer()
-        for size in whole.indices { XCTAssertThrowsError(try Tokenizer(whole[..<size])) }
-        Fixtures.damage(whole) { data in
-            if let changed = try? Tokenizer(data) {
-                _ = changed.encode("good films! é 中 [MASK] A", pair: "a", maxLength: 6)
+        for version: UInt8 in 1...2 {
+            let whole = Fixtures.tokenizer(version: version)
+            for size in whole.indices { XCTAssertThrowsError(try Tokenizer(whole[..<size])) }
+            Fixtures.damage(whole) { data in
+                if let changed = try? Tokenizer(data) {
+                    _ = changed.encode("good films! é 中 [MASK] A good A", pair: "a", maxLength: 6)
+                }
             }
         }
     }

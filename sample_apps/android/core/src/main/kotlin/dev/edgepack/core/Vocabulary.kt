@@ -24,7 +24,7 @@ internal class Vocabulary(private val chars: CharArray, private val starts: IntA
         }
         whole.allocate()
         continuing.allocate()
-        for (id in 0 until size) {
+        for (id in size - 1 downTo 0) { // of equal tokens the last is found
             val length = starts[id + 1] - starts[id]
             if (length == 0) continue
             whole.put(id)

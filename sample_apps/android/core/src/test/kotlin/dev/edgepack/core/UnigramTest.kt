@@ -179,8 +179,8 @@ private class TinyUnigram(
 
     companion object {
         val PIECES = listOf(
-            "<unk>" to 0.0, "a" to -1.0, "b" to -1.5, "c" to -1.0, "ab" to -2.0, "bc" to -3.0, "x" to -2.0, "xx" to -3.0,
-            "." to -2.0, "_" to -2.0, "_a" to -2.0, "_ab" to -3.0, "a_a" to -3.0, "_c" to -4.0,
+            "<unk>" to 0.0, "a" to -1.0, "b" to -1.5, "c" to -1.0, "ab" to -2.0, "bc" to -3.0, "x" to -2.0,
+            "xx" to -3.0, "." to -2.0, "_" to -2.0, "_a" to -2.0, "_ab" to -3.0, "a_a" to -3.0, "_c" to -4.0,
             "<0xC3>" to -9.0, "<0xA9>" to -9.0, "d" to -1.0,
         )
     }

@@ -58,7 +58,7 @@ class NormalizerTest {
         assertEquals("A0-1 b3-4", map.apply("a\u0301\u0301b")) // a cluster as a whole
         assertEquals("x0-1 y1-2 z1-2", map.apply("b\u0301"))
         assertEquals("C0-1", map.apply("c\u0301")) // by the key of its first letter
-        assertEquals("C0-1 \u03011-2 \u03012-3 \u03013-4", map.apply("c\u0301\u0301\u0301")) // seven bytes: letter by letter
+        assertEquals("C0-1 \u03011-2 \u03012-3 \u03013-4", map.apply("c\u0301\u0301\u0301")) // seven bytes
         assertEquals("f0-1 f0-1 a1-2", map.apply("fa"))
         assertEquals(" 0-1 d2-3", map.apply("\r\nd"))
         assertEquals("d0-1 e2-3", map.apply("d\u0001e"))
@@ -121,7 +121,8 @@ class NormalizerTest {
             Stream().numbers(1, 4, 1, 0xFF, 0), // no UTF-8
         )
         for (stream in bad) assertFails { readNormalizer(ByteReader(stream.bytes())) }
-        val most = Stream().numbers(3).also { stream -> repeat(3) { stream.numbers(4).string("a").string("a".repeat(10)) } }
+        val most = Stream().numbers(3)
+        repeat(3) { most.numbers(4).string("a").string("a".repeat(10)) }
         assertEquals(1000, readNormalizer(ByteReader(most.bytes())).apply("a").split('-').size - 1)
     }
 

@@ -8,7 +8,7 @@ struct SymbolRun {
 
     private let table: MergeTable
     private var symbols = [Int32]()
-    private var sources = [Int]()  // where in the text each byte came from
+    private var sources = [Int]()  // where each byte came from
     private var before = [Int]()
     private var after = [Int]()
     private var waiting = Heap()  // rank in the upper half, place in the lower
@@ -25,20 +25,12 @@ struct SymbolRun {
         sources.removeAll(keepingCapacity: true)
     }
 
-    /// Adds the UTF-8 bytes of a code point, which stands at `source` in the text.
+    /// Adds the UTF-8 bytes of a code point, which comes from `source`.
     mutating func append(_ point: UInt32, from source: Int) {
-        if point < 0x80 {
-            append(byte: point, source)
-            return
+        forEachUTF8(of: point) { byte in
+            symbols.append(Int32(byte))
+            sources.append(source)
         }
-        let more: UInt32 = point < 0x800 ? 1 : point < 0x10000 ? 2 : 3
-        append(byte: 0xF00 >> (more + 1) & 0xFF | point >> (6 * more), source)
-        for place in (0..<more).reversed() { append(byte: 0x80 | point >> (6 * place) & 0x3F, source) }
-    }
-
-    private mutating func append(byte: UInt32, _ source: Int) {
-        symbols.append(Int32(byte))
-        sources.append(source)
     }
 
     /// Applies all merges.

@@ -4,26 +4,24 @@
 // the file. A text is cut into pieces by GPT-2's pattern, and the bytes of each are merged (BytePairPass).
 
 struct BytePairs: TokenModel {
-    private static let kind = 1
     private static let planes = 3
 
     let size: Int
     /// A space is thought before each stretch that begins with none.
     let prefixesSpace: Bool
-    /// Offsets leave out the spaces at a token's ends …
-    let trimsOffsets: Bool
-    /// … but for a single one before the first token, which is taken for the one put there.
-    let keepsPrefix: Bool
+    let trimming: Trimming
     private(set) var merges: MergeTable
     private(set) var ids = [Int]()  // of each symbol
     private(set) var points = PointTable()
+    private let normalizer: Normalizer
 
-    /// From six streams; of the first the frame is left.
+    /// From six or seven streams; of the first the frame is left.
     init(_ streams: inout [ByteReader]) throws {
-        guard try streams[0].number() == Self.kind else { throw ByteReader.damaged }
         let flags = try streams[0].number()
-        (prefixesSpace, trimsOffsets, keepsPrefix) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0)
-        size = try streams[0].number()
+        prefixesSpace = flags & 1 != 0
+        trimming = Trimming(flags: flags)
+        size = try streams[0].number(below: Bounds.tokens)
+        normalizer = try Normalizer(&streams, at: 6)
         let (lefts, rights) = (try Self.readPlanes(&streams[2]), try Self.readPlanes(&streams[3]))
         guard lefts.count == rights.count, lefts.count <= streams[4].left else { throw ByteReader.damaged }
         merges = MergeTable(capacity: lefts.count)
@@ -62,15 +60,7 @@ struct BytePairs: TokenModel {
         }
     }
 
-    func tokens(_ text: [UInt32], _ stretches: [Stretch], limit: Int) -> [Token] {
-        var pass = BytePairPass(asset: self, text: text, limit: limit)
-        for stretch in stretches {
-            if let id = stretch.id {
-                pass.takeAdded(id, stretch.range)
-            } else {
-                pass.run(stretch.range)
-            }
-        }
-        return pass.tokens
-    }
+    func letters(_ text: [UInt32], _ range: Range<Int>) -> Letters { normalizer.letters(text, range) }
+
+    func pass(_ list: TokenList) -> any TokenPass { BytePairPass(asset: self, list: list) }
 }

@@ -1,4 +1,4 @@
-"""A bundle of RoBERTa's kind becomes each of the three apps; each app's own core gives the goldens' ids and offsets."""
+"""Bundles of RoBERTa's and XLM-R's kind become each of the three apps, whose own cores give the goldens' ids."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
 from tests.apps.swift import checks as swift
 from tests.evidence.world import MAX_LENGTH, TARGET, make_world
-from tests.teacher.tiny import byte_level_tokenizer
+from tests.teacher.tokenizers import TOKENIZERS
 
 COMPARE = Path(__file__).parents[1] / "apps" / "javascript" / "compare.mjs"
 
 
-@pytest.fixture(scope="module")
-def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX bundle with byte-level BPE and without token types."""
-    folder = tmp_path_factory.mktemp("roberta")
-    contents = make_world(folder, byte_level_tokenizer(), type_vocab_size=0).contents()
-    bundle = write_bundle(folder / "bundles" / TARGET.name, contents)
-    assert bundle.passed, bundle.verdict.checks
-    assert (bundle.folder / ASSET_NAME).read_bytes()[4] == VERSION
-    assert [tensor.name for tensor in bundle.manifest.inputs] == ["input_ids", "attention_mask"]
-    return bundle.folder
+KINDS = ("byte-level BPE", "Unigram")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX bundle without token types."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    contents = make_world(folder, TOKENIZERS[request.param](), type_vocab_size=0).contents()
+    written = write_bundle(folder / "bundles" / TARGET.name, contents)
+    assert written.passed, written.verdict.checks
+    assert (written.folder / ASSET_NAME).read_bytes()[4] == VERSION
+    assert [tensor.name for tensor in written.manifest.inputs] == ["input_ids", "attention_mask"]
+    return written.folder
 
 
 def goldens(bundle: Path) -> int:
@@ -44,11 +47,11 @@ def goldens(bundle: Path) -> int:
 
 @pytest.mark.needs_node
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the path")
-def test_the_web_apps_core(roberta: Path, tmp_path: Path) -> None:
+def test_the_web_apps_core(bundle: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    package_bundle(roberta, "web", site, AppOptions())
+    package_bundle(bundle, "web", site, AppOptions())
     done = subprocess.run(
-        ["node", COMPARE, site / "model" / ASSET_NAME, str(MAX_LENGTH), roberta / GOLDEN_NAME],
+        ["node", COMPARE, site / "model" / ASSET_NAME, str(MAX_LENGTH), bundle / GOLDEN_NAME],
         capture_output=True,
         text=True,
         check=False,
@@ -56,15 +59,15 @@ def test_the_web_apps_core(roberta: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
-    assert (result["lines"], result["different"]) == (goldens(roberta), 0)
+    assert (result["lines"], result["different"]) == (goldens(bundle), 0)
 
 
 @pytest.mark.slow
 @pytest.mark.needs_java
 @pytest.mark.skipif(default_toolchain().missing() is not None, reason=str(default_toolchain().missing()))
-def test_the_android_apps_core_and_its_model(roberta: Path, tmp_path: Path) -> None:
-    project, count = tmp_path / "app", goldens(roberta)
-    package_bundle(roberta, "android", project, AppOptions())
+def test_the_android_apps_core_and_its_model(bundle: Path, tmp_path: Path) -> None:
+    project, count = tmp_path / "app", goldens(bundle)
+    package_bundle(bundle, "android", project, AppOptions())
     (tmp_path / "work").mkdir()
     checker = Checker(default_toolchain(), project, tmp_path / "work")
     printed = checker.test_core([project / GOLDENS])
@@ -76,9 +79,9 @@ def test_the_android_apps_core_and_its_model(roberta: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.needs_swift
 @pytest.mark.skipif(swift.missing() is not None, reason=str(swift.missing()))
-def test_the_ios_apps_core(roberta: Path, tmp_path: Path) -> None:
+def test_the_ios_apps_core(bundle: Path, tmp_path: Path) -> None:
     project = tmp_path / "app"
-    package_bundle(roberta, "ios", project, AppOptions())
-    assert (project / "assets" / ASSET_NAME).read_bytes() == (roberta / ASSET_NAME).read_bytes()
-    printed = swift.run_core_tests(tmp_path / "build", [roberta], project)
-    assert f"compared {goldens(roberta)} lines of {roberta.name}/{GOLDEN_NAME}: 0 differ" in printed
+    package_bundle(bundle, "ios", project, AppOptions())
+    assert (project / "assets" / ASSET_NAME).read_bytes() == (bundle / ASSET_NAME).read_bytes()
+    printed = swift.run_core_tests(tmp_path / "build", [bundle], project)
+    assert f"compared {goldens(bundle)} lines of {bundle.name}/{GOLDEN_NAME}: 0 differ" in printed

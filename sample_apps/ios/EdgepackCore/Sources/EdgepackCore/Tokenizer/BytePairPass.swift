@@ -1,70 +1,42 @@
-// One pass over a text by byte-level BPE: pieces, their bytes, the bytes' merges, offsets with or without spaces.
+// One pass over the letters of a text by byte-level BPE: pieces, their bytes, the bytes' merges.
 
-struct BytePairPass {
+struct BytePairPass: TokenPass {
     private static let space: UInt32 = 0x20
-    private static let shownSpace: UInt32 = 0x120  // a space as byte-level vocabularies write it
 
     private let asset: BytePairs
-    private let text: [UInt32]
-    private let limit: Int
-    private let pattern: PiecePattern
     private var bytes: SymbolRun
-    private(set) var tokens = [Token]()
+    var list: TokenList
 
-    init(asset: BytePairs, text: [UInt32], limit: Int) {
+    init(asset: BytePairs, list: TokenList) {
         self.asset = asset
-        self.text = text
-        self.limit = limit
-        pattern = PiecePattern(points: asset.points, text: text)
+        self.list = list
         bytes = SymbolRun(asset.merges)
     }
 
-    /// An added token, with what it has swallowed.
-    mutating func takeAdded(_ id: Int, _ range: Range<Int>) {
-        let content = text[range]
-        let leading = content.prefix(while: isTrimmed).count
-        take(id, range, leading, leading == content.count ? leading : content.reversed().prefix(while: isTrimmed).count)
-    }
-
-    private func isTrimmed(_ point: UInt32) -> Bool {
-        point == Self.shownSpace || asset.points[point] & PointTable.space != 0
-    }
-
-    /// The tokens of a part without added ones.
-    mutating func run(_ range: Range<Int>) {
+    mutating func run(_ letters: Letters, _ range: Range<Int>) {
+        let pattern = PiecePattern(points: asset.points, text: letters.points)
         var (at, end) = (range.lowerBound, range.upperBound)
-        var isPrefixed = asset.prefixesSpace && text[at] != Self.space
-        while at < end, tokens.count < limit {
+        var isPrefixed = asset.prefixesSpace && letters.points[at] != Self.space
+        while at < end, !list.isFull {
             let next = pattern.end(of: at, below: end, isPrefixed: isPrefixed)
             bytes.clear()
-            if isPrefixed { bytes.append(Self.space, from: at) }  // it has the first character's offset
-            for place in at..<next { bytes.append(text[place], from: place) }
+            if isPrefixed { bytes.append(Self.space, from: at) }  // it has the first letter's offset
+            for place in at..<next { bytes.append(letters.points[place], from: place) }
             bytes.merge()
-            takeSymbols()
+            takeSymbols(letters)
             (at, isPrefixed) = (next, false)
         }
     }
 
-    private mutating func takeSymbols() {
+    private mutating func takeSymbols(_ letters: Letters) {
         var place = 0
         while place < bytes.count {
             let found = bytes.symbol(at: place)
             let (leading, trailing) = (asset.merges.leading[found.symbol], asset.merges.trailing[found.symbol])
-            take(asset.ids[found.symbol], found.first..<found.last + 1, Int(leading), Int(trailing))
+            let source = letters.source(found.first..<found.last + 1)
+            list.take(asset.ids[found.symbol], source, leading: Int(leading), trailing: Int(trailing))
             place = found.next
         }
-    }
-
-    /// Takes a token that begins and ends with so many spaces.
-    private mutating func take(_ id: Int, _ range: Range<Int>, _ leading: Int, _ trailing: Int) {
-        guard tokens.count < limit else { return }
-        var (start, end) = (range.lowerBound, range.upperBound)
-        if asset.trimsOffsets {
-            let keepsOne = asset.keepsPrefix && leading == 1 && (tokens.isEmpty || start == 0)
-            start = min(start + leading - (keepsOne ? 1 : 0), end)
-            end = end >= trailing ? max(end - trailing, start) : end
-        }
-        tokens.append(Token(id: id, start: start, end: end))
     }
 }
 

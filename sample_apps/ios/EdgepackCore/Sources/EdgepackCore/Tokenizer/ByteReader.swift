@@ -48,9 +48,9 @@ struct ByteReader {
     }
 
     /// A count, then something of at least one byte for each.
-    mutating func count() throws -> Int {
+    mutating func count(atMost limit: Int = .max) throws -> Int {
         let value = try number()
-        guard value <= left else { throw Self.damaged }
+        guard value <= min(left, limit) else { throw Self.damaged }
         return value
     }
 
@@ -60,6 +60,39 @@ struct ByteReader {
         values.reserveCapacity(count)
         for _ in 0..<count { values.append(try number()) }
         return values
+    }
+
+    /// Code points in ascending order, by the distances between them.
+    mutating func points(_ count: Int) throws -> [UInt32] { try Self.sums(try numbers(count)) }
+
+    /// Code points in any order, by the signed steps between them.
+    mutating func signedPoints(_ count: Int) throws -> [UInt32] {
+        guard count <= left else { throw Self.damaged }
+        var steps = [Int]()
+        steps.reserveCapacity(count)
+        for _ in 0..<count { steps.append(try signed()) }
+        return try Self.sums(steps)
+    }
+
+    private static func sums(_ steps: [Int]) throws -> [UInt32] {
+        var total = 0
+        return try steps.map { step in
+            total += step
+            guard 0..<PointTable.pointCount ~= total else { throw damaged }
+            return UInt32(total)
+        }
+    }
+
+    /// Ranges of code points in ascending order.
+    mutating func ranges() throws -> [Range<Int>] {
+        var (end, found) = (0, [Range<Int>]())
+        for _ in 0..<(try count()) {
+            let start = end + (try number())
+            end = start + (try number())
+            guard end <= PointTable.pointCount else { throw Self.damaged }
+            found.append(start..<end)
+        }
+        return found
     }
 
     /// The code points of a string behind its byte count.
@@ -83,4 +116,19 @@ struct ByteReader {
     }
 
     static let damaged = BundleError("tokenizer.bin is damaged; install the app again")
+}
+
+/// How many bytes UTF-8 has for a code point.
+func utf8Count(_ point: UInt32) -> Int { point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4 }
+
+/// Hands over the UTF-8 bytes of a code point.
+@inline(__always)
+func forEachUTF8(of point: UInt32, _ take: (UInt8) -> Void) {
+    let more = UInt32(utf8Count(point) - 1)
+    if more == 0 {
+        take(UInt8(point))
+        return
+    }
+    take(UInt8(0xF00 >> (more + 1) & 0xFF | point >> (6 * more)))
+    for place in (0..<more).reversed() { take(UInt8(0x80 | point >> (6 * place) & 0x3F)) }
 }

@@ -1,8 +1,8 @@
 // A tokenizer over a tokenizer.bin: the ids and offsets of the reference, whatever the device's Unicode tables say.
 //
 // All work is on code points, never on Characters: a grapheme may hold several words and several tokens. What every kind
-// of tokenizer does is here: added tokens are found in the text, what is between them goes to the kind's own model, the
-// result is cut and framed with special tokens.
+// of tokenizer does is here: added tokens are found in the text and, once that is normalized, between them; what is left
+// goes to the kind's own model, the result is cut and framed with special tokens.
 
 /// Ids of a text or a pair, with special tokens.
 public struct Encoding: Equatable, Sendable {
@@ -16,20 +16,27 @@ public struct Encoding: Equatable, Sendable {
     public fileprivate(set) var sequences = [Int]()
 }
 
-/// A token of a text, in code points.
-struct Token {
-    let id: Int
-    let start: Int
-    let end: Int
-}
-
-/// What a kind of tokenizer has of its own: WordPiece's or byte-level BPE's.
+/// What a kind of tokenizer has of its own: WordPiece's, byte-level BPE's or Unigram's.
 protocol TokenModel: Sendable {
+    /// Ids are below it.
+    var size: Int { get }
     /// How the tokenizer sees code points.
     var points: PointTable { get }
+    var trimming: Trimming { get }
 
-    /// The tokens of a text that is cut at its added ones, the first `limit` of them.
-    func tokens(_ text: [UInt32], _ stretches: [Stretch], limit: Int) -> [Token]
+    /// A part of a text without added tokens, normalized.
+    func letters(_ text: [UInt32], _ range: Range<Int>) -> Letters
+
+    /// A pass over one text that adds its tokens to `list`.
+    func pass(_ list: TokenList) -> any TokenPass
+}
+
+/// What a model keeps while it goes through a text.
+protocol TokenPass {
+    var list: TokenList { get set }
+
+    /// Adds the tokens of some letters, one at least, none of an added token.
+    mutating func run(_ letters: Letters, _ range: Range<Int>)
 }
 
 public struct Tokenizer: Sendable {
@@ -92,6 +99,25 @@ public struct Tokenizer: Sendable {
 
     /// A text's own tokens, the first `limit` of them.
     func tokens(_ text: [UInt32], limit: Int = .max) -> [Token] {
-        model.tokens(text, frame.stretches(text, model.points), limit: limit)
+        var pass = model.pass(TokenList(model.trimming, limit: limit))
+        for stretch in frame.early.cut(text, 0..<text.count, model.points) where !pass.list.isFull {
+            if let id = stretch.id {
+                pass.list.take(id, stretch.range, content: text[stretch.range], model.points)
+            } else {
+                run(&pass, model.letters(text, stretch.range))
+            }
+        }
+        return pass.list.tokens
+    }
+
+    /// What is between the added tokens of raw text.
+    private func run(_ pass: inout any TokenPass, _ letters: Letters) {
+        for part in frame.late.cut(letters.points, 0..<letters.count, model.points) where !pass.list.isFull {
+            if let id = part.id {
+                pass.list.take(id, letters.source(part.range), content: letters.points[part.range], model.points)
+            } else {
+                pass.run(letters, part.range)
+            }
+        }
     }
 }
