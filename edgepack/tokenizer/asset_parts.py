@@ -13,6 +13,7 @@ from edgepack.tokenizer.writing import string, varints
 
 MOST_PIECES = 64  # of a template
 LSTRIP, RSTRIP, NORMALIZED = 1, 2, 4  # flags of an added token
+TRIM_OFFSETS, TRIM_PREFIXED = 2, 4  # flags of a tokenizer: what `trims` gives
 SPECIAL, FIRST = 0, 1  # kinds of a template's pieces; the second text is FIRST + 1
 
 

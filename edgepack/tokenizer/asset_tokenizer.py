@@ -14,8 +14,10 @@ from functools import cached_property
 
 from edgepack.tokenizer.asset import AssetData
 from edgepack.tokenizer.asset_parts import FIRST, LSTRIP, NORMALIZED, RSTRIP, SPECIAL, AddedToken
-from edgepack.tokenizer.letters import Letter
+from edgepack.tokenizer.byte_pairs import BytePairData
+from edgepack.tokenizer.letters import Letter, letters_of, normalized
 from edgepack.tokenizer.stream_reader import running
+from edgepack.tokenizer.unigram import UnigramData
 
 SHOWN_SPACE = 0x120  # a space as byte-level vocabularies write it
 Token = tuple[int, int, int]  # id, first code point, end
@@ -137,6 +139,20 @@ class AssetTokenizer(ABC):
     @cached_property
     def _spaces(self) -> frozenset[int]:
         return self.data.tables.spaces | {SHOWN_SPACE}
+
+
+class SteppedTokenizer(AssetTokenizer):
+    """A tokenizer whose text goes through a normalizer's steps, and whose offsets may leave out spaces."""
+
+    data: BytePairData | UnigramData
+
+    def __init__(self, data: BytePairData | UnigramData) -> None:
+        super().__init__(data)
+        self.trim_offsets, self.trim_prefixed = data.trim_offsets, data.trim_prefixed
+
+    def normalize(self, text: str, start: int, end: int) -> list[Letter]:
+        """The letters of a stretch between added tokens."""
+        return normalized(letters_of(text, start, end), self.data.normalizer, start)
 
 
 def _finder(tokens: Sequence[AddedToken]) -> Finder | None:

@@ -6,29 +6,24 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from heapq import heappop, heappush
 
-from edgepack.tokenizer.asset_tokenizer import AssetTokenizer, SpacedToken, ends
+from edgepack.tokenizer.asset_tokenizer import SpacedToken, SteppedTokenizer, ends
 from edgepack.tokenizer.byte_pairs import BYTES, BytePairData
-from edgepack.tokenizer.letters import Letter, letters_of, normalized
+from edgepack.tokenizer.letters import Letter
 
 SPACE, APOSTROPHE = 0x20, 0x27
 OTHER, GAP, LETTER, NUMBER = range(4)  # classes of GPT-2's pattern
 CONTRACTIONS = tuple(tuple(map(ord, text)) for text in ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d"))
 
 
-class BytePair(AssetTokenizer):
+class BytePair(SteppedTokenizer):
     """GPT-2's and RoBERTa's tokenizer."""
 
     data: BytePairData
 
     def __init__(self, data: BytePairData) -> None:
         super().__init__(data)
-        self.trim_offsets, self.trim_prefixed = data.trim_offsets, data.trim_prefixed
         pairs = zip(data.merges, data.results, strict=True)
         self.ranks = {merge: (rank, result) for rank, (merge, result) in enumerate(pairs)}
-
-    def normalize(self, text: str, start: int, end: int) -> list[Letter]:
-        """The letters of a stretch between added tokens."""
-        return normalized(letters_of(text, start, end), self.data.normalizer, start)
 
     def plain_tokens(self, letters: Sequence[Letter]) -> Iterator[SpacedToken]:
         """Tokens of a stretch without added ones; a byte has the offsets of its character."""

@@ -29,6 +29,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from edgepack.errors import shown
 from edgepack.tokenizer import normalizer
 from edgepack.tokenizer.asset_parts import (
+    TRIM_OFFSETS,
+    TRIM_PREFIXED,
     AddedToken,
     Piece,
     added_tokens,
@@ -44,7 +46,7 @@ from edgepack.tokenizer.unicode_tables import BATCH, ideographs, is_one_piece, s
 from edgepack.tokenizer.writing import packed, range_list, steps, varints, zigzag
 
 KIND = 1
-PREFIX_SPACE, TRIM_OFFSETS, TRIM_PREFIXED = 1, 2, 4  # flags
+PREFIX_SPACE = 1  # flag, beside those for trimming
 BYTES = 256
 PLANES = 3
 MOST_SYMBOLS = 1 << 8 * PLANES

@@ -14,14 +14,12 @@ from math import isfinite
 from edgepack.errors import InputError
 from edgepack.tokenizer import byte_pairs, unigram, word_pieces
 from edgepack.tokenizer.asset import MAGIC, VERSION, WORD_PIECE_VERSION, AssetData
-from edgepack.tokenizer.asset_parts import MOST_PIECES, SPECIAL, AddedToken, Piece
+from edgepack.tokenizer.asset_parts import MOST_PIECES, SPECIAL, TRIM_OFFSETS, TRIM_PREFIXED, AddedToken, Piece
 from edgepack.tokenizer.byte_pairs import (
     BYTES,
     MOST_SYMBOLS,
     PLANES,
     PREFIX_SPACE,
-    TRIM_OFFSETS,
-    TRIM_PREFIXED,
     BytePairData,
     PatternClasses,
 )

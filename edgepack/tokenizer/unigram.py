@@ -27,6 +27,8 @@ from tokenizers import Tokenizer
 from edgepack.errors import shown
 from edgepack.tokenizer import normalizer
 from edgepack.tokenizer.asset_parts import (
+    TRIM_OFFSETS,
+    TRIM_PREFIXED,
     AddedToken,
     Piece,
     added_tokens,
@@ -43,7 +45,7 @@ from edgepack.tokenizer.word_pieces import vocabulary_streams
 from edgepack.tokenizer.writing import packed, range_list, string, varints
 
 KIND = 2
-BYTE_FALLBACK, TRIM_OFFSETS, TRIM_PREFIXED, WIDE = 1, 2, 4, 8  # flags; WIDE: scores of 64 bits
+BYTE_FALLBACK, WIDE = 1, 8  # flags, beside those for trimming; WIDE: scores of 64 bits
 SPLIT_SPACES, SPLIT_MARKS, METASPACE = 1, 2, 3  # kinds of steps that split
 SCHEMES = ("never", "first", "always")  # where a space is put before
 PENALTY = 10.0  # below the lowest score: that of an unknown character

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from edgepack.tokenizer.asset_tokenizer import AssetTokenizer, SpacedToken
-from edgepack.tokenizer.letters import Letter, letters_of, normalized
+from edgepack.tokenizer.asset_tokenizer import SpacedToken, SteppedTokenizer
+from edgepack.tokenizer.letters import Letter
 from edgepack.tokenizer.unigram import METASPACE, PENALTY, SCHEMES, SPLIT_SPACES, Splitting, UnigramData
 
 SPACE = 0x20
@@ -18,20 +18,15 @@ NEVER, FIRST, ALWAYS = range(len(SCHEMES))
 Stretch = Sequence[Letter]
 
 
-class Unigram(AssetTokenizer):
+class Unigram(SteppedTokenizer):
     """The tokenizer of XLM-RoBERTa, ALBERT, T5, CamemBERT and DeBERTa-v2."""
 
     data: UnigramData
 
     def __init__(self, data: UnigramData) -> None:
         super().__init__(data)
-        self.trim_offsets, self.trim_prefixed = data.trim_offsets, data.trim_prefixed
         self.ids = {piece: index for index, piece in enumerate(data.vocabulary) if piece}
         self.longest = max(map(len, self.ids), default=1)
-
-    def normalize(self, text: str, start: int, end: int) -> list[Letter]:
-        """The letters of a stretch between added tokens."""
-        return normalized(letters_of(text, start, end), self.data.normalizer, start)
 
     def plain_tokens(self, letters: Stretch) -> Iterator[SpacedToken]:
         """Tokens of a stretch without added ones."""
