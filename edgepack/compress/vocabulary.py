@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
-from edgepack.tokenizer.byte_pairs import byte_tokens, split_merge
+from edgepack.tokenizer.byte_pairs import OTHER_MERGING, byte_tokens, split_merge
 
 BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte, in Unigram
 
@@ -48,8 +48,7 @@ def _why_whole(model: dict[str, Any]) -> str | None:
         return f"a {kind} vocabulary cannot be trimmed; WordPiece, byte-level BPE and Unigram can"
     if not all(token in model["vocab"] for token in byte_tokens()):
         return "a BPE vocabulary without the 256 bytes cannot be trimmed; only byte-level BPE can"
-    options = ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
-    set_here = [option for option in options if model.get(option)]
+    set_here = [option for option in OTHER_MERGING if model.get(option)]
     return f"a BPE vocabulary with {set_here[0]} cannot be trimmed" if set_here else None
 
 

@@ -48,6 +48,7 @@ from edgepack.tokenizer.writing import packed, range_list, steps, varints, zigza
 KIND = 1
 PREFIX_SPACE = 1  # flag, beside those for trimming
 BYTES = 256
+OTHER_MERGING = ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")  # of a model, where set
 PLANES = 3
 MOST_SYMBOLS = 1 << 8 * PLANES
 KEEPS = (range(0x21, 0x7F), range(0xA1, 0xAD), range(0xAE, 0x100))  # bytes that stand for themselves in a vocabulary
@@ -92,7 +93,7 @@ def why_not(document: dict[str, Any]) -> str | None:
     if before is None:
         kind = (document["pre_tokenizer"] or {}).get("type")
         return f"its pre-tokenizer is {kind or 'missing'}, not ByteLevel with GPT-2's pattern"
-    for option in ("dropout", "ignore_merges", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"):
+    for option in (*OTHER_MERGING, "byte_fallback"):
         if model.get(option):
             return f"its model sets {option} to {shown(model[option])}"
     missing = [token for token in byte_tokens() if token not in model["vocab"]]

@@ -15,12 +15,11 @@ from functools import cache
 
 from tokenizers.normalizers import Precompiled
 
-from edgepack.tokenizer.unicode_tables import BATCH, CODE_POINTS, SURROGATES
+from edgepack.tokenizer.unicode_tables import BATCH, CODE_POINTS, HANGUL, SURROGATES
 
 SMALL = 6  # bytes that a cluster must be below to be looked up whole
 CR, LF, JOINER = 0x0D, 0x0A, 0x200D
 JOINER_TEXT = chr(JOINER)
-SYLLABLES = range(0xAC00, 0xD7A4)
 TRAILS = 28  # syllables of one lead and one vowel
 LETTER, MARK, PICTURE, CONSONANT, VIRAMA = "a", "\u0301", "\u2764", "\u0915", "\u094d"
 LEAD, SYLLABLE, TRAIL = "\u1100", "\uac00", "\u11a8"
@@ -82,11 +81,11 @@ def _joins(points: Sequence[int], start: int, at: int, classes: ClusterClasses) 
 
 def _joins_hangul(before: int, point: int, classes: ClusterClasses) -> bool:
     if before in classes.leads:
-        return point in classes.leads or point in classes.vowels or point in SYLLABLES
-    open_ = before in SYLLABLES and (before - SYLLABLES.start) % TRAILS == 0
+        return point in classes.leads or point in classes.vowels or point in HANGUL
+    open_ = before in HANGUL and (before - HANGUL.start) % TRAILS == 0
     if before in classes.vowels or open_:
         return point in classes.vowels or point in classes.trails
-    return (before in classes.trails or before in SYLLABLES) and point in classes.trails
+    return (before in classes.trails or before in HANGUL) and point in classes.trails
 
 
 @cache
@@ -114,7 +113,7 @@ def cluster_classes() -> ClusterClasses:
         linkers=linkers,
         bridging=counts(CONSONANT, VIRAMA + CONSONANT + MARK, sorted(joining))(5) - linkers,
         leads=leads,
-        vowels=counts(LEAD, MARK, three)(3) - leads - set(SYLLABLES) - joining,
+        vowels=counts(LEAD, MARK, three)(3) - leads - set(HANGUL) - joining,
         trails=counts(TRAIL, MARK, three)(3) - joining,
     )
 
