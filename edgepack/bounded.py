@@ -102,3 +102,34 @@ def read_plain(hint: Any, value: Any, place: Place) -> Any:
             place = place.inside(part)
         problem = as_demand(first["msg"])
         raise place.error(f"is {shown(first['input'])}; {problem[0].lower()}{problem[1:]}") from e
+
+
+class ByteReader:
+    """Takes bytes and numbers off the front of what a file holds; `ValueError` or `IndexError` behind its end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        if count > len(self.data) - self.at:
+            raise ValueError(f"{count} bytes are taken from a stream that has {len(self.data) - self.at} left")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def byte(self) -> int:
+        """The next byte."""
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def varint(self, longest: int) -> int:
+        """The next number in LEB128, of at most `longest` bytes."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+            if shift >= 7 * longest:
+                raise ValueError(f"a number of more than {longest} bytes")

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
+from edgepack.bounded import ByteReader
 from edgepack.tokenizer.unicode_tables import CODE_POINTS
 
 LONGEST_VARINT = 9  # bytes: 63 bits
 LONGEST_FOLD = 64  # code points that one becomes; Unicode's longest has 18
 
 
-class Reader:
-    """Takes numbers and strings off the front of a stream."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes."""
-        if count > len(self.data) - self.at:
-            raise ValueError(f"{count} bytes are taken from a stream that has {len(self.data) - self.at} left")
-        self.at += count
-        return self.data[self.at - count : self.at]
+class Reader(ByteReader):
+    """Takes numbers, strings and tables off the front of a stream."""
 
     def number(self, limit: int = 2**63) -> int:
         """The next varint, which must be below `limit`."""
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
-            if shift >= 7 * LONGEST_VARINT:
-                raise ValueError(f"a number of more than {LONGEST_VARINT} bytes")
+        value = self.varint(LONGEST_VARINT)
         if value >= limit:
             raise ValueError(f"the number {value}, where less than {limit} is allowed")
         return value

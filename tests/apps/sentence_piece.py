@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from edgepack.runtime.protobuf import messages, parse_message, strings
+
+PIECES, NORMALIZER = 1, 3  # field numbers of ModelProto
+TEXT, SCORE = 1, 2  # of SentencePiece
+CHARACTER_MAP = 2  # of NormalizerSpec
 
 
 def read_model(path: Path) -> tuple[list[tuple[str, float]], bytes]:
     """Pieces with their scores by id, and the precompiled character map."""
-    pieces, charsmap = [], b""
-    for field, value in _fields(path.read_bytes()):
-        if field == 1:
-            piece = dict(_fields(value))
-            pieces.append((piece[1].decode(), struct.unpack("<f", piece[2])[0] if 2 in piece else 0.0))
-        elif field == 3:
-            charsmap = dict(_fields(value)).get(2, b"")
-    return pieces, charsmap
+    model = parse_message(path.read_bytes())
+    pieces = [(strings(piece, TEXT)[0], _score(piece.get(SCORE, [0])[0])) for piece in messages(model, PIECES)]
+    maps = [value for spec in messages(model, NORMALIZER) for value in spec.get(CHARACTER_MAP, [])]
+    return pieces, b"".join(value for value in maps if isinstance(value, bytes))
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        if key & 7 == 0:
-            value, at = _varint(data, at)
-            yield key >> 3, value
-            continue
-        size, at = _varint(data, at) if key & 7 == 2 else ({1: 8, 5: 4}[key & 7], at)
-        yield key >> 3, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        value |= (data[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-        if data[at - 1] < 0x80:
-            return value, at
+def _score(bits: int | bytes) -> float:
+    """A float that the message holds as 32 bits."""
+    assert isinstance(bits, int)
+    (score,) = struct.unpack("<f", struct.pack("<I", bits))
+    return float(score)

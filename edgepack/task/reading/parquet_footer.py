@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgepack.bounded import ByteReader
+
 MAGIC, TAIL = b"PAR1", 8  # the length of the footer as u32, and the magic
+LONGEST = 10  # bytes of a number: 64 bits
 DEEPEST = 32  # of structs and lists; Parquet's have 7
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 
@@ -35,11 +38,8 @@ def column_bytes(data: bytes) -> tuple[dict[str, list[int]], int]:
     return found, most
 
 
-class _Compact:
+class _Compact(ByteReader):
     """Takes values off the front of Thrift's compact protocol; structs become dictionaries by field number."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
 
     def struct(self, depth: int) -> dict[int, Any]:
         fields: dict[int, Any] = {}
@@ -54,7 +54,7 @@ class _Compact:
         if I16 <= kind <= I64:
             return self.signed()
         if kind == BINARY:
-            return self.take(self.varint())
+            return self.take(self.varint(LONGEST))
         if depth > DEEPEST:
             raise ValueError(f"a footer of more than {DEEPEST} levels")
         if kind == STRUCT:
@@ -73,12 +73,12 @@ class _Compact:
         head = self.byte()
         count, kind = head >> 4, head & 15
         if count == 15:
-            count = self.varint()
+            count = self.varint(LONGEST)
         self.check(count)
         return [self.value(kind, depth + 1) for _ in range(count)]
 
     def pairs(self, depth: int) -> list[tuple[Any, Any]]:
-        count = self.varint()
+        count = self.varint(LONGEST)
         self.check(count)
         kinds = self.byte() if count else 0
         return [(self.value(kinds >> 4, depth + 1), self.value(kinds & 15, depth + 1)) for _ in range(count)]
@@ -87,27 +87,6 @@ class _Compact:
         if count > len(self.data) - self.at:
             raise ValueError(f"a footer with {count:,} items in {len(self.data) - self.at:,} bytes")
 
-    def take(self, count: int) -> bytes:
-        self.check(count)
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def byte(self) -> int:
-        self.at += 1
-        return self.data[self.at - 1]
-
     def signed(self) -> int:
-        number = self.varint()
+        number = self.varint(LONGEST)
         return number >> 1 ^ -(number & 1)
-
-    def varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-            if shift > 63:
-                raise ValueError("a footer with a number of more than 9 bytes")

@@ -5,8 +5,6 @@ import dev.edgepack.core.normalizer.readNormalizer
 private const val BYTE_PAIR_STREAMS = 6 // and one more with a normalizer
 private const val PLANES = 3
 private const val PREFIX_SPACE = 1
-private const val TRIM_OFFSETS = 2
-private const val TRIM_PREFIXED = 4
 
 /** A byte-level tokenizer from its streams, six or seven, the kind being read. */
 internal fun readBytePairs(streams: List<ByteReader>): Tokenizer {
@@ -21,7 +19,7 @@ internal fun readBytePairs(streams: List<ByteReader>): Tokenizer {
     val symbols = maxOf(MergeTable.BYTES, (merges.results.maxOrNull() ?: 0) + 1)
     val table = readClasses(streams[BYTE_PAIR_STREAMS - 1])
     val model = BytePairModel(table, merges, readIds(ids, symbols, size), flags and PREFIX_SPACE != 0)
-    val offsets = OffsetOptions(trim = flags and TRIM_OFFSETS != 0, keepsFirst = flags and TRIM_PREFIXED != 0)
+    val offsets = OffsetOptions.of(flags)
     val normalizer = readNormalizer(streams.getOrNull(BYTE_PAIR_STREAMS))
     return Tokenizer(LetterScanner(table, added, normalizer, model, offsets), table, single, pair, size)
 }

@@ -8,7 +8,15 @@ import dev.edgepack.core.normalizer.Letters
  * @property trim they leave out the spaces at a token's ends
  * @property keepsFirst … but for a single one before the first token, which is taken for one that was put there
  */
-internal class OffsetOptions(val trim: Boolean = false, val keepsFirst: Boolean = false)
+internal class OffsetOptions(val trim: Boolean = false, val keepsFirst: Boolean = false) {
+    companion object {
+        private const val TRIM = 2
+        private const val KEEPS_FIRST = 4
+
+        /** What the flags of a version 2 header say. */
+        fun of(flags: Int) = OffsetOptions(trim = flags and TRIM != 0, keepsFirst = flags and KEEPS_FIRST != 0)
+    }
+}
 
 /** Takes the tokens of a text as they are found, and leaves spaces out of their offsets where that is asked for. */
 internal class TrimmedTokens(

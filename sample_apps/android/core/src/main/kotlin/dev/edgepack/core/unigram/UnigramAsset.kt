@@ -16,8 +16,6 @@ import java.util.Locale
 
 private const val UNIGRAM_STREAMS = 5 // and one more with a normalizer
 private const val BYTE_FALLBACK = 1
-private const val TRIM_OFFSETS = 2
-private const val TRIM_PREFIXED = 4
 private const val WIDE = 8 // scores of 64 bits
 private const val MOST_SPLITS = 100
 private const val SPLIT_SPACES = 1
@@ -43,7 +41,7 @@ internal fun readUnigram(streams: List<ByteReader>): Tokenizer {
     val byteIds = if (flags and BYTE_FALLBACK != 0) IntArray(BYTES) { findByte(trie, it) } else null
     val found = readScores(scores, count, flags and WIDE != 0)
     val model = UnigramModel(trie, found, unknownId, byteIds, splitting)
-    val offsets = OffsetOptions(trim = flags and TRIM_OFFSETS != 0, keepsFirst = flags and TRIM_PREFIXED != 0)
+    val offsets = OffsetOptions.of(flags)
     val normalizer = readNormalizer(streams.getOrNull(UNIGRAM_STREAMS))
     return Tokenizer(LetterScanner(table, added, normalizer, model, offsets), table, single, pair, size)
 }
