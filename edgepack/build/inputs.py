@@ -14,6 +14,7 @@ import torch
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
+from edgepack.build.tag_scheme import tell_scheme
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
@@ -30,6 +31,7 @@ from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
+from edgepack.task.schemes import SchemeName
 from edgepack.task.tokenize import encode, shorten, suggest_max_length
 from edgepack.teacher import (
     OwnModel,
@@ -67,6 +69,7 @@ class BuildRequest:
     targets: tuple[str, ...]
     output: Path
     task: str | None = None
+    tag_scheme: SchemeName | None = None
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
@@ -161,12 +164,18 @@ def open_with_texts(
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
     found_task, pair = infer_task(request.train, request.columns)
-    teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
+    teacher = load_teacher(request.teacher, request.task, pair, found_task, request.tag_scheme)
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets, request.raw_text)
     warn_without_text(recipe, request.effort, request.raw_text, console)
     with console.working("read"):
         train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    if teacher.task.is_tagging:
+        told = tell_scheme(teacher, evaluation_data)
+        console.info(told.note)
+        if told.scheme != teacher.task.tag_scheme:
+            train_data, evaluation_data = read_both(request.train, request.evaluation, told.task, request.columns)
+        teacher = replace(teacher, task=told.task)
     found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
     log.debug("sha256 of the inputs: %s", found)
     if compare is not None:

@@ -17,6 +17,8 @@ from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
+from edgepack.task.schemes import SchemeName
+from edgepack.task.task import Task
 from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
@@ -108,6 +110,7 @@ class BundleManifest(Record):
     task: Literal["text-classification", "token-classification"]
     pair: bool = False
     labels: list[str]
+    tag_scheme: SchemeName | None = None  # what tags mean; absent where texts are labelled, and where labels show it
     max_length: int
     padding: PaddingRecord
     inputs: list[TensorRecord]
@@ -155,6 +158,11 @@ def load_manifest(folder: Path) -> BundleManifest:
         refuse_other_folder(folder)
     refuse_build(folder)
     return read_model(path, BundleManifest)
+
+
+def task_of(manifest: BundleManifest) -> Task:
+    """The task that a bundle is for."""
+    return Task(manifest.task, tuple(manifest.labels), manifest.pair, manifest.tag_scheme)
 
 
 def refuse_build(folder: Path) -> None:

@@ -171,6 +171,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         task=task.name,
         pair=task.pair,
         labels=list(task.labels),
+        tag_scheme=task.tag_scheme,
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),
         inputs=[TensorRecord(name=name, dtype=target.integers, shape=input_shape(contents)) for name in names],

@@ -76,6 +76,7 @@ class RenamedOption(click.Option):
 
 
 TASKS = ("text-classification", "token-classification")
+TAG_SCHEMES = ("BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain")
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -158,6 +159,12 @@ build_options = options(
     ),
     target_option,
     click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
+    click.option(
+        "--tag-scheme",
+        type=click.Choice(TAG_SCHEMES),
+        help="What the teacher's tags mean; types: entity types without prefixes, plain: a tag for each word, no "
+        "entities. [default: from its labels and answers]",
+    ),
     column_options,
     click.option(
         "--max-drop",

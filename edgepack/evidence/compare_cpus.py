@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.bundle.goldens import load_tokenizer
-from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest
+from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest, task_of
 from edgepack.bundle.places import find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
@@ -103,7 +103,7 @@ def compare_architecture(
     comparisons = []
     for same in files.values():
         manifest, folder, target = same[0]
-        task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+        task = task_of(manifest)
         place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
         dataset = read_dataset(place, task, Columns(**request["columns"]), "validation")
         encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)

@@ -21,7 +21,7 @@ from typing import cast
 import numpy as np
 
 from edgepack.bundle.analysis import NonInferiority
-from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check, Status, limit_check
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -132,11 +132,6 @@ def given_data(evaluation: str | None, columns: Columns, teacher: str | None, co
     return None if evaluation is None else Given(evaluation, columns, teacher, console)
 
 
-def task_of(manifest: BundleManifest) -> Task:
-    """The task that a bundle is for."""
-    return Task(manifest.task, tuple(manifest.labels), manifest.pair)
-
-
 def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseline: Path | None = None) -> Check:
     """Measure the metric again, and compare it with what can be compared."""
     if given is None:
@@ -224,7 +219,8 @@ def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
 
 def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
     """`InputError` where two bundles do not answer the same question."""
-    if (old.task, old.pair, set(old.labels)) != (new.task, new.pair, set(new.labels)):
+    one, other = task_of(old), task_of(new)
+    if (one.name, one.pair, set(one.labels)) != (other.name, other.pair, set(other.labels)):
         raise InputError(
             "the two bundles are for different tasks or labels: "
             f"{old.task} with {len(old.labels)} labels, {new.task} with {len(new.labels)}; compare releases of one task"

@@ -16,7 +16,7 @@ from edgepack.teacher import Teacher, load_teacher
 
 def teacher_statistics(source: str, task: Task, data: Dataset, max_length: int, sha256: str) -> np.ndarray:
     """Per-example statistics of the teacher at `source`, which has to be the one with this hash."""
-    teacher = load_teacher(source, task.name, task.pair)
+    teacher = load_teacher(source, task.name, task.pair, tag_scheme=task.tag_scheme)
     if teacher.sha256 != sha256:
         raise InputError(
             f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
@@ -28,7 +28,7 @@ def teacher_statistics(source: str, task: Task, data: Dataset, max_length: int, 
 
 def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
     """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
-    teacher = load_teacher(source, task.name, task.pair)
+    teacher = load_teacher(source, task.name, task.pair, tag_scheme=task.tag_scheme)
     if teacher.task.labels != task.labels:
         raise InputError(
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "

@@ -25,7 +25,7 @@ from edgepack.finetune.settings import Options, Settings, choose_trials
 from edgepack.finetune.trials import train_trials
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, show_notes
+from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, read_tag_scheme, show_notes
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
@@ -83,6 +83,8 @@ def finetune(
             if other != scratch:
                 shutil.rmtree(other)  # of earlier settings or data
         result = train_and_score(model, prepared, device, bf16, scratch, output, console)
+        if prepared.task.tag_scheme is not None:
+            model.config.tag_scheme = prepared.task.tag_scheme  # which labels alone may not show
         _save(model.cpu(), prepared.tokenizer, output)
     return result
 
@@ -126,7 +128,7 @@ def train_and_score(
 
 def prepare(base: str, train: str, evaluation: str, columns: Columns, options: Options, console: Console) -> Prepared:
     """Read and check everything, hold out the slice, choose the settings."""
-    task, training, judged = _read(train, evaluation, columns, console)
+    task, training, judged = _read(train, evaluation, columns, options.tag_scheme, console)
     checkpoint = open_checkpoint(_encoder_folder(base))
     tokenizer = load_tokenizer(checkpoint, task.name)
     limit = position_limit(checkpoint, tokenizer)
@@ -180,9 +182,12 @@ def _check_output(output: Path) -> None:
         raise InputError(f"output {output}: is an unfinished build's; name a new folder")
 
 
-def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tuple[Task, Dataset, Dataset]:
+def _read(
+    train: str, evaluation: str, columns: Columns, tag_scheme: str | None, console: Console
+) -> tuple[Task, Dataset, Dataset]:
     name, pair = infer_task(train, columns)
-    task = Task(name, read_labels(train, columns), pair)
+    scheme = read_tag_scheme(train, columns, tag_scheme)
+    task = Task(name, read_labels(train, columns, scheme=scheme), pair, scheme)
     if len(task.labels) < 2:
         raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
@@ -210,6 +215,7 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
         "data": prepared.data_sha256,
         "examples": prepared.training.sha256(),
         "labels": list(prepared.task.labels),
+        "tag_scheme": prepared.task.tag_scheme,
         "trials": [asdict(settings) for settings in prepared.trials],
         "device": device.type,
         "bf16": bf16,

@@ -18,7 +18,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.answers import Labelled
 from edgepack.evidence.differing import worst_first
 from edgepack.evidence.forms import Both, FormLogits, pair_decisions
-from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given, task_of
+from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given
 from edgepack.machine.extras import import_package, one_line_errors
 from edgepack.parameters import AnyPath, as_text, check_options
 from edgepack.predict.answer import Answer
@@ -61,7 +61,7 @@ def answer_data(
     console = console or Console(quiet=True)
     if teacher is not None:  # before the work
         import_package(TEACHER_ANSWERS, "predict's --compare-teacher")
-    manifest, task = bundle.manifest, task_of(bundle.manifest)
+    manifest, task = bundle.manifest, bundle.task
     recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
     data, labelled = read_to_answer(source, task, told, recorded)

@@ -1,4 +1,4 @@
-"""Accuracy: one label for each text, the one with the largest logit."""
+"""Accuracy: one label for each text, or one tag for each word, the one with the largest logit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import IGNORED, Encoded
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,21 @@ class Accuracy:
     def parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Right answers, and examples."""
         return statistics[..., 0], statistics[..., 1]
+
+
+@dataclass(frozen=True)
+class WordAccuracy(Accuracy):
+    """The share of words whose tag is right; statistics (right words, words).
+
+    Words that truncation or the tokenizer removed are not scored, for any model alike.
+    """
+
+    name: str = "word_accuracy"
+
+    def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
+        """`(n, 2)` int64; logits `(T, C)`."""
+        scored = encoded.labels != IGNORED
+        owners = encoded.label_examples[scored]
+        right = owners[self.decide(logits)[scored] == encoded.labels[scored]]
+        counts = [np.bincount(each, minlength=len(encoded)) for each in (right, owners)]
+        return np.stack(counts, axis=1).astype(np.int64)

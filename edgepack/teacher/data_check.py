@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from edgepack.errors import InputError, shown
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset
 from edgepack.teacher.load import Teacher
 from edgepack.tokenizer.library import encode_texts
@@ -39,9 +39,10 @@ def check_teacher(
     task = teacher.task
     metric = task.score(logits, evaluation)
     majority = MIN_ENTITY_F1
-    if task.name == "text-classification":
-        counts = np.bincount(evaluation.labels)
-        majority = float(counts.max() / len(evaluation))
+    if not task.finds_entities:
+        labels = evaluation.labels[evaluation.labels != IGNORED]
+        counts = np.bincount(labels)
+        majority = float(counts.max() / len(labels))
         if majority == 1.0 and not allow_untrained:
             raise InputError(
                 f"all {len(evaluation)} evaluation examples have one label, "
@@ -49,7 +50,7 @@ def check_teacher(
                 "evaluation data with examples of every class"
             )
     if metric <= majority and not allow_untrained:
-        rival = "the most frequent class alone gives" if task.metric_name == "accuracy" else "the least accepted is"
+        rival = "the most frequent class alone gives" if not task.finds_entities else "the least accepted is"
         raise InputError(
             f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
             f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"

@@ -14,10 +14,11 @@ from pathlib import Path
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
+from edgepack.task.schemes import SchemeName
 from edgepack.task.task import Task
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
-from edgepack.teacher.labels import check_head, find_task, label_names
+from edgepack.teacher.labels import check_head, find_task, label_names, recorded_scheme
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
@@ -80,11 +81,17 @@ class Teacher:
 
 
 def load_teacher(
-    source: str, task_name: str | None = None, pair: bool = False, fallback_task: str | None = None
+    source: str,
+    task_name: str | None = None,
+    pair: bool = False,
+    fallback_task: str | None = None,
+    tag_scheme: SchemeName | None = None,
 ) -> Teacher:
     """Load a fine-tuned checkpoint; whatever is wrong with it is an `InputError` of one line.
 
     `task_name`: what the user says it does. `fallback_task`: what the data looks like, where its config says nothing.
+    `tag_scheme`: what its tags mean, if the user says so; else as `edgepack finetune` wrote into its config, or as its
+    labels show.
     """
     checkpoint = open_checkpoint(source)
     what = f"checkpoint {checkpoint.name}"
@@ -95,7 +102,7 @@ def load_teacher(
         raise InputError(
             f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
         )
-    task = Task(name, label_names(checkpoint.config), pair)
+    task = Task(name, label_names(checkpoint.config), pair, tag_scheme or recorded_scheme(checkpoint.config, name))
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
