@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
     for folder in unigrams:
         write_reference(folder, folder / "fuzz.jsonl", FEWER, seed=3)
     out = checks.run_core_tests(scratch, folders + unigrams)
+    assert re.search(r"compared \d{3} lines of tags", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
     assert out.count(f"compared {FEWER} lines") == len(unigrams) >= 12
 

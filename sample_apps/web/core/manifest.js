@@ -4,6 +4,7 @@ import { BundleError } from "./errors.js";
 
 const SCHEMA = 1;
 const TASKS = ["text-classification", "token-classification"];
+const TAG_SCHEMES = ["BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain"];
 const TOKENIZER = "tokenizer.bin";
 
 /**
@@ -12,6 +13,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {"text-classification" | "token-classification"} task
  * @property {boolean} pair whether the model takes two texts
  * @property {string[]} labels by class
+ * @property {string} tagScheme what labels of words mean as tags
  * @property {number} maxLength in tokens
  * @property {number} temperature what logits are divided by before they become probabilities
  * @property {string[]} inputs the model's inputs
@@ -31,6 +33,8 @@ export function readManifest(text) {
   check(TASKS.includes(document.task), `is for ${document.task}, this app does ${TASKS.join(" and ")}`, "unsupported");
   check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
+  const tagScheme = document.tag_scheme ?? TAG_SCHEMES[0];
+  check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
   const temperature = document.temperature ?? 1;
   check(Number.isFinite(temperature) && temperature > 0, "has a temperature that is no positive number");
   check(Array.isArray(document.files) && document.files.every(isRecord), "has a damaged list of files");
@@ -46,6 +50,7 @@ export function readManifest(text) {
     task: document.task,
     pair: document.pair === true,
     labels: document.labels,
+    tagScheme,
     maxLength: document.max_length,
     temperature,
     inputs: document.inputs.map((input) => input.name),

@@ -8,13 +8,18 @@ class ScoredLabel(val label: String, val probability: Float)
 /** A stretch of the text, UTF-16 `[start, end)`; as probable as its least probable word. */
 class Entity(val type: String, val start: Int, val end: Int, val probability: Float)
 
-/** What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it. */
+/**
+ * What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it.
+ *
+ * @property tagsEachWord whether the entities are all words, each with its tag, as parts of speech are
+ */
 class Prediction(
     val labels: List<ScoredLabel>,
     val entities: List<Entity>,
     val tokens: Int,
     val tokenizeNanos: Long,
     val modelNanos: Long,
+    val tagsEachWord: Boolean = false,
 )
 
 /** Probabilities out of logits at a manifest's temperature; the largest is subtracted first, so that none overflows. */

@@ -44,7 +44,7 @@ fun Answer(input: Input, output: Output?) {
 @Composable
 private fun Predicted(input: Input, prediction: Prediction) {
     if (prediction.labels.isEmpty()) {
-        Heading(stringResource(R.string.entities_title))
+        Heading(stringResource(if (prediction.tagsEachWord) R.string.tags_title else R.string.entities_title))
         Entities(input.text, prediction.entities)
     } else {
         Heading(stringResource(R.string.labels_title))
