@@ -27,8 +27,8 @@ class Entity:
 class Answer:
     """The answer to one text or pair.
 
-    `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification. `entities` are
-    of token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word.
+    `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
+    token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word.
     `tokens` counts special ones too; `cut`: the text was longer than the model's input, and its end was not read;
     `unknown` is the share of its tokens that the vocabulary does not have.
     """

@@ -15,17 +15,16 @@ from edgepack.build import tag_scheme
 from edgepack.build.flow import build
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.bundle.manifest import load_manifest
+from edgepack.demo.base import make_tokenizer
 from edgepack.evidence.gate import gate
 from edgepack.finetune import Options, finetune
-from edgepack.package import AppOptions, package_bundle
-from edgepack.package.project import APPS
+from edgepack.package import APPS, AppOptions, package_bundle
 from edgepack.predict import Bundle, predict_data
 from edgepack.task.examples import read_dataset
 from edgepack.task.schemes import SchemeName
 from edgepack.task.task import Task
 from edgepack.teacher import load_teacher
 from tests.builds.tiny import QUIET, Files, request
-from tests.teacher.tiny import word_tokenizer
 
 LABELS = ("O", "B-x", "I-x")
 SENTENCES = ("lamp song", "please the song lamp", "just a lamp")
@@ -46,16 +45,17 @@ def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, decided: str, scheme: S
         return logits
 
     monkeypatch.setattr(tag_scheme, "predict", answer)
-    teacher = SimpleNamespace(task=task, tokenizer=word_tokenizer(), max_length=32, load_model=lambda: None)
+    tokenizer = make_tokenizer(list(SENTENCES))
+    teacher = SimpleNamespace(task=task, tokenizer=tokenizer, max_length=32, load_model=lambda: None)
     return tell_scheme(teacher, data)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("decided", "scheme", "by"),
     [
-        ("BI" "OOBI" "OOB", "BIO", "3 of 3 entities begin with B-"),
-        ("II" "OOIB" "OOI", "IOB1", "0 of 3 entities begin with B-"),
-        ("OO" "OOOO" "OOO", "BIO", "the teacher finds no entity"),
+        ("BIOOBIOOB", "BIO", "3 of 3 entities begin with B-"),
+        ("IIOOIBOOI", "IOB1", "0 of 3 entities begin with B-"),
+        ("OOOOOOOOO", "BIO", "the teacher finds no entity"),
     ],
 )
 def test_of_labels_that_two_schemes_have_the_answers_tell(
@@ -68,7 +68,7 @@ def test_of_labels_that_two_schemes_have_the_answers_tell(
 
 
 def test_what_the_user_says_is_not_asked_about(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert asked(monkeypatch, tmp_path, "II" "OOIB" "OOI", "BIO").scheme == "BIO"
+    assert asked(monkeypatch, tmp_path, "IIOOIBOOI", "BIO").scheme == "BIO"
 
 
 TAGGED: dict[SchemeName, dict[str, str]] = {  # the tag that each word has
@@ -112,6 +112,14 @@ def test_a_teacher_of_the_scheme_becomes_three_apps(files: Files, tmp_path: Path
     (result,) = gate([bundle.folder], evaluation=evaluation).bundles
     assert {c.name: c.reason for c in result.checks if c.status == "failed" and c.name in KEPT} == {}
     assert next(c for c in result.checks if c.name == "metric").status == "passed"
+
+    manifest_path = bundle.folder / "edgepack.json"
+    document = manifest_path.read_text()
+    for other in {"BIO", "IOBES", "plain"} - {scheme}:
+        manifest_path.write_text(document.replace(f'"tag_scheme": "{scheme}"', f'"tag_scheme": "{other}"'))
+        (faulty,) = gate([bundle.folder]).bundles
+        assert next(c for c in faulty.checks if c.name == "consistency").status == "failed", other
+    manifest_path.write_text(document)
 
     answer = Bundle.load(bundle.folder)("please my lamp bright")
     found = [(entity.label, entity.text) for entity in answer.entities]

@@ -137,7 +137,7 @@ def test_labels_of_no_scheme_are_refused_and_can_be_named(labels: tuple[str, ...
 
 
 def test_unnamed_tags_need_a_name() -> None:
-    with pytest.raises(InputError, match="write their names into id2label .* or pass --tag-scheme plain"):
+    with pytest.raises(InputError, match=r"write their names into id2label .* or pass --tag-scheme plain"):
         Task("token-classification", ("LABEL_0", "LABEL_1"))
     assert Task("token-classification", ("LABEL_0", "LABEL_1"), scheme="plain").tag_scheme == "plain"
     with pytest.raises(InputError, match="the tag scheme of text-classification is 'BIO'"):
@@ -181,7 +181,7 @@ def test_the_scheme_of_a_teacher_that_is_made(
 def test_a_scheme_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"tokens": ["a"], "tags": ["NOUN"]}))
-    with pytest.raises(InputError, match="none of its tags is O, .*can only be plain"):
+    with pytest.raises(InputError, match=r"none of its tags is O, .*can only be plain"):
         read_tag_scheme(str(path), wanted="BIO")
     with pytest.raises(InputError, match="tag scheme is 'IOBX'; allowed: data, BIO"):
         read_tag_scheme(str(path), wanted="IOBX")
