@@ -51,5 +51,5 @@ def run(command: list[str], **environment: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-5000:]
+    assert done.returncode == 0, done.stdout[-20_000:]
     return done.stdout
