@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.task.encoded import Encoded
+from edgepack.task.label_f1 import LabelF1
 from edgepack.task.task import Task
 
 
@@ -26,6 +27,9 @@ def class_scores(task: Task, logits: np.ndarray, encoded: Encoded) -> tuple[Clas
     if task.name == "token-classification":
         kinds = dict.fromkeys(label[2:] for label in task.labels if label != "O")
         return tuple(_entity_score(task, kind, logits, encoded) for kind in kinds)
+    if isinstance(task.scoring, LabelF1):
+        sums = task.scoring.label_statistics(logits, encoded).sum(axis=0).tolist()
+        return tuple(_score(label, *counts) for label, counts in zip(task.labels, sums, strict=True))
     decided, classes = task.decide(logits), len(task.labels)
     confusion = np.bincount(encoded.labels * classes + decided, minlength=classes**2).reshape(classes, classes)
     counts = zip(task.labels, np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1), strict=True)

@@ -7,6 +7,7 @@ an entity. Words that truncation or the tokenizer removed are not scored, for an
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,9 @@ import numpy as np
 
 from edgepack.errors import InputError, shown
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.probabilities import divergences, softmax
 from edgepack.task.schemes import scheme_of_labels
+from edgepack.task.scoring import commonest, f1_parts, f1_possible
 
 BIO_TAG = re.compile(r"O|[BI](-.+)?")
 
@@ -25,6 +28,7 @@ class EntityF1:
 
     labels: tuple[str, ...]
     name: str = "entity_f1"
+    columns: int = 3
 
     def __post_init__(self) -> None:
         bad = [label for label in self.labels if not BIO_TAG.fullmatch(label)]
@@ -52,7 +56,27 @@ class EntityF1:
 
     def parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Twice the entities that are right, and those predicted with those there are."""
-        return 2 * statistics[..., 0], statistics[..., 1] + statistics[..., 2]
+        return f1_parts(statistics)
+
+    def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Both models have as many entities to find."""
+        return f1_possible(first, second)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Those of a row add up to 1."""
+        return softmax(logits)
+
+    def divergences(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """KL of the distributions over tags."""
+        return divergences(after, before)
+
+    def constant(self, labels: np.ndarray) -> np.ndarray:
+        """The commonest tag, which mostly is O."""
+        return commonest(labels, len(self.labels))
+
+    def label_rows(self, labels: Sequence[int]) -> np.ndarray:
+        """Tags belong to words; those of a whole text are none."""
+        raise ValueError("tags are laid out with their tokens")
 
     @cached_property
     def _tag_table(self) -> tuple[np.ndarray, np.ndarray]:
