@@ -27,11 +27,11 @@ class Labelled:
     @cached_property
     def scored(self) -> np.ndarray:
         """At which rows of the logits a label stands."""
-        return self.form.encoded.labels != IGNORED
+        return self.form.encoded.scored
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """Class ids of examples, or of all labelled words."""
+        """Class ids of examples, or of all labelled words; of label sets rows of 0 and 1, `(n, C)`."""
         return self.form.encoded.labels[self.scored]
 
     @cached_property
@@ -65,7 +65,10 @@ class Labelled:
         """(right, answered, true) of one label or entity type in each example, `(n, 3)`."""
         if self.task.name == "text-classification":
             number = self.task.labels.index(name)
-            truth, decided = self.truth == number, self.decided == number
+            if self.task.is_multi_label:
+                truth, decided = self.truth[:, number] > 0, self.decided[:, number] > 0
+            else:
+                truth, decided = self.truth == number, self.decided == number
             return np.stack([truth & decided, decided, truth], axis=1).astype(np.int64)
         outside = self.task.labels.index("O") if "O" in self.task.labels else None
         others = [i for i, label in enumerate(self.task.labels) if label[2:] != name or label == "O"]

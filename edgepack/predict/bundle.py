@@ -15,13 +15,14 @@ from typing import overload
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest
+from edgepack.bundle.manifest import BundleManifest, load_manifest, task_of
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
 from edgepack.predict.entities import Tag, find_entities
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
+from edgepack.task.task import Task
 from edgepack.task.words import CharacterClasses, classes_of_tables, classes_of_unicode, find_words
 from edgepack.tokenizer.reader import AssetTokenizer, Encoding
 
@@ -146,7 +147,12 @@ class Bundle:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""
-        return softmax(logits / (self.manifest.temperature or 1.0))
+        return self.task.scoring.probabilities(logits / (self.manifest.temperature or 1.0))
+
+    @property
+    def task(self) -> Task:
+        """What it is for."""
+        return task_of(self.manifest)
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
@@ -157,6 +163,10 @@ class Bundle:
             return replace(answer, entities=find_entities(answer.text, words, tags))
         order = np.argsort(-probabilities, kind="stable")
         by_label = {labels[i]: float(probabilities[i]) for i in order}
+        if self.task.is_multi_label:
+            decided = self.task.decide(logits)
+            answered = tuple(labels[i] for i in order if decided[i])
+            return replace(answer, labels=answered, probabilities=by_label)
         return replace(
             answer, label=labels[order[0]], probability=float(probabilities[order[0]]), probabilities=by_label
         )
@@ -170,13 +180,6 @@ class Bundle:
         if not isinstance(text, str):
             raise InputError(f"text is {shown(text)}; this bundle takes one text: give a string")
         return text, None
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis, float64; safe where logits are large."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 def _is_pair(text: Sequence[object]) -> bool:

@@ -22,9 +22,9 @@ from edgepack.task.reading.columns import Columns, has_sets
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags
-from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.task import Task, TaskName
 
 __all__ = [

@@ -11,7 +11,8 @@ from edgepack.task.encoded import Encoded
 
 Problem = Literal["single_label_classification", "multi_label_classification"]  # transformers' own words
 PROBLEMS: tuple[Problem, ...] = get_args(Problem)
-SINGLE_LABEL, MULTI_LABEL = PROBLEMS
+SINGLE_LABEL: Literal["single_label_classification"] = "single_label_classification"
+MULTI_LABEL: Literal["multi_label_classification"] = "multi_label_classification"
 
 
 class Metric(Protocol):

@@ -35,11 +35,17 @@ class TeacherCheck:
 def check_teacher(
     teacher: Teacher, evaluation: Encoded, logits: np.ndarray, allow_untrained: bool = False
 ) -> TeacherCheck:
-    """Refuse a teacher that is no better than always answering the most frequent class (entity F1: 0.05)."""
+    """Refuse a teacher that is no better than always the most frequent class, or labels (entity F1: 0.05)."""
     task = teacher.task
     metric = task.score(logits, evaluation)
     majority = MIN_ENTITY_F1
-    if task.name == "text-classification":
+    rival = "the least accepted is"
+    if task.is_multi_label:
+        rival = "the same labels for every text give"
+        constant = np.tile(task.scoring.constant(evaluation.labels), (len(evaluation), 1))
+        majority = task.score(constant, evaluation)
+    elif task.name == "text-classification":
+        rival = "the most frequent class alone gives"
         counts = np.bincount(evaluation.labels)
         majority = float(counts.max() / len(evaluation))
         if majority == 1.0 and not allow_untrained:
@@ -49,7 +55,6 @@ def check_teacher(
                 "evaluation data with examples of every class"
             )
     if metric <= majority and not allow_untrained:
-        rival = "the most frequent class alone gives" if task.metric_name == "accuracy" else "the least accepted is"
         raise InputError(
             f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
             f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"

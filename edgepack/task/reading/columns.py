@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.sets import flag_columns, holds_sets

@@ -143,7 +143,9 @@ def _python_list(where: str, text: str) -> list[str]:
     while place < len(inner):
         item = PYTHON_ITEM.match(inner, place)
         if item is None or item.end() == place:
-            raise InputError(f"{where}: the list of labels {shown(text)} is broken at {shown(inner[place : place + 20])}")
+            raise InputError(
+                f"{where}: the list of labels {shown(text)} is broken at {shown(inner[place : place + 20])}"
+            )
         found.append(next(part for part in item.groups() if part is not None))
         place = item.end()
     return found
