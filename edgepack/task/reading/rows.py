@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
-from edgepack.task.reading.sets import find_separator, how_read, read_flags, read_set, said_of_sets
+from edgepack.task.reading.sets import find_form, how_read, read_flags, read_set, said_of_sets
 from edgepack.task.reading.spans import tag_words
 from edgepack.task.reading.table import Note, Table, listed
 
@@ -99,7 +99,7 @@ def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
 def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], Note]:
     """Texts with the labels of their sets."""
     flags, texts = layout.flags, [layout.text, *filter(None, (layout.pair,))]
-    joined = find_separator(() if flags else (value for _, (value,) in table.rows((layout.label,))))
+    joined = find_form(() if flags else (value for _, (value,) in table.rows((layout.label,))))
     rows = []
     for where, values in _values(table, *texts, *(flags or (layout.label,))):
         text, *pair = (_text(where, column, value) for column, value in zip(texts, values, strict=False))

@@ -1,7 +1,8 @@
 """Label sets: how a row says that a text has several labels, or none. What a label means is in `labels`.
 
-A column holds lists (JSON, parquet, or a list as Python prints it), or labels joined by one separator; or there is a
-column of 0 and 1 for each label. Which of these a file has is told by its values, once for the whole file.
+A column holds lists (JSON, parquet, or a list as Python prints it), vectors of 0 and 1, or labels joined by one
+separator; or there is a column of 0 and 1 for each label. Which of these a file has is told by its values, once for the
+whole file.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ ReadLabel = Callable[[str, Any], str]  # place and value → the label as a stri
 
 @dataclass(frozen=True)
 class Joined:
-    """The labels of one file that a separator joins; None where each cell is one label, or a list."""
+    """How the cells of one file are sets: vectors, labels that a separator joins, or lists and single labels."""
 
     separator: str | None
+    vectors: bool = False
 
 
 def is_flag(value: Any) -> bool:
@@ -69,8 +71,11 @@ def holds_sets(values: Iterable[Any]) -> bool:
     return False
 
 
-def find_separator(values: Iterable[Any]) -> Joined:
-    """The separator that leaves the fewest different labels, where any parts a cell."""
+def find_form(values: Iterable[Any]) -> Joined:
+    """Whether lists are vectors; else the separator that leaves the fewest different labels, where any parts a cell."""
+    values = list(values)
+    if _are_vectors(values):
+        return Joined(None, vectors=True)
     cells = {value.strip() for value in values if isinstance(value, str) and not is_list(value.strip())}
     best, fewest = None, len(cells)
     for separator in SEPARATORS:
@@ -92,6 +97,8 @@ def read_set(where: str, value: Any, joined: Joined, read: ReadLabel) -> tuple[s
             value = _split(value, joined.separator)
     elif not isinstance(value, list | tuple):
         value = [value]
+    if joined.vectors:
+        return tuple(str(place) for place, flag in enumerate(value) if flag)
     return tuple(dict.fromkeys(read(where, each) for each in value))
 
 
@@ -115,8 +122,19 @@ def how_read(joined: Joined, flags: Sequence[str], label: str) -> str:
     """Where the sets stand, in words."""
     if flags:
         return f"from a column of 0 and 1 for each label ({listed(flags)})"
+    if joined.vectors:
+        return f"from column {shown(label)}, vectors of 0 and 1"
     kind = "lists" if joined.separator is None else f"labels joined by {joined.separator!r}"
     return f"from column {shown(label)}, {kind}"
+
+
+def _are_vectors(values: Sequence[Any]) -> bool:
+    """Whether all are lists of 0 and 1 of one length, and not all of them could be class ids."""
+    if not values or not all(isinstance(value, list | tuple) and len(value) > 1 for value in values):
+        return False
+    if len({len(value) for value in values}) > 1 or not all(is_flag(each) for value in values for each in value):
+        return False
+    return any(len(set(value)) < len(value) or isinstance(value[0], bool | float) for value in values)
 
 
 def _is_present(value: Any) -> bool:
