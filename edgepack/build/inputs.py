@@ -15,6 +15,7 @@ from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
+from edgepack.build.thresholds import hold_out, with_thresholds
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
@@ -29,7 +30,7 @@ from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
+from edgepack.task.examples import Columns, Dataset, infer_problem, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.schemes import SchemeName
 from edgepack.task.tokenize import encode, shorten, suggest_max_length
@@ -105,6 +106,7 @@ class Inputs:
     teacher_logits: np.ndarray
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
+    held_out: Encoded | None = None  # training examples that thresholds of label sets are found on
 
     @property
     def recipe(self) -> Recipe:
@@ -164,7 +166,15 @@ def open_with_texts(
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
     found_task, pair = infer_task(request.train, request.columns)
-    teacher = load_teacher(request.teacher, request.task, pair, found_task, request.tag_scheme)
+    problem = infer_problem(request.train, request.columns)
+    teacher = load_teacher(
+        request.teacher,
+        request.task,
+        pair,
+        fallback_task=found_task,
+        fallback_problem=problem,
+        tag_scheme=request.tag_scheme,
+    )
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets, request.raw_text)
     warn_without_text(recipe, request.effort, request.raw_text, console)
@@ -184,9 +194,11 @@ def open_with_texts(
     data = (train_data, evaluation_data)
     with console.working("tokens"):
         train, evaluation, max_length = tokens_of(data, teacher, request.max_length)
-    encoded = (train, evaluation)
+    encoded, counts = (train, evaluation), np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
     for warning in [*input_warnings(teacher, data, encoded, max_length), *target_warnings(targets)]:
         console.warn(warning)
+    train, held_out = hold_out(train, teacher.task)
+    teacher = with_thresholds(teacher, held_out)
     logits, metric = ask_teacher(request, teacher, train, evaluation, console)
     return_free_memory()
     inputs = Inputs(
@@ -200,7 +212,8 @@ def open_with_texts(
         evaluation=evaluation,
         teacher_logits=logits,
         teacher_metric=metric,
-        token_counts=np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary),
+        token_counts=counts,
+        held_out=held_out,
     )
     return inputs, train_data
 

@@ -128,7 +128,9 @@ column_options = options(
         "--pair-column", metavar="NAME", help="Column of the second text: the task takes pairs. [default: by name]"
     ),
     click.option(
-        "--label-column", metavar="NAME", help="Column that holds the label or tags. [default: found by name]"
+        "--label-column",
+        metavar="NAME",
+        help="Column that holds the label, label set or tags; a comma list of columns of 0 and 1. [default: by name]",
     ),
     click.option(
         "--labels",

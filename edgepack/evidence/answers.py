@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 
 from edgepack.evidence.forms import FormLogits
-from edgepack.task.encoded import IGNORED
 from edgepack.task.entity_f1 import EntityF1
 from edgepack.task.task import Task
 
@@ -28,11 +27,11 @@ class Labelled:
     @cached_property
     def scored(self) -> np.ndarray:
         """At which rows of the logits a label stands."""
-        return self.form.encoded.labels != IGNORED
+        return self.form.encoded.scored
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """Class ids of examples, or of all labelled words."""
+        """Class ids of examples, or of all labelled words; of label sets rows of 0 and 1, `(n, C)`."""
         return self.form.encoded.labels[self.scored]
 
     @cached_property
@@ -65,7 +64,10 @@ class Labelled:
         if isinstance(self.task.scoring, EntityF1):
             return self.task.scoring.of_kind(name).statistics(self.form.logits, self.form.encoded)
         number = self.task.labels.index(name)
-        truth, decided = self.truth == number, self.decided == number
+        if self.task.is_multi_label:
+            truth, decided = self.truth[:, number] > 0, self.decided[:, number] > 0
+        else:
+            truth, decided = self.truth == number, self.decided == number
         hits = (truth & decided, decided, truth)
         counts = [np.bincount(self.owners[hit], minlength=self.n) for hit in hits]
         return np.stack(counts, axis=1).astype(np.int64)

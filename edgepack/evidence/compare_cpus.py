@@ -121,7 +121,8 @@ def _compare(
 ) -> Comparison:
     here = predict_session(load(model, target, threads=1), encoded)
     there, version = machine.predict(model, encoded)
-    parity = compare(FormLogits("there", there, encoded), FormLogits("here", here, encoded), 0.0)
+    forms = [FormLogits(name, logits, encoded, task.scoring) for name, logits in (("there", there), ("here", here))]
+    parity = compare(forms[0], forms[1], 0.0)
     metric_here, metric_there = (task.score(logits, encoded) for logits in (here, there))
     return Comparison(
         targets=names,

@@ -92,9 +92,20 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
         task = task_of(manifest)
     except InputError as e:
         return [*faults, str(e)]
+    if task.is_multi_label:
+        faults += threshold_faults(manifest)
     if any(record.name != task.metric_name for record in manifest.metrics.values()):
         faults.append(f"the metric of {task.name} is {task.metric_name}")
     return faults + metric_faults(manifest.metrics, "artifact" in manifest.metrics)
+
+
+def threshold_faults(manifest: BundleManifest) -> list[str]:
+    """What of the thresholds of label sets cannot be; those of the student were checked with the task."""
+    faults = [] if manifest.thresholds else ["there is no threshold for each label"]
+    teachers = manifest.teacher.thresholds or []
+    if len(teachers) != len(manifest.labels) or not all(0 < each < 1 for each in teachers):
+        faults.append("the teacher's thresholds are not one above 0 and below 1 for each label")
+    return faults + (["label sets have no temperature"] if manifest.temperature is not None else [])
 
 
 def label_faults(labels: list[str]) -> list[str]:

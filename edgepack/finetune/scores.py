@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.entity_f1 import EntityF1
+from edgepack.task.label_f1 import LabelF1
 from edgepack.task.task import Task
 
 
@@ -26,7 +27,10 @@ def class_scores(task: Task, logits: np.ndarray, encoded: Encoded) -> tuple[Clas
     """A score for each class in the order of the labels; logits in the flat layout."""
     if isinstance(task.scoring, EntityF1):
         return tuple(_entity_score(task.scoring, kind, logits, encoded) for kind in task.class_names)
-    scored, classes = encoded.labels != IGNORED, len(task.labels)
+    if isinstance(task.scoring, LabelF1):
+        sums = task.scoring.label_statistics(logits, encoded).sum(axis=0).tolist()
+        return tuple(_score(label, *counts) for label, counts in zip(task.labels, sums, strict=True))
+    scored, classes = encoded.scored, len(task.labels)
     decided, labels = task.decide(logits)[scored], encoded.labels[scored]
     confusion = np.bincount(labels * classes + decided, minlength=classes**2).reshape(classes, classes)
     counts = zip(task.labels, np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1), strict=True)

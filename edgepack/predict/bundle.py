@@ -153,7 +153,7 @@ class Bundle:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""
-        return softmax(logits / (self.manifest.temperature or 1.0))
+        return self.task.scoring.probabilities(logits / (self.manifest.temperature or 1.0))
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
@@ -164,6 +164,10 @@ class Bundle:
             return replace(answer, entities=found)
         order = np.argsort(-probabilities, kind="stable")
         by_label = {labels[i]: float(probabilities[i]) for i in order}
+        if self.task.is_multi_label:
+            decided = self.task.decide(logits)
+            answered = tuple(labels[i] for i in order if decided[i])
+            return replace(answer, labels=answered, probabilities=by_label)
         return replace(
             answer, label=labels[order[0]], probability=float(probabilities[order[0]]), probabilities=by_label
         )
@@ -177,13 +181,6 @@ class Bundle:
         if not isinstance(text, str):
             raise InputError(f"text is {shown(text)}; this bundle takes one text: give a string")
         return text, None
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis, float64; safe where logits are large."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 def _is_pair(text: Sequence[object]) -> bool:

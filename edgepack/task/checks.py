@@ -30,6 +30,12 @@ def check_evaluation(evaluation: Dataset, task: Task) -> None:
             raise InputError(
                 f"{evaluation.source}: no entity in it, every tag is O; entities are needed to evaluate on"
             )
+    elif task.is_multi_label:
+        if len({e.label for e in evaluation.examples}) == 1:
+            raise InputError(
+                f"{evaluation.source}: all evaluation examples have the same set of labels; two different ones or more "
+                "are needed: shuffle sorted data before a part of it is held out"
+            )
     elif len(found) == 1:
         name = task.labels[found.pop()]
         raise InputError(

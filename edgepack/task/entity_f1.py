@@ -15,7 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.probabilities import divergences, softmax
 from edgepack.task.schemes import Mark
+from edgepack.task.scoring import commonest, f1_parts, f1_possible
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class EntityF1:
 
     marks: tuple[Mark, ...]
     name: str = "entity_f1"
+    columns: int = 3
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
         """Class ids of the largest logits, `(…, C) → (…)` int64."""
@@ -42,7 +45,27 @@ class EntityF1:
 
     def parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Twice the entities that are right, and those predicted with those there are."""
-        return 2 * statistics[..., 0], statistics[..., 1] + statistics[..., 2]
+        return f1_parts(statistics)
+
+    def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Both models have as many entities to find."""
+        return f1_possible(first, second)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Those of a row add up to 1."""
+        return softmax(logits)
+
+    def divergences(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """KL of the distributions over tags."""
+        return divergences(after, before)
+
+    def constant(self, labels: np.ndarray) -> np.ndarray:
+        """The commonest tag, which mostly is O."""
+        return commonest(labels, len(self.marks))
+
+    def label_rows(self, labels: Sequence[int]) -> np.ndarray:
+        """Tags belong to words; those of a whole text are none."""
+        raise ValueError("tags are laid out with their tokens")
 
     def of_kind(self, kind: str) -> EntityF1:
         """The F1 of one type: all others read as outside."""

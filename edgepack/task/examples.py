@@ -10,17 +10,19 @@ names the file and the line (of a CSV row: its last line).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from edgepack.console import Console
 from edgepack.errors import InputError, shown
 from edgepack.task.checks import check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.loaded import Loaded, class_ids, load, share_names
-from edgepack.task.reading.columns import Columns
+from edgepack.task.reading.columns import Columns, has_sets
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SCHEMES, SchemeName, labels_of
+from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
@@ -31,6 +33,7 @@ __all__ = [
     "Example",
     "Note",
     "check_distinct",
+    "infer_problem",
     "infer_task",
     "read_both",
     "read_dataset",
@@ -50,7 +53,7 @@ def read_dataset(source: str, task: Task, columns: Columns = BY_NAME, split: str
 
 def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:
     """Every example of an opened source, checked."""
-    return _datasets([load(table, task.name, task.pair, columns)], task)[0]
+    return _datasets([load(table, task.name, task.pair, columns, task.is_multi_label)], task)[0]
 
 
 def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAME) -> tuple[Dataset, Dataset]:
@@ -59,7 +62,8 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
     Evaluation data that cannot tell a good model from a bad one (a single class, no entity) is an error.
     """
     sources = ((train, "train"), (evaluation, "validation"))
-    loaded = [load(open_table(source, split), task.name, task.pair, columns) for source, split in sources]
+    several = task.is_multi_label
+    loaded = [load(open_table(source, split), task.name, task.pair, columns, several) for source, split in sources]
     training, held_out = _datasets(share_names(loaded, task.labels), task)
     shared = check_distinct(training, held_out)
     check_evaluation(held_out, task)
@@ -79,6 +83,14 @@ def show_notes(console: Console, *datasets: Dataset) -> None:
 def infer_task(source: str, columns: Columns = BY_NAME, split: str = "train") -> tuple[TaskName, bool]:
     """What the file's columns say it is for: the task's name, and whether texts come in pairs."""
     return infer_layout(open_table(source, split), columns)
+
+
+def infer_problem(source: str, columns: Columns = BY_NAME, split: str = "train") -> Problem:
+    """Whether the file's texts have one label each, or sets of labels."""
+    table = open_table(source, split)
+    if infer_layout(table, columns)[0] == "token-classification":
+        return SINGLE_LABEL
+    return MULTI_LABEL if has_sets(table, columns) else SINGLE_LABEL
 
 
 def read_tag_scheme(source: str, columns: Columns = BY_NAME, wanted: str | None = None) -> SchemeName | None:
@@ -109,18 +121,23 @@ def read_labels(
 ) -> tuple[str, ...]:
     """The label names of a data set, sorted; in the order of their numbers where the data or `columns` name these.
 
-    Tags of any scheme give those of `scheme`, of BIO O, then B-x and I-x of each type.
+    Tags of any scheme give those of `scheme`, of BIO O, then B-x and I-x of each type. Labels that have a column
+    each stand in their order.
     """
     table = open_table(source, split)
     name, pair = infer_layout(table, columns)
-    loaded = load(table, name, pair, columns)
+    several = name == "text-classification" and has_sets(table, columns)
+    loaded = load(table, name, pair, columns, several)
+    if loaded.flags:
+        return tuple(clean_name(flag) for flag in loaded.flags)
     found = loaded.labels()
     named = apply_names(found, loaded.names, loaded.named_by) if loaded.names else {}
     if name == "token-classification":
         return _tag_names(loaded, scheme or "BIO")
     if named:
         return tuple(dict.fromkeys(clean_name(name) for name in loaded.names if name))
-    check_single(found, found.places)
+    if not several:
+        check_single(found, found.places)
     numbers = [NUMBER.fullmatch(label.strip()) for label in found.places]
     if all(numbers):
         return tuple(map(str, sorted({int(number[1]) for number in numbers if number})))
@@ -153,9 +170,12 @@ def _datasets(loaded: list[Loaded], task: Task) -> list[Dataset]:
     tagging = task.name == "token-classification"
     found = []
     for file, (ids, notes) in zip(loaded, class_ids(loaded, task.labels, task.tag_scheme), strict=True):
+        if tagging:
+            labels: list[Any] = list(ids)
+        else:
+            labels = [tuple(sorted(set(each))) for each in ids] if task.is_multi_label else [each[0] for each in ids]
         examples = tuple(
-            Example(row.text, row.pair, row.words, label if tagging else label[0])
-            for row, label in zip(file.rows, ids, strict=True)
+            Example(row.text, row.pair, row.words, label) for row, label in zip(file.rows, labels, strict=True)
         )
         found.append(Dataset(examples, file.source, file.sha256, (*file.notes, *notes)))
     return found

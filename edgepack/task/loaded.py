@@ -28,22 +28,24 @@ class Loaded:
     names: tuple[str, ...]
     named_by: str
     notes: tuple[Note, ...]
+    flags: tuple[str, ...] = ()  # labels that have a column each
 
     def labels(self) -> FileLabels:
         """The distinct labels as the data writes them."""
         return distinct(self.source, [row.labels for row in self.rows], self.rows)
 
 
-def load(table: Table, name: TaskName, pair: bool, columns: Columns) -> Loaded:
-    """All rows of a table, checked."""
-    layout = tag_layout(table, columns) if name == "token-classification" else text_layout(table, pair, columns)
-    rows, notes = read_rows(table, layout)
+def load(table: Table, name: TaskName, pair: bool, columns: Columns, several: bool = False) -> Loaded:
+    """All rows of a table, checked; `several`: texts have sets of labels."""
+    tagging = name == "token-classification"
+    layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, several)
+    rows, notes = read_rows(table, layout, several)
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
-    if columns.names:
+    if columns.names and not layout.flags:
         names, named_by = tuple(columns.names), "--labels"
     elif layout.label_name:
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
-    return Loaded(table.source, table.sha256 or _hash_rows(rows), rows, names, named_by, notes)
+    return Loaded(table.source, table.sha256 or _hash_rows(rows), rows, names, named_by, notes, layout.flags)
 
 
 def distinct(source: str, labels: Iterable[Sequence[str]], rows: Iterable[Row]) -> FileLabels:

@@ -19,7 +19,7 @@ from math import exp, lgamma, log
 import numpy as np
 
 from edgepack.errors import shown
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
 
 CHANCE = 1e-3  # of an alarm by chance
@@ -52,8 +52,16 @@ class Answers:
 
 
 def count_answers(task: Task, logits: np.ndarray, encoded: Encoded) -> Answers:
-    """The teacher's answers by label; of tags of entities by type."""
-    scored = encoded.labels != IGNORED
+    """The teacher's answers by label; of tags of entities by type, of label sets by the likeliest label.
+
+    Of label sets, texts with one label alone are counted: which answer stands for which label is not known elsewhere.
+    """
+    if task.is_multi_label:
+        single = encoded.labels.sum(axis=1) == 1
+        counts = np.zeros((len(task.labels), len(task.labels)), np.int64)
+        np.add.at(counts, (encoded.labels[single].argmax(axis=1), logits[single].argmax(axis=1)), 1)
+        return Answers(counts, task.labels)
+    scored = encoded.scored
     labels, answers = encoded.labels[scored], task.decide(logits)[scored]
     names, of_label = task.labels, np.arange(len(task.labels))
     if task.finds_entities:

@@ -1,6 +1,6 @@
 // From a bundle to answers: fetch and verify its files, tokenize, run, decide.
 
-import { argmax, entities, rank, readMarks, softmax } from "./core/decision.js";
+import { argmax, entities, labelSet, rank, readMarks, softmax } from "./core/decision.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
@@ -53,7 +53,8 @@ export class Pipeline {
   }
 
   /**
-   * The answer for a text: `ranked` labels, or `entities` with their places.
+   * The answer for a text: `ranked` labels, all labels of which some are `answered` as `set`, or `entities` with their
+   * places.
    * @param {string} text
    * @param {string | null} pair
    */
@@ -63,11 +64,14 @@ export class Pipeline {
     const tokenized = performance.now();
     const logits = await this.model.run(encoding);
     const done = performance.now();
-    const decision =
-      this.manifest.task === "text-classification"
-        ? { ranked: rank(logits, this.manifest.labels, this.manifest.temperature) }
-        : { entities: this.entities(text, encoding, logits) };
-    return { ...decision, encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+    return { ...this.decide(text, encoding, logits), encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+  }
+
+  decide(text, encoding, logits) {
+    const { task, labels, temperature, thresholds } = this.manifest;
+    if (thresholds !== null) return { set: labelSet(logits, labels, thresholds) };
+    if (task === "text-classification") return { ranked: rank(logits, labels, temperature) };
+    return { entities: this.entities(text, encoding, logits) };
   }
 
   entities(text, encoding, logits) {

@@ -29,6 +29,23 @@ export function rank(logits, labels, temperature = 1) {
     .sort((a, b) => b.probability - a.probability);
 }
 
+/** The probability of a label that is a question of its own. */
+export function sigmoid(logit) {
+  return 1 / (1 + Math.exp(-logit));
+}
+
+/**
+ * All labels of a text that has a set of them, the most probable first; `answered` are those of the set.
+ * @param {ArrayLike<number>} logits
+ * @param {string[]} labels
+ * @param {number[]} thresholds of the manifest: the probability from which on each label is answered
+ */
+export function labelSet(logits, labels, thresholds) {
+  return labels
+    .map((label, i) => ({ label, probability: sigmoid(logits[i]), answered: sigmoid(logits[i]) >= thresholds[i] }))
+    .sort((a, b) => b.probability - a.probability);
+}
+
 const PREFIXED = /^(?:([BIESULM])(?:[-_]([^\n]+))?|([biesulm])[-_]([^\n]+))$/;
 
 /**

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, rank, readMarks, softmax } from "../../../sample_apps/web/core/decision.js";
+import { argmax, entities, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest } from "../../../sample_apps/web/core/manifest.js";
@@ -69,6 +69,30 @@ test("softmax and rank", () => {
     ["yes", "no"],
   );
   assert.equal(argmax([1, 3, 3]), 1);
+});
+
+test("label sets: thresholds in the manifest, all labels at theirs or above", () => {
+  const sets = { problem: "multi_label_classification", thresholds: [0.5, 0.6] };
+  assert.deepEqual(readManifest(manifest(sets)).thresholds, [0.5, 0.6]);
+  assert.equal(readManifest(manifest()).thresholds, null);
+  for (const wrong of [
+    { thresholds: null },
+    { thresholds: [0.5] },
+    { thresholds: [0, 0.5] },
+    { thresholds: [0.5, 1] },
+    { thresholds: ["0.5", 0.5] },
+    { problem: "ranking" },
+    { task: "token-classification" },
+  ]) {
+    assert.throws(() => readManifest(manifest({ ...sets, ...wrong })), BundleError, JSON.stringify(wrong));
+  }
+  assert.deepEqual([sigmoid(0), sigmoid(-1000), sigmoid(1000)], [0.5, 0, 1]);
+  const answered = (logits) =>
+    labelSet(logits, ["no", "yes"], [0.5, 0.6])
+      .filter((found) => found.answered)
+      .map(({ label }) => label);
+  assert.deepEqual(answered([0, 2]), ["yes", "no"]);
+  assert.deepEqual(answered([-1, 0.4]), []);
 });
 
 test("entities follow CoNLL's rule", () => {

@@ -49,6 +49,8 @@ public struct ModelInputs: Sendable {
 public struct Answer: Equatable, Sendable {
     public enum Content: Equatable, Sendable {
         case labels([LabelProbability])
+        /// The labels of a text that has a set of them, perhaps none.
+        case labelSet([LabelProbability])
         case entities([Entity])
     }
 
@@ -98,6 +100,9 @@ public struct Classifier: Sendable {
         else { throw BundleError("the model gave other numbers than its manifest says; install the app again") }
         let rows = (0..<wanted).map { Array(logits[$0 * columns..<($0 + 1) * columns]) }
         let temperature = manifest.temperature ?? 1
+        if let thresholds = manifest.thresholds, manifest.problem == .labelSets {
+            return .labelSet(labelSet(rows[0], manifest.labels, thresholds: thresholds))
+        }
         guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels, temperature: temperature)) }
         let words = tokenizer.words(text, encoding)
         return .entities(entities(words, words.map { tag(rows[$0.firstToken], marks, temperature: temperature) }))

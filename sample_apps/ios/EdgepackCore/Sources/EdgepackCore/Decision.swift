@@ -25,6 +25,20 @@ public func ranked(_ logits: [Float], _ labels: [String], temperature: Double = 
     return order.map { found[$0] }
 }
 
+/// The probability of a label that is a question of its own.
+public func sigmoid(_ logit: Float) -> Double {
+    1 / (1 + exp(-Double(logit)))
+}
+
+/// The labels of a set: each whose probability is at its threshold or above, the most probable first.
+public func labelSet(_ logits: [Float], _ labels: [String], thresholds: [Double]) -> [LabelProbability] {
+    let found = zip(labels, zip(logits, thresholds)).compactMap { label, given -> LabelProbability? in
+        let probability = sigmoid(given.0)
+        return probability >= given.1 ? LabelProbability(label: label, probability: probability) : nil
+    }
+    return found.sorted { $0.probability > $1.probability }
+}
+
 /// A word as token classification sees it; its first token alone carries its label.
 public struct Word: Equatable, Sendable {
     public let firstToken: Int

@@ -108,6 +108,26 @@ final class BundleTests: XCTestCase {
         XCTAssertEqual(found[0].probability, softmax([0, 0, 8])[2], accuracy: 1e-12)
     }
 
+    func testAClassifierFindsLabelSetsPerhapsEmptyOnes() throws {
+        let sets = #""problem": "multi_label_classification", "thresholds": [0.5, 0.6], "#
+        let bundle = try Fixtures.bundle(self, files, manifest: Fixtures.manifest(files, more: sets))
+        for (logits, expected) in [([0, 2], ["yes", "no"]), ([-1, 0.4], []), ([1, -1], ["no"])] as [([Float], [String])] {
+            let runtime = FakeRuntime { _ in logits }
+            let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+            guard case .labelSet(let found) = try classifier.answer("good films").content else {
+                return XCTFail("no label set")
+            }
+            XCTAssertEqual(found.map(\.label), expected)
+        }
+        XCTAssertEqual(sigmoid(0), 0.5)
+        for wrong in ["", #""thresholds": [0.5], "#, #""thresholds": [0, 0.5], "#, #""thresholds": [0.5, 1], "#] {
+            let text = Fixtures.manifest(files, more: #""problem": "multi_label_classification", "# + wrong)
+            XCTAssert(message { _ = try Manifest.read(Data(text.utf8)) }.contains("no threshold"))
+        }
+        let other = Fixtures.manifest(files, more: #""problem": "ranking", "#)
+        XCTAssert(message { _ = try Manifest.read(Data(other.utf8)) }.contains("problem"))
+    }
+
     func testAModelThatGivesOtherNumbersOrAnotherRuntime() throws {
         let bundle = try Fixtures.bundle(self, files)
         let model = try bundle.shippedModel()

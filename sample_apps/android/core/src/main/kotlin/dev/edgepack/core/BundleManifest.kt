@@ -14,6 +14,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  *
  * @property tagScheme what labels of words mean as tags
  * @property inputs names of the tensors that the model takes, in its order
+ * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
  * @property temperature what logits are divided by before they become probabilities
  * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
  */
@@ -34,6 +35,7 @@ class BundleManifest(
     val teacher: String,
     val temperature: Float = 1f,
     val tagScheme: String = BIO,
+    val thresholds: List<Double>? = null,
 ) {
     /** Whether labels belong to words, as tags, and not to the whole text. */
     val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
@@ -60,6 +62,7 @@ class BundleManifest(
         const val PLAIN = "plain"
         private const val BIO = "BIO"
         private val TAG_SCHEMES = listOf(BIO, "IOB1", "IO", "IOBES", "BILOU", "types", PLAIN)
+        const val LABEL_SETS = "multi_label_classification"
         private const val TOKENIZER_NAME = "tokenizer.bin"
         private const val SCHEMA = 1L
 
@@ -92,7 +95,19 @@ class BundleManifest(
                 teacher = root["teacher"]["name"].string(),
                 temperature = root["temperature"].orElse(1f) { positive() },
                 tagScheme = root["tag_scheme"].orElse(BIO) { oneOf(TAG_SCHEMES) },
+                thresholds = root["problem"].orElse(null) { thresholds(string(), task, root) },
             )
+        }
+
+        /** Those of a [problem] that has them: one for each label. */
+        private fun thresholds(problem: String, task: String, root: Node): List<Double> {
+            if (problem != LABEL_SETS || task != TEXT_CLASSIFICATION) {
+                throw BundleException("$MANIFEST_NAME: problem of $task is $problem; allowed: $LABEL_SETS of $TEXT_CLASSIFICATION")
+            }
+            val found = root["thresholds"].list().map { it.share() }
+            val labels = root["labels"].list().size
+            if (found.size == labels) return found
+            throw BundleException("$MANIFEST_NAME has ${found.size} thresholds for $labels labels; package it again")
         }
 
         /** The second dimension of an input, where it is a number and not a name. */
@@ -126,6 +141,7 @@ private class Node(private val place: String, private val value: Any?) {
     fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
     fun positive(): Float = double().toFloat().takeIf { it > 0 && it.isFinite() } ?: fail("a positive number")
     fun oneOf(allowed: List<String>): String = string().takeIf { it in allowed } ?: fail("one of $allowed")
+    fun share(): Double = double().takeIf { it > 0 && it < 1 } ?: fail("a number above 0 and below 1")
     fun longOrNull(): Long? = value as? Long
     fun list(): List<Node> = (value as? List<*>)?.mapIndexed { i, it -> Node("$place[$i]", it) } ?: fail("a list")
     fun map(): Map<String, Node> =

@@ -21,7 +21,15 @@ class TextClassifier(
         val done = System.nanoTime()
         val entities = if (manifest.labelsWords) tag(text, encoding, logits) else emptyList()
         val labels = if (manifest.labelsWords) emptyList() else score(logits)
-        return Prediction(labels, entities, encoding.size, tokenized - start, done - tokenized, manifest.tagsEachWord)
+        return Prediction(
+            labels,
+            entities,
+            encoding.size,
+            tokenized - start,
+            done - tokenized,
+            tagsEachWord = manifest.tagsEachWord,
+            isSet = manifest.thresholds != null,
+        )
     }
 
     private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {
@@ -37,6 +45,7 @@ class TextClassifier(
 
     private fun score(logits: FloatArray): List<ScoredLabel> {
         checkCount(logits, manifest.labels.size)
+        manifest.thresholds?.let { return labelSet(logits, manifest.labels, it) }
         val probabilities = softmax(logits, manifest.temperature)
         return manifest.labels.indices.map { ScoredLabel(manifest.labels[it], probabilities[it]) }
             .sortedByDescending { it.probability }

@@ -85,6 +85,20 @@ class PredictionTest {
     }
 
     @Test
+    fun aLabelSetHasAllLabelsAtTheirThresholdsPerhapsNone() {
+        assertEquals(0.5, sigmoid(0f))
+        assertEquals(0.0, sigmoid(-1000f))
+        val sets = "{\"problem\": \"multi_label_classification\", \"thresholds\": [0.5, 0.6],"
+        val manifest = BundleManifest.parse(BundleManifestTest.MANIFEST.replaceFirst("{", sets))
+        val prediction = TextClassifier(manifest, tokenizer(), session(floatArrayOf(0f, 2f))).classify("so good")
+        assertTrue(prediction.isSet)
+        assertEquals(listOf("yes", "no"), prediction.labels.map { it.label })
+        assertEquals(0.5f, prediction.labels[1].probability)
+        val none = TextClassifier(manifest, tokenizer(), session(floatArrayOf(-1f, 0.4f))).classify("so good")
+        assertTrue(none.isSet && none.labels.isEmpty())
+    }
+
+    @Test
     fun aBundleForAnotherRuntimeIsRefused() {
         val runtime = object : ModelRuntime {
             override val name = "Toaster"
