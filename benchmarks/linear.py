@@ -111,7 +111,7 @@ def run(data: Data, name: str, seed: int, store: Store) -> None:
     for budget in BUDGETS:
         if store.has(key(name, budget, seed)):
             continue
-        if before is None or not fills_no_more(before[0].data, len(data.task.labels), budget):
+        if before is None or not fills_no_more(before[0].data, budget):
             started = time.process_time()
             result = measure_linear(data.train, data.evaluation, data.task, budget, seed)
             before = result, time.process_time() - started

@@ -21,6 +21,7 @@ from edgepack.machine.extras import one_line_errors
 from edgepack.parameters import AnyPath, as_list, as_path, as_share, as_size, as_text, check_options
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of
+from edgepack.task.schemes import SchemeName
 from edgepack.task.task import TaskName
 
 OPTIONS_OF_COLUMNS = tuple(ColumnOptions.__annotations__)
@@ -30,6 +31,9 @@ class BuildOptions(ColumnOptions, total=False):
     """What may be left out of a plan or a build; the same options as on the command line, with the same defaults."""
 
     task: TaskName | None  # what the teacher does; from its config
+    tag_scheme: (
+        SchemeName | None
+    )  # what its tags mean: BIO, IOB1, IO, IOBES, BILOU, types, plain; from labels and answers
     max_drop: float | str | None  # largest loss of the teacher's metric: 0.02 or "2%"; 5 %
     effort: Literal["quick", "standard", "max"] | None  # how long to train; standard
     recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file

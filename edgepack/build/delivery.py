@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs, first_texts
 from edgepack.build.linear import compare_with_linear
+from edgepack.build.training_data import in_student_ids
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
@@ -36,6 +37,7 @@ from edgepack.target import Target
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.identity import examples_sha256
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.teacher import open_checkpoint
 from edgepack.teacher.int8_model import export_int8
@@ -77,6 +79,7 @@ class Delivery:
     stage: MakeStage
     console: Console
     linear: Stage
+    decided: list[Task] = field(default_factory=list)  # the student's, once it is known
     measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
     @cached_property
@@ -120,7 +123,8 @@ class Delivery:
             made.stages.extend([exported, validated])
             if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
                 logits[target.name] = np.load(validated.folder / LOGITS_NAME)
-        made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, self.inputs.teacher.task))
+        task = self.student_task(student)
+        made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, task))
         return made
 
     def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
@@ -166,20 +170,21 @@ class Delivery:
     def judge(self, target: Target, student: Student, exported: Stage, keep_logits: Path) -> Verdict:
         """Run the artifact over the evaluation set and measure it against the teacher."""
         inputs, task = self.inputs, self.inputs.teacher.task
+        own = self.student_task(student)
         path = exported.folder / target.file
         with self.console.progress(target.name, 3 * len(self.evaluation_ids)) as advance:  # student, rounded, artifact
             verdict = validate_artifact(
                 path,
                 target,
                 Reference(
-                    task, student, self.evaluation_ids, inputs.teacher_logits, inputs.evaluation, self.background
+                    task, student, self.evaluation_ids, inputs.teacher_logits, inputs.evaluation, self.background, own
                 ),
                 Limits(inputs.request.budget_bytes, inputs.request.max_drop),
                 artifact_bytes(path) + self.asset_bytes,
                 keep_logits=keep_logits,
                 advance=advance,
             )
-        right = self.right(keep_logits) if "artifact" in verdict.metrics else None
+        right = self.right(keep_logits, own) if "artifact" in verdict.metrics else None
         verdict = verdict.model_copy(update={"linear": compare_with_linear(self.linear, right)})
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
@@ -204,9 +209,23 @@ class Delivery:
             self.console.warn(f"the teacher's int8 model is not timed: exporting it failed: {reason(e)}")
             return None
 
-    def right(self, logits: Path) -> np.ndarray:
-        """Which examples an artifact's saved logits are right on; of tagging, what its sentences have right."""
-        return self.inputs.teacher.task.statistics(np.load(logits), self.evaluation_ids)[:, 0]
+    def right(self, logits: Path, task: Task) -> np.ndarray:
+        """Which examples an artifact's saved logits are right on; of tagging, what its sentences have right.
+
+        Of label sets, the statistics.
+        """
+        statistics = task.statistics(np.load(logits), self.evaluation_ids)
+        return statistics if task.is_multi_label else statistics[:, 0]
+
+    def student_task(self, student: Student) -> Task:
+        """The task as the student decides it: with thresholds of its own, found on the examples held out."""
+        inputs, task = self.inputs, self.inputs.teacher.task
+        if inputs.held_out is None:
+            return task
+        if not self.decided:
+            data = in_student_ids(inputs.held_out, student.config, inputs)
+            self.decided.append(task.with_thresholds(predict(student, data, exact=True), data))
+        return self.decided[0]
 
     def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of the artifact, the teacher in torch, and the teacher's int8 model."""
@@ -233,8 +252,13 @@ class Delivery:
             artifact=Artifact(target, path, artifact_bytes(path), operators),
             config=student.config,
             tokenizer=self.tokenizer,
-            teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
-            task=teacher.task,
+            teacher=TeacherRecord(
+                name=teacher.name,
+                sha256=teacher.sha256,
+                licence=teacher.licence,
+                thresholds=list(teacher.task.thresholds) or None,
+            ),
+            task=self.student_task(student),
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,
             golden_texts=first_texts(self.inputs.evaluation_data),

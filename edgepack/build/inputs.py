@@ -14,6 +14,8 @@ import torch
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
+from edgepack.build.tag_scheme import tell_scheme
+from edgepack.build.thresholds import hold_out, with_thresholds
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
@@ -28,8 +30,9 @@ from edgepack.student.from_teacher import student_from_teacher
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
+from edgepack.task.examples import Columns, Dataset, infer_problem, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
+from edgepack.task.schemes import SchemeName
 from edgepack.task.tokenize import encode, shorten, suggest_max_length
 from edgepack.teacher import (
     OwnModel,
@@ -67,6 +70,7 @@ class BuildRequest:
     targets: tuple[str, ...]
     output: Path
     task: str | None = None
+    tag_scheme: SchemeName | None = None
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
@@ -102,6 +106,7 @@ class Inputs:
     teacher_logits: np.ndarray
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
+    held_out: Encoded | None = None  # training examples that thresholds of label sets are found on
 
     @property
     def recipe(self) -> Recipe:
@@ -161,12 +166,26 @@ def open_with_texts(
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
     found_task, pair = infer_task(request.train, request.columns)
-    teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
+    problem = infer_problem(request.train, request.columns)
+    teacher = load_teacher(
+        request.teacher,
+        request.task,
+        pair,
+        fallback_task=found_task,
+        fallback_problem=problem,
+        tag_scheme=request.tag_scheme,
+    )
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets, request.raw_text)
     warn_without_text(recipe, request.effort, request.raw_text, console)
     with console.working("read"):
         train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    if teacher.task.is_tagging:
+        told = tell_scheme(teacher, evaluation_data)
+        console.info(told.note)
+        if told.scheme != teacher.task.tag_scheme:
+            train_data, evaluation_data = read_both(request.train, request.evaluation, told.task, request.columns)
+        teacher = replace(teacher, task=told.task)
     found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
     log.debug("sha256 of the inputs: %s", found)
     if compare is not None:
@@ -175,9 +194,11 @@ def open_with_texts(
     data = (train_data, evaluation_data)
     with console.working("tokens"):
         train, evaluation, max_length = tokens_of(data, teacher, request.max_length)
-    encoded = (train, evaluation)
+    encoded, counts = (train, evaluation), np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
     for warning in [*input_warnings(teacher, data, encoded, max_length), *target_warnings(targets)]:
         console.warn(warning)
+    train, held_out = hold_out(train, teacher.task)
+    teacher = with_thresholds(teacher, held_out)
     logits, metric = ask_teacher(request, teacher, train, evaluation, console)
     return_free_memory()
     inputs = Inputs(
@@ -191,7 +212,8 @@ def open_with_texts(
         evaluation=evaluation,
         teacher_logits=logits,
         teacher_metric=metric,
-        token_counts=np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary),
+        token_counts=counts,
+        held_out=held_out,
     )
     return inputs, train_data
 

@@ -19,6 +19,7 @@ from edgepack.bundle.manifest import LinearRecord
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.linear.measure import LinearResult, measure_linear, why_none
+from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.task.dataset import Dataset
 from edgepack.task.examples import read_both
 from edgepack.workspace import Stage
@@ -80,13 +81,20 @@ def read_record(stage: Stage) -> dict[str, Any]:
 
 
 def compare_with_linear(stage: Stage, artifact_right: np.ndarray | None) -> LinearRecord | None:
-    """The record with the counts of a pair of answers `(n,)`; None where there is no linear model."""
+    """The record with the counts of a pair of answers `(n,)`, or of label sets their rows; None without a linear model.
+
+    `artifact_right`: which examples it is right on; of label sets its statistics `(n, 3)`.
+    """
     record = read_record(stage)
     if "reason" in record:
         return None
     found = LinearRecord.model_validate(record)
     if artifact_right is None:
         return found
-    own, other = artifact_right.astype(bool), np.load(stage.folder / ANSWERS)
+    answers = np.load(stage.folder / ANSWERS)
+    if answers.ndim == 2:
+        rows = paired_rows(artifact_right, answers)
+        return found.model_copy(update={"rows": np.column_stack([rows.artifact, rows.teacher, rows.counts]).tolist()})
+    own, other = artifact_right.astype(bool), answers
     counts = [(own & other), (own & ~other), (~own & other), (~own & ~other)]
     return found.model_copy(update={"counts": [int(each.sum()) for each in counts]})

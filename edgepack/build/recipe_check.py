@@ -94,6 +94,10 @@ def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
         raise InputError(
             f"{where}: output_space compares classes of whole texts; allowed: text-classification, not {task}"
         )
+    if teacher.task.is_multi_label:
+        raise InputError(
+            f"{where}: output_space compares classes that exclude each other; the teacher's are label sets"
+        )
     if loss.classes not in (0, labels):
         raise InputError(f"{where}.classes is {loss.classes}; the task has {labels} labels, allowed: that, or 0")
 

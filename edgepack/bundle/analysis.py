@@ -7,7 +7,7 @@ looked at together (classes, slices), they are widened so that all of them hold 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -93,9 +93,26 @@ class Differing(Record):
     divergence: float
 
 
+class Figure(Record):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class OtherMetric(Record):
+    """A metric beside the task's own, by both models: `macro_f1` or `exact_match` of label sets."""
+
+    name: str
+    teacher: Figure
+    artifact: Figure
+
+
 class Analysis(Record):
     """All of it; parts that the task or the data do not have are empty."""
 
+    left_out: ClassVar[tuple[str, ...]] = ("others",)
     noninferiority: NonInferiority | None = None
     classes: list[ClassScore] = Field(default_factory=list)
     slices: list[SliceScore] = Field(default_factory=list)
@@ -105,3 +122,4 @@ class Analysis(Record):
     confusion_labels: list[str] = Field(default_factory=list)
     teacher_confusion: list[list[int]] = Field(default_factory=list)  # row: truth, column: answer
     artifact_confusion: list[list[int]] = Field(default_factory=list)
+    others: list[OtherMetric] = Field(default_factory=list)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
+from edgepack.task.schemes import SchemeName
+from edgepack.task.scoring import SINGLE_LABEL
+from edgepack.task.task import Task
 from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
@@ -74,14 +77,16 @@ class LinearRecord(Record):
     """A linear model of hashed n-grams, trained within the build's budget: the cheap baseline of a classifier.
 
     `counts`: examples that both have right, the artifact alone, the linear model alone, neither; empty where the
-    artifact did not run.
+    artifact did not run. Of label sets `rows` instead: distinct statistics of both, and how often they occur.
     """
 
+    left_out: ClassVar[tuple[str, ...]] = ("rows",)
     bytes: int = Field(ge=0, le=MOST_BYTES)  # of its file
     metric: MetricRecord
     features: str
     trained: str
     counts: list[int] = Field(default_factory=list)
+    rows: list[list[int]] = Field(default_factory=list)
 
 
 class DataRecord(Record):
@@ -94,20 +99,26 @@ class DataRecord(Record):
 
 
 class TeacherRecord(Record):
-    """Where the student's knowledge comes from."""
+    """Where the student's knowledge comes from; `thresholds` of a teacher of label sets, which its metric is by."""
 
+    left_out: ClassVar[tuple[str, ...]] = ("thresholds",)
     name: str
     sha256: str
     licence: str | None = None
+    thresholds: list[FiniteFloat] | None = None
 
 
 class BundleManifest(Record):
     """`edgepack.json` of a bundle."""
 
+    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds")
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: Literal["text-classification", "token-classification"]
     pair: bool = False
+    problem: Literal["multi_label_classification"] | None = None  # absent: one label for each text, or word
     labels: list[str]
+    tag_scheme: SchemeName | None = None  # what tags mean; absent where texts are labelled, and where labels show it
+    thresholds: list[FiniteFloat] | None = None  # of label sets: the probability from which on each label is answered
     max_length: int
     padding: PaddingRecord
     inputs: list[TensorRecord]
@@ -155,6 +166,18 @@ def load_manifest(folder: Path) -> BundleManifest:
         refuse_other_folder(folder)
     refuse_build(folder)
     return read_model(path, BundleManifest)
+
+
+def task_of(manifest: BundleManifest) -> Task:
+    """The task that a bundle is for."""
+    return Task(
+        manifest.task,
+        tuple(manifest.labels),
+        manifest.pair,
+        manifest.problem or SINGLE_LABEL,
+        tuple(manifest.thresholds or ()),
+        manifest.tag_scheme,
+    )
 
 
 def refuse_build(folder: Path) -> None:

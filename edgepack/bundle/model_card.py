@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 
 from edgepack.bundle.linear import card_lines
-from edgepack.bundle.manifest import BundleManifest, TeacherRecord
+from edgepack.bundle.manifest import BundleManifest, TeacherRecord, task_of
 from edgepack.bundle.verdict import Verdict
 from edgepack.target import Target
+from edgepack.task.schemes import SchemeName
 from edgepack.task.task import Task
 
 
@@ -27,6 +28,7 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         shipped(verdict),
         f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
         *inputs(task, max_length),
+        *tags(task.tag_scheme),
         "",
         "| model | metric | value | 95 % interval | examples |",
         "|---|---|---|---|---|",
@@ -69,10 +71,19 @@ def origin(task: Task, teacher: TeacherRecord) -> str:
 
 def inputs(task: Task, max_length: int) -> list[str]:
     """How to feed it, and what it answers."""
-    return [
+    lines = [
         f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
         f"- Labels: {', '.join(task.labels)}.",
     ]
+    if task.is_multi_label:
+        limits = ", ".join(f"{name} {limit:.4g}" for name, limit in zip(task.labels, task.thresholds, strict=False))
+        lines.append(f"- A text has each label whose sigmoid is at least its threshold, perhaps none: {limits}.")
+    return lines
+
+
+def tags(scheme: SchemeName | None) -> list[str]:
+    """What the labels mean as tags of words."""
+    return [] if scheme is None else [f"- Tag scheme: {scheme}."]
 
 
 def title(teacher: TeacherRecord, target: Target) -> str:
@@ -102,7 +113,7 @@ def figures(verdict: Verdict) -> list[str]:
 
 def card_facts(manifest: BundleManifest, verdict: Verdict, target: Target) -> list[str]:
     """The lines that a bundle's card must have word for word: names, licence, labels, bytes and figures."""
-    task, teacher = Task(manifest.task, tuple(manifest.labels), manifest.pair), manifest.teacher
+    task, teacher = task_of(manifest), manifest.teacher
     facts = [*front_matter(task, teacher), title(teacher, target), origin(task, teacher), shipped(verdict)]
-    facts += [*inputs(task, manifest.max_length), *figures(verdict)]
+    facts += [*inputs(task, manifest.max_length), *tags(manifest.tag_scheme), *figures(verdict)]
     return [line for fact in facts if fact for line in fact.splitlines()]

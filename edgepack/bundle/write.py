@@ -55,6 +55,8 @@ from edgepack.runtime import Session, load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
+from edgepack.task.label_f1 import LabelF1
+from edgepack.task.scoring import MULTI_LABEL
 from edgepack.task.task import Task
 from edgepack.tokenizer.asset import backend_tokenizer, write_tokenizer_asset
 from edgepack.workspace import beside_folder, publish_folder, sha256_file
@@ -126,7 +128,8 @@ def write_evidence(folder: Path, contents: Contents) -> Verdict:
     target, max_length, task = contents.artifact.target, contents.max_length, contents.task
     session = session_of(folder, contents)
     backend = backend_tokenizer(contents.tokenizer)
-    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, max_length, contents.golden_texts)
+    sets = task.scoring if isinstance(task.scoring, LabelF1) else None
+    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, max_length, contents.golden_texts, sets)
     verdict = contents.verdict
     if not isinstance(session, TorchSession):
         verdict = with_goldens(verdict, check_goldens(folder, target, max_length))
@@ -170,7 +173,10 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
     return BundleManifest(
         task=task.name,
         pair=task.pair,
+        problem=MULTI_LABEL if task.is_multi_label else None,
         labels=list(task.labels),
+        tag_scheme=task.tag_scheme,
+        thresholds=list(task.thresholds) or None,
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),
         inputs=[TensorRecord(name=name, dtype=target.integers, shape=input_shape(contents)) for name in names],
@@ -220,9 +226,11 @@ def padding(tokenizer: PreTrainedTokenizerFast) -> PaddingRecord:
 def transformers_config(contents: Contents) -> dict[str, Any]:
     """A `config.json` that transformers.js maps to a classifier."""
     config, task = contents.config, contents.task
+    problem = {"problem_type": task.problem} if task.is_multi_label else {}
     return {
         "model_type": MODEL_TYPE,
         "architectures": [ARCHITECTURES[task.name]],
+        **problem,
         "id2label": {str(i): label for i, label in enumerate(task.labels)},
         "label2id": {label: i for i, label in enumerate(task.labels)},
         "vocab_size": config.vocab_size,

@@ -76,6 +76,7 @@ class RenamedOption(click.Option):
 
 
 TASKS = ("text-classification", "token-classification")
+TAG_SCHEMES = ("BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain")
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -127,7 +128,9 @@ column_options = options(
         "--pair-column", metavar="NAME", help="Column of the second text: the task takes pairs. [default: by name]"
     ),
     click.option(
-        "--label-column", metavar="NAME", help="Column that holds the label or tags. [default: found by name]"
+        "--label-column",
+        metavar="NAME",
+        help="Column that holds the label, label set or tags; a comma list of columns of 0 and 1. [default: by name]",
     ),
     click.option(
         "--labels",
@@ -158,6 +161,12 @@ build_options = options(
     ),
     target_option,
     click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
+    click.option(
+        "--tag-scheme",
+        type=click.Choice(TAG_SCHEMES),
+        help="What the teacher's tags mean; types: entity types without prefixes, plain: a tag for each word, no "
+        "entities. [default: from its labels and answers]",
+    ),
     column_options,
     click.option(
         "--max-drop",

@@ -23,6 +23,8 @@ from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
+from edgepack.task.probabilities import label_divergences
+from edgepack.task.scoring import MULTI_LABEL
 
 Rounding = Callable[[Tensor, int, int], Tensor]
 TOGETHER = ("query", "key", "value")
@@ -64,6 +66,7 @@ def measure_sensitivity(
     reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
     matrices = weight_matrices(own)
+    masks, sets = [batch["attention_mask"] for batch in batches], own.config.problem_type == MULTI_LABEL
     with (console or Console(quiet=True)).progress("bit widths", len(matrices) * len(widths)) as advance:
         for name, linears in matrices.items():
             originals = [linear.weight.clone() for linear in linears]
@@ -72,7 +75,7 @@ def measure_sensitivity(
                 for linear, original in zip(linears, originals, strict=True):
                     linear.weight.copy_(rounding(original, bits, own.config.block_size))
                 logits = [_logits(own, batch) for batch in batches]
-                measured[name][bits] = mean_divergence(reference, logits, [b["attention_mask"] for b in batches])
+                measured[name][bits] = mean_divergence(reference, logits, masks, sets)
                 advance()
             for linear, original in zip(linears, originals, strict=True):
                 linear.weight.copy_(original)
@@ -84,15 +87,23 @@ def _logits(student: Student, batch: dict[str, Tensor]) -> Tensor:
     return logits
 
 
-def mean_divergence(reference: Sequence[Tensor], logits: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
-    """Mean of KL(reference ‖ logits) in nats over examples `(batch, C)` or real tokens `(batch, seq, C)`."""
+def mean_divergence(
+    reference: Sequence[Tensor], logits: Sequence[Tensor], masks: Sequence[Tensor], sets: bool = False
+) -> float:
+    """Mean of KL(reference ‖ logits) in nats over examples `(batch, C)` or real tokens `(batch, seq, C)`.
+
+    `sets`: each label is a question of its own.
+    """
     total, count = 0.0, 0
     for before, after, mask in zip(reference, logits, masks, strict=True):
         if before.dim() == 3:
             before, after = before[mask.bool()], after[mask.bool()]
+        count += len(before)
+        if sets:
+            total += float(label_divergences(after.numpy(), before.numpy()).sum())
+            continue
         log_before, log_after = F.log_softmax(before.double(), -1), F.log_softmax(after.double(), -1)
         total += float((log_before.exp() * (log_before - log_after)).sum())
-        count += len(before)
     return total / max(count, 1)
 
 

@@ -14,12 +14,13 @@ from edgepack.evidence.answers import Labelled
 from edgepack.evidence.calibration import calibration
 from edgepack.evidence.classes import class_scores, confusion
 from edgepack.evidence.differing import differing_examples
+from edgepack.evidence.other_metrics import other_metrics
 from edgepack.evidence.robustness import Decisions, flips, robustness
 from edgepack.evidence.slices import Words, slice_scores
 from edgepack.runtime import Session
 from edgepack.runtime.predict import predict_session
 from edgepack.task.dataset import Dataset
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
@@ -52,6 +53,7 @@ def analyze(
         confusion_labels=labels,
         teacher_confusion=table,
         artifact_confusion=confusion(artifact)[1],
+        others=other_metrics(teacher, artifact),
     )
     if background is None:
         return found
@@ -73,11 +75,11 @@ def session_decisions(session: Session, task: Task, background: Background) -> D
 
 
 def decisions_of(logits: np.ndarray, encoded: Encoded, task: Task) -> list[tuple[int, ...]]:
-    """The class id of each example, or those of its labelled words."""
-    scored = encoded.labels != IGNORED
+    """The class id of each example, 0 or 1 for each label, or the class ids of its labelled words."""
+    scored = encoded.scored
     owners, decided = encoded.label_examples[scored], task.decide(logits)[scored]
     ends = np.searchsorted(owners, np.arange(1, len(encoded)))
-    return [tuple(map(int, part)) for part in np.split(decided, ends)]
+    return [tuple(map(int, part.ravel())) for part in np.split(decided, ends)]
 
 
 def teacher_flips(

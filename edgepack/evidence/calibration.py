@@ -15,7 +15,7 @@ import numpy as np
 
 from edgepack.bundle.analysis import Calibration
 from edgepack.evidence.answers import Labelled
-from edgepack.evidence.forms import log_probabilities
+from edgepack.task.probabilities import log_probabilities
 
 BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0
@@ -23,8 +23,13 @@ STEPS = 60  # of a golden-section search: to a millionth of the range
 LEAST_EXAMPLES = 50  # fewer leave the temperature to chance; it is 1 then
 
 
-def calibration(teacher: Labelled, artifact: Labelled) -> Calibration:
-    """Both models' errors and mean confidences; words of a tagging task count one each."""
+def calibration(teacher: Labelled, artifact: Labelled) -> Calibration | None:
+    """Both models' errors and mean confidences; words of a tagging task count one each.
+
+    None for label sets, which thresholds decide: they are of the probabilities as they are.
+    """
+    if artifact.task.is_multi_label:
+        return None
     logits, truth = artifact.form.scored(), artifact.truth
     enough = artifact.n >= LEAST_EXAMPLES
     scaled = scaled_across(logits, truth, artifact.owners) if enough else logits

@@ -193,6 +193,8 @@ def changed_files(old: BundleManifest, new: BundleManifest) -> dict[str, str]:
 
 def flips_by_label(old: Answers, new: Answers) -> list[LabelFlips]:
     """Examples, or words of a tagging task, that one release alone has right, by their true label."""
+    if new.task.is_multi_label:
+        return flips_by_set_label(old, new)
     truth = {}
     for name, answers in (("old", old), ("new", new)):
         labels = [answers.task.labels[i] for i in answers.encoded.labels[answers.scored]]
@@ -207,6 +209,22 @@ def flips_by_label(old: Answers, new: Answers) -> list[LabelFlips]:
         lost = sum(bool(before[i] and not after[i]) for i in here)
         gained = sum(bool(after[i] and not before[i]) for i in here)
         found.append(LabelFlips(label=label, n=len(here), lost=lost, gained=gained))
+    return found
+
+
+def flips_by_set_label(old: Answers, new: Answers) -> list[LabelFlips]:
+    """Of each label that occurs, the texts of it on which one release alone finds it."""
+    found = []
+    for label in sorted(new.task.labels):
+        columns = [answers.task.labels.index(label) for answers in (old, new)]
+        here = new.encoded.labels[:, columns[1]] > 0
+        before, after = (
+            answers.task.decide(answers.logits)[here, column] > 0
+            for answers, column in zip((old, new), columns, strict=True)
+        )
+        if here.any():
+            lost, gained = int((before & ~after).sum()), int((after & ~before).sum())
+            found.append(LabelFlips(label=label, n=int(here.sum()), lost=lost, gained=gained))
     return found
 
 

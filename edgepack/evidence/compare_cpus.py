@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgepack.bundle.goldens import load_tokenizer
-from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest
+from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest, task_of
 from edgepack.bundle.places import find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
@@ -103,7 +103,7 @@ def compare_architecture(
     comparisons = []
     for same in files.values():
         manifest, folder, target = same[0]
-        task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+        task = task_of(manifest)
         place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
         dataset = read_dataset(place, task, Columns(**request["columns"]), "validation")
         encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
@@ -121,7 +121,8 @@ def _compare(
 ) -> Comparison:
     here = predict_session(load(model, target, threads=1), encoded)
     there, version = machine.predict(model, encoded)
-    parity = compare(FormLogits("there", there, encoded), FormLogits("here", here, encoded), 0.0)
+    forms = [FormLogits(name, logits, encoded, task.scoring) for name, logits in (("there", there), ("here", here))]
+    parity = compare(forms[0], forms[1], 0.0)
     metric_here, metric_there = (task.score(logits, encoded) for logits in (here, there))
     return Comparison(
         targets=names,

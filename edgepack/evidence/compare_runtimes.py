@@ -45,7 +45,8 @@ def compare_runtimes(
 
 def _pair(a: Target, b: Target, left: np.ndarray, right: np.ndarray, encoded: Encoded, task: Task) -> RuntimePair:
     first, second = (task.score(side, encoded) for side in (left, right))
-    parity = compare(FormLogits(a.name, left, encoded), FormLogits(b.name, right, encoded), first)
+    forms = [FormLogits(t.name, side, encoded, task.scoring) for t, side in ((a, left), (b, right))]
+    parity = compare(forms[0], forms[1], first)
     return RuntimePair(
         targets=(a.name, b.name),
         runtimes=(a.runtime, b.runtime),

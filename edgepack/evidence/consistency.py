@@ -15,14 +15,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from edgepack.bundle.layout import SIDE_FILES, tokenizer_asset
-from edgepack.bundle.manifest import BundleManifest, is_model_file
+from edgepack.bundle.manifest import BundleManifest, is_model_file, task_of
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.side_files import side_file_faults
 from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
 from edgepack.target import Target
-from edgepack.task.task import Task
 
 MOST_TOKENS = 1_000_000  # no student has so many positions
 VERSION = re.compile(r"\d+\.\d+")
@@ -90,12 +89,23 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
     except ValueError:
         faults.append(f"created is {bare(manifest.created)}, not a time")
     try:
-        task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+        task = task_of(manifest)
     except InputError as e:
         return [*faults, str(e)]
+    if task.is_multi_label:
+        faults += threshold_faults(manifest)
     if any(record.name != task.metric_name for record in manifest.metrics.values()):
         faults.append(f"the metric of {task.name} is {task.metric_name}")
     return faults + metric_faults(manifest.metrics, "artifact" in manifest.metrics)
+
+
+def threshold_faults(manifest: BundleManifest) -> list[str]:
+    """What of the thresholds of label sets cannot be; those of the student were checked with the task."""
+    faults = [] if manifest.thresholds else ["there is no threshold for each label"]
+    teachers = manifest.teacher.thresholds or []
+    if len(teachers) != len(manifest.labels) or not all(0 < each < 1 for each in teachers):
+        faults.append("the teacher's thresholds are not one above 0 and below 1 for each label")
+    return faults + (["label sets have no temperature"] if manifest.temperature is not None else [])
 
 
 def label_faults(labels: list[str]) -> list[str]:

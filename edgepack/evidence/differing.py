@@ -6,7 +6,7 @@ import numpy as np
 
 from edgepack.bundle.analysis import Differing
 from edgepack.evidence.answers import Labelled
-from edgepack.evidence.forms import Both, divergences, pair_decisions
+from edgepack.evidence.forms import Both, pair_decisions
 from edgepack.task.dataset import Dataset
 
 MOST_EXAMPLES = 20
@@ -34,14 +34,14 @@ def differing_examples(teacher: Labelled, artifact: Labelled, data: Dataset) -> 
 def worst_first(both: Both, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The `n` examples in that order; of each, whether an answer is another one, and its divergence."""
     divergence = np.zeros(n)
-    np.maximum.at(divergence, both.owners, divergences(both.after, both.before))
+    np.maximum.at(divergence, both.owners, both.divergences)
     flipped = np.bincount(both.owners[both.differs], minlength=n) > 0
     return np.lexsort((-divergence, ~flipped)), flipped, divergence
 
 
 def _labels(model: Labelled, ids: np.ndarray, example: int) -> str:
-    """The label of an example, or the tags of its words."""
-    return " ".join(model.task.labels[i] for i in ids[model.owners == example])
+    """The label of an example, those of its set, or the tags of its words."""
+    return model.task.shown(ids[model.owners == example])
 
 
 def _shortened(text: str) -> str:

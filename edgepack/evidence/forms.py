@@ -14,29 +14,40 @@ A wrong scale, a transposed weight or a lost bias moves logits by far more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
 from edgepack.bundle.manifest import MetricRecord
 from edgepack.bundle.verdict import Check, FormParity, limit_check
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.accuracy import Accuracy
+from edgepack.task.encoded import Encoded
+from edgepack.task.scoring import Metric
 
 MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class FormLogits:
-    """Flat logits of one form with the encoding that they belong to (a trimmed vocabulary has its own)."""
+    """Flat logits of one form with the encoding that they belong to (a trimmed vocabulary has its own).
+
+    `scoring` decides by them: the largest logit, or thresholds, which teacher and student have of their own.
+    """
 
     name: str
     logits: np.ndarray
     encoded: Encoded
+    scoring: Metric = field(default_factory=Accuracy)
+
+    @property
+    def statistics(self) -> np.ndarray:
+        """What its answers have right, `(n, k)`."""
+        return self.scoring.statistics(self.logits, self.encoded)
 
     def scored(self) -> np.ndarray:
         """Rows that a label stands at: `(examples or labelled tokens, C)`."""
-        return self.logits[self.encoded.labels != IGNORED]
+        return self.logits[self.encoded.scored]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +61,20 @@ class Both:
     before: np.ndarray
     owners: np.ndarray
     kept: np.ndarray
+    scorings: tuple[Metric, Metric]  # of `after` and of `before`
 
     @property
     def differs(self) -> np.ndarray:
-        """Where the two decide otherwise `(d,)`."""
-        return np.asarray(self.after.argmax(axis=1) != self.before.argmax(axis=1))
+        """Where the two decide otherwise `(d,)`; of label sets, where any label is another."""
+        after, before = (
+            scoring.decide(logits) for scoring, logits in zip(self.scorings, (self.after, self.before), strict=True)
+        )
+        return np.asarray(after != before) if after.ndim == 1 else (after != before).any(axis=1)
+
+    @property
+    def divergences(self) -> np.ndarray:
+        """KL(before ‖ after) of each decision, in nats."""
+        return self.scorings[0].divergences(self.after, self.before)
 
 
 def pair_decisions(after: FormLogits, before: FormLogits) -> Both:
@@ -62,11 +82,12 @@ def pair_decisions(after: FormLogits, before: FormLogits) -> Both:
 
     Truncation takes the last words of an example, and another number of them where the vocabularies differ.
     """
-    owners = [e.label_examples[e.labels != IGNORED] for e in (after.encoded, before.encoded)]
+    owners = [e.label_examples[e.scored] for e in (after.encoded, before.encoded)]
     fewest = np.minimum(*(np.bincount(owner, minlength=len(after.encoded)) for owner in owners))
     ranks = [np.arange(len(owner)) - np.searchsorted(owner, owner) for owner in owners]  # within its example
     kept = [rank < fewest[owner] for rank, owner in zip(ranks, owners, strict=True)]
-    return Both(after.scored()[kept[0]], before.scored()[kept[1]], owners[0][kept[0]], kept[0])
+    scorings = (after.scoring, before.scoring)
+    return Both(after.scored()[kept[0]], before.scored()[kept[1]], owners[0][kept[0]], kept[0], scorings)
 
 
 def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, np.ndarray]:
@@ -77,28 +98,12 @@ def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, n
 
 def agreement(after: FormLogits, before: FormLogits) -> float:
     """Share of equal decisions."""
-    return _equal_decisions(*scored_by_both(after, before))
-
-
-def _equal_decisions(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
+    return float((~pair_decisions(after, before).differs).mean())
 
 
 def divergence(after: FormLogits, before: FormLogits) -> float:
     """Mean KL(before ‖ after) of a decision's probabilities, in nats; it sees what a metric on few examples cannot."""
-    return float(divergences(*scored_by_both(after, before)).mean())
-
-
-def divergences(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """KL(before ‖ after) of each row of logits `(rows, C)`, in nats."""
-    q, p = log_probabilities(after), log_probabilities(before)
-    return np.asarray((np.exp(p) * (p - q)).sum(axis=1))
-
-
-def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Log-softmax over the last axis, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+    return float(pair_decisions(after, before).divergences.mean())
 
 
 def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
@@ -112,7 +117,7 @@ def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
         max_abs=float(error.max()),
         mean_abs=float(error.mean()),
         relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
-        agreement=_equal_decisions(a, b),
+        agreement=agreement(after, before),
         metric=metric,
     )
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgepack.bundle.goldens import TASK_TEXTS, Text, compare_goldens, golden_check, golden_texts, with_length
-from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check
 from edgepack.evidence.opened import OpenBundle
+from edgepack.task.label_f1 import LabelF1
 
 
 def goldens_check(bundle: OpenBundle) -> Check:
@@ -63,9 +64,12 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, largest_id: i
         return f"it has {count} tokens of at most {manifest.max_length}, or an id that no token has"
     if set(golden["attention_mask"]) != {1}:
         return "its mask hides tokens"
+    task = task_of(manifest)
+    if isinstance(task.scoring, LabelF1):
+        return set_fault(golden, manifest.labels, task.scoring)
     tokens = manifest.task == "token-classification"
     rows = golden["logits"] if tokens else [golden["logits"]]
-    labels = golden["label"] if tokens else [golden["label"]]
+    labels = golden.get("label") if tokens else [golden.get("label")]
     if not all(isinstance(row, list) and len(row) == len(manifest.labels) for row in rows):
         return f"its logits are not a number for each of {len(manifest.labels)} labels"
     if not isinstance(labels, list) or len(labels) != len(rows) or len(rows) != (count if tokens else 1):
@@ -75,3 +79,12 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, largest_id: i
         if label not in positions or row[positions[label]] < float(np.max(row)):
             return "its label is not that of the largest logit"
     return None
+
+
+def set_fault(golden: dict[str, Any], labels: list[str], sets: LabelF1) -> str | None:
+    """The first contradiction between a golden's logits and its label set."""
+    row, answered = golden["logits"], golden.get("labels")
+    if len(row) != len(labels) or not all(isinstance(logit, float | int) for logit in row):
+        return f"its logits are not a number for each of {len(labels)} labels"
+    decided = [labels[i] for i in np.flatnonzero(sets.decide(np.array(row, dtype=np.float64)))]
+    return None if answered == decided else "its labels are not those at their thresholds or above"

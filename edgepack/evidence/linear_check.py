@@ -2,20 +2,28 @@
 
 Both answered the same examples, so their accuracies differ by those that one alone has right. The interval of that
 difference is Agresti and Min's (2005, Statistics in Medicine 24:729-740): half an example is added to each of the four
-counts, so that it has a width where the two differ on none.
+counts, so that it has a width where the two differ on none. Of label sets, whose F1s are ratios of sums, it is that of
+the difference of their linear terms in each text.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from edgepack.bundle.linear import reached
 from edgepack.bundle.manifest import LinearRecord
 from edgepack.bundle.verdict import Check, Status, Verdict
-from edgepack.evidence.paired_ratio import normal_quantile
+from edgepack.evidence.noninferiority import MOST_COUNTED
+from edgepack.evidence.paired_ratio import PairedRows, difference_terms, normal_quantile
 from edgepack.evidence.policy import Policy
+from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.task import Task
 
 ADDED = 0.5  # to each count
+CLOSE = 1e-9
+SETS = Task("text-classification", ("a", "b"), problem=MULTI_LABEL)  # the metric of any label sets
 
 
 def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
@@ -27,24 +35,43 @@ def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
             status="not_run",
             reason="the verdict holds no linear model; builds of classifiers have one, those of tagging have none",
         )
-    if not record.counts:
+    if not record.counts and not record.rows:
         return Check(name="linear", status="not_run", reason="the artifact was not compared with the linear model")
     confidence = policy.retention_test(verdict.noninferiority)[1]
+    n, gain = gained(record)
     low, high = gain_interval(record, confidence)
     status: Status = "passed" if low >= least else "failed" if high < least else "undecided"
-    _, own, other, _ = record.counts
-    gain = (own - other) / sum(record.counts)
     reason = (
         f"{reached(record)}; this model gains {100 * gain:.2f} points, {100 * confidence:g} % interval "
         f"{100 * low:.2f} to {100 * high:.2f}; all of it must be at least {100 * least:g}"
     )
     if status == "undecided":
-        reason += f", and these {sum(record.counts):,} examples cannot decide"
+        reason += f", and these {n:,} examples cannot decide"
     return Check(name="linear", status=status, value=low, limit=least, reason=reason)
 
 
+def gained(record: LinearRecord) -> tuple[int, float]:
+    """Examples, and the artifact's metric less the linear model's on them."""
+    if record.rows:
+        rows = rows_of_sets(record)
+        own, other = (float(SETS.metric(rows.counts @ side)) for side in (rows.artifact, rows.teacher))
+        return rows.n, own - other
+    _, own, other, _ = record.counts
+    return sum(record.counts), (own - other) / sum(record.counts)
+
+
+def rows_of_sets(record: LinearRecord) -> PairedRows:
+    """The recorded statistics of artifact and linear model."""
+    table = np.array(record.rows, dtype=np.int64)
+    return PairedRows(table[:, :3], table[:, 3:6], table[:, -1])
+
+
 def gain_interval(record: LinearRecord, confidence: float) -> tuple[float, float]:
-    """The artifact's accuracy less the linear model's, as a two-sided interval."""
+    """The artifact's metric less the linear model's, as a two-sided interval."""
+    if record.rows:
+        middle, error = difference_terms(rows_of_sets(record), SETS)
+        half = normal_quantile(confidence) * error
+        return middle - half, middle + half
     _, own, other, _ = (count + ADDED for count in record.counts)
     n = sum(record.counts) + len(record.counts) * ADDED
     gain = (own - other) / n
@@ -60,6 +87,8 @@ def linear_faults(verdict: Verdict) -> list[str]:
     figure, faults = record.metric, ["the linear model has no bytes"] if record.bytes < 1 else []
     if figure.n < 1 or not 0 <= figure.low <= figure.value <= figure.high <= 1:
         faults.append("the linear model's metric is not inside its interval")
+    if record.rows:
+        return faults + set_faults(record, verdict)
     if not record.counts:
         return faults
     if len(record.counts) != 4 or min(record.counts) < 0 or sum(record.counts) != record.metric.n:
@@ -70,4 +99,20 @@ def linear_faults(verdict: Verdict) -> list[str]:
     for whose, right, metric in known:
         if metric is None or metric.n != record.metric.n or abs(right / metric.n - metric.value) > 1e-9:
             faults.append(f"the linear model's counts give {whose} {right} right, its metric says otherwise")
+    return faults
+
+
+def set_faults(record: LinearRecord, verdict: Verdict) -> list[str]:
+    """What the recorded rows of label sets contradict."""
+    whole = all(len(row) == 7 and all(0 <= value < MOST_COUNTED for value in row) for row in record.rows)
+    if record.counts or not whole:
+        return ["the linear model's rows are not of 7 numbers from 0"]
+    rows, artifact = rows_of_sets(record), verdict.metrics.get("artifact")
+    if not SETS.scoring.possible(rows.artifact, rows.teacher) or not rows.counts.min() > 0:
+        return ["the linear model's rows are not those of two models on the same examples"]
+    faults = []
+    known = [("the linear model", rows.teacher, record.metric), ("the artifact", rows.artifact, artifact)]
+    for whose, side, metric in known:
+        if metric is None or metric.n != rows.n or abs(float(SETS.metric(rows.counts @ side)) - metric.value) > CLOSE:
+            faults.append(f"the linear model's rows give {whose} another metric than is recorded")
     return faults

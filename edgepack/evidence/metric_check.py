@@ -11,7 +11,6 @@ What the figure is compared with depends on the data, which are known by a hash 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -21,19 +20,19 @@ from typing import cast
 import numpy as np
 
 from edgepack.bundle.analysis import NonInferiority
-from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check, Status, limit_check
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
-from edgepack.evidence.paired_ratio import PairedRows, normal_quantile, paired_rows
+from edgepack.evidence.paired_ratio import PairedRows, difference_terms, normal_quantile, paired_rows
 from edgepack.evidence.policy import Policy
 from edgepack.machine.extras import missing_package
 from edgepack.runtime.predict import predict_session
 from edgepack.task.checks import check_evaluation
 from edgepack.task.dataset import Dataset
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_dataset, show_notes
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
@@ -60,7 +59,7 @@ class Answers:
     @property
     def scored(self) -> np.ndarray:
         """At which rows of the logits a label stands."""
-        return self.encoded.labels != IGNORED
+        return self.encoded.scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,8 @@ class Given:
         key = (task, sha256, manifest.max_length)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.max_length, sha256)
+            limits = tuple(manifest.teacher.thresholds or ())
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.max_length, sha256, limits)
         return self.teachers[key]
 
 
@@ -130,11 +130,6 @@ def given_data(evaluation: str | None, columns: Columns, teacher: str | None, co
         except ModuleNotFoundError as e:
             raise missing_package(e, "the gate's --teacher") or e from e
     return None if evaluation is None else Given(evaluation, columns, teacher, console)
-
-
-def task_of(manifest: BundleManifest) -> Task:
-    """The task that a bundle is for."""
-    return Task(manifest.task, tuple(manifest.labels), manifest.pair)
 
 
 def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseline: Path | None = None) -> Check:
@@ -200,31 +195,21 @@ def better_than_constant(answers: Answers, others: str, confidence: float, requi
 
 
 def constant_statistics(encoded: Encoded, task: Task) -> np.ndarray:
-    """Statistics of the model that always gives the commonest label; for tags, which are mostly O, of that one."""
-    scored = encoded.labels[encoded.labels != IGNORED]
-    commonest = int(np.bincount(scored, minlength=len(task.labels)).argmax())
-    logits = np.zeros((len(encoded.labels), len(task.labels)), np.float32)
-    logits[:, commonest] = 1
-    return task.statistics(logits, encoded)
+    """Statistics of the model that always answers alike: the commonest label, tag (mostly O), or set."""
+    constant = task.scoring.constant(encoded.labels[encoded.scored])
+    return task.statistics(np.tile(constant, (len(encoded.labels), 1)), encoded)
 
 
 def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
     """The lower end of a normal interval for the difference of two metrics on the same examples."""
-    parts = [task.metric_parts(statistics) for statistics in (rows.artifact, rows.teacher)]
-    weights, terms = rows.counts / rows.n, np.zeros(len(rows.counts))
-    for sign, (top, bottom) in zip((1, -1), parts, strict=True):
-        size = float(weights @ bottom)
-        if size > 0:
-            metric = float(weights @ top) / size
-            terms += sign * (metric + (top - metric * bottom) / size)
-    mean = float(weights @ terms)
-    variance = max(0.0, float(weights @ (terms - mean) ** 2))
-    return mean - normal_quantile(confidence) * math.sqrt(variance / rows.n)
+    mean, error = difference_terms(rows, task)
+    return mean - normal_quantile(confidence) * error
 
 
 def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
     """`InputError` where two bundles do not answer the same question."""
-    if (old.task, old.pair, set(old.labels)) != (new.task, new.pair, set(new.labels)):
+    one, other = task_of(old), task_of(new)
+    if (one.name, one.problem, one.pair, set(one.labels)) != (other.name, other.problem, other.pair, set(other.labels)):
         raise InputError(
             "the two bundles are for different tasks or labels: "
             f"{old.task} with {len(old.labels)} labels, {new.task} with {len(new.labels)}; compare releases of one task"

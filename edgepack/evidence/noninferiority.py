@@ -70,16 +70,13 @@ def rows_of(found: NonInferiority, task: Task) -> PairedRows:
 
     They may be anybody's: an `InputError` where no two models could have answered so.
     """
-    k = 2 if task.name == "text-classification" else 3
+    k = task.scoring.columns
     whole = all(len(row) == 2 * k + 1 and all(0 <= value < MOST_COUNTED for value in row) for row in found.rows)
     if not found.rows or not whole:
         raise InputError(f"the verdict's counts are not rows of {2 * k + 1} numbers from 0; build the bundle again")
     table = np.array(found.rows, dtype=np.int64)
     rows = PairedRows(table[:, :k], table[:, k : 2 * k], table[:, -1])
-    possible = all((s[:, :1] <= s[:, 1:]).all() for s in (rows.artifact, rows.teacher))
-    same_gold = (rows.artifact[:, -1] == rows.teacher[:, -1]).all()
-    one_each = k == 3 or (rows.artifact[:, 1] == 1).all()
-    if not (possible and same_gold and one_each and rows.counts.min() > 0):
+    if not task.scoring.possible(rows.artifact, rows.teacher) or not rows.counts.min() > 0:
         raise InputError("the verdict's counts are not those of two models on the same examples; build it again")
     return rows
 

@@ -43,6 +43,7 @@ def config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: d
         "max_position_embeddings": manifest.max_length,
         "pad_token_id": manifest.padding.id,
         "architectures": [ARCHITECTURES[manifest.task]],
+        "problem_type": manifest.problem,
         "model_type": MODEL_TYPE,
     }
     faults = [f"{key} is not the manifest's" for key, value in expected.items() if config.get(key) != value]

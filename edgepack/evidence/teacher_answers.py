@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgepack.errors import InputError, shown
@@ -14,21 +16,26 @@ from edgepack.task.tokenize import encode
 from edgepack.teacher import Teacher, load_teacher
 
 
-def teacher_statistics(source: str, task: Task, data: Dataset, max_length: int, sha256: str) -> np.ndarray:
-    """Per-example statistics of the teacher at `source`, which has to be the one with this hash."""
-    teacher = load_teacher(source, task.name, task.pair)
+def teacher_statistics(
+    source: str, task: Task, data: Dataset, max_length: int, sha256: str, thresholds: tuple[float, ...] = ()
+) -> np.ndarray:
+    """Per-example statistics of the teacher at `source`, which has to be the one with this hash.
+
+    `thresholds`: of label sets, those that the build found for it.
+    """
+    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
     if teacher.sha256 != sha256:
         raise InputError(
             f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
             f"recorded is {shown(sha256)}; give the folder of that teacher"
         )
     logits, encoded = _answers(teacher, data, max_length)
-    return teacher.task.statistics(logits, encoded)
+    return replace(teacher.task, thresholds=thresholds).statistics(logits, encoded)
 
 
 def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
     """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
-    teacher = load_teacher(source, task.name, task.pair)
+    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
     if teacher.task.labels != task.labels:
         raise InputError(
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "

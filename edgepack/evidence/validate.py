@@ -8,7 +8,7 @@ Retention is judged by a paired test (`noninferiority.py`): its whole interval h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Reference:
     """What an artifact is compared with: its student and the teacher, on the same examples.
 
     `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one; `background` is what
-    an analysis needs besides.
+    an analysis needs besides. `own_task`: the task with the student's thresholds, where `task` has the teacher's.
     """
 
     task: Task
@@ -58,11 +58,19 @@ class Reference:
     teacher_logits: np.ndarray
     teacher_evaluation: Encoded | None = None
     background: Background | None = None
+    own_task: Task | None = None
+
+    @property
+    def student_task(self) -> Task:
+        """The task as the student decides it."""
+        return self.own_task or self.task
 
     def forms(self, rounded_by: str, advance: Advance | None = None) -> list[FormLogits]:
         """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
-        teacher = FormLogits("teacher", self.teacher_logits, self.teacher_evaluation or self.evaluation)
-        return [teacher, *student_forms(self.student, self.evaluation, rounded_by, advance)]
+        encoded, scoring = self.teacher_evaluation or self.evaluation, self.student_task.scoring
+        teacher = FormLogits("teacher", self.teacher_logits, encoded, self.task.scoring)
+        own = student_forms(self.student, self.evaluation, rounded_by, advance)
+        return [teacher, *(replace(form, scoring=scoring) for form in own)]
 
 
 @dataclass(frozen=True)
@@ -94,11 +102,12 @@ def validate_artifact(
     except NotRunHere as e:
         return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e))
     logits = predict_session(session, reference.evaluation, advance)
-    teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation)
+    own = reference.student_task
+    teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation, own.scoring)
     forms.append(exported)
     if keep_logits is not None:
         np.save(keep_logits, logits)
-    statistics = {form.name: task.statistics(form.logits, form.encoded) for form in forms}
+    statistics = {form.name: form.statistics for form in forms}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     rows = paired_rows(statistics["artifact"], statistics["teacher"])
     kept = judge_retention(rows, task, limits.max_drop, limits.confidence)
@@ -121,7 +130,7 @@ def validate_artifact(
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
-        analysis=analyze(Labelled(teacher, task), Labelled(exported, task), kept, session, reference.background),
+        analysis=analyze(Labelled(teacher, task), Labelled(exported, own), kept, session, reference.background),
         judged=model_hashes(artifact, target),
     )
 
@@ -136,7 +145,7 @@ def not_run(
 ) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
     size = size_check(shipped_bytes, budget_bytes)
-    metrics = {form.name: metric_record(task.statistics(form.logits, form.encoded), task) for form in forms}
+    metrics = {form.name: metric_record(form.statistics, task) for form in forms}
     missing = [Check(name=name, status="not_run", reason=reason) for name in VERDICT_CHECKS if name != size.name]
     return Verdict(
         target=target.name,

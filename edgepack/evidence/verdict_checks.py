@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edgepack.bundle.analysis import Analysis
-from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check, Verdict, limit_check
 from edgepack.evidence.device import DeviceReport, device_check
 from edgepack.evidence.linear_check import linear_check
@@ -23,7 +23,7 @@ def verdict_checks(
 
     `device`: a report of this artifact from a phone; limits of time and memory are then held against it.
     """
-    task = Task(manifest.task, tuple(manifest.labels), manifest.pair)
+    task = task_of(manifest)
     checks = [retention_again(verdict, task, policy), verdict.check("parity"), verdict.check("finite")]
     if policy.min_agreement is not None:
         what = "agreement with the teacher"

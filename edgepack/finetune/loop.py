@@ -1,4 +1,4 @@
-"""The training: cross entropy, AdamW, gradients clipped to norm 1, batches of similar length.
+"""The training: cross entropy (of label sets binary), AdamW, gradients clipped to norm 1, batches of similar length.
 
 Every step is a function of its number and the state before it: batches follow from seed and epoch, dropout from seed
 and step. So a run that resumes from a checkpoint ends as one that was never interrupted: bit for bit on a CPU.
@@ -90,8 +90,13 @@ def make_optimizer(parameters: Mapping[str, nn.Parameter]) -> torch.optim.AdamW:
 
 
 def class_weights(kind: ClassWeights, labels: np.ndarray, classes: int) -> np.ndarray:
-    """A weight for each class, float32: 1; or by 1 / frequency (`balanced`), or its root (`sqrt`), mean 1 over rows."""
-    counts = np.bincount(labels[labels != IGNORED], minlength=classes).astype(np.float64)
+    """A weight for each class, float32: 1; or by 1 / frequency (`balanced`), or its root (`sqrt`), mean 1 over rows.
+
+    Of label sets they are the weights of the labels that are there.
+    """
+    sets = labels.ndim == 2
+    counts = labels.sum(axis=0) if sets else np.bincount(labels[labels != IGNORED], minlength=classes)
+    counts = counts.astype(np.float64)
     if kind == "none":
         return np.ones(classes, dtype=np.float32)
     weights = np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0) ** (0.5 if kind == "sqrt" else 1.0)
@@ -162,6 +167,8 @@ class Step:
     def _weight(self, indices: np.ndarray) -> Tensor:
         """The sum of class weights over what is labelled in a batch."""
         data = self.job.data
+        if self.job.task.is_multi_label:  # each text counts alike, also one without a label
+            return torch.tensor(float(len(indices)), device=self.job.device)
         labels = data.labels[data.rows(indices)] if data.per_token else data.labels[indices]
         scored = torch.from_numpy(labels[labels != IGNORED]).to(self.job.device)
         return self.weights[scored].sum().clamp(min=1e-6)  # texts cut before their first word have nothing labelled
@@ -175,14 +182,28 @@ class Step:
         labels, names = batch.pop("labels"), input_names(self.model)
         with torch.autocast(job.device.type, torch.bfloat16, enabled=job.bf16):
             logits = self.model(**{name: batch[name] for name in names}).logits
-        return functional.cross_entropy(
-            logits.float().flatten(0, -2),
-            labels.flatten(),
-            weight=self.weights,
-            ignore_index=IGNORED,
-            reduction="sum",
-            label_smoothing=job.settings.label_smoothing,
-        )
+        smoothing = job.settings.label_smoothing
+        return summed_loss(logits.float(), labels, job.task, self.weights, smoothing)
+
+
+def summed_loss(
+    logits: Tensor, labels: Tensor, task: Task, weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """The summed loss of what is labelled: cross entropy; of label sets the binary one, summed over labels too.
+
+    Smoothing moves a share of each target to all classes alike, and of label sets half of it to either answer.
+    """
+    if task.is_multi_label:
+        targets = labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
+        return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
+    return functional.cross_entropy(
+        logits.flatten(0, -2),
+        labels.flatten(),
+        weight=weights,
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
 
 
 def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float) -> None:
@@ -214,11 +235,12 @@ def _judge(model: PreTrainedModel, training: Training, job: Job, loss_sum: float
 def held_out_score(
     model: PreTrainedModel, task: Task, held_out: Encoded, device: torch.device, bf16: bool
 ) -> tuple[float, float]:
-    """Metric and mean loss on examples that are not trained on."""
+    """Metric and mean loss on examples that are not trained on; thresholds of label sets are found on the same."""
     logits = predict(model, held_out, device=str(device), bf16=bf16)
-    scored = held_out.labels != IGNORED
-    loss = functional.cross_entropy(torch.from_numpy(logits[scored]), torch.from_numpy(held_out.labels[scored]))
-    return task.score(logits, held_out), float(loss)
+    scored = held_out.scored
+    labels = torch.from_numpy(held_out.labels[scored])
+    loss = summed_loss(torch.from_numpy(logits[scored]), labels, task) / max(1, len(labels))
+    return task.with_thresholds(logits, held_out).score(logits, held_out), float(loss)
 
 
 def weights_of(model: PreTrainedModel) -> State:

@@ -33,6 +33,7 @@ class FinetuneResult:
     steps: int
     kept_step: int
     history: tuple[Evaluation, ...]
+    thresholds: tuple[float, ...]  # of label sets, found on the held-out examples
     held_out_metric: float | None
     held_out_loss: float | None
     trials: tuple[Trial, ...]
@@ -62,6 +63,7 @@ class FinetuneResult:
                 "max_length": self.max_length,
                 "seed": self.settings.seed,
             },
+            **({"thresholds": list(self.thresholds)} if self.thresholds else {}),
             "trials": [asdict(trial) for trial in self.trials],
             "classes": [asdict(score) for score in self.classes],
             "history": [asdict(evaluation) for evaluation in self.history],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,7 +25,16 @@ from edgepack.finetune.settings import Options, Settings, choose_trials
 from edgepack.finetune.trials import train_trials
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, show_notes
+from edgepack.task.examples import (
+    Columns,
+    Dataset,
+    infer_problem,
+    infer_task,
+    read_both,
+    read_labels,
+    read_tag_scheme,
+    show_notes,
+)
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
@@ -83,6 +92,10 @@ def finetune(
             if other != scratch:
                 shutil.rmtree(other)  # of earlier settings or data
         result = train_and_score(model, prepared, device, bf16, scratch, output, console)
+        if prepared.task.tag_scheme is not None:
+            model.config.tag_scheme = prepared.task.tag_scheme  # which labels alone may not show
+        if result.thresholds:
+            model.config.thresholds = list(result.thresholds)  # the teacher's own, which a build reads
         _save(model.cpu(), prepared.tokenizer, output)
     return result
 
@@ -104,6 +117,8 @@ def train_and_score(
     )
     outcome = train_trials(model, job, prepared.trials)
     training = outcome.best
+    if task.is_multi_label and prepared.held_out is not None:
+        task = task.with_thresholds(predict(model, prepared.held_out, device=str(device)), prepared.held_out)
     logits = predict(model, prepared.evaluation, device=str(device))
     return FinetuneResult(
         output=output,
@@ -118,6 +133,7 @@ def train_and_score(
         steps=training.step,
         kept_step=training.step if training.best_step is None else training.best_step,
         history=tuple(training.history),
+        thresholds=task.thresholds,
         held_out_metric=outcome.metric,
         held_out_loss=outcome.loss,
         trials=outcome.trials,
@@ -126,7 +142,9 @@ def train_and_score(
 
 def prepare(base: str, train: str, evaluation: str, columns: Columns, options: Options, console: Console) -> Prepared:
     """Read and check everything, hold out the slice, choose the settings."""
-    task, training, judged = _read(train, evaluation, columns, console)
+    task, training, judged = _read(train, evaluation, columns, options.tag_scheme, console)
+    if task.is_multi_label and options.label_smoothing is None:
+        options = replace(options, label_smoothing=0.0)  # a label's probability is compared with a threshold
     checkpoint = open_checkpoint(_encoder_folder(base))
     tokenizer = load_tokenizer(checkpoint, task.name)
     limit = position_limit(checkpoint, tokenizer)
@@ -159,7 +177,7 @@ def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrai
             task.name,
             id2label=dict(enumerate(task.labels)),
             label2id={label: i for i, label in enumerate(task.labels)},
-            problem_type=None,  # the base's own must not decide the loss
+            problem_type=task.problem if task.is_multi_label else None,  # the base's own is another task's
             ignore_mismatched_sizes=True,
         )
     encoder = f"{model.base_model_prefix}."
@@ -180,9 +198,13 @@ def _check_output(output: Path) -> None:
         raise InputError(f"output {output}: is an unfinished build's; name a new folder")
 
 
-def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tuple[Task, Dataset, Dataset]:
+def _read(
+    train: str, evaluation: str, columns: Columns, tag_scheme: str | None, console: Console
+) -> tuple[Task, Dataset, Dataset]:
     name, pair = infer_task(train, columns)
-    task = Task(name, read_labels(train, columns), pair)
+    scheme = read_tag_scheme(train, columns, tag_scheme)
+    labels = read_labels(train, columns, scheme=scheme)
+    task = Task(name, labels, pair, infer_problem(train, columns), scheme=scheme)
     if len(task.labels) < 2:
         raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
@@ -210,6 +232,8 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
         "data": prepared.data_sha256,
         "examples": prepared.training.sha256(),
         "labels": list(prepared.task.labels),
+        "tag_scheme": prepared.task.tag_scheme,
+        "problem": prepared.task.problem,
         "trials": [asdict(settings) for settings in prepared.trials],
         "device": device.type,
         "bf16": bf16,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgepack.errors import bare
+from edgepack.task.task import NO_LABELS
 
 MOSTLY = 0.5  # of a text's tokens
 SHOWN, LEAST = 100, 0.01  # characters of a text, and probability of a label, that a person is shown
@@ -28,8 +29,10 @@ class Answer:
     """The answer to one text or pair.
 
     `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
-    token classification. `tokens` counts special ones too; `cut`: the text was longer than the model's input, and its
-    end was not read; `unknown` is the share of its tokens that the vocabulary does not have.
+    token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word. Of
+    label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. `tokens` counts
+    special ones too; `cut`: the text was longer than the model's input, and its end was not read; `unknown` is the
+    share of its tokens that the vocabulary does not have.
     """
 
     text: str
@@ -41,6 +44,7 @@ class Answer:
     probability: float | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     entities: tuple[Entity, ...] = ()
+    labels: tuple[str, ...] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -55,12 +59,18 @@ class Answer:
     def lines(self) -> list[str]:
         """The answer for a person: a line for the text, one for each entity or for the label, one for each warning."""
         text = bare(self.text, SHOWN) if self.pair is None else f"{bare(self.text, SHOWN)} | {bare(self.pair, SHOWN)}"
-        if self.label is not None:
+        if self.labels is not None:
+            found = [f"  {bare(name)} {self.probabilities[name]:.1%}" for name in self.labels]
+        elif self.label is not None:
             found = [f"  {bare(name)} {share:.1%}" for name, share in self.probabilities.items() if share >= LEAST]
         else:
             found = [f"  {bare(e.label)} {e.probability:.1%}: {bare(e.text, SHOWN)}" for e in self.entities]
-        return [text, *(found or ["  no entities"]), *(f"  note: {warning}" for warning in self.warnings)]
+        nothing = "  no entities" if self.labels is None else f"  {NO_LABELS}"
+        return [text, *(found or [nothing]), *(f"  note: {warning}" for warning in self.warnings)]
 
     def to_record(self) -> dict[str, Any]:
         """Plain data, as `edgepack predict --json` prints it."""
-        return {**asdict(self), "probabilities": dict(self.probabilities), "warnings": list(self.warnings)}
+        record = {**asdict(self), "probabilities": dict(self.probabilities), "warnings": list(self.warnings)}
+        if self.labels is None:
+            record.pop("labels")
+        return record

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest
+from edgepack.bundle.manifest import BundleManifest, load_manifest, task_of
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
-from edgepack.predict.entities import Tag, find_entities
+from edgepack.predict.entities import find_entities
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
+from edgepack.task.task import Task
 from edgepack.task.words import CharacterClasses, classes_of_tables, classes_of_unicode, find_words
 from edgepack.tokenizer.reader import AssetTokenizer, Encoding
 
@@ -100,6 +102,11 @@ class Bundle:
         tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else BinaryTokenizer(reader)
         return cls(path, manifest, tokenizer, load(path / opened.target.file, opened.target, threads))
 
+    @cached_property
+    def task(self) -> Task:
+        """What it answers."""
+        return task_of(self.manifest)
+
     @overload
     def __call__(self, texts: str | tuple[str, str]) -> Answer: ...
 
@@ -146,17 +153,21 @@ class Bundle:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""
-        return softmax(logits / (self.manifest.temperature or 1.0))
+        return self.task.scoring.probabilities(logits / (self.manifest.temperature or 1.0))
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.manifest.task == "token-classification":
             words = find_words(answer.text, encoding.own_offsets, self.tokenizer.classes)
-            best = probabilities.argmax(axis=-1)
-            tags = [Tag(labels[best[w.first]], float(probabilities[w.first, best[w.first]])) for w in words]
-            return replace(answer, entities=find_entities(answer.text, words, tags))
+            rows = probabilities[[word.first for word in words]]
+            found = find_entities(answer.text, words, rows.argmax(axis=-1), rows.max(axis=-1), self.task.marks)
+            return replace(answer, entities=found)
         order = np.argsort(-probabilities, kind="stable")
         by_label = {labels[i]: float(probabilities[i]) for i in order}
+        if self.task.is_multi_label:
+            decided = self.task.decide(logits)
+            answered = tuple(labels[i] for i in order if decided[i])
+            return replace(answer, labels=answered, probabilities=by_label)
         return replace(
             answer, label=labels[order[0]], probability=float(probabilities[order[0]]), probabilities=by_label
         )
@@ -170,13 +181,6 @@ class Bundle:
         if not isinstance(text, str):
             raise InputError(f"text is {shown(text)}; this bundle takes one text: give a string")
         return text, None
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis, float64; safe where logits are large."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    probabilities: np.ndarray = shifted / shifted.sum(axis=-1, keepdims=True)
-    return probabilities
 
 
 def _is_pair(text: Sequence[object]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -18,18 +18,18 @@ from edgepack.errors import InputError
 from edgepack.evidence.answers import Labelled
 from edgepack.evidence.differing import worst_first
 from edgepack.evidence.forms import Both, FormLogits, pair_decisions
-from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given, task_of
+from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given
 from edgepack.machine.extras import import_package, one_line_errors
 from edgepack.parameters import AnyPath, as_text, check_options
 from edgepack.predict.answer import Answer
-from edgepack.predict.bundle import Bundle, softmax
+from edgepack.predict.bundle import Bundle
 from edgepack.predict.data_answers import Compared, DataAnswers, Disagreement, Truth
 from edgepack.task.column_options import ColumnOptions, columns_of
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Columns, show_notes
 from edgepack.task.intervals import metric_interval, retention
-from edgepack.task.task import Task
+from edgepack.task.task import NO_LABELS, Task
 from edgepack.task.unlabelled import read_to_answer
 from edgepack.task.words import Offsets, Test, first_tokens
 
@@ -61,13 +61,13 @@ def answer_data(
     console = console or Console(quiet=True)
     if teacher is not None:  # before the work
         import_package(TEACHER_ANSWERS, "predict's --compare-teacher")
-    manifest, task = bundle.manifest, task_of(bundle.manifest)
+    manifest, task = bundle.manifest, bundle.task
     recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
     data, labelled = read_to_answer(source, task, told, recorded)
     show_notes(console, data)
     ran = run_data(bundle, data, task, console)
-    form = Labelled(FormLogits("bundle", ran.logits, ran.encoded), task)
+    form = Labelled(FormLogits("bundle", ran.logits, ran.encoded, task.scoring), task)
     return DataAnswers(
         source=source,
         answers=ran.answers,
@@ -106,15 +106,14 @@ def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran
             labels += found
             words += places
             advance(1)
-    encoded = Encoded(
-        np.array(ids, np.int32), np.array(types, np.int8), np.array(offsets, np.int64), np.array(labels, np.int64)
-    )
+    flat = np.array(labels, np.int64) if task.name == "token-classification" else task.label_rows(labels)
+    encoded = Encoded(np.array(ids, np.int32), np.array(types, np.int8), np.array(offsets, np.int64), flat)
     return Ran(encoded, np.concatenate(logits), tuple(answers), np.array(words, np.int64))
 
 
-def token_labels(example: Example, offsets: Offsets, is_space: Test) -> tuple[list[int], list[int]]:
-    """Labels as `Encoded` has them, and the word of each that counts; of a text its one label."""
-    if isinstance(example.label, int):
+def token_labels(example: Example, offsets: Offsets, is_space: Test) -> tuple[list[Any], list[int]]:
+    """Labels of tokens, and the word of each that counts; of a text its label or set."""
+    if isinstance(example.label, int) or example.words is None:
         return [example.label], [0]
     labels, words = [IGNORED] * len(offsets), []
     for word, place in first_tokens(example.words or (), offsets, is_space):
@@ -124,7 +123,7 @@ def token_labels(example: Example, offsets: Offsets, is_space: Test) -> tuple[li
 
 
 def truth_of(example: Example, task: Task) -> Truth:
-    """The example's label, or the tags of its words."""
+    """The example's label, those of its set, or the tags of its words."""
     if isinstance(example.label, int):
         return task.labels[example.label]
     return tuple(task.labels[tag] for tag in example.label)
@@ -139,7 +138,8 @@ def compare(
     logits, encoded, sha256 = ask(source, task, data, manifest.max_length)
     if sha256 != manifest.teacher.sha256:
         console.warn(f"teacher {source} is not the one that the bundle was made from (its sha256 is another one)")
-    teacher = Labelled(FormLogits("teacher", logits, encoded), task)
+    theirs = replace(task, thresholds=tuple(manifest.teacher.thresholds or ()))
+    teacher = Labelled(FormLogits("teacher", logits, encoded, theirs.scoring), theirs)
     both = pair_decisions(form.form, teacher.form)
     if not len(both.owners):
         raise InputError(f"{data.source}: no text of it has a token that both models read; give data with texts")
@@ -159,19 +159,29 @@ def disagreements(
     """Each decision that differs, the example of the largest divergence first; its words in their order."""
     order, flipped, _ = worst_first(both, len(data))
     after, before, differs, words = both.after, both.before, both.differs, ran.words[both.kept]
-    labels, given, shown = task.labels, softmax(before), bundle.probabilities(after)
+    given, shown = both.scorings[1].probabilities(before), bundle.probabilities(after)
+    answered = [s.decide(logits) for s, logits in zip(both.scorings, (after, before), strict=True)]
     for number in map(int, order[: int(flipped.sum())]):
         example = data.examples[number]
         for row in map(int, np.flatnonzero(differs & (both.owners == number))):
-            truth = truth_of(example, task) if labelled else None
+            truth: Truth | None = truth_of(example, task) if labelled else None
+            if task.is_multi_label and truth is not None:
+                truth = ", ".join(truth) or NO_LABELS
             yield Disagreement(
                 example=number,
                 text=example.text,
                 pair=example.pair,
                 word=None if example.words is None else example.words[words[row]],
                 truth=truth if truth is None or isinstance(truth, str) else truth[words[row]],
-                teacher=labels[int(before[row].argmax())],
-                teacher_probability=float(given[row].max()),
-                bundle=labels[int(after[row].argmax())],
-                bundle_probability=float(shown[row].max()),
+                teacher=task.shown(answered[1][row]),
+                teacher_probability=certainty(given[row], answered[1][row]),
+                bundle=task.shown(answered[0][row]),
+                bundle_probability=certainty(shown[row], answered[0][row]),
             )
+
+
+def certainty(probabilities: np.ndarray, decided: np.ndarray) -> float:
+    """The probability of the label decided for; of a label set that of its least probable, of none that none is there."""
+    if not decided.ndim:
+        return float(probabilities.max())
+    return float(probabilities[decided > 0].min() if decided.any() else (1 - probabilities).min())

@@ -11,8 +11,9 @@ from edgepack.console import format_table
 from edgepack.errors import bare
 from edgepack.predict.answer import MOSTLY, Answer
 from edgepack.task.intervals import Interval
+from edgepack.task.task import NO_LABELS
 
-Truth = str | tuple[str, ...]  # a label, or the tag of each word
+Truth = str | tuple[str, ...]  # a label, those of a set, or the tag of each word
 MOST_ROWS, MOST_CHARACTERS, MOST_LABELS = 20, 60, 20  # that a person is shown
 
 
@@ -148,6 +149,8 @@ class DataAnswers:
 
 
 def _labels(answer: Answer) -> tuple[str, ...]:
+    if answer.labels is not None:
+        return answer.labels or (NO_LABELS,)
     return tuple(entity.label for entity in answer.entities) if answer.label is None else (answer.label,)
 
 

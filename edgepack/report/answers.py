@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgepack.bundle.analysis import Analysis, Calibration, ClassScore, Differing, Robustness, SliceScore
+from edgepack.bundle.analysis import Analysis, Calibration, ClassScore, Differing, OtherMetric, Robustness, SliceScore
 from edgepack.report.marks import Interval, Intervals, Reference, intervals
 from edgepack.report.records import BundleFacts
 from edgepack.report.units import cut, percent, points, share
@@ -80,6 +80,7 @@ class Answers:
     robustness: Intervals | None
     robustness_rows: tuple[tuple[Robustness, str], ...]
     calibration: Calibration | None
+    others: tuple[OtherMetric, ...]
 
 
 def answers(bundle: BundleFacts) -> Answers | None:
@@ -100,6 +101,7 @@ def answers(bundle: BundleFacts) -> Answers | None:
         robustness=robustness_picture(bundle.name, found.robustness),
         robustness_rows=tuple((each, CHANGES[each.change]) for each in found.robustness),
         calibration=found.calibration,
+        others=tuple(found.others),
     )
 
 

@@ -26,6 +26,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
+from edgepack.task.scoring import MULTI_LABEL
 from edgepack.teacher import FAMILIES, config_sizes
 from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
 
@@ -210,6 +211,7 @@ def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor
         relative_attention_buckets=MPNET_BUCKETS if layout.relative_bias else 0,
         head_act=layout.head_act if task == "text-classification" else None,
         task=task,
+        problem_type=MULTI_LABEL if teacher.problem_type == MULTI_LABEL else None,
         id2label=dict(teacher.id2label),
         label2id=dict(teacher.label2id),
         pad_token_id=int(teacher.pad_token_id or 0),

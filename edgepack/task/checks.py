@@ -25,10 +25,16 @@ def check_distinct(train: Dataset, evaluation: Dataset) -> int:
 def check_evaluation(evaluation: Dataset, task: Task) -> None:
     """Refuse evaluation data on which one constant answer is right: no figure on them says anything."""
     found = {label for e in evaluation.examples for label in ((e.label,) if isinstance(e.label, int) else e.label)}
-    if task.name == "token-classification":
-        if all(task.labels[label] == "O" for label in found):
+    if task.finds_entities:
+        if all(task.marks[label].kind is None for label in found):
             raise InputError(
                 f"{evaluation.source}: no entity in it, every tag is O; entities are needed to evaluate on"
+            )
+    elif task.is_multi_label:
+        if len({e.label for e in evaluation.examples}) == 1:
+            raise InputError(
+                f"{evaluation.source}: all evaluation examples have the same set of labels; two different ones or more "
+                "are needed: shuffle sorted data before a part of it is held out"
             )
     elif len(found) == 1:
         name = task.labels[found.pop()]

@@ -9,7 +9,7 @@ from edgepack.task.reading.table import Note
 
 
 class Example(NamedTuple):  # millions of them: half the memory of a dataclass, a third of the time
-    """One example; `label` is a class id, or a class id for each of `words`."""
+    """One example; `label` is a class id, those of a set in ascending order, or a class id for each of `words`."""
 
     text: str
     pair: str | None

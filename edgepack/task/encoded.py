@@ -20,7 +20,10 @@ POOL_BATCHES = 50  # batches sorted together: little padding, while batches stil
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """`input_ids (T,)` int32, `token_type_ids (T,)` int8, `offsets (n + 1,)` int64, `labels (n,)` or `(T,)` int64."""
+    """`input_ids (T,)` int32, `token_type_ids (T,)` int8, `offsets (n + 1,)` int64, `labels (n,)` or `(T,)` int64.
+
+    Of label sets, `labels` are `(n, C)` int8: 1 for each label that is in the example's set.
+    """
 
     input_ids: np.ndarray
     token_type_ids: np.ndarray
@@ -39,6 +42,12 @@ class Encoded:
     def per_token(self) -> bool:
         """Whether labels belong to tokens. Every example has its special tokens, so `T` is never `n`."""
         return len(self.labels) != len(self)
+
+    @property
+    def scored(self) -> np.ndarray:
+        """At which rows of `labels`, and of logits, a label stands, bool `(n,)` or `(T,)`."""
+        rows = self.labels if self.labels.ndim == 1 else self.labels[:, 0]
+        return np.asarray(rows != IGNORED)
 
     @property
     def label_examples(self) -> np.ndarray:
@@ -69,7 +78,7 @@ class Encoded:
         return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels)
 
     def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, np.ndarray]:
-        """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq), and `labels` (batch,) or (batch, seq)."""
+        """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq), and `labels` (batch, …) or (batch, seq)."""
         chosen = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[chosen]
         mask = np.arange(lengths.max()) < lengths[:, None]

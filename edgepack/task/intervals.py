@@ -33,7 +33,7 @@ class Interval:
 
 def metric_interval(stats: np.ndarray, task: Task, resamples: int = 10_000, seed: int = 0) -> Interval:
     """The metric of per-example statistics `(n, k)` with its 95 % bootstrap interval."""
-    return _bootstrap(stats, task.metric, resamples, seed)
+    return bootstrap(stats, task.metric, resamples, seed)
 
 
 def retention(
@@ -50,10 +50,11 @@ def retention(
     def quotient(sums: np.ndarray) -> np.ndarray:
         return ratio(task.metric(sums[..., :k]), task.metric(sums[..., k:]))
 
-    return _bootstrap(np.concatenate([student_stats, teacher_stats], axis=1), quotient, resamples, seed)
+    return bootstrap(np.concatenate([student_stats, teacher_stats], axis=1), quotient, resamples, seed)
 
 
-def _bootstrap(stats: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], resamples: int, seed: int) -> Interval:
+def bootstrap(stats: np.ndarray, figure: Callable[[np.ndarray], np.ndarray], resamples: int, seed: int) -> Interval:
+    """A figure of summed per-example statistics `(n, k)` with its 95 % interval."""
     if len(stats) == 0:
         raise ValueError("no examples to take an interval of")
     distinct, counts = np.unique(stats, axis=0, return_counts=True)

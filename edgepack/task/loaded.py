@@ -12,6 +12,7 @@ from edgepack.task.reading.columns import Columns, text_layout
 from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_name, is_unnamed, match_labels
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.schemes import SchemeName
 from edgepack.task.tagging import tag_layout
 from edgepack.task.tags import Tags, convert_tags
 from edgepack.task.task import TaskName
@@ -27,22 +28,24 @@ class Loaded:
     names: tuple[str, ...]
     named_by: str
     notes: tuple[Note, ...]
+    flags: tuple[str, ...] = ()  # labels that have a column each
 
     def labels(self) -> FileLabels:
         """The distinct labels as the data writes them."""
         return distinct(self.source, [row.labels for row in self.rows], self.rows)
 
 
-def load(table: Table, name: TaskName, pair: bool, columns: Columns) -> Loaded:
-    """All rows of a table, checked."""
-    layout = tag_layout(table, columns) if name == "token-classification" else text_layout(table, pair, columns)
-    rows, notes = read_rows(table, layout)
+def load(table: Table, name: TaskName, pair: bool, columns: Columns, several: bool = False) -> Loaded:
+    """All rows of a table, checked; `several`: texts have sets of labels."""
+    tagging = name == "token-classification"
+    layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, several)
+    rows, notes = read_rows(table, layout, several)
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
-    if columns.names:
+    if columns.names and not layout.flags:
         names, named_by = tuple(columns.names), "--labels"
     elif layout.label_name:
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
-    return Loaded(table.source, table.sha256 or _hash_rows(rows), rows, names, named_by, notes)
+    return Loaded(table.source, table.sha256 or _hash_rows(rows), rows, names, named_by, notes, layout.flags)
 
 
 def distinct(source: str, labels: Iterable[Sequence[str]], rows: Iterable[Row]) -> FileLabels:
@@ -64,9 +67,9 @@ def share_names(files: list[Loaded], labels: Sequence[str]) -> list[Loaded]:
 
 
 def class_ids(
-    files: list[Loaded], labels: Sequence[str], tagging: bool
+    files: list[Loaded], labels: Sequence[str], scheme: SchemeName | None
 ) -> list[tuple[list[tuple[int, ...]], tuple[Note, ...]]]:
-    """Each file's class ids, row by row, and what is to be said of its labels."""
+    """Each file's class ids, row by row, and what is to be said of its labels; tags are in `scheme`."""
     written: list[list[Tags]] = []
     notes: list[list[Note]] = []
     for file in files:
@@ -76,8 +79,8 @@ def class_ids(
         else:
             rows = [row.labels for row in file.rows]
         notes.append(_naming(file, named, labels))
-        if tagging:
-            rows, said = _in_scheme(file, rows, labels)
+        if scheme is not None:
+            rows, said = _in_scheme(file, rows, labels, scheme)
             notes[-1] += said
         written.append(rows)
     found = [distinct(file.source, rows, file.rows) for file, rows in zip(files, written, strict=True)]
@@ -146,7 +149,9 @@ def _naming(file: Loaded, named: Mapping[str, str], labels: Sequence[str]) -> li
     ]
 
 
-def _in_scheme(file: Loaded, rows: list[Tags], labels: Sequence[str]) -> tuple[list[Tags], list[Note]]:
+def _in_scheme(
+    file: Loaded, rows: list[Tags], labels: Sequence[str], scheme: SchemeName
+) -> tuple[list[Tags], list[Note]]:
     """Tags in the scheme of the teacher's; class ids stay as they are."""
     found = {tag for row in rows for tag in row}
     numbers = {tag for tag in found if NUMBER.fullmatch(tag.strip())}
@@ -157,10 +162,14 @@ def _in_scheme(file: Loaded, rows: list[Tags], labels: Sequence[str]) -> tuple[l
             (r.where, t) for r, tags in zip(file.rows, rows, strict=True) for t in tags if t in numbers
         )
         raise InputError(f"{where}: tag {shown(number)} is a class id, other tags are names; write all tags in one way")
-    converted = convert_tags(rows, [row.where for row in file.rows], labels)
+    converted = convert_tags(rows, [row.where for row in file.rows], labels, scheme)
     if not converted.scheme:
         return list(converted.rows), []
     said = (
         f"{file.source}: tags are {converted.scheme}; {converted.changed} of them are rewritten in the teacher's scheme"
     )
+    if converted.joined:
+        said += (
+            f"; {converted.joined} entities run together with the one before, since no tag of the teacher's parts them"
+        )
     return list(converted.rows), [Note(said)]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
 from edgepack.task.encoded import Encoded
+
+Problem = Literal["single_label_classification", "multi_label_classification"]  # transformers' own words
+PROBLEMS: tuple[Problem, ...] = get_args(Problem)
+SINGLE_LABEL: Literal["single_label_classification"] = "single_label_classification"
+MULTI_LABEL: Literal["multi_label_classification"] = "multi_label_classification"
 
 
 class Metric(Protocol):
@@ -21,8 +27,12 @@ class Metric(Protocol):
     def name(self) -> str:
         """As reports and manifests have it."""
 
+    @property
+    def columns(self) -> int:
+        """How many statistics an example has."""
+
     def decide(self, logits: np.ndarray) -> np.ndarray:
-        """Class ids, `(…, C) → (…)` int64."""
+        """Class ids, `(…, C) → (…)` int64; of label sets 1 for each label that is in it, `(…, C)`."""
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Counts `(n, k)` int64; logits in the flat layout."""
@@ -30,9 +40,42 @@ class Metric(Protocol):
     def parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the metric is the ratio of, `(…, k) → (…)` float64 each."""
 
+    def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Whether two models' statistics `(m, k)` can be of the same examples."""
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Of each label, `(…, C)` float64."""
+
+    def divergences(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """KL(before ‖ after) of rows of logits `(rows, C)`, in nats `(rows,)`."""
+
+    def constant(self, labels: np.ndarray) -> np.ndarray:
+        """Logits `(C,)` of the best constant answer to the labels of examples or words."""
+
+    def label_rows(self, labels: Sequence[Any]) -> np.ndarray:
+        """Labels of whole texts, as `Example` has them, as `Encoded` has them."""
+
 
 def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     """Quotients; 0 where the denominator is 0."""
     quotient = np.zeros(np.shape(bottom))
     np.divide(top, bottom, out=quotient, where=np.asarray(bottom) > 0)
     return quotient
+
+
+def commonest(labels: np.ndarray, count: int) -> np.ndarray:
+    """Logits `(count,)` that decide for the commonest of the class ids."""
+    logits = np.zeros(count, np.float32)
+    logits[int(np.bincount(labels, minlength=count).argmax())] = 1
+    return logits
+
+
+def f1_parts(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of (right, predicted, gold): twice what is right, and what is predicted with what there is."""
+    return 2 * statistics[..., 0], statistics[..., 1] + statistics[..., 2]
+
+
+def f1_possible(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether (right, predicted, gold) of two models can be of the same examples."""
+    whole = all((each[:, :1] <= each[:, 1:]).all() for each in (first, second))
+    return bool(whole and (first[:, -1] == second[:, -1]).all())

@@ -2,50 +2,145 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from edgepack.errors import InputError
-from edgepack.task.accuracy import Accuracy
+from edgepack.task.accuracy import Accuracy, WordAccuracy
 from edgepack.task.encoded import Encoded
 from edgepack.task.entity_f1 import EntityF1
-from edgepack.task.scoring import Metric, ratio
+from edgepack.task.label_f1 import LabelF1, find_thresholds
+from edgepack.task.reading.labels import is_unnamed
+from edgepack.task.schemes import SCHEMES, Mark, SchemeName, marks_of, scheme_of_labels
+from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, SINGLE_LABEL, Metric, Problem, ratio
 
 TaskName = Literal["text-classification", "token-classification"]
 TASK_NAMES: tuple[TaskName, ...] = ("text-classification", "token-classification")
+NO_LABELS = "none"  # how an empty set of labels is shown
 
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task; `labels` in the order of the teacher's class ids."""
+    """A classification task; `labels` in the order of the teacher's class ids.
+
+    `thresholds`: of label sets, the probability from which on each label is answered; empty: 0.5 for each.
+    `scheme`: what tags mean, where the labels alone would say something else.
+    """
 
     name: TaskName
     labels: tuple[str, ...]
     pair: bool = False
+    problem: Problem = SINGLE_LABEL
+    thresholds: tuple[float, ...] = ()
+    scheme: SchemeName | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
             raise InputError(f"task is {self.name!r}; allowed: {', '.join(TASK_NAMES)}")
+        if self.problem not in PROBLEMS:
+            raise InputError(f"problem is {self.problem!r}; allowed: {', '.join(PROBLEMS)}")
+        self._check_scheme()
         self.scoring  # noqa: B018 - it checks the labels
         if self.name == "token-classification" and self.pair:
             raise InputError("token classification takes one text, not a pair; leave the pair column out")
+        if self.name == "token-classification" and self.problem != SINGLE_LABEL:
+            raise InputError(f"token classification has one tag for each word; problem is {self.problem}")
+        if self.thresholds and not self.has_thresholds:
+            raise InputError(
+                f"{len(self.thresholds)} thresholds for {len(self.labels)} labels of {self.problem}; one above 0 and "
+                f"below 1 for each label of {MULTI_LABEL} is needed"
+            )
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text has a set of labels, which may be empty."""
+        return self.problem == MULTI_LABEL
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether there is a possible threshold for each label."""
+        return (
+            self.is_multi_label
+            and len(self.thresholds) == len(self.labels)
+            and all(0 < each < 1 for each in self.thresholds)
+        )
+
+    def _check_scheme(self) -> None:
+        if self.scheme is not None and (not self.is_tagging or self.scheme not in SCHEMES):
+            known = f"of token classification: {', '.join(SCHEMES)}"
+            raise InputError(f"the tag scheme of {self.name} is {self.scheme!r}; allowed: {known}")
+        if self.is_tagging and self.scheme is None and is_unnamed(self.labels):
+            raise InputError(
+                f"the tags have no names ({self.labels[0]} and so on), so what they mean is not known; write their "
+                "names into id2label of the teacher's config.json, or pass --tag-scheme plain"
+            )
 
     @cached_property
     def scoring(self) -> Metric:
         """How its answers are decided and counted."""
-        return Accuracy() if self.name == "text-classification" else EntityF1(self.labels)
+        if self.is_multi_label:
+            return LabelF1(len(self.labels), self.thresholds)
+        if self.finds_entities:
+            return EntityF1(self.marks)
+        return WordAccuracy(len(self.labels)) if self.is_tagging else Accuracy(len(self.labels))
+
+    @property
+    def is_tagging(self) -> bool:
+        """Whether each word has a label of its own."""
+        return self.name == "token-classification"
+
+    @cached_property
+    def tag_scheme(self) -> SchemeName | None:
+        """What the tags mean; None where labels are of texts."""
+        return (self.scheme or scheme_of_labels(self.labels)) if self.is_tagging else None
+
+    @property
+    def finds_entities(self) -> bool:
+        """Whether tags mark entities, and not each word by itself."""
+        return self.is_tagging and self.tag_scheme != "plain"
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        """What each tag says of its word."""
+        return marks_of(self.labels, self.tag_scheme or "plain")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What a model can be good or bad at: labels; of tags of entities, the types."""
+        return tuple(dict.fromkeys(mark.kind for mark in self.marks if mark.kind is not None))
 
     @property
     def metric_name(self) -> str:
-        """`accuracy` or `entity_f1`."""
+        """`accuracy`, `micro_f1`, `word_accuracy` or `entity_f1`."""
         return self.scoring.name
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
-        """Class ids, `(…, C) → (…)` int64."""
+        """Class ids, `(…, C) → (…)` int64; of label sets 1 for each label that is answered, `(…, C)`."""
         return self.scoring.decide(logits)
+
+    def with_thresholds(self, logits: np.ndarray, encoded: Encoded) -> Task:
+        """The task with thresholds found on these examples, on which nothing is measured; another task as it is."""
+        if not self.is_multi_label:
+            return self
+        return replace(self, thresholds=find_thresholds(logits, encoded.labels))
+
+    def names(self, decided: np.ndarray) -> tuple[str, ...]:
+        """The labels of one decision about a text, or the tags of decisions about words."""
+        ids = np.flatnonzero(decided) if self.is_multi_label else np.atleast_1d(decided)
+        return tuple(self.labels[i] for i in ids)
+
+    def shown(self, decided: np.ndarray) -> str:
+        """The same for a person."""
+        names = self.names(decided)
+        return (", ".join(names) or NO_LABELS) if self.is_multi_label else " ".join(names)
+
+    def label_rows(self, labels: Sequence[Any]) -> np.ndarray:
+        """Labels of whole texts, as `Example` has them, as `Encoded` has them."""
+        return self.scoring.label_rows(labels)
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
         """Per-example counts `(n, k)` int64 that `metric` is a function of; logits in the flat layout."""

@@ -51,7 +51,7 @@ def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokeni
     if task.name == "token-classification":
         flat = _word_labels(np.asarray(words), np.asarray(lengths), labels)
     else:
-        flat = np.asarray(labels, dtype=np.int64)
+        flat = task.label_rows(labels)
     return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, dataset_of
-from edgepack.task.reading.columns import LABELS, TAGS, TEXTS, WORDS, choose, find, text_columns
+from edgepack.task.reading.columns import LABELS, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
 from edgepack.task.reading.rows import Row, read_texts
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Table
@@ -24,16 +24,18 @@ def read_to_answer(
     Of hub data sets it is the split `validation`. A source without a label column has `NO_LABEL` throughout.
     """
     table = open_table(source, "validation")
-    if columns.label is None and recorded_label in table.columns:
+    recorded = [] if recorded_label is None else [recorded_label, *recorded_label.split(",")]
+    if columns.label is None and any(name in table.columns for name in recorded):
         columns = replace(columns, label=recorded_label)
-    if columns.label is not None or label_column(table, task) is not None:
+    flags = label_flags(table, columns) if task.is_multi_label else ()
+    if columns.label is not None or flags or label_column(table, task) is not None:
         return dataset_of(table, task, columns), True
     tagging = task.name == "token-classification"
     if tagging:
         text, pair = choose(table, "text", "--text-column", columns.text, (*WORDS, *TEXTS)), None
     else:
         text, pair = text_columns(table, task.pair, columns)
-    examples = tuple(example_of(row, tagging) for row in read_texts(table, text, pair))
+    examples = tuple(example_of(row, task) for row in read_texts(table, text, pair))
     return Dataset(examples, source, table.sha256, table.notes), False
 
 
@@ -42,9 +44,9 @@ def label_column(table: Table, task: Task) -> str | None:
     return find(table, (*TAGS, *SPANS) if task.name == "token-classification" else LABELS)
 
 
-def example_of(row: Row, tagging: bool) -> Example:
+def example_of(row: Row, task: Task) -> Example:
     """A row without a label as an example."""
-    if not tagging:
-        return Example(row.text, row.pair, None, NO_LABEL)
+    if task.name != "token-classification":
+        return Example(row.text, row.pair, None, () if task.is_multi_label else NO_LABEL)
     words = tuple(row.text.split()) if row.words is None else row.words
     return Example(row.text if row.words is None else " ".join(words), None, words, (NO_LABEL,) * len(words))

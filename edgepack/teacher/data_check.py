@@ -35,13 +35,20 @@ class TeacherCheck:
 def check_teacher(
     teacher: Teacher, evaluation: Encoded, logits: np.ndarray, allow_untrained: bool = False
 ) -> TeacherCheck:
-    """Refuse a teacher that is no better than always answering the most frequent class (entity F1: 0.05)."""
+    """Refuse a teacher that is no better than always the most frequent class, or labels (entity F1: 0.05)."""
     task = teacher.task
     metric = task.score(logits, evaluation)
     majority = MIN_ENTITY_F1
-    if task.name == "text-classification":
-        counts = np.bincount(evaluation.labels)
-        majority = float(counts.max() / len(evaluation))
+    rival = "the least accepted is"
+    if task.is_multi_label:
+        rival = "the same labels for every text give"
+        constant = np.tile(task.scoring.constant(evaluation.labels), (len(evaluation), 1))
+        majority = task.score(constant, evaluation)
+    elif not task.finds_entities:
+        rival = "the most frequent class alone gives"
+        labels = evaluation.labels[evaluation.scored]
+        counts = np.bincount(labels)
+        majority = float(counts.max() / len(labels))
         if majority == 1.0 and not allow_untrained:
             raise InputError(
                 f"all {len(evaluation)} evaluation examples have one label, "
@@ -49,7 +56,6 @@ def check_teacher(
                 "evaluation data with examples of every class"
             )
     if metric <= majority and not allow_untrained:
-        rival = "the most frequent class alone gives" if task.metric_name == "accuracy" else "the least accepted is"
         raise InputError(
             f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
             f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"

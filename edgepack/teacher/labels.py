@@ -15,6 +15,8 @@ from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError, bare, shown
 from edgepack.task.reading.labels import is_unnamed
+from edgepack.task.schemes import SCHEMES, SchemeName
+from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, SINGLE_LABEL, Problem
 from edgepack.task.task import TASK_NAMES, TaskName
 
 HEADS: dict[str, TaskName] = {
@@ -60,23 +62,44 @@ def _no_classifier(architecture: str, what: str) -> str:
     )
 
 
-def check_head(config: PreTrainedConfig, what: str) -> None:
-    """Refuse a head that does not choose one of several labels."""
+def find_problem(config: PreTrainedConfig, what: str, fallback: Problem) -> Problem:
+    """What the head's outputs mean; `fallback` decides where the config does not say. Other heads are refused."""
     count, kind = len(config.id2label or {}), config.problem_type
-    only = "only single-label classification with at least 2 labels is supported"
+    only = "only classification with at least 2 labels, of which a text has one or several, is supported"
     if kind == "regression" or (count == 1 and kind is None):
         raise InputError(
             f"{what}: problem_type {shown(kind)} with {count} label(s) is a regression or a ranker; {only}"
         )
-    if kind == "multi_label_classification":
-        raise InputError(f"{what}: problem_type {kind!r}: it gives several labels at once (multi-label); {only}")
-    if kind not in (None, "single_label_classification") or count < 2:
+    if kind not in (None, *PROBLEMS) or count < 2:
         raise InputError(f"{what}: problem_type {shown(kind)} with {count} label(s); {only}")
+    if kind is None:
+        return fallback
+    return MULTI_LABEL if kind == MULTI_LABEL else SINGLE_LABEL
+
+
+def own_thresholds(config: PreTrainedConfig, what: str) -> tuple[float, ...]:
+    """The thresholds that `edgepack finetune` writes for a teacher of label sets; none where there are none."""
+    found = getattr(config, "thresholds", None)
+    if found is None:
+        return ()
+    good = isinstance(found, list) and all(isinstance(each, int | float) and 0 < each < 1 for each in found)
+    if not good or len(found) != len(config.id2label):
+        raise InputError(
+            f"{what}: thresholds is {shown(found)}; one number above 0 and below 1 for each of its "
+            f"{len(config.id2label)} labels is needed: correct config.json, or remove the entry"
+        )
+    return tuple(map(float, found))
 
 
 def label_names(config: PreTrainedConfig) -> tuple[str, ...]:
     """The names in the order of their class ids."""
     return tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+
+
+def recorded_scheme(config: PreTrainedConfig, task: TaskName) -> SchemeName | None:
+    """The tag scheme that `edgepack finetune` wrote into config.json; None where there is none."""
+    recorded = getattr(config, "tag_scheme", None)
+    return next((scheme for scheme in SCHEMES if scheme == recorded and task == "token-classification"), None)
 
 
 def read_labels(raw: Mapping[str, Any], what: str) -> tuple[str, ...] | None:

@@ -14,16 +14,19 @@ from pathlib import Path
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
+from edgepack.task.schemes import SchemeName
+from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.task import Task
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
-from edgepack.teacher.labels import check_head, find_task, label_names
+from edgepack.teacher.labels import find_problem, find_task, label_names, own_thresholds, recorded_scheme
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
 from edgepack.teacher.tokenizer import open_tokenizer, position_limit
 from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_weights
 
+TAGGING = "token-classification"
 LARGEST_FRONT = 64 << 10  # bytes of a model card in which its front matter ends
 
 
@@ -80,22 +83,31 @@ class Teacher:
 
 
 def load_teacher(
-    source: str, task_name: str | None = None, pair: bool = False, fallback_task: str | None = None
+    source: str,
+    task_name: str | None = None,
+    pair: bool = False,
+    fallback_task: str | None = None,
+    fallback_problem: Problem = SINGLE_LABEL,
+    tag_scheme: SchemeName | None = None,
 ) -> Teacher:
     """Load a fine-tuned checkpoint; whatever is wrong with it is an `InputError` of one line.
 
-    `task_name`: what the user says it does. `fallback_task`: what the data looks like, where its config says nothing.
+    `task_name`: what the user says it does. `fallback_task`, `fallback_problem`: what the data looks like, where its
+    config says nothing. `tag_scheme`: what its tags mean, if the user says so; else as `edgepack finetune` wrote into
+    its config, or as its labels show.
     """
     checkpoint = open_checkpoint(source)
     what = f"checkpoint {checkpoint.name}"
     refuse_embedding_models(checkpoint.folder, checkpoint.name)
     name = find_task(checkpoint.config, what, task_name, fallback_task)
-    check_head(checkpoint.config, what)
+    problem = find_problem(checkpoint.config, what, SINGLE_LABEL if name == TAGGING else fallback_problem)
     if not has_head(checkpoint.config, name):
         raise InputError(
             f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
         )
-    task = Task(name, label_names(checkpoint.config), pair)
+    thresholds = own_thresholds(checkpoint.config, what) if problem == MULTI_LABEL else ()
+    scheme = tag_scheme or recorded_scheme(checkpoint.config, name)
+    task = Task(name, label_names(checkpoint.config), pair, problem, thresholds, scheme)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
@@ -103,7 +115,10 @@ def load_teacher(
     check_loaded(info, checkpoint, name)  # `check_weights` compares names; this is what transformers made of them
     check_finite(model, what)
     behaviour = None if checkpoint.is_carved else observe_model(model.eval(), checkpoint, name)
-    note = f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"
+    notes = [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
+    if checkpoint.config.problem_type is None and problem == MULTI_LABEL:
+        notes.append(f"{what} has no problem_type; its data have sets of labels, so it is read as one of {MULTI_LABEL}")
+        checkpoint.config.problem_type = MULTI_LABEL
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -117,7 +132,7 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(note,) if prefix else (),
+        notes=tuple(notes),
         behaviour=behaviour,
     )
 

@@ -161,6 +161,8 @@ def _weighed(data: Encoded, piece: np.ndarray, source: int, world: int, batch: t
 def _rows(data: Encoded, examples: np.ndarray) -> tuple[int, int]:
     """How many rows the examples have for prediction losses, and how many of these the data has labels of."""
     labels = data.labels[data.rows(examples) if data.per_token else examples]
+    if labels.ndim == 2:  # of a set, each label is known or none is
+        labels = labels[:, 0]
     scored = labels != IGNORED
     return int(scored.sum()) if data.per_token else len(examples), int((scored & (labels != UNLABELLED)).sum())
 

@@ -27,6 +27,7 @@ from edgepack.compress.units import Importance
 from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED
+from edgepack.task.scoring import SINGLE_LABEL
 from edgepack.train.batches import Batch
 from edgepack.train.processes import UNLABELLED, average
 from edgepack.train.raw_text import RawText
@@ -180,6 +181,7 @@ def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors
             return compute_teacher_vectors(teacher, teacher_states, layer)
 
     return Signals(
+        problem=models.student.config.problem_type or SINGLE_LABEL,
         student_logits=logits,
         teacher_logits=teacher_logits,
         labels=labels.masked_fill(labels == UNLABELLED, IGNORED),

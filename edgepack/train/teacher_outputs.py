@@ -170,11 +170,13 @@ def padded_length(tokens: int, longest: int) -> int:
 
 
 def padded(batch: dict[str, Tensor], length: int, pad_id: int) -> dict[str, Tensor]:
-    """What `Encoded.batch` gives, its sequences padded on the right to `length`."""
+    """What `Encoded.batch` gives, its sequences padded on the right to `length`; label sets (int8) are no sequences."""
     fills = {"input_ids": pad_id, "labels": IGNORED}
 
     def pad(name: str, tensor: Tensor) -> Tensor:
-        return F.pad(tensor, (0, length - tensor.shape[1]), value=fills.get(name, 0)) if tensor.dim() == 2 else tensor
+        if tensor.dim() != 2 or tensor.dtype == torch.int8:
+            return tensor
+        return F.pad(tensor, (0, length - tensor.shape[1]), value=fills.get(name, 0))
 
     return {name: pad(name, tensor) for name, tensor in batch.items()}
 

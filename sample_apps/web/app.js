@@ -4,7 +4,7 @@ import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
 import { BundleError } from "./core/errors.js";
 import { CacheStore } from "./core/store.js";
 import { openPipeline } from "./pipeline.js";
-import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked } from "./view.js";
+import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked, showSet } from "./view.js";
 
 const PAUSE_MS = 80; // after the last key
 const SHOWN_END = 14; // UTF-16 units
@@ -50,6 +50,12 @@ function later() {
   timer = setTimeout(answer, PAUSE_MS);
 }
 
+/** Show what was found, whatever its kind; the same in words. */
+function showAnswer(text, { ranked, set, entities }) {
+  if (set) return showSet(set);
+  return ranked ? showRanked(ranked) : showEntities(text, entities);
+}
+
 /** Answer the text that is there; an answer that a newer one has overtaken is not shown. */
 async function answer() {
   const mine = ++turn;
@@ -64,7 +70,7 @@ async function answer() {
   }
   const found = await pipeline.answer(text, pair);
   if (mine !== turn) return;
-  const words = found.ranked ? showRanked(found.ranked) : showEntities(text, found.entities);
+  const words = showAnswer(text, found);
   element("latency").textContent = `${(found.tokenizeMs + found.modelMs).toFixed(1)} ms`;
   element("latency").title =
     `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;

@@ -1,6 +1,6 @@
 // From a bundle to answers: fetch and verify its files, tokenize, run, decide.
 
-import { argmax, entities, rank, softmax } from "./core/decision.js";
+import { argmax, entities, labelSet, rank, readMarks, softmax } from "./core/decision.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
@@ -49,10 +49,12 @@ export class Pipeline {
     this.manifest = manifest;
     this.tokenizer = tokenizer;
     this.model = model;
+    this.marks = manifest.task === "token-classification" ? readMarks(manifest.labels, manifest.tagScheme) : [];
   }
 
   /**
-   * The answer for a text: `ranked` labels, or `entities` with their places.
+   * The answer for a text: `ranked` labels, all labels of which some are `answered` as `set`, or `entities` with their
+   * places.
    * @param {string} text
    * @param {string | null} pair
    */
@@ -62,21 +64,25 @@ export class Pipeline {
     const tokenized = performance.now();
     const logits = await this.model.run(encoding);
     const done = performance.now();
-    const decision =
-      this.manifest.task === "text-classification"
-        ? { ranked: rank(logits, this.manifest.labels, this.manifest.temperature) }
-        : { entities: this.entities(text, encoding, logits) };
-    return { ...decision, encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+    return { ...this.decide(text, encoding, logits), encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+  }
+
+  decide(text, encoding, logits) {
+    const { task, labels, temperature, thresholds } = this.manifest;
+    if (thresholds !== null) return { set: labelSet(logits, labels, thresholds) };
+    if (task === "text-classification") return { ranked: rank(logits, labels, temperature) };
+    return { entities: this.entities(text, encoding, logits) };
   }
 
   entities(text, encoding, logits) {
-    const { labels, temperature } = this.manifest;
+    const { temperature } = this.manifest;
+    const columns = this.marks.length;
     const found = words(this.tokenizer, text, encoding);
     const tags = found.map(({ first }) => {
-      const row = logits.subarray(first * labels.length, (first + 1) * labels.length);
+      const row = logits.subarray(first * columns, (first + 1) * columns);
       const probabilities = softmax(row, temperature);
       const best = argmax(probabilities);
-      return { label: labels[best], probability: probabilities[best] };
+      return { mark: this.marks[best], probability: probabilities[best] };
     });
     return entities(found, tags);
   }

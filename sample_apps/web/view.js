@@ -3,6 +3,7 @@
 import { megabytes } from "./pipeline.js";
 
 const SHOWN_LABELS = 5;
+const NO_LABELS = "none"; // of a text whose set of labels is empty
 const COLOURS = 8; // classes .colour-0 to .colour-7 of app.css
 
 export const element = (id) => document.getElementById(id);
@@ -55,21 +56,31 @@ export function showFailure(error) {
 /** Labels with bars, the most probable first; the rest behind a summary. */
 export function showRanked(ranked) {
   const [best] = ranked;
-  const headline = make("p", { class: "headline" }, make("strong", {}, readable(best.label)));
-  const shown = ranked.slice(0, SHOWN_LABELS);
-  const parts = [headline, list(shown)];
-  if (ranked.length > shown.length) {
-    const rest = make(
-      "details",
-      { class: "rest" },
-      make("summary", {}, `All ${ranked.length} labels`),
-      list(ranked.slice(shown.length)),
-    );
+  showLabels(readable(best.label), ranked.slice(0, SHOWN_LABELS), ranked.slice(SHOWN_LABELS));
+  return `${readable(best.label)}, ${percent(best.probability)}`;
+}
+
+/** The labels of a text's set with bars, of which there may be none; all others behind a summary. */
+export function showSet(set) {
+  const found = set.filter(({ answered }) => answered);
+  showLabels(
+    found.map(({ label }) => readable(label)).join(", ") || NO_LABELS,
+    found,
+    set.filter(({ answered }) => !answered),
+  );
+  return found.map(({ label, probability }) => `${readable(label)}, ${percent(probability)}`).join("; ") || NO_LABELS;
+}
+
+function showLabels(headline, shown, others) {
+  const parts = [make("p", { class: "headline" }, make("strong", {}, headline))];
+  if (shown.length > 0) parts.push(list(shown));
+  if (others.length > 0) {
+    const summary = make("summary", {}, `All ${shown.length + others.length} labels`);
+    const rest = make("details", { class: "rest" }, summary, list(others));
     rest.open = element("result").querySelector(".rest")?.open ?? false;
     parts.push(rest);
   }
   element("result").replaceChildren(...parts);
-  return `${readable(best.label)}, ${percent(best.probability)}`;
 }
 
 function list(ranked) {

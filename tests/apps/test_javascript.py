@@ -15,6 +15,7 @@ import pytest
 from edgepack.package.template import checkout
 from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
+from tests.apps.label_sets import write_label_sets
 from tests.apps.reference import write_reference, write_words
 from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
@@ -132,6 +133,20 @@ def test_a_space_that_ends_no_piece_is_damage(tmp_path: Path, classes: dict[str,
     done = node(PROGRAMS / "compare.mjs", path, "64", tmp_path / "no-lines.jsonl")
     assert done.returncode == 1
     assert expected in done.stderr
+
+
+def test_label_sets_are_pythons(tokenizer: Path, tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer.bin"):
+        (tmp_path / name).write_bytes((tokenizer / name).read_bytes())
+    files = [{"path": p, "bytes": 1, "sha256": "0" * 64, "shipped": True} for p in ("m.onnx", "tokenizer.bin")]
+    rest = {"inputs": [], "outputs": [], "files": files}
+    write_label_sets(tmp_path, {"schema": 1, "task": "text-classification", "max_length": 64, **rest}, FEW, seed=8)
+    done = node(PROGRAMS / "sets.mjs", tmp_path)
+    assert json.loads(done.stdout) == {"lines": FEW, "different": 0}, done.stderr
+    line, *others = (tmp_path / "sets.jsonl").read_text().splitlines()
+    wrong = json.loads(line) | {"labels": ["no"]}
+    (tmp_path / "sets.jsonl").write_text("\n".join([json.dumps(wrong), *others]))
+    assert json.loads(node(PROGRAMS / "sets.mjs", tmp_path).stdout)["different"] == 1
 
 
 def test_the_comparison_sees_a_difference(tokenizer: Path, tmp_path: Path) -> None:

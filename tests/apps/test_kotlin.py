@@ -10,6 +10,7 @@ import pytest
 
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
+from tests.apps.label_sets import write_label_sets
 from tests.apps.reference import MANIFEST, write_reference, write_words
 from tests.apps.unigrams import SOURCES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
@@ -55,6 +56,7 @@ def check_core(checker: Checker, folders: list[Path]) -> None:
     printed = checker.test_core(folders)
     assert printed.count(f"words.jsonl: {COUNT} of {COUNT} lines equal") == 1
     assert printed.count(f"fuzz.jsonl: {COUNT} of {COUNT} lines equal") == len(folders)
+    assert re.search(r"entities.jsonl: (\d{3}) of \1 lines equal$", printed, re.MULTILINE)
     assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
 
 
@@ -63,6 +65,12 @@ def test_core_passes_in_a_project_with_a_byte_level_tokenizer(checker: Checker, 
     write_reference(folder, folder / "fuzz.jsonl", 10, seed=4)
     (folder / "edgepack.json").write_text(json.dumps(MANIFEST))
     assert re.search(r"^OK \(\d+ tests\)$", checker.test_core([folder]), re.MULTILINE)
+
+
+def test_label_sets_are_pythons(checker: Checker, source: Path, tmp_path: Path) -> None:
+    (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
+    write_label_sets(folder, MANIFEST, COUNT, seed=8)
+    assert f"{COUNT} label sets equal" in checker.test_core([folder])
 
 
 def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) -> None:

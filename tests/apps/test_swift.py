@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from edgepack.package.template import checkout
+from tests.apps.label_sets import write_label_sets
 from tests.apps.reference import write_reference, write_words
 from tests.apps.swift import checks
 from tests.apps.unigrams import ALBERT, T5, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
 COUNT, FEWER = 2000, 500
+FILES = [{"path": path, "bytes": 1, "sha256": "0" * 64, "shipped": True} for path in ("m.onnx", "tokenizer.bin")]
+MANIFEST = {
+    "schema": 1,
+    "task": "text-classification",
+    "pair": False,
+    "max_length": 64,
+    "padding": {"id": 0},
+    "inputs": [{"name": "input_ids", "shape": ["batch", "seq"]}],
+    "outputs": [{"name": "logits", "shape": ["batch", 5]}],
+    "target": "ios-onnx",
+    "runtime": {"name": "onnxruntime"},
+    "files": FILES,
+    "shipped_bytes": 2,
+    "metrics": {},
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,9 +60,13 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
         unigrams += write_unigrams(tmp_path / "albert", ["albert", "deberta-v2"], ALBERT)
     for folder in unigrams:
         write_reference(folder, folder / "fuzz.jsonl", FEWER, seed=3)
-    out = checks.run_core_tests(scratch, folders + unigrams)
+    (sets,) = write_variants(source, tmp_path / "sets", ["uncased"])
+    write_label_sets(sets, MANIFEST, FEWER, seed=8)
+    out = checks.run_core_tests(scratch, [*folders, *unigrams, sets])
+    assert f"compared {FEWER} label sets of" in out
+    assert re.search(r"compared \d{3} lines of tags", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
-    assert out.count(f"compared {FEWER} lines") == len(unigrams) >= 12
+    assert out.count(f"compared {FEWER} lines") == len(unigrams) + 1 >= 13
 
 
 @pytest.mark.parametrize(("key", "value"), [("offsets_utf16", [0, 1]), ("words", [0, 0, 1])])

@@ -21,6 +21,19 @@ def bundle(world: World, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
 
 
+@pytest.fixture(scope="session")
+def set_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of label sets."""
+    world = make_world(tmp_path_factory.mktemp("sets"), sets=True)
+    return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
+
+
+@pytest.fixture
+def set_copy(set_bundle: Bundle, tmp_path: Path) -> Path:
+    shutil.copytree(set_bundle.folder, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
 @pytest.fixture
 def copy(bundle: Bundle, tmp_path: Path) -> Path:
     shutil.copytree(bundle.folder, tmp_path / "bundle")

@@ -259,13 +259,15 @@ def new_goldens(bundle: Path) -> None:
 def table() -> str:
     """The Markdown table: kinds of faults, how many are planted, which checks catch them."""
     from tests.evidence.planted_faults import FAULTS
+    from tests.evidence.set_faults import SET_FAULTS
 
+    every = [*FAULTS, *SET_FAULTS]
     rows = [("kind of fault", "planted", "caught by")]
-    for kind in dict.fromkeys(fault.kind for fault in FAULTS):
-        of_kind = [fault for fault in FAULTS if fault.kind == kind]
+    for kind in dict.fromkeys(fault.kind for fault in every):
+        of_kind = [fault for fault in every if fault.kind == kind]
         checks = ", ".join(f"`{name}`" for name in dict.fromkeys(fault.caught_by for fault in of_kind))
         rows.append((kind, str(len(of_kind)), checks))
-    return markdown_table([*rows, ("all", str(len(FAULTS)), "")])
+    return markdown_table([*rows, ("all", str(len(every)), "")])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from edgepack.evidence.answers import Labelled
 from edgepack.evidence.calibration import calibration, calibration_error, fit_temperature
 from edgepack.evidence.classes import class_scores, confusion
 from edgepack.evidence.differing import differing_examples
-from edgepack.evidence.forms import FormLogits, log_probabilities
+from edgepack.evidence.forms import FormLogits
 from edgepack.evidence.robustness import (
     SAMPLE,
     accent,
@@ -27,6 +27,7 @@ from edgepack.evidence.robustness import (
 from edgepack.evidence.slices import Words, holm, slice_scores
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.probabilities import log_probabilities
 from edgepack.task.task import Task
 
 TEXT = Task("text-classification", ("a", "b", "c"))

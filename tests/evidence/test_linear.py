@@ -131,9 +131,9 @@ def test_a_row_has_the_length_one_and_an_empty_text_none() -> None:
 def test_more_budget_gives_the_same_file_once_there_are_buckets_enough() -> None:
     assert bucket_count(2, 10**9) == MOST_BUCKETS
     small, large = (train_linear(TRAIN, TASK, budget)[0].to_bytes() for budget in (400_000, 4_000_000))
-    assert fills_no_more(small, 3, 4_000_000)
+    assert fills_no_more(small, 4_000_000)
     assert small == large
-    assert not fills_no_more(train_linear(TRAIN, TASK, 2_000)[0].to_bytes(), 3, 4_000_000)
+    assert not fills_no_more(train_linear(TRAIN, TASK, 2_000)[0].to_bytes(), 4_000_000)
 
 
 def test_a_missing_package_is_named_as_pip_knows_it() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.tables import with_table
+from edgepack.bundle.write import Bundle
 from edgepack.evidence.gate import gate
 from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, table
 from tests.evidence.planted_faults import FAULTS
+from tests.evidence.set_faults import SET_FAULTS
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}: {fault.name}")
@@ -19,6 +21,20 @@ def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
     assert not result.passed
     failed = {check.name: check.reason for check in result.bundles[0].checks if check.status == "failed"}
     assert fault.caught_by in failed, failed
+
+
+@pytest.mark.parametrize("fault", SET_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_label_sets_is_caught(set_copy: Path, fault: Fault) -> None:
+    fault.into(set_copy)
+    result = gate([set_copy])
+    assert not result.passed
+    failed = {check.name: check.reason for check in result.bundles[0].checks if check.status == "failed"}
+    assert fault.caught_by in failed, failed
+
+
+def test_a_healthy_bundle_of_label_sets_passes(set_bundle: Bundle) -> None:
+    result = gate([set_bundle.folder])
+    assert result.passed, result.table()
 
 
 def test_the_table_of_planted_faults_is_as_they_are() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,8 @@ class World:
         )
 
     def contents(self) -> Contents:
-        teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0")
+        limits = list(self.task.thresholds) or None
+        teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0", thresholds=limits)
         texts = [(line.partition("\t")[0], None) for line in self.data.read_text().splitlines()[1:]]
         config = self.student.config
         data = DataRecord(sha256=examples_sha256(read_dataset(str(self.data), self.task), self.task), n=75)
@@ -73,15 +74,19 @@ class World:
         return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
 
 
-def make_world(folder: Path, tokenizer: PreTrainedTokenizerFast | None = None, type_vocab_size: int = 2) -> World:
-    """Everything, written below `folder`."""
+def make_world(
+    folder: Path, tokenizer: PreTrainedTokenizerFast | None = None, type_vocab_size: int = 2, sets: bool = False
+) -> World:
+    """Everything, written below `folder`; `sets`: a text may have both labels, or none."""
     task, tokenizer = Task("text-classification", ("negative", "positive")), tokenizer or make_tokenizer()
+    if sets:
+        task = replace(task, problem="multi_label_classification")
     torch.manual_seed(0)
     config = StudentConfig(
         vocab_size=len(tokenizer), embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 2],
         head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH,
         type_vocab_size=type_vocab_size, pad_token_id=tokenizer.pad_token_id, num_labels=2, body_bits=8,
-        embedding_bits=8,
+        embedding_bits=8, problem_type=task.problem if sets else None,
     )  # fmt: skip
     student = Student(config).eval()
     with torch.no_grad():
@@ -94,8 +99,10 @@ def make_world(folder: Path, tokenizer: PreTrainedTokenizerFast | None = None, t
     data.write_text("text\tlabel\n" + "".join(f"{w}\tnegative\n" for w in dict.fromkeys(words)))
     evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
     logits = predict(student, evaluation, exact=True)
-    labels = logits.argmax(axis=1)
-    names = dict.fromkeys(words)
-    data.write_text("text\tlabel\n" + "".join(f"{w}\t{task.labels[i]}\n" for w, i in zip(names, labels, strict=True)))
+    if sets:  # thresholds that part each label's logits in the middle
+        middle = np.median(logits, axis=0)
+        task = replace(task, thresholds=tuple(np.round(1 / (1 + np.exp(-middle)), 4).clip(0.01, 0.99).tolist()))
+    names, labels = dict.fromkeys(words), [",".join(task.names(each)) for each in task.decide(logits)]
+    data.write_text("text\tlabel\n" + "".join(f"{w}\t{label}\n" for w, label in zip(names, labels, strict=True)))
     evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
     return World(task, tokenizer, student, evaluation, logits, export(student, TARGET, folder / "model"), data)

@@ -17,7 +17,7 @@ from edgepack.cli import main
 from edgepack.cli.texts import read_texts
 from edgepack.errors import InputError
 from edgepack.predict import Bundle
-from edgepack.predict.bundle import softmax
+from edgepack.task.probabilities import softmax
 from tests.evidence.conftest import bundle as bundle
 from tests.evidence.conftest import world as world
 

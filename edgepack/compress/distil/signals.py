@@ -18,6 +18,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from edgepack.task.scoring import SINGLE_LABEL
+
 # examples; rows: examples, or tokens of one label each; labelled rows; real tokens; pairs of an example's real tokens
 Counted = Literal["examples", "rows", "labelled", "tokens", "pairs"]
 
@@ -50,7 +52,7 @@ class Signals:
     labelled token. `student_states[i]` `(batch, seq, student_hidden)`: 0 is the embedding's output, `i + 1` layer
     `i`'s. `teacher_states[j]` `(batch, seq, teacher_hidden)`: the states that are stored. `pairs`: which student
     state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
-    padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
+    padding. Of label sets (`problem`) labels are `(n, classes)`. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
     sets `needs_vectors`. `progress`: share of the training done, 0 to 1.
     """
 
@@ -64,6 +66,7 @@ class Signals:
     progress: float = 0.0
     student_vectors: tuple[Vectors, ...] = ()
     teacher_vectors: Callable[[int], Vectors] | None = None
+    problem: str = SINGLE_LABEL
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 Soft targets: `T² · KL(softmax(teacher / T) ‖ softmax(student / T))`, mean over examples (Hinton et al. 2015,
 arXiv:1503.02531, §2). T² keeps the gradient's size when T changes; the mean is over examples (or labelled tokens),
 never over classes. Hard labels: cross-entropy, mean over the labelled.
+
+Of label sets each label is a question of its own: `T² · Σ_c KL(σ(teacher_c / T) ‖ σ(student_c / T))`, the KL of the
+distribution over sets of independent labels, and the sum of the labels' binary cross-entropies.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from torch.nn import functional as F
 
 from edgepack.compress.distil.signals import Counted, Loss, Signals
 from edgepack.errors import InputError
+from edgepack.task.scoring import MULTI_LABEL
 
 IGNORED = -100
 
@@ -27,10 +31,29 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
     return F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True) * temperature**2
 
 
+def label_set_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """The same where each label is a question of its own."""
+    soft, target = student.float() / temperature, teacher.detach().float() / temperature
+    there = target.sigmoid()
+    found = there * (F.logsigmoid(target) - F.logsigmoid(soft))
+    found = found + (1 - there) * (F.logsigmoid(-target) - F.logsigmoid(-soft))
+    return found.sum() / len(student) * temperature**2
+
+
 def hard_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """`(n, classes)` and `(n,)` → mean cross-entropy of the rows whose label is not −100; 0 where there are none."""
     total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
     return total / (labels != IGNORED).sum().clamp(min=1)
+
+
+def hard_set_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """`(n, classes)` of both → mean over labelled rows of the summed binary cross-entropies; 0 where there are none."""
+    if labels.dim() == 1:  # of raw text, which has no labels
+        return logits.float().sum() * 0.0
+    known = labels[:, 0] != IGNORED
+    targets = labels[known].float()
+    total = F.binary_cross_entropy_with_logits(logits[known].float(), targets, reduction="sum")
+    return total / known.sum().clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -46,6 +69,8 @@ class SoftTargets(Loss):
             raise InputError(f"soft targets: temperature {self.temperature}; allowed: above 0; 1 to 8 are usual")
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        if signals.problem == MULTI_LABEL:
+            return label_set_loss(signals.student_logits, signals.teacher_logits, self.temperature)
         return soft_target_loss(signals.student_logits, signals.teacher_logits, self.temperature)
 
 
@@ -57,4 +82,6 @@ class HardLabels(Loss):
     counted: ClassVar[Counted] = "labelled"
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        if signals.problem == MULTI_LABEL:
+            return hard_set_loss(signals.student_logits, signals.labels)
         return hard_label_loss(signals.student_logits, signals.labels)

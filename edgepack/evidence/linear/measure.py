@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ NO_TAGGING = "none for token classification: a linear model labels whole texts"
 
 @dataclass(frozen=True, eq=False)
 class LinearResult:
-    """A file with its record and what it has right `(n,)`; where there is none, `reason` says why."""
+    """A file with its record and what it has right `(n,)`, of label sets its statistics; if none, `reason` says why."""
 
     record: LinearRecord | None
     reason: str
@@ -46,14 +46,17 @@ def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes
     except InputError as e:
         return LinearResult(None, f"none: {e}", time.perf_counter() - started)
     data = model.to_bytes()
-    statistics = task.statistics(read_linear(data).logits(evaluation.examples), labels_of(evaluation))
+    logits = np.maximum(read_linear(data).logits(evaluation.examples), np.finfo(np.float32).min)
+    own = replace(task, thresholds=())  # a label is answered where its support vectors say so: at 0, which is 0.5
+    statistics = own.statistics(logits, labels_of(evaluation, task))
     record = LinearRecord(
         bytes=len(data), metric=metric_record(statistics, task), features=model.features.name, trained=trained
     )
-    return LinearResult(record, "", time.perf_counter() - started, data, statistics[:, 0].astype(bool))
+    right = statistics if task.is_multi_label else statistics[:, 0].astype(bool)
+    return LinearResult(record, "", time.perf_counter() - started, data, right)
 
 
-def labels_of(data: Dataset) -> Encoded:
+def labels_of(data: Dataset, task: Task) -> Encoded:
     """A data set's labels, with one token for each text: what a metric of whole texts looks at."""
-    labels, n = np.array([example.label for example in data.examples], np.int64), len(data)
+    labels, n = task.label_rows([example.label for example in data.examples]), len(data)
     return Encoded(np.zeros(n, np.int32), np.zeros(n, np.int8), np.arange(n + 1), labels)

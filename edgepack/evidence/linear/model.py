@@ -6,8 +6,8 @@
     columns × f32    intercepts
     zlib             int8 weights, column after column
 
-A label's score is intercept + scale × Σ weights of its column, over the row of `features.py`. Two labels share one
-column: the second's score, the first's being 0. A label that training never had is never answered.
+A label's score is intercept + scale × Σ weights of its column, over the row of `features.py`. Two labels that exclude
+each other share one column: the second's score, the first's being 0. A label that training never had is never answered.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class LinearModel:
     def logits(self, examples: Sequence[Example]) -> np.ndarray:
         """`(n, labels)` float32; a label that training never had has −∞."""
         scores = self.features.rows(examples) @ (self.weights.T * self.scales).astype(np.float32) + self.intercepts
-        if scores.shape[1] == 1:
+        if scores.shape[1] < len(self.seen):
             scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
         logits = np.full((len(examples), self.labels), -np.inf, np.float32)
         logits[:, self.seen] = scores

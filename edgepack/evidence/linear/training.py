@@ -4,14 +4,15 @@ The solver is liblinear's dual coordinate descent (Fan et al. 2008, LIBLINEAR), 
 the end, no figure was better. Columns are weighed by how much they tell about the labels in naive Bayes' eyes, or not
 (Wang and Manning 2012, "Baselines and Bigrams"); that, and the penalty, are chosen on a part of the training data.
 Weights times column weights are rounded to int8 by a scale for each label, then to fewer and fewer levels, which zlib
-packs tighter, until the file fits; where none does, with half as many buckets.
+packs tighter, until the file fits; where none does, with half as many buckets. Of label sets each label has a model of
+its own, and is answered where its score is above 0; columns are not weighed, since naive Bayes needs one label a text.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ MOST_WEIGHTS = 2**22  # of all labels; in training they are float64
 PACKED = 8  # weights in a byte of the budget, at most: few are not 0
 LEVELS = (127, 63, 31, 15, 7)  # the largest rounded weight
 CHOICES = ((False, 1.0), (False, 3.0), (True, 0.3), (True, 1.0))  # columns weighed; C, the penalty's inverse
+CHOICES_OF_SETS = ((False, 1.0), (False, 3.0))
 SPLIT_WORK = 200_000  # examples times labels that a choice is tried on, in all rounds
 MOST_TRIED, MOST_HELD_OUT, ROUNDS = 12_000, 2_000, 5
 CHARACTERS = 6_000_000  # of text: above, words alone; their n-grams take a tenth of the time
@@ -37,15 +39,18 @@ ITERATIONS, TOLERANCE = 20, 0.1
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Float weights `(buckets, columns)`, intercepts and the class ids that they are of."""
+    """Float weights `(buckets, columns)`, intercepts and the class ids that they are of; `sets`: several at once."""
 
     weights: np.ndarray
     intercepts: np.ndarray
     seen: np.ndarray
+    sets: bool = False
 
     def decide(self, rows: Any) -> np.ndarray:
-        """Class ids."""
+        """Class ids; of label sets 1 for each label that is answered, `(n, columns)`."""
         scores = rows @ self.weights + self.intercepts
+        if self.sets:
+            return np.asarray(scores > 0, dtype=np.int64)
         chosen = (scores[:, 0] > 0).astype(np.int64) if scores.shape[1] == 1 else scores.argmax(axis=1)
         return np.asarray(self.seen[chosen])
 
@@ -53,15 +58,22 @@ class Fitted:
 def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> tuple[LinearModel, str]:
     """The model whose file fits the budget, and how it was trained; `InputError` where there can be none."""
     examples = _sample(train.examples, seed)
-    labels = np.array([example.label for example in examples], dtype=np.int64)
-    seen = np.unique(labels)
-    if len(seen) < 2:
-        raise InputError(f"all training examples are {task.labels[seen[0]]}; a linear model needs two labels")
-    features = Features(bucket_count(len(seen), budget_bytes), _size(examples) <= CHARACTERS, task.pair)
+    labels = task.label_rows([example.label for example in examples])
+    if task.is_multi_label:
+        seen = np.flatnonzero((labels.min(axis=0) == 0) & (labels.max(axis=0) == 1))
+        labels, needed = labels[:, seen], "a label that some of the texts have"
+        columns = len(seen)
+    else:
+        seen, needed = np.unique(labels), "two labels"
+        columns = len(seen) - (len(seen) <= 2)
+    if not columns:
+        raise InputError(f"all training examples have the same labels; a linear model needs {needed}")
+    features = Features(bucket_count(columns, budget_bytes), _size(examples) <= CHARACTERS, task.pair)
     rows = features.rows(examples)
     weighed, penalty = _choose(rows, labels, seed)
     while True:
-        model = _rounded(_fit(rows, labels, weighed, penalty, seed), features, len(task.labels), budget_bytes)
+        fitted = replace(_fit(rows, labels, weighed, penalty, seed), seen=seen)
+        model = _rounded(fitted, features, len(task.labels), budget_bytes)
         if model is not None:
             break
         if features.buckets == 1:
@@ -86,44 +98,58 @@ def _sample(examples: Sequence[Example], seed: int) -> Sequence[Example]:
     return [examples[i] for i in np.sort(chosen)]
 
 
-def bucket_count(labels: int, budget_bytes: int) -> int:
+def bucket_count(columns: int, budget_bytes: int) -> int:
     """A power of two, so many that the weights fit once they are rounded and packed."""
-    columns = 1 if labels == 2 else labels
     weights = min(PACKED * budget_bytes, MOST_WEIGHTS)
     return int(min(MOST_BUCKETS, 2 ** max(0, (weights // columns).bit_length() - 1)))
 
 
-def fills_no_more(data: bytes, labels: int, budget_bytes: int) -> bool:
+def fills_no_more(data: bytes, budget_bytes: int) -> bool:
     """Whether training within a larger budget would give this file again: as many buckets, the finest levels."""
     model = read_linear(data)
-    return model.features.buckets == bucket_count(labels, budget_bytes) and int(abs(model.weights).max()) == LEVELS[0]
+    most = bucket_count(len(model.weights), budget_bytes)
+    return model.features.buckets == most and int(abs(model.weights).max()) == LEVELS[0]
 
 
 def _choose(rows: Any, labels: np.ndarray, seed: int) -> tuple[bool, float]:
     """Whether columns are weighed, and C: the best on tenths of some of the examples, held out one after another."""
-    kinds = len(np.unique(labels))
+    sets = labels.ndim == 2
+    kinds = labels.shape[1] if sets else len(np.unique(labels))
+    choices = CHOICES_OF_SETS if sets else CHOICES
     order = np.random.default_rng(seed).permutation(len(labels))[: min(MOST_TRIED, max(kinds, SPLIT_WORK // kinds))]
     part = len(order) // 10
     if not part:
-        return CHOICES[0]
+        return choices[0]
     rounds = min(ROUNDS, MOST_HELD_OUT // part, SPLIT_WORK // (kinds * len(order)))
-    right = np.zeros(len(CHOICES))
+    right = np.zeros(len(choices))
     for start in range(0, max(rounds, 1) * part, part):
         judged, learnt = order[start : start + part], np.delete(order, slice(start, start + part))
-        if len(np.unique(labels[learnt])) < 2:
+        if not sets and len(np.unique(labels[learnt])) < 2:
             continue
-        for number, choice in enumerate(CHOICES):
-            fitted = _fit(rows[learnt], labels[learnt], *choice, seed)
-            right[number] += (fitted.decide(rows[judged]) == labels[judged]).sum()
-    return CHOICES[int(np.argmax(right))]
+        for number, choice in enumerate(choices):
+            decided = _fit(rows[learnt], labels[learnt], *choice, seed).decide(rows[judged])
+            right[number] += _f1(decided, labels[judged]) if sets else (decided == labels[judged]).sum()
+    return choices[int(np.argmax(right))]
+
+
+def _f1(decided: np.ndarray, labels: np.ndarray) -> float:
+    """Micro F1 of label sets."""
+    return float(2 * (decided & labels).sum() / max(1, decided.sum() + labels.sum()))
 
 
 def _fit(rows: Any, labels: np.ndarray, weighed: bool, penalty: float, seed: int) -> Fitted:
-    """One against the rest."""
+    """One against the rest; of label sets `(n, columns)` each against texts without it."""
+    if labels.ndim == 2:
+        parts = [_fit(rows, column, False, penalty, seed) for column in labels.T]
+        weights = np.concatenate([part.weights for part in parts], axis=1)
+        intercepts = np.concatenate([part.intercepts for part in parts])
+        return Fitted(weights, intercepts, np.arange(labels.shape[1]), sets=True)
     svm, failures = import_package("sklearn.svm", NEED), import_package("sklearn.exceptions", NEED)
     column_weights = _column_weights(rows, labels) if weighed else np.ones(rows.shape[1], np.float32)
     scaled = rows.copy()
     scaled.data = scaled.data * column_weights[scaled.indices]
+    if labels.min() == labels.max():  # of a label set: a label that this part of the texts lacks
+        return Fitted(np.zeros((rows.shape[1], 1)), np.array([2.0 * labels[0] - 1]), labels[:1])
     solver = svm.LinearSVC(C=penalty, max_iter=ITERATIONS, tol=TOLERANCE, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", failures.ConvergenceWarning)  # stopped early on purpose

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from edgepack.errors import InputError, shown
+from edgepack.task.reading.sets import flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
 
 PAIRS = (
@@ -32,7 +33,10 @@ LABELS = (
     *("sentiment", "emotion", "topic", "stars", "label_text", "label_name"),
 )
 WORDS = ("tokens", "words", "token", "word")
-TAGS = ("tags", "ner_tags", "labels", "slots", "word_labels", "tag", "ner", "ner_tag", "bio", "iob", "label")
+TAGS = (
+    *("tags", "ner_tags", "labels", "slots", "word_labels", "tag", "ner", "ner_tag", "bio", "iob", "label"),
+    *("pos_tags", "upos", "pos", "xpos"),
+)
 COMPANIONS = tuple(
     f"{between}{word}" for word in ("text", "name", "names", "str", "string") for between in ("_", "-", " ", "")
 )
@@ -53,7 +57,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a row's parts are. `label_name`: the column that names what `label` has as a number."""
+    """Where a row's parts are. `label_name`: the column that names what `label` has as a number.
+
+    `flags`: the columns of 0 and 1 that stand for a label each, where there are such.
+    """
 
     kind: Literal["text", "words", "spans", "token rows"]
     text: str
@@ -61,15 +68,21 @@ class Layout:
     pair: str | None = None
     label_name: str | None = None
     sentence: str = ""
+    flags: tuple[str, ...] = ()
 
 
-def text_layout(table: Table, pair: bool, columns: Columns) -> Layout:
-    """The columns of a classification task."""
+def text_layout(table: Table, pair: bool, columns: Columns, several: bool = False) -> Layout:
+    """The columns of a classification task; `several`: of label sets."""
     text, second = text_columns(table, pair, columns)
+    if several:
+        flags = label_flags(table, columns)
+        if flags:
+            return Layout("text", text, flags[0], second, flags=flags)
     if columns.label is None and not find(table, LABELS):
         _refuse_label_columns(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
-    companion = find(table, tuple(f"{label.lower()}{end}" for end in COMPANIONS)) if columns.label is None else None
+    named = columns.label is None and not several
+    companion = find(table, tuple(f"{label.lower()}{end}" for end in COMPANIONS)) if named else None
     if companion and not _names_integers(table, label, companion):
         companion = None
     return Layout("text", text, label, second, companion)
@@ -136,16 +149,37 @@ def _names_integers(table: Table, label: str, companion: str) -> bool:
     return bool(sample) and numbers and texts
 
 
+def label_flags(table: Table, columns: Columns) -> tuple[str, ...]:
+    """The columns of 0 and 1 that stand for a label each; those that the user lists, else all where none is a label."""
+    given = columns.label
+    if given is not None:
+        parts = tuple(part.strip() for part in given.split(","))
+        if given in table.columns or len(parts) == 1:
+            return ()
+        missing = [part for part in parts if part not in table.columns]
+        if missing:
+            raise InputError(f"{table.source}: no column {shown(missing[0])}; its columns: {listed(table.columns)}")
+        return parts
+    if find(table, LABELS):
+        return ()
+    flags = flag_columns(table)
+    return tuple(flags) if len(flags) > 1 else ()
+
+
+def has_sets(table: Table, columns: Columns) -> bool:
+    """Whether the data of a classification task have sets of labels, by what stands in it."""
+    if label_flags(table, columns):
+        return True
+    label = columns.label or find(table, LABELS)
+    return label in table.columns and holds_sets(value for _, (value,) in table.rows((label,)))
+
+
 def _refuse_label_columns(table: Table) -> None:
-    """Refuse a table that has a column of zeros and ones for each label."""
-    sample = table.sample(*table.columns)
-    flags = [column for column, *values in zip(table.columns, *sample, strict=True) if all(map(_is_flag, values))]
-    if sample and len(flags) > 1:
+    """Refuse a table that has a column of zeros and ones for each label, for a task of one label."""
+    flags = flag_columns(table)
+    if len(flags) > 1:
         raise InputError(
             f"{table.source}: has no label column, but a column of 0 and 1 for each of several labels "
-            f"({listed(flags)}): multi-label data, which no task of edgepack takes yet; one for each example is needed"
+            f"({listed(flags)}): multi-label data; the teacher gives one label for each text: fine-tune one of label "
+            "sets, or name its label column with --label-column"
         )
-
-
-def _is_flag(value: Any) -> bool:
-    return (isinstance(value, int | float) and value in (0, 1)) or value in ("0", "1", "0.0", "1.0", "True", "False")

@@ -107,8 +107,8 @@ def check_single(file: FileLabels, names: Iterable[str]) -> None:
         parts = [part for part in SEVERAL.split(label) if part]
         if len(parts) > 1 and known.issuperset(parts):
             raise InputError(
-                f"{place}: label {shown(label)} is {len(parts)} labels in one: multi-label data, which no task of "
-                "edgepack takes yet; one label for each example is needed"
+                f"{place}: label {shown(label)} is {len(parts)} labels in one: multi-label data; the teacher gives one "
+                "label for each text: one is needed, or a teacher of label sets (`edgepack finetune` makes one)"
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
+from edgepack.task.reading.sets import find_form, how_read, read_flags, read_set, said_of_sets
 from edgepack.task.reading.spans import tag_words
 from edgepack.task.reading.table import Note, Table, listed
 
@@ -22,7 +23,10 @@ MOST_KNOWN = 10_000  # labels that are looked up, not checked again
 
 
 class Row(NamedTuple):  # millions of them: half the memory of a dataclass, a third of the time
-    """A checked row. `labels` has the label, or the tag of each word; of a named number its name is `name`."""
+    """A checked row. `labels` has the label, those of a set, or the tag of each word.
+
+    Of a named number its name is `name`.
+    """
 
     where: str
     text: str
@@ -32,14 +36,18 @@ class Row(NamedTuple):  # millions of them: half the memory of a dataclass, a th
     name: str | None = None
 
 
-def read_rows(table: Table, layout: Layout) -> tuple[list[Row], tuple[Note, ...]]:
-    """All rows; a source without one is an error."""
+def read_rows(table: Table, layout: Layout, several: bool = False) -> tuple[list[Row], tuple[Note, ...]]:
+    """All rows; a source without one is an error. `several`: texts have sets of labels."""
     notes = table.notes
     if layout.kind == "token rows":
         table = group_sentences(table, layout.sentence, layout.text, layout.label)
         notes, layout = table.notes, Layout("words", "tokens", "tags")
     if layout.kind == "text":
-        rows = list(_text_rows(table, layout))
+        if several:
+            rows, note = _set_rows(table, layout)
+            notes = (*notes, note)
+        else:
+            rows = list(_text_rows(table, layout))
         blank = sum(not row.text.strip() for row in rows)
         if blank:
             notes = (*notes, Note(f"{table.source}: {blank} of {len(rows)} texts are empty", warning=True))
@@ -88,6 +96,20 @@ def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
         yield Row(where, text, pair, None, labels, name)
 
 
+def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], Note]:
+    """Texts with the labels of their sets."""
+    flags, texts = layout.flags, [layout.text, *filter(None, (layout.pair,))]
+    joined = find_form(() if flags else (value for _, (value,) in table.rows((layout.label,))))
+    rows = []
+    for where, values in _values(table, *texts, *(flags or (layout.label,))):
+        text, *pair = (_text(where, column, value) for column, value in zip(texts, values, strict=False))
+        cells = values[len(texts) :]
+        labels = read_flags(where, flags, cells) if flags else read_set(where, cells[0], joined, _label)
+        rows.append(Row(where, text, pair[0] if pair else None, None, labels))
+    how = how_read(joined, flags, layout.label)
+    return rows, said_of_sets(table.source, how, [len(row.labels) for row in rows])
+
+
 def _text(where: str, column: str, value: Any) -> str:
     if isinstance(value, bytes):
         try:
@@ -131,8 +153,8 @@ def _label(where: str, value: Any) -> str:
         )
     if isinstance(value, list | tuple):
         raise InputError(
-            f"{where}: label is a list, {shown(value)}: multi-label data, which no task of edgepack takes yet; "
-            "one label for each example is needed, a name or a class id"
+            f"{where}: label is a list, {shown(value)}: multi-label data; the teacher gives one label for each text: "
+            "a name or a class id is needed, or a teacher of label sets (`edgepack finetune` makes one)"
         )
     if not isinstance(value, str):
         raise InputError(f"{where}: label is {shown(value)}; a name or a class id is needed")

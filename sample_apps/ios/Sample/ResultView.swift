@@ -12,6 +12,9 @@ struct ResultView: View {
         switch answer.content {
         case .labels(let labels):
             ForEach(labels.prefix(Self.shownLabels), id: \.label) { LabelRow(found: $0) }
+        case .labelSet(let labels):
+            if labels.isEmpty { Text("None of the labels").foregroundStyle(.secondary) }
+            ForEach(labels, id: \.label) { LabelRow(found: $0) }
         case .entities(let entities):
             Text(highlighted(text, entities)).accessibilityLabel(text)
             if entities.isEmpty { Text("No entity found").foregroundStyle(.secondary) }

@@ -4,6 +4,8 @@ import { BundleError } from "./errors.js";
 
 const SCHEMA = 1;
 const TASKS = ["text-classification", "token-classification"];
+const TAG_SCHEMES = ["BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain"];
+const SETS = "multi_label_classification";
 const TOKENIZER = "tokenizer.bin";
 
 /**
@@ -12,6 +14,8 @@ const TOKENIZER = "tokenizer.bin";
  * @property {"text-classification" | "token-classification"} task
  * @property {boolean} pair whether the model takes two texts
  * @property {string[]} labels by class
+ * @property {string} tagScheme what labels of words mean as tags
+ * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
  * @property {number} maxLength in tokens
  * @property {number} temperature what logits are divided by before they become probabilities
  * @property {string[]} inputs the model's inputs
@@ -30,7 +34,10 @@ export function readManifest(text) {
   check(document.schema === SCHEMA, `has schema ${document.schema}, this app reads ${SCHEMA}`, "unsupported");
   check(TASKS.includes(document.task), `is for ${document.task}, this app does ${TASKS.join(" and ")}`, "unsupported");
   check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
+  const thresholds = readThresholds(document);
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
+  const tagScheme = document.tag_scheme ?? TAG_SCHEMES[0];
+  check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
   const temperature = document.temperature ?? 1;
   check(Number.isFinite(temperature) && temperature > 0, "has a temperature that is no positive number");
   check(Array.isArray(document.files) && document.files.every(isRecord), "has a damaged list of files");
@@ -46,6 +53,8 @@ export function readManifest(text) {
     task: document.task,
     pair: document.pair === true,
     labels: document.labels,
+    tagScheme,
+    thresholds,
     maxLength: document.max_length,
     temperature,
     inputs: document.inputs.map((input) => input.name),
@@ -64,6 +73,15 @@ function parse(text) {
     // told below
   }
   throw new BundleError("edgepack.json is not a manifest");
+}
+
+/** The thresholds of label sets; null where a text, or a word, has one label. */
+function readThresholds({ task, problem, labels, thresholds }) {
+  if (problem === undefined || problem === null) return null;
+  check(problem === SETS && task === TASKS[0], `is for ${problem} of ${task}, which this app does not do`, "unsupported");
+  const fit = isList(thresholds, "number") && thresholds.length === labels.length;
+  check(fit && thresholds.every((limit) => limit > 0 && limit < 1), "names no threshold above 0 and below 1 for each label");
+  return thresholds;
 }
 
 function check(holds, message, kind) {

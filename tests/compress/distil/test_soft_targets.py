@@ -10,10 +10,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import log_softmax, rel_entr, softmax
+from scipy.special import expit, log_softmax, rel_entr, softmax
 
 from edgepack.compress.distil.signals import Signals
-from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets, hard_label_loss, soft_target_loss
+from edgepack.compress.distil.soft_targets import (
+    HardLabels,
+    SoftTargets,
+    hard_label_loss,
+    hard_set_loss,
+    label_set_loss,
+    soft_target_loss,
+)
 from edgepack.errors import InputError
 
 
@@ -37,6 +44,32 @@ def test_the_mean_is_over_examples() -> None:
     student, teacher = torch.randn(3, 5), torch.randn(3, 5)
     once = soft_target_loss(student, teacher, 2.0)
     assert soft_target_loss(student.repeat(4, 1), teacher.repeat(4, 1), 2.0).item() == pytest.approx(once.item())
+
+
+@given(st.integers(0, 1000), st.floats(0.5, 8.0))
+def test_of_label_sets_each_label_is_a_question(seed: int, temperature: float) -> None:
+    student, teacher = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(seed)) * 3
+    p, q = expit(teacher.numpy() / temperature), expit(student.numpy() / temperature)
+    expected = temperature**2 * (rel_entr(p, q) + rel_entr(1 - p, 1 - q)).sum(-1).mean()
+    assert label_set_loss(student, teacher, temperature).item() == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert label_set_loss(teacher, teacher, temperature).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_hard_label_sets_leave_unlabelled_rows_out() -> None:
+    logits, labels = torch.randn(3, 2), torch.tensor([[1, 0], [-100, -100], [1, 1]], dtype=torch.int8)
+    known = logits[[0, 2]].numpy()
+    expected = -(np.log(expit(known)) * [[1, 0], [1, 1]] + np.log(expit(-known)) * [[0, 1], [0, 0]]).sum() / 2
+    assert hard_set_loss(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+    assert hard_set_loss(logits, torch.full((3, 2), -100)).item() == 0
+    assert hard_set_loss(logits, torch.full((3,), -100)).item() == 0  # raw text
+
+
+def test_the_problem_decides_the_formula() -> None:
+    logits, teacher = torch.randn(2, 3), torch.randn(2, 3)
+    labels = torch.tensor([[1, 0, 1], [0, 0, 0]], dtype=torch.int8)
+    signals = Signals(logits, teacher, labels, (), (), (), torch.ones(2, 1), problem="multi_label_classification")
+    assert SoftTargets(temperature=2.0)(signals, {}).item() == label_set_loss(logits, teacher, 2.0).item()
+    assert HardLabels()(signals, {}).item() == hard_set_loss(logits, labels).item()
 
 
 def test_hard_labels_leave_ignored_rows_out() -> None:

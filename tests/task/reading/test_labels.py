@@ -293,9 +293,8 @@ def test_integer_tags_without_names_make_no_teacher(tmp_path: Path) -> None:
     assert read_labels(source, Columns(names=("O", "B-x"))) == ("O", "B-x", "I-x")
 
 
-def test_joined_labels_make_no_teacher(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r":4: label 'a,b' is 2 labels in one: multi-label"):
-        read_labels(tsv(tmp_path, "a", ["a", "b", "a,b"]))
+def test_joined_labels_are_sets(tmp_path: Path) -> None:
+    assert read_labels(tsv(tmp_path, "a", ["a", "b", "a,b"])) == ("a", "b")
     assert read_labels(tsv(tmp_path, "b", ["x, y", "z"])) == ("x, y", "z")
 
 

@@ -49,6 +49,8 @@ public struct ModelInputs: Sendable {
 public struct Answer: Equatable, Sendable {
     public enum Content: Equatable, Sendable {
         case labels([LabelProbability])
+        /// The labels of a text that has a set of them, perhaps none.
+        case labelSet([LabelProbability])
         case entities([Entity])
     }
 
@@ -62,11 +64,14 @@ public struct Classifier: Sendable {
     public let manifest: Manifest
     private let tokenizer: Tokenizer
     private let session: ModelSession
+    private let marks: [Mark]  // of labels of words
 
     /// Loads the model that is at `model` and runs it once.
     public init(_ files: BundleFiles, model: URL, runtimes: [ModelRuntime]) throws {
         manifest = files.manifest
         tokenizer = try files.tokenizer()
+        let scheme = manifest.tagScheme ?? .bio
+        marks = manifest.task == .tokenClassification ? try manifest.labels.map { try Mark($0, scheme) } : []
         let name = manifest.runtime.name
         guard let runtime = runtimes.first(where: { $0.name == name }) else {
             throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
@@ -95,9 +100,11 @@ public struct Classifier: Sendable {
         else { throw BundleError("the model gave other numbers than its manifest says; install the app again") }
         let rows = (0..<wanted).map { Array(logits[$0 * columns..<($0 + 1) * columns]) }
         let temperature = manifest.temperature ?? 1
+        if let thresholds = manifest.thresholds, manifest.problem == .labelSets {
+            return .labelSet(labelSet(rows[0], manifest.labels, thresholds: thresholds))
+        }
         guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels, temperature: temperature)) }
         let words = tokenizer.words(text, encoding)
-        let tags = words.map { ranked(rows[$0.firstToken], manifest.labels, temperature: temperature)[0] }
-        return .entities(entities(words, tags))
+        return .entities(entities(words, words.map { tag(rows[$0.firstToken], marks, temperature: temperature) }))
     }
 }

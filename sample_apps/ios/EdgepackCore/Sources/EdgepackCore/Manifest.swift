@@ -7,6 +7,10 @@ public struct Manifest: Decodable, Equatable, Sendable {
         case tokenClassification = "token-classification"
     }
 
+    public enum Problem: String, Decodable, Sendable {
+        case labelSets = "multi_label_classification"
+    }
+
     public struct File: Decodable, Equatable, Sendable {
         public let path: String
         public let bytes: Int
@@ -64,8 +68,14 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let files: [File]
     public let shippedBytes: Int
     public let metrics: [String: Metric]
+    /// What labels of words mean as tags; none: BIO.
+    public let tagScheme: TagScheme?
     /// What logits are divided by before they become probabilities; none: 1.
     public let temperature: Double?
+    /// None: a text, or a word, has one label.
+    public let problem: Problem?
+    /// Of label sets, the probability from which on each label is answered.
+    public let thresholds: [Double]?
 
     public var tokenizer: File { files.first { $0.path == Self.tokenizerName }! }  // `read` made sure
     /// The model: one file, or the files of a folder.
@@ -76,7 +86,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
-        case temperature
+        case temperature, problem, thresholds
+        case tagScheme = "tag_scheme"
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
     }
@@ -106,6 +117,14 @@ public struct Manifest: Decodable, Equatable, Sendable {
         }
         guard temperature.map({ $0 > 0 && $0.isFinite }) ?? true else {
             throw BundleError("edgepack.json has a temperature that is no positive number; install the app again")
+        }
+        if problem == .labelSets {
+            guard task == .textClassification, let thresholds, thresholds.count == labels.count,
+                thresholds.allSatisfy({ $0 > 0 && $0 < 1 })
+            else {
+                throw BundleError(
+                    "edgepack.json names no threshold above 0 and below 1 for each label; install the app again")
+            }
         }
         guard shipped.contains(where: { $0.path == Self.tokenizerName }), shipped.count > 1 else {
             throw BundleError("edgepack.json does not name a model and a tokenizer.bin; install the app again")

@@ -101,7 +101,7 @@ enum Fixtures {
     /// A manifest whose files are these, by path; the JSON's own text, so that tests can spoil it.
     static func manifest(
         _ files: [String: [UInt8]], task: String = "text-classification", labels: [String] = ["no", "yes"],
-        runtime: String = "fake"
+        runtime: String = "fake", more: String = ""
     ) -> String {
         let records = files.sorted { $0.key < $1.key }.map { path, bytes in
             var sha = Sha256()
@@ -110,7 +110,7 @@ enum Fixtures {
         }
         let names = labels.map { "\"\($0)\"" }.joined(separator: ", ")
         return """
-            {"schema": 1, "task": "\(task)", "pair": false, "labels": [\(names)], "max_length": 8, "padding": {"id": 7}, "unknown": {"kept": 1},
+            {"schema": 1, \(more)"task": "\(task)", "pair": false, "labels": [\(names)], "max_length": 8, "padding": {"id": 7}, "unknown": {"kept": 1},
              "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "seq"]}],
              "outputs": [{"name": "logits", "dtype": "float32", "shape": ["batch", 2]}], "target": "ios-onnx",
              "runtime": {"name": "\(runtime)", "min_version": "1.16"}, "files": [\(records.joined(separator: ", "))],

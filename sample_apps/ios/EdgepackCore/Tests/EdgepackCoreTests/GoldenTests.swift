@@ -21,6 +21,33 @@ final class GoldenTests: XCTestCase {
         let words: [[Int]]?
     }
 
+    private struct SetLine: Decodable {
+        let logits: [Float]
+        let labels: [String]
+    }
+
+    func testLabelSetsAreTheReferences() throws {
+        let folders = ProcessInfo.processInfo.environment["EDGEPACK_GOLDENS"]?.split(separator: ":") ?? []
+        for folder in folders.map({ URL(fileURLWithPath: String($0)) }) {
+            guard let data = try? Data(contentsOf: folder.appendingPathComponent("edgepack.json")),
+                let manifest = try? Manifest.read(data), let thresholds = manifest.thresholds
+            else { continue }
+            var count = 0
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            for name in names.sorted() where name.hasSuffix(".jsonl") {
+                let data = try Data(contentsOf: folder.appendingPathComponent(name))
+                for row in data.split(separator: UInt8(ascii: "\n")) {
+                    let line = try JSONDecoder().decode(SetLine.self, from: row)
+                    let found = Set(labelSet(line.logits, manifest.labels, thresholds: thresholds).map(\.label))
+                    XCTAssertEqual(found, Set(line.labels), "\(name), line \(count + 1)")
+                    count += 1
+                }
+            }
+            print("compared \(count) label sets of \(folder.lastPathComponent)")
+            XCTAssertGreaterThan(count, 0)
+        }
+    }
+
     func testIdsAndOffsetsAreTheReferences() throws {
         guard let folders = ProcessInfo.processInfo.environment["EDGEPACK_GOLDENS"] else {
             throw XCTSkip("EDGEPACK_GOLDENS names no folders")

@@ -8,14 +8,30 @@ class ScoredLabel(val label: String, val probability: Float)
 /** A stretch of the text, UTF-16 `[start, end)`; as probable as its least probable word. */
 class Entity(val type: String, val start: Int, val end: Int, val probability: Float)
 
-/** What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it. */
+/**
+ * What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it.
+ *
+ * @property tagsEachWord whether the entities are all words, each with its tag, as parts of speech are
+ * @property isSet whether a text has a set of labels: [labels] are those of the set, and there may be none
+ */
 class Prediction(
     val labels: List<ScoredLabel>,
     val entities: List<Entity>,
     val tokens: Int,
     val tokenizeNanos: Long,
     val modelNanos: Long,
+    val tagsEachWord: Boolean = false,
+    val isSet: Boolean = false,
 )
+
+/** The probability of a label that is a question of its own. */
+fun sigmoid(logit: Float): Double = 1 / (1 + exp(-logit.toDouble()))
+
+/** The labels of a set: each whose probability is at its threshold or above, the likeliest first. */
+fun labelSet(logits: FloatArray, labels: List<String>, thresholds: List<Double>): List<ScoredLabel> =
+    labels.indices.filter { sigmoid(logits[it]) >= thresholds[it] }
+        .map { ScoredLabel(labels[it], sigmoid(logits[it]).toFloat()) }
+        .sortedByDescending { it.probability }
 
 /** Probabilities out of logits at a manifest's temperature; the largest is subtracted first, so that none overflows. */
 fun softmax(logits: FloatArray, temperature: Float = 1f): FloatArray {

@@ -60,6 +60,25 @@ class BundleManifestTest {
         refused("\"shipped\": true", "\"shipped\": false", "a model and tokenizer.bin are needed")
     }
 
+    @Test
+    fun labelSetsHaveAThresholdForEachLabel() {
+        fun with(fields: String) = BundleManifest.parse(MANIFEST.replaceFirst("{", "{$fields,"))
+        val sets = "\"problem\": \"multi_label_classification\""
+        assertEquals(listOf(0.25, 0.5), with("$sets, \"thresholds\": [0.25, 0.5]").thresholds)
+        assertEquals(null, BundleManifest.parse(MANIFEST).thresholds)
+        assertEquals(null, with("\"problem\": null, \"thresholds\": null").thresholds)
+        for ((fields, message) in listOf(
+            sets to "thresholds is missing, not a list",
+            "$sets, \"thresholds\": [0.5]" to "has 1 thresholds for 2 labels",
+            "$sets, \"thresholds\": [0.5, 1]" to "thresholds[1] is 1, not a number above 0 and below 1",
+            "$sets, \"thresholds\": [0, 0.5]" to "thresholds[0] is 0, not a number above 0 and below 1",
+            "\"problem\": \"ranking\"" to "problem of text-classification is ranking",
+        )) {
+            val error = assertFailsWith<BundleException> { with(fields) }
+            assertTrue(message in error.message, error.message)
+        }
+    }
+
     companion object {
         const val MANIFEST = """{
           "schema": 1, "task": "text-classification", "labels": ["no", "yes"], "max_length": 24, "unknown": {"x": []},

@@ -37,6 +37,25 @@ class GoldenTest {
         assertEquals(emptyList(), wrong.take(10), "${wrong.size} of $lines lines of $file differ")
     }
 
+    @Test
+    fun labelSetsAreTheReferences() {
+        for (folder in Goldens.folders.filter { File(it, BundleManifest.MANIFEST_NAME).isFile }) {
+            val manifest = Goldens.manifest(folder)
+            val thresholds = manifest.thresholds ?: continue
+            var lines = 0
+            for (file in folder.listFiles { file -> file.extension == "jsonl" }.orEmpty().sorted()) {
+                Goldens.read(file) { number, line ->
+                    val logits = line.logits.map { it.toFloat() }.toFloatArray()
+                    val found = labelSet(logits, manifest.labels, thresholds).map { it.label }.toSet()
+                    assertEquals(line.labelSet?.toSet(), found, "$file, line $number")
+                    lines++
+                }
+            }
+            println("goldens: $folder: $lines label sets equal")
+            assertTrue(lines > 0)
+        }
+    }
+
     /** How tokens differ from the line's. */
     private fun tokens(got: Encoding, line: Goldens.Line): String? {
         val offsets = got.starts.zip(got.ends).flatMap { listOf(it.first, it.second) }

@@ -30,6 +30,9 @@ object Goldens {
         /** First token, start and end of each word, where the line says them. */
         val words: List<Int>? get() = (fields["words"] as List<*>?)?.flatMap(::ints)
         val label: Any? get() = fields["label"]
+
+        /** The labels of a set, in the order of the manifest's; null in lines of other tasks. */
+        val labelSet: List<String>? get() = (fields["labels"] as List<*>?)?.map { it as String }
         val logits: List<Double> get() = doubles(fields["logits"])
 
         /** The text's own tokens, where a line is for words alone and has offsets only; null for a text to encode. */

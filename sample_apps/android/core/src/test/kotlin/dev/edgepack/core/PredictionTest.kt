@@ -20,8 +20,9 @@ class PredictionTest {
     @Test
     fun tagsBecomeEntities() {
         fun spans(vararg tags: String): List<String> {
-            val words = tags.mapIndexed { i, tag -> TaggedWord(tag, 0.5f + i / 100f, 10 * i, 10 * i + 5) }
-            return decodeBio(words).map { "${it.type} ${it.start}-${it.end}" }
+            val marks = readMarks(tags.toList(), "BIO")
+            val words = marks.mapIndexed { i, mark -> TaggedWord(mark, 0.5f + i / 100f, 10 * i, 10 * i + 5) }
+            return findEntities(words).map { "${it.type} ${it.start}-${it.end}" }
         }
         assertEquals(listOf("city 10-25"), spans("O", "B-city", "I-city", "O"))
         assertEquals(listOf("city 0-5", "city 10-15"), spans("B-city", "B-city"))
@@ -29,15 +30,42 @@ class PredictionTest {
         assertEquals(listOf("city 0-5", "date 10-15"), spans("B-city", "I-date"))
         assertEquals(listOf("a-b 0-5", "a-b 20-25"), spans("B-a-b", "O", "I-a-b"))
         assertEquals(emptyList(), spans("O", "O"))
-        val entity = decodeBio(listOf(TaggedWord("B-x", 0.6f, 0, 1), TaggedWord("I-x", 0.8f, 2, 3))).single()
+        val (begins, inside) = readMarks(listOf("B-x", "I-x"), "BIO")
+        val entity = findEntities(listOf(TaggedWord(begins, 0.6f, 0, 1), TaggedWord(inside, 0.8f, 2, 3))).single()
         assertEquals(0.6f, entity.probability)
     }
 
     @Test
     fun aWordHasItsFirstTokensTag() {
         val logits = FloatArray(10).also { it[3] = 5f; it[4] = 9f; it[6] = 4f } // tokens × (O, B-x)
-        val words = tagWords(listOf(Word(1, 0, 5), Word(3, 6, 9)), logits, listOf("O", "B-x"))
-        assertEquals(listOf("B-x 0-5", "O 6-9"), words.map { "${it.tag} ${it.start}-${it.end}" })
+        val marks = readMarks(listOf("O", "B-x"), "BIO")
+        val words = tagWords(listOf(Word(1, 0, 5), Word(3, 6, 9)), logits, marks)
+        assertEquals(listOf("x 0-5", "null 6-9"), words.map { "${it.mark.kind} ${it.start}-${it.end}" })
+    }
+
+    /** `entities.jsonl`: tags of every scheme, and what they mark by the reference. Edgepack's own tests give it. */
+    @Test
+    fun tagsOfEverySchemeAreReadAsByTheReference() {
+        val file = System.getProperty("edgepack.entities")?.let(::File) ?: return
+        val lines = file.readLines().map { Json.parse(it) as Map<*, *> }
+        for (line in lines) {
+            val marks = readMarks((line["labels"] as List<*>).map { it as String }, line["scheme"] as String)
+            val words = (line["tags"] as List<*>).mapIndexed { i, tag ->
+                TaggedWord(marks[(tag as Long).toInt()], 1f / (i + 2), i, i + 1)
+            }
+            val found = findEntities(words)
+            val expected = (line["entities"] as List<*>).map { it as List<*> }
+            assertEquals(expected.map { "${it[0]} ${it[1]}-${it[2]}" }, found.map { "${it.type} ${it.start}-${it.end}" })
+            for (entity in found) assertEquals(1f / (entity.end + 1), entity.probability)
+        }
+        println("${file.name}: ${lines.size} of ${lines.size} lines equal")
+    }
+
+    @Test
+    fun aTagOfAnotherSchemeIsRefused() {
+        assertFailsWith<BundleException> { readMarks(listOf("O", "PER"), "BIO") }
+        val text = BundleManifestTest.MANIFEST.replaceFirst("{", "{\"tag_scheme\": \"BIOX\",")
+        assertFailsWith<BundleException> { BundleManifest.parse(text) }
     }
 
     @Test
@@ -54,6 +82,20 @@ class PredictionTest {
         assertEquals(softmax(floatArrayOf(0f, 1f))[1], unsure.labels[0].probability, 1e-6f)
         val wrong = TextClassifier(manifest("text-classification"), tokenizer(), session(FloatArray(3)))
         assertFailsWith<BundleException> { wrong.classify("so good") }
+    }
+
+    @Test
+    fun aLabelSetHasAllLabelsAtTheirThresholdsPerhapsNone() {
+        assertEquals(0.5, sigmoid(0f))
+        assertEquals(0.0, sigmoid(-1000f))
+        val sets = "{\"problem\": \"multi_label_classification\", \"thresholds\": [0.5, 0.6],"
+        val manifest = BundleManifest.parse(BundleManifestTest.MANIFEST.replaceFirst("{", sets))
+        val prediction = TextClassifier(manifest, tokenizer(), session(floatArrayOf(0f, 2f))).classify("so good")
+        assertTrue(prediction.isSet)
+        assertEquals(listOf("yes", "no"), prediction.labels.map { it.label })
+        assertEquals(0.5f, prediction.labels[1].probability)
+        val none = TextClassifier(manifest, tokenizer(), session(floatArrayOf(-1f, 0.4f))).classify("so good")
+        assertTrue(none.isSet && none.labels.isEmpty())
     }
 
     @Test

@@ -3,7 +3,7 @@ package dev.edgepack.runtime
 import dev.edgepack.core.Json
 import java.io.File
 
-/** What a golden line says of the model; for tokens, logits row by row and a label for each token. */
+/** What a golden line says of the model; for tokens, logits row by row and a label for each token; or a label set. */
 class Golden(val text: String, val pair: String?, val logits: List<Double>, val labels: List<String>)
 
 /** The golden lines of a bundle; assets have none: those of an app come from the system property `edgepack.goldens`. */
@@ -13,7 +13,7 @@ fun goldens(bundle: File): List<Golden> = goldenFile(bundle).readLines().map { l
         text = fields["text"] as String,
         pair = fields["pair"] as String?,
         logits = flat(fields["logits"]).map { (it as Number).toDouble() },
-        labels = flat(fields["label"]).map { it as String },
+        labels = flat(fields["labels"] ?: fields["label"]).map { it as String },
     )
 }
 

@@ -4,6 +4,7 @@ import dev.edgepack.core.BundleException
 import dev.edgepack.core.BundleManifest
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.core.Tokenizer
+import dev.edgepack.core.labelSet
 import java.io.File
 import kotlin.io.path.createTempFile
 import kotlin.math.abs
@@ -41,7 +42,7 @@ class OnnxGoldenTest {
                 val error = logits.indices.maxOf { abs(logits[it] - golden.logits[it]) } / largest
                 assertTrue(error <= TOLERANCE, "$bundle, line ${lines + 1}: logits differ by $error of the largest")
                 worst = maxOf(worst, error)
-                if (golden.labels == decide(logits, manifest.labels)) sameLabel++
+                if (golden.labels == decide(logits, manifest)) sameLabel++
                 lines++
             }
         }
@@ -51,8 +52,14 @@ class OnnxGoldenTest {
         assertTrue(sameLabel >= lines * SAME_LABELS, "only $sameLabel of $lines goldens have the same labels")
     }
 
-    private fun decide(logits: FloatArray, labels: List<String>): List<String> =
-        logits.asList().chunked(labels.size).map { row -> labels[row.indices.maxBy { row[it] }] }
+    private fun decide(logits: FloatArray, manifest: BundleManifest): List<String> {
+        val labels = manifest.labels
+        manifest.thresholds?.let { limits ->
+            val found = labelSet(logits, labels, limits).map { it.label }
+            return labels.filter { it in found }
+        }
+        return logits.asList().chunked(labels.size).map { row -> labels[row.indices.maxBy { row[it] }] }
+    }
 
     @Test
     fun theAppsOwnCallGivesAPrediction() {
@@ -62,7 +69,7 @@ class OnnxGoldenTest {
             TextClassifier.load(manifest, files[0], files[1], PackagedRuntime).use { classifier ->
                 val text = goldens(bundle).first().text
                 val prediction = classifier.classify(text)
-                assertTrue(prediction.labels.isNotEmpty() != manifest.labelsWords)
+                assertTrue(prediction.isSet || prediction.labels.isNotEmpty() != manifest.labelsWords)
                 assertTrue(prediction.entities.all { it.start in 0 until it.end && it.end <= text.length })
             }
         }

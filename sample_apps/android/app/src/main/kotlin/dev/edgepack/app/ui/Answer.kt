@@ -43,12 +43,20 @@ fun Answer(input: Input, output: Output?) {
 
 @Composable
 private fun Predicted(input: Input, prediction: Prediction) {
-    if (prediction.labels.isEmpty()) {
-        Heading(stringResource(R.string.entities_title))
-        Entities(input.text, prediction.entities)
-    } else {
-        Heading(stringResource(R.string.labels_title))
-        for (label in prediction.labels.take(SHOWN_LABELS)) LabelRow(label, first = label === prediction.labels[0])
+    when {
+        prediction.isSet -> {
+            Heading(stringResource(R.string.labels_title))
+            if (prediction.labels.isEmpty()) Text(stringResource(R.string.no_labels))
+            for (label in prediction.labels) LabelRow(label, first = false)
+        }
+        prediction.labels.isEmpty() -> {
+            Heading(stringResource(if (prediction.tagsEachWord) R.string.tags_title else R.string.entities_title))
+            Entities(input.text, prediction.entities)
+        }
+        else -> {
+            Heading(stringResource(R.string.labels_title))
+            for (label in prediction.labels.take(SHOWN_LABELS)) LabelRow(label, first = label === prediction.labels[0])
+        }
     }
     Text(latency(prediction), style = MaterialTheme.typography.bodySmall)
 }

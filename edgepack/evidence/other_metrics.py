@@ -1,0 +1,59 @@
+"""Metrics beside a task's own: of label sets the macro F1 and the share of texts with exactly the right set.
+
+The gate decides by the task's own metric. Intervals are bootstraps of examples (`task/intervals.py`); macro F1 is the
+mean of the F1 of the labels that occur, of their sums in each resample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepack.bundle.analysis import Figure, OtherMetric
+from edgepack.evidence.answers import Labelled
+from edgepack.task.intervals import Interval, bootstrap
+from edgepack.task.label_f1 import LabelF1
+from edgepack.task.scoring import f1_parts, ratio
+
+RESAMPLES = 1_000  # nearly every row of a label set's statistics is distinct, so each costs
+
+
+def other_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
+    """Those of label sets, by both models; no others have any."""
+    found = []
+    for name, measure in (("macro_f1", macro_f1), ("exact_match", exact_match)):
+        before, after = measure(teacher), measure(artifact)
+        if before is not None and after is not None:
+            found.append(OtherMetric(name=name, teacher=figure(before), artifact=figure(after)))
+    return found
+
+
+def macro_f1(model: Labelled) -> Interval | None:
+    """The mean F1 of the labels that occur in truth."""
+    scoring = model.task.scoring
+    if not isinstance(scoring, LabelF1):
+        return None
+    counts = scoring.label_statistics(model.form.logits, model.form.encoded)
+    counts = counts[:, counts[:, :, 2].any(axis=0)]
+
+    def mean(sums: np.ndarray) -> np.ndarray:
+        return np.asarray(ratio(*f1_parts(sums.reshape(*sums.shape[:-1], -1, 3))).mean(axis=-1))
+
+    return bootstrap(counts.reshape(len(counts), -1), mean, RESAMPLES, 0)
+
+
+def exact_match(model: Labelled) -> Interval | None:
+    """The share of texts whose set is right, label by label."""
+    if not model.task.is_multi_label:
+        return None
+    right = (model.decided == model.truth).all(axis=1)
+    return bootstrap(np.stack([right, np.ones(len(right))], axis=1).astype(np.int64), share, RESAMPLES, 0)
+
+
+def share(sums: np.ndarray) -> np.ndarray:
+    """The first of two sums as a part of the second."""
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def figure(found: Interval) -> Figure:
+    """An interval as a record."""
+    return Figure(value=found.value, low=found.low, high=found.high)
