@@ -92,14 +92,14 @@ class Delivery:
         teacher, model, changed = inputs.teacher, inputs.teacher.load_model(), changed_sets(data)
 
         def answer(texts: Dataset) -> tuple[np.ndarray, Encoded]:
-            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.max_length)
+            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.teacher_length)
             return predict(model, encoded), encoded
 
         return Background(
             data,
             backend_tokenizer(self.tokenizer),
             inputs.max_length,
-            Words(inputs.token_counts, self.tokenizer.unk_token_id),
+            Words(inputs.teacher_counts, self.tokenizer.unk_token_id),
             changed,
             teacher_flips(changed, teacher.task, answer),
         )
