@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.inputs import Inputs, first_texts
+from edgepack.build.inputs import Inputs
 from edgepack.build.linear import compare_with_linear
+from edgepack.build.tokens import first_texts
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle

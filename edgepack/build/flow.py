@@ -25,7 +25,14 @@ from edgepack._version import __version__
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.duration import estimate_training
-from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_with_texts, request_record, tokenizer_record
+from edgepack.build.inputs import (
+    BuildRequest,
+    Inputs,
+    check_request,
+    inputs_record,
+    make_search_space,
+    open_with_texts,
+)
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import (
@@ -36,7 +43,7 @@ from edgepack.build.recipe import (
     make_stages,
     recipe_record,
 )
-from edgepack.build.recipe_check import check_recipe, check_shape
+from edgepack.build.recipe_check import check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
 from edgepack.build.stage_results import is_usable, make_stage, refuse_training, stage_record, start_after
 from edgepack.build.starting_student import carve_start, widths_of
@@ -115,14 +122,7 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
     if inputs is None:
         inputs, _ = open_with_texts(request, console)
     else:  # opened for another recipe, perhaps
-        check_recipe(
-            request.chosen_recipe,
-            request.effort,
-            inputs.teacher,
-            inputs.targets,
-            request.raw_text,
-            request.student_tokenizer,
-        )
+        check_request(request, inputs.teacher, inputs.targets)
         inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     accelerator, space = make_accelerator(request.device), make_search_space(inputs)
@@ -384,17 +384,7 @@ class Build:
         """OUT/edgepack.json."""
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
-            inputs={
-                "teacher": {
-                    "path": request.teacher,
-                    "sha256": inputs.teacher.sha256,
-                    "bytes": sum(path.stat().st_size for path in inputs.teacher.checkpoint.files()),
-                },
-                "train": {"path": request.train, "sha256": inputs.train_sha256},
-                "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
-                **tokenizer_record(inputs),
-                "request": request_record(request),
-            },
+            inputs=inputs_record(inputs),
             plan=self.report.full_record(),
             stages=[stage_record(stage) for stage in [*trained, *made.stages]],
             versions={"edgepack": __version__, **self.decisive["libraries"]},

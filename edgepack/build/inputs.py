@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.before_training import app_warnings, target_warnings
-from edgepack.build.pairing import Pairing, Tokens, pair_tokens, pairing_warnings
+from edgepack.build.before_training import target_warnings
+from edgepack.build.pairing import Pairing
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
+from edgepack.build.tokens import input_warnings, tokens_of
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
@@ -32,15 +33,11 @@ from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
-from edgepack.task.metric import Interval, metric_interval
-from edgepack.task.tokenize import encode, shorten, suggest_max_length
+from edgepack.task.intervals import Interval, metric_interval
 from edgepack.teacher import (
     OwnModel,
     Teacher,
-    check_sides,
     check_teacher,
-    check_tokenizer,
-    check_unknown,
     count_answers,
     label_problem,
     load_teacher,
@@ -53,7 +50,6 @@ from edgepack.train.processes import find_device
 log = logging.getLogger(__name__)
 
 DISK_BUDGET = 8_000_000_000  # bytes of the teacher's outputs: still page cache on a machine of ordinary size
-GOLDEN_TEXTS = 64  # of the task's own sentences
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
 LEAST_SAMPLE, MOST_SAMPLE, SAMPLE_PER_LABEL = 500, 3_000, 20  # training examples that the teacher is asked
@@ -195,7 +191,7 @@ def open_with_texts(
     found_task, pair = infer_task(request.train, request.columns)
     teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task)
     console.info(teacher.describe())
-    check_recipe(recipe, request.effort, teacher, targets, request.raw_text, request.student_tokenizer)
+    check_request(request, teacher, targets)
     other = open_student_tokenizer(request.student_tokenizer, teacher) if request.student_tokenizer else None
     warn_without_text(recipe, request.effort, request.raw_text, console)
     with console.working("read"):
@@ -209,10 +205,7 @@ def open_with_texts(
     show_notes(console, train_data, evaluation_data)
     data = (train_data, evaluation_data)
     with console.working("tokens"):
-        if other is None:
-            tokens = tokens_of(data, teacher, request.max_length)
-        else:
-            tokens = pair_tokens(data, teacher, other, request.max_length)
+        tokens = tokens_of(data, teacher, other, request.max_length)
     for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
         console.warn(warning)
     pairing = tokens.pairing
@@ -237,20 +230,10 @@ def open_with_texts(
     return inputs, train_data
 
 
-def input_warnings(teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens) -> list[str]:
-    """What a user should know of the teacher, of both tokenizers and of the training and evaluation data."""
-    pairing = tokens.pairing
-    train, length, tokenizer = tokens.train, tokens.max_length, teacher.tokenizer
-    if pairing is not None:
-        train, length, tokenizer = pairing.teacher[0], teacher.max_length, pairing.other.tokenizer
-    return [
-        *teacher.notes,
-        *check_tokenizer(teacher, data),
-        *check_sides(teacher, data, length),
-        *check_unknown(teacher, (train, tokens.evaluation)),
-        *(pairing_warnings(pairing) if pairing is not None else []),
-        *app_warnings(tokenizer, first_texts(data[1]), tokens.max_length),
-    ]
+def check_request(request: BuildRequest, teacher: Teacher, targets: Sequence[Target]) -> None:
+    """`InputError` for a recipe that cannot train what is asked for."""
+    recipe, name = request.chosen_recipe, request.effort
+    check_recipe(recipe, name, teacher, targets, request.raw_text, request.student_tokenizer)
 
 
 def ask_teacher(
@@ -287,18 +270,6 @@ def sample_examples(train: Encoded, labels: int) -> Encoded:
     return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))
 
 
-def tokens_of(data: tuple[Dataset, Dataset], teacher: Teacher, asked: int | None) -> Tokens:
-    """Training and evaluation data as tokens, and the longest input: the asked one, else what the data needs."""
-    limit, task, tokenizer = teacher.max_length, teacher.task, teacher.tokenizer
-    if asked is not None and asked > limit:
-        raise InputError(f"max length {asked}; the teacher's positions allow 8 to {limit}")
-    train, evaluation = (encode(each, task, tokenizer, asked or limit) for each in data)
-    if asked is not None:
-        return Tokens(train, evaluation, asked)
-    found = suggest_max_length(train, evaluation, limit)
-    return Tokens(shorten(train, data[0], task, tokenizer, found), evaluation, found)
-
-
 def request_record(request: BuildRequest) -> dict[str, Any]:
     """A request as JSON; what lies on this machine is named relative to the output folder."""
     record = asdict(replace(request, recipe=None))
@@ -309,17 +280,18 @@ def request_record(request: BuildRequest) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
 
 
-def tokenizer_record(inputs: Inputs) -> dict[str, Any]:
-    """Of the student's tokenizer in a build's manifest, where it is not the teacher's."""
-    if inputs.pairing is None:
-        return {}
-    return {"student_tokenizer": {"path": inputs.request.student_tokenizer, "sha256": inputs.pairing.other.sha256}}
-
-
-def first_texts(data: Dataset) -> list[tuple[str, str | None]]:
-    """The first sentences of a data set."""
-    chosen = data.examples[:GOLDEN_TEXTS]
-    return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
+def inputs_record(inputs: Inputs) -> dict[str, Any]:
+    """The inputs in a build's manifest: places and content."""
+    request, teacher = inputs.request, inputs.teacher
+    weighed = sum(path.stat().st_size for path in teacher.checkpoint.files())
+    record: dict[str, Any] = {
+        "teacher": {"path": request.teacher, "sha256": teacher.sha256, "bytes": weighed},
+        "train": {"path": request.train, "sha256": inputs.train_sha256},
+        "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
+    }
+    if inputs.pairing is not None:
+        record["student_tokenizer"] = {"path": request.student_tokenizer, "sha256": inputs.pairing.other.sha256}
+    return {**record, "request": request_record(request)}
 
 
 def make_search_space(inputs: Inputs) -> SearchSpace:

@@ -16,15 +16,13 @@ import numpy as np
 
 from edgepack.compress.augmentation import concatenate
 from edgepack.compress.other_vocabulary import Surface, read_surfaces, source_rows
-from edgepack.errors import InputError
-from edgepack.task.alignment import Alignment, Spans, align, seen_by_student
+from edgepack.task.alignment import Alignment, Spans, align
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
-from edgepack.task.tokenize import encode_spans, suggest_max_length
-from edgepack.teacher import StudentTokenizer, Teacher, unknown_share
+from edgepack.task.task import Task
+from edgepack.task.tokenize import encode_spans
+from edgepack.teacher import StudentTokenizer, Teacher
 
-MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
 Texts = tuple[str, str]
 
 
@@ -58,49 +56,6 @@ class Pairing:
             found = encode_spans(examples, self.task, self.own.tokenizer, self.own.max_length)
             teacher, spans, own = concatenate(teacher, found[0]), spans.followed_by(found[1]), own.followed_by(made)
         return align(data, own, teacher, spans)
-
-
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """Both data sets as tokens: `train` in the student's, `evaluation` in those that the teacher answers on."""
-
-    train: Encoded
-    evaluation: Encoded
-    max_length: int
-    pairing: Pairing | None = None
-
-
-def pair_tokens(
-    data: tuple[Dataset, Dataset], teacher: Teacher, other: StudentTokenizer, asked: int | None
-) -> Tokens:
-    """Training and evaluation data in both tokenizers' tokens."""
-    task, tokenizer = teacher.task, other.tokenizer
-    limit = min(teacher.max_length, tokenizer.model_max_length)
-    if asked is not None and asked > limit:
-        raise InputError(f"max length {asked}; the teacher's positions and the student's tokenizer allow 8 to {limit}")
-    student = [encode_spans(each, task, tokenizer, asked or limit) for each in data]
-    found = asked or suggest_max_length(student[0][0], student[1][0], limit)
-    if int(student[0][0].lengths.max()) > found:
-        student[0] = encode_spans(data[0], task, tokenizer, found)
-    both = [
-        seen_by_student(*encode_spans(each, task, teacher.tokenizer, teacher.max_length), *mine)
-        for each, mine in zip(data, student, strict=True)
-    ]
-    texts = tuple((" ".join(e.words) if e.words is not None else e.text, e.pair or "") for e in data[0].examples)
-    pairing = Pairing(other, task, teacher, texts, student[0], both[0])
-    return Tokens(student[0][0], both[1][0], found, pairing)
-
-
-def pairing_warnings(pairing: Pairing) -> list[str]:
-    """What a user should know of the student's tokenizer; `InputError` where it lacks most of the data's words."""
-    share, name = unknown_share(pairing.other.tokenizer, [pairing.student[0]]), pairing.other.name
-    if share > MOST_UNKNOWN:
-        raise InputError(
-            f"student tokenizer {name}: {share:.0%} of the data's tokens are unknown to it; give one of the data's "
-            "language"
-        )
-    many = [f"student tokenizer {name}: {share:.0%} of the data's tokens are unknown to it"]
-    return [*pairing.other.notes, *(many if share > MANY_UNKNOWN else [])]
 
 
 def spell(

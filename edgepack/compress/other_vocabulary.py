@@ -2,9 +2,9 @@
 
 Fast Vocabulary Transfer (Gee et al. 2022, arXiv:2402.09977, eq. 1): a token that both vocabularies have keeps its row,
 any other gets the mean of the rows of the pieces that the teacher's tokenizer splits it into. What counts as the same
-is told by what tokens stand for: `##ing` of WordPiece, `ing` of byte-level BPE and of Unigram are one, and `Ġthe`, `▁the`
-and `the` at a word's start. Special tokens have the row of the same role. Deviation: tokens that the teacher's
-tokenizer makes nothing of (spaces, parts of a character) get the mean of all rows.
+is told by what tokens stand for: `##ing` of WordPiece, `ing` of byte-level BPE and of Unigram are one, and so are
+`Ġthe`, `▁the` and `the` at a word's start. Special tokens have the row of the same role. Deviation: tokens that the
+teacher's tokenizer makes nothing of (spaces, parts of a character) get the mean of all rows.
 """
 
 from __future__ import annotations

@@ -116,9 +116,7 @@ class Alignment:
         return digest.hexdigest()
 
 
-def seen_by_student(
-    teacher: Encoded, spans: Spans, student: Encoded, student_spans: Spans
-) -> tuple[Encoded, Spans]:
+def seen_by_student(teacher: Encoded, spans: Spans, student: Encoded, student_spans: Spans) -> tuple[Encoded, Spans]:
     """The teacher's tokens without those that begin behind where a truncated example of the student's ends."""
     example = np.repeat(np.arange(len(student)), student.lengths)
     reach = np.zeros((len(student), 2), np.int64)
@@ -161,7 +159,7 @@ def align(student: Encoded, own: Spans, teacher: Encoded, spans: Spans) -> Align
         first,
         (source - start[token]).astype(np.int32),
         weight.astype(np.float32),
-        (_heads(student, own, teacher, spans, token, source, weight, first) - start).astype(np.int32),
+        (_heads((student, own), (teacher, spans), _most_shared(source, weight, first)) - start).astype(np.int32),
     )
 
 
@@ -220,9 +218,7 @@ def _shared(mine: _Stretches, theirs: _Stretches) -> tuple[np.ndarray, np.ndarra
     return mine.tokens[own[real]], theirs.tokens[other[real]], shared[real]
 
 
-def _nearest(
-    student: Encoded, own: Spans, mine: _Stretches, teacher: Encoded, theirs: _Stretches
-) -> np.ndarray:
+def _nearest(student: Encoded, own: Spans, mine: _Stretches, teacher: Encoded, theirs: _Stretches) -> np.ndarray:
     """For each of the student's text tokens the teacher's that begins before it in its example, or the next one."""
     found = np.repeat(teacher.offsets[:-1], student.lengths)
     if not len(theirs.tokens):
@@ -250,9 +246,7 @@ def _special_places(student: Encoded, texts: np.ndarray, teacher: Encoded, other
         real = np.flatnonzero(texts[begin:end] >= 0)
         theirs = np.flatnonzero(other[first:last] >= 0)
         for place in np.flatnonzero(texts[begin:end] < 0):
-            found[begin + place] = first + _special_place(
-                int(place), real, end - begin, theirs, other[first:last]
-            )
+            found[begin + place] = first + _special_place(int(place), real, end - begin, theirs, other[first:last])
     return found
 
 
@@ -278,26 +272,22 @@ def _special_place(place: int, real: np.ndarray, length: int, theirs: np.ndarray
     return min(wanted, last) if other[min(wanted, last)] < 0 else 0
 
 
-def _heads(
-    student: Encoded,
-    own: Spans,
-    teacher: Encoded,
-    spans: Spans,
-    token: np.ndarray,
-    source: np.ndarray,
-    weight: np.ndarray,
-    first: np.ndarray,
-) -> np.ndarray:
-    """The teacher's token that each token's logits come from: a word's first, else what it shares most with."""
-    largest = np.maximum.reduceat(weight, first[:-1])
-    best = np.flatnonzero(weight == largest[token])
-    found = np.zeros(len(own.starts), np.int64)
-    found[token[best[::-1]]] = source[best[::-1]]  # of equals the first
-    if not student.per_token:
+def _most_shared(source: np.ndarray, weight: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """For each of the student's tokens the one that weighs most, of equals the first."""
+    largest = np.repeat(np.maximum.reduceat(weight, first[:-1]), np.diff(first))
+    best = np.flatnonzero(weight == largest)
+    token = np.searchsorted(first, best, side="right") - 1
+    found: np.ndarray = source[best[np.unique(token, return_index=True)[1]]]
+    return found
+
+
+def _heads(student: tuple[Encoded, Spans], teacher: tuple[Encoded, Spans], found: np.ndarray) -> np.ndarray:
+    """The teacher's token that each token's logits come from: for a word's first token that one's, else as `found`."""
+    if not student[0].per_token:
         return found
-    most = int(max(own.words.max(initial=0), spans.words.max(initial=0))) + 1
+    most = 1 + max(int(spans.words.max(initial=0)) for _, spans in (student, teacher))
     keys = []
-    for data, each in ((student, own), (teacher, spans)):
+    for data, each in (student, teacher):
         places = np.flatnonzero((each.words >= 0) & (data.labels != IGNORED))
         example = np.searchsorted(data.offsets, places, side="right") - 1
         keys.append((places, example * most + each.words[places]))

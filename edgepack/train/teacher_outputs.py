@@ -9,7 +9,7 @@ states from the teacher itself, in the same precision and rounded to fp16 too; t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -209,7 +209,7 @@ def align_states(states: Tensor, mask: Tensor, alignment: Alignment, indices: np
 
 
 def weighted_states(states: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    """`states (batch, teacher seq, states, H)` by `weights (batch, seq, teacher seq)`, fp16; 0 at the student's padding.
+    """`states (batch, teacher seq, states, H)` by `weights (batch, seq, teacher seq)`, fp16; zeros at padding.
 
     A token that is one of the teacher's has its state exactly: the product is in fp32.
     """
@@ -218,8 +218,10 @@ def weighted_states(states: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
         return torch.einsum("bst,btnh->bsnh", weights, real).to(torch.float16)
 
 
-def head_logits(logits: Tensor, alignment: Alignment, indices: np.ndarray) -> Tensor:
-    """The teacher's logits `(batch, seq, C)` by the student's tokens, `(tokens, C)` in the order of `alignment.rows`."""
+def token_logits(logits: Tensor, mask: Tensor, alignment: Alignment | None, indices: np.ndarray) -> Tensor:
+    """The teacher's logits `(batch, seq, C)` of its real tokens, or by the student's, `(tokens, C)`."""
+    if alignment is None:
+        return logits[mask.bool()]
     example = np.repeat(np.arange(len(indices)), alignment.lengths[indices])
     return logits[torch.from_numpy(example), torch.from_numpy(alignment.heads[alignment.rows(indices)]).long()]
 
@@ -271,27 +273,20 @@ def save_teacher_outputs(
     of which `data` are the teacher's tokens, all that is written is of the student's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config, lengths = teacher.config, data.lengths
-    written = lengths if alignment is None else alignment.lengths
+    config = teacher.config
+    written = data.lengths if alignment is None else alignment.lengths
     first = kept.first_rows(written)
     rows = int(np.where(first < 0, 0, 1 if kept.first_token else written).sum())
     file = None
     if rows and kept.states:
         file = create_hidden_file(folder / HIDDEN_FILE, (rows, len(kept.states), config.hidden_size), kept.form)
-    per_token = config.task == "token-classification"
-    logits = np.zeros((int(written.sum()) if per_token else len(data), config.num_labels), np.float32)
+    per_token = config.per_token
+    logits = np.zeros((int(written.sum()) if per_token else len(data), config.outputs), np.float32)
     chosen = np.arange(len(data)) if seen is None else seen
-    order = chosen[np.argsort(-lengths[chosen], kind="stable")]  # the longest first: later ones fit in memory there is
-    longest, pad_id = config.max_position_embeddings, config.pad_token_id or 0
     teacher = teacher.to(device).eval()
-    with console.progress("teacher", len(order)) as advance, torch.inference_mode():
-        start = 0
-        while start < len(order):
-            length = padded_length(int(lengths[order[start]]), longest)
-            indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
-            batch = {
-                name: t.to(device) for name, t in padded(torch_batch(data, indices, pad_id), length, pad_id).items()
-            }
+    with console.progress("teacher", len(chosen)) as advance, torch.inference_mode():
+        for indices, on_cpu in _batches(data, chosen, config.max_position_embeddings, config.pad_token_id or 0):
+            batch = {name: tensor.to(device) for name, tensor in on_cpu.items()}
             stored = np.flatnonzero(first[indices] >= 0) if file is not None else np.zeros(0, np.int64)
             output, states = run_teacher(teacher, batch, kept.states if len(stored) else (), bf16)
             if file is not None and len(stored):
@@ -300,15 +295,25 @@ def save_teacher_outputs(
                 if alignment is not None:
                     found = align_states(found, batch["attention_mask"][stored], alignment, indices[stored])
                 file.write(first[indices[stored]], counts, found.cpu().numpy())
-            if per_token and alignment is not None:
-                logits[alignment.rows(indices)] = head_logits(output, alignment, indices).float().cpu().numpy()
-            else:
-                values = output[batch["attention_mask"].bool()] if per_token else output
-                logits[data.rows(indices) if per_token else indices] = values.float().cpu().numpy()
-            start += len(indices)
+            place = indices if not per_token else (data if alignment is None else alignment).rows(indices)
+            values = token_logits(output, batch["attention_mask"], alignment, indices) if per_token else output
+            logits[place] = values.float().cpu().numpy()
             advance(len(indices))
     np.save(folder / "logits.npy", logits)
     np.save(folder / "first_rows.npy", first)
     record = {"states": kept.states, "form": kept.form, "first_token": kept.first_token, "loop_share": kept.loop_share}
     (folder / "kept.json").write_text(json.dumps({**record, "hidden_size": config.hidden_size}), encoding="utf-8")
     return_free_memory()
+
+
+def _batches(
+    data: Encoded, chosen: np.ndarray, longest: int, pad_id: int
+) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+    """The `chosen` examples in padded batches, the longest first: later ones fit in memory that there is."""
+    lengths, start = data.lengths, 0
+    order = chosen[np.argsort(-lengths[chosen], kind="stable")]
+    while start < len(order):
+        length = padded_length(int(lengths[order[start]]), longest)
+        indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
+        yield indices, padded(torch_batch(data, indices, pad_id), length, pad_id)
+        start += len(indices)
