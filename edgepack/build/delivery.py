@@ -234,7 +234,12 @@ class Delivery:
             artifact=Artifact(target, path, artifact_bytes(path), operators),
             config=student.config,
             tokenizer=self.tokenizer,
-            teacher=TeacherRecord(name=teacher.name, sha256=teacher.sha256, licence=teacher.licence),
+            teacher=TeacherRecord(
+                name=teacher.name,
+                sha256=teacher.sha256,
+                licence=teacher.licence,
+                max_length=None if self.inputs.pairing is None else self.inputs.teacher_length,
+            ),
             task=teacher.task,
             verdict=read_model(validated.folder / "verdict.json", Verdict),
             max_length=self.inputs.max_length,

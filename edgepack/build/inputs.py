@@ -209,6 +209,8 @@ def open_with_texts(
     for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
         console.warn(warning)
     pairing = tokens.pairing
+    if pairing is not None:
+        console.info(pairing.describe())
     asked = tokens.train if pairing is None else pairing.teacher[0]
     logits, metric = ask_teacher(request, teacher, asked, tokens.evaluation, console)
     return_free_memory()

@@ -46,13 +46,27 @@ class Pairing:
         """For each of the student's ids the teacher's whose rows its own begins as."""
         return source_rows(self.own.tokenizer, self.other.tokenizer)
 
+    @cached_property
+    def surfaces(self) -> dict[int, Surface]:
+        """What each of the student's tokens stands for."""
+        return read_surfaces(self.other.tokenizer)
+
+    def describe(self) -> str:
+        """What the student's word table starts as."""
+        kinds = [min(2, len(sources)) for sources in self.rows]
+        whole, split, lacking = kinds.count(1), kinds.count(2), kinds.count(0)
+        return (
+            f"student tokenizer {self.other.name}: of {len(kinds):,} tokens {whole:,} start as one of the teacher's, "
+            f"{split:,} as the mean of several{f', {lacking:,} as the mean of all' if lacking else ''}"
+        )
+
     def align(self, data: Encoded, places: np.ndarray) -> Alignment:
         """Of the training data, with synthetic examples behind it made of its tokens at `places`."""
         teacher, spans = self.teacher
         own = self.student[1]
         if len(places):
             rest = data.select(np.arange(len(self.texts), len(data)))
-            examples, made = spell(rest, places, self.student, self.texts, read_surfaces(self.other.tokenizer))
+            examples, made = spell(rest, places, self.student, self.texts, self.surfaces)
             found = encode_spans(examples, self.task, self.own.tokenizer, self.own.max_length)
             teacher, spans, own = concatenate(teacher, found[0]), spans.followed_by(found[1]), own.followed_by(made)
         return align(data, own, teacher, spans)

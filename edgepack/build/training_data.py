@@ -167,7 +167,7 @@ def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encod
 def augment_by_neighbours(inputs: Inputs, shape: StudentConfig, settings: Augmentation) -> Encoded:
     """The training data and synthetic examples: words replaced by neighbours in the teacher's embedding table."""
     embedding = inputs.load_full_student().embeddings.word.weight
-    allowed, words = allowed_tokens(shape, len(embedding)), read_words(inputs.tokenizer, len(embedding))
+    allowed, words = allowed_tokens(inputs, shape, len(embedding)), read_words(inputs.tokenizer, len(embedding))
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
     return add_augmented(inputs.train, neighbours, settings, inputs.request.seed, inputs.max_length)
 
@@ -178,14 +178,21 @@ def augment_by_masked_words(
     """The training data and synthetic examples: words replaced by what a masked-word head predicts in their place."""
     rows = int(model.checkpoint.config.vocab_size)
     words = read_words(inputs.tokenizer, rows)
-    candidates = load_masked_words(model, words, allowed_tokens(shape, rows), device)
+    candidates = load_masked_words(model, words, allowed_tokens(inputs, shape, rows), device)
     return add_augmented(inputs.train, candidates, settings, inputs.request.seed, inputs.max_length)
 
 
-def allowed_tokens(shape: StudentConfig, rows: int) -> np.ndarray:
-    """Which of the teacher's tokens the student has, bool `(rows,)`."""
+def allowed_tokens(inputs: Inputs, shape: StudentConfig, rows: int) -> np.ndarray:
+    """Which tokens of the inputs' tokenizer may be put into a text, bool `(rows,)`: those that the student has.
+
+    Where the teacher has another tokenizer, without parts of characters, which cannot be spelled for it.
+    """
     allowed = np.ones(rows, bool)
     if shape.vocab_map is not None:
         allowed = np.zeros(rows, bool)
         allowed[shape.vocab_map] = True
+    if inputs.pairing is not None:
+        spelled = np.zeros(rows, bool)
+        spelled[list(inputs.pairing.surfaces)] = True
+        allowed &= spelled
     return allowed

@@ -113,10 +113,10 @@ class Given:
     def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
         """What the teacher has right."""
         task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, sha256, manifest.max_length)
+        key = (task, sha256, manifest.teacher_length)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.max_length, sha256)
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_length, sha256)
         return self.teachers[key]
 
 
