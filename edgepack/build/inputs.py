@@ -208,13 +208,10 @@ def open_with_texts(
         tokens = tokens_of(data, teacher, other, request.max_length)
     for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
         console.warn(warning)
-    pairing = tokens.pairing
-    if pairing is not None:
-        console.info(pairing.describe())
-    asked = tokens.train if pairing is None else pairing.teacher[0]
-    logits, metric = ask_teacher(request, teacher, asked, tokens.evaluation, console)
+    if tokens.pairing is not None:
+        console.info(tokens.pairing.describe())
+    logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
     return_free_memory()
-    rows = teacher.sizes.vocabulary if pairing is None else len(pairing.rows)
     inputs = Inputs(
         request=request,
         targets=targets,
@@ -226,8 +223,8 @@ def open_with_texts(
         evaluation=tokens.evaluation,
         teacher_logits=logits,
         teacher_metric=metric,
-        token_counts=np.bincount(tokens.train.input_ids, minlength=rows),
-        pairing=pairing,
+        token_counts=tokens.counts(teacher),
+        pairing=tokens.pairing,
     )
     return inputs, train_data
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgepack.build.before_training import app_warnings
 from edgepack.build.pairing import Pairing
 from edgepack.errors import InputError
@@ -32,6 +34,16 @@ class Tokens:
     evaluation: Encoded
     max_length: int
     pairing: Pairing | None = None
+
+    @property
+    def teacher_train(self) -> Encoded:
+        """The training data in the teacher's tokens."""
+        return self.train if self.pairing is None else self.pairing.teacher[0]
+
+    def counts(self, teacher: Teacher) -> np.ndarray:
+        """How often the training data uses each of the student's tokens."""
+        rows = teacher.sizes.vocabulary if self.pairing is None else len(self.pairing.rows)
+        return np.bincount(self.train.input_ids, minlength=rows)
 
 
 def tokens_of(
@@ -72,14 +84,14 @@ def pair_tokens(data: tuple[Dataset, Dataset], teacher: Teacher, other: StudentT
 def input_warnings(teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens) -> list[str]:
     """What a user should know of the teacher, of both tokenizers and of the training and evaluation data."""
     pairing = tokens.pairing
-    train, length, tokenizer = tokens.train, tokens.max_length, teacher.tokenizer
+    length, tokenizer = tokens.max_length, teacher.tokenizer
     if pairing is not None:
-        train, length, tokenizer = pairing.teacher[0], teacher.max_length, pairing.other.tokenizer
+        length, tokenizer = teacher.max_length, pairing.other.tokenizer
     return [
         *teacher.notes,
         *check_tokenizer(teacher, data),
         *check_sides(teacher, data, length),
-        *check_unknown(teacher, (train, tokens.evaluation)),
+        *check_unknown(teacher, (tokens.teacher_train, tokens.evaluation)),
         *(pairing_warnings(pairing) if pairing is not None else []),
         *app_warnings(tokenizer, first_texts(data[1]), tokens.max_length),
     ]
