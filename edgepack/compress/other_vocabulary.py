@@ -45,10 +45,10 @@ def read_surfaces(tokenizer: PreTrainedTokenizerFast) -> dict[int, Surface]:
     """What each token stands for; special tokens and parts of characters are left out."""
     model = _model(tokenizer)
     special = set(tokenizer.all_special_ids)
-    prefix = model.get("continuing_subword_prefix") or "##"
+    prefix, byte_level = model.get("continuing_subword_prefix") or "##", _is_byte_level(model)
     found = {}
     for token, number in tokenizer.get_vocab().items():
-        surface = None if number in special else _surface(token, model["type"], prefix, _is_byte_level(model))
+        surface = None if number in special else _surface(token, model["type"], prefix, byte_level)
         if surface is not None:
             found[number] = surface
     return found
