@@ -41,6 +41,7 @@ class BuildOptions(ColumnOptions, total=False):
     device: str  # auto, cpu, cuda, cuda:1; auto
     raw_text: AnyPath | None  # a file of raw text, one sentence on a line
     disk_budget: int | str  # of the teacher's outputs while a student is trained: bytes or "8GB"; 8 GB
+    student_tokenizer: AnyPath | None  # a folder or hub id: the student's tokenizer instead of the teacher's
     max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
     allow_untrained: bool  # accept a teacher no better than the commonest label
 
@@ -101,6 +102,8 @@ def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[s
         given["max_drop"] = as_share("max_drop", given["max_drop"])
     if "disk_budget" in given:
         given["disk_budget"] = as_size("disk_budget", given["disk_budget"])
+    if given.get("student_tokenizer") is not None:
+        given["student_tokenizer"] = as_text("student_tokenizer", given["student_tokenizer"])
     if "raw_text" in given:
         given["raw_text"] = as_path("raw_text", given["raw_text"])
     return make_request(

@@ -123,7 +123,7 @@ def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: Stu
     augmentation = make_augmentation(recipe, candidate.estimated_speed, len(own), spliceable)
     if augmentation is None:
         return own.lengths
-    words = read_words(inputs.teacher.tokenizer, full.vocab_size)
+    words = read_words(inputs.tokenizer, full.vocab_size)
     return augmented_lengths(own, words, augmentation, inputs.request.seed, inputs.max_length)
 
 

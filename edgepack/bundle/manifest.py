@@ -106,6 +106,7 @@ class TeacherRecord(Record):
     sha256: str
     licence: str | None = None
     thresholds: list[FiniteFloat] | None = None
+    max_length: int | None = Field(default=None, ge=1)  # of the teacher, where its tokens are not the student's
 
 
 class BundleManifest(Record):
@@ -137,6 +138,11 @@ class BundleManifest(Record):
     )  # what an app divides logits by before it shows a probability; absent: 1
     edgepack_version: str
     created: str
+
+    @property
+    def teacher_length(self) -> int:
+        """The teacher's longest input, in its own tokens."""
+        return self.teacher.max_length or self.max_length
 
 
 class BuildManifest(Record):

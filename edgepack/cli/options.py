@@ -197,6 +197,12 @@ build_options = options(
     ),
     length_option,
     click.option(
+        "--student-tokenizer",
+        metavar="FOLDER|ID",
+        help="Tokenizer of the student, as a folder or a hub id, where apps cannot run the teacher's. "
+        "[default: the teacher's]",
+    ),
+    click.option(
         "--disk-budget",
         type=Size(),
         default="8GB",
@@ -221,6 +227,7 @@ place_options = options(
         type=EXISTING_FILE,
         help="Where the raw text is now. [default: as recorded]",
     ),
+    click.option("--student-tokenizer", help="Where the student's tokenizer is now. [default: as recorded]"),
 )
 
 

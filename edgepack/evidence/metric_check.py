@@ -112,11 +112,12 @@ class Given:
     def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
         """What the teacher has right."""
         task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, sha256, manifest.max_length)
+        key = (task, sha256, manifest.teacher_length)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
             limits = tuple(manifest.teacher.thresholds or ())
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.max_length, sha256, limits)
+            data, length = self.read(manifest), manifest.teacher_length
+            self.teachers[key] = answer(self.teacher, task, data, length, sha256, limits)
         return self.teachers[key]
 
 

@@ -135,7 +135,7 @@ def compare(
     """The teacher's answers to the same texts beside the bundle's."""
     manifest, task = bundle.manifest, form.task
     ask = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits
-    logits, encoded, sha256 = ask(source, task, data, manifest.max_length)
+    logits, encoded, sha256 = ask(source, task, data, manifest.teacher_length)
     if sha256 != manifest.teacher.sha256:
         console.warn(f"teacher {source} is not the one that the bundle was made from (its sha256 is another one)")
     theirs = replace(task, thresholds=tuple(manifest.teacher.thresholds or ()))
