@@ -111,7 +111,6 @@ class Inputs:
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
     held_out: Encoded | None = None  # in the student's tokens; thresholds of label sets are found on these examples
-    )
     pairing: Pairing | None = None
 
     @property
@@ -194,28 +193,12 @@ def open_with_texts(
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
-    found_task, pair = infer_task(request.train, request.columns)
-    problem = infer_problem(request.train, request.columns)
-    teacher = load_teacher(
-        request.teacher,
-        request.task,
-        pair,
-        fallback_task=found_task,
-        fallback_problem=problem,
-        tag_scheme=request.tag_scheme,
-    )
+    teacher = open_teacher(request)
     console.info(teacher.describe())
     check_request(request, teacher, targets)
     other = open_student_tokenizer(request.student_tokenizer, teacher) if request.student_tokenizer else None
     warn_without_text(recipe, request.effort, request.raw_text, console)
-    with console.working("read"):
-        train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
-    if teacher.task.is_tagging:
-        told = tell_scheme(teacher, evaluation_data)
-        console.info(told.note)
-        if told.scheme != teacher.task.tag_scheme:
-            train_data, evaluation_data = read_both(request.train, request.evaluation, told.task, request.columns)
-        teacher = replace(teacher, task=told.task)
+    teacher, train_data, evaluation_data = read_data(request, teacher, console)
     found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
     if other is not None:
         found["student_tokenizer"] = other.sha256
@@ -251,6 +234,26 @@ def open_with_texts(
         pairing=tokens.pairing,
     )
     return inputs, train_data
+
+
+def open_teacher(request: BuildRequest) -> Teacher:
+    """The teacher, checked; where its config says nothing of its task, the training data do."""
+    task, pair = infer_task(request.train, request.columns)
+    problem = infer_problem(request.train, request.columns)
+    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
+
+
+def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
+    """Training and evaluation data, and the teacher with the scheme of its tags, which the data help to tell."""
+    with console.working("read"):
+        train, evaluation = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    if not teacher.task.is_tagging:
+        return teacher, train, evaluation
+    told = tell_scheme(teacher, evaluation)
+    console.info(told.note)
+    if told.scheme != teacher.task.tag_scheme:
+        train, evaluation = read_both(request.train, request.evaluation, told.task, request.columns)
+    return replace(teacher, task=told.task), train, evaluation
 
 
 def check_request(request: BuildRequest, teacher: Teacher, targets: Sequence[Target]) -> None:

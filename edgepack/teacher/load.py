@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from edgepack.errors import InputError
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
-from edgepack.task.task import Task
+from edgepack.task.task import Task, TaskName
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
 from edgepack.teacher.labels import find_problem, find_task, label_names, own_thresholds, recorded_scheme
@@ -100,14 +100,11 @@ def load_teacher(
     what = f"checkpoint {checkpoint.name}"
     refuse_embedding_models(checkpoint.folder, checkpoint.name)
     name = find_task(checkpoint.config, what, task_name, fallback_task)
-    problem = find_problem(checkpoint.config, what, SINGLE_LABEL if name == TAGGING else fallback_problem)
     if not has_head(checkpoint.config, name):
         raise InputError(
             f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
         )
-    thresholds = own_thresholds(checkpoint.config, what) if problem == MULTI_LABEL else ()
-    scheme = tag_scheme or recorded_scheme(checkpoint.config, name)
-    task = Task(name, label_names(checkpoint.config), pair, problem, thresholds, scheme)
+    task, notes = read_task(checkpoint, name, pair, fallback_problem, tag_scheme)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
@@ -115,10 +112,8 @@ def load_teacher(
     check_loaded(info, checkpoint, name)  # `check_weights` compares names; this is what transformers made of them
     check_finite(model, what)
     behaviour = None if checkpoint.is_carved else observe_model(model.eval(), checkpoint, name)
-    notes = [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
-    if checkpoint.config.problem_type is None and problem == MULTI_LABEL:
-        notes.append(f"{what} has no problem_type; its data have sets of labels, so it is read as one of {MULTI_LABEL}")
-        checkpoint.config.problem_type = MULTI_LABEL
+    if prefix:
+        notes.append(f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out")
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -135,6 +130,21 @@ def load_teacher(
         notes=tuple(notes),
         behaviour=behaviour,
     )
+
+
+def read_task(
+    checkpoint: Checkpoint, name: TaskName, pair: bool, fallback_problem: Problem, tag_scheme: SchemeName | None
+) -> tuple[Task, list[str]]:
+    """The task with all that config.json says of it, and what had to be understood from the data."""
+    config, what = checkpoint.config, f"checkpoint {checkpoint.name}"
+    problem = find_problem(config, what, SINGLE_LABEL if name == TAGGING else fallback_problem)
+    thresholds = own_thresholds(config, what) if problem == MULTI_LABEL else ()
+    scheme = tag_scheme or recorded_scheme(config, name)
+    notes = []
+    if config.problem_type is None and problem == MULTI_LABEL:
+        notes.append(f"{what} has no problem_type; its data have sets of labels, so it is read as one of {MULTI_LABEL}")
+        config.problem_type = MULTI_LABEL
+    return Task(name, label_names(config), pair, problem, thresholds, scheme), notes
 
 
 def _hash_files(files: list[Path]) -> str:
