@@ -99,8 +99,10 @@ def make_world(
     data.write_text("text\tlabel\n" + "".join(f"{w}\tnegative\n" for w in dict.fromkeys(words)))
     evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
     logits = predict(student, evaluation, exact=True)
-    if sets:  # thresholds that part each label's logits in the middle
-        middle = np.median(logits, axis=0)
+    if sets:  # thresholds where each label's logits have the widest gap, among those in the middle
+        ranked = np.sort(logits, axis=0)[len(logits) // 4 : -len(logits) // 4]
+        place = np.diff(ranked, axis=0).argmax(axis=0)
+        middle = (ranked[place, range(2)] + ranked[place + 1, range(2)]) / 2
         task = replace(task, thresholds=tuple(np.round(1 / (1 + np.exp(-middle)), 4).clip(0.01, 0.99).tolist()))
     names, labels = dict.fromkeys(words), [",".join(task.names(each)) for each in task.decide(logits)]
     data.write_text("text\tlabel\n" + "".join(f"{w}\t{label}\n" for w, label in zip(names, labels, strict=True)))
