@@ -264,5 +264,6 @@ def _copy_layers(student: Student, layout: Layout, weights: Mapping[str, Tensor]
 def _copy_head(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
     if student.head.dense is not None:
         _copy(student.head.dense, weights, layout.head_dense)
-    is_text = student.config.task == "text-classification"
-    _copy(student.head.classifier, weights, layout.classifier if is_text else "classifier")
+    if student.head.classifier is not None:
+        per_token = student.config.per_token
+        _copy(student.head.classifier, weights, "classifier" if per_token else layout.classifier)
