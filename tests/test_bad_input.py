@@ -20,6 +20,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from edgepack.cli import main
 from edgepack.demo.base import make_tokenizer
+from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL
 
 ROWS = [("a fine film", "good"), ("a dull film", "bad"), ("bright and fine", "good"), ("dull and slow", "bad")] * 4
 EVALUATION = [("fine and bright", "good"), ("slow and dull", "bad"), ("a slow film", "bad"), ("a bright film", "good")]
@@ -126,6 +127,14 @@ def config(**entries: object) -> Callable[[Inputs], None]:
     return lambda inputs: inputs.configure(**entries)
 
 
+def both(first: Callable[[Inputs], None], second: Callable[[Inputs], None]) -> Callable[[Inputs], None]:
+    def change(inputs: Inputs) -> None:
+        first(inputs)
+        second(inputs)
+
+    return change
+
+
 def remove(name: str) -> Callable[[Inputs], None]:
     return lambda inputs: (inputs.teacher / name).unlink()
 
@@ -187,7 +196,10 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
         "train.jsonl:2",
     ),
     "data: nested without end": (data("train.jsonl", GOOD_LINE + '{"text": ' + "[" * 100_000), "train.jsonl:2"),
-    "data: multi-label": (data("train.jsonl", '{"text": "a", "labels": [0.0, 1.0]}\n'), "multi-label"),
+    "data: multi-label": (
+        both(data("train.jsonl", '{"text": "a", "labels": [0.0, 1.0]}\n'), config(problem_type=SINGLE_LABEL)),
+        "multi-label",
+    ),
     "data: names and class ids": (data("train.tsv", tsv([*ROWS, ("so so", "1")])), "write all labels in one way"),
     "data: label names that are too few": (flag("--labels", "bad"), "2 or more are needed"),
     "eval: a single class": (data("dev.tsv", tsv(EVALUATION[1:3]), "--eval"), "the same label, 'bad'"),
@@ -207,7 +219,8 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
     "teacher: remote code": (config(auto_map={"AutoModel": "x.Y"}), "auto_map"),
     "teacher: no head": (config(architectures=["BertModel"]), "edgepack finetune"),
     "teacher: head's weights are missing": (drop_head, "teacher"),
-    "teacher: several labels at once": (config(problem_type="multi_label_classification"), "single-label"),
+    "teacher: a regression": (config(problem_type="regression"), "regression"),
+    "teacher: thresholds of other labels": (config(problem_type=MULTI_LABEL, thresholds=[0.5]), "thresholds"),
     "teacher: no weights": (remove("model.safetensors"), "no weights"),
     "teacher: broken weights": (overwrite("model.safetensors", b"\x08\0\0\0\0\0\0\0{}{}{}{}"), "weights do not load"),
     "teacher: weights of another shape": (config(intermediate_size=96), "weights"),

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs
 from edgepack.build.linear import compare_with_linear
+from edgepack.build.thresholds import evenly
 from edgepack.build.tokens import first_texts
 from edgepack.build.training_data import in_student_ids
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
@@ -222,7 +223,7 @@ class Delivery:
         """The task as the student decides it: with thresholds of its own, found on the examples held out."""
         inputs, task = self.inputs, self.inputs.teacher.task
         if inputs.held_out is None:
-            return task
+            return evenly(task)
         if not self.decided:
             data = in_student_ids(inputs.held_out, student.config, inputs)
             self.decided.append(task.with_thresholds(predict(student, data, exact=True), data))

@@ -11,12 +11,19 @@ from dataclasses import replace
 
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
+from edgepack.task.label_f1 import EVEN
 from edgepack.teacher import Teacher
 
 
 def with_thresholds(teacher: Teacher, held_out: Encoded | None) -> Teacher:
     """The teacher with its own thresholds, or the best on the examples held out."""
-    if held_out is None or teacher.task.thresholds:
+    if not teacher.task.is_multi_label or teacher.task.thresholds:
         return teacher
-    task = teacher.task.with_thresholds(predict(teacher.load_model(), held_out), held_out)
-    return replace(teacher, task=task)
+    if held_out is None:
+        return replace(teacher, task=evenly(teacher.task))
+    return replace(teacher, task=teacher.task.with_thresholds(predict(teacher.load_model(), held_out), held_out))
+
+
+def evenly(task: Task) -> Task:
+    """The task with 0.5 for each label."""
+    return replace(task, thresholds=(EVEN,) * len(task.labels)) if task.is_multi_label else task

@@ -25,6 +25,7 @@ from edgepack.teacher import (
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
 SHARE, MOST = 0.1, 4_000  # of the training examples, held out for thresholds; more would hardly move one
+FEWEST = 100  # training examples: of fewer none is held out, and each threshold is 0.5
 SEED = 0  # the same examples for every build of the data
 MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
 
@@ -55,11 +56,11 @@ class Tokens:
 
 
 def hold_out(tokens: Tokens, task: Task) -> tuple[Tokens, Tokens | None]:
-    """The training examples to train on, and those for thresholds of label sets; None for a task without these."""
-    if not task.is_multi_label:
+    """The training examples to train on, and those for thresholds of label sets; None for a task without these, and of few."""
+    if not task.is_multi_label or len(tokens.train) < FEWEST:
         return tokens, None
     order = np.random.default_rng(SEED).permutation(len(tokens.train))
-    count = min(MOST, max(1, round(SHARE * len(order))))
+    count = min(MOST, round(SHARE * len(order)))
     return tokens.select(np.sort(order[count:])), tokens.select(np.sort(order[:count]))
 
 

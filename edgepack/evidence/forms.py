@@ -66,10 +66,16 @@ class Both:
     @property
     def differs(self) -> np.ndarray:
         """Where the two decide otherwise `(d,)`; of label sets, where any label is another."""
+        differing = self.labels_differ
+        return differing if differing.ndim == 1 else differing.any(axis=1)
+
+    @property
+    def labels_differ(self) -> np.ndarray:
+        """The same; of label sets for each label, `(d, C)`."""
         after, before = (
             scoring.decide(logits) for scoring, logits in zip(self.scorings, (self.after, self.before), strict=True)
         )
-        return np.asarray(after != before) if after.ndim == 1 else (after != before).any(axis=1)
+        return np.asarray(after != before)
 
     @property
     def divergences(self) -> np.ndarray:
@@ -107,7 +113,10 @@ def divergence(after: FormLogits, before: FormLogits) -> float:
 
 
 def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
-    """How far the logits of one form are from those of the form before; `metric` is what the first one's give."""
+    """How far the logits of one form are from those of the form before; `metric` is what the first one's give.
+
+    Agreement of label sets is that of each label: of a text with many labels, rounding tips one now and then.
+    """
     a, b = (logits.astype(np.float64) for logits in scored_by_both(after, before))
     error = np.abs(a - b)
     norm = float(np.linalg.norm(b))
@@ -117,7 +126,7 @@ def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
         max_abs=float(error.max()),
         mean_abs=float(error.mean()),
         relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
-        agreement=agreement(after, before),
+        agreement=float((~pair_decisions(after, before).labels_differ).mean()),
         metric=metric,
     )
 

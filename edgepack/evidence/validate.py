@@ -96,12 +96,12 @@ def validate_artifact(
 
     Nothing passes before its goldens are checked, in a bundle. The artifact's logits are saved to `keep_logits`.
     """
-    forms, task = reference.forms(target.activations, advance), reference.task
+    forms, task, own = reference.forms(target.activations, advance), reference.task, reference.student_task
     try:
         session = load(artifact, target, threads=1)
     except NotRunHere as e:
         return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e))
-    logits, own = predict_session(session, reference.evaluation, advance), reference.student_task
+    logits = predict_session(session, reference.evaluation, advance)
     teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation, own.scoring)
     forms.append(exported)
     if keep_logits is not None:

@@ -181,7 +181,7 @@ def disagreements(
 
 
 def certainty(probabilities: np.ndarray, decided: np.ndarray) -> float:
-    """The probability of the label decided for; of a label set that of its least probable, of none that none is there."""
+    """The probability of the label decided for; of a set of its least probable; of none that none is there."""
     if not decided.ndim:
         return float(probabilities.max())
     return float(probabilities[decided > 0].min() if decided.any() else (1 - probabilities).min())

@@ -78,7 +78,7 @@ class Encoded:
         return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels)
 
     def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, np.ndarray]:
-        """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq), and `labels` (batch, …) or (batch, seq)."""
+        """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq); `labels` (batch, …) or (batch, seq)."""
         chosen = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[chosen]
         mask = np.arange(lengths.max()) < lengths[:, None]

@@ -69,7 +69,8 @@ class World:
         teacher = TeacherRecord(name='tiny: "teacher"', sha256="0" * 64, licence="apache-2.0", thresholds=limits)
         texts = [(line.partition("\t")[0], None) for line in self.data.read_text().splitlines()[1:]]
         config = self.student.config
-        data = DataRecord(sha256=examples_sha256(read_dataset(str(self.data), self.task), self.task), n=75)
+        dataset = read_dataset(str(self.data), self.task)
+        data = DataRecord(sha256=examples_sha256(dataset, self.task), n=len(dataset))
         verdict = self.verdict()
         return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
 
@@ -95,12 +96,16 @@ def make_world(
                 parameter.normal_(0, 0.3 if "word" not in name else 1.0)
     data = folder / "eval.tsv"
     generator = np.random.default_rng(0)
-    words = [" ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, 12))) for _ in range(80)]
+    words = [
+        " ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, 12))) for _ in range(160 if sets else 80)
+    ]
     data.write_text("text\tlabel\n" + "".join(f"{w}\tnegative\n" for w in dict.fromkeys(words)))
     evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
     logits = predict(student, evaluation, exact=True)
-    if sets:  # thresholds that part each label's logits in the middle
-        middle = np.median(logits, axis=0)
+    if sets:  # thresholds where each label's logits have the widest gap, among those in the middle
+        ranked = np.sort(logits, axis=0)[len(logits) // 4 : -len(logits) // 4]
+        place = np.diff(ranked, axis=0).argmax(axis=0)
+        middle = (ranked[place, range(2)] + ranked[place + 1, range(2)]) / 2
         task = replace(task, thresholds=tuple(np.round(1 / (1 + np.exp(-middle)), 4).clip(0.01, 0.99).tolist()))
     names, labels = dict.fromkeys(words), [",".join(task.names(each)) for each in task.decide(logits)]
     data.write_text("text\tlabel\n" + "".join(f"{w}\t{label}\n" for w, label in zip(names, labels, strict=True)))

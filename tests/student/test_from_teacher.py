@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from transformers import (
@@ -84,3 +86,23 @@ def test_own_shape_gives_the_teachers_logits(family: str, task: str) -> None:
         expected, actual = expected[attention_mask.bool()], actual[attention_mask.bool()]
     assert expected.std() > 0.05
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_teacher_of_label_sets_gives_its_problem_too(family: str) -> None:
+    config = deepcopy(CONFIGS[family])
+    config.num_labels, config.problem_type = 4, "multi_label_classification"
+    torch.manual_seed(0)
+    teacher = AUTO["text-classification"].from_config(config).eval()
+    student = student_from_teacher(teacher, "text-classification")
+    ids = torch.randint(5, 60, (2, 9))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    with torch.no_grad():
+        torch.testing.assert_close(student(**inputs).logits, teacher(**inputs).logits, rtol=1e-5, atol=1e-5)
+    assert student.config.problem_type == config.problem_type
+    assert (
+        student_from_teacher(
+            AUTO["text-classification"].from_config(CONFIGS[family]), "text-classification"
+        ).config.problem_type
+        is None
+    )

@@ -52,7 +52,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "multiple choice": ({"architectures": ["BertForMultipleChoice"]}, "multiple choice"),
     "fill-mask": ({"architectures": ["BertForMaskedLM"]}, "BertForMaskedLM.*fills in masked words.*finetune"),
     "architectures as text": ({"architectures": "BertForTokenClassification"}, "a list with one name is needed"),
-    "multi-label": ({"problem_type": "multi_label_classification"}, r"several labels at once \(multi-label\)"),
+    "one threshold": ({"problem_type": "multi_label_classification", "thresholds": [0.5]}, "thresholds is"),
+    "no thresholds": ({"problem_type": "multi_label_classification", "thresholds": "high"}, "thresholds is 'high'"),
     "regression": ({"problem_type": "regression"}, "a regression or a ranker"),
     "a ranker": ({"id2label": {"0": "score"}, "label2id": {"score": 0}}, "a regression or a ranker"),
     "unknown problem": ({"problem_type": "wishful"}, "problem_type 'wishful'"),
@@ -99,6 +100,19 @@ def test_an_mpnet_counts_positions_from_behind_its_own_padding(tmp_path: Path, p
     edit(folder, "config.json", pad_token_id=padding)
     with pytest.raises(InputError, match=f"pad_token_id is {padding}; an MPNet counts positions from behind 1"):
         load_teacher(str(folder))
+
+
+def test_the_datas_problem_decides_only_where_the_config_names_none(folder: Path) -> None:
+    sets = "multi_label_classification"
+    assert load_teacher(str(folder)).task.problem == "single_label_classification"
+    teacher = load_teacher(str(folder), fallback_problem=sets)
+    assert teacher.task.is_multi_label
+    assert "its data have sets of labels" in teacher.notes[0]
+    assert teacher.config.problem_type == sets
+    edit(folder, "config.json", problem_type="single_label_classification")
+    assert not load_teacher(str(folder), fallback_problem=sets).task.is_multi_label
+    edit(folder, "config.json", problem_type=sets, thresholds=[0.25, 0.5])
+    assert load_teacher(str(folder)).task.thresholds == (0.25, 0.5)
 
 
 def test_the_datas_task_decides_only_where_the_config_names_none(folder: Path) -> None:

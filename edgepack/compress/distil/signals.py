@@ -52,9 +52,9 @@ class Signals:
     labelled token. `student_states[i]` `(batch, seq, student_hidden)`: 0 is the embedding's output, `i + 1` layer
     `i`'s. `teacher_states[j]` `(batch, seq, teacher_hidden)`: the states that are stored. `pairs`: which student
     state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
-    padding. Of label sets (`problem`) labels are `(n, classes)`. `student_vectors[layer]` and
-    `teacher_vectors(layer)`, by the student's layer, are there for a loss that sets `needs_vectors`. `progress`: share
-    of the training done, 0 to 1.
+    padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
+    sets `needs_vectors`. `progress`: share of the training done, 0 to 1. Of label sets (`problem`) labels are
+    `(n, classes)`.
     """
 
     student_logits: Tensor

@@ -34,9 +34,8 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
 def label_set_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """The same where each label is a question of its own."""
     soft, target = student.float() / temperature, teacher.detach().float() / temperature
-    there = target.sigmoid()
-    found = there * (F.logsigmoid(target) - F.logsigmoid(soft))
-    found = found + (1 - there) * (F.logsigmoid(-target) - F.logsigmoid(-soft))
+    found = target.sigmoid() * (F.logsigmoid(target) - F.logsigmoid(soft))
+    found = found + (-target).sigmoid() * (F.logsigmoid(-target) - F.logsigmoid(-soft))
     return found.sum() / len(student) * temperature**2
 
 

@@ -67,7 +67,8 @@ def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -
         seen, needed = np.unique(labels), "two labels"
         columns = len(seen) - (len(seen) <= 2)
     if not columns:
-        raise InputError(f"all training examples have the same labels; a linear model needs {needed}")
+        same = "the same labels" if task.is_multi_label else task.labels[seen[0]]
+        raise InputError(f"all training examples are {same}; a linear model needs {needed}")
     features = Features(bucket_count(columns, budget_bytes), _size(examples) <= CHARACTERS, task.pair)
     rows = features.rows(examples)
     weighed, penalty = _choose(rows, labels, seed)
