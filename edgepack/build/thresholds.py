@@ -12,6 +12,7 @@ from dataclasses import replace
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
 from edgepack.task.label_f1 import EVEN
+from edgepack.task.task import Task
 from edgepack.teacher import Teacher
 
 

@@ -25,6 +25,7 @@ from edgepack.compress.augmentation import Augmentation, add_augmented, augmente
 from edgepack.compress.candidates import find_neighbours, read_words
 from edgepack.compress.other_vocabulary import read_surfaces
 from edgepack.errors import InputError
+from edgepack.evidence.gate import gate
 from edgepack.inference import predict
 from edgepack.task.alignment import align
 from edgepack.task.encoded import IGNORED
@@ -34,7 +35,7 @@ from edgepack.train.state_budget import KeptStates
 from edgepack.train.teacher_outputs import load_teacher_outputs, save_teacher_outputs
 from tests.builds.tiny import QUIET, Files, hashes, request
 from tests.teacher.tiny import NAMES, SENTENCES, byte_level_tokenizer, write_teacher
-from tests.teacher.tokenizers import TOKENIZERS
+from tests.teacher.tokenizers import TOKENIZERS, write_bare
 
 CPU = torch.device("cpu")
 
@@ -92,12 +93,19 @@ def test_a_teacher_that_no_app_can_tokenize_for_has_a_student_that_apps_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(recipe.RECIPES, "quick", replace(recipe.RECIPES["quick"], examples_seen=320))
-    given = asked(tmp_path)
-    run_build(given, QUIET)
+    folder = write_bare(tmp_path / "gpt2")
+    run_build(replace(asked(tmp_path), student_tokenizer=str(folder)), QUIET)
     bundle = tmp_path / "out/bundles/linux-onnx"
     manifest = load_manifest(bundle)
     assert (bundle / "tokenizer.bin").is_file()
-    assert (manifest.max_length, manifest.teacher.max_length) == (16, 40)
+    assert manifest.teacher.max_length == manifest.teacher_length == 40
+    (judged,) = gate([bundle], evaluation=str(tmp_path / "eval.jsonl"), console=QUIET).bundles
+    statuses = {check.name: check.status for check in judged.checks}
+    assert {name for name, status in statuses.items() if status == "failed"} <= {"retention"}  # the teacher is random
+    assert statuses["tokenizer"] == statuses["goldens"] == statuses["metric"] == "passed"
+    places = {"evaluation": str(tmp_path / "train.jsonl"), "teacher": str(tmp_path / "teacher")}
+    (judged,) = gate([bundle], **places, console=QUIET).bundles  # the teacher reads its own tokens
+    assert "the teacher's too" in next(str(check.reason) for check in judged.checks if check.name == "metric")
     again = validate_output(tmp_path / "out", QUIET)
     assert [each.verdict for each in again.bundles]
     checks = {check.name: check.status for check in again.bundles[0].verdict.checks}

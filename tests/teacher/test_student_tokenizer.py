@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 from edgepack.errors import InputError
 from edgepack.teacher import Teacher, load_teacher, open_student_tokenizer
 from tests.teacher.tiny import byte_level_tokenizer, write_teacher
-from tests.teacher.tokenizers import TOKENIZERS
+from tests.teacher.tokenizers import TOKENIZERS, write_bare
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +20,6 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
     folder = tmp_path_factory.mktemp("teacher")
     write_teacher(folder, "bert")
     return load_teacher(str(folder))
-
-
-def write_bare(folder: Path) -> Path:
-    """GPT-2's kind of files: a vocabulary and merges, no special token."""
-    document = json.loads(byte_level_tokenizer().backend_tokenizer.to_str())["model"]
-    added = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-    kept = [token for token in document["vocab"] if token not in added]
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(kept)}))
-    merges = (merge if isinstance(merge, str) else " ".join(merge) for merge in document["merges"])
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{merge}\n" for merge in merges))
-    return folder
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
