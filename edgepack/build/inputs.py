@@ -24,7 +24,7 @@ from edgepack.machine.memory import return_free_memory
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
-from edgepack.student.from_teacher import student_from_teacher
+from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
@@ -119,16 +119,20 @@ class Inputs:
             "certain: of two that were measured one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
         )
 
-    def load_full_student(self) -> Student:
+    def load_full_student(self, layers: Sequence[int] | None = None) -> Student:
         """The teacher as a student of its own shape, loaded anew: drop it when its work is done.
 
-        Of a teacher that is not carved, its word table with a new body.
+        `layers`: those to read, the others have no numbers; None: all. Of a teacher that is not carved, its word table
+        with a new body.
         """
-        model = self.teacher.load_model()
+        teacher = self.teacher
+        if teacher.is_carved and teacher.tensors.mapped:
+            return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
+        model = teacher.load_model()
         if isinstance(model, OwnModel):
-            student = student_from_table(model, self.teacher, self.max_length, self.request.seed)
+            student = student_from_table(model, teacher, self.max_length, self.request.seed)
         else:
-            student = student_from_teacher(model, self.teacher.task.name)
+            student = student_from_teacher(model, teacher.task.name)
         return_free_memory()  # the checkpoint's own tensors
         return student
 
@@ -273,7 +277,7 @@ def first_texts(data: Dataset) -> list[tuple[str, str | None]]:
 
 def make_search_space(inputs: Inputs) -> SearchSpace:
     """What the plan may choose from, for these inputs."""
-    student = inputs.load_full_student()
+    student = inputs.load_full_student(layers=())
     counts = torch.from_numpy(inputs.token_counts)
     return SearchSpace(
         full=student.config,

@@ -152,7 +152,7 @@ def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encod
 
 def augment_by_neighbours(inputs: Inputs, shape: StudentConfig, settings: Augmentation) -> Encoded:
     """The training data and synthetic examples: words replaced by neighbours in the teacher's embedding table."""
-    embedding = inputs.load_full_student().embeddings.word.weight
+    embedding = inputs.load_full_student(layers=()).embeddings.word.weight
     allowed, words = allowed_tokens(shape, len(embedding)), read_words(inputs.teacher.tokenizer, len(embedding))
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
     return add_augmented(inputs.train, neighbours, settings, inputs.request.seed, inputs.max_length)
