@@ -14,7 +14,7 @@ KILLS ?= 200
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 RUN_ENV := HF_HUB_OFFLINE=1 ORT_DISABLE_TELEMETRY=1
 
-.PHONY: demo test test-slow test-apps fuzz kills mutants lint format bench docs wheel clean
+.PHONY: demo test test-slow test-apps fuzz fuzz-tokenizers kills mutants lint format bench docs wheel clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -35,6 +35,10 @@ test-slow: .venv/.ready
 fuzz: .venv/.ready
 	$(TEST_ENV) EDGEPACK_FUZZ_EXAMPLES=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/task/reading/test_fuzz.py \
 	  tests/teacher/test_fuzz.py
+
+# VOCABULARIES: folders of tokenizers, each fuzzed with 100,000 strings in Python, JavaScript, Kotlin and Swift; an hour
+fuzz-tokenizers: .venv/.ready
+	$(TEST_ENV) $(BIN)/python -m tests.apps.vocabularies $(VOCABULARIES)
 
 # KILLS: builds that get a SIGKILL at a random moment; about half a minute each
 kills: .venv/.ready

@@ -47,7 +47,7 @@ from edgepack.console import Console
 from edgepack.finetune.run import finetune, load_with_new_head
 from edgepack.finetune.settings import Options
 from edgepack.task.examples import Columns, read_labels
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.teacher import load_tokenizer, open_checkpoint
 from edgepack.workspace import beside_folder, publish_folder, write_atomic
 

@@ -44,7 +44,7 @@ from edgepack.inference import predict
 from edgepack.predict import Bundle
 from edgepack.predict.data import run_data
 from edgepack.task.examples import Columns, read_dataset
-from edgepack.task.metric import Interval
+from edgepack.task.intervals import Interval
 from edgepack.task.tokenize import encode
 from edgepack.teacher import load_teacher
 

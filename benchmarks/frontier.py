@@ -44,7 +44,7 @@ from edgepack.export.onnx import export_onnx
 from edgepack.plan.search import search
 from edgepack.student.model import Student
 from edgepack.target import load_target
-from edgepack.task.metric import Interval
+from edgepack.task.intervals import Interval
 
 VARIANTS = {DEFAULT: AS_IT_IS}
 BUDGETS = (4_000_000, 2_000_000, 1_000_000, 500_000)

@@ -29,7 +29,7 @@ from benchmarks.tables import markdown_table, write_table
 from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP
 from edgepack.evidence.noninferiority import decide
 from edgepack.evidence.paired_ratio import PairedRows, paired_rows, paired_values
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 RESULT = RESULTS / "gate-statistics.json"
 CHART = Path(__file__).resolve().parents[1] / "docs" / "images" / "gate-power.svg"

@@ -28,7 +28,7 @@ from edgepack.evidence.linear.measure import LinearResult, measure_linear
 from edgepack.evidence.linear.training import fills_no_more
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, infer_task, read_both, read_labels
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 PAGE, NAME = REPOSITORY / "docs" / "baseline.md", "linear"
 BUDGETS = (250_000, 500_000, 1_000_000, 2_000_000, 4_000_000)

@@ -39,7 +39,7 @@ from edgepack.runtime.onnxruntime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import infer_task, read_dataset
-from edgepack.task.metric import Interval, retention
+from edgepack.task.intervals import Interval, retention
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import Teacher, load_teacher
 from edgepack.tokenizer.asset import asset_bytes

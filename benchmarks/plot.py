@@ -22,7 +22,7 @@ from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, size_name
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table, write_table
 from edgepack.errors import InputError, MissingDependency
-from edgepack.task.metric import Interval
+from edgepack.task.intervals import Interval
 from edgepack.workspace import write_atomic
 
 IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "docs" / "results.md"

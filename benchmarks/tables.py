@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.errors import InputError
-from edgepack.task.metric import Interval
+from edgepack.task.intervals import Interval
 from edgepack.workspace import write_atomic
 
 CONFIDENCE = 0.95

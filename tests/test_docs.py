@@ -126,7 +126,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_that_a_page_names_are_there(page: Path) -> None:
-    """`edgepack/task/metric.py` in a sentence; pages about what was are left out, and so are patterns and outputs."""
+    """`edgepack/task/task.py` in a sentence; pages about what was are left out, and so are patterns and outputs."""
     if name_of(page).startswith(HISTORY):
         return
     named = {code for code in INLINE.findall(prose(page)) if PATH.fullmatch(code)}

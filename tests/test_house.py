@@ -38,7 +38,7 @@ Graph = Mapping[str, set[str]]
 
 
 def module_name(file: str) -> str:
-    """`edgepack/task/metric.py` → `edgepack.task.metric`; a package's `__init__` has the package's name."""
+    """`edgepack/task/task.py` → `edgepack.task.task`; a package's `__init__` has the package's name."""
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

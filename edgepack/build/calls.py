@@ -21,7 +21,7 @@ from edgepack.machine.extras import one_line_errors
 from edgepack.parameters import AnyPath, as_list, as_path, as_share, as_size, as_text, check_options
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of
-from edgepack.task.metric import TaskName
+from edgepack.task.task import TaskName
 
 OPTIONS_OF_COLUMNS = tuple(ColumnOptions.__annotations__)
 

@@ -29,7 +29,7 @@ from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, show_notes
-from edgepack.task.metric import Interval, metric_interval
+from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.tokenize import encode, shorten, suggest_max_length
 from edgepack.teacher import (
     OwnModel,

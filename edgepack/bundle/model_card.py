@@ -11,7 +11,7 @@ from edgepack.bundle.linear import card_lines
 from edgepack.bundle.manifest import BundleManifest, TeacherRecord
 from edgepack.bundle.verdict import Verdict
 from edgepack.target import Target
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 
 def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, max_length: int) -> str:

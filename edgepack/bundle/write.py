@@ -55,7 +55,7 @@ from edgepack.runtime import Session, load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.tokenizer.asset import backend_tokenizer, write_tokenizer_asset
 from edgepack.workspace import beside_folder, publish_folder, sha256_file
 

@@ -44,7 +44,7 @@ def hidden_importance(
 ) -> HiddenImportance:
     """Mean over examples of `|∂loss/∂mask|`; `loss(logits, batch)` must be a sum over examples."""
     size = student.config.hidden_size
-    head_size = student.head.classifier.in_features
+    head_size = student.config.classifier_inputs
     hidden, head, examples = torch.zeros(size), torch.zeros(head_size), 0
     for batch in batches:
         count = len(batch["input_ids"])
@@ -71,7 +71,7 @@ def _masked(student: Student, hidden: Tensor, head: Tensor) -> Iterator[None]:
         return (inputs[0] * (head if inputs[0].dim() == 2 else head[:, None, :]),)
 
     handles = [module.register_forward_hook(mask_stream) for module in _stream_points(student)]
-    if student.head.dense is not None:
+    if student.head.dense is not None and student.head.classifier is not None:
         handles.append(student.head.classifier.register_forward_pre_hook(mask_head))
     try:
         yield
@@ -92,8 +92,9 @@ def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) 
     """Keep these hidden dimensions, `(h,)` int64, everywhere; `head_kept (h,)`: of the head's dense layer's units.
 
     Without `head_kept` the head's dense layer keeps the units of the same numbers; one that is not as wide as the
-    stream has a size of its own and keeps all. Heads and FFN units stay.
+    stream has a size of its own and keeps all. Heads and FFN units stay, and so does the size of a text's vector.
     """
+    student = with_vector_layer(student)
     config = student.config
     size = config.hidden_size
     for name, index in (("kept", kept), ("head_kept", kept if head_kept is None else head_kept)):
@@ -123,9 +124,22 @@ def cut_hidden(student: Student, kept: Tensor, head_kept: Tensor | None = None) 
     )
 
 
+def with_vector_layer(student: Student) -> Student:
+    """The same vectors out of a linear layer that changes nothing, where the pooled tokens themselves are the vector.
+
+    Such a layer can be narrowed with the stream.
+    """
+    config = student.config
+    if config.has_classifier:
+        return student
+    size = config.hidden_size
+    layer = {"head.classifier.weight": torch.eye(size), "head.classifier.bias": torch.zeros(size)}
+    return rebuild(student, {**student.state_dict(), **layer}, vector_size=size)
+
+
 def _head_units(student: Student, kept: Tensor, head_kept: Tensor | None) -> Tensor:
     """Which of the classifier's inputs stay: stream dimensions, or units of the head's dense layer."""
-    size = student.head.classifier.in_features
+    size = student.config.classifier_inputs
     if student.head.dense is None:
         return kept
     if size != student.config.hidden_size:
@@ -164,7 +178,7 @@ def compensate(
 
     Weight sets that several layers share keep their cut weights: one matrix has no one wide original to follow there.
     """
-    cut = rebuild(cut, cut.state_dict())
+    cut, full = rebuild(cut, cut.state_dict()), with_vector_layer(full)
     wanted = _outputs(full, _stream_points(full), batches)
     points = _stream_points(cut)
     norms = [_embedding_norm(cut), *points[1:]]
@@ -172,7 +186,7 @@ def compensate(
         inputs, targets = _outputs(cut, [point], batches)[0], wanted[number]
         if norm is not None:
             inputs = _fit_norm(norm, inputs, targets[:, kept])
-        if number == len(points) - 1 and cut.head.first_token:  # the head reads that token alone
+        if number == len(points) - 1 and cut.config.reads_first:  # the head reads that token alone
             inputs, targets = (_outputs(s, _stream_points(s)[-1:], batches, first=True)[0] for s in (cut, full))
         for narrow, wide in _readers(cut, full, number):
             rows = _head_units(full, kept, head_kept) if narrow is cut.head.dense else None

@@ -89,7 +89,7 @@ def theseus_forward(
             for each in group:
                 x = _run_layer(teacher, each, x, mask, teacher_buckets, frozen=True)
         hidden.append(x)
-    return StudentOutput(logits=student.head(x), hidden_states=tuple(hidden))
+    return StudentOutput(logits=student.head(x, attention_mask), hidden_states=tuple(hidden))
 
 
 def check_groups(student: Student, teacher: Student, groups: Groups, successors: Sequence[bool]) -> None:

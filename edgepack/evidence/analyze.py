@@ -20,7 +20,7 @@ from edgepack.runtime import Session
 from edgepack.runtime.predict import predict_session
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
 

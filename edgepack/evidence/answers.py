@@ -12,7 +12,7 @@ import numpy as np
 
 from edgepack.evidence.forms import FormLogits
 from edgepack.task.encoded import IGNORED
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 F1 = Task("token-classification", ("O", "B-class", "I-class"))  # a metric of (right, answered, true) of anything
 

@@ -11,7 +11,7 @@ import numpy as np
 from edgepack.bundle.analysis import ClassScore
 from edgepack.evidence.answers import F1, Labelled
 from edgepack.evidence.paired_ratio import PairedRows, paired_rows, paired_values, ratio_interval
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 MOST_CONFUSED = 60  # labels of a confusion table that can still be looked at
 CONFIDENCE = 0.95  # of all intervals together

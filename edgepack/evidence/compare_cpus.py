@@ -26,7 +26,7 @@ from edgepack.runtime.predict import predict_session
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_dataset
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
 ARCHITECTURES: dict[str, Callable[[], Machine]] = {"arm64": arm64}

@@ -16,7 +16,7 @@ from edgepack.bundle.record import Record
 from edgepack.evidence.forms import FormLogits, compare
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 LOGITS_NAME = "logits.npy"  # of a validation, in the layout of `Encoded.labels`
 

@@ -22,7 +22,7 @@ from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.side_files import side_file_faults
 from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
 from edgepack.target import Target
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 MOST_TOKENS = 1_000_000  # no student has so many positions
 VERSION = re.compile(r"\d+\.\d+")

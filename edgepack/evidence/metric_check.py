@@ -36,7 +36,7 @@ from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Columns, read_dataset, show_notes
 from edgepack.task.identity import examples_sha256
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently

@@ -26,7 +26,7 @@ from edgepack.evidence.paired_ratio import (
     ratio_of,
     refused,
 )
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 POWER = 0.8  # with so many examples as are said to be needed, the data decide that often
 MOST_COUNTED = 2**31  # in a row of a verdict

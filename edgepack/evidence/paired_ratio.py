@@ -35,7 +35,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 HALVINGS = 60  # of a bisection: an interval of 1 to a double's precision
 NEARLY = 1e-10

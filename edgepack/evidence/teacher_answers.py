@@ -8,8 +8,8 @@ from edgepack.errors import InputError, shown
 from edgepack.inference import predict
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task
 from edgepack.task.reading.table import listed
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.teacher import Teacher, load_teacher
 

@@ -40,7 +40,8 @@ from edgepack.runtime.predict import predict_session
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task, metric_interval
+from edgepack.task.intervals import metric_interval
+from edgepack.task.task import Task
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from edgepack.evidence.device import DeviceReport, device_check
 from edgepack.evidence.linear_check import linear_check
 from edgepack.evidence.noninferiority import judge_retention, retention_check, rows_of
 from edgepack.evidence.policy import Policy
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 CLOSE = 1e-6  # figures that were computed twice from the same counts
 

@@ -61,11 +61,11 @@ class CoremlEncoder(OneTextWalk[Any]):
         self._made: dict[str, Any] = {}
 
     def output(self) -> Any:
-        """fp32 `(1, labels)` or `(1, seq, labels)`."""
+        """fp32 `(1, outputs)` or `(1, seq, outputs)`."""
         logits = self.logits()
-        if self.config.task == "token-classification":
+        if self.config.per_token:
             logits = self._emit.op("expand_dims", "batch_logits", x=logits, axes=[0])
-        return self._emit.op("cast", "logits", x=logits, dtype="fp32")
+        return self._emit.op("cast", self.config.output_name, x=logits, dtype="fp32")
 
     def rows(self, table: Table) -> Any:
         name, shape, indices = table.name, (table.rows, table.columns), self._index(table.index)
@@ -131,6 +131,23 @@ class CoremlEncoder(OneTextWalk[Any]):
 
     def first(self, tag: str, x: Any) -> Any:
         return self._emit.op("slice_by_size", f"{tag}.first", x=x, begin=[0, 0], size=[1, -1])
+
+    def mean(self, tag: str, x: Any, last: bool) -> Any:
+        emit = self._emit
+        weights = emit.op("cast", f"{tag}.mask", x=self._inputs["attention_mask"], dtype="fp16")
+        count = emit.op("reduce_sum", f"{tag}.count", x=weights, axes=[1], keep_dims=True)
+        if last:
+            place = emit.op("cumsum", f"{tag}.place", x=weights, axis=1)
+            is_last = emit.op("cast", f"{tag}.one", x=emit.op("equal", f"{tag}.equal", x=place, y=count), dtype="fp16")
+            weights = emit.op("mul", f"{tag}.weights", x=weights, y=is_last)
+        else:
+            weights = emit.op("real_div", f"{tag}.weights", x=weights, y=count)
+        return emit.op("matmul", f"{tag}.mean", x=weights, y=x, transpose_x=False, transpose_y=False)
+
+    def unit(self, tag: str, x: Any) -> Any:
+        length = self._emit.op("reduce_l2_norm", f"{tag}.length", x=x, axes=[-1], keep_dims=True)
+        divisor = self._emit.op("maximum", f"{tag}.divisor", x=length, y=np.float16(SMALLEST_EPS))
+        return self._emit.op("real_div", tag, x=x, y=divisor)
 
     def first_rows(self, tag: str, x: Any) -> Any:
         return self._emit.op("slice_by_size", f"{tag}.first", x=x, begin=[0, 0, 0], size=[-1, 1, -1])

@@ -10,7 +10,7 @@ A new axis of the student is one edit here (`tests/export/test_new_axis.py` make
 which files are compared with. A format that cannot express a step fails: an abstract method is missing, or
 TorchScript's fixed program has no place for a matrix.
 
-The head of a sequence task reads the first token alone, so its last layer computes only that.
+Where the head reads the first token alone, the last layer computes only that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from edgepack.export.linear import ATTENTION_INPUTS, Linear, factors, joined
 from edgepack.quantization import FP32, BitWidth
-from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.student.config import ATTENTION_MATRICES, EMBEDS, FFN_MATRICES, StudentConfig
 
 V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
 SELF_ATTENTIVE = "embeddings.attention"  # path of the attention in a self-attentive embedding
@@ -130,6 +130,14 @@ class EncoderWalk(ABC, Generic[V]):
     def attention(self, tag: str, x: V, attention: Attention) -> V:
         """Attention without norm or residual."""
 
+    @abstractmethod
+    def mean(self, tag: str, x: V, last: bool) -> V:
+        """The mean of a text's real tokens, or the last of them, `(1, size)`."""
+
+    @abstractmethod
+    def unit(self, tag: str, x: V) -> V:
+        """Vectors of length 1."""
+
     def residual(self, tag: str, x: V, y: V) -> V:
         """A block's output `y` added to its input `x`."""
         return self.add(tag, x, y)
@@ -151,7 +159,8 @@ class EncoderWalk(ABC, Generic[V]):
 
     def pooled(self, x: V) -> V:
         """What the head reads."""
-        return x
+        config = self.config
+        return x if config.per_token or config.reads_first else self.mean("h.pooled", x, config.pooling == "last")
 
     # their order
 
@@ -199,12 +208,20 @@ class EncoderWalk(ABC, Generic[V]):
         return self.chain(f"{tag}.down", x, feed_forward.down)
 
     def head(self, x: V) -> V:
-        """The head's dense layer, where it has one, and the classifier."""
+        """The head's dense layer, where it has one, and the classifier; of vectors their last steps."""
         config, inputs = self.config, self.config.classifier_inputs
-        if config.head_act is not None:
+        if config.has_dense and config.head_act is not None:
             dense = Linear("head.dense", ("head.dense",), config.hidden_size, inputs)
             x = self.activated("h.dense", x, (dense,), config.head_act)
-        return self.linear("logits", x, Linear("head.classifier", ("head.classifier",), inputs, config.num_labels))
+        last = Linear("head.classifier", ("head.classifier",), inputs, config.outputs)
+        if config.task != EMBEDS:
+            return self.linear("logits", x, last)
+        act = config.head_act
+        if config.has_classifier:
+            x = self.linear("h.vector", x, last) if act is None else self.activated("h.vector", x, (last,), act)
+        elif act is not None:
+            x = self.activation("h.vector", x, act)
+        return self.unit("h.unit", x) if config.normalized else x
 
 
 def encoder_layers(config: StudentConfig) -> Iterator[Layer]:

@@ -34,6 +34,7 @@ from edgepack.student.model import Student, activation, bucket_by_distance
 
 Make = Callable[[Weights], Tensor]
 MASKED = -1e9  # added to the scores of padding
+LEAST_LENGTH = 1e-12  # that a vector is divided by
 LOWEST, HIGHEST = -128, 127  # of int8
 INT4_MIN, INT4_MAX = -8, 7  # of int4
 
@@ -64,8 +65,8 @@ class ExecutorchModule(nn.Module):
         if token_type_ids is not None:
             indices["types"] = token_type_ids[0]
         mask = (1.0 - attention_mask.float()) * MASKED
-        logits = ExecutorchEncoder(self.config, self.constant, indices, mask).logits()
-        return logits[None] if self.config.task == "token-classification" else logits
+        logits = ExecutorchEncoder(self.config, self.constant, indices, mask, attention_mask.float()).logits()
+        return logits[None] if self.config.per_token else logits
 
     def constant(self, name: str, make: Make) -> Tensor:
         """The buffer of this name."""
@@ -77,7 +78,7 @@ class ExecutorchModule(nn.Module):
 
 
 class ExecutorchEncoder(OneTextWalk[Tensor]):
-    """The walk over tensors. `constant` gives a buffer by name; `mask` is `(1, seq)`."""
+    """The walk over tensors. `constant` gives a buffer by name; `mask` and `present` (1 or 0) are `(1, seq)`."""
 
     def __init__(
         self,
@@ -85,9 +86,10 @@ class ExecutorchEncoder(OneTextWalk[Tensor]):
         constant: Callable[[str, Make], Tensor],
         indices: dict[str, Tensor],
         mask: Tensor,
+        present: Tensor,
     ) -> None:
         super().__init__(config)
-        self._constant, self._indices, self._mask = constant, indices, mask
+        self._constant, self._indices, self._mask, self._present = constant, indices, mask, present
         self._made: dict[str, Tensor] = {}
 
     def rows(self, table: Table) -> Tensor:
@@ -137,6 +139,16 @@ class ExecutorchEncoder(OneTextWalk[Tensor]):
 
     def first_rows(self, tag: str, x: Tensor) -> Tensor:
         return x[:, :1]
+
+    def mean(self, tag: str, x: Tensor, last: bool) -> Tensor:
+        weights, count = self._present, self._present.sum(dim=1, keepdim=True)
+        if last:
+            weights = weights * (weights.cumsum(dim=1) == count).float()
+            return weights @ x
+        return (weights @ x) / count
+
+    def unit(self, tag: str, x: Tensor) -> Tensor:
+        return x / (x * x).sum(dim=-1, keepdim=True).sqrt().clamp(min=LEAST_LENGTH)
 
     def split_heads(self, tag: str, x: Tensor, parts: int, heads: int, size: int) -> list[Tensor]:
         return [x.view(-1, heads, size).permute(1, 0, 2)]

@@ -51,6 +51,7 @@ from edgepack.student.model import Student, bucket_by_distance
 from edgepack.task.encoded import MODEL_INPUTS
 
 MASKED = -1e9  # added to the scores of padding
+LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 KEEP_DIMS = (Option(0, "b", 1),)
 
 
@@ -74,8 +75,8 @@ class LitertEncoder(OneTextWalk[str]):
         self._mask()
         last = self.logits()
         rows = graph.shape(last)[0]
-        if self.config.task == "token-classification":
-            shape = (1, rows, self.config.num_labels)
+        if self.config.per_token:
+            shape = (1, rows, self.config.outputs)
             last = graph.op("RESHAPE", [last, graph.integers(1, -1, shape[2])], "batch_logits", shape)
         graph.outputs.append(graph.numbers[last])
 
@@ -151,6 +152,28 @@ class LitertEncoder(OneTextWalk[str]):
 
     def first(self, tag: str, x: str) -> str:
         return self.graph.slice(x, f"{tag}.first", (1, self.graph.shape(x)[1]), 0, 1)
+
+    def mean(self, tag: str, x: str, last: bool) -> str:
+        graph, size, row = self.graph, self.graph.shape(x)[1], (1, 1, self._seq)
+        weights = graph.op("RESHAPE", ["m.float", graph.integers(1, 1, -1)], f"{tag}.mask", row)
+        count = graph.op("SUM", [weights, graph.integers(2)], f"{tag}.count", (1, 1, 1), KEEP_DIMS)
+        if last:
+            place = graph.op("CUMSUM", [weights, graph.integers(2)], f"{tag}.place", row)
+            is_last = graph.op("EQUAL", [place, count], f"{tag}.is_last", row, type_=BOOL)
+            one = graph.op("CAST", [is_last], f"{tag}.one", row)
+            weights = graph.op("MUL", [weights, one], f"{tag}.weights", row)
+        else:
+            weights = graph.op("DIV", [weights, count], f"{tag}.weights", row)
+        tokens = graph.op("RESHAPE", [x, graph.integers(1, -1, size)], f"{tag}.tokens", (1, self._seq, size))
+        mean = graph.op("BATCH_MATMUL", [weights, tokens], f"{tag}.mean", (1, 1, size))
+        return graph.op("RESHAPE", [mean, graph.integers(1, -1)], tag, (1, size))
+
+    def unit(self, tag: str, x: str) -> str:
+        graph, shape, narrow = self.graph, self.graph.shape(x), (self.graph.shape(x)[0], 1)
+        squares = graph.op("MUL", [x, x], f"{tag}.squares", shape)
+        total = graph.op("SUM", [squares, graph.integers(1)], f"{tag}.total", narrow, KEEP_DIMS)
+        least = graph.op("ADD", [total, graph.number(LEAST_LENGTH**2)], f"{tag}.least", narrow)
+        return graph.op("MUL", [x, graph.op("RSQRT", [least], f"{tag}.inverse", narrow)], tag, shape)
 
     def first_rows(self, tag: str, x: str) -> str:
         heads, _, size = self.graph.shape(x)

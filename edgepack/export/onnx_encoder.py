@@ -27,6 +27,7 @@ from edgepack.task.encoded import MODEL_INPUTS
 
 FLOAT = TensorProto.FLOAT
 NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum"}  # values whose names in the file are not their tags'
+LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 SHORT = {"attention": "a", "ffn": "f", "output": "o"}  # last words of a norm's and a sum's tag, in the file
 
 
@@ -52,7 +53,9 @@ class OnnxEncoder(EncoderWalk[str]):
         self._attentions = Attentions(self.graph, self._products, self._tokens, config)
         self.graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
         self.graph.node("Shape", ["input_ids"], "length", start=1, end=2)
-        self.logits()
+        last = self.logits()
+        if last != self.config.output_name:
+            self.graph.node("Identity", [last], self.config.output_name)
         self._packing.finish()
 
     # the steps of the walk
@@ -107,9 +110,23 @@ class OnnxEncoder(EncoderWalk[str]):
         return self._attentions.attend(tag, x, attention)
 
     def pooled(self, x: str) -> str:
-        """The first token `(batch, size)` where the head reads no other."""
-        one_token = self.config.task == "text-classification"
-        return self.graph.node("Squeeze", [x, self.graph.integers(1)], "h.first") if one_token else x
+        """`(batch, size)` where the head gives one answer a text."""
+        if not self.config.reads_first:
+            return super().pooled(x)
+        return self.graph.node("Squeeze", [x, self.graph.integers(1)], "h.first")
+
+    def mean(self, tag: str, x: str, last: bool) -> str:
+        """A row of weights times the tokens: `(batch, size)`."""
+        return self._tokens.mean(tag, x, last)
+
+    def unit(self, tag: str, x: str) -> str:
+        """Vectors divided by their length; one that is 0 stays 0."""
+        graph = self.graph
+        squares = graph.node("Mul", [x, x], f"{tag}.squares")
+        total = graph.node("ReduceSum", [squares, graph.integers(1)], f"{tag}.total")
+        length = graph.node("Sqrt", [total], f"{tag}.length")
+        least = graph.initializer("least_length", FLOAT, (), lambda _: np.array(LEAST_LENGTH, np.float32))
+        return graph.node("Div", [x, graph.node("Max", [length, least], f"{tag}.divisor")], tag)
 
     def _projected_codes(self, table: Table, projection: Linear) -> str:
         """Word vectors `(batch, seq, H)`: a centred row's codes are whole numbers, multiplied as they are.
@@ -132,10 +149,9 @@ class OnnxEncoder(EncoderWalk[str]):
 
     @property
     def output_shape(self) -> tuple[str | int, ...]:
-        """Declared shape of `logits`."""
-        labels = self.config.num_labels
-        one_token = self.config.task == "text-classification"
-        return (self.input_shape[0], labels) if one_token else (*self.input_shape, labels)
+        """Declared shape of the output."""
+        outputs = self.config.outputs
+        return (*self.input_shape, outputs) if self.config.per_token else (self.input_shape[0], outputs)
 
     @property
     def input_shape(self) -> tuple[str | int, str | int]:
@@ -144,7 +160,7 @@ class OnnxEncoder(EncoderWalk[str]):
 
     def declared(self) -> onnx.ModelProto:
         """The model, its initializers declared but empty."""
-        return self.graph.model(self.inputs, "logits", self.output_shape, self.opset, self.input_shape)
+        return self.graph.model(self.inputs, self.config.output_name, self.output_shape, self.opset, self.input_shape)
 
 
 def _short(tag: str) -> str:

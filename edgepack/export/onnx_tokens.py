@@ -38,6 +38,21 @@ class Tokens:
             self._made["first"] = self._graph.node("Slice", [x, *limits], "first")
         return self._made["first"]
 
+    def mean(self, tag: str, x: str, last: bool) -> str:
+        """The mean of the real tokens, or the last of them: `(batch, seq, size) → (batch, size)`."""
+        graph = self._graph
+        mask = graph.node("Cast", ["attention_mask"], f"{tag}.mask", to=FLOAT)
+        count = graph.node("ReduceSum", [mask, graph.integers(1)], f"{tag}.count", keepdims=1)
+        if last:
+            place = graph.node("CumSum", [mask, graph.integers(1)], f"{tag}.place")
+            is_last = graph.node("Equal", [place, count], f"{tag}.is_last")
+            weights = graph.node("Mul", [mask, graph.node("Cast", [is_last], f"{tag}.one", to=FLOAT)], f"{tag}.weights")
+        else:
+            weights = graph.node("Div", [mask, count], f"{tag}.weights")
+        row = graph.node("Unsqueeze", [weights, graph.integers(1)], f"{tag}.row")
+        self.only_first = True  # there is no padding any more
+        return graph.node("Squeeze", [graph.node("MatMul", [row, x], f"{tag}.mean"), graph.integers(1)], tag)
+
     def units(self) -> tuple[str, str]:
         """Gain and bias, ones and zeros, of an InstanceNormalization, whose channels are tokens here."""
         if self.only_first:

@@ -33,6 +33,7 @@ OPERATORS: dict[str, tuple[int, int, int]] = {
     "CONCATENATION": (2, 1, 10),
     "CUMSUM": (128, 1, 102),
     "DEQUANTIZE": (6, 2, 0),
+    "DIV": (42, 1, 29),
     "EQUAL": (71, 2, 0),
     "FLOOR": (8, 1, 0),
     "FULLY_CONNECTED": (9, 9, 8),
@@ -48,6 +49,7 @@ OPERATORS: dict[str, tuple[int, int, int]] = {
     "SQUARED_DIFFERENCE": (99, 1, 0),
     "STRIDED_SLICE": (45, 1, 32),
     "SUB": (41, 1, 28),
+    "SUM": (74, 1, 27),
     "TANH": (28, 1, 0),
     "TRANSPOSE": (39, 1, 0),
 }

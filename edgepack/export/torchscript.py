@@ -32,11 +32,12 @@ from edgepack.export import Artifact
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.export.support import check_pruned, check_widths
-from edgepack.export.torchscript_layout import Layout, layout
+from edgepack.export.torchscript_embedder import MobileEmbedder
+from edgepack.export.torchscript_layout import Layout, embedder_options, layout
 from edgepack.export.torchscript_program import MobileEncoder, State
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import EMBEDS, StudentConfig
 from edgepack.student.model import Student, bucket_by_distance
 from edgepack.target import Target
 from edgepack.workspace import write_atomic
@@ -53,7 +54,7 @@ def export_torchscript(student: Student, target: Target, folder: Path) -> Artifa
     check_pruned(student)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch announces ExecuTorch here; that is another target
-        written = torch.jit.script(MobileEncoder(program_state(student)))._save_to_buffer_for_lite_interpreter()
+        written = torch.jit.script(program(student))._save_to_buffer_for_lite_interpreter()
     data = pack_archive(written)
     operators = used_operators(data)
     _check_operators(operators, target)
@@ -71,6 +72,14 @@ def check_supported(config: StudentConfig, target: Target) -> None:
             f"target {target.name}: relative_attention_buckets is {config.relative_attention_buckets}; "
             f"at most {MAX_BUCKETS} can be stored; use fewer buckets"
         )
+
+
+def program(student: Student) -> MobileEncoder | MobileEmbedder:
+    """The program, holding the student's state."""
+    config, state = student.config, program_state(student)
+    if config.task != EMBEDS:
+        return MobileEncoder(state)
+    return MobileEmbedder(state, embedder_options(config))
 
 
 def program_state(student: Student) -> State:

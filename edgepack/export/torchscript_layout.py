@@ -16,7 +16,7 @@ from edgepack.export.encoder_walk import SELF_ATTENTIVE, Attention, EncoderWalk,
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.quantization import FP32, INT4, INT8, BitWidth
-from edgepack.student.config import ACTIVATIONS, ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.student.config import ACTIVATIONS, ATTENTION_MATRICES, EMBEDS, FFN_MATRICES, StudentConfig
 
 BODY_ELEMENTS = {FP32: "float32", INT8: "int8", INT4: "uint8"}  # at 4 bits two to a byte
 ROW_TAIL_BYTES = {INT8: 8, INT4: 4}  # scale and minimum behind a row's codes: two fp32, two fp16
@@ -94,6 +94,12 @@ class Parts(EncoderWalk[None]):
     def first(self, tag: str, x: None) -> None:
         pass
 
+    def mean(self, tag: str, x: None, last: bool) -> None:
+        pass
+
+    def unit(self, tag: str, x: None) -> None:
+        pass
+
 
 def layout(config: StudentConfig) -> Layout:
     """The layout of a student of this shape at these bit widths."""
@@ -131,6 +137,12 @@ def row_shape(table: Table) -> tuple[int, int]:
     return (table.rows, table.width.packed_bytes(table.columns) + ROW_TAIL_BYTES[table.width])
 
 
+def embedder_options(config: StudentConfig) -> dict[str, int]:
+    """What `MobileEmbedder` does behind the encoder."""
+    act = ACTIVATIONS.index(config.head_act) if config.head_act else -1
+    return {"last": int(config.pooling == "last"), "act": act, "normalized": int(config.normalized)}
+
+
 def _weight_elements(linear: Linear, config: StudentConfig) -> int:
     """Elements of a linear's weight: its numbers, or at 4 bits the bytes of its codes and block multipliers."""
     numbers = linear.out_features * linear.in_features
@@ -152,8 +164,8 @@ def _options(config: StudentConfig) -> dict[str, int]:
         "self_attentive": int(config.embedding_projection == "self_attentive"),
         "no_norm": int(config.norm == "no_norm"),
         "hidden_act": ACTIVATIONS.index(config.hidden_act),
-        "head_act": ACTIVATIONS.index(config.head_act) if config.head_act else -1,
-        "first_token": int(config.task == "text-classification"),
+        "head_act": ACTIVATIONS.index(config.head_act) if config.has_dense and config.head_act else -1,
+        "first_token": int(config.reads_first),
     }
 
 
@@ -188,7 +200,10 @@ def _slots(config: StudentConfig, parts: Parts) -> list[list[Linear]]:
             slots[-len(ATTENTION_MATRICES)] = [parts.linears[f"{path}.qkv"]]
     for path in _set_paths(config, "feed_forward"):
         slots += [_in_slot(parts, f"{path}.{matrix}") for matrix in FFN_MATRICES]
-    return slots + [_in_slot(parts, path) for path in ("embeddings.projection", "head.dense", "head.classifier")]
+    head = ["head.dense", "head.classifier"]
+    if config.task == EMBEDS:  # `MobileEmbedder` takes the layer out of the dense one's slot, which is passed over
+        head.reverse()
+    return slots + [_in_slot(parts, path) for path in ("embeddings.projection", *head)]
 
 
 def _in_slot(parts: Parts, path: str) -> list[Linear]:

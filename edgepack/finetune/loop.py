@@ -29,7 +29,7 @@ from edgepack.finetune.settings import ClassWeights, Settings
 from edgepack.inference import input_names, predict, torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.train.batches import RETURN_EVERY
 from edgepack.train.optimizer import read_moments, restore_moments
 from edgepack.train.processes import piece_tokens

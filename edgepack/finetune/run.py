@@ -26,7 +26,7 @@ from edgepack.finetune.trials import train_trials
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_task, read_both, read_labels, show_notes
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
     Checkpoint,

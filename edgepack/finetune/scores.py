@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgepack.errors import InputError
-from edgepack.task.metric import TaskName
+from edgepack.task.task import TaskName
 
 ClassWeights = Literal["none", "sqrt", "balanced"]
 CLASS_WEIGHTS: tuple[ClassWeights, ...] = ("none", "sqrt", "balanced")

@@ -17,7 +17,7 @@ from typing import Any
 
 from edgepack.export.coreml_encoder import BITS, CoremlEncoder, Make
 from edgepack.plan.model_size import ModelSize
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import EMBEDS, StudentConfig
 from edgepack.target import Target
 from edgepack.task.encoded import MODEL_INPUTS
 
@@ -30,6 +30,7 @@ FITTED = {  # bytes without names; "const": one in weight.bin, "inline": one in 
     "expand_dims": 314, "fill_like": 185, "gather": 429, "gelu": 296, "inline": 97, "layer_norm": 465, "linear": 216,
     "matmul": 160, "mul": 9, "relu": 198, "reshape": 115, "slice_by_size": 329, "softmax": 190, "split": 213,
     "squeeze": 385, "sub": 298, "tanh": 183, "transpose": 148,
+    "equal": 330, "maximum": 200, "real_div": 184, "reduce_l2_norm": 254, "reduce_sum": 200, "vector": 360,
 }  # fmt: skip
 
 
@@ -86,6 +87,7 @@ def count(config: StudentConfig) -> CountingEmitter:
     """What the package of a config would hold."""
     emit = CountingEmitter()
     names = MODEL_INPUTS[: 3 if config.type_vocab_size > 1 else 2]
+    emit.kinds["vector"] += config.task == EMBEDS  # such a head has one linear layer fewer, or two
     CoremlEncoder(config, emit, {name: Counted(name) for name in names}).output()
     return emit
 

@@ -17,7 +17,7 @@ from edgepack.export.matrix_format import MatrixFormat, kernel_format, scales_pe
 from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.plan.model_size import ModelSize
 from edgepack.quantization import INT8
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import EMBEDS, StudentConfig
 from edgepack.target import Target
 
 ALIGNMENT = 16  # of constants
@@ -32,6 +32,10 @@ FITTED = {  # bytes
     "relative": 2217,
     "first": 1317,
     "constants": 111,
+    "vector": -600,  # such a head has one linear layer fewer, or two
+    "mean": 1445,
+    "last": 1573,
+    "unit": 1408,
 }
 
 
@@ -51,6 +55,7 @@ class SizeWalk(OneTextWalk[Counted]):
         self.tensors: dict[str, int] = {}
         self.kinds: Counter[str] = Counter()
         self.logits()
+        self.kinds["vector"] = config.task == EMBEDS
         self.kinds["constants"] = len(self.tensors)
 
     def rows(self, table: Table) -> Counted:
@@ -96,6 +101,14 @@ class SizeWalk(OneTextWalk[Counted]):
 
     def first(self, tag: str, x: Counted) -> Counted:
         self.kinds["first"] += 1
+        return VALUE
+
+    def mean(self, tag: str, x: Counted, last: bool) -> Counted:
+        self.kinds["last" if last else "mean"] += 1
+        return VALUE
+
+    def unit(self, tag: str, x: Counted) -> Counted:
+        self.kinds["unit"] += 1
         return VALUE
 
     def first_rows(self, tag: str, x: Counted) -> Counted:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from math import prod
 
-from edgepack.export.torchscript_layout import Layout, layout
+from edgepack.export.torchscript_layout import Layout, embedder_options, layout
 from edgepack.plan.model_size import ModelSize
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import EMBEDS, StudentConfig
 from edgepack.target import Target
 
 PROGRAM_BYTES = 8154  # bytecode.pkl, deflated
 PICKLE_BYTES = 858  # data.pkl without integers and storage types
-RECORDS = {"constants.pkl": 4, "bytecode.pkl": PROGRAM_BYTES, ".data/version": 3}
+EMBEDDER_PROGRAM_BYTES = 5311  # the same of a student that gives vectors
+EMBEDDER_PICKLE_BYTES = 194  # what its state has besides, without integers
+RECORDS = {"constants.pkl": 4, ".data/version": 3}
 FOLDER_CHARACTERS = 2  # "m/" before every record's name
 ENTRY_BYTES = 30 + 46  # a zip entry's local and central headers, names apart; each holds the name
 END_BYTES = 22
@@ -31,7 +33,12 @@ def model_bytes(config: StudentConfig, _: Target | None = None) -> ModelSize:
     """The file that `export_torchscript` would write for a student of this shape and these bit widths."""
     shape = layout(config)
     tensors = [ELEMENT_BYTES[element] * prod(size) for element, size in shape.tensors()]
-    records = {f"data/{i}": count for i, count in enumerate(tensors)} | {"data.pkl": _pickle_bytes(shape)} | RECORDS
+    program, pickled = PROGRAM_BYTES, _pickle_bytes(shape)
+    if config.task == EMBEDS:
+        program = EMBEDDER_PROGRAM_BYTES
+        pickled += EMBEDDER_PICKLE_BYTES + sum(map(_integer_bytes, embedder_options(config).values()))
+    records = {f"data/{i}": count for i, count in enumerate(tensors)} | RECORDS
+    records |= {"data.pkl": pickled, "bytecode.pkl": program}
     headers = sum(ENTRY_BYTES + 2 * (FOLDER_CHARACTERS + len(name)) for name in records)
     return ModelSize(headers + sum(records.values()) + END_BYTES, tuple(zip(NAMES, tensors, strict=True)))
 

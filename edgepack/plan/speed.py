@@ -43,7 +43,7 @@ def teacher_time(full: StudentConfig) -> float:
 
 def token_labels(full: StudentConfig) -> int:
     """Labels that each token is scored for; 0 where only the first token is."""
-    return full.num_labels if full.task == "token-classification" else 0
+    return full.num_labels if full.per_token else 0
 
 
 def teacher_weights(full: StudentConfig) -> list[int]:

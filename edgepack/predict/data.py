@@ -28,7 +28,8 @@ from edgepack.task.column_options import ColumnOptions, columns_of
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Columns, show_notes
-from edgepack.task.metric import Task, metric_interval, retention
+from edgepack.task.intervals import metric_interval, retention
+from edgepack.task.task import Task
 from edgepack.task.unlabelled import read_to_answer
 from edgepack.task.words import Offsets, Test, first_tokens
 

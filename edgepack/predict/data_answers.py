@@ -10,7 +10,7 @@ from typing import Any
 from edgepack.console import format_table
 from edgepack.errors import bare
 from edgepack.predict.answer import MOSTLY, Answer
-from edgepack.task.metric import Interval
+from edgepack.task.intervals import Interval
 
 Truth = str | tuple[str, ...]  # a label, or the tag of each word
 MOST_ROWS, MOST_CHARACTERS, MOST_LABELS = 20, 60, 20  # that a person is shown

@@ -23,6 +23,8 @@ ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
 ATTENTION_MATRICES = ("query", "key", "value", "output")
 FFN_MATRICES = ("up", "down")
 MATRICES = ATTENTION_MATRICES + FFN_MATRICES
+EMBEDS = "feature-extraction"  # the task of a student whose output is a vector of each text
+POOLINGS = ("first", "mean", "last")  # of the real tokens: what a head reads that gives one answer a text
 
 
 @strict
@@ -33,6 +35,9 @@ class StudentConfig(PreTrainedConfig):
     full one. `vocab_map[i]` is the teacher's token id of student token `i` (`None`: the same ids).
     `body_bits` and `embedding_bits` set how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
     In code they are `BitWidth`s: `body_width`, `embedding_width`, `position_width`, `width_of(matrix)`.
+
+    A student that embeds texts has no labels: `pooling` makes one vector of a text's tokens, `vector_size` is the size
+    that a linear layer gives it (0: no such layer), `head_act` what follows, and `normalized` makes its length 1.
     """
 
     model_type = "edgepack-student"
@@ -63,6 +68,9 @@ class StudentConfig(PreTrainedConfig):
     head_act: str | None = "tanh"  # sequence head's dense layer; None: no dense layer (token heads)
     head_size: int = 0  # units of that layer; 0: as many as hidden_size
     task: str = "text-classification"
+    pooling: str = "first"  # the others, and the next two, are of feature-extraction only
+    vector_size: int = 0
+    normalized: bool = False
     pad_token_id: int = 0
     body_bits: int = 32
     embedding_bits: int = 32
@@ -101,14 +109,44 @@ class StudentConfig(PreTrainedConfig):
         return self.embedding_size if at_embedding_size else self.hidden_size
 
     @property
+    def per_token(self) -> bool:
+        """Whether the head answers each token."""
+        return self.task == "token-classification"
+
+    @property
+    def reads_first(self) -> bool:
+        """Whether the head reads the first token and no other."""
+        return not self.per_token and self.pooling == "first"
+
+    @property
     def first_token_layer(self) -> int | None:
         """The last layer, where the head reads its first token alone."""
-        return self.num_hidden_layers - 1 if self.task == "text-classification" else None
+        return self.num_hidden_layers - 1 if self.reads_first else None
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the head gives: one for each label, or the size of a text's vector."""
+        return (self.vector_size or self.hidden_size) if self.task == EMBEDS else self.num_labels
+
+    @property
+    def output_name(self) -> str:
+        """What files call the output."""
+        return "sentence_embedding" if self.task == EMBEDS else "logits"
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the head ends in a linear layer: not where a text's vector is the pooled one."""
+        return self.task != EMBEDS or self.vector_size > 0
 
     @property
     def classifier_inputs(self) -> int:
         """Inputs of the classifier: the units of the head's dense layer, or the hidden size."""
-        return (self.head_size or self.hidden_size) if self.head_act else self.hidden_size
+        return (self.head_size or self.hidden_size) if self.has_dense else self.hidden_size
+
+    @property
+    def has_dense(self) -> bool:
+        """Whether the head has a dense layer before its classifier."""
+        return self.head_act is not None and self.task != EMBEDS
 
     @property
     def body_width(self) -> BitWidth:
@@ -165,6 +203,7 @@ def check_shape(config: StudentConfig) -> None:
         ("norm", config.norm, NORMS),
         ("hidden_act", config.hidden_act, ACTIVATIONS),
         ("head_act", config.head_act, (*ACTIVATIONS, None)),
+        ("pooling", config.pooling, POOLINGS),
         ("body_bits", config.body_bits, BITS),
         ("embedding_bits", config.embedding_bits, BITS),
     ]
@@ -172,6 +211,11 @@ def check_shape(config: StudentConfig) -> None:
     for field, value, allowed in choices:
         if value not in allowed:
             raise InputError(f"student config: {field} is {value!r}; allowed: {', '.join(map(str, allowed))}")
+    if config.task != EMBEDS and (config.pooling != "first" or config.vector_size or config.normalized):
+        raise InputError(
+            f"student config: task is {config.task!r} with pooling {config.pooling!r}, vector_size "
+            f"{config.vector_size}, normalized {config.normalized}; only {EMBEDS} has these"
+        )
     lengths: list[tuple[str, list[int], int]] = [
         ("attention_sharing", config.attention_sharing or [], config.num_hidden_layers),
         ("ffn_sharing", config.ffn_sharing or [], config.num_hidden_layers),

@@ -268,6 +268,9 @@ def _layer(config: StudentConfig, layout: Layout, weights: Mapping[str, Tensor],
 
 
 def _head(config: StudentConfig, layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    is_text = config.task == "text-classification"
-    state = _linear(weights, "head.classifier", layout.classifier if is_text else "classifier")
-    return state | _linear(weights, "head.dense", layout.head_dense) if config.head_act else state
+    state = dict[str, Tensor]()
+    if config.has_dense:
+        state |= _linear(weights, "head.dense", layout.head_dense)
+    if config.has_classifier:
+        state |= _linear(weights, "head.classifier", "classifier" if config.per_token else layout.classifier)
+    return state

@@ -26,12 +26,12 @@ from transformers.utils import ModelOutput
 
 from edgepack.errors import InputError
 from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import EMBEDS, StudentConfig
 
 
 @dataclass
 class StudentOutput(ModelOutput):
-    """`logits` (batch, labels) or (batch, seq, labels); `hidden_states`: layers + 1 of (batch, seq, H)."""
+    """`logits` (batch, labels), (batch, seq, labels), or vectors (batch, size); layers + 1 states (batch, seq, H)."""
 
     loss: Tensor | None = None
     logits: Tensor | None = None
@@ -208,22 +208,44 @@ class Embeddings(nn.Module):
         return x
 
 
+def pool(x: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """One vector a text, `(batch, seq, size) → (batch, size)`: of the first token, of the last real one, or the mean.
+
+    The mean is that of sentence-transformers: over all real tokens, special ones too (Reimers and Gurevych 2019,
+    arXiv:1908.10084, §3).
+    """
+    if pooling == "first":
+        return x[:, 0]
+    mask = attention_mask.to(x.dtype)
+    if pooling == "last":
+        mask = mask * (mask.cumsum(1) == mask.sum(1, keepdim=True))
+    return (mask[:, None] @ x)[:, 0] / mask.sum(1, keepdim=True)
+
+
 class Head(nn.Module):
-    """First token's dense + activation + classifier, or a classifier on each token."""
+    """One answer a text or a token: dense + activation + classifier, or a classifier, or a vector.
+
+    A vector is the pooled one, behind a linear layer and an activation where the config has them, of length 1 where it
+    says so.
+    """
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
-        self.act = config.head_act
-        self.first_token = config.task == "text-classification"
+        self.act, self.per_token, self.pooling = config.head_act, config.per_token, config.pooling
+        self.embeds, self.normalized = config.task == EMBEDS, config.normalized
         inputs = config.classifier_inputs
-        self.dense = QuantizedLinear(config.hidden_size, inputs) if config.head_act else None
-        self.classifier = QuantizedLinear(inputs, config.num_labels)
+        self.dense = QuantizedLinear(config.hidden_size, inputs) if config.has_dense else None
+        self.classifier = QuantizedLinear(inputs, config.outputs) if config.has_classifier else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, 0] if self.first_token else x
+    def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+        x = x if self.per_token else pool(x, attention_mask, self.pooling)
         if self.dense is not None and self.act is not None:
             x = activation(self.act, self.dense(x))
-        return self.classifier(x)
+        if self.classifier is not None:
+            x = self.classifier(x)
+        if self.embeds and self.act is not None:
+            x = activation(self.act, x)
+        return F.normalize(x, dim=-1) if self.normalized else x
 
 
 def matrix_name(path: str) -> str:
@@ -355,7 +377,8 @@ class Student(PreTrainedModel):
             feed_forward = self.feed_forward[(config.ffn_sharing or [])[layer]]
             x = self.ffn_norms[layer](x + feed_forward(x, first_only))
             hidden.append(x)
-        return StudentOutput(logits=self.head(x), hidden_states=tuple(hidden) if output_hidden_states else None)
+        logits = self.head(x, attention_mask)
+        return StudentOutput(logits=logits, hidden_states=tuple(hidden) if output_hidden_states else None)
 
 
 def student_of(config: StudentConfig, state: Mapping[str, Tensor], partly: bool = False) -> Student:

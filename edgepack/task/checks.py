@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgepack.errors import InputError, shown
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.metric import Task
 from edgepack.task.reading.table import Note
+from edgepack.task.task import Task
 
 Content = str | tuple[str, str]
 

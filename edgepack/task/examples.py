@@ -17,13 +17,13 @@ from edgepack.errors import InputError
 from edgepack.task.checks import check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.loaded import Loaded, class_ids, load, share_names
-from edgepack.task.metric import Task, TaskName
 from edgepack.task.reading.columns import Columns
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags
+from edgepack.task.task import Task, TaskName
 
 __all__ = [
     "Columns",

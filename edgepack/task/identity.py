@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from edgepack.task.dataset import Dataset
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 
 def examples_sha256(dataset: Dataset, task: Task) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgepack.errors import InputError, shown
-from edgepack.task.metric import TaskName
 from edgepack.task.reading.columns import Columns, text_layout
 from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_name, is_unnamed, match_labels
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.tagging import tag_layout
 from edgepack.task.tags import Tags, convert_tags
+from edgepack.task.task import TaskName
 
 
 @dataclass(frozen=True)

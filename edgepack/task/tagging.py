@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from edgepack.errors import InputError
-from edgepack.task.metric import TaskName
 from edgepack.task.reading.columns import PAIRS, TAGS, TEXTS, WORDS, Columns, Layout, choose, find
 from edgepack.task.reading.conll import TAG
 from edgepack.task.reading.table import Table
+from edgepack.task.task import TaskName
 
 SPANS = ("entities", "spans", "label", "labels", "annotations", "ents")
 SENTENCES = ("sentence_id", "sentence #", "sentence_idx", "sentence_number", "sent_id", "sentence", "doc_id", "id")

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.words import first_tokens
 from edgepack.tokenizer.library import TextInput, encode_texts, tokenizers_as_input_errors
 

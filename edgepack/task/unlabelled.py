@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, dataset_of
-from edgepack.task.metric import Task
 from edgepack.task.reading.columns import LABELS, TAGS, TEXTS, WORDS, choose, find, text_columns
 from edgepack.task.reading.rows import Row, read_texts
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Table
 from edgepack.task.tagging import SPANS
+from edgepack.task.task import Task
 
 NO_LABEL = 0  # the class id of every text, or of its words, where the source has no labels
 

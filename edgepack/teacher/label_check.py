@@ -19,7 +19,7 @@ import numpy as np
 
 from edgepack.errors import shown
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 CHANCE = 1e-3  # of an alarm by chance
 FITTING = 0.6  # share of the examples of the classes concerned that the permutation explains

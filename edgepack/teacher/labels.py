@@ -14,8 +14,8 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError, bare, shown
-from edgepack.task.metric import TASK_NAMES, TaskName
 from edgepack.task.reading.labels import is_unnamed
+from edgepack.task.task import TASK_NAMES, TaskName
 
 HEADS: dict[str, TaskName] = {
     "ForSequenceClassification": "text-classification",

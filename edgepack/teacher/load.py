@@ -14,7 +14,7 @@ from pathlib import Path
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
 from edgepack.teacher.labels import check_head, find_task, label_names

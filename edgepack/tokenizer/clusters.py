@@ -15,12 +15,12 @@ from functools import cache
 
 from tokenizers.normalizers import Precompiled
 
-from edgepack.tokenizer.unicode_tables import BATCH, CODE_POINTS, HANGUL, SURROGATES
+from edgepack.tokenizer.hangul import HANGUL, is_open
+from edgepack.tokenizer.unicode_tables import BATCH, CODE_POINTS, SURROGATES
 
 SMALL = 6  # bytes that a cluster must be below to be looked up whole
 CR, LF, JOINER = 0x0D, 0x0A, 0x200D
 JOINER_TEXT = chr(JOINER)
-TRAILS = 28  # syllables of one lead and one vowel
 LETTER, MARK, PICTURE, CONSONANT, VIRAMA = "a", "\u0301", "\u2764", "\u0915", "\u094d"
 LEAD, SYLLABLE, TRAIL = "\u1100", "\uac00", "\u11a8"
 FIRST_LEAF = 512  # in the map of all bytes: where the one answer stands
@@ -82,8 +82,7 @@ def _joins(points: Sequence[int], start: int, at: int, classes: ClusterClasses) 
 def _joins_hangul(before: int, point: int, classes: ClusterClasses) -> bool:
     if before in classes.leads:
         return point in classes.leads or point in classes.vowels or point in HANGUL
-    open_ = before in HANGUL and (before - HANGUL.start) % TRAILS == 0
-    if before in classes.vowels or open_:
+    if before in classes.vowels or is_open(before):
         return point in classes.vowels or point in classes.trails
     return (before in classes.trails or before in HANGUL) and point in classes.trails
 

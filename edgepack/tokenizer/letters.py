@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from edgepack.tokenizer.charsmap import CharacterMap
 from edgepack.tokenizer.clusters import SMALL, cluster_ends
+from edgepack.tokenizer.hangul import HANGUL, compose_hangul, decompose_hangul
 from edgepack.tokenizer.normalizer import Decompose, Map, Replace, ReplaceRuns, Step, Strip
-from edgepack.tokenizer.unicode_tables import HANGUL, decompose_hangul
 
-LEADS, VOWELS, TRAILS = range(0x1100, 0x1113), range(0x1161, 0x1176), range(0x11A8, 0x11C3)
 Letter = tuple[int, int, int]  # a code point, and the first and the end of what it stands for in the text
 Change = tuple[int, int]  # a code point, and how many letters it takes the place of, less one
 
@@ -116,11 +115,8 @@ def _composed(parts: Iterable[Change], step: Decompose) -> Iterator[Change]:
 
 
 def _composition(first: int, second: int, step: Decompose) -> int | None:
-    if first in LEADS and second in VOWELS:
-        return HANGUL.start + ((first - LEADS.start) * len(VOWELS) + second - VOWELS.start) * 28
-    if first in HANGUL and (first - HANGUL.start) % 28 == 0 and second in TRAILS:
-        return first + second - TRAILS.start + 1
-    return (step.compositions or {}).get((first, second))
+    syllable = compose_hangul(first, second)
+    return (step.compositions or {}).get((first, second)) if syllable is None else syllable
 
 
 def _replaced_clusters(points: Sequence[int], step: CharacterMap) -> list[Change]:

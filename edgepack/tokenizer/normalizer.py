@@ -16,7 +16,8 @@ from tokenizers import Regex, normalizers
 from edgepack.errors import bare, shown
 from edgepack.tokenizer.asset_parts import flat_steps, whole_points
 from edgepack.tokenizer.charsmap import CharacterMap, describe_charsmap, read_keys
-from edgepack.tokenizer.unicode_tables import HANGUL, OTHER_SEPARATOR, ask, mark_ranks, split_classes, unsettled
+from edgepack.tokenizer.hangul import HANGUL
+from edgepack.tokenizer.unicode_tables import OTHER_SEPARATOR, ask, mark_ranks, split_classes, unsettled
 
 FORMS = {"NFC": "NFD", "NFKC": "NFKD", "NFD": "NFD", "NFKD": "NFKD"}  # with what each decomposes
 MAPPINGS = {"Lowercase": normalizers.Lowercase, "StripAccents": normalizers.StripAccents}

@@ -24,10 +24,11 @@ from tokenizers import PreTokenizedString
 from tokenizers.normalizers import NFD, BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, PreTokenizer
 
+from edgepack.tokenizer.hangul import HANGUL, decompose_hangul
+
 CODE_POINTS = 0x110000
 UTF_32 = f"utf-32-{sys.byteorder[0]}e"  # numbers of an array as they lie in memory
 SURROGATES = range(0xD800, 0xE000)
-HANGUL = range(0xAC00, 0xD7A4)
 LOWEST_MARK, HIGHEST_MARK = "\u0334", "\u0345"  # canonical combining classes 1 and 240, the extremes
 BATCH = 4096
 BLOCK = 256  # code points that are compared together
@@ -61,14 +62,6 @@ def unicode_tables(clean_text: bool, handle_chinese_chars: bool, strip_accents: 
     decomposes_hangul = strip_accents and all(folds.pop(p) == decompose_hangul(p) for p in HANGUL)
     ranks = mark_ranks(points) if strip_accents else {}
     return UnicodeTables(removed, spaces, punctuation, padded, folds, ranks, decomposes_hangul)
-
-
-def decompose_hangul(point: int) -> tuple[int, ...]:
-    """Canonical decomposition of a Hangul syllable (Unicode Standard, §3.12)."""
-    leading, rest = divmod(point - HANGUL.start, 588)
-    vowel, trailing = divmod(rest, 28)
-    jamo = (0x1100 + leading, 0x1161 + vowel)
-    return (*jamo, 0x11A7 + trailing) if trailing else jamo
 
 
 def blocks(points: Sequence[int]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgepack.tokenizer.asset_tokenizer import AssetTokenizer, SpacedToken, Token
+from edgepack.tokenizer.hangul import HANGUL, decompose_hangul
 from edgepack.tokenizer.letters import Letter
-from edgepack.tokenizer.unicode_tables import HANGUL, decompose_hangul
 from edgepack.tokenizer.word_pieces import WordPieceData
 
 SPACE = 0x20

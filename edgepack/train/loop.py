@@ -160,7 +160,7 @@ def begin_phase(progress: Progress, run: Run) -> None:
     forget_learned(progress, tuple(f"{earlier}." for earlier in range(len(phases))))
     config, teacher = progress.student.config, run.material.teacher
     stored = len(teacher.kept.states)
-    shapes = Shapes(config.hidden_size, teacher.hidden_size, config.num_hidden_layers + 1, stored, config.num_labels)
+    shapes = Shapes(config.hidden_size, teacher.hidden_size, config.num_hidden_layers + 1, stored, config.outputs)
     learned = Objective(phases[phase].losses).learned(shapes, run.course.seed + phase)
     if progress.hidden_map is not None:  # the student's dimensions are known: better than the first ones of all
         learned = {k: progress.hidden_map.clone() if k.endswith(f".{MAP}") else v for k, v in learned.items()}

@@ -244,8 +244,8 @@ def save_teacher_outputs(
     file = None
     if rows and kept.states:
         file = create_hidden_file(folder / HIDDEN_FILE, (rows, len(kept.states), config.hidden_size), kept.form)
-    per_token = config.task == "token-classification"
-    logits = np.zeros((int(data.offsets[-1]) if per_token else len(data), config.num_labels), np.float32)
+    per_token = config.per_token
+    logits = np.zeros((int(data.offsets[-1]) if per_token else len(data), config.outputs), np.float32)
     chosen = np.arange(len(data)) if seen is None else seen
     order = chosen[np.argsort(-lengths[chosen], kind="stable")]  # the longest first: later ones fit in memory there is
     longest, pad_id = config.max_position_embeddings, config.pad_token_id or 0

@@ -19,6 +19,7 @@ const FILES = [
   "core/encoding.js",
   "core/errors.js",
   "core/files.js",
+  "core/hangul.js",
   "core/letters.js",
   "core/manifest.js",
   "core/marks.js",

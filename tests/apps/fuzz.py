@@ -16,7 +16,8 @@ from random import Random
 from tokenizers import Tokenizer
 
 from edgepack.tokenizer.byte_pairs import byte_tokens
-from edgepack.tokenizer.unicode_tables import CODE_POINTS, HANGUL, SURROGATES, unicode_tables
+from edgepack.tokenizer.hangul import HANGUL
+from edgepack.tokenizer.unicode_tables import CODE_POINTS, SURROGATES, unicode_tables
 
 PLANES = (0, 0, 0, 1, 1, 2, 3, 14, 15, 16)  # by weight; 4 to 13 hold nothing
 BLOCK = 128  # code points; a script's letters lie together

@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from edgepack.bundle.goldens import tokenize, with_length
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
 from edgepack.task.words import CharacterClasses, Offsets, classes_of_tables, find_words
 from edgepack.tokenizer.asset import ASSET_NAME
+from edgepack.tokenizer.asset_tokenizer import AssetTokenizer
 from edgepack.tokenizer.reader import read_tokenizer_asset, utf16_index
 from tests.apps.fuzz import fuzzed
 from tests.apps.unigrams import unigram, write_unigrams
@@ -37,6 +38,20 @@ from tests.apps.variants import write_byte_pairs, write_variants
 DEFAULT_MAX_LENGTH = 64  # where a folder has no manifest
 SPLIT_APART = ("albert", "xlm-r", "whole-wide", "plain")  # Unigram, spaces in tokens in four ways
 KEYS = ("input_ids", "token_type_ids", "offsets_utf16")
+MANIFEST = {  # of a folder that has a tokenizer and no model
+    "schema": 1,
+    "task": "text-classification",
+    "labels": ["no", "yes"],
+    "max_length": 64,
+    "padding": {"side": "right", "id": 0},
+    "inputs": [{"name": "input_ids", "shape": ["batch", "seq"]}],
+    "target": "android-onnx",
+    "runtime": {"name": "onnxruntime", "min_version": "1.16"},
+    "files": [],
+    "shipped_bytes": 0,
+    "metrics": {},
+    "teacher": {"name": "t"},
+}
 
 
 def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -59,6 +74,16 @@ def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, A
             spans = [None if sequence is None else span for span, sequence in own]
             line["words"] = words_utf16(sample.text, spans, classes)
         yield line
+
+
+def answer_line(reader: AssetTokenizer, line: Mapping[str, Any]) -> dict[str, Any]:
+    """The line as a reader of tokenizer.bin answers it."""
+    got = reader.encode(line["text"], line.get("pair"), line["max_length"])
+    offsets = [list(offset) for offset in got.offsets_utf16]
+    answer = {"input_ids": got.input_ids, "token_type_ids": got.token_type_ids, "offsets_utf16": offsets}
+    if "words" in line:
+        answer["words"] = words_utf16(line["text"], got.own_offsets, classes_of_tables(reader.data.tables))
+    return {**line, **answer}
 
 
 def asset_classes(folder: Path) -> CharacterClasses | None:

@@ -10,26 +10,12 @@ import pytest
 
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
-from tests.apps.reference import write_reference, write_words
+from tests.apps.reference import MANIFEST, write_reference, write_words
 from tests.apps.unigrams import SOURCES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
 TEMPLATE = ROOT / "sample_apps" / "android"
 COUNT = 2000
-MANIFEST = {
-    "schema": 1,
-    "task": "text-classification",
-    "labels": ["no", "yes"],
-    "max_length": 64,
-    "padding": {"side": "right", "id": 0},
-    "inputs": [{"name": "input_ids", "shape": ["batch", "seq"]}],
-    "target": "android-onnx",
-    "runtime": {"name": "onnxruntime", "min_version": "1.16"},
-    "files": [],
-    "shipped_bytes": 0,
-    "metrics": {},
-    "teacher": {"name": "t"},
-}
 
 pytestmark = [
     pytest.mark.slow,

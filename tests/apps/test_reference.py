@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from edgepack.task.words import classes_of_tables
 from edgepack.tokenizer.reader import read_tokenizer_asset
 from edgepack.tokenizer.unicode_tables import SURROGATES
-from tests.apps.reference import reference_lines, words_utf16, write_reference
+from tests.apps.reference import answer_line, reference_lines, write_reference
 from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import BYTE_PAIRS, GPT2, NORMALIZERS, write_byte_pairs, write_variants
+from tests.apps.vocabularies import LINES, different_in_python
 
 VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix", "late", "late-cased"]
 
@@ -28,19 +28,24 @@ def variants(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check_reader(folder: Path, count: int) -> None:
     reader = read_tokenizer_asset((folder / "tokenizer.bin").read_bytes())
-    classes = classes_of_tables(reader.data.tables)
     for line in reference_lines(folder, count, seed=1):
-        got = reader.encode(line["text"], line.get("pair"), line["max_length"])
-        assert got.input_ids == line["input_ids"], ascii(line)
-        assert got.token_type_ids == line["token_type_ids"]
-        assert [list(offset) for offset in got.offsets_utf16] == line["offsets_utf16"], ascii(line)
-        if "pair" not in line:
-            assert words_utf16(line["text"], got.own_offsets, classes) == line["words"], ascii(line)
+        assert "words" in line or "pair" in line
+        assert answer_line(reader, line) == line, ascii(line)
 
 
 def test_the_python_reader_gives_the_references_ids_and_offsets(source: Path, tmp_path: Path) -> None:
     (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
     check_reader(folder, 500)
+
+
+def test_a_difference_on_a_vocabulary_is_counted(source: Path, tmp_path: Path) -> None:
+    (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
+    (path,) = write_reference(folder, folder / LINES, 3, seed=2)
+    assert different_in_python(folder) == 0
+    lines = path.read_text().splitlines()
+    lines[1] = json.dumps(json.loads(lines[1]) | {"input_ids": [0]})
+    path.write_text("\n".join(lines))
+    assert different_in_python(folder) == 1
 
 
 def test_it_reads_a_byte_level_tokenizer(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgepack.task.examples import read_dataset
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from tests.attacks.conftest import Plan
 from tests.attacks.run import MEMORY, attack, pipe, watched
 

@@ -15,7 +15,7 @@ from edgepack.build.linear import MODEL, compare_with_linear, linear_work, read_
 from edgepack.errors import InputError
 from edgepack.evidence.linear.model import read_linear
 from edgepack.task.examples import Columns, read_both
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.workspace import Stage, Workspace
 from tests.builds.tiny import QUIET
 

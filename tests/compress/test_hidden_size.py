@@ -230,3 +230,29 @@ def test_bad_numbers() -> None:
         cut_hidden(student, torch.tensor([1, 1]))
     with pytest.raises(InputError, match="head_kept"):
         cut_hidden(student, torch.tensor([1, 2]), torch.tensor([1]))
+
+
+VECTORS: dict[str, object] = {"task": "feature-extraction", "head_act": None, "pooling": "mean", "normalized": True}
+
+
+def test_a_narrow_student_still_gives_vectors_of_the_wide_ones_size() -> None:
+    full, batch = make_student(**VECTORS), batch_of(40)
+    kept = torch.arange(KEPT)
+    cut = cut_hidden(full, kept)
+    assert (cut.config.hidden_size, cut.config.vector_size, cut.config.outputs) == (KEPT, HIDDEN, HIDDEN)
+    fitted = compensate(cut, full, kept, [batch])
+
+    def likeness(student: Student) -> float:
+        return float((run(student, batch) * run(full, batch)).sum(-1).mean())
+
+    assert likeness(cut) < likeness(fitted) <= 1
+
+
+def test_zero_dimensions_go_without_a_trace_from_vectors_too() -> None:
+    full, batch = make_student(**VECTORS, norm="no_norm"), batch_of(5)
+    with torch.no_grad():
+        for module in full.modules():
+            if type(module).__name__ == "NoNorm":
+                module.weight[KEPT:] = 0
+                module.bias[KEPT:] = 0
+    torch.testing.assert_close(run(cut_hidden(full, torch.arange(KEPT)), batch), run(full, batch), rtol=0, atol=1e-5)

@@ -78,7 +78,7 @@ def by_hand(student: Student, teacher: Student, plan: list[tuple[Student, int]])
         x = model.attention_norms[layer](x + model.attention[layer](x, mask, None))
         x = model.ffn_norms[layer](x + model.feed_forward[layer](x))
         states.append(x)
-    return [*states, student.head(x)]
+    return [*states, student.head(x, make_batch()[1])]
 
 
 def test_with_all_successors_it_is_the_student() -> None:

@@ -27,7 +27,7 @@ from edgepack.evidence.robustness import (
 from edgepack.evidence.slices import Words, holm, slice_scores
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 TEXT = Task("text-classification", ("a", "b", "c"))
 TAGS = Task("token-classification", ("O", "B-x", "I-x", "B-y"))

@@ -18,7 +18,7 @@ from edgepack.evidence.gate import gate
 from edgepack.task.dataset import Dataset
 from edgepack.task.examples import Columns, read_dataset
 from edgepack.task.identity import examples_sha256
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from tests.evidence.world import World
 
 

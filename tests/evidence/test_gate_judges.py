@@ -22,7 +22,7 @@ from edgepack.evidence.validate import not_run, student_forms
 from edgepack.evidence.verdict_consistency import verdict_faults
 from edgepack.export import export
 from edgepack.student.model import Student
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from tests.evidence.planted import EVERYWHERE, Fault, both, new_goldens
 from tests.evidence.planted_faults import scaled
 from tests.evidence.world import TARGET, World

@@ -22,7 +22,7 @@ from edgepack.evidence.linear_check import gain_interval, linear_check, linear_f
 from edgepack.evidence.policy import Policy
 from edgepack.machine.extras import missing_package
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 FILLERS = ("please", "now", "could", "you", "just", "the", "my", "a", "some", "very")
 KEYS = {"light": ("lamp", "bright"), "music": ("song", "tune"), "time": ("clock", "hour")}

@@ -9,7 +9,7 @@ from edgepack.bundle.analysis import NonInferiority
 from edgepack.errors import InputError
 from edgepack.evidence.noninferiority import judge_retention, retention_check, rows_of
 from edgepack.evidence.paired_ratio import PairedRows
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 TEXT = Task("text-classification", ("no", "yes"))
 

@@ -23,7 +23,7 @@ from edgepack.evidence.paired_ratio import (
     refused,
     score,
 )
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 TEXT = Task("text-classification", ("no", "yes"))
 TAGS = Task("token-classification", ("O", "B-x", "I-x"))

@@ -21,7 +21,8 @@ from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.evidence.validate import Limits, Reference, blame, finite_check, student_forms, validate_artifact
 from edgepack.target import load_target
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task, metric_interval
+from edgepack.task.intervals import metric_interval
+from edgepack.task.task import Task
 from edgepack.workspace import sha256_file
 
 TARGET = replace(load_target("android-onnx"), activations="token")

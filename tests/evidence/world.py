@@ -22,7 +22,7 @@ from edgepack.target import load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import read_dataset
 from edgepack.task.identity import examples_sha256
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.tokenizer.asset import asset_bytes
 

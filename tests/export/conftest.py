@@ -43,6 +43,9 @@ FORMAT_AXES: dict[str, dict[str, Any]] = {
     "relative": {"relative_attention_buckets": 8, "relative_attention_max_distance": 16},
     "token_head": {"task": "token-classification", "head_act": None},
     "odd_width": {"embedding_size": 31},
+    "mean_vector": {"task": "feature-extraction", "pooling": "mean", "head_act": None, "normalized": True},
+    "last_vector": {"task": "feature-extraction", "pooling": "last", "head_act": "tanh", "vector_size": 12},
+    "first_vector": {"task": "feature-extraction", "head_act": None, "vector_size": 12, "normalized": True},
 }
 
 

@@ -36,6 +36,8 @@ SANDWICH = {"num_hidden_layers": 4, "attention_sharing": [0, 1, 1, 2], "ffn_shar
     "head_sizes": [16, 16, 8],
     "intermediate_sizes": [40, 24, 32],
 }
+MEAN_VECTOR = {"task": "feature-extraction", "head_act": None, "pooling": "mean", "normalized": True}
+LAST_VECTOR = {"task": "feature-extraction", "head_act": "tanh", "pooling": "last", "vector_size": 12}
 VOCABULARY = 12_000  # a file large enough for half a percent to mean something
 Make = Callable[..., Any]
 
@@ -53,8 +55,10 @@ def runtime() -> None:
     [
         ((8, 8), ALBERT | {"type_vocab_size": 2}),
         ((4, 4), SANDWICH | {"embedding_size": 31, "relative_attention_buckets": 8}),
+        ((8, 8), MEAN_VECTOR),
+        ((4, 8), LAST_VECTOR),
     ],
-    ids=["albert-8-8", "sandwich-4-4"],
+    ids=["albert-8-8", "sandwich-4-4", "mean-vector-8-8", "last-vector-4-8"],
 )
 def test_runtime_gives_the_students_logits(
     bits: tuple[int, int], changes: dict[str, Any], runtime: None, make_student: Make, make_inputs: Make, tmp_path: Path

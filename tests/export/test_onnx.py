@@ -78,6 +78,9 @@ SHAPES: dict[str, dict[str, Any]] = {
         "relative_attention_max_distance": 12,
         "block_size": 16,
     },
+    "mean_vector": {"task": "feature-extraction", "pooling": "mean", "head_act": None, "normalized": True},
+    "last_vector": {"task": "feature-extraction", "pooling": "last", "head_act": "tanh", "vector_size": 12},
+    "first_vector": {"task": "feature-extraction", "head_act": None, "vector_size": 12, "normalized": True},
 }
 WIDTHS = [(8, 8), (8, 4), (4, 8), (4, 4), (3, 2), (2, 3), (1, 1), (8, 1)]
 
@@ -222,8 +225,9 @@ def test_the_oldest_opset_that_the_scheme_needs(bits: tuple[int, int], opset: in
 @pytest.mark.parametrize("shape", SHAPES)
 def test_declared_output_shape_is_the_computed_one(shape: str, tmp_path: Path) -> None:
     session = ort.InferenceSession(str(export_onnx(make_student(**SHAPES[shape]), TARGET, tmp_path).path))
-    token_head = SHAPES[shape].get("task") == "token-classification"
-    assert session.get_outputs()[0].shape == (["batch", "seq", 5] if token_head else ["batch", 5])
+    task, size = SHAPES[shape].get("task"), SHAPES[shape].get("vector_size", 40)
+    declared = {"token-classification": ["batch", "seq", 5], "feature-extraction": ["batch", size]}
+    assert session.get_outputs()[0].shape == declared.get(str(task), ["batch", 5])
     inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * ("type_vocab_size" in SHAPES[shape])
     assert [value.name for value in session.get_inputs()] == inputs
 

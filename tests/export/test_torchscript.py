@@ -69,6 +69,9 @@ AXES: dict[str, dict[str, Any]] = {
     "small_head": {"head_size": 5},
     "one_layer": {"num_hidden_layers": 1, "num_heads": [2], "head_sizes": [8], "intermediate_sizes": [20]},
     "last_layer_ranks": {"ranks": {m: [0, 3] for m in RANKS}, "relative_attention_buckets": 8},
+    "mean_vector": {"task": "feature-extraction", "pooling": "mean", "head_act": None, "normalized": True},
+    "last_vector": {"task": "feature-extraction", "pooling": "last", "head_act": "tanh", "vector_size": 12},
+    "first_vector": {"task": "feature-extraction", "head_act": None, "vector_size": 12, "normalized": True},
     "last_layer_shared": {"num_hidden_layers": 3, "attention_sharing": [0, 1, 0], "ffn_sharing": [0, 1, 0]},
 }
 
@@ -301,8 +304,11 @@ def test_operators_are_recorded_and_checked(tmp_path: Path) -> None:
 
 
 def test_both_targets_list_the_programs_operators(tmp_path: Path) -> None:
-    artifact = export(make_student(8, 8), tmp_path)
-    assert load_target("ios-torchscript").operators == TARGET.operators == artifact.operators
+    used = {*export(make_student(8, 8), tmp_path).operators}
+    used |= {*export(make_student(8, 8, **AXES["mean_vector"]), tmp_path).operators}
+    used |= {*export(make_student(8, 8, **AXES["last_vector"]), tmp_path).operators}
+    assert load_target("ios-torchscript").operators == TARGET.operators
+    assert set(TARGET.operators) == used
 
 
 def test_input_names_follow_token_types(tmp_path: Path) -> None:

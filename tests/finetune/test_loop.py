@@ -20,7 +20,7 @@ from edgepack.finetune.loop import Job, Step, class_weights, make_optimizer
 from edgepack.finetune.settings import Options, choose
 from edgepack.inference import torch_batch
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 LABELS = ("O", "B-x", "I-x")
 Gradients = dict[str, torch.Tensor]

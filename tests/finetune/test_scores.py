@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgepack.finetune.scores import class_scores
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 
 def one_hot(decided: list[int], classes: int) -> np.ndarray:

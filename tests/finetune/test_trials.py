@@ -20,7 +20,7 @@ from edgepack.finetune.schedule import Evaluation
 from edgepack.finetune.settings import FEW_ROWS, LEAST_STEPS, Settings, choose, choose_trials
 from edgepack.finetune.trials import Member, average, settle, standard_error, train_trials
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from tests.finetune.tiny import Files, run, weights
 
 ROWS = 100

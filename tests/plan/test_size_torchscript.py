@@ -36,6 +36,14 @@ def exported_bytes(config: StudentConfig) -> int:
         return export_torchscript(Student(config), load_target("android-torchscript"), Path(folder)).size_bytes
 
 
+TASKS: tuple[dict[str, Any], ...] = (
+    {"task": "text-classification"},
+    {"task": "token-classification"},
+    {"task": "feature-extraction", "pooling": "mean", "normalized": True},
+    {"task": "feature-extraction", "pooling": "last", "vector_size": 9},
+)
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> StudentConfig:
     """Any point of the student's space, small."""
@@ -75,7 +83,7 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         norm=draw(st.sampled_from(NORMS)),
         type_vocab_size=draw(st.integers(0, 3)),
         relative_attention_buckets=draw(st.sampled_from([0, 8, 32])),
-        task=draw(st.sampled_from(["text-classification", "token-classification"])),
+        **draw(st.sampled_from(TASKS)),
         body_bits=draw(st.sampled_from([4, 8, 32])),
         block_size=draw(st.sampled_from([1, 5, 32, 300])),
         embedding_bits=draw(st.sampled_from([4, 8, 32])),

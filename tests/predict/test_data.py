@@ -22,7 +22,8 @@ from edgepack.predict.answer import Answer, Entity
 from edgepack.predict.data import token_labels
 from edgepack.predict.data_answers import Compared, Disagreement
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.metric import Interval, Task
+from edgepack.task.intervals import Interval
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.reader import read_tokenizer_asset

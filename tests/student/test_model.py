@@ -234,3 +234,39 @@ def test_widths_outlive_the_file(tmp_path: Path) -> None:
     again = StudentConfig.from_pretrained(tmp_path)
     assert (again.widths, again.body_bits, again.embedding_bits) == ({"head.dense": 8}, 4, 2)
     assert changed_config(again, body_bits=8).widths == {"head.dense": 8}
+
+
+EMBEDS = {"task": "feature-extraction", "head_act": None}
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean", "last"])
+def test_a_vector_is_pooled_from_the_real_tokens_alone(pooling: str) -> None:
+    student = make_student(**EMBEDS, pooling=pooling)
+    ids = torch.randint(1, 40, (2, 9))
+    mask = torch.ones_like(ids)
+    mask[1, 5:] = 0
+    with torch.no_grad():
+        padded = student(ids, mask)
+        alone = student(ids[1:, :5], output_hidden_states=True)
+    torch.testing.assert_close(padded.logits[1:], alone.logits, rtol=0, atol=1e-5)
+    tokens = alone.hidden_states[-1][0]
+    expected = {"first": tokens[0], "mean": tokens.mean(0), "last": tokens[-1]}[pooling]
+    torch.testing.assert_close(alone.logits[0], expected, rtol=0, atol=1e-5)
+
+
+def test_a_vector_goes_through_its_layer_and_activation_and_is_divided_by_its_length() -> None:
+    student = make_student(task="feature-extraction", head_act="tanh", pooling="mean", vector_size=6, normalized=True)
+    ids = torch.randint(1, 40, (3, 7))
+    with torch.no_grad():
+        out = student(ids, output_hidden_states=True)
+        head: Any = student.head
+        whole = torch.tanh(head.classifier(out.hidden_states[-1].mean(1)))
+    torch.testing.assert_close(out.logits, whole / whole.norm(dim=-1, keepdim=True), rtol=0, atol=1e-5)
+    assert student.config.outputs == 6
+
+
+def test_only_vectors_are_pooled_otherwise_than_from_the_first_token() -> None:
+    with pytest.raises(InputError, match="only feature-extraction has these"):
+        make_student(pooling="mean")
+    with pytest.raises(InputError, match="pooling is 'max'; allowed: first, mean, last"):
+        make_student(**EMBEDS, pooling="max")

@@ -12,7 +12,7 @@ import pytest
 
 from edgepack.errors import InputError
 from edgepack.task.examples import Columns, check_distinct, infer_task, read_dataset, read_labels
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 TASK = Task("text-classification", ("neg", "pos"))
 PAIR = Task("text-classification", ("neg", "pos"), pair=True)

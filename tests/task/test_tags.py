@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from edgepack.errors import InputError
 from edgepack.task.examples import read_dataset
-from edgepack.task.metric import Task
 from edgepack.task.reading.spans import split_words, tag_words
 from edgepack.task.schemes import scheme_of_labels
 from edgepack.task.tags import convert_tags
+from edgepack.task.task import Task
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 IO = ("O", "I-PER", "I-LOC")

@@ -17,7 +17,7 @@ from edgepack.runtime.predict import predict_session
 from edgepack.task import tokenize
 from edgepack.task.encoded import IGNORED, Encoded, length_buckets
 from edgepack.task.examples import Dataset, Example
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, shorten, suggest_max_length
 
 TASK = Task("text-classification", ("neg", "pos"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from edgepack.task.examples import Dataset, Example
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.words import (
     CharacterClasses,

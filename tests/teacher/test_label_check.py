@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from edgepack.teacher.label_check import (
     Answers,
     count_answers,

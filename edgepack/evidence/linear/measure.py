@@ -14,7 +14,7 @@ from edgepack.evidence.linear.training import train_linear
 from edgepack.evidence.validate import metric_record
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 NO_TAGGING = "none for token classification: a linear model labels whole texts"
 

@@ -21,7 +21,7 @@ from edgepack.evidence.linear.features import NEED, Features
 from edgepack.evidence.linear.model import LinearModel, read_linear
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 MOST_BUCKETS = 2**18  # more told nothing more on any data tried, up to 67,000 texts
 MOST_WEIGHTS = 2**22  # of all labels; in training they are float64

@@ -1,4 +1,4 @@
-"""From whatever holds examples to checked rows, one concern a file. What a task is belongs to `metric`.
+"""From whatever holds examples to checked rows, one concern a file. What a task is belongs to `task`.
 
 `sources` opens a file, folder or hub data set as a `table`; `delimited`, `json_rows`, `arrow` and `conll` know the
 formats. `columns` finds what each column is for, `rows` checks every row, `spans` turns character positions into words

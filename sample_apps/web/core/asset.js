@@ -5,6 +5,7 @@
 // case, accents, spaces or punctuation: browsers have different editions of Unicode, the model was trained with one.
 
 import { BundleError } from "./errors.js";
+import { FIRST_SYLLABLE, SYLLABLES } from "./hangul.js";
 import { readMerges } from "./merges.js";
 import { readPieces } from "./pieces.js";
 import { MOST_TOKENS, PADDED, PUNCTUATION, Reader, SPACE, check, readClasses, readFrame } from "./stream.js";
@@ -16,8 +17,6 @@ const VERSIONS = [1, 2]; // the first holds WordPiece alone
 const LARGEST_STREAM = 2 ** 24; // bytes unpacked; the suffixes of 250,000 tokens take 2 MB
 const LONGEST_WORD = 1000;
 const HANGUL_DECOMPOSES = 1;
-const FIRST_SYLLABLE = 0xac00;
-const SYLLABLES = 11172;
 
 /** Kinds of tokenizers. */
 export const WORD_PIECE = 0;

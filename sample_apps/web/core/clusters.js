@@ -1,13 +1,11 @@
 // Grapheme clusters (Unicode's UAX #29) as the Hugging Face tokenizer sees them, by classes that the file holds. The
 // reference in plain Python is edgepack/tokenizer/clusters.py.
 
-import { isSyllable } from "./decompose.js";
+import { isOpen, isSyllable } from "./hangul.js";
 
 const CR = 0x0d;
 const LF = 0x0a;
 const JOINER = 0x200d;
-const TRAILS = 28;
-const FIRST_SYLLABLE = 0xac00;
 
 /** Bits of a code point's class, in the file's order. */
 const CONTROL = 1; // nothing joins it
@@ -75,8 +73,6 @@ function isLinked(points, start, place, classes) {
 
 function joinsHangul(before, left, point, right) {
   if ((left & LEAD) !== 0) return (right & (LEAD | VOWEL)) !== 0 || isSyllable(point);
-  const isWhole = isSyllable(before);
-  const isOpen = isWhole && (before - FIRST_SYLLABLE) % TRAILS === 0;
-  if ((left & VOWEL) !== 0 || isOpen) return (right & (VOWEL | TRAIL)) !== 0;
-  return (isWhole || (left & TRAIL) !== 0) && (right & TRAIL) !== 0;
+  if ((left & VOWEL) !== 0 || isOpen(before)) return (right & (VOWEL | TRAIL)) !== 0;
+  return (isSyllable(before) || (left & TRAIL) !== 0) && (right & TRAIL) !== 0;
 }

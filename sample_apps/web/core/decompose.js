@@ -1,28 +1,9 @@
 // Unicode's normal forms as a step: code points decompose, marks are sorted by rank, and for NFC and NFKC composed again.
 
+import { compose, eachJamo, eachJoining, isSyllable } from "./hangul.js";
 import { Changes } from "./letters.js";
 import { NONE } from "./pairs.js";
 import { PointTable } from "./tables.js";
-
-const FIRST_SYLLABLE = 0xac00;
-const SYLLABLES = 11172;
-const FIRST_LEAD = 0x1100;
-const FIRST_VOWEL = 0x1161;
-const BEFORE_TRAILS = 0x11a7;
-const [LEADS, VOWELS, TRAILS] = [19, 21, 28]; // the first trail is none
-
-/** Whether a code point is a Hangul syllable. */
-export function isSyllable(point) {
-  return point >= FIRST_SYLLABLE && point < FIRST_SYLLABLE + SYLLABLES;
-}
-
-/** Hand over the jamo of a Hangul syllable (Unicode Standard, §3.12). */
-export function eachJamo(point, use) {
-  const index = point - FIRST_SYLLABLE;
-  use(FIRST_LEAD + Math.floor(index / (VOWELS * TRAILS)));
-  use(FIRST_VOWEL + (Math.floor(index / TRAILS) % VOWELS));
-  if (index % TRAILS > 0) use(BEFORE_TRAILS + (index % TRAILS));
-}
 
 export class Decompose {
   /**
@@ -45,8 +26,7 @@ export class Decompose {
     const loud = new PointTable(Uint8Array);
     for (const mark of ranks.marks) loud.set(mark, 1);
     for (const point of seconds) loud.set(point, 1);
-    for (let i = 0; i < VOWELS; i++) loud.set(FIRST_VOWEL + i, 1);
-    for (let i = 1; i < TRAILS; i++) loud.set(BEFORE_TRAILS + i, 1);
+    eachJoining((jamo) => loud.set(jamo, 1));
     const found = folds.sources.filter((point, i) => {
       const begins = folds.length(i) > 0 && loud.get(folds.targets[folds.starts[i]]) === 0;
       return !begins || !this.isStable(point);
@@ -153,12 +133,7 @@ export class Decompose {
 
   /** What a pair is composed to; −1 where it is not. */
   composition(first, second) {
-    const vowel = second - FIRST_VOWEL;
-    if (first >= FIRST_LEAD && first < FIRST_LEAD + LEADS && vowel >= 0 && vowel < VOWELS)
-      return FIRST_SYLLABLE + ((first - FIRST_LEAD) * VOWELS + vowel) * TRAILS;
-    const trail = second - BEFORE_TRAILS;
-    if (isSyllable(first) && (first - FIRST_SYLLABLE) % TRAILS === 0 && trail > 0 && trail < TRAILS)
-      return first + trail;
-    return this.compositions.get(first, second);
+    const syllable = compose(first, second);
+    return syllable === NONE ? this.compositions.get(first, second) : syllable;
   }
 }

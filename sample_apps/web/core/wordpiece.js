@@ -7,7 +7,7 @@
 // edgepack/tokenizer/word_piece_reader.py.
 
 import { FOLDS, HANGUL, MARK, REMOVED } from "./asset.js";
-import { eachJamo } from "./decompose.js";
+import { eachJamo } from "./hangul.js";
 import { Tokenizer } from "./encoding.js";
 import { Run } from "./marks.js";
 import { NONE } from "./pairs.js";

@@ -10,7 +10,7 @@ import pytest
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.task.examples import Dataset, Note, read_both, show_notes
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 TASK = Task("text-classification", ("neg", "pos"))
 TAGS = Task("token-classification", ("O", "B-x", "I-x"))

@@ -15,9 +15,9 @@ import pytest
 from edgepack.errors import InputError, MissingDependency
 from edgepack.machine import extras
 from edgepack.task.examples import Columns, Dataset, infer_task, read_dataset
-from edgepack.task.metric import Task
 from edgepack.task.reading import sources
 from edgepack.task.reading.delimited import is_quoted
+from edgepack.task.task import Task
 
 TASK = Task("text-classification", ("neg", "pos"))
 TAGGING = Task("token-classification", ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))

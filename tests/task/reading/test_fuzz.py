@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from edgepack.errors import InputError
 from edgepack.task.examples import Columns, infer_task, read_both, read_dataset, read_labels
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 from tests.limits import limits
 
 EXAMPLES = int(os.environ.get("EDGEPACK_FUZZ_EXAMPLES", "60"))

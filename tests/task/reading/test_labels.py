@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from edgepack.errors import InputError
 from edgepack.task.examples import Columns, Dataset, read_both, read_dataset, read_labels, read_names
-from edgepack.task.metric import Task
 from edgepack.task.reading.labels import FileLabels, match_labels
+from edgepack.task.task import Task
 
 TOPICS = ("kitchen", "garden", "office")
 STARS = ("1", "2", "3", "4", "5")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from edgepack.errors import InputError
 from edgepack.task.examples import Columns, read_dataset
-from edgepack.task.metric import Task
 from edgepack.task.reading.parquet_footer import column_bytes
+from edgepack.task.task import Task
 
 TEXTS = pa.table({"text": ["a b", "é", None] * 40, "label": list(range(120)), "text.en": ["x"] * 120})
 LISTS = pa.table({"tokens": [["a", "b"], [], None], "other": [{"q": [1, 2], "r": 0.5}] * 3})

@@ -13,7 +13,7 @@ import pytest
 
 from edgepack.errors import InputError
 from edgepack.task.examples import Columns, read_dataset
-from edgepack.task.metric import Task
+from edgepack.task.task import Task
 
 TEXT = Task("text-classification", ("neg", "pos"))
 PAIR = Task("text-classification", ("neg", "pos"), pair=True)

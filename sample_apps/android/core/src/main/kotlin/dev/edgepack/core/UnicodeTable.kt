@@ -26,7 +26,7 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
 
     /** Writes what [point] becomes to [target], which has [foldRoom]; returns how many code points that is. */
     fun fold(point: Int, target: IntArray): Int {
-        if (decomposesHangul && point in HANGUL_FIRST..HANGUL_LAST) return decomposeHangul(point, target)
+        if (decomposesHangul && Hangul.isSyllable(point)) return Hangul.decompose(point, target)
         val entry = entry(point)
         when (entry and FOLD_MASK) {
             FOLD_ONE -> target[0] = entry and VALUE_MASK
@@ -84,7 +84,7 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
             setFold(sources[i], targets, at, lengths[i])
             at += lengths[i]
         }
-        if (decomposesHangul) for (point in HANGUL_FIRST..HANGUL_LAST) or(point, FOLD_MANY)
+        if (decomposesHangul) for (point in Hangul.FIRST..Hangul.LAST) or(point, FOLD_MANY)
     }
 
     /** Reads the order of combining marks. */
@@ -148,18 +148,5 @@ internal class UnicodeTable(private val decomposesHangul: Boolean) {
         private const val PAGE_MASK = PAGE_SIZE - 1
         private const val PAGES = CODE_POINTS ushr PAGE_BITS
         private val UNTOUCHED = IntArray(PAGE_SIZE)
-
-        private const val HANGUL_FIRST = 0xAC00
-        private const val HANGUL_LAST = 0xD7A3
-        private const val SYLLABLES_OF_LEADING = 588
-        private const val TRAILING_COUNT = 28
-
-        private fun decomposeHangul(point: Int, target: IntArray): Int {
-            val index = point - HANGUL_FIRST
-            target[0] = 0x1100 + index / SYLLABLES_OF_LEADING
-            target[1] = 0x1161 + index % SYLLABLES_OF_LEADING / TRAILING_COUNT
-            target[2] = 0x11A7 + index % TRAILING_COUNT
-            return if (index % TRAILING_COUNT == 0) 2 else 3
-        }
     }
 }

@@ -1,5 +1,6 @@
 package dev.edgepack.core.normalizer
 
+import dev.edgepack.core.Hangul
 import dev.edgepack.core.UnicodeTable
 
 /**
@@ -34,10 +35,9 @@ internal class Clusters(private val classes: UnicodeTable) {
     private fun joinsHangul(first: Int, second: Int): Boolean {
         val before = classes.entry(first)
         val entry = classes.entry(second)
-        if (before and LEAD != 0) return entry and (LEAD or VOWEL) != 0 || second in SYLLABLES
-        val isOpen = first in SYLLABLES && (first - SYLLABLES.first) % TRAIL_COUNT == 0
-        if (before and VOWEL != 0 || isOpen) return entry and (VOWEL or TRAIL) != 0
-        return (before and TRAIL != 0 || first in SYLLABLES) && entry and TRAIL != 0
+        if (before and LEAD != 0) return entry and (LEAD or VOWEL) != 0 || Hangul.isSyllable(second)
+        if (before and VOWEL != 0 || Hangul.isOpen(first)) return entry and (VOWEL or TRAIL) != 0
+        return (before and TRAIL != 0 || Hangul.isSyllable(first)) && entry and TRAIL != 0
     }
 
     /** Whether what ends at [last] is a picture, perhaps extended. */
@@ -73,8 +73,6 @@ internal class Clusters(private val classes: UnicodeTable) {
         private const val CR = 0x0D
         private const val LF = 0x0A
         private const val JOINER = 0x200D
-        private const val TRAIL_COUNT = 28
-        private val SYLLABLES = 0xAC00..0xD7A3
 
         /** The flags in the order of the asset's range lists. */
         val IN_ORDER = intArrayOf(

@@ -1,5 +1,6 @@
 package dev.edgepack.core.normalizer
 
+import dev.edgepack.core.Hangul
 import dev.edgepack.core.UnicodeTable
 
 /**
@@ -93,24 +94,13 @@ internal class Decompose(private val table: UnicodeTable, private val compositio
     }
 
     private fun composition(first: Int, second: Int, compositions: NumberMap): Int {
-        if (first in LEADS && second in VOWELS) {
-            return SYLLABLES.first + ((first - LEADS.first) * VOWEL_COUNT + second - VOWELS.first) * TRAIL_COUNT
-        }
-        if (first in SYLLABLES && (first - SYLLABLES.first) % TRAIL_COUNT == 0 && second in TRAILS) {
-            return first + second - TRAILS.first + 1
-        }
-        return compositions.find(key(first, second))
+        val syllable = Hangul.compose(first, second)
+        return if (syllable != NONE) syllable else compositions.find(key(first, second))
     }
 
     companion object {
         private const val NONE = -1
         private const val TOUCHED = UnicodeTable.FOLD_MASK or UnicodeTable.MARK or UnicodeTable.JOINS
-        private const val VOWEL_COUNT = 21
-        private const val TRAIL_COUNT = 28
-        private val SYLLABLES = 0xAC00..0xD7A3
-        private val LEADS = 0x1100..0x1112
-        val VOWELS = 0x1161..0x1175
-        val TRAILS = 0x11A8..0x11C2
 
         /** A pair of code points in a map of compositions. */
         fun key(first: Int, second: Int): Long = first.toLong() shl NumberMap.VALUE_BITS or second.toLong()

@@ -1,6 +1,7 @@
 package dev.edgepack.core.normalizer
 
 import dev.edgepack.core.ByteReader
+import dev.edgepack.core.Hangul
 import dev.edgepack.core.UnicodeTable
 
 private const val MOST_STEPS = 100
@@ -43,7 +44,7 @@ private fun readDecompose(reader: ByteReader): Step {
     val first = reader.points(count)
     val second = reader.points(count)
     for (point in second) table.flag(UnicodeTable.JOINS, point, point + 1)
-    for (jamo in listOf(Decompose.VOWELS, Decompose.TRAILS)) table.flag(UnicodeTable.JOINS, jamo.first, jamo.last + 1)
+    for (jamo in listOf(Hangul.VOWELS, Hangul.TRAILS)) table.flag(UnicodeTable.JOINS, jamo.first, jamo.last + 1)
     val entries = LongArray(count) { NumberMap.entry(Decompose.key(first[it], second[it]), points[it]) }
     return Decompose(table, NumberMap(entries))
 }

@@ -10,7 +10,8 @@ from scipy import stats as scipy_stats
 
 from edgepack.errors import InputError
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.metric import Task, metric_interval, retention
+from edgepack.task.intervals import metric_interval, retention
+from edgepack.task.task import Task
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 TAGGING = Task("token-classification", TAGS)
