@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.before_training import target_warnings
@@ -22,15 +21,12 @@ from edgepack.build.tokens import hold_out, input_warnings, tokens_of
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
-from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
-from edgepack.plan.losses import embedding_spectrum
-from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
-from edgepack.student.from_teacher import student_from_teacher
+from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
@@ -46,17 +42,12 @@ from edgepack.teacher import (
     load_teacher,
     open_student_tokenizer,
 )
-from edgepack.tokenizer.asset import asset_bytes
-from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
 
 log = logging.getLogger(__name__)
 
 DISK_BUDGET = 8_000_000_000  # bytes of the teacher's outputs: still page cache on a machine of ordinary size
-HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
-VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
 LEAST_SAMPLE, MOST_SAMPLE, SAMPLE_PER_LABEL = 500, 3_000, 20  # training examples that the teacher is asked
-TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
 
 
 @dataclass(frozen=True)
@@ -149,16 +140,19 @@ class Inputs:
             "certain: of two that were measured one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
         )
 
-    def load_full_student(self) -> Student:
+    def load_full_student(self, layers: Sequence[int] | None = None) -> Student:
         """The teacher as a student of its own shape, loaded anew: drop it when its work is done.
 
-        Of a teacher that is not carved, its word table with a new body. With a `pairing` the words are the student's.
+        `layers`: those to read, the others have no numbers; None: all. Of a teacher that is not carved, its word table
+        with a new body. With a `pairing` the words are the student's.
         """
-        model = self.teacher.load_model()
-        if isinstance(model, OwnModel):
-            student = student_from_table(model, self.teacher, self.max_length, self.request.seed)
+        teacher = self.teacher
+        if teacher.is_carved and teacher.tensors.mapped:
+            student = student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
+        elif isinstance(model := teacher.load_model(), OwnModel):
+            student = student_from_table(model, teacher, self.max_length, self.request.seed)
         else:
-            student = student_from_teacher(model, self.teacher.task.name)
+            student = student_from_teacher(model, teacher.task.name)
         if self.pairing is not None:
             student = with_vocabulary(student, self.pairing.rows, int(self.tokenizer.pad_token_id))
         return_free_memory()  # the checkpoint's own tensors
@@ -318,82 +312,3 @@ def inputs_record(inputs: Inputs) -> dict[str, Any]:
     if inputs.pairing is not None:
         record["student_tokenizer"] = {"path": request.student_tokenizer, "sha256": inputs.pairing.other.sha256}
     return {**record, "request": request_record(request)}
-
-
-def make_search_space(inputs: Inputs) -> SearchSpace:
-    """What the plan may choose from, for these inputs."""
-    student = inputs.load_full_student()
-    counts = torch.from_numpy(inputs.token_counts)
-    return SearchSpace(
-        full=student.config,
-        spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
-        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id)),
-        targets=inputs.targets,
-        max_length=inputs.max_length,
-        keep_types=inputs.teacher.task.pair,
-        structure=inputs.request.chosen_recipe.structure,
-        new_body=not inputs.teacher.is_carved,
-    )
-
-
-def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
-    """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
-    tokenizer = inputs.tokenizer
-    if not can_trim(tokenizer):
-        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
-    required = required_ids(tokenizer, inputs.token_counts)
-    order = general_order(tokenizer, text_counts(inputs))
-    size = len(required.union(order))
-    choices = []
-    for wanted in sorted({len(required), *(step for step in VOCABULARY_STEPS if len(required) < step < size), size}):
-        ids, general = choose_ids(tokenizer, required, order, wanted)
-        share = max(
-            unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows),
-            TASK_SHARE * general_unknown_share(order, set(ids)),
-        )
-        asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
-        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
-    return choices
-
-
-def text_counts(inputs: Inputs) -> np.ndarray | None:
-    """How often the raw text, if there is any, uses each token."""
-    path = inputs.request.raw_text
-    if path is None:
-        return None
-    lines = [line for line in read_text_lines(path) if line.strip()]
-    backend, counts = inputs.tokenizer.backend_tokenizer, np.zeros(len(inputs.token_counts), np.int64)
-    backend.no_truncation()
-    for batch in encode_texts(backend, lines, str(path), special_tokens=False):
-        counts += np.bincount([i for each in batch for i in each.ids], minlength=len(counts))
-    return counts
-
-
-def read_text_lines(path: Path) -> list[str]:
-    """The lines of a file of raw text, blank ones too: they part documents."""
-    if not path.is_file():
-        raise InputError(f"{path}: is no regular file; --raw-text takes a file of UTF-8 sentences, one on a line")
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path}: {e}; --raw-text takes a file of UTF-8 sentences, one on a line") from e
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: no text in it; --raw-text takes a file of UTF-8 sentences, one on a line")
-    return lines
-
-
-def general_unknown_share(order: Sequence[int], kept: set[int]) -> float:
-    """Share of general text that tokens outside `kept` make up, by Zipf's law: the r-th commonest is used as 1 / r."""
-    weight = 1 / np.arange(1, len(order) + 1)
-    missing = np.array([number not in kept for number in order])
-    return float(weight[missing].sum() / weight.sum())
-
-
-def unknown_share(train: Encoded, known_anyway: set[int], table_rows: int) -> float:
-    """Share of tokens in every tenth example that neither the other examples use nor `known_anyway` holds."""
-    held_out = np.zeros(len(train), bool)
-    held_out[::HELD_OUT] = True
-    known = np.zeros(table_rows, bool)
-    known[train.input_ids[train.rows(np.flatnonzero(~held_out))]] = True
-    known[sorted(known_anyway)] = True
-    return float(1 - known[train.input_ids[train.rows(np.flatnonzero(held_out))]].mean())

@@ -56,7 +56,7 @@ class Tokens:
 
 
 def hold_out(tokens: Tokens, task: Task) -> tuple[Tokens, Tokens | None]:
-    """The training examples to train on, and those for thresholds of label sets; None for a task without these, and of few."""
+    """The examples to train on, and those for thresholds of label sets; None for a task without these, and of few."""
     if not task.is_multi_label or len(tokens.train) < FEWEST:
         return tokens, None
     order = np.random.default_rng(SEED).permutation(len(tokens.train))

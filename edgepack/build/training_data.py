@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.inputs import Inputs, read_text_lines
+from edgepack.build.inputs import Inputs
 from edgepack.build.masked_words import MaskedModel, load_masked_words
+from edgepack.build.search_space import read_text_lines
 from edgepack.compress.augmentation import Augmentation, add_augmented, augmented_places
 from edgepack.compress.candidates import find_neighbours, read_words
 from edgepack.compress.distil.layer_maps import followed_layers
@@ -166,7 +167,7 @@ def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encod
 
 def augment_by_neighbours(inputs: Inputs, shape: StudentConfig, settings: Augmentation) -> Encoded:
     """The training data and synthetic examples: words replaced by neighbours in the teacher's embedding table."""
-    embedding = inputs.load_full_student().embeddings.word.weight
+    embedding = inputs.load_full_student(layers=()).embeddings.word.weight
     allowed, words = allowed_tokens(inputs, shape, len(embedding)), read_words(inputs.tokenizer, len(embedding))
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
     return add_augmented(inputs.train, neighbours, settings, inputs.request.seed, inputs.max_length)

@@ -23,8 +23,9 @@ from edgepack.teacher.labels import find_problem, find_task, label_names, own_th
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
+from edgepack.teacher.tensors import FileTensors
 from edgepack.teacher.tokenizer import open_tokenizer, position_limit
-from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_weights
+from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_frozen
 
 TAGGING = "token-classification"
 LARGEST_FRONT = 64 << 10  # bytes of a model card in which its front matter ends
@@ -36,7 +37,7 @@ class Teacher:
 
     `truncation_side`, `padding_side`: as its files say; its `tokenizer` cuts and pads on the right, as apps do.
     `rival`: another reading of its tokenizer files. `notes`: what a user should know of how it was read.
-    `behaviour`: what its own model showed, where no layer of it can be carved.
+    `behaviour`: what its own model showed, where no layer of it can be carved. `tensors`: its files' own.
     """
 
     checkpoint: Checkpoint
@@ -48,6 +49,7 @@ class Teacher:
     name: str
     licence: str | None
     parameters: int
+    tensors: FileTensors
     truncation_side: str = "right"
     padding_side: str = "right"
     rival: Rival | None = None
@@ -70,8 +72,8 @@ class Teacher:
         return self.behaviour is None
 
     def load_model(self) -> PreTrainedModel | OwnModel:
-        """The model: fp32, in evaluation mode."""
-        model = load_weights(self.checkpoint, self.task.name)[0].eval()
+        """The model: fp32, in evaluation mode, to run and not to train."""
+        model = load_frozen(self.checkpoint, self.task.name, self.tensors).model.eval()
         return model if self.behaviour is None else OwnModel(model, self.behaviour)
 
     def describe(self) -> str:
@@ -108,10 +110,10 @@ def load_teacher(
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
-    model, info = load_weights(checkpoint, name)
-    check_loaded(info, checkpoint, name)  # `check_weights` compares names; this is what transformers made of them
-    check_finite(model, what)
-    behaviour = None if checkpoint.is_carved else observe_model(model.eval(), checkpoint, name)
+    loaded = load_frozen(checkpoint, name)
+    check_loaded(loaded.info, checkpoint, name)  # `check_weights` compares names; this is what was made of them
+    check_finite(loaded.tensors if loaded.tensors.aside else loaded.model.state_dict(), what)
+    behaviour = None if checkpoint.is_carved else observe_model(loaded.model.eval(), checkpoint, name)
     if prefix:
         notes.append(f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out")
     return Teacher(
@@ -123,7 +125,8 @@ def load_teacher(
         sha256=_hash_files(checkpoint.files()),
         name=checkpoint.name,
         licence=_licence(checkpoint.folder),
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=sum(p.numel() for p in loaded.model.parameters()),
+        tensors=loaded.tensors,
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,

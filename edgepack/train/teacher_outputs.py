@@ -17,14 +17,15 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from accelerate import cpu_offload
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgepack.console import Console
 from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.student.from_table import OwnTeacher
-from edgepack.student.model import Attention, Student
+from edgepack.student.model import Attention, QuantizedLinear, Student
 from edgepack.task.alignment import Alignment
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train.random import STATES, step_generator
@@ -34,6 +35,8 @@ from edgepack.train.state_file import HiddenFile, create_hidden_file, open_hidde
 TOKENS_PER_BATCH = 2048
 LENGTH_MULTIPLE = 4  # of short texts; each new length makes the matrix library build and keep another set of kernels
 HIDDEN_FILE = "hidden.npy"
+GPU_SHARE = 0.7  # of a GPU's free memory that weights may take: the rest is for a batch
+STUDENT_BLOCKS = ["Embeddings", "Attention", "FeedForward", "Head"]  # whose matrices are read outside their own call
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +260,33 @@ def run_teacher(
     return output.logits, torch.stack(kept, dim=2) if kept else empty
 
 
+def hold_in_bf16(teacher: Student) -> Student:
+    """`teacher`, which only runs under bf16 autocast from now on, with its matrices in bf16: what they are rounded to.
+
+    Its outputs stay the same to the bit, in half the memory. A matrix at a time is read and rounded.
+    """
+    for module in teacher.modules():
+        if isinstance(module, QuantizedLinear):
+            module.weight = nn.Parameter(module.weight.detach().to(torch.bfloat16), requires_grad=False)
+    return teacher
+
+
+def place_teacher(teacher: Student | OwnTeacher, device: torch.device, room: int | None = None) -> Student | OwnTeacher:
+    """`teacher`, ready to run on `device`, which has `room` bytes (default: what a GPU has free, anything on a CPU).
+
+    Where its weights leave too little room there, accelerate moves each block to the device while it runs.
+    """
+    if room is None and device.type == "cuda":
+        room = torch.cuda.mem_get_info(device)[0]
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in teacher.parameters())
+    if room is None or needed <= GPU_SHARE * room:
+        return teacher.to(device).eval()
+    model = teacher if isinstance(teacher, Student) else teacher.model.model
+    blocks = STUDENT_BLOCKS if isinstance(teacher, Student) else list(model._no_split_modules or [])
+    cpu_offload(model, execution_device=device, preload_module_classes=blocks)
+    return teacher.eval()
+
+
 def save_teacher_outputs(
     teacher: Student | OwnTeacher,
     data: Encoded,
@@ -285,7 +315,7 @@ def save_teacher_outputs(
     per_token = config.per_token
     logits = np.zeros((int(written.sum()) if per_token else len(data), config.outputs), np.float32)
     chosen = np.arange(len(data)) if seen is None else seen
-    teacher = teacher.to(device).eval()
+    teacher = place_teacher(teacher, device)
     with console.progress("teacher", len(chosen)) as advance, torch.inference_mode():
         for indices, on_cpu in _batches(data, chosen, config.max_position_embeddings, config.pad_token_id or 0):
             batch = {name: tensor.to(device) for name, tensor in on_cpu.items()}
