@@ -272,7 +272,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--serve", nargs=4, metavar=("KIND", "FILE", "TEXTS", "LENGTH"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve is not None:
-        serve(*options.serve[:3], int(options.serve[3]))
+        kind, file, texts, length = options.serve
+        serve(kind, file, texts, int(length))
         return
     if options.shared is None:
         raise InputError("--shared is needed: the folder with models/ and data/")
