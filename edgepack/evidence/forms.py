@@ -67,7 +67,7 @@ class Both:
     def differs(self) -> np.ndarray:
         """Where the two decide otherwise `(d,)`; of label sets, where any label is another."""
         differing = self.labels_differ
-        return differing if differing.ndim == 1 else differing.any(axis=1)
+        return np.asarray(differing if differing.ndim == 1 else differing.any(axis=1))
 
     @property
     def labels_differ(self) -> np.ndarray:
