@@ -272,17 +272,18 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--serve", nargs=4, metavar=("KIND", "FILE", "TEXTS", "LENGTH"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve is not None:
-        serve(*options.serve[:3], int(options.serve[3]))
+        kind, file, texts, length = options.serve
+        serve(kind, file, texts, int(length))
         return
     if options.shared is None:
         raise InputError("--shared is needed: the folder with models/ and data/")
     store = Store(options.results / NAME)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        texts = folder / "texts.txt"
+        listed = folder / "texts.txt"
         sentences = options.shared / "data" / "text" / "wiki-sentences.txt"
-        texts.write_text(read_sentences(sentences, options.texts), encoding="utf-8")
+        listed.write_text(read_sentences(sentences, options.texts), encoding="utf-8")
         readers = find_readers(folder)
         for kind in options.kinds:
-            store.save(kind, measure_kind(KINDS[kind][1](options.shared), readers, texts, folder, options.rounds))
+            store.save(kind, measure_kind(KINDS[kind][1](options.shared), readers, listed, folder, options.rounds))
             write_table(options.page, NAME, result_table(store.load_all(KindResult)))

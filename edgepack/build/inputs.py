@@ -45,6 +45,7 @@ from edgepack.teacher import (
 from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
+from edgepack.train.teacher_outputs import hold_in_bf16
 
 log = logging.getLogger(__name__)
 
@@ -136,10 +137,14 @@ class Inputs:
         return_free_memory()  # the checkpoint's own tensors
         return student
 
-    def load_runner(self) -> Student | OwnTeacher:
-        """What answers as the teacher: a student of its own shape, or its own model where it is not carved."""
+    def load_runner(self, bf16: bool = False) -> Student | OwnTeacher:
+        """What answers as the teacher: a student of its own shape, or its own model where it is not carved.
+
+        `bf16`: the student is to run under bf16 autocast alone.
+        """
         if self.teacher.is_carved:
-            return self.load_full_student()
+            student = self.load_full_student()
+            return hold_in_bf16(student) if bf16 else student
         model = self.teacher.load_model()
         assert isinstance(model, OwnModel)
         return OwnTeacher(model, table_config(model, self.teacher, self.max_length))
