@@ -280,10 +280,10 @@ def main(arguments: Sequence[str]) -> None:
     store = Store(options.results / NAME)
     with TemporaryDirectory() as name:
         folder = Path(name)
-        texts = folder / "texts.txt"
+        listed = folder / "texts.txt"
         sentences = options.shared / "data" / "text" / "wiki-sentences.txt"
-        texts.write_text(read_sentences(sentences, options.texts), encoding="utf-8")
+        listed.write_text(read_sentences(sentences, options.texts), encoding="utf-8")
         readers = find_readers(folder)
         for kind in options.kinds:
-            store.save(kind, measure_kind(KINDS[kind][1](options.shared), readers, texts, folder, options.rounds))
+            store.save(kind, measure_kind(KINDS[kind][1](options.shared), readers, listed, folder, options.rounds))
             write_table(options.page, NAME, result_table(store.load_all(KindResult)))

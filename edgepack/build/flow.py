@@ -81,7 +81,7 @@ from edgepack.train import (
 )
 from edgepack.train.processes import from_main, same_view
 from edgepack.train.state_budget import OutputsPlan
-from edgepack.train.teacher_outputs import HIDDEN_FILE, hold_in_bf16, load_teacher_outputs, save_teacher_outputs
+from edgepack.train.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
 from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, sha256_file, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
@@ -213,8 +213,7 @@ class Build:
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
-            full, device = self.inputs.load_runner(), self.accelerator.device
-            full = hold_in_bf16(full) if self.bf16 and isinstance(full, Student) else full
+            full, device = self.inputs.load_runner(self.bf16), self.accelerator.device
             settings = {"device": device, "bf16": self.bf16, "seen": seen, "alignment": data.alignment}
             save_teacher_outputs(full, data.teacher_ids, kept, stage.scratch, self.console, **settings)
 
@@ -268,9 +267,8 @@ class Build:
         def work(stage: Stage) -> None:
             self.restore_states(training)
             runs = self.recipe.needs_vectors or training.planned.choice.kept.loop_share
-            teacher = self.inputs.load_runner() if runs else None
-            if self.bf16 and isinstance(teacher, Student) and not self.recipe.needs_vectors:
-                teacher = hold_in_bf16(teacher)
+            in_bf16 = self.bf16 and not self.recipe.needs_vectors
+            teacher = self.inputs.load_runner(in_bf16) if runs else None
             layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
             token_map, folder = self.shape.vocab_map, training.outputs.folder
             outputs = load_teacher_outputs(folder, layers, teacher, token_map, self.bf16, data.alignment)

@@ -43,6 +43,7 @@ from edgepack.teacher import (
     open_student_tokenizer,
 )
 from edgepack.train.processes import find_device
+from edgepack.train.teacher_outputs import hold_in_bf16
 
 log = logging.getLogger(__name__)
 
@@ -146,26 +147,34 @@ class Inputs:
         `layers`: those to read, the others have no numbers; None: all. Of a teacher that is not carved, its word table
         with a new body. With a `pairing` the words are the student's.
         """
-        teacher = self.teacher
-        if teacher.is_carved and teacher.tensors.mapped:
-            student = student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
-        elif isinstance(model := teacher.load_model(), OwnModel):
-            student = student_from_table(model, teacher, self.max_length, self.request.seed)
-        else:
-            student = student_from_teacher(model, teacher.task.name)
+        student = self._own_shape(layers)
         if self.pairing is not None:
             student = with_vocabulary(student, self.pairing.rows, int(self.tokenizer.pad_token_id))
         return_free_memory()  # the checkpoint's own tensors
         return student
 
-    def load_runner(self) -> Student | OwnTeacher:
-        """What answers as the teacher: a student of its own shape, or its own model where it is not carved."""
+    def load_runner(self, bf16: bool = False) -> Student | OwnTeacher:
+        """What answers as the teacher: a student of its own shape, or its own model where it is not carved.
+
+        `bf16`: the student is to run under bf16 autocast alone.
+        """
+        if self.teacher.is_carved:
+            student = self._own_shape()
+            return_free_memory()
+            return hold_in_bf16(student) if bf16 else student
         model = self.teacher.load_model()
+        assert isinstance(model, OwnModel)
+        return OwnTeacher(model, table_config(model, self.teacher, self.teacher_length))
+
+    def _own_shape(self, layers: Sequence[int] | None = None) -> Student:
+        """The teacher as a student with its own words."""
+        teacher = self.teacher
+        if teacher.is_carved and teacher.tensors.mapped:
+            return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
+        model = teacher.load_model()
         if isinstance(model, OwnModel):
-            return OwnTeacher(model, table_config(model, self.teacher, self.teacher_length))
-        student = student_from_teacher(model, self.teacher.task.name)
-        return_free_memory()
-        return student
+            return student_from_table(model, teacher, self.max_length, self.request.seed)
+        return student_from_teacher(model, teacher.task.name)
 
 
 def open_inputs(
