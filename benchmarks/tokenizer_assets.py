@@ -13,12 +13,12 @@ reader whose tools are missing is "not measured", with the reason. Rewrites the 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -34,7 +34,6 @@ from benchmarks.tables import markdown_table, write_table
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError
 from edgepack.tokenizer.asset import asset_bytes
-from edgepack.tokenizer.reader import read_tokenizer_asset
 from tests.apps.kotlin.toolchain import default_toolchain, joined
 from tests.apps.swift import checks
 from tests.apps.unigrams import unigram
@@ -44,7 +43,8 @@ TEXTS, ROUNDS, MAX_LENGTH = 10_000, 4, 128  # the first round is cold and does n
 NAME = "tokenizer-assets"
 PAGE = REPOSITORY / "docs" / "results.md"
 APPS = REPOSITORY / "tests" / "apps"
-LIBRARY = "Hugging Face"
+READERS = ("Python reference", "Kotlin (JVM)", "Swift", "JavaScript (Node)")
+HOST = (sys.executable, "-m", "benchmarks.tokenizer_host")
 KINDS: dict[str, tuple[str, Callable[[Path], Tokenizer]]] = {
     "wordpiece": (
         "WordPiece, English",
@@ -124,47 +124,25 @@ class Host:
         self.process.wait(timeout=60)
 
 
-def serve(kind: str, file: str, texts: str, max_length: int) -> None:
-    """Be a host: the Python reference on an asset, or Hugging Face's tokenizer on a tokenizer.json."""
-    started = time.perf_counter()
-    if kind == "library":
-        library = Tokenizer.from_file(file)
-        library.no_padding()
-        library.enable_truncation(max_length)
-
-        def encode(text: str) -> list[int]:
-            ids: list[int] = library.encode(text).ids
-            return ids
-    else:
-        reader = read_tokenizer_asset(Path(file).read_bytes())
-
-        def encode(text: str) -> list[int]:
-            return list(reader.encode(text, max_length=max_length).input_ids)
-
-    print((time.perf_counter() - started) * 1e3, flush=True)
-    lines = Path(texts).read_text(encoding="utf-8").split("\n")[:-1]
-    for _ in sys.stdin:
-        begun = time.perf_counter_ns()
-        tokens = total = 0
-        for line in lines:
-            ids = encode(line)
-            tokens, total = tokens + len(ids), total + sum(ids)
-        print(time.perf_counter_ns() - begun, tokens, total, flush=True)
-
-
-def find_readers(folder: Path) -> dict[str, list[str] | str]:
+def find_readers(folder: Path, wanted: Sequence[str]) -> dict[str, list[str] | str]:
     """How each reader is started, without its three arguments; a text says why it cannot be."""
-    readers: dict[str, list[str] | str] = {
-        "Python reference": [sys.executable, "-m", "benchmarks", "tokenizers", "--serve", "reference"]
+    start: dict[str, Callable[[], list[str] | str]] = {
+        "Python reference": lambda: [*HOST, "reference"],
+        "Kotlin (JVM)": lambda: kotlin_command(folder),
+        "Swift": lambda: checks.missing() or [str(compile_swift(folder))],
+        "JavaScript (Node)": lambda: (
+            ["node", str(APPS / "javascript" / "benchmark.mjs")] if shutil.which("node") else "node is not on the path"
+        ),
     }
-    kotlin = default_toolchain()
-    readers["Kotlin (JVM)"] = kotlin.missing() or [
-        *("java", "-XX:+UseSerialGC", "-classpath", joined(compile_benchmark(kotlin, folder)), MAIN)
+    return {name: start[name]() if name in wanted else "left out of the recorded run" for name in READERS}
+
+
+def kotlin_command(folder: Path) -> list[str] | str:
+    """The Android app's core on the JVM."""
+    tools = default_toolchain()
+    return tools.missing() or [
+        *("java", "-XX:+UseSerialGC", "-classpath", joined(compile_benchmark(tools, folder)), MAIN)
     ]
-    readers["Swift"] = checks.missing() or [str(compile_swift(folder))]
-    script = str(APPS / "javascript" / "benchmark.mjs")
-    readers["JavaScript (Node)"] = ["node", script] if shutil.which("node") else "node is not on the path"
-    return readers
 
 
 def compile_swift(folder: Path) -> Path:
@@ -174,6 +152,9 @@ def compile_swift(folder: Path) -> Path:
     sources = [str(path) for path in sorted(core.rglob("*.swift"))]
     program = folder / "tokenize"
     command = ["swiftc", "-O", "-whole-module-optimization", *sources]
+    target = json.loads(checks.run(["swiftc", "-print-target-info"]))
+    for place in target["paths"]["runtimeLibraryPaths"]:
+        command += ["-Xlinker", "-rpath", "-Xlinker", place]
     checks.run([*command, str(folder / "main.swift"), "-o", str(program)])
     return program
 
@@ -208,7 +189,7 @@ def measure_kind(
     asset.write_bytes(asset_bytes(tokenizer))
     tokenizer.save(str(whole))
     arguments = [str(texts), str(MAX_LENGTH)]
-    library = [sys.executable, "-m", "benchmarks", "tokenizers", "--serve", "library", str(whole), *arguments]
+    library = [*HOST, "library", str(whole), *arguments]
     found, tokens = dict[str, ReaderResult](), 0
     for name, command in readers.items():
         if isinstance(command, str):
@@ -263,27 +244,21 @@ def read_sentences(path: Path, count: int) -> str:
 def main(arguments: Sequence[str]) -> None:
     """Measure, keep the results, rewrite the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks tokenizers")
-    parser.add_argument("--shared", type=Path, help="folder with models/ and data/")
+    parser.add_argument("--shared", type=Path, required=True, help="folder with models/ and data/")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--texts", type=int, default=TEXTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
-    parser.add_argument("--serve", nargs=4, metavar=("KIND", "FILE", "TEXTS", "LENGTH"), help=argparse.SUPPRESS)
+    parser.add_argument("--readers", nargs="+", choices=READERS, default=READERS)
     options = parser.parse_args(arguments)
-    if options.serve is not None:
-        kind, file, texts, length = options.serve
-        serve(kind, file, texts, int(length))
-        return
-    if options.shared is None:
-        raise InputError("--shared is needed: the folder with models/ and data/")
     store = Store(options.results / NAME)
     with TemporaryDirectory() as name:
         folder = Path(name)
         listed = folder / "texts.txt"
         sentences = options.shared / "data" / "text" / "wiki-sentences.txt"
         listed.write_text(read_sentences(sentences, options.texts), encoding="utf-8")
-        readers = find_readers(folder)
+        readers = find_readers(folder, options.readers)
         for kind in options.kinds:
             store.save(kind, measure_kind(KINDS[kind][1](options.shared), readers, listed, folder, options.rounds))
             write_table(options.page, NAME, result_table(store.load_all(KindResult)))
