@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "benchmarks.building",
     "encoder-teachers": "benchmarks.encoder_teachers",
     "encoders": "benchmarks.encoders",
+    "tokenizers": "benchmarks.tokenizer_assets",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",
     "data-budget": "benchmarks.data_budget",

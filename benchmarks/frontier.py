@@ -35,7 +35,8 @@ from benchmarks.runs import (
 from benchmarks.speed import TOKENS, artifact_speed
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table, mean_interval
-from edgepack.build.inputs import make_search_space, open_inputs
+from edgepack.build.inputs import open_inputs
+from edgepack.build.search_space import make_search_space
 from edgepack.bundle.manifest import MetricRecord, load_manifest
 from edgepack.bundle.verdict import IntervalRecord
 from edgepack.console import Console

@@ -32,7 +32,8 @@ def app_warnings(tokenizer: PreTrainedTokenizerFast, texts: Sequence[Text], max_
     if reason is not None:
         return [
             f"tokenizer: no app of `edgepack package` can load it: {reason}; every bundle of this build will hold it "
-            "as tokenizer.json, which Python and transformers.js read"
+            "as tokenizer.json, which Python and transformers.js read; --student-tokenizer FOLDER trains a student "
+            "with a tokenizer that apps load"
         ]
     reader, reference = read_tokenizer_asset(asset_bytes(backend)), with_length(backend, max_length)
     for text, pair in [*texts, *((text, None) for text in HARD_TEXTS)]:

@@ -21,6 +21,7 @@ from edgepack.machine.extras import one_line_errors
 from edgepack.parameters import AnyPath, as_list, as_path, as_share, as_size, as_text, check_options
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of
+from edgepack.task.schemes import SchemeName
 from edgepack.task.task import TaskName
 
 OPTIONS_OF_COLUMNS = tuple(ColumnOptions.__annotations__)
@@ -30,6 +31,9 @@ class BuildOptions(ColumnOptions, total=False):
     """What may be left out of a plan or a build; the same options as on the command line, with the same defaults."""
 
     task: TaskName | None  # what the teacher does; from its config
+    tag_scheme: (
+        SchemeName | None
+    )  # what its tags mean: BIO, IOB1, IO, IOBES, BILOU, types, plain; from labels and answers
     max_drop: float | str | None  # largest loss of the teacher's metric: 0.02 or "2%"; 5 %
     effort: Literal["quick", "standard", "max"] | None  # how long to train; standard
     recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file
@@ -37,6 +41,7 @@ class BuildOptions(ColumnOptions, total=False):
     device: str  # auto, cpu, cuda, cuda:1; auto
     raw_text: AnyPath | None  # a file of raw text, one sentence on a line
     disk_budget: int | str  # of the teacher's outputs while a student is trained: bytes or "8GB"; 8 GB
+    student_tokenizer: AnyPath | None  # a folder or hub id: the student's tokenizer instead of the teacher's
     max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
     allow_untrained: bool  # accept a teacher no better than the commonest label
 
@@ -97,6 +102,8 @@ def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[s
         given["max_drop"] = as_share("max_drop", given["max_drop"])
     if "disk_budget" in given:
         given["disk_budget"] = as_size("disk_budget", given["disk_budget"])
+    if given.get("student_tokenizer") is not None:
+        given["student_tokenizer"] = as_text("student_tokenizer", given["student_tokenizer"])
     if "raw_text" in given:
         given["raw_text"] = as_path("raw_text", given["raw_text"])
     return make_request(

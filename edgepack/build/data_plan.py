@@ -20,6 +20,7 @@ from edgepack.build.recipe import PASSES, Recipe, general_schedule, make_augment
 from edgepack.build.training_data import TrainingData, layers_followed
 from edgepack.compress.augmentation import augmented_lengths
 from edgepack.compress.candidates import read_words
+from edgepack.compress.examples import BATCH_TOKENS as EXAMPLE_TOKENS
 from edgepack.compress.splicing import single_texts
 from edgepack.errors import DiskFull, InputError
 from edgepack.parameters import format_size
@@ -36,6 +37,7 @@ from edgepack.train.state_budget import (
     count_views,
     find_needs,
 )
+from edgepack.train.teacher_outputs import TOKENS_PER_BATCH
 from edgepack.workspace import HIDDEN_FOLDER
 
 
@@ -48,6 +50,7 @@ class DataPlan:
     text: OutputsPlan | None
     disk_budget: int
     memory_bytes: int
+    teacher: str = ""  # where its weights are while it runs; it depends on the memory that is free, no result does
 
     @property
     def bytes(self) -> int:
@@ -84,6 +87,8 @@ class DataPlan:
             f"teacher outputs: {self.task.choice.describe(self.disk_budget)}; {format_size(self.bytes)} of disk, about "
             f"{format_size(self.memory_bytes)} of memory"
         )
+        if self.teacher:
+            lines.append(f"teacher: {self.teacher}")
         if self.text is not None:
             seen, left = self.text.views, self.disk_budget - self.task.bytes
             lines.append(
@@ -112,8 +117,8 @@ def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig, text: T
         left = request.disk_budget - task.bytes
         general = plan_outputs(inputs, candidate, schedule, sequences, costs, left)
     both = [task, *([general] if general is not None else [])]
-    memory = estimate_memory(candidate, full, recipe.batch_size, both, recipe.needs_vectors)
-    return DataPlan(len(inputs.train), task, general, request.disk_budget, memory)
+    memory = estimate_memory(inputs, candidate, full, both)
+    return DataPlan(len(inputs.train), task, general, request.disk_budget, memory, inputs.teacher.tensors.describe())
 
 
 def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: StudentConfig) -> np.ndarray:
@@ -123,7 +128,7 @@ def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: Stu
     augmentation = make_augmentation(recipe, candidate.estimated_speed, len(own), spliceable)
     if augmentation is None:
         return own.lengths
-    words = read_words(inputs.teacher.tokenizer, full.vocab_size)
+    words = read_words(inputs.tokenizer, full.vocab_size)
     return augmented_lengths(own, words, augmentation, inputs.request.seed, inputs.max_length)
 
 
@@ -152,16 +157,19 @@ def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
 
 
 LIBRARY_BYTES = 1_000_000_000  # torch and its kernels, transformers, ONNX, tokenizers, and what reading data leaves
-TEACHER_COPIES = 3.0  # of its fp32 weights, at most at once: the checkpoint's, the student's of its shape, gradients
 STUDENT_COPIES = 6.0  # weights, gradients, two moments, the stage before, a checkpoint
 TOKEN_BYTES = 26  # of ids, types and labels, in the teacher's numbers and in the student's
+FP32_BYTES = 4
 AHEAD = 2  # batches in memory: the one that is computed, the one that is read
 
 
-def estimate_memory(
-    candidate: Candidate, full: StudentConfig, batch_size: int, outputs: list[OutputsPlan], vectors: bool
-) -> int:
-    """The largest resident memory of a build on a CPU, in bytes: in carving, or in training."""
+def estimate_memory(inputs: Inputs, candidate: Candidate, full: StudentConfig, outputs: list[OutputsPlan]) -> int:
+    """The largest resident memory of a build on a CPU, in bytes: of the teacher's run, of carving, or of training.
+
+    The teacher's weights count whole, also where they are pages of a file that the system can take back.
+    """
+    batch_size, vectors = inputs.recipe.batch_size, inputs.recipe.needs_vectors
+    longest_text = max(int(each.views.lengths.max(initial=1)) for each in outputs)
     teacher, student = (4 * parameter_count(config) for config in (full, candidate.config))
     data = sum(TOKEN_BYTES * int(each.views.lengths.sum()) + each.fixed_bytes for each in outputs)
     training = 0.0
@@ -171,8 +179,23 @@ def estimate_memory(
         stored = each.choice.stored / max(1, each.choice.examples)
         states = AHEAD * batch_size * longest * stored * 2 * len(kept.states) * full.hidden_size
         training = max(training, states + (teacher * 1.5 if kept.loop_share or vectors else 0.0))
-    carving = TEACHER_COPIES * teacher
-    return round(LIBRARY_BYTES + data + max(carving, training + STUDENT_COPIES * student))
+    stored = inputs.teacher.tensors.converted / 2  # pages of 16-bit weights, next to the fp32 ones made of them
+    running = teacher + stored + max(teacher / 2, stored) + run_bytes(full, TOKENS_PER_BATCH)  # with matrices in bf16
+    carving = teacher * len(candidate.layers) / full.num_hidden_layers + stored
+    carving += full.num_hidden_layers * layer_bytes(full, EXAMPLE_TOKENS, longest_text)
+    return round(LIBRARY_BYTES + data + max(running, carving, training + STUDENT_COPIES * student))
+
+
+def run_bytes(config: StudentConfig, tokens: int) -> int:
+    """What a forward pass holds: one layer's work, and the states of all layers."""
+    states = (config.num_hidden_layers + 1) * tokens * config.hidden_size * FP32_BYTES
+    return layer_bytes(config, tokens, 0) + states
+
+
+def layer_bytes(config: StudentConfig, tokens: int, longest: int) -> int:
+    """What a layer keeps of a batch for gradients: ten vectors of the hidden size, three of units, two of scores."""
+    units, heads = max(config.intermediate_sizes or [0]), max(config.num_heads or [0])
+    return tokens * FP32_BYTES * (10 * config.hidden_size + 3 * units + 2 * heads * min(longest, tokens))
 
 
 def parameter_count(config: StudentConfig) -> int:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.inputs import Inputs, first_texts
+from edgepack.build.inputs import Inputs
 from edgepack.build.linear import compare_with_linear
 from edgepack.build.thresholds import evenly
+from edgepack.build.tokens import first_texts
 from edgepack.build.training_data import in_student_ids
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
@@ -96,14 +97,14 @@ class Delivery:
         teacher, model, changed = inputs.teacher, inputs.teacher.load_model(), changed_sets(data)
 
         def answer(texts: Dataset) -> tuple[np.ndarray, Encoded]:
-            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.max_length)
+            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.teacher_length)
             return predict(model, encoded), encoded
 
         return Background(
             data,
             backend_tokenizer(self.tokenizer),
             inputs.max_length,
-            Words(inputs.token_counts, self.tokenizer.unk_token_id),
+            Words(inputs.teacher_counts, self.tokenizer.unk_token_id),
             changed,
             teacher_flips(changed, teacher.task, answer),
         )
@@ -258,6 +259,7 @@ class Delivery:
                 sha256=teacher.sha256,
                 licence=teacher.licence,
                 thresholds=list(teacher.task.thresholds) or None,
+                max_length=None if self.inputs.pairing is None else self.inputs.teacher_length,
             ),
             task=self.student_task(student),
             verdict=read_model(validated.folder / "verdict.json", Verdict),

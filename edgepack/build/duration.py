@@ -48,11 +48,12 @@ def estimate_training(inputs: Inputs, chosen: Candidate, data_plan: DataPlan) ->
     schedule = make_schedule(recipe, chosen.estimated_speed)
     rounded = make_stages(recipe, schedule, shape)["quantize"]
     count = max(1, min(schedule.batch_size, int(BATCH_TOKENS // own.lengths.mean())))
-    sample = own.select(np.sort(np.random.default_rng(0).permutation(len(own))[: BATCHES * count]))
+    drawn = np.sort(np.random.default_rng(0).permutation(len(own))[: BATCHES * count])
+    sample, asked = own.select(drawn), inputs.teacher_train.select(drawn)
     device = make_accelerator(inputs.request.device).device
 
     teacher_tokens = sum(outputs.teacher_tokens for outputs in data_plan.all)
-    seconds = teacher_seconds(inputs, sample, device) * teacher_tokens / len(sample.input_ids)
+    seconds = teacher_seconds(inputs, asked, device) * teacher_tokens / len(sample.input_ids)
 
     student = Student(changed_config(shape, body_bits=32, embedding_bits=32)).to(device)
     data = in_student_ids(sample, shape, inputs)

@@ -25,7 +25,13 @@ from edgepack._version import __version__
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.duration import estimate_training
-from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_with_texts, request_record
+from edgepack.build.inputs import (
+    BuildRequest,
+    Inputs,
+    check_request,
+    inputs_record,
+    open_with_texts,
+)
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import (
@@ -36,8 +42,9 @@ from edgepack.build.recipe import (
     make_stages,
     recipe_record,
 )
-from edgepack.build.recipe_check import check_recipe, check_shape
+from edgepack.build.recipe_check import check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
+from edgepack.build.search_space import make_search_space
 from edgepack.build.stage_results import is_usable, make_stage, refuse_training, stage_record, start_after
 from edgepack.build.starting_student import carve_start, widths_of
 from edgepack.build.training_data import (
@@ -115,7 +122,7 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
     if inputs is None:
         inputs, _ = open_with_texts(request, console)
     else:  # opened for another recipe, perhaps
-        check_recipe(request.chosen_recipe, request.effort, inputs.teacher, inputs.targets, request.raw_text)
+        check_request(request, inputs.teacher, inputs.targets)
         inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     accelerator, space = make_accelerator(request.device), make_search_space(inputs)
@@ -206,12 +213,12 @@ class Build:
 
         def write(stage: Stage) -> None:
             self.console.info(f"{name}: {data.note}")
-            full, device = self.inputs.load_runner(), self.accelerator.device
-            settings = {"device": device, "bf16": self.bf16, "seen": seen}
+            full, device = self.inputs.load_runner(self.bf16), self.accelerator.device
+            settings = {"device": device, "bf16": self.bf16, "seen": seen, "alignment": data.alignment}
             save_teacher_outputs(full, data.teacher_ids, kept, stage.scratch, self.console, **settings)
 
         decided = {"states": planned.choice.record(), "seen": None if seen is None else len(seen)}
-        parts = {"bf16": self.bf16, **decided, "data": data.teacher_ids.sha256()}
+        parts = {"bf16": self.bf16, **decided, "data": data.sha256()}
         return self.shared_stage(name, parts, write)
 
     def general_stages(self, carved: Stage) -> list[Stage]:
@@ -260,12 +267,14 @@ class Build:
         def work(stage: Stage) -> None:
             self.restore_states(training)
             runs = self.recipe.needs_vectors or training.planned.choice.kept.loop_share
-            teacher = self.inputs.load_runner() if runs else None
+            in_bf16 = self.bf16 and not self.recipe.needs_vectors
+            teacher = self.inputs.load_runner(in_bf16) if runs else None
             layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
             token_map, folder = self.shape.vocab_map, training.outputs.folder
+            outputs = load_teacher_outputs(folder, layers, teacher, token_map, self.bf16, data.alignment)
             progress = train(
                 start_after(before),  # not held here: the loop copies it
-                Material(data.student_ids, load_teacher_outputs(folder, layers, teacher, token_map, self.bf16)),
+                Material(data.student_ids, outputs),
                 Course(training.schedule, training.settings, seed, training.replacing, data.raw_text),
                 Place(self.accelerator, stage.scratch, self.console, stage.name),
             )
@@ -280,7 +289,9 @@ class Build:
     def decisive(self) -> dict[str, Any]:
         """What decides every stage: inputs by content, seed, code and libraries."""
         inputs = self.inputs
+        other = {} if inputs.pairing is None else {"student_tokenizer": inputs.pairing.other.sha256}
         return {
+            **other,
             "teacher": inputs.teacher.sha256,
             "train": inputs.train_sha256,
             "columns": asdict(inputs.request.columns),
@@ -335,7 +346,7 @@ class Build:
     def augment_by_masked_words(self, settings: Augmentation) -> Encoded:
         """The training data with synthetic examples by the recipe's masked-word model, which runs once."""
         inputs = self.inputs
-        model = open_masked_model(str(settings.masked_model), inputs.teacher, inputs.max_length)
+        model = open_masked_model(str(settings.masked_model), inputs)
 
         def write(stage: Stage) -> None:
             device = self.accelerator.device
@@ -374,16 +385,7 @@ class Build:
         """OUT/edgepack.json."""
         inputs, request = self.inputs, self.inputs.request
         manifest = BuildManifest(
-            inputs={
-                "teacher": {
-                    "path": request.teacher,
-                    "sha256": inputs.teacher.sha256,
-                    "bytes": sum(path.stat().st_size for path in inputs.teacher.checkpoint.files()),
-                },
-                "train": {"path": request.train, "sha256": inputs.train_sha256},
-                "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
-                "request": request_record(request),
-            },
+            inputs=inputs_record(inputs),
             plan=self.report.full_record(),
             stages=[stage_record(stage) for stage in [*trained, *made.stages]],
             versions={"edgepack": __version__, **self.decisive["libraries"]},

@@ -9,52 +9,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.before_training import app_warnings, target_warnings
+from edgepack.build.before_training import target_warnings
+from edgepack.build.pairing import Pairing
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
-from edgepack.build.thresholds import hold_out, with_thresholds
+from edgepack.build.tag_scheme import tell_scheme
+from edgepack.build.thresholds import with_thresholds
+from edgepack.build.tokens import hold_out, input_warnings, tokens_of
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
-from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.compress.other_vocabulary import with_vocabulary
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
-from edgepack.plan.losses import embedding_spectrum
-from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
-from edgepack.student.from_teacher import student_from_teacher
+from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
-from edgepack.task.tokenize import encode, shorten, suggest_max_length
+from edgepack.task.schemes import SchemeName
 from edgepack.teacher import (
     OwnModel,
     Teacher,
-    check_sides,
     check_teacher,
-    check_tokenizer,
-    check_unknown,
     count_answers,
     label_problem,
     load_teacher,
+    open_student_tokenizer,
 )
-from edgepack.tokenizer.asset import asset_bytes
-from edgepack.tokenizer.library import encode_texts
 from edgepack.train.processes import find_device
+from edgepack.train.teacher_outputs import hold_in_bf16
 
 log = logging.getLogger(__name__)
 
 DISK_BUDGET = 8_000_000_000  # bytes of the teacher's outputs: still page cache on a machine of ordinary size
-GOLDEN_TEXTS = 64  # of the task's own sentences
-HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
-VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
 LEAST_SAMPLE, MOST_SAMPLE, SAMPLE_PER_LABEL = 500, 3_000, 20  # training examples that the teacher is asked
-TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
 
 
 @dataclass(frozen=True)
@@ -68,6 +62,7 @@ class BuildRequest:
     targets: tuple[str, ...]
     output: Path
     task: str | None = None
+    tag_scheme: SchemeName | None = None
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
@@ -80,6 +75,7 @@ class BuildRequest:
     recipe: Recipe | None = None  # None: the one called `effort`
     timed: bool = True  # whether artifacts are timed against the teacher
     disk_budget: int = DISK_BUDGET
+    student_tokenizer: str | None = None  # None: the teacher's own
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property
@@ -90,7 +86,10 @@ class BuildRequest:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Everything opened: the teacher, the data in its tokens, its answers on the evaluation set."""
+    """Everything opened: the teacher, the data in tokens, its answers on the evaluation set.
+
+    Tokens are the teacher's; with a `pairing` those of `train` and `max_length` are of the student's own tokenizer.
+    """
 
     request: BuildRequest
     targets: tuple[Target, ...]
@@ -103,7 +102,28 @@ class Inputs:
     teacher_logits: np.ndarray
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
-    held_out: Encoded | None = None  # training examples that thresholds of label sets are found on
+    held_out: Encoded | None = None  # in the student's tokens; thresholds of label sets are found on these examples
+    pairing: Pairing | None = None
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The student's, with its whole vocabulary."""
+        return self.teacher.tokenizer if self.pairing is None else self.pairing.other.tokenizer
+
+    @property
+    def teacher_train(self) -> Encoded:
+        """The training data in the teacher's tokens."""
+        return self.train if self.pairing is None else self.pairing.teacher[0]
+
+    @property
+    def teacher_length(self) -> int:
+        """The longest input of the teacher."""
+        return self.max_length if self.pairing is None else self.teacher.max_length
+
+    @property
+    def teacher_counts(self) -> np.ndarray:
+        """Uses of each of the teacher's tokens in the training data."""
+        return np.bincount(self.teacher_train.input_ids, minlength=self.teacher.sizes.vocabulary)
 
     @property
     def recipe(self) -> Recipe:
@@ -121,26 +141,40 @@ class Inputs:
             "certain: of two that were measured one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
         )
 
-    def load_full_student(self) -> Student:
+    def load_full_student(self, layers: Sequence[int] | None = None) -> Student:
         """The teacher as a student of its own shape, loaded anew: drop it when its work is done.
 
-        Of a teacher that is not carved, its word table with a new body.
+        `layers`: those to read, the others have no numbers; None: all. Of a teacher that is not carved, its word table
+        with a new body. With a `pairing` the words are the student's.
         """
-        model = self.teacher.load_model()
-        if isinstance(model, OwnModel):
-            student = student_from_table(model, self.teacher, self.max_length, self.request.seed)
-        else:
-            student = student_from_teacher(model, self.teacher.task.name)
+        student = self._own_shape(layers)
+        if self.pairing is not None:
+            student = with_vocabulary(student, self.pairing.rows, int(self.tokenizer.pad_token_id))
         return_free_memory()  # the checkpoint's own tensors
         return student
 
-    def load_runner(self) -> Student | OwnTeacher:
-        """What answers as the teacher: a student of its own shape, or its own model where it is not carved."""
+    def load_runner(self, bf16: bool = False) -> Student | OwnTeacher:
+        """What answers as the teacher: a student of its own shape, or its own model where it is not carved.
+
+        `bf16`: the student is to run under bf16 autocast alone.
+        """
         if self.teacher.is_carved:
-            return self.load_full_student()
+            student = self._own_shape()
+            return_free_memory()
+            return hold_in_bf16(student) if bf16 else student
         model = self.teacher.load_model()
         assert isinstance(model, OwnModel)
-        return OwnTeacher(model, table_config(model, self.teacher, self.max_length))
+        return OwnTeacher(model, table_config(model, self.teacher, self.teacher_length))
+
+    def _own_shape(self, layers: Sequence[int] | None = None) -> Student:
+        """The teacher as a student with its own words."""
+        teacher = self.teacher
+        if teacher.is_carved and teacher.tensors.mapped:
+            return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
+        model = teacher.load_model()
+        if isinstance(model, OwnModel):
+            return student_from_table(model, teacher, self.max_length, self.request.seed)
+        return student_from_teacher(model, teacher.task.name)
 
 
 def open_inputs(
@@ -162,28 +196,30 @@ def open_with_texts(
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
-    found_task, pair = infer_task(request.train, request.columns)
-    problem = infer_problem(request.train, request.columns)
-    teacher = load_teacher(request.teacher, request.task, pair, fallback_task=found_task, fallback_problem=problem)
+    teacher = open_teacher(request)
     console.info(teacher.describe())
-    check_recipe(recipe, request.effort, teacher, targets, request.raw_text)
+    check_request(request, teacher, targets)
+    other = open_student_tokenizer(request.student_tokenizer, teacher) if request.student_tokenizer else None
     warn_without_text(recipe, request.effort, request.raw_text, console)
-    with console.working("read"):
-        train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    teacher, train_data, evaluation_data = read_data(request, teacher, console)
     found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
+    if other is not None:
+        found["student_tokenizer"] = other.sha256
     log.debug("sha256 of the inputs: %s", found)
     if compare is not None:
         compare(found)
     show_notes(console, train_data, evaluation_data)
     data = (train_data, evaluation_data)
     with console.working("tokens"):
-        train, evaluation, max_length = tokens_of(data, teacher, request.max_length)
-    encoded, counts = (train, evaluation), np.bincount(train.input_ids, minlength=teacher.sizes.vocabulary)
-    for warning in [*input_warnings(teacher, data, encoded, max_length), *target_warnings(targets)]:
+        tokens = tokens_of(data, teacher, other, request.max_length)
+    for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
         console.warn(warning)
-    train, held_out = hold_out(train, teacher.task)
-    teacher = with_thresholds(teacher, held_out)
-    logits, metric = ask_teacher(request, teacher, train, evaluation, console)
+    if tokens.pairing is not None:
+        console.info(tokens.pairing.describe())
+    counts = tokens.counts(teacher)
+    tokens, held_out = hold_out(tokens, teacher.task)
+    teacher = with_thresholds(teacher, None if held_out is None else held_out.teacher_train)
+    logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
     return_free_memory()
     inputs = Inputs(
         request=request,
@@ -191,28 +227,42 @@ def open_with_texts(
         teacher=teacher,
         train_sha256=train_data.sha256,
         evaluation_data=evaluation_data,
-        max_length=max_length,
-        train=train,
-        evaluation=evaluation,
+        max_length=tokens.max_length,
+        train=tokens.train,
+        evaluation=tokens.evaluation,
         teacher_logits=logits,
         teacher_metric=metric,
         token_counts=counts,
-        held_out=held_out,
+        held_out=None if held_out is None else held_out.train,
+        pairing=tokens.pairing,
     )
     return inputs, train_data
 
 
-def input_warnings(
-    teacher: Teacher, data: tuple[Dataset, Dataset], encoded: tuple[Encoded, Encoded], max_length: int
-) -> list[str]:
-    """What a user should know of the teacher and of the training and evaluation data."""
-    return [
-        *teacher.notes,
-        *check_tokenizer(teacher, data),
-        *check_sides(teacher, data, max_length),
-        *check_unknown(teacher, encoded),
-        *app_warnings(teacher.tokenizer, first_texts(data[1]), max_length),
-    ]
+def open_teacher(request: BuildRequest) -> Teacher:
+    """The teacher, checked; where its config says nothing of its task, the training data do."""
+    task, pair = infer_task(request.train, request.columns)
+    problem = infer_problem(request.train, request.columns)
+    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
+
+
+def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
+    """Training and evaluation data, and the teacher with the scheme of its tags, which the data help to tell."""
+    with console.working("read"):
+        train, evaluation = read_both(request.train, request.evaluation, teacher.task, request.columns)
+    if not teacher.task.is_tagging:
+        return teacher, train, evaluation
+    told = tell_scheme(teacher, evaluation)
+    console.info(told.note)
+    if told.scheme != teacher.task.tag_scheme:
+        train, evaluation = read_both(request.train, request.evaluation, told.task, request.columns)
+    return replace(teacher, task=told.task), train, evaluation
+
+
+def check_request(request: BuildRequest, teacher: Teacher, targets: Sequence[Target]) -> None:
+    """`InputError` for a recipe that cannot train what is asked for."""
+    recipe, name = request.chosen_recipe, request.effort
+    check_recipe(recipe, name, teacher, targets, request.raw_text, request.student_tokenizer)
 
 
 def ask_teacher(
@@ -249,108 +299,25 @@ def sample_examples(train: Encoded, labels: int) -> Encoded:
     return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))
 
 
-def tokens_of(data: tuple[Dataset, Dataset], teacher: Teacher, asked: int | None) -> tuple[Encoded, Encoded, int]:
-    """Training and evaluation data as tokens, and the longest input: the asked one, else what the data needs."""
-    limit, task, tokenizer = teacher.max_length, teacher.task, teacher.tokenizer
-    if asked is not None and asked > limit:
-        raise InputError(f"max length {asked}; the teacher's positions allow 8 to {limit}")
-    train, evaluation = (encode(each, task, tokenizer, asked or limit) for each in data)
-    if asked is not None:
-        return train, evaluation, asked
-    found = suggest_max_length(train, evaluation, limit)
-    return shorten(train, data[0], task, tokenizer, found), evaluation, found
-
-
 def request_record(request: BuildRequest) -> dict[str, Any]:
     """A request as JSON; what lies on this machine is named relative to the output folder."""
     record = asdict(replace(request, recipe=None))
-    for name in ("teacher", "train", "evaluation", "raw_text"):
+    for name in ("teacher", "train", "evaluation", "raw_text", "student_tokenizer"):
         if record[name] is not None:
             record[name] = recorded_place(str(record[name]), request.output)
     record["recipe"] = recipe_record(request.chosen_recipe)
     return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
 
 
-def first_texts(data: Dataset) -> list[tuple[str, str | None]]:
-    """The first sentences of a data set."""
-    chosen = data.examples[:GOLDEN_TEXTS]
-    return [(" ".join(e.words) if e.words is not None else e.text, e.pair) for e in chosen]
-
-
-def make_search_space(inputs: Inputs) -> SearchSpace:
-    """What the plan may choose from, for these inputs."""
-    student = inputs.load_full_student()
-    counts = torch.from_numpy(inputs.token_counts)
-    return SearchSpace(
-        full=student.config,
-        spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
-        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id)),
-        targets=inputs.targets,
-        max_length=inputs.max_length,
-        keep_types=inputs.teacher.task.pair,
-        structure=inputs.request.chosen_recipe.structure,
-        new_body=not inputs.teacher.is_carved,
-    )
-
-
-def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
-    """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
-    tokenizer = inputs.teacher.tokenizer
-    if not can_trim(tokenizer):
-        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
-    required = required_ids(tokenizer, inputs.token_counts)
-    order = general_order(tokenizer, text_counts(inputs))
-    size = len(required.union(order))
-    choices = []
-    for wanted in sorted({len(required), *(step for step in VOCABULARY_STEPS if len(required) < step < size), size}):
-        ids, general = choose_ids(tokenizer, required, order, wanted)
-        share = max(
-            unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows),
-            TASK_SHARE * general_unknown_share(order, set(ids)),
-        )
-        asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
-        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
-    return choices
-
-
-def text_counts(inputs: Inputs) -> np.ndarray | None:
-    """How often the raw text, if there is any, uses each token."""
-    path = inputs.request.raw_text
-    if path is None:
-        return None
-    lines = [line for line in read_text_lines(path) if line.strip()]
-    backend, counts = inputs.teacher.tokenizer.backend_tokenizer, np.zeros(len(inputs.token_counts), np.int64)
-    backend.no_truncation()
-    for batch in encode_texts(backend, lines, str(path), special_tokens=False):
-        counts += np.bincount([i for each in batch for i in each.ids], minlength=len(counts))
-    return counts
-
-
-def read_text_lines(path: Path) -> list[str]:
-    """The lines of a file of raw text, blank ones too: they part documents."""
-    if not path.is_file():
-        raise InputError(f"{path}: is no regular file; --raw-text takes a file of UTF-8 sentences, one on a line")
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"{path}: {e}; --raw-text takes a file of UTF-8 sentences, one on a line") from e
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: no text in it; --raw-text takes a file of UTF-8 sentences, one on a line")
-    return lines
-
-
-def general_unknown_share(order: Sequence[int], kept: set[int]) -> float:
-    """Share of general text that tokens outside `kept` make up, by Zipf's law: the r-th commonest is used as 1 / r."""
-    weight = 1 / np.arange(1, len(order) + 1)
-    missing = np.array([number not in kept for number in order])
-    return float(weight[missing].sum() / weight.sum())
-
-
-def unknown_share(train: Encoded, known_anyway: set[int], table_rows: int) -> float:
-    """Share of tokens in every tenth example that neither the other examples use nor `known_anyway` holds."""
-    held_out = np.zeros(len(train), bool)
-    held_out[::HELD_OUT] = True
-    known = np.zeros(table_rows, bool)
-    known[train.input_ids[train.rows(np.flatnonzero(~held_out))]] = True
-    known[sorted(known_anyway)] = True
-    return float(1 - known[train.input_ids[train.rows(np.flatnonzero(held_out))]].mean())
+def inputs_record(inputs: Inputs) -> dict[str, Any]:
+    """The inputs in a build's manifest: places and content."""
+    request, teacher = inputs.request, inputs.teacher
+    weighed = sum(path.stat().st_size for path in teacher.checkpoint.files())
+    record: dict[str, Any] = {
+        "teacher": {"path": request.teacher, "sha256": teacher.sha256, "bytes": weighed},
+        "train": {"path": request.train, "sha256": inputs.train_sha256},
+        "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
+    }
+    if inputs.pairing is not None:
+        record["student_tokenizer"] = {"path": request.student_tokenizer, "sha256": inputs.pairing.other.sha256}
+    return {**record, "request": request_record(request)}

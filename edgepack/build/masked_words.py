@@ -19,7 +19,6 @@ from edgepack.compress.candidates import MaskedWords, Words
 from edgepack.errors import InputError, one_line
 from edgepack.teacher import (
     Checkpoint,
-    Teacher,
     load_tokenizer,
     open_checkpoint,
     position_limit,
@@ -35,27 +34,30 @@ class MaskedModel:
     mask_id: int
 
 
-def open_masked_model(source: str, teacher: Teacher, max_length: int) -> MaskedModel:
+def open_masked_model(source: str, inputs: Inputs) -> MaskedModel:
     """The checkpoint, or an `InputError` where its predictions could not stand in the teacher's texts."""
     checkpoint = open_checkpoint(source)
-    tokenizer = load_tokenizer(checkpoint, teacher.task.name)
-    if tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+    tokenizer = load_tokenizer(checkpoint, inputs.teacher.task.name)
+    if tokenizer.get_vocab() != inputs.tokenizer.get_vocab():
+        whose = "teacher's" if inputs.pairing is None else "student tokenizer's"
         raise InputError(
-            f"masked_model {source}: its vocabulary is not the teacher's; give the checkpoint that the teacher was "
+            f"masked_model {source}: its vocabulary is not the {whose}; give the checkpoint that the teacher was "
             "fine-tuned from, or one of the same family and vocabulary"
         )
     if tokenizer.mask_token_id is None:
         raise InputError(f"masked_model {source}: its tokenizer has no mask token; give a masked-language model")
     limit = position_limit(checkpoint, tokenizer)
-    if limit < max_length:
-        raise InputError(f"masked_model {source}: it reads {limit} tokens and the task's texts have {max_length}")
+    if limit < inputs.max_length:
+        raise InputError(
+            f"masked_model {source}: it reads {limit} tokens and the task's texts have {inputs.max_length}"
+        )
     return MaskedModel(checkpoint, int(tokenizer.mask_token_id))
 
 
 def check_masked_model(augmentation: Augmentation | None, inputs: Inputs) -> None:
     """Refuse a recipe's masked-word model that cannot be used, before anything is spent."""
     if augmentation is not None and augmentation.share and augmentation.masked_model is not None:
-        open_masked_model(augmentation.masked_model, inputs.teacher, inputs.max_length)
+        open_masked_model(augmentation.masked_model, inputs)
 
 
 def load_masked_words(model: MaskedModel, words: Words, allowed: np.ndarray, device: torch.device) -> MaskedWords:

@@ -29,11 +29,18 @@ def named(recipe: str) -> str:
 
 
 def check_recipe(
-    recipe: Recipe, name: str, teacher: Teacher, targets: Sequence[Target], raw_text: Path | None = None
+    recipe: Recipe,
+    name: str,
+    teacher: Teacher,
+    targets: Sequence[Target],
+    raw_text: Path | None = None,
+    student_tokenizer: str | None = None,
 ) -> None:
-    """`InputError` for what the teacher, its task or the targets cannot serve."""
+    """`InputError` for what the teacher, its task, the targets or a student with another tokenizer cannot serve."""
     where, sizes = named(name), teacher.sizes
     _check_signals(recipe, where, teacher, raw_text)
+    if student_tokenizer is not None:
+        _check_other_tokens(recipe, where, raw_text)
     for key, loss in recipe.losses():
         _check_task(loss, f"{where}: {key}", teacher)
         _check_layers(loss, f"{where}: {key}", sizes.layers, sizes.hidden_size, "teacher")
@@ -84,6 +91,22 @@ def _check_signals(recipe: Recipe, where: str, teacher: Teacher, raw_text: Path 
         raise InputError(
             f"{where}: module_replacing runs the teacher's layers, and those of a {family} cannot be cut out"
         )
+
+
+def _check_other_tokens(recipe: Recipe, where: str, raw_text: Path | None) -> None:
+    """`InputError` for what compares tokens with one another: the teacher's are not the student's."""
+    if raw_text is not None:
+        raise InputError(
+            f"--raw-text {raw_text}: its sequences are cut in one tokenizer's tokens, and --student-tokenizer makes it "
+            "two; leave out one of them"
+        )
+    for key, loss in recipe.losses():
+        if loss.needs_vectors and not key.startswith("general"):
+            raise InputError(
+                f"{where}: {key} is {NAMES[type(loss)]}, which compares each token with the others, and with "
+                "--student-tokenizer the teacher's tokens are not the student's; allowed: losses of predictions and "
+                "hidden states"
+            )
 
 
 def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:

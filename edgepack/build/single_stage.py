@@ -21,7 +21,13 @@ from edgepack.target import Target, load_target
 from edgepack.task.examples import Columns
 from edgepack.workspace import Workspace
 
-FLAGS = {"teacher": "-m", "train": "-d", "evaluation": "--eval", "raw_text": "--raw-text"}
+FLAGS = {
+    "teacher": "-m",
+    "train": "-d",
+    "evaluation": "--eval",
+    "raw_text": "--raw-text",
+    "student_tokenizer": "--student-tokenizer",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Moved:
     train: str | None = None
     evaluation: str | None = None
     raw_text: Path | None = None
+    student_tokenizer: str | None = None
 
 
 def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
@@ -41,6 +48,7 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
         record = dict(manifest.inputs["request"])
         if "text" in record:  # its name before
             record["raw_text"] = record.pop("text")
+        record.setdefault("student_tokenizer", None)  # of a build before there was one
         recorded = {**manifest.inputs, "request": record.copy()}
         record["columns"] = Columns(**record["columns"])
         record["targets"] = tuple(record["targets"])

@@ -33,7 +33,7 @@ SENSITIVITY_EXAMPLES = 256  # run once for each matrix and bit width
 def carve_start(inputs: Inputs, candidate: Candidate, recipe: Recipe, examples: Encoded, console: Console) -> Progress:
     """The candidate's student, carved; `examples` are the training examples in the student's token ids."""
     seed, count = inputs.request.seed, recipe.importance_examples
-    teacher = inputs.load_full_student()
+    teacher = inputs.load_full_student(candidate.layers)
     shape = carved_shape(recipe, candidate.config, teacher.config)
     choice = rank_choice(candidate, inputs.targets) if recipe.allocate_ranks else None
     goal = Goal(candidate.layers, shape, recipe.rank_weights, choice)

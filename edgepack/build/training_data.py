@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.inputs import Inputs, read_text_lines
+from edgepack.build.inputs import Inputs
 from edgepack.build.masked_words import MaskedModel, load_masked_words
-from edgepack.compress.augmentation import Augmentation, add_augmented
+from edgepack.build.search_space import read_text_lines
+from edgepack.compress.augmentation import Augmentation, add_augmented, augmented_places
 from edgepack.compress.candidates import find_neighbours, read_words
 from edgepack.compress.distil.layer_maps import followed_layers
 from edgepack.compress.general import encode_text, order_pairs
@@ -23,6 +24,7 @@ from edgepack.compress.module_replacing import successor_groups
 from edgepack.compress.vocabulary import trim_tokenizer
 from edgepack.plan.candidate import Candidate
 from edgepack.student.config import StudentConfig
+from edgepack.task.alignment import Alignment
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train import Schedule, StageSettings
 from edgepack.train.processes import UNLABELLED
@@ -43,11 +45,16 @@ class TrainingData:
     originals: int
     note: str
     raw_text: RawText | None = None  # objectives of raw text, where the data is that
+    alignment: Alignment | None = None  # of the two, where the student has a tokenizer of its own
 
     @property
     def own_examples(self) -> Encoded:
         """The task's own examples in the student's ids."""
         return self.student_ids.select(np.arange(self.originals))
+
+    def sha256(self) -> str:
+        """Of what the teacher's outputs follow from."""
+        return self.teacher_ids.sha256() if self.alignment is None else self.alignment.sha256()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +93,19 @@ def task_data(
     `augment` adds the synthetic examples; None: words replaced by neighbours in the teacher's embedding table.
     """
     data, own = inputs.train, len(inputs.train)
+    places = np.zeros(0, np.int64)
     note = f"{own} training examples"
     if augmentation is not None and augmentation.share:
         data = augment(augmentation) if augment is not None else augment_by_neighbours(inputs, shape, augmentation)
         note += f", {len(data) - own} synthetic ones ({1 - own / len(data):.0%} of all)"
-    return TrainingData(data, without_labels(in_student_ids(data, shape, inputs), own), own, note)
+        if inputs.pairing is not None:
+            words = read_words(inputs.tokenizer, len(inputs.token_counts))
+            places = augmented_places(inputs.train, words, augmentation, inputs.request.seed, inputs.max_length)
+    student_ids = without_labels(in_student_ids(data, shape, inputs), own)
+    if inputs.pairing is None:
+        return TrainingData(data, student_ids, own, note)
+    alignment = inputs.pairing.align(replace(data, labels=student_ids.labels), places)
+    return TrainingData(alignment.teacher, student_ids, own, note, alignment=alignment)
 
 
 def without_labels(data: Encoded, originals: int) -> Encoded:
@@ -102,8 +117,8 @@ def without_labels(data: Encoded, originals: int) -> Encoded:
 
 
 def student_tokenizer(inputs: Inputs, shape: StudentConfig) -> PreTrainedTokenizerFast:
-    """The teacher's tokenizer with the student's vocabulary."""
-    tokenizer = inputs.teacher.tokenizer
+    """The inputs' tokenizer with the student's vocabulary."""
+    tokenizer = inputs.tokenizer
     return tokenizer if shape.vocab_map is None else trim_tokenizer(tokenizer, shape.vocab_map)
 
 
@@ -152,8 +167,8 @@ def in_student_ids(data: Encoded, shape: StudentConfig, inputs: Inputs) -> Encod
 
 def augment_by_neighbours(inputs: Inputs, shape: StudentConfig, settings: Augmentation) -> Encoded:
     """The training data and synthetic examples: words replaced by neighbours in the teacher's embedding table."""
-    embedding = inputs.load_full_student().embeddings.word.weight
-    allowed, words = allowed_tokens(shape, len(embedding)), read_words(inputs.teacher.tokenizer, len(embedding))
+    embedding = inputs.load_full_student(layers=()).embeddings.word.weight
+    allowed, words = allowed_tokens(inputs, shape, len(embedding)), read_words(inputs.tokenizer, len(embedding))
     neighbours = find_neighbours(embedding, words, allowed, inputs.token_counts, settings.candidates)
     return add_augmented(inputs.train, neighbours, settings, inputs.request.seed, inputs.max_length)
 
@@ -163,15 +178,22 @@ def augment_by_masked_words(
 ) -> Encoded:
     """The training data and synthetic examples: words replaced by what a masked-word head predicts in their place."""
     rows = int(model.checkpoint.config.vocab_size)
-    words = read_words(inputs.teacher.tokenizer, rows)
-    candidates = load_masked_words(model, words, allowed_tokens(shape, rows), device)
+    words = read_words(inputs.tokenizer, rows)
+    candidates = load_masked_words(model, words, allowed_tokens(inputs, shape, rows), device)
     return add_augmented(inputs.train, candidates, settings, inputs.request.seed, inputs.max_length)
 
 
-def allowed_tokens(shape: StudentConfig, rows: int) -> np.ndarray:
-    """Which of the teacher's tokens the student has, bool `(rows,)`."""
+def allowed_tokens(inputs: Inputs, shape: StudentConfig, rows: int) -> np.ndarray:
+    """Which tokens of the inputs' tokenizer may be put into a text, bool `(rows,)`: those that the student has.
+
+    Where the teacher has another tokenizer, without parts of characters, which cannot be spelled for it.
+    """
     allowed = np.ones(rows, bool)
     if shape.vocab_map is not None:
         allowed = np.zeros(rows, bool)
         allowed[shape.vocab_map] = True
+    if inputs.pairing is not None:
+        spelled = np.zeros(rows, bool)
+        spelled[list(inputs.pairing.surfaces)] = True
+        allowed &= spelled
     return allowed

@@ -17,6 +17,7 @@ from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
+from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
 from edgepack.task.task import Task
 from edgepack.workspace import hash_json, sha256_file, write_atomic
@@ -105,6 +106,7 @@ class TeacherRecord(Record):
     sha256: str
     licence: str | None = None
     thresholds: list[FiniteFloat] | None = None
+    max_length: int | None = Field(default=None, ge=1)  # of the teacher, where its tokens are not the student's
 
 
 class BundleManifest(Record):
@@ -116,6 +118,7 @@ class BundleManifest(Record):
     pair: bool = False
     problem: Literal["multi_label_classification"] | None = None  # absent: one label for each text, or word
     labels: list[str]
+    tag_scheme: SchemeName | None = None  # what tags mean; absent where texts are labelled, and where labels show it
     thresholds: list[FiniteFloat] | None = None  # of label sets: the probability from which on each label is answered
     max_length: int
     padding: PaddingRecord
@@ -135,6 +138,11 @@ class BundleManifest(Record):
     )  # what an app divides logits by before it shows a probability; absent: 1
     edgepack_version: str
     created: str
+
+    @property
+    def teacher_length(self) -> int:
+        """The teacher's longest input, in its own tokens."""
+        return self.teacher.max_length or self.max_length
 
 
 class BuildManifest(Record):
@@ -157,12 +165,6 @@ class BuildManifest(Record):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def task_of(manifest: BundleManifest) -> Task:
-    """The task that a bundle is for."""
-    thresholds = tuple(manifest.thresholds or ())
-    return Task(manifest.task, tuple(manifest.labels), manifest.pair, manifest.problem or SINGLE_LABEL, thresholds)
-
-
 def load_manifest(folder: Path) -> BundleManifest:
     """The bundle's manifest; `InputError` if `folder` is no bundle."""
     path = folder / MANIFEST_NAME
@@ -170,6 +172,18 @@ def load_manifest(folder: Path) -> BundleManifest:
         refuse_other_folder(folder)
     refuse_build(folder)
     return read_model(path, BundleManifest)
+
+
+def task_of(manifest: BundleManifest) -> Task:
+    """The task that a bundle is for."""
+    return Task(
+        manifest.task,
+        tuple(manifest.labels),
+        manifest.pair,
+        manifest.problem or SINGLE_LABEL,
+        tuple(manifest.thresholds or ()),
+        manifest.tag_scheme,
+    )
 
 
 def refuse_build(folder: Path) -> None:

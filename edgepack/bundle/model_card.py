@@ -11,6 +11,7 @@ from edgepack.bundle.linear import card_lines
 from edgepack.bundle.manifest import BundleManifest, TeacherRecord, task_of
 from edgepack.bundle.verdict import Verdict
 from edgepack.target import Target
+from edgepack.task.schemes import SchemeName
 from edgepack.task.task import Task
 
 
@@ -27,6 +28,7 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         shipped(verdict),
         f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
         *inputs(task, max_length),
+        *tags(task.tag_scheme),
         "",
         "| model | metric | value | 95 % interval | examples |",
         "|---|---|---|---|---|",
@@ -79,6 +81,11 @@ def inputs(task: Task, max_length: int) -> list[str]:
     return lines
 
 
+def tags(scheme: SchemeName | None) -> list[str]:
+    """What the labels mean as tags of words."""
+    return [] if scheme is None else [f"- Tag scheme: {scheme}."]
+
+
 def title(teacher: TeacherRecord, target: Target) -> str:
     """The card's heading."""
     return f"# {teacher.name} for {target.title}"
@@ -108,5 +115,5 @@ def card_facts(manifest: BundleManifest, verdict: Verdict, target: Target) -> li
     """The lines that a bundle's card must have word for word: names, licence, labels, bytes and figures."""
     task, teacher = task_of(manifest), manifest.teacher
     facts = [*front_matter(task, teacher), title(teacher, target), origin(task, teacher), shipped(verdict)]
-    facts += [*inputs(task, manifest.max_length), *figures(verdict)]
+    facts += [*inputs(task, manifest.max_length), *tags(manifest.tag_scheme), *figures(verdict)]
     return [line for fact in facts if fact for line in fact.splitlines()]

@@ -175,6 +175,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         pair=task.pair,
         problem=MULTI_LABEL if task.is_multi_label else None,
         labels=list(task.labels),
+        tag_scheme=task.tag_scheme,
         thresholds=list(task.thresholds) or None,
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),

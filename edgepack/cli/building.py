@@ -10,6 +10,7 @@ import click
 
 from edgepack.cli.options import (
     FOLDER,
+    TAG_SCHEMES,
     build_options,
     column_options,
     device_option,
@@ -104,6 +105,12 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
     default="none",
     show_default=True,
     help="Weigh rare classes more: by 1 / frequency (balanced), or by its square root.",
+)
+@click.option(
+    "--tag-scheme",
+    type=click.Choice(["data", *TAG_SCHEMES]),
+    help="Scheme of the teacher's tags; data: as the training data are written. [default: BIO; plain where the tags "
+    "mark no entities]",
 )
 @seed_option
 @length_option

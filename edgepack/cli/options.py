@@ -76,6 +76,7 @@ class RenamedOption(click.Option):
 
 
 TASKS = ("text-classification", "token-classification")
+TAG_SCHEMES = ("BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain")
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -160,6 +161,12 @@ build_options = options(
     ),
     target_option,
     click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
+    click.option(
+        "--tag-scheme",
+        type=click.Choice(TAG_SCHEMES),
+        help="What the teacher's tags mean; types: entity types without prefixes, plain: a tag for each word, no "
+        "entities. [default: from its labels and answers]",
+    ),
     column_options,
     click.option(
         "--max-drop",
@@ -190,6 +197,12 @@ build_options = options(
     ),
     length_option,
     click.option(
+        "--student-tokenizer",
+        metavar="FOLDER|ID",
+        help="Tokenizer of the student, as a folder or a hub id, where apps cannot run the teacher's. "
+        "[default: the teacher's]",
+    ),
+    click.option(
         "--disk-budget",
         type=Size(),
         default="8GB",
@@ -214,6 +227,7 @@ place_options = options(
         type=EXISTING_FILE,
         help="Where the raw text is now. [default: as recorded]",
     ),
+    click.option("--student-tokenizer", help="Where the student's tokenizer is now. [default: as recorded]"),
 )
 
 

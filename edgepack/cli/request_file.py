@@ -22,7 +22,7 @@ from edgepack.parameters import Share, Size
 
 NOT_ASKED = {"config", "print_config", "tensors", "dry_run", "fresh", "as_json", "quiet", "verbose", "log_file"}
 ELSEWHERE = ("output",)  # keys of the other command, which a file for both has
-SOURCES = ("model", "data", "eval")  # a path, or a hub id
+SOURCES = ("model", "data", "eval", "student-tokenizer")  # a path, or a hub id
 EXCLUSIVE = ("effort", "recipe")
 WIDTH = 110
 HEADER = "# A request of `edgepack build` and `edgepack plan`: give it with --config. Paths are relative to this file."

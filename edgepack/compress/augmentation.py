@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.compress.candidates import NONE, Candidates, Words
-from edgepack.compress.splicing import splice
+from edgepack.compress.splicing import Drawn, splice_places
 from edgepack.errors import InputError
 from edgepack.task.encoded import Encoded
 
@@ -56,8 +56,8 @@ def add_augmented(
     count = round(len(data) * settings.share / (1 - settings.share))
     if count == 0:
         return data
-    sources = _sources(data, count, candidates.words, settings, seed, max_length)
-    return _concatenate(data, _replace(sources, candidates, settings, seed))
+    sources = _sources(data, count, candidates.words, settings, seed, max_length).take(data)
+    return concatenate(data, _replace(sources, candidates, settings, seed))
 
 
 def augmented_lengths(
@@ -67,21 +67,31 @@ def augmented_lengths(
     count = round(len(data) * settings.share / (1 - settings.share))
     if count == 0:
         return data.lengths
-    return np.concatenate([data.lengths, _sources(data, count, words, settings, seed, max_length).lengths])
+    offsets = _sources(data, count, words, settings, seed, max_length).offsets
+    return np.concatenate([data.lengths, np.diff(offsets)])
+
+
+def augmented_places(
+    data: Encoded, words: Words, settings: Augmentation, seed: int, max_length: int | None = None
+) -> np.ndarray:
+    """For each token of the new examples that `add_augmented` gives, the token of `data` that it is, or replaces."""
+    count = round(len(data) * settings.share / (1 - settings.share))
+    return _sources(data, count, words, settings, seed, max_length).rows if count else np.zeros(0, np.int64)
 
 
 def _sources(
     data: Encoded, count: int, words: Words, settings: Augmentation, seed: int, max_length: int | None
-) -> Encoded:
+) -> Drawn:
     """`count` examples drawn from `data`, some of them cut or joined."""
     generator = np.random.default_rng((seed, 0))
     rounds = -(-count // len(data)) if len(data) else 0
     drawn = np.concatenate([np.zeros(0, np.int64), *(generator.permutation(len(data)) for _ in range(rounds))])[:count]
     wanted = generator.random(count) < settings.splice
     if not wanted.any():
-        return data.select(drawn)
+        offsets = np.concatenate([[0], np.cumsum(data.lengths[drawn])]).astype(np.int64)
+        return Drawn(drawn, data.rows(drawn), offsets)
     longest = int(data.lengths.max()) if max_length is None else max_length
-    return splice(data, drawn, wanted, words, longest, generator)
+    return splice_places(data, drawn, wanted, words, longest, generator)
 
 
 def _replaceable(data: Encoded, candidates: Candidates) -> np.ndarray:
@@ -102,7 +112,8 @@ def _replace(data: Encoded, candidates: Candidates, settings: Augmentation, seed
     return Encoded(ids, data.token_type_ids, data.offsets, data.labels)
 
 
-def _concatenate(first: Encoded, second: Encoded) -> Encoded:
+def concatenate(first: Encoded, second: Encoded) -> Encoded:
+    """All examples of the first, then those of the second."""
     return Encoded(
         np.concatenate([first.input_ids, second.input_ids]),
         np.concatenate([first.token_type_ids, second.token_type_ids]),

@@ -16,8 +16,11 @@ def spread_layers(total: int, kept: int) -> list[int]:
     return [round(i * (total - 1) / (kept - 1)) for i in range(kept)]
 
 
-def select_layers(student: Student, layers: Sequence[int]) -> Student:
-    """Keep the given layers, in that order; weight sets that no layer uses any more disappear."""
+def select_layers(student: Student, layers: Sequence[int], share: bool = False) -> Student:
+    """Keep the given layers, in that order; weight sets that no layer uses any more disappear.
+
+    `share`: the tensors are not copied (`surgery.rebuild`).
+    """
     config, old = student.config, student.state_dict()
     state: State = {k: v for k, v in old.items() if k.startswith(("embeddings.", "head."))}
     changes: dict[str, object] = {"num_hidden_layers": len(layers)}
@@ -32,4 +35,4 @@ def select_layers(student: Student, layers: Sequence[int]) -> Student:
         ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
     for norms in ("attention_norms", "ffn_norms"):
         state |= renumber(old, norms, list(layers))
-    return rebuild(student, state, ranks=ranks, **changes)
+    return rebuild(student, state, share, ranks=ranks, **changes)

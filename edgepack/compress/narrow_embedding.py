@@ -40,11 +40,13 @@ def row_weights(rows: int, token_counts: Tensor | None) -> Tensor:
     return torch.ones(rows, dtype=torch.double) if token_counts is None else token_counts.double().sqrt() + 1
 
 
-def factorize_embedding(student: Student, size: int, token_counts: Tensor | None = None, seed: int = 0) -> Student:
+def factorize_embedding(
+    student: Student, size: int, token_counts: Tensor | None = None, seed: int = 0, share: bool = False
+) -> Student:
     """Word table `(V, H)` to `(V, E)` times a projection `(H, E)`, by weighted principal components.
 
     `token_counts (V,)` weighs rows by how often the task uses them (plus one, so rare ones count too).
-    For an identity embedding and a size below the hidden size.
+    For an identity embedding and a size below the hidden size. `share`: the layers' tensors are not copied.
     """
     state = dict(student.state_dict())
     mean, covariance = weighted_covariance(state[WORD], token_counts)
@@ -55,7 +57,7 @@ def factorize_embedding(student: Student, size: int, token_counts: Tensor | None
     state[WORD] = torch.cat([((rows.double() - mean) @ basis).float() for rows in state[WORD].split(BLOCK)])
     state[POSITION] = state[POSITION] + mean.float()
     state["embeddings.projection.weight"] = basis.float()
-    return rebuild(student, state, embedding_size=size, embedding_projection="linear", projection_bias=False)
+    return rebuild(student, state, share, embedding_size=size, embedding_projection="linear", projection_bias=False)
 
 
 def self_attentive_embedding(

@@ -2,8 +2,9 @@
 
 A pass changes one axis of a student's shape, or measures something that later passes need. It states what must hold
 before it (`requires`) and what holds after it (`ensures`), and `run_passes` checks both every time, as ONNX IR's passes
-do. A pass never changes the student that it is given. Where there is nothing to do it gives the same student back and
-says so, so a list can hold every pass there is.
+do. A pass never changes the student that it is given. It may give one that shares tensors with it, so that a teacher's
+layers are not copied with each change of a table; `run_passes` copies what its caller's student would share. Where
+there is nothing to do it gives the same student back and says so, so a list can hold every pass there is.
 
 What a pass needs to know of the task is `Evidence`. It travels with the student, since some of it is about units and
 changes with them: layers that are merged have their importance summed. Some of it can only be measured on a student
@@ -22,6 +23,7 @@ from torch import Tensor
 from edgepack.compress.examples import Examples
 from edgepack.compress.hidden_size import HiddenImportance
 from edgepack.compress.low_rank import Ranks
+from edgepack.compress.surgery import own_tensors
 from edgepack.compress.units import Importance
 from edgepack.errors import EdgepackError, InputError
 from edgepack.student.config import StudentConfig
@@ -113,6 +115,7 @@ def run_passes(passes: Sequence[Pass], student: Student, goal: Goal, evidence: E
     """Run the passes in order; an error names the pass and those that were done before it."""
     done: list[str] = []
     changed: list[str] = []
+    given = student
     for each in passes:
         where = f"carving, pass {each.name!r} (done before: {', '.join(done) or 'none'})"
         problem = each.requires(student, goal, evidence)
@@ -132,4 +135,4 @@ def run_passes(passes: Sequence[Pass], student: Student, goal: Goal, evidence: E
         done.append(each.name)
         if result.changed:
             changed.append(each.name)
-    return Carved(student, evidence, tuple(changed))
+    return Carved(own_tensors(student, given), evidence, tuple(changed))

@@ -35,7 +35,7 @@ class SelectLayers(Pass):
     def __call__(self, student: Student, goal: Goal, evidence: Evidence) -> PassResult:
         if goal.layers == tuple(range(student.config.num_hidden_layers)):
             return PassResult(student, evidence, False)
-        return PassResult(select_layers(student, goal.layers), evidence, True)
+        return PassResult(select_layers(student, goal.layers, share=True), evidence, True)
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         return _differs("num_hidden_layers", student.config.num_hidden_layers, goal.shape.num_hidden_layers)
@@ -110,7 +110,7 @@ class FoldTokenTypes(Pass):
     def __call__(self, student: Student, goal: Goal, evidence: Evidence) -> PassResult:
         if goal.shape.type_vocab_size == student.config.type_vocab_size:
             return PassResult(student, evidence, False)
-        return PassResult(fold_token_types(student), evidence, True)
+        return PassResult(fold_token_types(student, share=True), evidence, True)
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         return _differs("type_vocab_size", student.config.type_vocab_size, goal.shape.type_vocab_size)
@@ -129,7 +129,7 @@ class TrimPositions(Pass):
         wanted = goal.shape.max_position_embeddings
         if wanted == student.config.max_position_embeddings:
             return PassResult(student, evidence, False)
-        return PassResult(trim_positions(student, wanted), evidence, True)
+        return PassResult(trim_positions(student, wanted, share=True), evidence, True)
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         wanted = goal.shape.max_position_embeddings
@@ -155,7 +155,8 @@ class TrimVocabulary(Pass):
         shape = goal.shape
         if shape.vocab_map is None or shape.vocab_map == student.config.vocab_map:
             return PassResult(student, evidence, False)
-        return PassResult(trim_vocabulary(student, shape.vocab_map, shape.pad_token_id), evidence, True)
+        trimmed = trim_vocabulary(student, shape.vocab_map, shape.pad_token_id, share=True)
+        return PassResult(trimmed, evidence, True)
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         return _differs("vocab_size", student.config.vocab_size, goal.shape.vocab_size)
@@ -188,7 +189,7 @@ class NarrowEmbedding(Pass):
             heads, units = shape.embedding_num_heads, shape.embedding_intermediate_size
             narrow = self_attentive_embedding(student, shape.embedding_size, heads, units, counts, seed)
         else:
-            narrow = factorize_embedding(student, shape.embedding_size, counts, seed)
+            narrow = factorize_embedding(student, shape.embedding_size, counts, seed, share=True)
         return PassResult(narrow, evidence, True)
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:

@@ -67,7 +67,7 @@ def share_layers(student: Student, attention_sharing: Sequence[int], ffn_sharing
         sets = [merge.reference for merge in merges]
         changes |= sizes_of_sets(config, room, sets)
         ranks |= {matrix: [ranks[matrix][s] for s in sets] for matrix in matrices}
-    return Shared(rebuild(student, state, ranks=ranks, **changes), attention, feed_forward)
+    return Shared(rebuild(student, state, False, ranks=ranks, **changes), attention, feed_forward)
 
 
 def _merge_room(old: State, config: StudentConfig, room: str, after: Sequence[int]) -> tuple[tuple[Merge, ...], State]:

@@ -24,9 +24,30 @@ class Splices:
     partner: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Examples made of others' tokens: the (first) source of each, the flat place of each token there, offsets."""
+
+    sources: np.ndarray
+    rows: np.ndarray
+    offsets: np.ndarray
+
+    def take(self, data: Encoded) -> Encoded:
+        """The tokens of `data` at these places."""
+        labels = data.labels[self.rows if data.per_token else self.sources]
+        return Encoded(data.input_ids[self.rows], data.token_type_ids[self.rows], self.offsets, labels)
+
+
 def splice(
     data: Encoded, drawn: np.ndarray, wanted: np.ndarray, words: Words, longest: int, generator: np.random.Generator
 ) -> Encoded:
+    """The examples that `splice_places` draws."""
+    return splice_places(data, drawn, wanted, words, longest, generator).take(data)
+
+
+def splice_places(
+    data: Encoded, drawn: np.ndarray, wanted: np.ndarray, words: Words, longest: int, generator: np.random.Generator
+) -> Drawn:
     """The examples `drawn` from `data`; those `wanted` (bool) are cut or joined first, where they can be.
 
     Joined examples have at most `longest` tokens; a text that no other fits behind is cut instead, or left whole where
@@ -42,8 +63,7 @@ def splice(
     else:
         join = able & fits & (generator.random(len(drawn)) < 0.5)
         cut = able & ~join
-    starts, lengths = _spans(data, drawn, words, Splices(cut, join, partner), generator)
-    return _gather(data, drawn, starts, lengths)
+    return _gather(data, drawn, *_spans(data, drawn, words, Splices(cut, join, partner), generator))
 
 
 def single_texts(data: Encoded) -> np.ndarray:
@@ -99,11 +119,10 @@ def _spans(
     return starts, lengths
 
 
-def _gather(data: Encoded, drawn: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Encoded:
+def _gather(data: Encoded, drawn: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Drawn:
     """New examples out of the flat ranges `starts[i, j]` of `lengths[i, j]` tokens, in order of `j`."""
     sizes = lengths.ravel()
     before = np.cumsum(sizes) - sizes
     rows = np.repeat(starts.ravel() - before, sizes) + np.arange(sizes.sum())
     offsets = np.concatenate([[0], np.cumsum(lengths.sum(1))]).astype(np.int64)
-    labels = data.labels[rows] if data.per_token else data.labels[drawn]
-    return Encoded(data.input_ids[rows], data.token_type_ids[rows], offsets, labels)
+    return Drawn(drawn, rows, offsets)

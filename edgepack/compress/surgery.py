@@ -5,17 +5,30 @@ from __future__ import annotations
 from torch import Tensor
 
 from edgepack.student.config import StudentConfig, changed_config
-from edgepack.student.model import Student
+from edgepack.student.model import Student, student_of
 
 State = dict[str, Tensor]
 POSITION, TYPE, WORD = "embeddings.position.weight", "embeddings.token_type.weight", "embeddings.word.weight"
 
 
-def rebuild(student: Student, state: State, **changes: object) -> Student:
-    """A new student with `changes` to the config and exactly the weights in `state`."""
-    rebuilt = Student(changed_config(student.config, **changes))
-    rebuilt.load_state_dict({name: tensor.detach().clone() for name, tensor in state.items()})
-    return rebuilt.train(student.training)
+def rebuild(student: Student, state: State, share: bool = False, **changes: object) -> Student:
+    """A new student with `changes` to the config and exactly the weights in `state`.
+
+    `share`: it holds these very tensors, not copies, so that neither it nor `student` may be changed in place.
+    """
+    held = {name: tensor.detach() if share else tensor.detach().clone() for name, tensor in state.items()}
+    return student_of(changed_config(student.config, **changes), held).train(student.training)
+
+
+def own_tensors(student: Student, other: Student) -> Student:
+    """`student` with copies of the tensors that it shares with `other`; itself where it is `other`."""
+    if student is other:
+        return student
+    theirs = {tensor.untyped_storage().data_ptr() for tensor in other.parameters() if not tensor.is_meta}
+    for parameter in student.parameters():
+        if parameter.untyped_storage().data_ptr() in theirs:
+            parameter.data = parameter.data.clone()
+    return student
 
 
 def sizes_of_sets(config: StudentConfig, room: str, sets: list[int]) -> dict[str, object]:

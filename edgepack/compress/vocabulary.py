@@ -131,15 +131,20 @@ def choose_ids(
 
 
 def _places(tokenizer: PreTrainedTokenizerFast, model: dict[str, Any]) -> dict[int, tuple[int, str]]:
-    """What ids are sorted by: the string, in BPE the merge; added tokens that the model has not come last."""
+    """What ids are sorted by: the string, in BPE the merge; added tokens that the model has not come last.
+
+    The library numbers those behind the model's own tokens, whatever their file says.
+    """
     vocabulary = tokenizer.get_vocab()
     if model["type"] == "WordPiece":
-        return {number: (0, token) for token, number in vocabulary.items()}
+        return {number: (int(token not in model["vocab"]), token) for token, number in vocabulary.items()}
     if model["type"] == "Unigram":
         return {number: (int(number >= len(model["vocab"])), token) for token, number in vocabulary.items()}
     symbols = byte_tokens() + ["".join(split_merge(merge)) for merge in model["merges"]]
     ranks = {token: rank for rank, token in reversed(list(enumerate(symbols)))}
-    return {number: (ranks.get(token, len(symbols)), token) for token, number in vocabulary.items()}
+    for token in vocabulary.keys() - ranks.keys():
+        ranks[token] = len(symbols) + (token not in model["vocab"])
+    return {number: (ranks[token], token) for token, number in vocabulary.items()}
 
 
 def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept_ids: Sequence[int]) -> PreTrainedTokenizerFast:

@@ -5,13 +5,13 @@ What the analyses of `classes.py`, `slices.py`, `calibration.py` and `differing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from edgepack.evidence.forms import FormLogits
-from edgepack.task.encoded import IGNORED
+from edgepack.task.entity_f1 import EntityF1
 from edgepack.task.task import Task
 
 F1 = Task("token-classification", ("O", "B-class", "I-class"))  # a metric of (right, answered, true) of anything
@@ -56,27 +56,18 @@ class Labelled:
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Labels; of tags, the entity types."""
-        if self.task.name == "text-classification":
-            return self.task.labels
-        return tuple(dict.fromkeys(label[2:] for label in self.task.labels if label != "O"))
+        """Labels; of tags of entities, the types."""
+        return self.task.class_names
 
     def class_statistics(self, name: str) -> np.ndarray:
         """(right, answered, true) of one label or entity type in each example, `(n, 3)`."""
-        if self.task.name == "text-classification":
-            number = self.task.labels.index(name)
-            if self.task.is_multi_label:
-                truth, decided = self.truth[:, number] > 0, self.decided[:, number] > 0
-            else:
-                truth, decided = self.truth == number, self.decided == number
-            return np.stack([truth & decided, decided, truth], axis=1).astype(np.int64)
-        outside = self.task.labels.index("O") if "O" in self.task.labels else None
-        others = [i for i, label in enumerate(self.task.labels) if label[2:] != name or label == "O"]
-        if outside is None or not others:
-            return self.statistics
-        numbers = np.arange(len(self.task.labels))
-        numbers[others] = outside
-        encoded = self.form.encoded
-        labels = np.where(encoded.labels == IGNORED, IGNORED, numbers[np.maximum(encoded.labels, 0)])
-        logits = np.eye(len(numbers), dtype=np.float32)[numbers[self.task.decide(self.form.logits)]]
-        return self.task.statistics(logits, replace(encoded, labels=labels))
+        if isinstance(self.task.scoring, EntityF1):
+            return self.task.scoring.of_kind(name).statistics(self.form.logits, self.form.encoded)
+        number = self.task.labels.index(name)
+        if self.task.is_multi_label:
+            truth, decided = self.truth[:, number] > 0, self.decided[:, number] > 0
+        else:
+            truth, decided = self.truth == number, self.decided == number
+        hits = (truth & decided, decided, truth)
+        counts = [np.bincount(self.owners[hit], minlength=self.n) for hit in hits]
+        return np.stack(counts, axis=1).astype(np.int64)

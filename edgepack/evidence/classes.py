@@ -44,16 +44,17 @@ def difference_interval(rows: PairedRows, task: Task, confidence: float) -> tupl
 
 
 def confusion(model: Labelled) -> tuple[list[str], list[list[int]]]:
-    """Labels and counts, truth by answer; of tags, words by entity type with O first.
+    """Labels and counts, truth by answer; of entities, words by type with O first.
 
     Empty where labels are many, and of label sets, where no answer stands for a label.
     """
     if model.task.is_multi_label:
         return [], []
     names, classes = list(model.task.labels), np.arange(len(model.task.labels))
-    if model.task.name == "token-classification":
+    if model.task.finds_entities:
         names = ["O", *model.class_names]
-        classes = np.array([0 if label == "O" else names.index(label[2:], 1) for label in model.task.labels])
+        kinds = [mark.kind for mark in model.task.marks]
+        classes = np.array([0 if kind is None else names.index(kind, 1) for kind in kinds])
     if len(names) > MOST_CONFUSED:
         return [], []
     table = np.zeros((len(names), len(names)), np.int64)

@@ -112,11 +112,12 @@ class Given:
     def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
         """What the teacher has right."""
         task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, sha256, manifest.max_length)
+        key = (task, sha256, manifest.teacher_length)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
             limits = tuple(manifest.teacher.thresholds or ())
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.max_length, sha256, limits)
+            data, length = self.read(manifest), manifest.teacher_length
+            self.teachers[key] = answer(self.teacher, task, data, length, sha256, limits)
         return self.teachers[key]
 
 
@@ -208,7 +209,8 @@ def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
 
 def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
     """`InputError` where two bundles do not answer the same question."""
-    if (old.task, old.problem, old.pair, set(old.labels)) != (new.task, new.problem, new.pair, set(new.labels)):
+    one, other = task_of(old), task_of(new)
+    if (one.name, one.problem, one.pair, set(one.labels)) != (other.name, other.problem, other.pair, set(other.labels)):
         raise InputError(
             "the two bundles are for different tasks or labels: "
             f"{old.task} with {len(old.labels)} labels, {new.task} with {len(new.labels)}; compare releases of one task"

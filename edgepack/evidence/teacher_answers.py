@@ -23,7 +23,7 @@ def teacher_statistics(
 
     `thresholds`: of label sets, those that the build found for it.
     """
-    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem)
+    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
     if teacher.sha256 != sha256:
         raise InputError(
             f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
@@ -35,7 +35,7 @@ def teacher_statistics(
 
 def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
     """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
-    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem)
+    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
     if teacher.task.labels != task.labels:
         raise InputError(
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "

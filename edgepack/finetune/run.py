@@ -32,6 +32,7 @@ from edgepack.task.examples import (
     infer_task,
     read_both,
     read_labels,
+    read_tag_scheme,
     show_notes,
 )
 from edgepack.task.task import Task
@@ -91,6 +92,8 @@ def finetune(
             if other != scratch:
                 shutil.rmtree(other)  # of earlier settings or data
         result = train_and_score(model, prepared, device, bf16, scratch, output, console)
+        if prepared.task.tag_scheme is not None:
+            model.config.tag_scheme = prepared.task.tag_scheme  # which labels alone may not show
         if result.thresholds:
             model.config.thresholds = list(result.thresholds)  # the teacher's own, which a build reads
         _save(model.cpu(), prepared.tokenizer, output)
@@ -139,7 +142,7 @@ def train_and_score(
 
 def prepare(base: str, train: str, evaluation: str, columns: Columns, options: Options, console: Console) -> Prepared:
     """Read and check everything, hold out the slice, choose the settings."""
-    task, training, judged = _read(train, evaluation, columns, console)
+    task, training, judged = _read(train, evaluation, columns, options.tag_scheme, console)
     if task.is_multi_label and options.label_smoothing is None:
         options = replace(options, label_smoothing=0.0)  # a label's probability is compared with a threshold
     checkpoint = open_checkpoint(_encoder_folder(base))
@@ -195,9 +198,13 @@ def _check_output(output: Path) -> None:
         raise InputError(f"output {output}: is an unfinished build's; name a new folder")
 
 
-def _read(train: str, evaluation: str, columns: Columns, console: Console) -> tuple[Task, Dataset, Dataset]:
+def _read(
+    train: str, evaluation: str, columns: Columns, tag_scheme: str | None, console: Console
+) -> tuple[Task, Dataset, Dataset]:
     name, pair = infer_task(train, columns)
-    task = Task(name, read_labels(train, columns), pair, infer_problem(train, columns))
+    scheme = read_tag_scheme(train, columns, tag_scheme)
+    labels = read_labels(train, columns, scheme=scheme)
+    task = Task(name, labels, pair, infer_problem(train, columns), scheme=scheme)
     if len(task.labels) < 2:
         raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
@@ -225,6 +232,7 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
         "data": prepared.data_sha256,
         "examples": prepared.training.sha256(),
         "labels": list(prepared.task.labels),
+        "tag_scheme": prepared.task.tag_scheme,
         "problem": prepared.task.problem,
         "trials": [asdict(settings) for settings in prepared.trials],
         "device": device.type,

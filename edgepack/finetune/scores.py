@@ -1,4 +1,4 @@
-"""Precision, recall and F1 for each class; for tagging, for each type of entity."""
+"""Precision, recall and F1 for each class; for tags of entities, for each type."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.task.encoded import Encoded
+from edgepack.task.entity_f1 import EntityF1
 from edgepack.task.label_f1 import LabelF1
 from edgepack.task.task import Task
 
@@ -24,22 +25,21 @@ class ClassScore:
 
 def class_scores(task: Task, logits: np.ndarray, encoded: Encoded) -> tuple[ClassScore, ...]:
     """A score for each class in the order of the labels; logits in the flat layout."""
-    if task.name == "token-classification":
-        kinds = dict.fromkeys(label[2:] for label in task.labels if label != "O")
-        return tuple(_entity_score(task, kind, logits, encoded) for kind in kinds)
+    if isinstance(task.scoring, EntityF1):
+        return tuple(_entity_score(task.scoring, kind, logits, encoded) for kind in task.class_names)
     if isinstance(task.scoring, LabelF1):
         sums = task.scoring.label_statistics(logits, encoded).sum(axis=0).tolist()
         return tuple(_score(label, *counts) for label, counts in zip(task.labels, sums, strict=True))
-    decided, classes = task.decide(logits), len(task.labels)
-    confusion = np.bincount(encoded.labels * classes + decided, minlength=classes**2).reshape(classes, classes)
+    scored, classes = encoded.scored, len(task.labels)
+    decided, labels = task.decide(logits)[scored], encoded.labels[scored]
+    confusion = np.bincount(labels * classes + decided, minlength=classes**2).reshape(classes, classes)
     counts = zip(task.labels, np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1), strict=True)
     return tuple(_score(label, int(hit), int(predicted), int(gold)) for label, hit, predicted, gold in counts)
 
 
-def _entity_score(task: Task, kind: str, logits: np.ndarray, encoded: Encoded) -> ClassScore:
+def _entity_score(scoring: EntityF1, kind: str, logits: np.ndarray, encoded: Encoded) -> ClassScore:
     """The score of one type: all other types read as O."""
-    alone = Task(task.name, tuple(label if label[2:] == kind and label != "O" else "O" for label in task.labels))
-    hit, predicted, gold = alone.statistics(logits, encoded).sum(axis=0).tolist()
+    hit, predicted, gold = scoring.of_kind(kind).statistics(logits, encoded).sum(axis=0).tolist()
     return _score(kind or "entity", hit, predicted, gold)
 
 

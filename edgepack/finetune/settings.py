@@ -49,6 +49,7 @@ class Options:
     max_length: int | None = None
     seed: int = 0
     device: str = "auto"
+    tag_scheme: str | None = None  # of the teacher's tags; "data": as the training data are written
 
     def __post_init__(self) -> None:
         if self.class_weights not in CLASS_WEIGHTS:

@@ -1,4 +1,4 @@
-"""Giving freed memory back to the system.
+"""Memory: how much is free, and giving back what was freed.
 
 glibc keeps what was freed for the next allocation. After tensors of many sizes that is hundreds of megabytes in pieces
 that nothing fits into: on SST-2 1,128 MB after carving, 727 MB when they had been given back.
@@ -8,10 +8,28 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 from typing import Any
 
+import psutil
+
 MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of glibc's malloc.h
+CGROUPS = (  # of containers, with their limit and what is used: version 2, version 1
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
 LARGE = 8 << 20  # bytes; activations of a batch's piece are smaller, tables and their moments larger
+
+
+def free_memory() -> int:
+    """Bytes that a process can still have without another giving any up, in its container too."""
+    free = int(psutil.virtual_memory().available)
+    for limit, used in CGROUPS:
+        try:
+            free = min(free, max(0, int(limit.read_text()) - int(used.read_text())))
+        except (OSError, ValueError):  # no such container, or "max"
+            continue
+    return free
 
 
 def return_free_memory() -> None:

@@ -158,5 +158,6 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
     if ASSET_NAME not in shipped:
         raise CheckFailed(
             f"bundle {bundle} ships {', '.join(shipped)} and no {ASSET_NAME}: its tokenizer is one that the apps are "
-            "not proven to reproduce; edgepack plan says why, and docs/inputs.md which ones are"
+            "not proven to reproduce; edgepack plan says why, docs/inputs.md which ones are; build again with "
+            "--student-tokenizer and one of these"
         )

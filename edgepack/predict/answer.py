@@ -29,9 +29,10 @@ class Answer:
     """The answer to one text or pair.
 
     `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
-    token classification. Of label sets `labels` are those at their thresholds or above, the likeliest first; there may
-    be none. `tokens` counts special ones too; `cut`: the text was longer than the model's input, and its
-    end was not read; `unknown` is the share of its tokens that the vocabulary does not have.
+    token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word. Of
+    label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. `tokens` counts
+    special ones too; `cut`: the text was longer than the model's input, and its end was not read; `unknown` is the
+    share of its tokens that the vocabulary does not have.
     """
 
     text: str

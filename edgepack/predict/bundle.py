@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
@@ -19,7 +20,7 @@ from edgepack.bundle.manifest import BundleManifest, load_manifest, task_of
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
-from edgepack.predict.entities import Tag, find_entities
+from edgepack.predict.entities import find_entities
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
 from edgepack.task.task import Task
@@ -101,6 +102,11 @@ class Bundle:
         tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else BinaryTokenizer(reader)
         return cls(path, manifest, tokenizer, load(path / opened.target.file, opened.target, threads))
 
+    @cached_property
+    def task(self) -> Task:
+        """What it answers."""
+        return task_of(self.manifest)
+
     @overload
     def __call__(self, texts: str | tuple[str, str]) -> Answer: ...
 
@@ -149,18 +155,13 @@ class Bundle:
         """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""
         return self.task.scoring.probabilities(logits / (self.manifest.temperature or 1.0))
 
-    @property
-    def task(self) -> Task:
-        """What it is for."""
-        return task_of(self.manifest)
-
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.manifest.task == "token-classification":
             words = find_words(answer.text, encoding.own_offsets, self.tokenizer.classes)
-            best = probabilities.argmax(axis=-1)
-            tags = [Tag(labels[best[w.first]], float(probabilities[w.first, best[w.first]])) for w in words]
-            return replace(answer, entities=find_entities(answer.text, words, tags))
+            rows = probabilities[[word.first for word in words]]
+            found = find_entities(answer.text, words, rows.argmax(axis=-1), rows.max(axis=-1), self.task.marks)
+            return replace(answer, entities=found)
         order = np.argsort(-probabilities, kind="stable")
         by_label = {labels[i]: float(probabilities[i]) for i in order}
         if self.task.is_multi_label:

@@ -13,7 +13,6 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from edgepack.bundle.manifest import task_of
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.answers import Labelled
@@ -62,7 +61,7 @@ def answer_data(
     console = console or Console(quiet=True)
     if teacher is not None:  # before the work
         import_package(TEACHER_ANSWERS, "predict's --compare-teacher")
-    manifest, task = bundle.manifest, task_of(bundle.manifest)
+    manifest, task = bundle.manifest, bundle.task
     recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
     data, labelled = read_to_answer(source, task, told, recorded)
@@ -136,7 +135,7 @@ def compare(
     """The teacher's answers to the same texts beside the bundle's."""
     manifest, task = bundle.manifest, form.task
     ask = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits
-    logits, encoded, sha256 = ask(source, task, data, manifest.max_length)
+    logits, encoded, sha256 = ask(source, task, data, manifest.teacher_length)
     if sha256 != manifest.teacher.sha256:
         console.warn(f"teacher {source} is not the one that the bundle was made from (its sha256 is another one)")
     theirs = replace(task, thresholds=tuple(manifest.teacher.thresholds or ()))

@@ -1,40 +1,33 @@
-"""The entities of a text, from its words and their tags: the rule that the apps have too.
+"""The entities of a text, from its words and their tags: the rule that the apps have too (docs/bundle.md).
 
-A word's tag is that of its first token (`edgepack.task.words`). Entities are read by CoNLL's rule: `B-` begins one,
-`I-` continues one of the same type and begins one elsewhere.
+A word's tag is that of its first token (`edgepack.task.words`). Plain tags have an entity for each word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import numpy as np
 
 from edgepack.predict.answer import Entity
+from edgepack.task.entity_f1 import continued, mark_table
+from edgepack.task.schemes import Mark
 from edgepack.task.words import Word
 
 
-@dataclass(frozen=True)
-class Tag:
-    """The decided tag of a word."""
-
-    label: str
-    probability: float
-
-
-def find_entities(text: str, words: Sequence[Word], tags: Sequence[Tag]) -> tuple[Entity, ...]:
-    """Entities of tagged words."""
+def find_entities(
+    text: str, words: Sequence[Word], tags: np.ndarray, probabilities: np.ndarray, marks: Sequence[Mark]
+) -> tuple[Entity, ...]:
+    """Entities of words, each with its tag's class id and how probable that is."""
+    continues = continued(tags, mark_table(marks))
     entities: list[Entity] = []
-    open_ = False
-    for word, tag in zip(words, tags, strict=True):
-        if tag.label == "O":
-            open_ = False
+    for word, tag, share, goes_on in zip(words, tags, probabilities, continues, strict=True):
+        kind = marks[tag].kind
+        if kind is None:
             continue
-        kind, begins = tag.label[2:], tag.label.startswith("B")
-        if open_ and not begins and entities[-1].label == kind:
+        start, probability = word.start, float(share)
+        if goes_on:
             last = entities.pop()
-            probability = min(last.probability, tag.probability)
-            entities.append(Entity(kind, last.start, word.end, text[last.start : word.end], probability))
-        else:
-            entities.append(Entity(kind, word.start, word.end, text[word.start : word.end], tag.probability))
-        open_ = True
+            start, probability = last.start, min(last.probability, probability)
+        entities.append(Entity(kind, start, word.end, text[start : word.end], probability))
     return tuple(entities)

@@ -32,7 +32,8 @@ class StudentConfig(PreTrainedConfig):
     """Shape, task head and bit widths of a student.
 
     Sizes are counts of units; `ranks[matrix][set]` is the rank of a factorized weight matrix, 0 for a
-    full one. `vocab_map[i]` is the teacher's token id of student token `i` (`None`: the same ids).
+    full one. `vocab_map[i]` is the id of student token `i` before trimming, the teacher's where the tokenizer is
+    (`None`: the same ids).
     `body_bits` and `embedding_bits` set how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
     In code they are `BitWidth`s: `body_width`, `embedding_width`, `position_width`, `width_of(matrix)`.
 

@@ -16,16 +16,15 @@ What a family does differently:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student
+from edgepack.student.model import Student, student_of
 from edgepack.task.scoring import MULTI_LABEL
 from edgepack.teacher import FAMILIES, config_sizes
 from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
@@ -162,24 +161,34 @@ MPNET_BUCKETS = 32  # transformers computes MPNet's buckets with this count what
 
 
 def student_from_teacher(model: PreTrainedModel, task: str) -> Student:
-    """The teacher's own weights and shape as a student in eval mode; same logits to rounding."""
-    family = str(model.config.model_type)
-    if not can_carve(model.config):
+    """The teacher's own weights and shape as a student in eval mode; same logits to rounding.
+
+    The student holds the model's own tensors, not copies of them.
+    """
+    return student_from_weights(model.config, model.state_dict(), task)
+
+
+def student_from_weights(
+    teacher: PreTrainedConfig, weights: Mapping[str, Tensor], task: str, layers: Sequence[int] | None = None
+) -> Student:
+    """The same out of weights by the names that transformers gives them, each asked for where it is needed.
+
+    `layers`: those to fill, the others are on the meta device; None: all.
+    """
+    family = str(teacher.model_type)
+    if not can_carve(teacher):
         raise InputError(
             f"teacher family {family!r} cannot be carved; allowed: {', '.join(sorted(LAYOUTS))}, post-norm"
         )
-    layout, weights = LAYOUTS[family], model.state_dict()
-    config = _config(model, layout, weights, task)
-    student = Student(config)
-    with torch.no_grad():
-        _copy_embeddings(student, layout, weights, _first_position(model.config))
-        _copy_layers(student, layout, weights)
-        _copy_head(student, layout, weights)
-    return student.eval()
+    layout = LAYOUTS[family]
+    config = _config(teacher, layout, weights, task)
+    state = _embeddings(config, layout, weights, _first_position(teacher))
+    for layer in range(config.num_hidden_layers) if layers is None else layers:
+        state |= _layer(config, layout, weights, layer)
+    return student_of(config, state | _head(config, layout, weights), partly=layers is not None).eval()
 
 
-def _config(model: PreTrainedModel, layout: Layout, weights: Mapping[str, Tensor], task: str) -> StudentConfig:
-    teacher = model.config
+def _config(teacher: PreTrainedConfig, layout: Layout, weights: Mapping[str, Tensor], task: str) -> StudentConfig:
     sizes = config_sizes(teacher)
     layers, hidden, heads = sizes.layers, sizes.hidden_size, sizes.heads
     act = activation_of(teacher)
@@ -223,47 +232,47 @@ def _first_position(teacher: PreTrainedConfig) -> int:
     return int(teacher.pad_token_id or 0) + 1 if FAMILIES[str(teacher.model_type)].offset_positions else 0
 
 
-def _copy(target: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
-    target.get_parameter("weight").copy_(weights[f"{name}.weight"])
-    if getattr(target, "bias", None) is not None:
-        target.get_parameter("bias").copy_(weights[f"{name}.bias"])
+def _linear(weights: Mapping[str, Tensor], target: str, name: str, bias: bool = True) -> dict[str, Tensor]:
+    return {f"{target}.{part}": weights[f"{name}.{part}"] for part in ("weight", *(["bias"] if bias else []))}
 
 
-def _copy_embeddings(student: Student, layout: Layout, weights: Mapping[str, Tensor], start: int) -> None:
-    embeddings, source = student.embeddings, layout.embeddings
-    embeddings.word.weight.copy_(weights[f"{source}.{layout.words}.weight"])
-    embeddings.position.weight.copy_(weights[f"{source}.{layout.positions}.weight"][start:])
+def _embeddings(config: StudentConfig, layout: Layout, weights: Mapping[str, Tensor], start: int) -> dict[str, Tensor]:
+    source, room = layout.embeddings, "embeddings"
+    positions = weights[f"{source}.{layout.positions}.weight"][start:]
     types = weights.get(f"{source}.{layout.types}.weight")
-    if embeddings.token_type is not None and types is not None:
-        embeddings.token_type.weight.copy_(types)
-    elif types is not None:  # the only type is a constant: add it to every position
-        embeddings.position.weight.add_(types[0])
     constant = weights.get(f"{source}.{layout.constants}.weight")
+    state = _linear(weights, f"{room}.norm", f"{source}.{layout.norm}")
+    if types is not None and config.type_vocab_size:
+        state[f"{room}.token_type.weight"] = types
+    elif types is not None:  # the only type is a constant: add it to every position
+        positions = positions + types[0]
     if constant is not None:
-        embeddings.position.weight.add_(constant[0])
-    _copy(embeddings.norm, weights, f"{source}.{layout.norm}")
-    if embeddings.projection is not None and layout.projection is not None:
-        _copy(embeddings.projection, weights, layout.projection)
+        positions = positions + constant[0]
+    if config.has_projection and layout.projection is not None:
+        state |= _linear(weights, f"{room}.projection", layout.projection)
+    state[f"{room}.word.weight"] = weights[f"{source}.{layout.words}.weight"]
+    return state | {f"{room}.position.weight": positions}
 
 
-def _copy_layers(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
-    config = student.config
-    for layer in range(config.num_hidden_layers):
-        shared = (config.attention_sharing or [])[layer]
-        attention, feed_forward = student.attention[shared], student.feed_forward[shared]
-        for name in ("query", "key", "value", "output"):
-            _copy(getattr(attention, name).full, weights, f"{layout.layer}.{getattr(layout, name)}".format(i=shared))
-        for name in ("up", "down"):
-            _copy(getattr(feed_forward, name).full, weights, f"{layout.layer}.{getattr(layout, name)}".format(i=shared))
-        _copy(student.attention_norms[layer], weights, f"{layout.layer}.{layout.attention_norm}".format(i=shared))
-        _copy(student.ffn_norms[layer], weights, f"{layout.layer}.{layout.ffn_norm}".format(i=shared))
-        if layout.relative_bias is not None:
-            attention.get_parameter("relative_bias").copy_(weights[layout.relative_bias])
+def _layer(config: StudentConfig, layout: Layout, weights: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
+    shared, state = (config.attention_sharing or [])[layer], dict[str, Tensor]()
+    rooms = (("attention", ("query", "key", "value", "output")), ("feed_forward", ("up", "down")))
+    for room, names in rooms:
+        for name in names:
+            source = f"{layout.layer}.{getattr(layout, name)}".format(i=shared)
+            state |= _linear(weights, f"{room}.{shared}.{name}.full", source)
+    for norms, name in (("attention_norms", layout.attention_norm), ("ffn_norms", layout.ffn_norm)):
+        source = f"{layout.layer}.{name}".format(i=shared)  # each layer has a norm of its own here
+        state |= {k: v.clone() for k, v in _linear(weights, f"{norms}.{layer}", source).items()}
+    if layout.relative_bias is not None:
+        state[f"attention.{shared}.relative_bias"] = weights[layout.relative_bias].clone()
+    return state
 
 
-def _copy_head(student: Student, layout: Layout, weights: Mapping[str, Tensor]) -> None:
-    if student.head.dense is not None:
-        _copy(student.head.dense, weights, layout.head_dense)
-    if student.head.classifier is not None:
-        per_token = student.config.per_token
-        _copy(student.head.classifier, weights, "classifier" if per_token else layout.classifier)
+def _head(config: StudentConfig, layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    state = dict[str, Tensor]()
+    if config.has_dense:
+        state |= _linear(weights, "head.dense", layout.head_dense)
+    if config.has_classifier:
+        state |= _linear(weights, "head.classifier", "classifier" if config.per_token else layout.classifier)
+    return state

@@ -15,7 +15,7 @@ unit whose mask is 0 is exactly a unit that is not there (tests: pruned equals m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -379,3 +379,14 @@ class Student(PreTrainedModel):
             hidden.append(x)
         logits = self.head(x, attention_mask)
         return StudentOutput(logits=logits, hidden_states=tuple(hidden) if output_hidden_states else None)
+
+
+def student_of(config: StudentConfig, state: Mapping[str, Tensor], partly: bool = False) -> Student:
+    """A student that holds these very tensors: nothing is drawn, nothing is copied.
+
+    `partly`: `state` may lack some, which are on the meta device then.
+    """
+    with torch.device("meta"):
+        student = Student(config)
+    student.load_state_dict(state, strict=not partly, assign=True)
+    return student

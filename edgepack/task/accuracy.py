@@ -1,4 +1,4 @@
-"""Accuracy: one label for each text, the one with the largest logit."""
+"""Accuracy: one label for each text, or one tag for each word, the one with the largest logit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.probabilities import divergences, softmax
 from edgepack.task.scoring import commonest
 
@@ -52,3 +52,26 @@ class Accuracy:
     def label_rows(self, labels: Sequence[int]) -> np.ndarray:
         """Class ids `(n,)` int64."""
         return np.asarray(labels, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class WordAccuracy(Accuracy):
+    """The share of words whose tag is right; statistics (right words, words).
+
+    Words that truncation or the tokenizer removed are not scored, for any model alike.
+    """
+
+    name: str = "word_accuracy"
+
+    def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
+        """`(n, 2)` int64; logits `(T, C)`."""
+        scored = encoded.labels != IGNORED
+        owners = encoded.label_examples[scored]
+        right = owners[self.decide(logits)[scored] == encoded.labels[scored]]
+        counts = [np.bincount(each, minlength=len(encoded)) for each in (right, owners)]
+        return np.stack(counts, axis=1).astype(np.int64)
+
+    def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Both models have the same words to tag."""
+        counted = all(bool((each[:, 0] >= 0).all() and (each[:, 0] <= each[:, 1]).all()) for each in (first, second))
+        return counted and bool((first[:, 1] == second[:, 1]).all())

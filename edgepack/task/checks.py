@@ -25,8 +25,8 @@ def check_distinct(train: Dataset, evaluation: Dataset) -> int:
 def check_evaluation(evaluation: Dataset, task: Task) -> None:
     """Refuse evaluation data on which one constant answer is right: no figure on them says anything."""
     found = {label for e in evaluation.examples for label in ((e.label,) if isinstance(e.label, int) else e.label)}
-    if task.name == "token-classification":
-        if all(task.labels[label] == "O" for label in found):
+    if task.finds_entities:
+        if all(task.marks[label].kind is None for label in found):
             raise InputError(
                 f"{evaluation.source}: no entity in it, every tag is O; entities are needed to evaluate on"
             )

@@ -9,12 +9,11 @@ names the file and the line (of a CSV row: its last line).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from edgepack.console import Console
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
 from edgepack.task.checks import check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.loaded import Loaded, class_ids, load, share_names
@@ -22,9 +21,10 @@ from edgepack.task.reading.columns import Columns, has_sets
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.schemes import SCHEMES, SchemeName, labels_of
 from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
-from edgepack.task.tags import convert_tags
+from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "read_dataset",
     "read_labels",
     "read_names",
+    "read_tag_scheme",
     "show_notes",
 ]
 
@@ -92,10 +93,36 @@ def infer_problem(source: str, columns: Columns = BY_NAME, split: str = "train")
     return MULTI_LABEL if has_sets(table, columns) else SINGLE_LABEL
 
 
-def read_labels(source: str, columns: Columns = BY_NAME, split: str = "train") -> tuple[str, ...]:
+def read_tag_scheme(source: str, columns: Columns = BY_NAME, wanted: str | None = None) -> SchemeName | None:
+    """The scheme for a model of these data: the one that is wanted, or `data` for their own; None where none is tagged.
+
+    Where nothing is wanted it is BIO, or plain where the tags are no tags of entities.
+    """
+    table = open_table(source)
+    name, pair = infer_layout(table, columns)
+    if name != "token-classification":
+        if wanted is not None:
+            raise InputError(f"{source}: its texts have labels, not their words; --tag-scheme goes with tagged words")
+        return None
+    loaded = load(table, name, pair, columns)
+    own = scheme_of_rows(_named_tags(loaded), [row.where for row in loaded.rows])
+    if wanted in (None, "data"):
+        return own if wanted or own == "plain" else "BIO"
+    found = next((scheme for scheme in SCHEMES if scheme == wanted), None)
+    if found is None:
+        raise InputError(f"tag scheme is {shown(wanted)}; allowed: data, {', '.join(SCHEMES)}")
+    if own == "plain" != found:
+        raise InputError(f"{source}: none of its tags is O, so they mark no entities; the tag scheme can only be plain")
+    return found
+
+
+def read_labels(
+    source: str, columns: Columns = BY_NAME, split: str = "train", scheme: SchemeName | None = "BIO"
+) -> tuple[str, ...]:
     """The label names of a data set, sorted; in the order of their numbers where the data or `columns` name these.
 
-    Tags of any scheme give BIO: O, then B-x and I-x of each type. Labels that have a column each stand in their order.
+    Tags of any scheme give those of `scheme`, of BIO O, then B-x and I-x of each type. Labels that have a column
+    each stand in their order.
     """
     table = open_table(source, split)
     name, pair = infer_layout(table, columns)
@@ -106,7 +133,7 @@ def read_labels(source: str, columns: Columns = BY_NAME, split: str = "train") -
     found = loaded.labels()
     named = apply_names(found, loaded.names, loaded.named_by) if loaded.names else {}
     if name == "token-classification":
-        return _tag_names(loaded, named)
+        return _tag_names(loaded, scheme or "BIO")
     if named:
         return tuple(dict.fromkeys(clean_name(name) for name in loaded.names if name))
     if not several:
@@ -117,23 +144,32 @@ def read_labels(source: str, columns: Columns = BY_NAME, split: str = "train") -
     return tuple(sorted({clean_name(label) for label in found.places}))
 
 
-def _tag_names(loaded: Loaded, named: Mapping[str, str]) -> tuple[str, ...]:
+def _tag_names(loaded: Loaded, scheme: SchemeName) -> tuple[str, ...]:
+    rows = _named_tags(loaded)
+    if scheme == "plain":
+        return tuple(sorted({clean_name(tag) for row in rows for tag in row}))
+    convert_tags(rows, [row.where for row in loaded.rows], ("O", "B"))  # refuses tags of no scheme
+    return labels_of(entity_types(rows), scheme)
+
+
+def _named_tags(loaded: Loaded) -> list[tuple[str, ...]]:
+    """Tags by name; integers without names are an error."""
+    found = loaded.labels()
+    named = apply_names(found, loaded.names, loaded.named_by) if loaded.names else {}
     rows = [tuple(named.get(tag, tag) for tag in row.labels) for row in loaded.rows]
-    found = {tag for row in rows for tag in row}
-    if all(NUMBER.fullmatch(tag.strip()) for tag in found):
+    tags = {tag for row in rows for tag in row}
+    if all(NUMBER.fullmatch(tag.strip()) for tag in tags):
         raise InputError(
-            f"{loaded.source}: tags are integers without names ({listed(sorted(found, key=float))}); "
+            f"{loaded.source}: tags are integers without names ({listed(sorted(tags, key=float))}); "
             "name them in their order with --labels, as in O,B-PER,I-PER"
         )
-    converted = convert_tags(rows, [row.where for row in loaded.rows], ("B",)).rows
-    kinds = sorted({tag[2:] for row in converted for tag in row if tag != "O"})
-    return ("O", *(f"{prefix}-{kind}" if kind else prefix for kind in kinds for prefix in "BI"))
+    return rows
 
 
 def _datasets(loaded: list[Loaded], task: Task) -> list[Dataset]:
     tagging = task.name == "token-classification"
     found = []
-    for file, (ids, notes) in zip(loaded, class_ids(loaded, task.labels, tagging), strict=True):
+    for file, (ids, notes) in zip(loaded, class_ids(loaded, task.labels, task.tag_scheme), strict=True):
         if tagging:
             labels: list[Any] = list(ids)
         else:

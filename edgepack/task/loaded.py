@@ -12,6 +12,7 @@ from edgepack.task.reading.columns import Columns, text_layout
 from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_name, is_unnamed, match_labels
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.schemes import SchemeName
 from edgepack.task.tagging import tag_layout
 from edgepack.task.tags import Tags, convert_tags
 from edgepack.task.task import TaskName
@@ -66,9 +67,9 @@ def share_names(files: list[Loaded], labels: Sequence[str]) -> list[Loaded]:
 
 
 def class_ids(
-    files: list[Loaded], labels: Sequence[str], tagging: bool
+    files: list[Loaded], labels: Sequence[str], scheme: SchemeName | None
 ) -> list[tuple[list[tuple[int, ...]], tuple[Note, ...]]]:
-    """Each file's class ids, row by row, and what is to be said of its labels."""
+    """Each file's class ids, row by row, and what is to be said of its labels; tags are in `scheme`."""
     written: list[list[Tags]] = []
     notes: list[list[Note]] = []
     for file in files:
@@ -78,8 +79,8 @@ def class_ids(
         else:
             rows = [row.labels for row in file.rows]
         notes.append(_naming(file, named, labels))
-        if tagging:
-            rows, said = _in_scheme(file, rows, labels)
+        if scheme is not None:
+            rows, said = _in_scheme(file, rows, labels, scheme)
             notes[-1] += said
         written.append(rows)
     found = [distinct(file.source, rows, file.rows) for file, rows in zip(files, written, strict=True)]
@@ -148,7 +149,9 @@ def _naming(file: Loaded, named: Mapping[str, str], labels: Sequence[str]) -> li
     ]
 
 
-def _in_scheme(file: Loaded, rows: list[Tags], labels: Sequence[str]) -> tuple[list[Tags], list[Note]]:
+def _in_scheme(
+    file: Loaded, rows: list[Tags], labels: Sequence[str], scheme: SchemeName
+) -> tuple[list[Tags], list[Note]]:
     """Tags in the scheme of the teacher's; class ids stay as they are."""
     found = {tag for row in rows for tag in row}
     numbers = {tag for tag in found if NUMBER.fullmatch(tag.strip())}
@@ -159,10 +162,14 @@ def _in_scheme(file: Loaded, rows: list[Tags], labels: Sequence[str]) -> tuple[l
             (r.where, t) for r, tags in zip(file.rows, rows, strict=True) for t in tags if t in numbers
         )
         raise InputError(f"{where}: tag {shown(number)} is a class id, other tags are names; write all tags in one way")
-    converted = convert_tags(rows, [row.where for row in file.rows], labels)
+    converted = convert_tags(rows, [row.where for row in file.rows], labels, scheme)
     if not converted.scheme:
         return list(converted.rows), []
     said = (
         f"{file.source}: tags are {converted.scheme}; {converted.changed} of them are rewritten in the teacher's scheme"
     )
+    if converted.joined:
+        said += (
+            f"; {converted.joined} entities run together with the one before, since no tag of the teacher's parts them"
+        )
     return list(converted.rows), [Note(said)]

@@ -6,28 +6,72 @@ mode does: an I- that continues nothing begins one, so no tag sequence is invali
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.table import listed
-from edgepack.task.schemes import Parsed, parse_tag, scheme_of_prefixes
+from edgepack.task.schemes import Parsed, SchemeName, parse_tag, scheme_of_labels, scheme_of_prefixes, written
 
-SINGLE, LAST = "SU", "EL"
 Tags = tuple[str, ...]
+IN_PLACE = {"S": "B", "U": "B", "E": "I", "L": "I", "B": "I"}  # of a tag that a teacher does not have
 
 
 @dataclass(frozen=True)
 class Converted:
-    """Every row's tags in the wanted scheme; `scheme` is that of the file, empty where nothing had to be converted."""
+    """Every row's tags in the wanted scheme; `scheme` is that of the file, empty where nothing had to be converted.
+
+    `joined`: entities that no tag of the wanted scheme parts from the one of their type right before them.
+    """
 
     rows: tuple[Tags, ...]
     scheme: str
     changed: int
+    joined: int = 0
 
 
-def convert_tags(rows: Sequence[Tags], places: Sequence[str], labels: Sequence[str]) -> Converted:
-    """The tags in the scheme of `labels`: with B- if any of them has it, else IO."""
+def convert_tags(
+    rows: Sequence[Tags], places: Sequence[str], labels: Sequence[str], scheme: SchemeName | None = None
+) -> Converted:
+    """The tags in the scheme of `labels`, which they show unless it is given, and spelled as these are."""
+    scheme = scheme or scheme_of_labels(labels)
+    if scheme == "plain":
+        return Converted(tuple(rows), "", 0)
+    known = _parsed(rows, places)
+    spelling = _spelling(labels)
+    changed = joined = 0
+    converted = []
+    for row in rows:
+        tags = [known[tag] for tag in row]
+        new = [
+            _possible((letter, kind), spelling) for letter, (_, kind) in zip(written(tags, scheme), tags, strict=True)
+        ]
+        changed += sum(("I" if a == "M" else a) != b for (a, _), (b, _) in zip(tags, new, strict=True))
+        joined += _joined(tags, new)
+        converted.append(tuple(_spelled(each, spelling) for each in new))
+    return Converted(tuple(converted), _described(rows, known) if changed else "", changed, joined)
+
+
+def scheme_of_rows(rows: Sequence[Tags], places: Sequence[str]) -> SchemeName:
+    """The scheme that a file's tags are written in."""
+    found = {tag for row in rows for tag in row}
+    parsed = [parse_tag(tag) for tag in found]
+    if None in parsed and ("O", "") not in parsed and not any(p and p[1] for p in parsed):
+        return "plain"
+    known = _parsed(rows, places)
+    prefixes = {prefix for prefix, _ in known.values()} - {"O"}
+    if prefixes <= {""}:
+        return "types"
+    name = scheme_of_prefixes(prefixes)
+    if name != "BIO":
+        return name
+    marked = _marked_firsts(rows, known)
+    return "IOB1" if "I" in marked and "B" not in marked else "BIO"
+
+
+def _parsed(rows: Sequence[Tags], places: Sequence[str]) -> dict[str, Parsed]:
+    """Prefix and type of every tag of entities; an error where they are no such tags."""
     parse = {tag: parse_tag(tag) for tag in {tag for row in rows for tag in row}}
     prefixes = {parsed[0] for parsed in parse.values() if parsed} - {"O"}
     bare = sorted(tag for tag, parsed in parse.items() if parsed is None)
@@ -39,55 +83,72 @@ def convert_tags(rows: Sequence[Tags], places: Sequence[str], labels: Sequence[s
         )
     if bare and not any(parsed == ("O", "") for parsed in parse.values()):
         raise InputError(
-            f"{places[0]}: tags are {listed(bare)}; none is O, so these are no entity tags: only entities can be tagged"
+            f"{places[0]}: tags are {listed(bare)}; none is O, so these are no entity tags, which the teacher has: "
+            "give data with tags of entities, or a teacher of these tags"
         )
-    known = {tag: parsed or ("", tag.strip()) for tag, parsed in parse.items()}
-    spelled = {tag: _plain(tag, parsed) for tag, parsed in parse.items()}
-    io = not any(label.startswith("B") for label in labels)
-    converted = tuple(tuple(_encode([known[tag] for tag in row], io)) for row in rows)
-    changed = sum(
-        spelled[a] != b for old, new in zip(rows, converted, strict=True) for a, b in zip(old, new, strict=True)
-    )
-    return Converted(converted, _scheme(rows, known, prefixes) if changed else "", changed)
+    return {tag: parsed or ("", tag.strip()) for tag, parsed in parse.items()}
 
 
-def _scheme(rows: Sequence[Tags], known: dict[str, Parsed], prefixes: set[str]) -> str:
-    """The name of the file's own scheme."""
-    if not prefixes:
+def _described(rows: Sequence[Tags], known: Mapping[str, Parsed]) -> str:
+    """The file's own scheme in words."""
+    prefixes = {prefix for prefix, _ in known.values()} - {"O"}
+    if prefixes <= {""}:
         return "IO without prefixes"
     name = scheme_of_prefixes(prefixes)
     if name != "BIO":
         return "IOB1 or IO (I- alone)" if name == "IO" else name
-    marked = [found for row in rows for found in _marked([known[tag] for tag in row])]
-    if ("I", True) not in marked:
+    marked = _marked_firsts(rows, known)
+    if "I" not in marked:
         return "BIO"
-    return "BIO with entities that begin with I-" if ("B", True) in marked else "IOB1"
+    return "BIO with entities that begin with I-" if "B" in marked else "IOB1"
 
 
-def _marked(row: list[Parsed]) -> Iterator[tuple[str, bool]]:
-    """Prefix of each entity tag, and whether it stands behind no tag of its own type."""
-    previous: str | None = None
-    for prefix, kind in row:
-        if prefix != "O":
-            yield prefix, previous != kind.casefold()
-        previous = None if prefix == "O" else kind.casefold()
+def _marked_firsts(rows: Sequence[Tags], known: Mapping[str, Parsed]) -> set[str]:
+    """Prefixes of entity tags that stand behind no tag of their own type."""
+    found = set()
+    for row in rows:
+        tags: list[Parsed] = [("O", ""), *(known[tag] for tag in row)]
+        for (before, kind), (prefix, own) in pairwise(tags):
+            if prefix != "O" and (before == "O" or kind.casefold() != own.casefold()):
+                found.add(prefix)
+    return found
 
 
-def _encode(row: list[Parsed], io: bool) -> Iterator[str]:
-    """The row's entities in BIO, or in IO."""
-    open_kind: str | None = None
-    for prefix, kind in row:
-        if prefix == "O":
-            open_kind = None
-            yield "O"
-            continue
-        begins = open_kind != kind.casefold() or prefix in ("B", *SINGLE)
-        open_kind = None if prefix in (*SINGLE, *LAST) else kind.casefold()
-        letter = "I" if io or not begins else "B"
-        yield f"{letter}-{kind}" if kind else letter
+def _joined(tags: Sequence[Parsed], new: Sequence[Parsed]) -> int:
+    """Entities of a row that begin in `tags`, and in what became of them continue the one before."""
+    before, after = (sum(letter == "B" for letter in written(row, "BIO")) for row in (tags, new))
+    return before - after
 
 
-def _plain(tag: str, parsed: Parsed | None) -> str:
-    """A tag as far as its spelling goes: its prefix in upper case, joined by a hyphen."""
-    prefix, kind = parsed or ("", tag)
-    return f"{prefix}-{kind}" if kind else prefix
+def _spelling(labels: Sequence[str]) -> dict[Parsed, str]:
+    """Labels by prefix and type, the type in one case; M is I."""
+    found: dict[Parsed, str] = {}
+    for label in labels:
+        prefix, kind = parse_tag(label) or ("", label.strip())
+        found.setdefault(("I" if prefix == "M" else prefix, kind.casefold()), label)
+    return found
+
+
+def _possible(tag: Parsed, spelling: Mapping[Parsed, str]) -> Parsed:
+    """The tag, or what the teacher has in its place: of IOB1 without a B- of this type I-, of IOBES without S- B-."""
+    prefix, kind = tag
+    while (prefix, kind.casefold()) not in spelling:
+        if prefix not in IN_PLACE:
+            return tag
+        prefix = IN_PLACE[prefix]
+    return prefix, kind
+
+
+def _spelled(tag: Parsed, spelling: Mapping[Parsed, str]) -> str:
+    """A tag as the labels spell it; the type as the data do, so that another case can be said."""
+    prefix, kind = tag
+    label = spelling.get((prefix, kind.casefold()))
+    if label is None:
+        return f"{prefix}-{kind}" if prefix and kind else prefix or kind
+    return label[: len(label) - len(kind)] + kind if kind and label.casefold().endswith(kind.casefold()) else label
+
+
+def entity_types(rows: Iterable[Tags]) -> list[str]:
+    """The types of entities in tags of any scheme, in the order of the alphabet."""
+    parsed = {parse_tag(tag) or ("", tag.strip()) for row in rows for tag in row}
+    return sorted({kind for prefix, kind in parsed if prefix != "O"})

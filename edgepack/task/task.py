@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from edgepack.errors import InputError
-from edgepack.task.accuracy import Accuracy
+from edgepack.task.accuracy import Accuracy, WordAccuracy
 from edgepack.task.encoded import Encoded
 from edgepack.task.entity_f1 import EntityF1
 from edgepack.task.label_f1 import LabelF1, find_thresholds
+from edgepack.task.reading.labels import is_unnamed
+from edgepack.task.schemes import SCHEMES, Mark, SchemeName, marks_of, scheme_of_labels
 from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, SINGLE_LABEL, Metric, Problem, ratio
 
 TaskName = Literal["text-classification", "token-classification"]
@@ -26,6 +28,7 @@ class Task:
     """A classification task; `labels` in the order of the teacher's class ids.
 
     `thresholds`: of label sets, the probability from which on each label is answered; empty: 0.5 for each.
+    `scheme`: what tags mean, where the labels alone would say something else.
     """
 
     name: TaskName
@@ -33,12 +36,14 @@ class Task:
     pair: bool = False
     problem: Problem = SINGLE_LABEL
     thresholds: tuple[float, ...] = ()
+    scheme: SchemeName | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
             raise InputError(f"task is {self.name!r}; allowed: {', '.join(TASK_NAMES)}")
         if self.problem not in PROBLEMS:
             raise InputError(f"problem is {self.problem!r}; allowed: {', '.join(PROBLEMS)}")
+        self._check_scheme()
         self.scoring  # noqa: B018 - it checks the labels
         if self.name == "token-classification" and self.pair:
             raise InputError("token classification takes one text, not a pair; leave the pair column out")
@@ -64,16 +69,53 @@ class Task:
             and all(0 < each < 1 for each in self.thresholds)
         )
 
+    def _check_scheme(self) -> None:
+        if self.scheme is not None and (not self.is_tagging or self.scheme not in SCHEMES):
+            known = f"of token classification: {', '.join(SCHEMES)}"
+            raise InputError(f"the tag scheme of {self.name} is {self.scheme!r}; allowed: {known}")
+        if self.is_tagging and self.scheme is None and is_unnamed(self.labels):
+            raise InputError(
+                f"the tags have no names ({self.labels[0]} and so on), so what they mean is not known; write their "
+                "names into id2label of the teacher's config.json, or pass --tag-scheme plain"
+            )
+
     @cached_property
     def scoring(self) -> Metric:
         """How its answers are decided and counted."""
-        if self.name == "token-classification":
-            return EntityF1(self.labels)
-        return LabelF1(len(self.labels), self.thresholds) if self.is_multi_label else Accuracy(len(self.labels))
+        if self.is_multi_label:
+            return LabelF1(len(self.labels), self.thresholds)
+        if self.finds_entities:
+            return EntityF1(self.marks)
+        return WordAccuracy(len(self.labels)) if self.is_tagging else Accuracy(len(self.labels))
+
+    @property
+    def is_tagging(self) -> bool:
+        """Whether each word has a label of its own."""
+        return self.name == "token-classification"
+
+    @cached_property
+    def tag_scheme(self) -> SchemeName | None:
+        """What the tags mean; None where labels are of texts."""
+        return (self.scheme or scheme_of_labels(self.labels)) if self.is_tagging else None
+
+    @property
+    def finds_entities(self) -> bool:
+        """Whether tags mark entities, and not each word by itself."""
+        return self.is_tagging and self.tag_scheme != "plain"
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        """What each tag says of its word."""
+        return marks_of(self.labels, self.tag_scheme or "plain")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What a model can be good or bad at: labels; of tags of entities, the types."""
+        return tuple(dict.fromkeys(mark.kind for mark in self.marks if mark.kind is not None))
 
     @property
     def metric_name(self) -> str:
-        """`accuracy`, `micro_f1` or `entity_f1`."""
+        """`accuracy`, `micro_f1`, `word_accuracy` or `entity_f1`."""
         return self.scoring.name
 
     def decide(self, logits: np.ndarray) -> np.ndarray:

@@ -12,11 +12,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgepack.task.alignment import Spans, make_spans
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.task import Task
@@ -29,10 +31,31 @@ if TYPE_CHECKING:  # not there in a light installation
 COVERED = 0.999  # share of the training examples that must fit without truncation
 MIN_LENGTH, LENGTH_STEP = 16, 8
 PROBE = ["a", "fox"]
+# whether an example was truncated; of each token start, end, text (0, 1; −1 for a special one), word
+Places = tuple[list[bool], "array[int]", "array[int]", "array[int]", "array[int]"]
 
 
 def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Encoded:
     """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
+    return _encode(dataset, task, tokenizer, max_length, None)
+
+
+def encode_spans(
+    dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int
+) -> tuple[Encoded, Spans]:
+    """What `encode` gives, and where in the text each token stands."""
+    places: Places = ([], array("l"), array("l"), array("b"), array("l"))
+    encoded = _encode(dataset, task, tokenizer, max_length, places)
+    return encoded, make_spans(encoded.offsets, *places)
+
+
+def _encode(
+    dataset: Dataset,
+    task: Task,
+    tokenizer: Tokenizer | PreTrainedTokenizerFast,
+    max_length: int,
+    places: Places | None,
+) -> Encoded:
     ids, types, words = array("i"), array("b"), array("q")  # millions of small numpy arrays would take gigabytes
     lengths = array("q")
     as_words = _takes_words(tokenizer)
@@ -40,6 +63,8 @@ def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokeni
     for encodings in _tokenize(dataset, tokenizer, max_length, as_words):
         for encoding in encodings:
             example = next(examples)
+            if places is not None:
+                _note_places(places, encoding, example, as_words)
             found = encoding.ids
             ids.extend(found)
             types.extend(encoding.type_ids)
@@ -127,6 +152,21 @@ def _text(example: Example, as_words: bool) -> TextInput:
     if example.words is not None:
         return list(example.words) if as_words else " ".join(example.words)
     return example.text if example.pair is None else (example.text, example.pair)
+
+
+def _note_places(places: Places, encoding: Any, example: Example, as_words: bool) -> None:
+    """Write down where an example's tokens stand; words are those of a text with a space between them."""
+    truncated, starts, ends, texts, words = places
+    truncated.append(bool(encoding.overflowing))
+    number = [-1 if sequence is None else sequence for sequence in encoding.sequence_ids]
+    begins = [0] * len(number)
+    if as_words and example.words is not None:
+        first = list(accumulate((len(word) + 1 for word in example.words), initial=0))
+        begins = [0 if word is None else first[word] for word in encoding.word_ids]
+    starts.extend(begin + start for begin, (start, _) in zip(begins, encoding.offsets, strict=True))
+    ends.extend(begin + end for begin, (_, end) in zip(begins, encoding.offsets, strict=True))
+    texts.extend(number)
+    words.extend(_word_numbers(encoding, example, as_words) if example.words is not None else [-1] * len(number))
 
 
 def _word_numbers(encoding: Any, example: Example, as_words: bool) -> list[int]:

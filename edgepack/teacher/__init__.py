@@ -6,12 +6,20 @@ own Python code is refused; from the hub only the named files are fetched.
 """
 
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, config_sizes, feed_forward_size, open_checkpoint
-from edgepack.teacher.data_check import TeacherCheck, check_sides, check_teacher, check_tokenizer, check_unknown
+from edgepack.teacher.data_check import (
+    TeacherCheck,
+    check_sides,
+    check_teacher,
+    check_tokenizer,
+    check_unknown,
+    unknown_share,
+)
 from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
 from edgepack.teacher.own_model import OwnModel
 from edgepack.teacher.quiet import quiet_transformers
+from edgepack.teacher.student_tokenizer import StudentTokenizer, open_student_tokenizer
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
 from edgepack.teacher.weights import load_weights
 
@@ -20,6 +28,7 @@ __all__ = [
     "Checkpoint",
     "OwnModel",
     "Sizes",
+    "StudentTokenizer",
     "Teacher",
     "TeacherCheck",
     "check_sides",
@@ -34,6 +43,8 @@ __all__ = [
     "load_tokenizer",
     "load_weights",
     "open_checkpoint",
+    "open_student_tokenizer",
     "position_limit",
     "quiet_transformers",
+    "unknown_share",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError, shown
 from edgepack.task.encoded import Encoded
@@ -44,10 +45,11 @@ def check_teacher(
         rival = "the same labels for every text give"
         constant = np.tile(task.scoring.constant(evaluation.labels), (len(evaluation), 1))
         majority = task.score(constant, evaluation)
-    elif task.name == "text-classification":
+    elif not task.finds_entities:
         rival = "the most frequent class alone gives"
-        counts = np.bincount(evaluation.labels)
-        majority = float(counts.max() / len(evaluation))
+        labels = evaluation.labels[evaluation.scored]
+        counts = np.bincount(labels)
+        majority = float(counts.max() / len(labels))
         if majority == 1.0 and not allow_untrained:
             raise InputError(
                 f"all {len(evaluation)} evaluation examples have one label, "
@@ -100,13 +102,7 @@ def check_tokenizer(teacher: Teacher, data: Sequence[Dataset]) -> list[str]:
 
 def check_unknown(teacher: Teacher, encoded: Sequence[Encoded]) -> list[str]:
     """Warn of a vocabulary that lacks many of the data's words; `InputError` where it lacks most."""
-    unknown = teacher.tokenizer.unk_token_id
-    if unknown is None:
-        return []
-    ids = np.concatenate([each.input_ids for each in encoded])
-    others = [i for i in teacher.tokenizer.all_special_ids if i != unknown]
-    words = ids[~np.isin(ids, others)]
-    share = float((words == unknown).mean()) if len(words) else 0.0
+    share = unknown_share(teacher.tokenizer, encoded)
     if share > MOST_UNKNOWN:
         raise InputError(
             f"teacher {teacher.name}: {share:.0%} of the data's tokens are unknown to its tokenizer; give the "
@@ -117,6 +113,17 @@ def check_unknown(teacher: Teacher, encoded: Sequence[Encoded]) -> list[str]:
             f"{share:.0%} of the data's tokens are unknown to the teacher's tokenizer: is the data in its language?"
         ]
     return []
+
+
+def unknown_share(tokenizer: PreTrainedTokenizerFast, encoded: Sequence[Encoded]) -> float:
+    """Of the data's tokens, special ones left out, the share that stands for what the tokenizer does not know."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None:
+        return 0.0
+    ids = np.concatenate([each.input_ids for each in encoded])
+    others = [i for i in tokenizer.all_special_ids if i != unknown]
+    words = ids[~np.isin(ids, others)]
+    return float((words == unknown).mean()) if len(words) else 0.0
 
 
 def _texts(data: Sequence[Dataset]) -> list[str]:

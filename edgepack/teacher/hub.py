@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -23,8 +24,8 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".zst")
 WANTED = (CONFIG, "README.md", *TOKENIZER_FILES, *SAFETENSORS, *MARKERS)
 
 
-def find_folder(source: str) -> Path:
-    """The folder that `source` names, downloaded from the hub where it is an id and no folder."""
+def find_folder(source: str, wanted: Sequence[str] = WANTED) -> Path:
+    """The folder that `source` names; the files `wanted` of it from the hub where it is an id and no folder."""
     path = Path(source)
     try:
         kind = "folder" if path.is_dir() else "file" if path.exists() else "nothing"
@@ -37,13 +38,13 @@ def find_folder(source: str) -> Path:
         raise InputError(f"checkpoint {source}: is a file; {unpack}give the checkpoint's folder or a hub id")
     if not HUB_ID.fullmatch(source):
         raise InputError(f"checkpoint {bare(source)}: no such folder, and not a hub id of the form owner/name")
-    return _download(source)
+    return _download(source, wanted)
 
 
-def _download(source: str) -> Path:
+def _download(source: str, wanted: Sequence[str]) -> Path:
     try:
-        folder = Path(snapshot_download(source, allow_patterns=list(WANTED)))
-        if not any(folder.glob(SAFETENSORS[0])):
+        folder = Path(snapshot_download(source, allow_patterns=list(wanted)))
+        if SAFETENSORS[0] in wanted and not any(folder.glob(SAFETENSORS[0])):
             snapshot_download(source, allow_patterns=list(PICKLES))
     except GatedRepoError as e:
         reason = f"the hub's model is gated; accept its terms on https://huggingface.co/{source}, then `hf auth login`"

@@ -7,7 +7,8 @@ another. A weak teacher shows neither: it loses a class to a frequent one, or sc
 
 Counts are compared exactly (binomial tail; Fisher 1922 for two samples), with a limit that is divided by the number of
 permutations or classes that could have been found, so small data and hard tasks do not alarm. Of tagging tasks the
-entity types are compared, each combination once in an example, since words of one sentence are no independent draws.
+entity types, or plain tags, are compared, each combination once in an example, since words of one sentence are no
+independent draws.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Answers:
 
 
 def count_answers(task: Task, logits: np.ndarray, encoded: Encoded) -> Answers:
-    """The teacher's answers by label; of tagging tasks by entity type, of label sets by the likeliest label.
+    """The teacher's answers by label; of tags of entities by type, of label sets by the likeliest label.
 
     Of label sets, texts with one label alone are counted: which answer stands for which label is not known elsewhere.
     """
@@ -62,16 +63,17 @@ def count_answers(task: Task, logits: np.ndarray, encoded: Encoded) -> Answers:
         return Answers(counts, task.labels)
     scored = encoded.scored
     labels, answers = encoded.labels[scored], task.decide(logits)[scored]
-    names, of_label, tagging = task.labels, np.arange(len(task.labels)), task.name == "token-classification"
-    if tagging:
-        kinds = [label[2:] if label != "O" else "O" for label in task.labels]
-        names = ("O", *sorted({kind for kind in kinds if kind != "O"}))
-        of_label = np.array([names.index(kind) for kind in kinds])
+    names, of_label = task.labels, np.arange(len(task.labels))
+    if task.finds_entities:
+        kinds = sorted(task.class_names)
+        names = ("O", *kinds)
+        of_label = np.array([0 if mark.kind is None else 1 + kinds.index(mark.kind) for mark in task.marks])
+    if task.is_tagging:
         triples = np.stack([encoded.label_examples[scored], of_label[labels], of_label[answers]])
         _, labels, answers = np.unique(triples, axis=1)
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (labels, answers), 1)
-    return Answers(counts, names, int(tagging))
+    return Answers(counts, names, int(task.finds_entities))
 
 
 def find_permutation(answers: Answers) -> dict[int, int]:

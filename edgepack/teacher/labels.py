@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError, bare, shown
 from edgepack.task.reading.labels import is_unnamed
+from edgepack.task.schemes import SCHEMES, SchemeName
 from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, SINGLE_LABEL, Problem
 from edgepack.task.task import TASK_NAMES, TaskName
 
@@ -93,6 +94,12 @@ def own_thresholds(config: PreTrainedConfig, what: str) -> tuple[float, ...]:
 def label_names(config: PreTrainedConfig) -> tuple[str, ...]:
     """The names in the order of their class ids."""
     return tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+
+
+def recorded_scheme(config: PreTrainedConfig, task: TaskName) -> SchemeName | None:
+    """The tag scheme that `edgepack finetune` wrote into config.json; None where there is none."""
+    recorded = getattr(config, "tag_scheme", None)
+    return next((scheme for scheme in SCHEMES if scheme == recorded and task == "token-classification"), None)
 
 
 def read_labels(raw: Mapping[str, Any], what: str) -> tuple[str, ...] | None:

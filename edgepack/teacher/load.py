@@ -14,16 +14,18 @@ from pathlib import Path
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
+from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
-from edgepack.task.task import Task
+from edgepack.task.task import Task, TaskName
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
-from edgepack.teacher.labels import find_problem, find_task, label_names, own_thresholds
+from edgepack.teacher.labels import find_problem, find_task, label_names, own_thresholds, recorded_scheme
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
+from edgepack.teacher.tensors import FileTensors
 from edgepack.teacher.tokenizer import open_tokenizer, position_limit
-from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_weights
+from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_frozen
 
 TAGGING = "token-classification"
 LARGEST_FRONT = 64 << 10  # bytes of a model card in which its front matter ends
@@ -35,7 +37,7 @@ class Teacher:
 
     `truncation_side`, `padding_side`: as its files say; its `tokenizer` cuts and pads on the right, as apps do.
     `rival`: another reading of its tokenizer files. `notes`: what a user should know of how it was read.
-    `behaviour`: what its own model showed, where no layer of it can be carved.
+    `behaviour`: what its own model showed, where no layer of it can be carved. `tensors`: its files' own.
     """
 
     checkpoint: Checkpoint
@@ -47,6 +49,7 @@ class Teacher:
     name: str
     licence: str | None
     parameters: int
+    tensors: FileTensors
     truncation_side: str = "right"
     padding_side: str = "right"
     rival: Rival | None = None
@@ -69,8 +72,8 @@ class Teacher:
         return self.behaviour is None
 
     def load_model(self) -> PreTrainedModel | OwnModel:
-        """The model: fp32, in evaluation mode."""
-        model = load_weights(self.checkpoint, self.task.name)[0].eval()
+        """The model: fp32, in evaluation mode, to run and not to train."""
+        model = load_frozen(self.checkpoint, self.task.name, self.tensors).model.eval()
         return model if self.behaviour is None else OwnModel(model, self.behaviour)
 
     def describe(self) -> str:
@@ -87,34 +90,32 @@ def load_teacher(
     pair: bool = False,
     fallback_task: str | None = None,
     fallback_problem: Problem = SINGLE_LABEL,
+    tag_scheme: SchemeName | None = None,
 ) -> Teacher:
     """Load a fine-tuned checkpoint; whatever is wrong with it is an `InputError` of one line.
 
     `task_name`: what the user says it does. `fallback_task`, `fallback_problem`: what the data looks like, where its
-    config says nothing.
+    config says nothing. `tag_scheme`: what its tags mean, if the user says so; else as `edgepack finetune` wrote into
+    its config, or as its labels show.
     """
     checkpoint = open_checkpoint(source)
     what = f"checkpoint {checkpoint.name}"
     refuse_embedding_models(checkpoint.folder, checkpoint.name)
     name = find_task(checkpoint.config, what, task_name, fallback_task)
-    problem = find_problem(checkpoint.config, what, SINGLE_LABEL if name == TAGGING else fallback_problem)
     if not has_head(checkpoint.config, name):
         raise InputError(
             f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
         )
-    thresholds = own_thresholds(checkpoint.config, what) if problem == MULTI_LABEL else ()
-    task = Task(name, label_names(checkpoint.config), pair, problem, thresholds)
+    task, notes = read_task(checkpoint, name, pair, fallback_problem, tag_scheme)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
-    model, info = load_weights(checkpoint, name)
-    check_loaded(info, checkpoint, name)  # `check_weights` compares names; this is what transformers made of them
-    check_finite(model, what)
-    behaviour = None if checkpoint.is_carved else observe_model(model.eval(), checkpoint, name)
-    notes = [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
-    if checkpoint.config.problem_type is None and problem == MULTI_LABEL:
-        notes.append(f"{what} has no problem_type; its data have sets of labels, so it is read as one of {MULTI_LABEL}")
-        checkpoint.config.problem_type = MULTI_LABEL
+    loaded = load_frozen(checkpoint, name)
+    check_loaded(loaded.info, checkpoint, name)  # `check_weights` compares names; this is what was made of them
+    check_finite(loaded.tensors if loaded.tensors.aside else loaded.model.state_dict(), what)
+    behaviour = None if checkpoint.is_carved else observe_model(loaded.model.eval(), checkpoint, name)
+    if prefix:
+        notes.append(f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out")
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -124,13 +125,29 @@ def load_teacher(
         sha256=_hash_files(checkpoint.files()),
         name=checkpoint.name,
         licence=_licence(checkpoint.folder),
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=sum(p.numel() for p in loaded.model.parameters()),
+        tensors=loaded.tensors,
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
         notes=tuple(notes),
         behaviour=behaviour,
     )
+
+
+def read_task(
+    checkpoint: Checkpoint, name: TaskName, pair: bool, fallback_problem: Problem, tag_scheme: SchemeName | None
+) -> tuple[Task, list[str]]:
+    """The task with all that config.json says of it, and what had to be understood from the data."""
+    config, what = checkpoint.config, f"checkpoint {checkpoint.name}"
+    problem = find_problem(config, what, SINGLE_LABEL if name == TAGGING else fallback_problem)
+    thresholds = own_thresholds(config, what) if problem == MULTI_LABEL else ()
+    scheme = tag_scheme or recorded_scheme(config, name)
+    notes = []
+    if config.problem_type is None and problem == MULTI_LABEL:
+        notes.append(f"{what} has no problem_type; its data have sets of labels, so it is read as one of {MULTI_LABEL}")
+        config.problem_type = MULTI_LABEL
+    return Task(name, label_names(config), pair, problem, thresholds, scheme), notes
 
 
 def _hash_files(files: list[Path]) -> str:

@@ -14,7 +14,7 @@ size for every token after every layer, and whether its first token sees those b
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -62,8 +62,19 @@ class OwnModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
-        return next(self.model.parameters()).device
+        """Where it runs."""
+        return torch.device("cpu") if self.from_disk else next(self.model.parameters()).device
+
+    @property
+    def from_disk(self) -> bool:
+        """Whether accelerate reads parts of it from the disk each time they run, on the CPU."""
+        return any(parameter.is_meta for parameter in self.model.parameters())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OwnModel:
+        """What `.to` calls: what is read from the disk stays there."""
+        if not self.from_disk:
+            super()._apply(fn, recurse)
+        return self
 
     def forward(
         self,

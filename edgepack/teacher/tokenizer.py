@@ -61,11 +61,11 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         backend.no_padding()
         if task_name == "token-classification":
             backend = with_prefix_space(backend)
-        _add_tokens(backend, settings, what)
+        add_tokens(backend, settings, what)
     check_vocabulary(backend, checkpoint, FILE if is_file else "the vocabulary")
     pad = (stated.get("padding") or {}).get("pad_token")
     return FolderTokenizer(
-        _wrap(backend, settings, pad, checkpoint, what),
+        wrap_tokenizer(backend, settings, pad, checkpoint, what),
         settings.truncation_side or _direction(stated, "truncation"),
         settings.padding_side or _direction(stated, "padding"),
         find_rival(backend, settings, task_name) if is_file else None,
@@ -93,7 +93,7 @@ def _direction(stated: dict[str, Any], part: str) -> str:
     return str((stated.get(part) or {}).get("direction", "Right")).lower()
 
 
-def _add_tokens(backend: Tokenizer, settings: TokenizerSettings, what: str) -> None:
+def add_tokens(backend: Tokenizer, settings: TokenizerSettings, what: str) -> None:
     """Add the tokens that the files beside the vocabulary name and it lacks, under the ids that they name."""
     for number, token in settings.added:
         found = backend.token_to_id(token.content)
@@ -111,7 +111,7 @@ def _add_tokens(backend: Tokenizer, settings: TokenizerSettings, what: str) -> N
             backend.add_special_tokens([token])
 
 
-def _wrap(
+def wrap_tokenizer(
     backend: Tokenizer, settings: TokenizerSettings, pad: str | None, checkpoint: Checkpoint, what: str
 ) -> PreTrainedTokenizerFast:
     """The pipeline in the generic class of transformers, which must leave it as it is."""

@@ -38,8 +38,11 @@ OTHER_ALGORITHM: dict[str, tuple[Any, ...]] = {  # options with the values that 
 }
 
 
-def build_tokenizer(folder: Path, settings: TokenizerSettings, what: str) -> Tokenizer:
-    """The tokenizer that vocab.txt, or vocab.json with merges.txt, stands for."""
+def build_tokenizer(folder: Path, settings: TokenizerSettings, what: str, framed: bool = True) -> Tokenizer:
+    """The tokenizer that vocab.txt, or vocab.json with merges.txt, stands for.
+
+    `framed`: a vocab.json must have tokens for a text's beginning and end; else its tokenizer may go without.
+    """
     for option, harmless in OTHER_ALGORITHM.items():
         if settings.options.get(option) not in harmless:
             raise InputError(
@@ -52,7 +55,7 @@ def build_tokenizer(folder: Path, settings: TokenizerSettings, what: str) -> Tok
     merges = (folder / "merges.txt").is_file()
     if (folder / "vocab.json").is_file() and merges:
         _check_class(settings, BYTE_LEVEL_CLASSES, "vocab.json", what)
-        return _byte_level(folder, settings, what)
+        return _byte_level(folder, settings, what, framed)
     found = [name for name in (*VOCABULARIES, "merges.txt") if (folder / name).is_file()]
     if any(name in SENTENCE_PIECE for name in found):
         raise InputError(f"{what}: the tokenizer is a SentencePiece file alone ({', '.join(found)}); {CONVERT}")
@@ -132,7 +135,7 @@ def _word_piece(vocabulary: dict[str, int], settings: TokenizerSettings, what: s
     return tokenizer
 
 
-def _byte_level(folder: Path, settings: TokenizerSettings, what: str) -> Tokenizer:
+def _byte_level(folder: Path, settings: TokenizerSettings, what: str, framed: bool) -> Tokenizer:
     vocabulary = read_json(folder / "vocab.json", what)
     bad = [token for token, number in vocabulary.items() if type(number) is not int or not 0 <= number < 2**31]
     if bad:
@@ -154,6 +157,8 @@ def _byte_level(folder: Path, settings: TokenizerSettings, what: str) -> Tokeniz
     tokenizer = Tokenizer(BPE(vocabulary, [(first, second) for first, second in pairs]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
     special = special_tokens(settings, vocabulary)
+    if not framed and not {special.get("cls"), special.get("sep")} <= set(vocabulary):
+        return tokenizer
     first, last = _ends(special, vocabulary, "vocab.json", what)
     tokenizer.post_processor = processors.RobertaProcessing(
         (last, vocabulary[last]),

@@ -6,18 +6,55 @@ Weights come from safetensors, or from a pickle with `weights_only=True`, which 
 from __future__ import annotations
 
 import re
+import tempfile
+import weakref
+from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgepack.errors import InputError, one_line
 from edgepack.teacher.checkpoint import Checkpoint
 from edgepack.teacher.families import AUTO_CLASSES, FAMILIES
 from edgepack.teacher.quiet import quiet_transformers
+from edgepack.teacher.tensors import SHARE, FileTensors, open_tensors
 from edgepack.teacher.weight_check import HARMLESS, check_names
 from edgepack.teacher.weight_names import few, read_names
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model, transformers' report of loading it, and the tensors of its files."""
+
+    model: PreTrainedModel
+    info: dict[str, Any]
+    tensors: FileTensors
+
+
+def load_frozen(checkpoint: Checkpoint, task_name: str, tensors: FileTensors | None = None) -> Loaded:
+    """The model to run, not to train, and the tensors of its files, unless these are known.
+
+    transformers loads it: fp32 weights as views of their file, others converted. Where these do not fit in memory, it
+    is put together from `FileTensors`; of architectures outside the table, whose names transformers changes on loading,
+    accelerate reads each part from the disk while it runs.
+    """
+    what, known = f"checkpoint {checkpoint.name}", checkpoint.family in FAMILIES
+    if tensors is None:
+        expected = _expected(checkpoint.config, task_name, what) if known else None
+        tensors = open_tensors(checkpoint, expected)
+    if not tensors.aside:
+        return Loaded(*load_weights(checkpoint, task_name), tensors)
+    if not known:
+        return Loaded(*load_weights(checkpoint, task_name, room=int(SHARE * tensors.free)), tensors)
+    with quiet_transformers(), init_empty_weights(include_buffers=False):
+        model = AUTO_CLASSES[task_name].from_config(checkpoint.config)
+    lost = model.load_state_dict(dict(tensors.opened()), strict=False, assign=True)
+    return Loaded(model, {"missing_keys": set(lost.missing_keys), "unexpected_keys": set()}, tensors)
 
 
 def check_weights(checkpoint: Checkpoint, task_name: str) -> str:
@@ -52,10 +89,13 @@ def _expected(config: PreTrainedConfig, task_name: str, what: str) -> dict[str, 
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+def load_weights(
+    checkpoint: Checkpoint, task_name: str, room: int | None = None, **overrides: Any
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model in fp32 with a head for the task, and transformers' report of what was missing.
 
-    `overrides`: entries of the config, and `ignore_mismatched_sizes`, for whoever gives the model another head.
+    `room`: bytes of memory that weights may take, the others stay on disk. `overrides`: entries of the config, and
+    `ignore_mismatched_sizes`, for whoever gives the model another head.
     """
     what = f"checkpoint {checkpoint.name}"
     stored = read_names(checkpoint.folder, what, checkpoint.traits)
@@ -67,6 +107,9 @@ def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tu
             setattr(config, name, value)
     if stored.prefix:
         options["key_mapping"] = {f"^{re.escape(stored.prefix)}": ""}
+    parts = tempfile.TemporaryDirectory() if room is not None else None  # of weights that are in no safetensors
+    if parts is not None:
+        options |= {"device_map": "auto", "max_memory": {"cpu": room}, "offload_folder": parts.name}
     try:
         with quiet_transformers():
             model, info = AUTO_CLASSES[task_name].from_pretrained(
@@ -80,6 +123,8 @@ def load_weights(checkpoint: Checkpoint, task_name: str, **overrides: Any) -> tu
             )
     except Exception as e:  # a broken file trips transformers in too many ways to list
         raise InputError(f"{what}: weights do not load: {one_line(e)}") from e
+    if parts is not None:
+        weakref.finalize(model, parts.cleanup)
     return model, info
 
 
@@ -99,9 +144,9 @@ def check_loaded(info: dict[str, Any], checkpoint: Checkpoint, task_name: str) -
         )
 
 
-def check_finite(model: PreTrainedModel, what: str) -> None:
+def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     """`InputError` where a weight is NaN or infinite: every answer would be nonsense."""
-    broken = [name for name, tensor in model.state_dict().items() if not bool(torch.isfinite(tensor).all())]
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise InputError(
             f"{what}: its weights are not finite (NaN or infinite) in {few(broken)}; training diverged, or the file is "

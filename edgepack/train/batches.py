@@ -17,8 +17,8 @@ from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import Encoded
 from edgepack.train.processes import Share, shares_of
-from edgepack.train.state_budget import DISK, NONE
-from edgepack.train.teacher_outputs import TeacherOutputs, padded, padded_length
+from edgepack.train.state_budget import DISK, LOOP, NONE
+from edgepack.train.teacher_outputs import AlignedBatch, TeacherOutputs, padded, padded_length
 
 RETURN_EVERY = 32  # batches between returns of freed memory, 20 ms each
 
@@ -31,6 +31,7 @@ class Batch:
     inputs: dict[str, Tensor]
     teacher_logits: Tensor
     teacher_hidden: Tensor | None  # fp16 (batch, seq, states, H), those that are on disk
+    aligned: AlignedBatch | None = None  # as the teacher in the loop reads it, where its tokens are others
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
@@ -42,7 +43,8 @@ class Batch:
 
         inputs = {name: move(tensor) for name, tensor in self.inputs.items()}
         hidden = self.teacher_hidden
-        return Batch(self.share, inputs, move(self.teacher_logits), None if hidden is None else move(hidden))
+        aligned = None if self.aligned is None else self.aligned.mapped(move)
+        return Batch(self.share, inputs, move(self.teacher_logits), None if hidden is None else move(hidden), aligned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,9 @@ class Reader:
         inputs = padded(torch_batch(self.data, chosen, self.pad_id), length, self.pad_id)
         on_disk = self.states and share.source == DISK
         hidden = self.teacher.batch_hidden(self.data, chosen, length) if on_disk else None
-        batch = Batch(share, inputs, self.teacher.batch_logits(self.data, chosen), hidden)
+        in_loop = self.states and share.source == LOOP
+        aligned = self.teacher.batch_aligned(chosen, length) if in_loop else None
+        batch = Batch(share, inputs, self.teacher.batch_logits(self.data, chosen), hidden, aligned)
         return _pin(batch) if self.pinned else batch
 
     def read_ahead(self, batches: Iterable[np.ndarray], first: int = 0) -> Iterator[list[Batch]]:
@@ -101,4 +105,5 @@ class Reader:
 def _pin(batch: Batch) -> Batch:
     inputs = {name: tensor.pin_memory() for name, tensor in batch.inputs.items()}
     hidden = batch.teacher_hidden.pin_memory() if batch.teacher_hidden is not None else None
-    return Batch(batch.share, inputs, batch.teacher_logits.pin_memory(), hidden)
+    aligned = None if batch.aligned is None else batch.aligned.mapped(Tensor.pin_memory)
+    return Batch(batch.share, inputs, batch.teacher_logits.pin_memory(), hidden, aligned)

@@ -121,7 +121,8 @@ def with_states(models: Models, piece: Batch, objective: Objective) -> Batch:
         return piece
     teacher = models.teacher.in_loop
     assert teacher is not None, "states are to be computed, and there is no teacher to run"
-    return replace(piece, teacher_hidden=teacher.run(piece.to(models.accelerator.device).inputs))
+    batch = piece.to(models.accelerator.device)
+    return replace(piece, teacher_hidden=teacher.run(batch.inputs, batch.aligned))
 
 
 def _read(piece: Batch, task: StepTask) -> tuple[Batch, Tensor | None]:

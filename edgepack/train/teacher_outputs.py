@@ -9,7 +9,7 @@ states from the teacher itself, in the same precision and rounded to fp16 too; t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +17,16 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from accelerate import cpu_offload
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgepack.console import Console
 from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.student.from_table import OwnTeacher
-from edgepack.student.model import Attention, Student
+from edgepack.student.model import Attention, QuantizedLinear, Student
+from edgepack.task.alignment import Alignment
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train.random import STATES, step_generator
 from edgepack.train.state_budget import DISK, LOOP, NONE, KeptStates
@@ -33,6 +35,20 @@ from edgepack.train.state_file import HiddenFile, create_hidden_file, open_hidde
 TOKENS_PER_BATCH = 2048
 LENGTH_MULTIPLE = 4  # of short texts; each new length makes the matrix library build and keep another set of kernels
 HIDDEN_FILE = "hidden.npy"
+GPU_SHARE = 0.7  # of a GPU's free memory that weights may take: the rest is for a batch
+STUDENT_BLOCKS = ["Embeddings", "Attention", "FeedForward", "Head"]  # whose matrices are read outside their own call
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedBatch:
+    """A batch in the teacher's tokens, and the student's by these: `weights (batch, seq, teacher seq)`."""
+
+    inputs: dict[str, Tensor]
+    weights: Tensor
+
+    def mapped(self, move: Callable[[Tensor], Tensor]) -> AlignedBatch:
+        """With every tensor moved."""
+        return AlignedBatch({name: move(tensor) for name, tensor in self.inputs.items()}, move(self.weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +64,16 @@ class LoopTeacher:
     bf16: bool = False
     first_token: bool = False
 
-    def run(self, inputs: dict[str, Tensor]) -> Tensor:
-        """States of a batch in the student's ids, fp16 `(batch, seq, states, H)`, zeros at padding."""
+    def run(self, inputs: dict[str, Tensor], aligned: AlignedBatch | None = None) -> Tensor:
+        """States of a batch in the student's ids, fp16 `(batch, seq, states, H)`, zeros at padding.
+
+        `aligned`: the batch as the teacher reads it, where that is another.
+        """
+        if aligned is not None:
+            with torch.no_grad():
+                _, states = run_teacher(self.model, aligned.inputs, self.states, self.bf16)
+                states = weighted_states(states, aligned.inputs["attention_mask"], aligned.weights)
+            return states[:, :1] if self.first_token else states
         ids = inputs["input_ids"]
         own = {**inputs, "input_ids": ids if self.token_map is None else self.token_map[ids]}
         with torch.no_grad():
@@ -72,7 +96,8 @@ class TeacherOutputs:
     `pairs`: which of the student's states (0 is the embedding's, `i + 1` layer `i`'s) belongs to which kept one.
     `inputs`: for each of the student's layers, the kept state that enters its teacher layer; None where no loss asked
     for it. `attention`: the teacher's own attention by the student's layers, for losses that compare queries, keys and
-    values. `in_loop` runs for examples without states on disk.
+    values. `in_loop` runs for examples without states on disk. `alignment`: of another tokenizer's tokens, the
+    student's, with the teacher's; what is on disk is of the student's.
     """
 
     logits: np.ndarray
@@ -84,6 +109,8 @@ class TeacherOutputs:
     inputs: tuple[int | None, ...] = ()
     attention: tuple[Attention, ...] = ()
     in_loop: LoopTeacher | None = None
+    alignment: Alignment | None = None
+    pad_id: int = 0  # of the teacher, in the loop
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
@@ -99,6 +126,18 @@ class TeacherOutputs:
         counts = np.ones(len(indices), np.int64) if self.kept.first_token else data.lengths[indices]
         longest = int(counts.max()) if length is None or self.kept.first_token else length
         return torch.from_numpy(self.hidden.read(self.first_rows[indices], counts, longest))
+
+    def batch_aligned(self, indices: np.ndarray, length: int) -> AlignedBatch | None:
+        """What the teacher reads of these examples where its tokens are not the student's, of which there are `length`.
+
+        None where they are.
+        """
+        if self.alignment is None:
+            return None
+        data = self.alignment.teacher
+        longest = int(data.lengths[indices].max())
+        weights = self.alignment.matrix(indices, length, longest)
+        return AlignedBatch(torch_batch(data, indices, self.pad_id), torch.from_numpy(weights))
 
     def sources(self, indices: np.ndarray, seed: int, step: int) -> np.ndarray | None:
         """Where the states of a step's examples come from (`DISK`, `LOOP`, `NONE`); None: all from disk.
@@ -127,11 +166,12 @@ def load_teacher_outputs(
     teacher: Student | OwnTeacher | None = None,
     token_map: Sequence[int] | None = None,
     bf16: bool = False,
+    alignment: Alignment | None = None,
 ) -> TeacherOutputs:
     """Open what `save_teacher_outputs` wrote, for a student whose layers follow the teacher's `layers`.
 
     `teacher`, the student of its own shape, is needed where a loss compares queries, keys and values, and where it is
-    to run in the loop; there `token_map` has its token id by the student's.
+    to run in the loop; there `token_map` has its token id by the student's, if these are the same tokens.
     """
     record = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
     hidden_size = int(record.pop("hidden_size"))
@@ -147,7 +187,7 @@ def load_teacher_outputs(
         sharing = teacher.config.attention_sharing or []
         attention = [cast(Attention, teacher.attention[sharing[layer]]) for layer in layers]
     if teacher is not None and kept.loop_share:
-        numbers = None if token_map is None else torch.as_tensor(token_map)
+        numbers = None if token_map is None or alignment is not None else torch.as_tensor(token_map)
         in_loop = LoopTeacher(teacher.eval(), kept.states, numbers, bf16, kept.first_token)
     path = folder / HIDDEN_FILE
     return TeacherOutputs(
@@ -160,7 +200,33 @@ def load_teacher_outputs(
         inputs=tuple(place.get(layer) for layer in layers),
         attention=tuple(attention),
         in_loop=in_loop,
+        alignment=alignment,
+        pad_id=0 if teacher is None else int(teacher.config.pad_token_id or 0),
     )
+
+
+def align_states(states: Tensor, mask: Tensor, alignment: Alignment, indices: np.ndarray) -> Tensor:
+    """The teacher's states of a batch `(batch, seq, states, H)` as those of the student's tokens, fp16."""
+    weights = alignment.matrix(indices, int(alignment.lengths[indices].max()), states.shape[1])
+    return weighted_states(states, mask, torch.from_numpy(weights).to(states.device))
+
+
+def weighted_states(states: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """`states (batch, teacher seq, states, H)` by `weights (batch, seq, teacher seq)`, fp16; zeros at padding.
+
+    A token that is one of the teacher's has its state exactly: the product is in fp32.
+    """
+    real = states.float().masked_fill(~mask.bool()[:, :, None, None], 0.0)
+    with torch.autocast(states.device.type, enabled=False):
+        return torch.einsum("bst,btnh->bsnh", weights, real).to(torch.float16)
+
+
+def token_logits(logits: Tensor, mask: Tensor, alignment: Alignment | None, indices: np.ndarray) -> Tensor:
+    """The teacher's logits `(batch, seq, C)` of its real tokens, or by the student's, `(tokens, C)`."""
+    if alignment is None:
+        return logits[mask.bool()]
+    example = np.repeat(np.arange(len(indices)), alignment.lengths[indices])
+    return logits[torch.from_numpy(example), torch.from_numpy(alignment.heads[alignment.rows(indices)]).long()]
 
 
 def padded_length(tokens: int, longest: int) -> int:
@@ -194,6 +260,33 @@ def run_teacher(
     return output.logits, torch.stack(kept, dim=2) if kept else empty
 
 
+def hold_in_bf16(teacher: Student) -> Student:
+    """`teacher`, which only runs under bf16 autocast from now on, with its matrices in bf16: what they are rounded to.
+
+    Its outputs stay the same to the bit, in half the memory. A matrix at a time is read and rounded.
+    """
+    for module in teacher.modules():
+        if isinstance(module, QuantizedLinear):
+            module.weight = nn.Parameter(module.weight.detach().to(torch.bfloat16), requires_grad=False)
+    return teacher
+
+
+def place_teacher(teacher: Student | OwnTeacher, device: torch.device, room: int | None = None) -> Student | OwnTeacher:
+    """`teacher`, ready to run on `device`, which has `room` bytes (default: what a GPU has free, anything on a CPU).
+
+    Where its weights leave too little room there, accelerate moves each block to the device while it runs.
+    """
+    if room is None and device.type == "cuda":
+        room = torch.cuda.mem_get_info(device)[0]
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in teacher.parameters())
+    if room is None or needed <= GPU_SHARE * room:
+        return teacher.to(device).eval()
+    model = teacher if isinstance(teacher, Student) else teacher.model.model
+    blocks = STUDENT_BLOCKS if isinstance(teacher, Student) else list(model._no_split_modules or [])
+    cpu_offload(model, execution_device=device, preload_module_classes=blocks)
+    return teacher.eval()
+
+
 def save_teacher_outputs(
     teacher: Student | OwnTeacher,
     data: Encoded,
@@ -204,43 +297,55 @@ def save_teacher_outputs(
     device: torch.device,
     bf16: bool,
     seen: np.ndarray | None = None,
+    alignment: Alignment | None = None,
 ) -> None:
     """Run `teacher` (a student of its own shape) over `data`; write its logits and the states that are to be kept.
 
-    `seen`: the examples, ascending, that training sees; None: all. The others' logits are zeros.
+    `seen`: the examples, ascending, that training sees; None: all. The others' logits are zeros. With an `alignment`
+    of which `data` are the teacher's tokens, all that is written is of the student's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config, lengths = teacher.config, data.lengths
-    first = kept.first_rows(lengths)
-    rows = int(np.where(first < 0, 0, 1 if kept.first_token else lengths).sum())
+    config = teacher.config
+    written = data.lengths if alignment is None else alignment.lengths
+    first = kept.first_rows(written)
+    rows = int(np.where(first < 0, 0, 1 if kept.first_token else written).sum())
     file = None
     if rows and kept.states:
         file = create_hidden_file(folder / HIDDEN_FILE, (rows, len(kept.states), config.hidden_size), kept.form)
     per_token = config.per_token
-    logits = np.zeros((int(data.offsets[-1]) if per_token else len(data), config.outputs), np.float32)
+    logits = np.zeros((int(written.sum()) if per_token else len(data), config.outputs), np.float32)
     chosen = np.arange(len(data)) if seen is None else seen
-    order = chosen[np.argsort(-lengths[chosen], kind="stable")]  # the longest first: later ones fit in memory there is
-    longest, pad_id = config.max_position_embeddings, config.pad_token_id or 0
-    teacher = teacher.to(device).eval()
-    with console.progress("teacher", len(order)) as advance, torch.inference_mode():
-        start = 0
-        while start < len(order):
-            length = padded_length(int(lengths[order[start]]), longest)
-            indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
-            batch = {
-                name: t.to(device) for name, t in padded(torch_batch(data, indices, pad_id), length, pad_id).items()
-            }
+    teacher = place_teacher(teacher, device)
+    with console.progress("teacher", len(chosen)) as advance, torch.inference_mode():
+        for indices, on_cpu in _batches(data, chosen, config.max_position_embeddings, config.pad_token_id or 0):
+            batch = {name: tensor.to(device) for name, tensor in on_cpu.items()}
             stored = np.flatnonzero(first[indices] >= 0) if file is not None else np.zeros(0, np.int64)
             output, states = run_teacher(teacher, batch, kept.states if len(stored) else (), bf16)
             if file is not None and len(stored):
-                counts = np.ones(len(stored), np.int64) if kept.first_token else lengths[indices[stored]]
-                file.write(first[indices[stored]], counts, states[torch.from_numpy(stored)].cpu().numpy())
-            values = output[batch["attention_mask"].bool()] if per_token else output
-            logits[data.rows(indices) if per_token else indices] = values.float().cpu().numpy()
-            start += len(indices)
+                counts = np.ones(len(stored), np.int64) if kept.first_token else written[indices[stored]]
+                found = states[torch.from_numpy(stored)]
+                if alignment is not None:
+                    found = align_states(found, batch["attention_mask"][stored], alignment, indices[stored])
+                file.write(first[indices[stored]], counts, found.cpu().numpy())
+            place = indices if not per_token else (data if alignment is None else alignment).rows(indices)
+            values = token_logits(output, batch["attention_mask"], alignment, indices) if per_token else output
+            logits[place] = values.float().cpu().numpy()
             advance(len(indices))
     np.save(folder / "logits.npy", logits)
     np.save(folder / "first_rows.npy", first)
     record = {"states": kept.states, "form": kept.form, "first_token": kept.first_token, "loop_share": kept.loop_share}
     (folder / "kept.json").write_text(json.dumps({**record, "hidden_size": config.hidden_size}), encoding="utf-8")
     return_free_memory()
+
+
+def _batches(
+    data: Encoded, chosen: np.ndarray, longest: int, pad_id: int
+) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+    """The `chosen` examples in padded batches, the longest first: later ones fit in memory that there is."""
+    lengths, start = data.lengths, 0
+    order = chosen[np.argsort(-lengths[chosen], kind="stable")]
+    while start < len(order):
+        length = padded_length(int(lengths[order[start]]), longest)
+        indices = order[start : start + max(1, min(512, TOKENS_PER_BATCH // length))]
+        yield indices, padded(torch_batch(data, indices, pad_id), length, pad_id)
+        start += len(indices)

@@ -1,6 +1,6 @@
 // From a bundle to answers: fetch and verify its files, tokenize, run, decide.
 
-import { argmax, entities, labelSet, rank, softmax } from "./core/decision.js";
+import { argmax, entities, labelSet, rank, readMarks, softmax } from "./core/decision.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
@@ -49,6 +49,7 @@ export class Pipeline {
     this.manifest = manifest;
     this.tokenizer = tokenizer;
     this.model = model;
+    this.marks = manifest.task === "token-classification" ? readMarks(manifest.labels, manifest.tagScheme) : [];
   }
 
   /**
@@ -74,13 +75,14 @@ export class Pipeline {
   }
 
   entities(text, encoding, logits) {
-    const { labels, temperature } = this.manifest;
+    const { temperature } = this.manifest;
+    const columns = this.marks.length;
     const found = words(this.tokenizer, text, encoding);
     const tags = found.map(({ first }) => {
-      const row = logits.subarray(first * labels.length, (first + 1) * labels.length);
+      const row = logits.subarray(first * columns, (first + 1) * columns);
       const probabilities = softmax(row, temperature);
       const best = argmax(probabilities);
-      return { label: labels[best], probability: probabilities[best] };
+      return { mark: this.marks[best], probability: probabilities[best] };
     });
     return entities(found, tags);
   }

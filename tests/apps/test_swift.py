@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
     write_label_sets(sets, MANIFEST, FEWER, seed=8)
     out = checks.run_core_tests(scratch, [*folders, *unigrams, sets])
     assert f"compared {FEWER} label sets of" in out
+    assert re.search(r"compared \d{3} lines of tags", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
     assert out.count(f"compared {FEWER} lines") == len(unigrams) + 1 >= 13
 

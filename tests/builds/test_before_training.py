@@ -15,7 +15,7 @@ import pytest
 from edgepack.build import before_training, linear
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.flow import plan_build
-from edgepack.build.inputs import read_text_lines
+from edgepack.build.search_space import read_text_lines
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError

@@ -13,8 +13,9 @@ import pytest
 from edgepack.build.data_plan import DataPlan, free_space_problem, output_files, plan_data
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import plan_build
-from edgepack.build.inputs import BuildRequest, Inputs, make_search_space, open_inputs
+from edgepack.build.inputs import BuildRequest, Inputs, open_inputs
 from edgepack.build.recipe import PASSES, RECIPES
+from edgepack.build.search_space import make_search_space
 from edgepack.bundle.manifest import load_build_manifest
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.general import General

@@ -12,9 +12,10 @@ import torch
 from edgepack.build import duration
 from edgepack.build.data_plan import plan_data
 from edgepack.build.duration import estimate_training, second_time
-from edgepack.build.inputs import make_search_space, open_inputs
+from edgepack.build.inputs import open_inputs
 from edgepack.build.recipe import make_schedule, make_stages
 from edgepack.build.results import PlanReport
+from edgepack.build.search_space import make_search_space
 from edgepack.plan.search import search
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded

@@ -10,8 +10,9 @@ import pytest
 
 from edgepack.build import recipe
 from edgepack.build.flow import plan_build
-from edgepack.build.inputs import BuildRequest, make_search_space, open_inputs
+from edgepack.build.inputs import BuildRequest, open_inputs
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe
+from edgepack.build.search_space import make_search_space
 from edgepack.compress.distil.attention_maps import AttentionTransfer
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.module_replacing import ModuleReplacing

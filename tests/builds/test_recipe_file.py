@@ -33,6 +33,7 @@ from edgepack.errors import EdgepackError, InputError
 from edgepack.plan.space import Structure
 from edgepack.student.config import StudentConfig
 from edgepack.target import load_target
+from edgepack.task.task import Task, TaskName
 from edgepack.train import Phase
 
 MINE = 'base = "standard"\n'
@@ -223,9 +224,9 @@ def test_a_pipe_is_no_recipe(tmp_path: Path) -> None:
         open_recipe(str(tmp_path / "pipe.toml"))
 
 
-def teacher(task: str = "text-classification", labels: int = 3, layers: int = 6, **config: Any) -> Any:
+def teacher(task: TaskName = "text-classification", labels: int = 3, layers: int = 6, **config: Any) -> Any:
     return SimpleNamespace(
-        task=SimpleNamespace(name=task, labels=tuple("abcdefgh"[:labels])),
+        task=Task(task, tuple("abcdefgh"[:labels])),
         sizes=SimpleNamespace(layers=layers, hidden_size=384),
         config=SimpleNamespace(**config),
         tokenizer=SimpleNamespace(mask_token_id=None),

@@ -320,3 +320,15 @@ def test_norms_of_another_kind_are_fitted_to_what_was_there() -> None:
         wanted, fitted, unfitted = (each(ids, torch.ones_like(ids)).logits for each in (student, carved.student, bare))
     assert float((fitted - wanted).square().mean()) < float((wanted - wanted.mean(0)).square().mean())
     assert float((fitted - wanted).square().mean()) < 0.5 * float((unfitted - wanted).square().mean())
+
+
+def test_passes_share_layers_and_their_caller_shares_none() -> None:
+    """A change of a table copies no layer; what comes out can be trained without touching what went in."""
+    student, trim = make_student(), NAMED["positions"]
+    goal = Goal(ALL, changed_config(student.config, max_position_embeddings=8))
+    shared = trim(student, goal, Evidence()).student
+    assert shared.attention[0].query.full.weight.data_ptr() == student.attention[0].query.full.weight.data_ptr()
+    own = run_passes((trim,), student, goal, Evidence()).student
+    theirs = {parameter.untyped_storage().data_ptr() for parameter in student.parameters()}
+    assert not theirs & {parameter.untyped_storage().data_ptr() for parameter in own.parameters()}
+    assert all(torch.equal(own.state_dict()[n], t) for n, t in shared.state_dict().items())

@@ -22,6 +22,7 @@ from edgepack.errors import InputError
 from edgepack.tokenizer.asset import asset_bytes, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges
 from edgepack.tokenizer.reader import read_tokenizer_asset
+from tests.teacher.tokenizers import TOKENIZERS
 
 SENTENCES = ["turn the lights on", "play some music now", "turning lighter musically", "the alarm rings at seven"]
 TOKENIZER = make_tokenizer(SENTENCES)
@@ -241,3 +242,29 @@ def test_byte_pairs_are_numbered_as_the_asset_stores_them() -> None:
     assert len(kept) < len(tokenizer)
     reader = read_tokenizer_asset(asset_bytes(smaller))
     assert reader.encode("turn the lights on é").input_ids == smaller("turn the lights on é")["input_ids"]
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_added_tokens_that_the_model_lacks_keep_their_own_ids(name: str) -> None:
+    tokenizer = TOKENIZERS[name]()
+    tokenizer.add_tokens(["@user", "!first"])
+    order = general_order(tokenizer, None)
+    for size in (0, len(tokenizer)):
+        ids, _ = choose_ids(tokenizer, required_ids(tokenizer, np.zeros(len(tokenizer))), order, size)
+        smaller = trim_tokenizer(tokenizer, ids)
+        vocabulary, before = smaller.get_vocab(), tokenizer.get_vocab()
+        assert sorted(vocabulary.values()) == list(range(len(ids)))
+        assert all(ids[number] == before[token] for token, number in vocabulary.items())
+        assert [ids[i] for i in smaller("@user")["input_ids"]] == tokenizer("@user")["input_ids"]
+
+
+def test_a_token_that_no_merge_makes_comes_before_added_ones() -> None:
+    tokenizer = TOKENIZERS["byte-level BPE"]()
+    document = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary = document["model"]["vocab"]
+    vocabulary["<|endoftext|>"] = 1 + max(vocabulary.values())  # as in GPT-2's
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(document)), unk_token="<unk>")
+    bare.add_tokens(["<end>"])
+    ids, _ = choose_ids(bare, required_ids(bare, np.zeros(len(bare))), general_order(bare, None), len(bare))
+    smaller = trim_tokenizer(bare, ids).get_vocab()
+    assert {token: ids[number] for token, number in smaller.items()} == bare.get_vocab()

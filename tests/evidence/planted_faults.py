@@ -274,6 +274,7 @@ FAULTS: list[Fault] = [
         nan=put(M, "metrics", "artifact", "value", to=float("nan")),
         interval=put(M, "metrics", "artifact", "low", to=1.5),
         infinite=put(M, "metrics", "artifact", "value", to=-INF), temperature=put(M, "temperature", to=7.5),
+        tags_of_texts=put(M, "tag_scheme", to="BIO"),
     ),
     *faults(
         "figures of manifest and card", EVERYWHERE, "consistency",

@@ -6,14 +6,16 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepack.errors import InputError
-from edgepack.task.examples import read_dataset
+from edgepack.task.encoded import Encoded
+from edgepack.task.examples import read_dataset, read_labels, read_tag_scheme
 from edgepack.task.reading.spans import split_words, tag_words
-from edgepack.task.schemes import scheme_of_labels
+from edgepack.task.schemes import SchemeName, labels_of, scheme_of_labels
 from edgepack.task.tags import convert_tags
 from edgepack.task.task import Task
 
@@ -71,17 +73,121 @@ def test_spellings_of_prefixes(tmp_path: Path) -> None:
 
 
 def test_schemes_of_labels() -> None:
-    assert [
-        scheme_of_labels(labels) for labels in (BIO, IO, ("O", "E-x", "B-x"), ("O", "U-x"), ("O", "PER"), ("NOUN",))
-    ] == [*("BIO", "IO", "IOBES", "BILOU", "IO without prefixes", "")]
+    told = {
+        BIO: "BIO",
+        IO: "IO",
+        ("O", "E-x", "B-x"): "IOBES",
+        ("B", "M", "E", "S"): "IOBES",
+        ("O", "U-x"): "BILOU",
+        ("O", "PER"): "types",
+        ("NOUN", "VERB"): "plain",
+        ("O", "b_per", "i_per"): "BIO",
+        ("O", "B-PER", "I-PER", "I-LOC"): "IOB1",  # in BIO a LOC would begin with B-
+        ("B-a-b", "I-a-b"): "BIO",
+    }
+    assert {labels: scheme_of_labels(labels) for labels in told} == told
+
+
+ALL: dict[SchemeName, tuple[str, ...]] = {
+    "BIO": ENTITIES,
+    "IOB1": SCHEMES["IOB1"],
+    "IO": ("I-PER", "I-PER", "I-PER", "O", "I-LOC", "I-LOC", "I-PER"),
+    "IOBES": SCHEMES["IOBES"],
+    "BILOU": SCHEMES["BILOU"],
+    "types": ("PER", "PER", "PER", "O", "LOC", "LOC", "PER"),
+}
+
+
+@pytest.mark.parametrize("target", ALL)
+@pytest.mark.parametrize("source", ["BIO", "IOB1", "IOBES", "BILOU"])
+def test_data_of_a_scheme_for_a_teacher_of_another(source: SchemeName, target: SchemeName) -> None:
+    labels = labels_of(("LOC", "PER"), target)
+    found = convert_tags([ALL[source]], ["f:1"], labels, target)
+    assert found.rows == (ALL[target],)
+    assert found.joined == (target in ("IO", "types"))
+    assert (found.scheme == "") == (source == target)
+    assert scheme_of_labels(labels) == target.replace("IOB1", "BIO")
 
 
 @pytest.mark.parametrize(
-    ("labels", "scheme"), [(("O", "S-x", "B-x", "E-x"), "IOBES"), (("O", "PER"), "IO without prefixes")]
+    ("labels", "expected"),
+    [
+        (("o", "b_PER", "i_PER", "e_PER", "s_PER"), ("b_PER", "e_PER", "s_PER", "o")),
+        (("O", "B-PER", "M-PER", "E-PER", "S-PER"), ("B-PER", "E-PER", "S-PER", "O")),
+        (("O", "B-PER", "I-PER", "E-PER"), ("B-PER", "E-PER", "B-PER", "O")),  # BIOE: no S-
+        (("O", "I-PER", "B-LOC", "I-LOC"), ("I-PER", "I-PER", "I-PER", "O")),  # IOB1 that never needed B-PER
+    ],
 )
-def test_a_teacher_of_another_scheme_is_told_so(labels: tuple[str, ...], scheme: str) -> None:
-    with pytest.raises(InputError, match=rf"is not a BIO tag \(scheme of the labels: {scheme}\)"):
+def test_tags_are_spelled_as_the_teachers(labels: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert convert_tags([("B-PER", "I-PER", "B-PER", "O")], ["f:1"], labels).rows == (expected,)
+
+
+def test_entities_that_run_together_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": list("ab"), "tags": ["B-PER", "B-PER"]}))
+    (note,) = read_dataset(str(path), Task("token-classification", IO)).notes
+    assert note.text.endswith("; 1 entities run together with the one before, since no tag of the teacher's parts them")
+
+
+@pytest.mark.parametrize("labels", [("O", "B-PER", "X"), ("O", "B-PER", "[SEP]"), ("B-PER", "NOUN")])
+def test_labels_of_no_scheme_are_refused_and_can_be_named(labels: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"is no tag of BIO as .* is: .*--tag-scheme \(BIO, IOB1, IO"):
         Task("token-classification", labels)
+    assert Task("token-classification", labels, scheme="plain").metric_name == "word_accuracy"
+
+
+def test_unnamed_tags_need_a_name() -> None:
+    with pytest.raises(InputError, match=r"write their names into id2label .* or pass --tag-scheme plain"):
+        Task("token-classification", ("LABEL_0", "LABEL_1"))
+    assert Task("token-classification", ("LABEL_0", "LABEL_1"), scheme="plain").tag_scheme == "plain"
+    with pytest.raises(InputError, match="the tag scheme of text-classification is 'BIO'"):
+        Task("text-classification", ("a", "b"), scheme="BIO")
+
+
+def test_plain_tags_are_counted_word_by_word(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": ["a", "dog"], "tags": ["DET", "NOUN"]}))
+    task = Task("token-classification", ("DET", "NOUN", "VERB"))
+    assert read_dataset(str(path), task).examples[0].label == (0, 1)
+    labels = np.array([-100, 0, 1, -100, -100, 2, -100])
+    encoded = Encoded(np.zeros(7, np.int32), np.zeros(7, np.int8), np.array([0, 4, 7]), labels)
+    logits = np.eye(3)[[0, 0, 2, 1, 1, 2, 0]]
+    assert task.statistics(logits, encoded).tolist() == [[1, 2], [1, 1]]
+    assert task.score(logits, encoded) == pytest.approx(2 / 3)
+    assert (task.metric_name, task.finds_entities, task.class_names) == ("word_accuracy", False, task.labels)
+
+
+@pytest.mark.parametrize(
+    ("tags", "wanted", "scheme", "labels"),
+    [
+        (ALL["IOBES"], None, "BIO", ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")),
+        (ALL["IOBES"], "data", "IOBES", labels_of(("LOC", "PER"), "IOBES")),
+        (ALL["IOB1"], "data", "IOB1", ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")),
+        (ALL["types"], "data", "types", ("O", "LOC", "PER")),
+        (ALL["BIO"], "BILOU", "BILOU", labels_of(("LOC", "PER"), "BILOU")),
+        (("DET", "NOUN"), None, "plain", ("DET", "NOUN")),
+    ],
+)
+def test_the_scheme_of_a_teacher_that_is_made(
+    tmp_path: Path, tags: tuple[str, ...], wanted: str | None, scheme: str, labels: tuple[str, ...]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": list("abcdefg")[: len(tags)], "tags": tags}))
+    found = read_tag_scheme(str(path), wanted=wanted)
+    assert found == scheme
+    assert read_labels(str(path), scheme=found) == labels
+
+
+def test_a_scheme_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": ["a"], "tags": ["NOUN"]}))
+    with pytest.raises(InputError, match=r"none of its tags is O, .*can only be plain"):
+        read_tag_scheme(str(path), wanted="BIO")
+    with pytest.raises(InputError, match="tag scheme is 'IOBX'; allowed: data, BIO"):
+        read_tag_scheme(str(path), wanted="IOBX")
+    path.write_text(json.dumps({"text": "a", "label": "b"}))
+    with pytest.raises(InputError, match="--tag-scheme goes with tagged words"):
+        read_tag_scheme(str(path), wanted="BIO")
 
 
 # ---- entities by position

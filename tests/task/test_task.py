@@ -131,8 +131,8 @@ def test_intervals_repeat_with_their_seed() -> None:
     ("name", "labels", "pair", "message"),
     [
         ("regression", ("a",), False, "task is 'regression'; allowed: text-classification, token-classification"),
-        ("token-classification", ("O", "S-a"), False, "'S-a' is not a BIO tag"),
-        ("token-classification", ("LABEL_0", "LABEL_1"), False, "'LABEL_0' is not a BIO tag"),
+        ("token-classification", ("O", "B-a", "b"), False, "label 'b' is no tag of BIO as 'O' is: a prefix and a type"),
+        ("token-classification", ("LABEL_0", "LABEL_1"), False, "the tags have no names .LABEL_0 and so on."),
         ("token-classification", TAGS, True, "not a pair"),
     ],
 )

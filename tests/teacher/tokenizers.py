@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
@@ -30,6 +32,18 @@ def unigram_tokenizer(texts: Sequence[str] = TEXTS) -> PreTrainedTokenizerFast:
     )
     named = zip(("bos", "cls", "eos", "sep", "pad", "unk", "mask"), _roles(specials), strict=True)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{f"{role}_token": token for role, token in named})
+
+
+def write_bare(folder: Path) -> Path:
+    """GPT-2's kind of files: a vocabulary and merges, no special token."""
+    document = json.loads(byte_level_tokenizer().backend_tokenizer.to_str())["model"]
+    added = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+    kept = [token for token in document["vocab"] if token not in added]
+    folder.mkdir()
+    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(kept)}))
+    merges = (merge if isinstance(merge, str) else " ".join(merge) for merge in document["merges"])
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{merge}\n" for merge in merges))
+    return folder
 
 
 def _roles(specials: Sequence[str]) -> tuple[str, ...]:

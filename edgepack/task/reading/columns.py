@@ -33,7 +33,10 @@ LABELS = (
     *("sentiment", "emotion", "topic", "stars", "label_text", "label_name"),
 )
 WORDS = ("tokens", "words", "token", "word")
-TAGS = ("tags", "ner_tags", "labels", "slots", "word_labels", "tag", "ner", "ner_tag", "bio", "iob", "label")
+TAGS = (
+    *("tags", "ner_tags", "labels", "slots", "word_labels", "tag", "ner", "ner_tag", "bio", "iob", "label"),
+    *("pos_tags", "upos", "pos", "xpos"),
+)
 COMPANIONS = tuple(
     f"{between}{word}" for word in ("text", "name", "names", "str", "string") for between in ("_", "-", " ", "")
 )

@@ -1,5 +1,7 @@
 // From logits to what people read: probabilities of labels, or entities in the text.
 
+import { BundleError } from "./errors.js";
+
 /**
  * Probabilities of a row of logits; safe where they are large.
  * @param {ArrayLike<number>} logits
@@ -44,28 +46,47 @@ export function labelSet(logits, labels, thresholds) {
     .sort((a, b) => b.probability - a.probability);
 }
 
+const PREFIXED = /^(?:([BIESULM])(?:[-_]([^\n]+))?|([biesulm])[-_]([^\n]+))$/;
+
 /**
- * Entities by CoNLL's rule: B- begins one, I- goes on where the type is the same and begins one elsewhere. An entity is
- * as probable as its least probable word.
+ * What labels say as tags of words by a manifest's scheme: the entity's `kind`, null outside, and whether the word
+ * begins or ends one by itself.
+ * @param {string[]} labels
+ * @param {string} scheme
+ */
+export function readMarks(labels, scheme) {
+  return labels.map((label) => {
+    const tag = label.trim();
+    if (scheme === "plain") return { kind: label, begins: true, ends: true };
+    if (tag === "O" || tag === "o") return { kind: null, begins: false, ends: false };
+    if (scheme === "types") return { kind: label, begins: false, ends: false };
+    const found = PREFIXED.exec(tag);
+    if (found === null) throw new BundleError(`edgepack.json has the label ${label}, which is no tag of ${scheme}`);
+    const prefix = (found[1] ?? found[3]).toUpperCase();
+    const kind = (found[2] ?? found[4] ?? "").trim();
+    return { kind, begins: "BSU".includes(prefix), ends: "ESLU".includes(prefix) };
+  });
+}
+
+/**
+ * Entities of tagged words. A word continues the one before if both have one type, its tag begins none by itself, and
+ * the one before ends none. An entity is as probable as its least probable word. Of plain tags each word is one.
  * @param {{start: number, end: number}[]} found words
- * @param {{label: string, probability: number}[]} tags of each word
+ * @param {{mark: {kind: string | null, begins: boolean, ends: boolean}, probability: number}[]} tags of each word
  */
 export function entities(found, tags) {
   const spans = [];
-  let open = null;
-  tags.forEach(({ label, probability }, i) => {
-    if (label === "O") {
-      open = null;
-      return;
+  let before = null;
+  tags.forEach(({ mark, probability }, i) => {
+    const { start, end } = found[i];
+    const last = spans[spans.length - 1];
+    if (mark.kind !== null && before?.kind === mark.kind && !mark.begins && !before.ends) {
+      last.end = end;
+      last.probability = Math.min(last.probability, probability);
+    } else if (mark.kind !== null) {
+      spans.push({ type: mark.kind, start, end, probability });
     }
-    const type = label.slice(2);
-    if (open === null || open.type !== type || label.startsWith("B")) {
-      open = { type, start: found[i].start, end: found[i].end, probability };
-      spans.push(open);
-      return;
-    }
-    open.end = found[i].end;
-    open.probability = Math.min(open.probability, probability);
+    before = mark;
   });
   return spans;
 }

@@ -4,6 +4,7 @@ import { BundleError } from "./errors.js";
 
 const SCHEMA = 1;
 const TASKS = ["text-classification", "token-classification"];
+const TAG_SCHEMES = ["BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain"];
 const SETS = "multi_label_classification";
 const TOKENIZER = "tokenizer.bin";
 
@@ -13,6 +14,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {"text-classification" | "token-classification"} task
  * @property {boolean} pair whether the model takes two texts
  * @property {string[]} labels by class
+ * @property {string} tagScheme what labels of words mean as tags
  * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
  * @property {number} maxLength in tokens
  * @property {number} temperature what logits are divided by before they become probabilities
@@ -34,6 +36,8 @@ export function readManifest(text) {
   check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
   const thresholds = readThresholds(document);
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
+  const tagScheme = document.tag_scheme ?? TAG_SCHEMES[0];
+  check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
   const temperature = document.temperature ?? 1;
   check(Number.isFinite(temperature) && temperature > 0, "has a temperature that is no positive number");
   check(Array.isArray(document.files) && document.files.every(isRecord), "has a damaged list of files");
@@ -49,6 +53,7 @@ export function readManifest(text) {
     task: document.task,
     pair: document.pair === true,
     labels: document.labels,
+    tagScheme,
     thresholds,
     maxLength: document.max_length,
     temperature,

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, labelSet, rank, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
+import { argmax, entities, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest } from "../../../sample_apps/web/core/manifest.js";
@@ -98,7 +98,7 @@ test("label sets: thresholds in the manifest, all labels at theirs or above", ()
 test("entities follow CoNLL's rule", () => {
   const spans = (...labels) => {
     const found = labels.map((_, i) => ({ start: 10 * i, end: 10 * i + 5 }));
-    const tags = labels.map((label, i) => ({ label, probability: 1 - i / 10 }));
+    const tags = readMarks(labels, "BIO").map((mark, i) => ({ mark, probability: 1 - i / 10 }));
     return entities(found, tags).map(({ type, start, end, probability }) => [type, start, end, probability]);
   };
   assert.deepEqual(spans("O", "O"), []);
@@ -115,6 +115,33 @@ test("entities follow CoNLL's rule", () => {
     ["a", 0, 5, 1],
     ["a", 20, 25, 0.8],
   ]);
+});
+
+test("tags of every scheme are read as by the reference", async () => {
+  const text = await readFile(new URL("../entities.jsonl", import.meta.url), "utf8");
+  const lines = text.trim().split("\n");
+  assert.ok(lines.length > 100);
+  for (const line of lines) {
+    const { scheme, labels, tags, entities: expected } = JSON.parse(line);
+    const marks = readMarks(labels, scheme);
+    const found = entities(
+      tags.map((_, i) => ({ start: i, end: i + 1 })),
+      tags.map((tag, i) => ({ mark: marks[tag], probability: 1 / (i + 2) })),
+    );
+    assert.deepEqual(
+      found.map(({ type, start, end }) => [type, start, end]),
+      expected,
+      line,
+    );
+    for (const { end, probability } of found) assert.equal(probability, 1 / (end + 1));
+  }
+});
+
+test("a tag of another scheme is refused", () => {
+  for (const label of ["PER", "b", "", "X-PER", "B-"]) assert.throws(() => readMarks([label], "BIO"), BundleError, label);
+  assert.throws(() => readManifest(manifest({ tag_scheme: "BIOX" })), BundleError);
+  assert.equal(readManifest(manifest({ tag_scheme: "IOBES" })).tagScheme, "IOBES");
+  assert.equal(readManifest(manifest()).tagScheme, "BIO");
 });
 
 // TOKENIZER: the tokenizer.bin that tests/apps/test_javascript.py makes

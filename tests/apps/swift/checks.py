@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepack.package.template import checkout
+from tests.apps.entities import VECTORS
 
 HERE = Path(__file__).parent
 TEST_FLAGS = ["-c", "release", "-Xswiftc", "-enable-testing"]
@@ -29,7 +30,9 @@ def run_core_tests(scratch: Path, goldens: Sequence[Path] = (), app: Path | None
     `app`: a packaged project, instead of the checkout's.
     """
     package = ["--package-path", (app or checkout() / "ios") / "EdgepackCore", "--scratch-path", scratch]
-    environment = {"EDGEPACK_GOLDENS": ":".join(str(folder.resolve()) for folder in goldens)} if goldens else {}
+    environment = {"EDGEPACK_ENTITIES": str(VECTORS)}
+    if goldens:
+        environment["EDGEPACK_GOLDENS"] = ":".join(str(folder.resolve()) for folder in goldens)
     return run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)
 
 
@@ -48,5 +51,5 @@ def run(command: list[str], **environment: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-5000:]
+    assert done.returncode == 0, done.stdout[-20_000:]
     return done.stdout

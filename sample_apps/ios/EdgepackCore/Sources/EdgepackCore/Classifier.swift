@@ -64,11 +64,14 @@ public struct Classifier: Sendable {
     public let manifest: Manifest
     private let tokenizer: Tokenizer
     private let session: ModelSession
+    private let marks: [Mark]  // of labels of words
 
     /// Loads the model that is at `model` and runs it once.
     public init(_ files: BundleFiles, model: URL, runtimes: [ModelRuntime]) throws {
         manifest = files.manifest
         tokenizer = try files.tokenizer()
+        let scheme = manifest.tagScheme ?? .bio
+        marks = manifest.task == .tokenClassification ? try manifest.labels.map { try Mark($0, scheme) } : []
         let name = manifest.runtime.name
         guard let runtime = runtimes.first(where: { $0.name == name }) else {
             throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
@@ -102,7 +105,6 @@ public struct Classifier: Sendable {
         }
         guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels, temperature: temperature)) }
         let words = tokenizer.words(text, encoding)
-        let tags = words.map { ranked(rows[$0.firstToken], manifest.labels, temperature: temperature)[0] }
-        return .entities(entities(words, tags))
+        return .entities(entities(words, words.map { tag(rows[$0.firstToken], marks, temperature: temperature) }))
     }
 }

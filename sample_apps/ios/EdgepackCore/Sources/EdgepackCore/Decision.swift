@@ -52,22 +52,86 @@ public struct Entity: Equatable, Sendable {
     public fileprivate(set) var probability: Double
 }
 
-/// Entities by CoNLL's rule: B- begins one, I- goes on where the type is the same and begins one elsewhere.
-public func entities(_ words: [Word], _ tags: [LabelProbability]) -> [Entity] {
-    var found = [Entity]()
-    var isOpen = false
-    for (word, tag) in zip(words, tags) {
-        guard tag.label != "O" else {
-            isOpen = false
-            continue
+/// What labels mean as tags of words; docs/bundle.md of edgepack has them, "Words and entities".
+public enum TagScheme: String, Decodable, Sendable {
+    case bio = "BIO"
+    case iob1 = "IOB1"
+    case io = "IO"
+    case iobes = "IOBES"
+    case bilou = "BILOU"
+    case types, plain
+}
+
+/// What a tag says of its word: the entity's type, none outside; whether it begins or ends one by itself.
+public struct Mark: Equatable, Sendable {
+    public let kind: String?
+    public let begins: Bool
+    public let ends: Bool
+
+    private static let outside = Mark(kind: nil, begins: false, ends: false)
+    private static let beginning = Set("BSU")
+    private static let ending = Set("ESLU")
+
+    private init(kind: String?, begins: Bool, ends: Bool) {
+        (self.kind, self.begins, self.ends) = (kind, begins, ends)
+    }
+
+    /// Of a label by its scheme.
+    public init(_ label: String, _ scheme: TagScheme) throws {
+        let tag = label.trimmingCharacters(in: .whitespacesAndNewlines)
+        if scheme == .plain {
+            self.init(kind: label, begins: true, ends: true)
+        } else if tag == "O" || tag == "o" {
+            self = Mark.outside
+        } else if scheme == .types {
+            self.init(kind: label, begins: false, ends: false)
+        } else {
+            try self.init(prefixed: tag, scheme)
         }
-        let type = String(tag.label.dropFirst(2))
-        if isOpen, !tag.label.hasPrefix("B"), let last = found.last, last.type == type {
+    }
+
+    private init(prefixed tag: String, _ scheme: TagScheme) throws {
+        let scalars = Array(tag.unicodeScalars)
+        let prefix = scalars.first.map { String($0).uppercased() } ?? ""
+        let isAlone = scalars.count == 1 && String(scalars[0]) == prefix
+        let isJoined = scalars.count > 2 && (scalars[1] == "-" || scalars[1] == "_")
+        guard prefix.count == 1, "BIESULM".contains(prefix), isAlone || isJoined else {
+            throw BundleError("label \(tag) is no tag of \(scheme.rawValue); install the app again")
+        }
+        var kind = String.UnicodeScalarView()
+        kind.append(contentsOf: scalars.dropFirst(2))
+        let trimmed = String(kind).trimmingCharacters(in: .whitespacesAndNewlines)
+        let letter = Character(prefix)
+        self.init(kind: trimmed, begins: Mark.beginning.contains(letter), ends: Mark.ending.contains(letter))
+    }
+}
+
+/// The decided tag of a word.
+public struct Tag: Equatable, Sendable {
+    public let mark: Mark
+    public let probability: Double
+}
+
+/// The most probable tag of a word by its first token's logits.
+func tag(_ logits: [Float], _ marks: [Mark], temperature: Double) -> Tag {
+    let probabilities = softmax(logits, temperature: temperature)
+    let best = probabilities.indices.max { probabilities[$0] < probabilities[$1] } ?? 0
+    return Tag(mark: marks[best], probability: probabilities[best])
+}
+
+/// Entities of tagged words. A word continues the one before if both have a type in common, its tag begins none by
+/// itself, and the one before ends none. Of plain tags each word is one.
+public func entities(_ words: [Word], _ tags: [Tag]) -> [Entity] {
+    var found = [Entity]()
+    var before: Mark?
+    for (word, tag) in zip(words, tags) {
+        defer { before = tag.mark }
+        guard let kind = tag.mark.kind else { continue }
+        if let before, before.kind == kind, !before.ends, !tag.mark.begins, let last = found.last {
             found[found.count - 1].range = last.range.lowerBound..<word.range.upperBound
             found[found.count - 1].probability = min(last.probability, tag.probability)
         } else {
-            found.append(Entity(type: type, range: word.range, probability: tag.probability))
-            isOpen = true
+            found.append(Entity(type: kind, range: word.range, probability: tag.probability))
         }
     }
     return found

@@ -68,6 +68,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let files: [File]
     public let shippedBytes: Int
     public let metrics: [String: Metric]
+    /// What labels of words mean as tags; none: BIO.
+    public let tagScheme: TagScheme?
     /// What logits are divided by before they become probabilities; none: 1.
     public let temperature: Double?
     /// None: a text, or a word, has one label.
@@ -85,6 +87,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
         case temperature, problem, thresholds
+        case tagScheme = "tag_scheme"
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
     }

@@ -139,12 +139,53 @@ final class BundleTests: XCTestCase {
         XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: []) }.contains("the model is for fake"))
     }
 
-    func testEntitiesByConllsRule() {
+    func testEntitiesByConllsRule() throws {
         let words = (0..<7).map { Word(firstToken: $0, range: 10 * $0..<10 * $0 + 5) }
-        let tags = ["I-a", "I-a", "B-a", "I-b", "O", "I-b", "B-b"].map { LabelProbability(label: $0, probability: 0.5) }
+        let tags = try ["I-a", "I-a", "B-a", "I-b", "O", "I-b", "B-b"].map { Tag(mark: try Mark($0, .bio), probability: 0.5) }
         let found = entities(words, tags)
         XCTAssertEqual(found.map(\.type), ["a", "a", "b", "b", "b"])
         XCTAssertEqual(found.map(\.range), [0..<15, 20..<25, 30..<35, 50..<55, 60..<65])
+    }
+
+    /// Tags of every scheme, and what they mark by the reference; edgepack's own tests name the file.
+    func testTagsOfEverySchemeAreReadAsByTheReference() throws {
+        struct Line: Decodable {
+            let scheme: TagScheme
+            let labels: [String]
+            let tags: [Int]
+            let entities: [[Part]]
+        }
+        enum Part: Decodable, Equatable {
+            case kind(String), place(Int)
+
+            init(from decoder: Decoder) throws {
+                let container = try decoder.singleValueContainer()
+                if let place = try? container.decode(Int.self) { self = .place(place) } else {
+                    self = .kind(try container.decode(String.self))
+                }
+            }
+        }
+        guard let path = ProcessInfo.processInfo.environment["EDGEPACK_ENTITIES"] else {
+            throw XCTSkip("no EDGEPACK_ENTITIES")
+        }
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        for text in lines {
+            let line = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
+            let marks = try line.labels.map { try Mark($0, line.scheme) }
+            let words = line.tags.indices.map { Word(firstToken: $0, range: $0..<$0 + 1) }
+            let tags = line.tags.enumerated().map { Tag(mark: marks[$1], probability: 1 / Double($0 + 2)) }
+            let found = entities(words, tags)
+            let parts = found.map { [Part.kind($0.type), .place($0.range.lowerBound), .place($0.range.upperBound)] }
+            XCTAssertEqual(parts, line.entities, String(text))
+            for entity in found { XCTAssertEqual(entity.probability, 1 / Double(entity.range.upperBound + 1)) }
+        }
+        print("compared \(lines.count) lines of tags")
+    }
+
+    func testATagOfAnotherSchemeIsRefused() {
+        XCTAssertThrowsError(try Mark("PER", .bio))
+        XCTAssertThrowsError(try Mark("b", .bio))
+        XCTAssertThrowsError(try Mark("", .bio))
     }
 
     func testSoftmaxOfLargeAndOfNoLogits() {

@@ -12,6 +12,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
 /**
  * What a bundle is: `edgepack.json`, schema 1. Keys that this reader does not know are left alone.
  *
+ * @property tagScheme what labels of words mean as tags
  * @property inputs names of the tensors that the model takes, in its order
  * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
  * @property temperature what logits are divided by before they become probabilities
@@ -33,10 +34,14 @@ class BundleManifest(
     val metrics: Map<String, Metric>,
     val teacher: String,
     val temperature: Float = 1f,
+    val tagScheme: String = BIO,
     val thresholds: List<Double>? = null,
 ) {
-    /** Whether labels belong to words, as BIO tags, and not to the whole text. */
+    /** Whether labels belong to words, as tags, and not to the whole text. */
     val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
+
+    /** Whether tags are of words by themselves, as parts of speech, and mark no entities. */
+    val tagsEachWord: Boolean get() = labelsWords && tagScheme == PLAIN
 
     /** The compact tokenizer. */
     val tokenizer: FileRecord get() = shipped { it.name == TOKENIZER_NAME }
@@ -54,6 +59,9 @@ class BundleManifest(
         const val MANIFEST_NAME = "edgepack.json"
         const val TEXT_CLASSIFICATION = "text-classification"
         const val TOKEN_CLASSIFICATION = "token-classification"
+        const val PLAIN = "plain"
+        private const val BIO = "BIO"
+        private val TAG_SCHEMES = listOf(BIO, "IOB1", "IO", "IOBES", "BILOU", "types", PLAIN)
         const val LABEL_SETS = "multi_label_classification"
         private const val TOKENIZER_NAME = "tokenizer.bin"
         private const val SCHEMA = 1L
@@ -86,6 +94,7 @@ class BundleManifest(
                 metrics = root["metrics"].map().mapValues { metric(it.value) },
                 teacher = root["teacher"]["name"].string(),
                 temperature = root["temperature"].orElse(1f) { positive() },
+                tagScheme = root["tag_scheme"].orElse(BIO) { oneOf(TAG_SCHEMES) },
                 thresholds = root["problem"].orElse(null) { thresholds(string(), task, root) },
             )
         }
@@ -131,6 +140,7 @@ private class Node(private val place: String, private val value: Any?) {
     fun long(): Long = value as? Long ?: fail("a whole number")
     fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
     fun positive(): Float = double().toFloat().takeIf { it > 0 && it.isFinite() } ?: fail("a positive number")
+    fun oneOf(allowed: List<String>): String = string().takeIf { it in allowed } ?: fail("one of $allowed")
     fun share(): Double = double().takeIf { it > 0 && it < 1 } ?: fail("a number above 0 and below 1")
     fun longOrNull(): Long? = value as? Long
     fun list(): List<Node> = (value as? List<*>)?.mapIndexed { i, it -> Node("$place[$i]", it) } ?: fail("a list")

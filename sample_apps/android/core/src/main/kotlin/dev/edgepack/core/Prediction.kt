@@ -11,6 +11,7 @@ class Entity(val type: String, val start: Int, val end: Int, val probability: Fl
 /**
  * What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it.
  *
+ * @property tagsEachWord whether the entities are all words, each with its tag, as parts of speech are
  * @property isSet whether a text has a set of labels: [labels] are those of the set, and there may be none
  */
 class Prediction(
@@ -19,6 +20,7 @@ class Prediction(
     val tokens: Int,
     val tokenizeNanos: Long,
     val modelNanos: Long,
+    val tagsEachWord: Boolean = false,
     val isSet: Boolean = false,
 )
 

@@ -9,6 +9,7 @@ class TextClassifier(
     private val tokenizer: Tokenizer,
     private val session: ModelSession,
 ) : Closeable {
+    private val marks = if (manifest.labelsWords) readMarks(manifest.labels, manifest.tagScheme) else emptyList()
 
     /** What the model says of [text], and of [pair] where the task has two texts. */
     fun classify(text: String, pair: String? = null): Prediction {
@@ -20,13 +21,21 @@ class TextClassifier(
         val done = System.nanoTime()
         val entities = if (manifest.labelsWords) tag(text, encoding, logits) else emptyList()
         val labels = if (manifest.labelsWords) emptyList() else score(logits)
-        return Prediction(labels, entities, encoding.size, tokenized - start, done - tokenized, manifest.thresholds != null)
+        return Prediction(
+            labels,
+            entities,
+            encoding.size,
+            tokenized - start,
+            done - tokenized,
+            tagsEachWord = manifest.tagsEachWord,
+            isSet = manifest.thresholds != null,
+        )
     }
 
     private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {
         val rows = manifest.fixedLength ?: encoding.size
         checkCount(logits, rows * manifest.labels.size)
-        return decodeBio(tagWords(tokenizer.words(text, encoding), logits, manifest.labels, manifest.temperature))
+        return findEntities(tagWords(tokenizer.words(text, encoding), logits, marks, manifest.temperature))
     }
 
     private fun checkCount(logits: FloatArray, wanted: Int) {

@@ -20,8 +20,9 @@ class PredictionTest {
     @Test
     fun tagsBecomeEntities() {
         fun spans(vararg tags: String): List<String> {
-            val words = tags.mapIndexed { i, tag -> TaggedWord(tag, 0.5f + i / 100f, 10 * i, 10 * i + 5) }
-            return decodeBio(words).map { "${it.type} ${it.start}-${it.end}" }
+            val marks = readMarks(tags.toList(), "BIO")
+            val words = marks.mapIndexed { i, mark -> TaggedWord(mark, 0.5f + i / 100f, 10 * i, 10 * i + 5) }
+            return findEntities(words).map { "${it.type} ${it.start}-${it.end}" }
         }
         assertEquals(listOf("city 10-25"), spans("O", "B-city", "I-city", "O"))
         assertEquals(listOf("city 0-5", "city 10-15"), spans("B-city", "B-city"))
@@ -29,15 +30,42 @@ class PredictionTest {
         assertEquals(listOf("city 0-5", "date 10-15"), spans("B-city", "I-date"))
         assertEquals(listOf("a-b 0-5", "a-b 20-25"), spans("B-a-b", "O", "I-a-b"))
         assertEquals(emptyList(), spans("O", "O"))
-        val entity = decodeBio(listOf(TaggedWord("B-x", 0.6f, 0, 1), TaggedWord("I-x", 0.8f, 2, 3))).single()
+        val (begins, inside) = readMarks(listOf("B-x", "I-x"), "BIO")
+        val entity = findEntities(listOf(TaggedWord(begins, 0.6f, 0, 1), TaggedWord(inside, 0.8f, 2, 3))).single()
         assertEquals(0.6f, entity.probability)
     }
 
     @Test
     fun aWordHasItsFirstTokensTag() {
         val logits = FloatArray(10).also { it[3] = 5f; it[4] = 9f; it[6] = 4f } // tokens × (O, B-x)
-        val words = tagWords(listOf(Word(1, 0, 5), Word(3, 6, 9)), logits, listOf("O", "B-x"))
-        assertEquals(listOf("B-x 0-5", "O 6-9"), words.map { "${it.tag} ${it.start}-${it.end}" })
+        val marks = readMarks(listOf("O", "B-x"), "BIO")
+        val words = tagWords(listOf(Word(1, 0, 5), Word(3, 6, 9)), logits, marks)
+        assertEquals(listOf("x 0-5", "null 6-9"), words.map { "${it.mark.kind} ${it.start}-${it.end}" })
+    }
+
+    /** `entities.jsonl`: tags of every scheme, and what they mark by the reference. Edgepack's own tests give it. */
+    @Test
+    fun tagsOfEverySchemeAreReadAsByTheReference() {
+        val file = System.getProperty("edgepack.entities")?.let(::File) ?: return
+        val lines = file.readLines().map { Json.parse(it) as Map<*, *> }
+        for (line in lines) {
+            val marks = readMarks((line["labels"] as List<*>).map { it as String }, line["scheme"] as String)
+            val words = (line["tags"] as List<*>).mapIndexed { i, tag ->
+                TaggedWord(marks[(tag as Long).toInt()], 1f / (i + 2), i, i + 1)
+            }
+            val found = findEntities(words)
+            val expected = (line["entities"] as List<*>).map { it as List<*> }
+            assertEquals(expected.map { "${it[0]} ${it[1]}-${it[2]}" }, found.map { "${it.type} ${it.start}-${it.end}" })
+            for (entity in found) assertEquals(1f / (entity.end + 1), entity.probability)
+        }
+        println("${file.name}: ${lines.size} of ${lines.size} lines equal")
+    }
+
+    @Test
+    fun aTagOfAnotherSchemeIsRefused() {
+        assertFailsWith<BundleException> { readMarks(listOf("O", "PER"), "BIO") }
+        val text = BundleManifestTest.MANIFEST.replaceFirst("{", "{\"tag_scheme\": \"BIOX\",")
+        assertFailsWith<BundleException> { BundleManifest.parse(text) }
     }
 
     @Test

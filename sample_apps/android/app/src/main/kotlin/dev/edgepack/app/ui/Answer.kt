@@ -50,7 +50,7 @@ private fun Predicted(input: Input, prediction: Prediction) {
             for (label in prediction.labels) LabelRow(label, first = false)
         }
         prediction.labels.isEmpty() -> {
-            Heading(stringResource(R.string.entities_title))
+            Heading(stringResource(if (prediction.tagsEachWord) R.string.tags_title else R.string.entities_title))
             Entities(input.text, prediction.entities)
         }
         else -> {

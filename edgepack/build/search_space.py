@@ -1,0 +1,101 @@
+"""What a plan may choose from for a build's inputs: shapes of the teacher or less, and vocabularies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgepack.build.inputs import Inputs
+from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.errors import InputError
+from edgepack.plan.losses import embedding_spectrum
+from edgepack.plan.space import SearchSpace, Vocabulary
+from edgepack.task.encoded import Encoded
+from edgepack.tokenizer.asset import asset_bytes
+from edgepack.tokenizer.library import encode_texts
+
+HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
+VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
+TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
+
+
+def make_search_space(inputs: Inputs) -> SearchSpace:
+    """What the plan may choose from, for these inputs."""
+    student = inputs.load_full_student(layers=())
+    counts = torch.from_numpy(inputs.token_counts)
+    return SearchSpace(
+        full=student.config,
+        spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
+        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id)),
+        targets=inputs.targets,
+        max_length=inputs.max_length,
+        keep_types=inputs.teacher.task.pair,
+        structure=inputs.request.chosen_recipe.structure,
+        new_body=not inputs.teacher.is_carved,
+    )
+
+
+def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
+    """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
+    tokenizer = inputs.tokenizer
+    if not can_trim(tokenizer):
+        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
+    required = required_ids(tokenizer, inputs.token_counts)
+    order = general_order(tokenizer, text_counts(inputs))
+    size = len(required.union(order))
+    choices = []
+    for wanted in sorted({len(required), *(step for step in VOCABULARY_STEPS if len(required) < step < size), size}):
+        ids, general = choose_ids(tokenizer, required, order, wanted)
+        share = max(
+            unknown_share(inputs.train, required_ids(tokenizer, np.zeros(0)).union(order[:general]), table_rows),
+            TASK_SHARE * general_unknown_share(order, set(ids)),
+        )
+        asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
+        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
+    return choices
+
+
+def text_counts(inputs: Inputs) -> np.ndarray | None:
+    """How often the raw text, if there is any, uses each token."""
+    path = inputs.request.raw_text
+    if path is None:
+        return None
+    lines = [line for line in read_text_lines(path) if line.strip()]
+    backend, counts = inputs.tokenizer.backend_tokenizer, np.zeros(len(inputs.token_counts), np.int64)
+    backend.no_truncation()
+    for batch in encode_texts(backend, lines, str(path), special_tokens=False):
+        counts += np.bincount([i for each in batch for i in each.ids], minlength=len(counts))
+    return counts
+
+
+def read_text_lines(path: Path) -> list[str]:
+    """The lines of a file of raw text, blank ones too: they part documents."""
+    if not path.is_file():
+        raise InputError(f"{path}: is no regular file; --raw-text takes a file of UTF-8 sentences, one on a line")
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"{path}: {e}; --raw-text takes a file of UTF-8 sentences, one on a line") from e
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: no text in it; --raw-text takes a file of UTF-8 sentences, one on a line")
+    return lines
+
+
+def general_unknown_share(order: Sequence[int], kept: set[int]) -> float:
+    """Share of general text that tokens outside `kept` make up, by Zipf's law: the r-th commonest is used as 1 / r."""
+    weight = 1 / np.arange(1, len(order) + 1)
+    missing = np.array([number not in kept for number in order])
+    return float(weight[missing].sum() / weight.sum())
+
+
+def unknown_share(train: Encoded, known_anyway: set[int], table_rows: int) -> float:
+    """Share of tokens in every tenth example that neither the other examples use nor `known_anyway` holds."""
+    held_out = np.zeros(len(train), bool)
+    held_out[::HELD_OUT] = True
+    known = np.zeros(table_rows, bool)
+    known[train.input_ids[train.rows(np.flatnonzero(~held_out))]] = True
+    known[sorted(known_anyway)] = True
+    return float(1 - known[train.input_ids[train.rows(np.flatnonzero(held_out))]].mean())
