@@ -167,25 +167,11 @@ def open_with_texts(
         raise InputError("no target given; add -t NAME, see `edgepack targets`")
     found_task, pair = infer_task(request.train, request.columns)
     problem = infer_problem(request.train, request.columns)
-    teacher = load_teacher(
-        request.teacher,
-        request.task,
-        pair,
-        fallback_task=found_task,
-        fallback_problem=problem,
-        tag_scheme=request.tag_scheme,
-    )
+    teacher = load_teacher(request.teacher, request.task, pair, found_task, problem, request.tag_scheme)
     console.info(teacher.describe())
     check_recipe(recipe, request.effort, teacher, targets, request.raw_text)
     warn_without_text(recipe, request.effort, request.raw_text, console)
-    with console.working("read"):
-        train_data, evaluation_data = read_both(request.train, request.evaluation, teacher.task, request.columns)
-    if teacher.task.is_tagging:
-        told = tell_scheme(teacher, evaluation_data)
-        console.info(told.note)
-        if told.scheme != teacher.task.tag_scheme:
-            train_data, evaluation_data = read_both(request.train, request.evaluation, told.task, request.columns)
-        teacher = replace(teacher, task=told.task)
+    teacher, train_data, evaluation_data = read_data(request, teacher, console)
     found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
     log.debug("sha256 of the inputs: %s", found)
     if compare is not None:
@@ -216,6 +202,20 @@ def open_with_texts(
         held_out=held_out,
     )
     return inputs, train_data
+
+
+def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
+    """Training and evaluation data, and the teacher with the scheme of its tags, in which they are read."""
+    paths, task = (request.train, request.evaluation), teacher.task
+    with console.working("read"):
+        data = read_both(*paths, task, request.columns)
+        if not task.is_tagging:
+            return teacher, *data
+        told = tell_scheme(teacher, data[1])
+        if told.scheme != task.tag_scheme:
+            data = read_both(*paths, told.task, request.columns)
+    console.info(told.note)
+    return replace(teacher, task=told.task), *data
 
 
 def input_warnings(

@@ -214,3 +214,8 @@ def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
             "the two bundles are for different tasks or labels: "
             f"{old.task} with {len(old.labels)} labels, {new.task} with {len(new.labels)}; compare releases of one task"
         )
+    if one.tag_scheme != other.tag_scheme:
+        raise InputError(
+            f"the tags of the two bundles mean different things: {one.tag_scheme} and {other.tag_scheme}; compare "
+            "releases of one task"
+        )

@@ -101,8 +101,7 @@ def validate_artifact(
         session = load(artifact, target, threads=1)
     except NotRunHere as e:
         return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e))
-    logits = predict_session(session, reference.evaluation, advance)
-    own = reference.student_task
+    logits, own = predict_session(session, reference.evaluation, advance), reference.student_task
     teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation, own.scoring)
     forms.append(exported)
     if keep_logits is not None:

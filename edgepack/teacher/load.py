@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from edgepack.errors import InputError
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
-from edgepack.task.task import Task
+from edgepack.task.task import Task, TaskName
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
 from edgepack.teacher.labels import find_problem, find_task, label_names, own_thresholds, recorded_scheme
@@ -92,9 +92,8 @@ def load_teacher(
 ) -> Teacher:
     """Load a fine-tuned checkpoint; whatever is wrong with it is an `InputError` of one line.
 
-    `task_name`: what the user says it does. `fallback_task`, `fallback_problem`: what the data looks like, where its
-    config says nothing. `tag_scheme`: what its tags mean, if the user says so; else as `edgepack finetune` wrote into
-    its config, or as its labels show.
+    `task_name`, `tag_scheme`: what the user says it does, and what its tags mean. `fallback_task`, `fallback_problem`:
+    what the data looks like, where its config says nothing.
     """
     checkpoint = open_checkpoint(source)
     what = f"checkpoint {checkpoint.name}"
@@ -105,9 +104,7 @@ def load_teacher(
         raise InputError(
             f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
         )
-    thresholds = own_thresholds(checkpoint.config, what) if problem == MULTI_LABEL else ()
-    scheme = tag_scheme or recorded_scheme(checkpoint.config, name)
-    task = Task(name, label_names(checkpoint.config), pair, problem, thresholds, scheme)
+    task = _task(checkpoint.config, what, name, pair, problem, tag_scheme)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
@@ -135,6 +132,13 @@ def load_teacher(
         notes=tuple(notes),
         behaviour=behaviour,
     )
+
+
+def _task(
+    config: PreTrainedConfig, what: str, name: TaskName, pair: bool, problem: Problem, tag_scheme: SchemeName | None
+) -> Task:
+    thresholds = own_thresholds(config, what) if problem == MULTI_LABEL else ()
+    return Task(name, label_names(config), pair, problem, thresholds, tag_scheme or recorded_scheme(config, name))
 
 
 def _hash_files(files: list[Path]) -> str:

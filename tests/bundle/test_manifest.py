@@ -33,9 +33,11 @@ from edgepack.bundle.manifest import (
     refuse_build,
     refuse_other_folder,
     runtime_record,
+    task_of,
     write_model,
 )
 from edgepack.errors import InputError, bare
+from edgepack.evidence.metric_check import refuse_other_task
 from edgepack.target import load_target
 from edgepack.workspace import hash_json
 
@@ -82,9 +84,17 @@ def test_a_temperature_that_divides_nothing_is_refused(tmp_path: Path, value: st
     assert said(tmp_path, load_manifest).startswith("F/edgepack.json: temperature: ")
 
 
+def test_the_task_of_a_manifest_has_its_tag_scheme() -> None:
+    tags = {"task": "token-classification", "labels": ["O", "B-x", "I-x"]}
+    old, new = (bundle_manifest().model_copy(update={**tags, "tag_scheme": scheme}) for scheme in (None, "IOB1"))
+    assert [task_of(each).tag_scheme for each in (old, new)] == ["BIO", "IOB1"]
+    with pytest.raises(InputError, match="the tags of the two bundles mean different things: BIO and IOB1"):
+        refuse_other_task(old, new)
+
+
 def test_a_manifest_that_leaves_out_what_may_be_absent(tmp_path: Path) -> None:
     document = bundle_manifest().model_dump(mode="json", by_alias=True)
-    for key in ("schema", "pair", "padding", "evaluation", "temperature"):
+    for key in ("schema", "pair", "padding", "evaluation", "temperature", "tag_scheme"):
         del document[key]
     (tmp_path / "edgepack.json").write_text(json.dumps({**document, "padding": {}, "newer": 1}))
     manifest = load_manifest(tmp_path)
