@@ -164,8 +164,8 @@ build_options = options(
     click.option(
         "--tag-scheme",
         type=click.Choice(TAG_SCHEMES),
-        help="What the teacher's tags mean; types: entity types without prefixes, plain: a tag for each word, no "
-        "entities. [default: from its labels and answers]",
+        help="What the teacher's tags mean; types have no prefix, plain ones mark no entities. "
+        "[default: from labels and answers]",
     ),
     column_options,
     click.option(

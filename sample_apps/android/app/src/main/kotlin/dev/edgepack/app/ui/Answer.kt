@@ -50,7 +50,9 @@ private fun Predicted(input: Input, prediction: Prediction) {
             for (label in prediction.labels) LabelRow(label, first = false)
         }
         prediction.labels.isEmpty() -> {
-            Heading(stringResource(if (prediction.tagsEachWord) R.string.tags_title else R.string.entities_title))
+            val title =
+                if (prediction.tagsEachWord) stringResource(R.string.tags_title) else stringResource(R.string.entities_title)
+            Heading(title)
             Entities(input.text, prediction.entities)
         }
         else -> {
