@@ -55,14 +55,20 @@ def is_list(value: Any) -> bool:
 def holds_sets(values: Iterable[Any]) -> bool:
     """Whether the cells of a label column are sets of labels.
 
-    Lists are; joined labels are, where most of what is joined stands alone in other cells.
+    Lists are, where most cells are lists: one among plain labels is a row that went wrong. Joined labels are, where
+    most of what is joined stands alone in other cells.
     """
     cells: set[str] = set()
+    lists = others = 0
     for value in values:
         if is_list(value):
-            return True
+            lists += 1
+            continue
+        others += 1
         if isinstance(value, str):
             cells.add(value.strip())
+    if lists:
+        return lists > others
     for separator in SEPARATORS:
         joined = [_split(cell, separator) for cell in cells if separator in cell]
         known = sum(len(parts) > 1 and cells.issuperset(parts) for parts in joined)

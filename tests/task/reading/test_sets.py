@@ -125,3 +125,12 @@ def test_evaluation_with_one_set_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_set_is_refused(tmp_path: Path, value: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         sets(jsonl(tmp_path, ["joy", "fear"], value))
+
+
+def test_one_list_among_plain_labels_is_no_set(tmp_path: Path) -> None:
+    rows = [{"text": f"t{i}", "label": "light"} for i in range(5)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in [*rows, {"text": "a", "label": ["light"]}]))
+    assert infer_problem(str(path)) == "single_label_classification"
+    path.write_text("\n".join(json.dumps({**row, "label": [row["label"]]}) for row in rows))
+    assert infer_problem(str(path)) == SETS
