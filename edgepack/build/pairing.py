@@ -91,7 +91,7 @@ def spell(
     what was between them; others are joined by a space.
     """
     origin, spans = source
-    owner = np.repeat(np.arange(len(origin)), origin.lengths)
+    owner = origin.token_examples
     replaced = data.input_ids != origin.input_ids[places]
     starts, ends = np.zeros(len(places), np.int32), np.zeros(len(places), np.int32)
     examples = []

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgepack.compress.candidates import Words
 from edgepack.errors import InputError
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import Encoded, ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +121,6 @@ def _spans(
 
 def _gather(data: Encoded, drawn: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> Drawn:
     """New examples out of the flat ranges `starts[i, j]` of `lengths[i, j]` tokens, in order of `j`."""
-    sizes = lengths.ravel()
-    before = np.cumsum(sizes) - sizes
-    rows = np.repeat(starts.ravel() - before, sizes) + np.arange(sizes.sum())
+    rows = ranges(starts.ravel(), lengths.ravel())
     offsets = np.concatenate([[0], np.cumsum(lengths.sum(1))]).astype(np.int64)
     return Drawn(drawn, rows, offsets)

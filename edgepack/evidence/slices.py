@@ -73,8 +73,7 @@ def word_parts(teacher: Labelled, artifact: Labelled, words: Words) -> list[Part
 def holding(model: Labelled, tokens: np.ndarray) -> np.ndarray:
     """Which examples hold a token of these, bool `(vocabulary,)`."""
     encoded = model.form.encoded
-    owners = np.repeat(np.arange(len(encoded)), encoded.lengths)
-    return np.bincount(owners[tokens[encoded.input_ids]], minlength=len(encoded)) > 0
+    return np.bincount(encoded.token_examples[tokens[encoded.input_ids]], minlength=len(encoded)) > 0
 
 
 def label_parts(model: Labelled) -> list[Part]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import IGNORED, Encoded, ranges
 
 GAP = 1 / 1024  # of a character, before each: room for tokens without one
 LEAST_SHARED = 1e-6  # characters; less is rounding
@@ -98,17 +98,14 @@ class Alignment:
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """Flat positions of these examples' tokens, the student's."""
-        lengths = self.lengths[indices]
-        before = np.cumsum(lengths) - lengths
-        return np.repeat(self.offsets[indices] - before, lengths) + np.arange(lengths.sum())
+        return ranges(self.offsets[indices], self.lengths[indices])
 
     def matrix(self, indices: np.ndarray, rows: int, columns: int) -> np.ndarray:
         """fp32 `(batch, rows, columns)`: times the teacher's `(batch, columns, …)` it gives the student's."""
         found = np.zeros((len(indices), rows, columns), np.float32)
         tokens, lengths = self.rows(indices), self.lengths[indices]
         counts = (self.first[1:] - self.first[:-1])[tokens]
-        before = np.cumsum(counts) - counts
-        entries = np.repeat(self.first[tokens] - before, counts) + np.arange(counts.sum())
+        entries = ranges(self.first[tokens], counts)
         example = np.repeat(np.repeat(np.arange(len(indices)), lengths), counts)
         place = np.repeat(np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths), counts)
         found[example, place, self.sources[entries]] = self.weights[entries]
@@ -124,11 +121,11 @@ class Alignment:
 
 def seen_by_student(teacher: Encoded, spans: Spans, student: Encoded, student_spans: Spans) -> tuple[Encoded, Spans]:
     """The teacher's tokens without those that begin behind where a truncated example of the student's ends."""
-    example = np.repeat(np.arange(len(student)), student.lengths)
+    example = student.token_examples
     reach = np.zeros((len(student), 2), np.int64)
     own = student_spans.texts >= 0
     np.maximum.at(reach, (example[own], student_spans.texts[own]), student_spans.ends[own])
-    example = np.repeat(np.arange(len(teacher)), teacher.lengths)
+    example = teacher.token_examples
     behind = spans.starts >= reach[example, np.maximum(spans.texts, 0)]
     kept = ~(student_spans.truncated[example] & (spans.texts >= 0) & behind)
     if kept.all():
@@ -173,7 +170,7 @@ def _text_begins(student: Encoded, own: Spans, teacher: Encoded, spans: Spans) -
     """Where each example's two texts begin, `(n, 2)`, if all texts stand in a row with room between them."""
     longest = np.zeros((len(student), 2), np.int64)
     for data, each in ((student, own), (teacher, spans)):
-        example = np.repeat(np.arange(len(data)), data.lengths)
+        example = data.token_examples
         real = each.texts >= 0
         np.maximum.at(longest, (example[real], each.texts[real]), each.ends[real])
     room = longest.ravel() + 2
@@ -190,7 +187,7 @@ class _Stretches:
 
 
 def _stretches(data: Encoded, spans: Spans, begins: np.ndarray) -> _Stretches:
-    example = np.repeat(np.arange(len(data)), data.lengths)
+    example = data.token_examples
     tokens = np.flatnonzero(spans.texts >= 0)
     begin = begins[example[tokens], spans.texts[tokens]] + 1.0
     empty = spans.ends[tokens] <= spans.starts[tokens]
@@ -216,8 +213,7 @@ def _shared(mine: _Stretches, theirs: _Stretches) -> tuple[np.ndarray, np.ndarra
     low = np.searchsorted(theirs.ends, mine.starts, side="right")
     high = np.searchsorted(theirs.starts, mine.ends, side="left")
     counts = np.maximum(high - low, 0)
-    before = np.cumsum(counts) - counts
-    other = np.repeat(low - before, counts) + np.arange(counts.sum())
+    other = ranges(low, counts)
     own = np.repeat(np.arange(len(counts)), counts)
     shared = np.minimum(mine.ends[own], theirs.ends[other]) - np.maximum(mine.starts[own], theirs.starts[other])
     real = shared > LEAST_SHARED
@@ -229,18 +225,12 @@ def _nearest(student: Encoded, own: Spans, mine: _Stretches, teacher: Encoded, t
     found = np.repeat(teacher.offsets[:-1], student.lengths)
     if not len(theirs.tokens):
         return found
-    example = np.repeat(np.arange(len(student)), student.lengths)[mine.tokens]
+    example = student.token_examples[mine.tokens]
     place = np.searchsorted(theirs.starts, mine.starts, side="right") - 1
-    for step in (0, 1):
-        near = np.clip(place + step, 0, len(theirs.tokens) - 1)
-        other = theirs.tokens[near]
+    for step in (1, 0):  # the next one, and over it the one before, where that is of the example too
+        other = theirs.tokens[np.clip(place + step, 0, len(theirs.tokens) - 1)]
         inside = (other >= teacher.offsets[example]) & (other < teacher.offsets[example + 1])
-        if step == 0:
-            taken = inside
-            found[mine.tokens[inside]] = other[inside]
-        else:
-            new = inside & ~taken
-            found[mine.tokens[new]] = other[new]
+        found[mine.tokens[inside]] = other[inside]
     return found
 
 

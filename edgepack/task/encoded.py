@@ -50,17 +50,19 @@ class Encoded:
         return np.asarray(rows != IGNORED)
 
     @property
+    def token_examples(self) -> np.ndarray:
+        """The example that each token belongs to, int64, ascending."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
     def label_examples(self) -> np.ndarray:
         """The example that each entry of `labels` belongs to, int64, ascending."""
-        examples = np.arange(len(self))
-        return np.repeat(examples, self.lengths) if self.per_token else examples
+        return self.token_examples if self.per_token else np.arange(len(self))
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Flat positions of these examples' tokens, one example after another."""
         chosen = np.asarray(indices, dtype=np.int64)
-        lengths = self.lengths[chosen]
-        before = np.cumsum(lengths) - lengths
-        return np.repeat(self.offsets[chosen] - before, lengths) + np.arange(lengths.sum())
+        return ranges(self.offsets[chosen], self.lengths[chosen])
 
     def sha256(self) -> str:
         """Of tokens, types, lengths and labels."""
@@ -96,6 +98,12 @@ class Encoded:
             "token_type_ids": padded(self.token_type_ids, 0),
             "labels": labels,
         }
+
+
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`counts[i]` numbers from `starts[i]` on, one range behind the other, int64."""
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
 
 def length_buckets(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
