@@ -152,7 +152,7 @@ def plan_outputs(
 def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
     """On disk whatever is kept of the states: logits, and each example's place."""
     task = inputs.teacher.task
-    rows = int(lengths.sum()) if task.name == "token-classification" else len(lengths)
+    rows = int(lengths.sum()) if task.is_tagging else len(lengths)
     return 2 * HEADER_BYTES + 4 * len(task.labels) * rows + 8 * len(lengths)
 
 

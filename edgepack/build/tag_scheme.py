@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from edgepack.evidence.analyze import decisions_of
 from edgepack.inference import predict
 from edgepack.task.dataset import Dataset
-from edgepack.task.encoded import IGNORED
-from edgepack.task.schemes import SchemeName
+from edgepack.task.schemes import SchemeName, parse_tag
+from edgepack.task.tags import first_prefixes
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.teacher import Teacher
@@ -59,11 +58,6 @@ def _begun_by(teacher: Teacher, data: Dataset) -> Counter[str]:
     task = teacher.task
     few = replace(data, examples=data.examples[:ASKED])
     encoded = encode(few, task, teacher.tokenizer, teacher.max_length)
-    scored = encoded.labels != IGNORED
-    decided = task.decide(predict(teacher.load_model(), encoded))[scored]
-    kinds = np.array([-1 if mark.kind is None else task.class_names.index(mark.kind) for mark in task.marks])[decided]
-    owners = encoded.label_examples[scored]
-    before = np.concatenate([[-1], kinds[:-1]])
-    before[np.flatnonzero(np.diff(owners, prepend=-1))] = -1
-    firsts = decided[(kinds >= 0) & (kinds != before)]
-    return Counter("B" if task.marks[tag].begins else "I" for tag in firsts.tolist())
+    decided = decisions_of(predict(teacher.load_model(), encoded), encoded, task)
+    known = {label: parsed for label in task.labels if (parsed := parse_tag(label)) is not None}
+    return first_prefixes([tuple(task.labels[tag] for tag in row) for row in decided], known)

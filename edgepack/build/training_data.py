@@ -131,7 +131,7 @@ def text_data(inputs: Inputs, shape: StudentConfig) -> TrainingData | None:
     if path is None or general is None or not (general.share or general.examples):
         return None
     lines, tokenizer = read_text_lines(path), student_tokenizer(inputs, shape)
-    per_token, seed = inputs.teacher.task.name == "token-classification", inputs.request.seed
+    per_token, seed = inputs.teacher.task.is_tagging, inputs.request.seed
     if general.sentence_order:
         student_ids = order_pairs(lines, tokenizer, inputs.max_length, seed)
         student_ids = as_task_labels(student_ids, per_token)

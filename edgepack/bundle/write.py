@@ -214,7 +214,7 @@ def input_shape(contents: Contents) -> list[int | str]:
 def output_shape(task: Task, inputs: list[int | str]) -> list[int | str]:
     """Shape of the logits, from that of the inputs."""
     classes = len(task.labels)
-    return [*inputs, classes] if task.name == "token-classification" else [inputs[0], classes]
+    return [*inputs, classes] if task.is_tagging else [inputs[0], classes]
 
 
 def padding(tokenizer: PreTrainedTokenizerFast) -> PaddingRecord:

@@ -10,7 +10,6 @@ import click
 
 from edgepack.cli.options import (
     FOLDER,
-    TAG_SCHEMES,
     build_options,
     column_options,
     device_option,
@@ -23,6 +22,7 @@ from edgepack.cli.options import (
     take_columns,
 )
 from edgepack.cli.request_file import RequestCommand, config_options
+from edgepack.task.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from edgepack.build.inputs import BuildRequest
@@ -108,7 +108,7 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 )
 @click.option(
     "--tag-scheme",
-    type=click.Choice(["data", *TAG_SCHEMES]),
+    type=click.Choice(["data", *SCHEMES]),
     help="Scheme of the teacher's tags; data: as the training data are written. [default: BIO; plain where the tags "
     "mark no entities]",
 )

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from edgepack.console.colour import coloured, wants_colour
 from edgepack.parameters import Share, Size
 from edgepack.target import list_targets, load_target
+from edgepack.task.schemes import SCHEMES
 
 if TYPE_CHECKING:
     from edgepack.console import Console
@@ -76,7 +77,6 @@ class RenamedOption(click.Option):
 
 
 TASKS = ("text-classification", "token-classification")
-TAG_SCHEMES = ("BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain")
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -163,7 +163,7 @@ build_options = options(
     click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
     click.option(
         "--tag-scheme",
-        type=click.Choice(TAG_SCHEMES),
+        type=click.Choice(SCHEMES),
         help="What the teacher's tags mean; types have no prefix, plain ones mark no entities. "
         "[default: from labels and answers]",
     ),

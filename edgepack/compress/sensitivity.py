@@ -16,14 +16,13 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from edgepack.compress.knapsack import choose_options
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
-from edgepack.task.probabilities import label_divergences
+from edgepack.task.probabilities import divergences, label_divergences
 from edgepack.task.scoring import MULTI_LABEL
 
 Rounding = Callable[[Tensor, int, int], Tensor]
@@ -99,11 +98,8 @@ def mean_divergence(
         if before.dim() == 3:
             before, after = before[mask.bool()], after[mask.bool()]
         count += len(before)
-        if sets:
-            total += float(label_divergences(after.numpy(), before.numpy()).sum())
-            continue
-        log_before, log_after = F.log_softmax(before.double(), -1), F.log_softmax(after.double(), -1)
-        total += float((log_before.exp() * (log_before - log_after)).sum())
+        measure = label_divergences if sets else divergences
+        total += float(measure(after.float().cpu().numpy(), before.float().cpu().numpy()).sum())
     return total / max(count, 1)
 
 

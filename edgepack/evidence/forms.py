@@ -96,12 +96,6 @@ def pair_decisions(after: FormLogits, before: FormLogits) -> Both:
     return Both(after.scored()[kept[0]], before.scored()[kept[1]], owners[0][kept[0]], kept[0], scorings)
 
 
-def scored_by_both(after: FormLogits, before: FormLogits) -> tuple[np.ndarray, np.ndarray]:
-    """Logits `(d, C)` of what both score, in one order."""
-    both = pair_decisions(after, before)
-    return both.after, both.before
-
-
 def agreement(after: FormLogits, before: FormLogits) -> float:
     """Share of equal decisions."""
     return float((~pair_decisions(after, before).differs).mean())
@@ -117,7 +111,8 @@ def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
 
     Agreement of label sets is that of each label: of a text with many labels, rounding tips one now and then.
     """
-    a, b = (logits.astype(np.float64) for logits in scored_by_both(after, before))
+    both = pair_decisions(after, before)
+    a, b = both.after.astype(np.float64), both.before.astype(np.float64)
     error = np.abs(a - b)
     norm = float(np.linalg.norm(b))
     return FormParity(
@@ -126,7 +121,7 @@ def compare(after: FormLogits, before: FormLogits, metric: float) -> FormParity:
         max_abs=float(error.max()),
         mean_abs=float(error.mean()),
         relative_error=float(np.linalg.norm(a - b)) / norm if norm else float(error.max() > 0),
-        agreement=float((~pair_decisions(after, before).labels_differ).mean()),
+        agreement=float((~both.labels_differ).mean()),
         metric=metric,
     )
 

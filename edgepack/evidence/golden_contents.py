@@ -16,6 +16,7 @@ from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.task.label_f1 import LabelF1
+from edgepack.task.task import Task
 
 
 def goldens_check(bundle: OpenBundle) -> Check:
@@ -47,14 +48,14 @@ def kind_faults(bundle: OpenBundle) -> Iterator[str]:
 
 def content_faults(bundle: OpenBundle) -> Iterator[str]:
     """Goldens whose parts contradict each other or the manifest."""
-    largest = max(bundle.token_ids.values(), default=-1)
+    largest, task = max(bundle.token_ids.values(), default=-1), task_of(bundle.manifest)
     for number, golden in enumerate(bundle.goldens, start=1):
-        fault = golden_fault(golden, bundle.manifest, largest)
+        fault = golden_fault(golden, bundle.manifest, task, largest)
         if fault:
             yield f"golden {number}: {fault}"
 
 
-def golden_fault(golden: dict[str, Any], manifest: BundleManifest, largest_id: int) -> str | None:
+def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, largest_id: int) -> str | None:
     """The first contradiction in one golden."""
     count = len(golden["input_ids"])
     per_token = ("token_type_ids", "attention_mask", "offsets_utf16", "offsets_codepoint")
@@ -64,10 +65,9 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, largest_id: i
         return f"it has {count} tokens of at most {manifest.max_length}, or an id that no token has"
     if set(golden["attention_mask"]) != {1}:
         return "its mask hides tokens"
-    task = task_of(manifest)
     if isinstance(task.scoring, LabelF1):
         return set_fault(golden, manifest.labels, task.scoring)
-    tokens = manifest.task == "token-classification"
+    tokens = task.is_tagging
     rows = golden["logits"] if tokens else [golden["logits"]]
     labels = golden.get("label") if tokens else [golden.get("label")]
     if not all(isinstance(row, list) and len(row) == len(manifest.labels) for row in rows):

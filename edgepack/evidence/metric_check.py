@@ -185,7 +185,7 @@ def better_than_constant(answers: Answers, others: str, confidence: float, requi
     )
     if required:
         return Check(name="metric", status="not_run", value=answers.metric, reason=said)
-    constant = constant_statistics(answers.encoded, task)
+    constant = task.constant_statistics(answers.encoded)
     best = float(task.metric(constant.sum(axis=0)))
     rows = paired_rows(answers.statistics, constant)
     sure, better = difference_low(rows, task, confidence) > 0, answers.metric > best
@@ -193,12 +193,6 @@ def better_than_constant(answers: Answers, others: str, confidence: float, requi
     than = "better than" if sure else "perhaps better than" if better else "no better than"
     reason = f"{said}. It is {than} one constant answer ({best:.4f})"
     return Check(name="metric", status=status, value=answers.metric, limit=best, reason=reason)
-
-
-def constant_statistics(encoded: Encoded, task: Task) -> np.ndarray:
-    """Statistics of the model that always answers alike: the commonest label, tag (mostly O), or set."""
-    constant = task.scoring.constant(encoded.labels[encoded.scored])
-    return task.statistics(np.tile(constant, (len(encoded.labels), 1)), encoded)
 
 
 def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:

@@ -6,6 +6,8 @@ mean of the F1 of the labels that occur, of their sums in each resample.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edgepack.bundle.analysis import Figure, OtherMetric
@@ -19,19 +21,16 @@ RESAMPLES = 1_000  # nearly every row of a label set's statistics is distinct, s
 
 def other_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
     """Those of label sets, by both models; no others have any."""
-    found = []
-    for name, measure in (("macro_f1", macro_f1), ("exact_match", exact_match)):
-        before, after = measure(teacher), measure(artifact)
-        if before is not None and after is not None:
-            found.append(OtherMetric(name=name, teacher=figure(before), artifact=figure(after)))
-    return found
+    if not teacher.task.is_multi_label:
+        return []
+    measured = [(name, measure(teacher), measure(artifact)) for name, measure in MEASURES.items()]
+    return [OtherMetric(name=name, teacher=figure(before), artifact=figure(after)) for name, before, after in measured]
 
 
-def macro_f1(model: Labelled) -> Interval | None:
+def macro_f1(model: Labelled) -> Interval:
     """The mean F1 of the labels that occur in truth."""
     scoring = model.task.scoring
-    if not isinstance(scoring, LabelF1):
-        return None
+    assert isinstance(scoring, LabelF1)
     counts = scoring.label_statistics(model.form.logits, model.form.encoded)
     counts = counts[:, counts[:, :, 2].any(axis=0)]
 
@@ -41,19 +40,16 @@ def macro_f1(model: Labelled) -> Interval | None:
     return bootstrap(counts.reshape(len(counts), -1), mean, RESAMPLES, 0)
 
 
-def exact_match(model: Labelled) -> Interval | None:
+def exact_match(model: Labelled) -> Interval:
     """The share of texts whose set is right, label by label."""
-    if not model.task.is_multi_label:
-        return None
     right = (model.decided == model.truth).all(axis=1)
-    return bootstrap(np.stack([right, np.ones(len(right))], axis=1).astype(np.int64), share, RESAMPLES, 0)
-
-
-def share(sums: np.ndarray) -> np.ndarray:
-    """The first of two sums as a part of the second."""
-    return np.asarray(sums[..., 0] / sums[..., 1])
+    statistics = np.stack([right, np.ones(len(right))], axis=1).astype(np.int64)
+    return bootstrap(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), RESAMPLES, 0)
 
 
 def figure(found: Interval) -> Figure:
     """An interval as a record."""
     return Figure(value=found.value, low=found.low, high=found.high)
+
+
+MEASURES: dict[str, Callable[[Labelled], Interval]] = {"macro_f1": macro_f1, "exact_match": exact_match}

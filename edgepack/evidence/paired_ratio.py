@@ -104,13 +104,10 @@ def pseudo_values(statistics: np.ndarray, weights: np.ndarray, task: Task, at: n
 
 def difference_terms(rows: PairedRows, task: Task) -> tuple[float, float]:
     """The artifact's metric less the teacher's, and its standard error, by the metrics' linear terms."""
-    parts = [task.metric_parts(statistics) for statistics in (rows.artifact, rows.teacher)]
     weights, terms = rows.counts / rows.n, np.zeros(len(rows.counts))
-    for sign, (top, bottom) in zip((1, -1), parts, strict=True):
-        size = float(weights @ bottom)
-        if size > 0:
-            metric = float(weights @ top) / size
-            terms += sign * (metric + (top - metric * bottom) / size)
+    for sign, statistics in ((1, rows.artifact), (-1, rows.teacher)):
+        if weights @ task.metric_parts(statistics)[1] > 0:
+            terms += sign * pseudo_values(statistics, weights, task)
     mean = float(weights @ terms)
     variance = max(0.0, float(weights @ (terms - mean) ** 2))
     return mean, math.sqrt(variance / rows.n)

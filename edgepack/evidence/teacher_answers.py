@@ -23,7 +23,7 @@ def teacher_statistics(
 
     `thresholds`: of label sets, those that the build found for it.
     """
-    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
+    teacher = _teacher_of(source, task)
     if teacher.sha256 != sha256:
         raise InputError(
             f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
@@ -35,13 +35,18 @@ def teacher_statistics(
 
 def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
     """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
-    teacher = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
+    teacher = _teacher_of(source, task)
     if teacher.task.labels != task.labels:
         raise InputError(
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "
             "teacher that the bundle was made from, or one with the same labels in the same order"
         )
     return *_answers(teacher, data, max_length), teacher.sha256
+
+
+def _teacher_of(source: str, task: Task) -> Teacher:
+    """The teacher at `source`, read as the bundle's task says."""
+    return load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
 
 
 def _answers(teacher: Teacher, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded]:

@@ -24,6 +24,7 @@ from edgepack.export.linear import ATTENTION_INPUTS, Linear, factors, joined
 from edgepack.quantization import FP32, BitWidth
 from edgepack.student.config import ATTENTION_MATRICES, EMBEDS, FFN_MATRICES, StudentConfig
 
+LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
 SELF_ATTENTIVE = "embeddings.attention"  # path of the attention in a self-attentive embedding
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgepack.export.encoder_walk import Attention, Table
+from edgepack.export.encoder_walk import LEAST_LENGTH, Attention, Table
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import KERNEL_BLOCK, MatrixFormat, kernel_format, kernel_matrix
 from edgepack.export.one_text_walk import OneTextWalk
@@ -34,7 +34,6 @@ from edgepack.student.model import Student, activation, bucket_by_distance
 
 Make = Callable[[Weights], Tensor]
 MASKED = -1e9  # added to the scores of padding
-LEAST_LENGTH = 1e-12  # that a vector is divided by
 LOWEST, HIGHEST = -128, 127  # of int8
 INT4_MIN, INT4_MAX = -8, 7  # of int4
 

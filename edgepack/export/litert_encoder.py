@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepack.export.encoder_walk import Table
+from edgepack.export.encoder_walk import LEAST_LENGTH, Table
 from edgepack.export.linear import Linear
 from edgepack.export.litert_graph import NamedGraph
 from edgepack.export.matrix_format import (
@@ -51,7 +51,6 @@ from edgepack.student.model import Student, bucket_by_distance
 from edgepack.task.encoded import MODEL_INPUTS
 
 MASKED = -1e9  # added to the scores of padding
-LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 KEEP_DIMS = (Option(0, "b", 1),)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edgepack.export.encoder_walk import Attention, EncoderWalk, Table
+from edgepack.export.encoder_walk import LEAST_LENGTH, Attention, EncoderWalk, Table
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import width_of
 from edgepack.export.onnx_attention import Attentions
@@ -27,7 +27,6 @@ from edgepack.task.encoded import MODEL_INPUTS
 
 FLOAT = TensorProto.FLOAT
 NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum"}  # values whose names in the file are not their tags'
-LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 SHORT = {"attention": "a", "ffn": "f", "output": "o"}  # last words of a norm's and a sum's tag, in the file
 
 

@@ -157,7 +157,7 @@ class Bundle:
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
-        if self.manifest.task == "token-classification":
+        if self.task.is_tagging:
             words = find_words(answer.text, encoding.own_offsets, self.tokenizer.classes)
             rows = probabilities[[word.first for word in words]]
             found = find_entities(answer.text, words, rows.argmax(axis=-1), rows.max(axis=-1), self.task.marks)

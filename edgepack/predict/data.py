@@ -106,7 +106,7 @@ def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran
             labels += found
             words += places
             advance(1)
-    flat = np.array(labels, np.int64) if task.name == "token-classification" else task.label_rows(labels)
+    flat = np.array(labels, np.int64) if task.is_tagging else task.label_rows(labels)
     encoded = Encoded(np.array(ids, np.int32), np.array(types, np.int8), np.array(offsets, np.int64), flat)
     return Ran(encoded, np.concatenate(logits), tuple(answers), np.array(words, np.int64))
 

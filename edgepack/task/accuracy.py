@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.probabilities import divergences, softmax
 from edgepack.task.scoring import commonest
 
@@ -65,7 +65,7 @@ class WordAccuracy(Accuracy):
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
         """`(n, 2)` int64; logits `(T, C)`."""
-        scored = encoded.labels != IGNORED
+        scored = encoded.scored
         owners = encoded.label_examples[scored]
         right = owners[self.decide(logits)[scored] == encoded.labels[scored]]
         counts = [np.bincount(each, minlength=len(encoded)) for each in (right, owners)]

@@ -107,7 +107,7 @@ class Alignment:
         counts = (self.first[1:] - self.first[:-1])[tokens]
         entries = ranges(self.first[tokens], counts)
         example = np.repeat(np.repeat(np.arange(len(indices)), lengths), counts)
-        place = np.repeat(np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths), counts)
+        place = np.repeat(ranges(np.zeros_like(lengths), lengths), counts)
         found[example, place, self.sources[entries]] = self.weights[entries]
         return found
 

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.probabilities import divergences, softmax
 from edgepack.task.schemes import Mark
 from edgepack.task.scoring import commonest, f1_parts, f1_possible
@@ -34,7 +34,7 @@ class EntityF1:
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
         """`(n, 3)` int64; logits `(T, C)`."""
-        scored = encoded.labels != IGNORED
+        scored = encoded.scored
         example = encoded.label_examples[scored]
         gold = self._spans(encoded.labels[scored], example)
         predicted = self._spans(self.decide(logits)[scored], example)

@@ -167,7 +167,7 @@ def _named_tags(loaded: Loaded) -> list[tuple[str, ...]]:
 
 
 def _datasets(loaded: list[Loaded], task: Task) -> list[Dataset]:
-    tagging = task.name == "token-classification"
+    tagging = task.is_tagging
     found = []
     for file, (ids, notes) in zip(loaded, class_ids(loaded, task.labels, task.tag_scheme), strict=True):
         if tagging:

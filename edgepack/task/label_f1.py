@@ -86,6 +86,11 @@ class LabelF1:
         return rows
 
 
+def micro_f1(answered: np.ndarray, gold: np.ndarray) -> float:
+    """F1 of sets `(n, C)`, of all labels of all texts together; 0 where no label is there or answered."""
+    return float(ratio(2 * (answered & gold).sum(), answered.sum() + gold.sum()))
+
+
 def find_thresholds(logits: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
     """A threshold for each label, by logits and label sets `(n, C)` of examples that nothing is measured on."""
     probabilities, gold = sigmoid(logits), labels.astype(bool)
@@ -100,7 +105,7 @@ def find_thresholds(logits: np.ndarray, labels: np.ndarray) -> tuple[float, ...]
         for label in np.flatnonzero(own):
             thresholds[label] = _best_threshold(probabilities[:, label], gold[:, label], f1)
         answered = probabilities >= thresholds
-        after = float(ratio(2 * (answered & gold).sum(), answered.sum() + gold.sum()))
+        after = micro_f1(answered, gold)
         if after <= f1:
             break
         f1, found = after, thresholds

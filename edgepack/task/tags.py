@@ -6,6 +6,7 @@ mode does: an I- that continues nothing begins one, so no tag sequence is invali
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -66,7 +67,7 @@ def scheme_of_rows(rows: Sequence[Tags], places: Sequence[str]) -> SchemeName:
     name = scheme_of_prefixes(prefixes)
     if name != "BIO":
         return name
-    marked = _marked_firsts(rows, known)
+    marked = first_prefixes(rows, known)
     return "IOB1" if "I" in marked and "B" not in marked else "BIO"
 
 
@@ -97,20 +98,20 @@ def _described(rows: Sequence[Tags], known: Mapping[str, Parsed]) -> str:
     name = scheme_of_prefixes(prefixes)
     if name != "BIO":
         return "IOB1 or IO (I- alone)" if name == "IO" else name
-    marked = _marked_firsts(rows, known)
+    marked = first_prefixes(rows, known)
     if "I" not in marked:
         return "BIO"
     return "BIO with entities that begin with I-" if "B" in marked else "IOB1"
 
 
-def _marked_firsts(rows: Sequence[Tags], known: Mapping[str, Parsed]) -> set[str]:
-    """Prefixes of entity tags that stand behind no tag of their own type."""
-    found = set()
+def first_prefixes(rows: Sequence[Tags], known: Mapping[str, Parsed]) -> Counter[str]:
+    """Prefixes of entity tags that stand behind no tag of their own type, and how many have them."""
+    found: Counter[str] = Counter()
     for row in rows:
         tags: list[Parsed] = [("O", ""), *(known[tag] for tag in row)]
         for (before, kind), (prefix, own) in pairwise(tags):
             if prefix != "O" and (before == "O" or kind.casefold() != own.casefold()):
-                found.add(prefix)
+                found[prefix] += 1
     return found
 
 

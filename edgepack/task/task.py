@@ -45,9 +45,9 @@ class Task:
             raise InputError(f"problem is {self.problem!r}; allowed: {', '.join(PROBLEMS)}")
         self._check_scheme()
         self.scoring  # noqa: B018 - it checks the labels
-        if self.name == "token-classification" and self.pair:
+        if self.is_tagging and self.pair:
             raise InputError("token classification takes one text, not a pair; leave the pair column out")
-        if self.name == "token-classification" and self.problem != SINGLE_LABEL:
+        if self.is_tagging and self.problem != SINGLE_LABEL:
             raise InputError(f"token classification has one tag for each word; problem is {self.problem}")
         if self.thresholds and not self.has_thresholds:
             raise InputError(
@@ -155,6 +155,11 @@ class Task:
     def metric_parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the metric is the ratio of, `(…, k) → (…)` float64 each; both are sums over examples."""
         return self.scoring.parts(np.asarray(statistics, dtype=np.float64))
+
+    def constant_statistics(self, encoded: Encoded) -> np.ndarray:
+        """Statistics of the model that always answers alike: the commonest label, tag (mostly O), or set."""
+        constant = self.scoring.constant(encoded.labels[encoded.scored])
+        return self.statistics(np.tile(constant, (len(encoded.labels), 1)), encoded)
 
     def nothing_right(self, statistics: np.ndarray) -> np.ndarray:
         """The statistics of a model whose answers are as many and all wrong."""

@@ -69,14 +69,11 @@ def _encode(
             ids.extend(found)
             types.extend(encoding.type_ids)
             lengths.append(len(found))
-            if task.name == "token-classification":
+            if task.is_tagging:
                 words.extend(_word_numbers(encoding, example, as_words))
     offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths))]).astype(np.int64)
     labels = [example.label for example in dataset.examples]
-    if task.name == "token-classification":
-        flat = _word_labels(np.asarray(words), np.asarray(lengths), labels)
-    else:
-        flat = task.label_rows(labels)
+    flat = _word_labels(np.asarray(words), np.asarray(lengths), labels) if task.is_tagging else task.label_rows(labels)
     return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat)
 
 

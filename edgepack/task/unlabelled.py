@@ -30,7 +30,7 @@ def read_to_answer(
     flags = label_flags(table, columns) if task.is_multi_label else ()
     if columns.label is not None or flags or label_column(table, task) is not None:
         return dataset_of(table, task, columns), True
-    tagging = task.name == "token-classification"
+    tagging = task.is_tagging
     if tagging:
         text, pair = choose(table, "text", "--text-column", columns.text, (*WORDS, *TEXTS)), None
     else:
@@ -41,12 +41,12 @@ def read_to_answer(
 
 def label_column(table: Table, task: Task) -> str | None:
     """The column that has the labels, by its name."""
-    return find(table, (*TAGS, *SPANS) if task.name == "token-classification" else LABELS)
+    return find(table, (*TAGS, *SPANS) if task.is_tagging else LABELS)
 
 
 def example_of(row: Row, task: Task) -> Example:
     """A row without a label as an example."""
-    if task.name != "token-classification":
+    if not task.is_tagging:
         return Example(row.text, row.pair, None, () if task.is_multi_label else NO_LABEL)
     words = tuple(row.text.split()) if row.words is None else row.words
     return Example(row.text if row.words is None else " ".join(words), None, words, (NO_LABEL,) * len(words))

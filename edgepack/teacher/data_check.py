@@ -39,22 +39,16 @@ def check_teacher(
     """Refuse a teacher that is no better than always the most frequent class, or labels (entity F1: 0.05)."""
     task = teacher.task
     metric = task.score(logits, evaluation)
-    majority = MIN_ENTITY_F1
-    rival = "the least accepted is"
-    if task.is_multi_label:
-        rival = "the same labels for every text give"
-        constant = np.tile(task.scoring.constant(evaluation.labels), (len(evaluation), 1))
-        majority = task.score(constant, evaluation)
-    elif not task.finds_entities:
-        rival = "the most frequent class alone gives"
-        labels = evaluation.labels[evaluation.scored]
-        counts = np.bincount(labels)
-        majority = float(counts.max() / len(labels))
-        if majority == 1.0 and not allow_untrained:
+    majority, rival = MIN_ENTITY_F1, "the least accepted is"
+    if not task.finds_entities:
+        sets = task.is_multi_label
+        rival = "the same labels for every text give" if sets else "the most frequent class alone gives"
+        majority = float(task.metric(task.constant_statistics(evaluation).sum(axis=0)))
+        if majority == 1.0 and not sets and not allow_untrained:
+            only = task.labels[int(evaluation.labels[evaluation.scored][0])]
             raise InputError(
-                f"all {len(evaluation)} evaluation examples have one label, "
-                f"{shown(task.labels[int(counts.argmax())])}, so they cannot show how good the teacher is; give "
-                "evaluation data with examples of every class"
+                f"all {len(evaluation)} evaluation examples have one label, {shown(only)}, so they cannot show how "
+                "good the teacher is; give evaluation data with examples of every class"
             )
     if metric <= majority and not allow_untrained:
         raise InputError(

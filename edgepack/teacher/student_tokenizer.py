@@ -57,7 +57,7 @@ def open_student_tokenizer(source: str, teacher: Teacher) -> StudentTokenizer:
             backend = build_tokenizer(folder, settings, what, framed=False)
         backend.no_truncation()
         backend.no_padding()
-        if teacher.task.name == "token-classification":
+        if teacher.task.is_tagging:
             backend = with_prefix_space(backend)
         add_tokens(backend, settings, what)
         added, settings = _frame(backend, settings)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.build.flow import build as run_build
-from tests.builds.tiny import QUIET, Files, make_files, request, shorten
+from tests.builds.tiny import Files, build_shortly, make_files, shorten
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +22,4 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def unbroken(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("build") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        shorten(patch)
-        assert run_build(request(files, output), QUIET).passed
-    return output
+    return build_shortly(files, tmp_path_factory.mktemp("build") / "out")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from edgepack.build.flow import build as run_build
 from edgepack.bundle.manifest import load_manifest
 from edgepack.demo.base import make_tokenizer
 from edgepack.evidence.calls import gate_bundles
@@ -18,7 +17,7 @@ from edgepack.finetune import Options, finetune
 from edgepack.package import package_app
 from edgepack.predict import Bundle, predict_data
 from edgepack.teacher import load_teacher
-from tests.builds.tiny import QUIET, TARGETS, Files, request, shorten
+from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly
 
 WORDS = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
 FILLERS = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]
@@ -59,11 +58,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(scope="module")
 def output(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("build") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        shorten(patch)
-        assert run_build(request(files, folder), QUIET).passed
-    return folder
+    return build_shortly(files, tmp_path_factory.mktemp("build") / "out")
 
 
 def test_the_teacher_keeps_its_thresholds(files: Files) -> None:

@@ -13,6 +13,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from edgepack.build import recipe
+from edgepack.build.flow import build
 from edgepack.build.inputs import BuildRequest
 from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
@@ -95,6 +96,14 @@ def request(files: Files, output: Path, **changes: object) -> BuildRequest:
         files.teacher, files.train, files.evaluation, 60_000, TARGETS, output, effort="quick", max_drop=0.3
     )
     return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+def build_shortly(files: Files, output: Path) -> Path:
+    """The output of a short build, for a fixture of more than one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten(patch)
+        assert build(request(files, output), QUIET).passed
+    return output
 
 
 def hashes(output: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from edgepack.bundle.manifest import BuildManifest, load_manifest, write_model
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle, write_bundle
 from edgepack.errors import InputError
-from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, parity_check, scored_by_both
+from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, pair_decisions, parity_check
 from edgepack.evidence.gate import gate
 from edgepack.evidence.measure import Subject, measure
 from edgepack.evidence.policy import JUDGED, read_policy
@@ -225,7 +225,8 @@ def test_words_that_truncation_left_to_one_side_alone_are_not_compared() -> None
     )
     a = FormLogits("artifact", np.arange(8 * 3, dtype=np.float32).reshape(8, 3), one)
     b = FormLogits("teacher", 100 + np.arange(10 * 3, dtype=np.float32).reshape(10, 3), other)
-    left, right = scored_by_both(a, b)
+    both = pair_decisions(a, b)
+    left, right = both.after, both.before
     assert left[:, 0].tolist() == [3, 6, 18]
     assert right[:, 0].tolist() == [103, 109, 118]
     assert agreement(a, b) == 1.0

@@ -22,7 +22,6 @@ from edgepack.evidence.forms import compare as compare_forms
 from edgepack.evidence.linear.measure import measure_linear
 from edgepack.evidence.linear.model import read_linear
 from edgepack.evidence.linear_check import gain_interval, gained
-from edgepack.evidence.metric_check import constant_statistics
 from edgepack.evidence.other_metrics import other_metrics
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import Encoded
@@ -94,7 +93,7 @@ def test_decisions_and_the_constant_answer() -> None:
     gold = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0]])
     logits = np.array([[9, -9, -9], [-9, -9, -9], [9, 9, 9]])
     assert decisions_of(logits, encoded(gold), TASK) == [(1, 0, 0), (0, 0, 0), (1, 1, 1)]
-    assert constant_statistics(encoded(gold), TASK).tolist() == [[1, 1, 1], [1, 1, 2], [1, 1, 1]]
+    assert TASK.constant_statistics(encoded(gold)).tolist() == [[1, 1, 1], [1, 1, 2], [1, 1, 1]]
 
 
 def test_swapped_labels_show_in_texts_of_one_label() -> None:

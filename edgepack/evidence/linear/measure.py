@@ -32,7 +32,7 @@ class LinearResult:
 
 def why_none(task: Task) -> LinearResult | None:
     """The reason, for a task that there is no linear model of."""
-    return None if task.name == "text-classification" else LinearResult(None, NO_TAGGING, 0.0)
+    return LinearResult(None, NO_TAGGING, 0.0) if task.is_tagging else None
 
 
 def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> LinearResult:

@@ -22,6 +22,7 @@ from edgepack.evidence.linear.features import NEED, Features
 from edgepack.evidence.linear.model import LinearModel, read_linear
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
+from edgepack.task.label_f1 import micro_f1
 from edgepack.task.task import Task
 
 MOST_BUCKETS = 2**18  # more told nothing more on any data tried, up to 67,000 texts
@@ -129,13 +130,8 @@ def _choose(rows: Any, labels: np.ndarray, seed: int) -> tuple[bool, float]:
             continue
         for number, choice in enumerate(choices):
             decided = _fit(rows[learnt], labels[learnt], *choice, seed).decide(rows[judged])
-            right[number] += _f1(decided, labels[judged]) if sets else (decided == labels[judged]).sum()
+            right[number] += micro_f1(decided, labels[judged]) if sets else (decided == labels[judged]).sum()
     return choices[int(np.argmax(right))]
-
-
-def _f1(decided: np.ndarray, labels: np.ndarray) -> float:
-    """Micro F1 of label sets."""
-    return float(2 * (decided & labels).sum() / max(1, decided.sum() + labels.sum()))
 
 
 def _fit(rows: Any, labels: np.ndarray, weighed: bool, penalty: float, seed: int) -> Fitted:
