@@ -119,7 +119,7 @@ def share_passed(world: World, releases: int, seed: int = 0) -> float | None:
             return None
         key = b"".join(np.ascontiguousarray(part).tobytes() for part in (rows.artifact, rows.teacher, rows.counts))
         if key not in known:
-            any_right = task.metric(rows.counts @ rows.teacher) > 0
+            any_right = task.metric(rows.teacher, rows.counts) > 0
             known[key] = bool(any_right) and passes(rows, world)
         passed += known[key]
     return passed / releases

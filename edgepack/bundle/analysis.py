@@ -31,7 +31,7 @@ class NonInferiority(Record):
     decision: Literal["passed", "failed", "undecided"]
     discordant: int  # examples on which the two differ in what they have right
     needed: int | None = None
-    rows: list[list[int]] = Field(default_factory=list)
+    rows: list[list[int | float]] = Field(default_factory=list)
 
 
 class ClassScore(Record):

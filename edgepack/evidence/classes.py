@@ -24,7 +24,7 @@ def class_scores(teacher: Labelled, artifact: Labelled) -> list[ClassScore]:
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(there))
     scores = []
     for name, (before, after) in there.items():
-        old, new = (float(F1.metric(statistics.sum(axis=0))) for statistics in (before, after))
+        old, new = (F1.metric(statistics) for statistics in (before, after))
         low, high = difference_interval(paired_rows(after, before), F1, confidence)
         n = int(before[:, 2].sum())
         scores.append(ClassScore(label=name or "entity", n=n, teacher=old, artifact=new, low=low, high=high))
@@ -36,7 +36,7 @@ def difference_interval(rows: PairedRows, task: Task, confidence: float) -> tupl
 
     Where the teacher has nothing right there is no ratio: nothing was lost, and how much was gained is not known.
     """
-    teacher = float(task.metric(rows.counts @ rows.teacher))
+    teacher = task.metric(rows.teacher, rows.counts)
     if not teacher:
         return 0.0, 1.0
     lower, upper = ratio_interval(paired_values(rows, task), confidence)

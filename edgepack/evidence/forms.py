@@ -65,7 +65,7 @@ class Both:
 
     @property
     def differs(self) -> np.ndarray:
-        """Where the two decide otherwise `(d,)`; of label sets, where any label is another."""
+        """Where the two decide otherwise `(d,)`; of label sets where any label, of scores where they are far apart."""
         differing = self.labels_differ
         return np.asarray(differing if differing.ndim == 1 else differing.any(axis=1))
 
@@ -75,7 +75,7 @@ class Both:
         after, before = (
             scoring.decide(logits) for scoring, logits in zip(self.scorings, (self.after, self.before), strict=True)
         )
-        return np.asarray(after != before)
+        return self.scorings[0].differ(after, before)
 
     @property
     def divergences(self) -> np.ndarray:

@@ -54,7 +54,7 @@ def gained(record: LinearRecord) -> tuple[int, float]:
     """Examples, and the artifact's metric less the linear model's on them."""
     if record.rows:
         rows = rows_of_sets(record)
-        own, other = (float(SETS.metric(rows.counts @ side)) for side in (rows.artifact, rows.teacher))
+        own, other = (SETS.metric(side, rows.counts) for side in (rows.artifact, rows.teacher))
         return rows.n, own - other
     _, own, other, _ = record.counts
     return sum(record.counts), (own - other) / sum(record.counts)
@@ -113,6 +113,6 @@ def set_faults(record: LinearRecord, verdict: Verdict) -> list[str]:
     faults = []
     known = [("the linear model", rows.teacher, record.metric), ("the artifact", rows.artifact, artifact)]
     for whose, side, metric in known:
-        if metric is None or metric.n != rows.n or abs(float(SETS.metric(rows.counts @ side)) - metric.value) > CLOSE:
+        if metric is None or metric.n != rows.n or abs(SETS.metric(side, rows.counts) - metric.value) > CLOSE:
             faults.append(f"the linear model's rows give {whose} another metric than is recorded")
     return faults

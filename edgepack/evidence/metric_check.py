@@ -54,7 +54,7 @@ class Answers:
     @property
     def metric(self) -> float:
         """The metric on these data."""
-        return float(self.task.metric(self.statistics.sum(axis=0)))
+        return self.task.metric(self.statistics)
 
     @property
     def scored(self) -> np.ndarray:
@@ -186,7 +186,7 @@ def better_than_constant(answers: Answers, others: str, confidence: float, requi
     if required:
         return Check(name="metric", status="not_run", value=answers.metric, reason=said)
     constant = task.constant_statistics(answers.encoded)
-    best = float(task.metric(constant.sum(axis=0)))
+    best = task.metric(constant)
     rows = paired_rows(answers.statistics, constant)
     sure, better = difference_low(rows, task, confidence) > 0, answers.metric > best
     status: Status = "passed" if sure else "undecided" if better else "failed"

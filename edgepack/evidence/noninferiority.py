@@ -19,6 +19,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.paired_ratio import (
     PairedRows,
     PairedValues,
+    differences,
     normal_quantile,
     null_variance,
     paired_values,
@@ -44,9 +45,9 @@ def judge_retention(rows: PairedRows, task: Task, margin: float, confidence: flo
         upper=0.0,
         decision="failed",
         discordant=int(rows.counts[(rows.artifact != rows.teacher).any(axis=1)].sum()),
-        rows=np.column_stack([rows.artifact, rows.teacher, rows.counts]).tolist(),
+        rows=recorded(rows),
     )
-    if not task.metric(rows.counts @ rows.teacher) > 0:  # nothing to keep, and no ratio
+    if not task.metric(rows.teacher, rows.counts) > 0:  # nothing to keep, and no ratio
         return found
     values = paired_values(rows, task)
     lower, upper = ratio_interval(values, confidence)
@@ -65,18 +66,29 @@ def decide(values: PairedValues, limit: float, confidence: float) -> Literal["pa
     return answers[refused(values, limit, confidence)]
 
 
+def recorded(rows: PairedRows) -> list[list[int | float]]:
+    """Rows as plain data: the artifact's statistics, the teacher's, and how often they are there."""
+    sides = zip(rows.artifact.tolist(), rows.teacher.tolist(), rows.counts.tolist(), strict=True)
+    return [[*artifact, *teacher, count] for artifact, teacher, count in sides]
+
+
 def rows_of(found: NonInferiority, task: Task) -> PairedRows:
-    """The counts that a decision was made from, so that it can be made again with another margin.
+    """The statistics that a decision was made from, so that it can be made again with another margin.
 
     They may be anybody's: an `InputError` where no two models could have answered so.
     """
-    k = task.scoring.columns
-    whole = all(len(row) == 2 * k + 1 and all(0 <= value < MOST_COUNTED for value in row) for row in found.rows)
-    if not found.rows or not whole:
-        raise InputError(f"the verdict's counts are not rows of {2 * k + 1} numbers from 0; build the bundle again")
-    table = np.array(found.rows, dtype=np.int64)
-    rows = PairedRows(table[:, :k], table[:, k : 2 * k], table[:, -1])
-    if not task.scoring.possible(rows.artifact, rows.teacher) or not rows.counts.min() > 0:
+    metric, k = task.scoring, task.scoring.columns
+    if not found.rows or any(len(row) != 2 * k + 1 for row in found.rows):
+        raise InputError(f"the verdict's rows are not of {2 * k + 1} numbers; build the bundle again")
+    if not all(-MOST_COUNTED < value < MOST_COUNTED for row in found.rows for value in row):  # NaN is not
+        raise InputError(f"the verdict's rows hold a number that is not below {MOST_COUNTED:,}; build the bundle again")
+    table = np.array(found.rows, dtype=np.float64)
+    whole = table if metric.counted else table[:, -1:]
+    if (whole < 0).any() or (whole % 1).any():
+        raise InputError("the verdict's counts are not whole numbers from 0; build the bundle again")
+    statistics = table[:, :-1].astype(np.int64) if metric.counted else table[:, :-1]
+    rows = PairedRows(statistics[:, :k], statistics[:, k:], table[:, -1].astype(np.int64))
+    if not metric.possible(rows.artifact, rows.teacher) or not rows.counts.min() > 0:
         raise InputError("the verdict's counts are not those of two models on the same examples; build it again")
     return rows
 
@@ -91,7 +103,7 @@ def examples_needed(values: PairedValues, limit: float, confidence: float) -> in
     if values.artifact_safe and limit < 1:  # as many again without a loss
         share = values.artifact_safe / values.n
         return rounded_up(math.log((1 - confidence) / 2) / math.log(limit) / share, values.n)
-    g = values.artifact - limit * values.teacher
+    g = differences(values, limit)
     mean = float(values.weights @ g)
     if not mean:
         return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgepack.bundle.analysis import Figure, OtherMetric
 from edgepack.evidence.answers import Labelled
+from edgepack.task.accuracy import Accuracy
 from edgepack.task.intervals import Interval, bootstrap
 from edgepack.task.label_f1 import LabelF1
 from edgepack.task.scoring import f1_parts, ratio
@@ -34,7 +35,8 @@ def macro_f1(model: Labelled) -> Interval:
     counts = scoring.label_statistics(model.form.logits, model.form.encoded)
     counts = counts[:, counts[:, :, 2].any(axis=0)]
 
-    def mean(sums: np.ndarray) -> np.ndarray:
+    def mean(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+        sums = times @ rows
         return np.asarray(ratio(*f1_parts(sums.reshape(*sums.shape[:-1], -1, 3))).mean(axis=-1))
 
     return bootstrap(counts.reshape(len(counts), -1), mean, RESAMPLES, 0)
@@ -44,7 +46,7 @@ def exact_match(model: Labelled) -> Interval:
     """The share of texts whose set is right, label by label."""
     right = (model.decided == model.truth).all(axis=1)
     statistics = np.stack([right, np.ones(len(right))], axis=1).astype(np.int64)
-    return bootstrap(statistics, lambda sums: ratio(sums[..., 0], sums[..., 1]), RESAMPLES, 0)
+    return bootstrap(statistics, Accuracy().value, RESAMPLES, 0)
 
 
 def figure(found: Interval) -> Figure:

@@ -13,9 +13,10 @@ have an interval of no width; with them they have [50 / (50 + 1.96²), (50 + 1.9
 For accuracy, y and x are 0 or 1 and this is the test of Nam and Blackwelder (2002, Statistics in Medicine 21:689-699,
 "Analysis of the ratio of marginal probabilities in a matched-pair setting"): for two outcomes that is McNemar's
 question, with a margin. For entity F1, a ratio of sums, y and x are the linear terms of the metric in the examples
-(`pseudo_values`: the infinitesimal jackknife, Efron 1982), so that a sentence with five entities counts as one
-observation and not as five. The outcome "loses what the teacher has right" is then a mixture: a sentence of the sample,
-drawn at random, of which one model has every entity wrong.
+(`Metric.terms`: the infinitesimal jackknife, Efron 1982), so that a sentence with five entities counts as one
+observation and not as five. A correlation has such terms too. The outcome "loses what the teacher has right" is then a
+mixture: a sentence of the sample,
+drawn at random, of which one model has every entity wrong, or has given its mean score.
 
 Two additions hold the test to its level on few examples. The mean of g is taken half a step nearer to 0, a step being
 what one example moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
@@ -39,6 +40,7 @@ from edgepack.task.task import Task
 
 HALVINGS = 60  # of a bisection: an interval of 1 to a double's precision
 NEARLY = 1e-10
+HIGHEST = 1 - 1e-9  # of a correlation, above which Fisher's z has no number
 WIDEST_RATIO = 1e4  # an interval's upper end where the teacher has next to nothing right
 
 
@@ -72,6 +74,7 @@ class PairedValues:
     artifact_step: float  # how far a single example moves the value
     teacher_step: float
     n: int
+    correlations: bool = False
 
 
 def paired_rows(artifact: np.ndarray, teacher: np.ndarray) -> PairedRows:
@@ -81,8 +84,8 @@ def paired_rows(artifact: np.ndarray, teacher: np.ndarray) -> PairedRows:
     if len(artifact) == 0:
         raise ValueError("no examples to compare two models on")
     both = np.concatenate([artifact, teacher], axis=1)
-    sizes = tuple(both.max(axis=0) + 1)
-    if math.prod(int(size) for size in sizes) < 2**62:  # a row as one number, which is sorted much faster
+    sizes = tuple(both.max(axis=0) + 1) if both.dtype.kind == "i" else ()
+    if sizes and math.prod(int(size) for size in sizes) < 2**62:  # a row as one number, which is sorted much faster
         keys, counts = np.unique(np.ravel_multi_index(tuple(both.T), sizes), return_counts=True)
         rows = np.stack(np.unravel_index(keys, sizes), axis=1)
     else:
@@ -91,23 +94,11 @@ def paired_rows(artifact: np.ndarray, teacher: np.ndarray) -> PairedRows:
     return PairedRows(rows[:, :k], rows[:, k:], counts)
 
 
-def pseudo_values(statistics: np.ndarray, weights: np.ndarray, task: Task, at: np.ndarray | None = None) -> np.ndarray:
-    """Each row's linear term `(m,)` in the metric of `statistics (m, k)`; its weighted mean is the metric.
-
-    With `at`, the terms of these rows instead, in the metric of `statistics`.
-    """
-    top, bottom = task.metric_parts(statistics)
-    metric, size = weights @ top / (weights @ bottom), weights @ bottom
-    top, bottom = task.metric_parts(statistics if at is None else at)
-    return np.asarray(metric + (top - metric * bottom) / size)
-
-
 def difference_terms(rows: PairedRows, task: Task) -> tuple[float, float]:
     """The artifact's metric less the teacher's, and its standard error, by the metrics' linear terms."""
     weights, terms = rows.counts / rows.n, np.zeros(len(rows.counts))
     for sign, statistics in ((1, rows.artifact), (-1, rows.teacher)):
-        if weights @ task.metric_parts(statistics)[1] > 0:
-            terms += sign * pseudo_values(statistics, weights, task)
+        terms += sign * task.scoring.terms(statistics, rows.counts)
     mean = float(weights @ terms)
     variance = max(0.0, float(weights @ (terms - mean) ** 2))
     return mean, math.sqrt(variance / rows.n)
@@ -115,57 +106,71 @@ def difference_terms(rows: PairedRows, task: Task) -> tuple[float, float]:
 
 def paired_values(rows: PairedRows, task: Task) -> PairedValues:
     """What the test is computed from."""
-    weights = rows.counts / rows.n
+    weights, metric = rows.counts / rows.n, task.scoring
     safe = _safe_examples(rows, task)
     return PairedValues(
-        artifact=pseudo_values(rows.artifact, weights, task),
-        teacher=pseudo_values(rows.teacher, weights, task),
+        artifact=metric.terms(rows.artifact, rows.counts),
+        teacher=metric.terms(rows.teacher, rows.counts),
         weights=weights,
-        artifact_lost=pseudo_values(rows.artifact, weights, task, task.nothing_right(rows.artifact)),
-        teacher_lost=pseudo_values(rows.teacher, weights, task, task.nothing_right(rows.teacher)),
+        artifact_lost=metric.terms(rows.artifact, rows.counts, metric.lost(rows.artifact, rows.counts)),
+        teacher_lost=metric.terms(rows.teacher, rows.counts, metric.lost(rows.teacher, rows.counts)),
         artifact_could_lose=_shares_right(rows.teacher, weights, task),
         teacher_could_lose=_shares_right(rows.artifact, weights, task),
         artifact_safe=safe[0],
         teacher_safe=safe[1],
-        artifact_step=_step(rows.artifact, weights, task),
-        teacher_step=_step(rows.teacher, weights, task),
+        artifact_step=metric.step(rows.artifact, rows.counts),
+        teacher_step=metric.step(rows.teacher, rows.counts),
         n=rows.n,
+        correlations=metric.correlates,
     )
 
 
-def _step(statistics: np.ndarray, weights: np.ndarray, task: Task) -> float:
-    """How far one example moves a model's value: 1 for accuracy, more for sentences of uneven size; 0 without any.
-
-    The mean over sentences drawn by their size, since a larger one is the likelier to differ.
-    """
-    sizes = task.metric_parts(statistics)[1]
-    size = float(weights @ sizes)
-    return float(weights @ sizes**2) / size**2 if size else 0.0
-
-
 def _shares_right(statistics: np.ndarray, weights: np.ndarray, task: Task) -> np.ndarray:
-    """Weights of the rows on which a model has something right, adding up to 1."""
-    shares = np.where(task.metric_parts(statistics)[0] > 0, weights, 0)
+    """Weights of the rows on which a model has something to lose, adding up to 1."""
+    shares = np.where(task.scoring.could_lose(statistics), weights, 0)
     return shares / shares.sum() if shares.any() else shares
 
 
 def _safe_examples(rows: PairedRows, task: Task) -> tuple[int, int]:
     """Examples on which one model could have been worse than the other, where it is on none; else 0."""
-    (top, bottom), (other_top, other_bottom) = (task.metric_parts(s) for s in (rows.artifact, rows.teacher))
-    lost = (top < other_top) | ((top == other_top) & (bottom > other_bottom))
-    gained = (top > other_top) | ((top == other_top) & (bottom < other_bottom))
-    counts = (int(rows.counts[other_top > 0].sum()), int(rows.counts[top > 0].sum()))
-    return (0 if lost.any() else counts[0]), (0 if gained.any() else counts[1])
+    metric, sides = task.scoring, (rows.artifact, rows.teacher)
+    own, other = (int(rows.counts[metric.could_lose(side)].sum()) for side in sides)
+    lost, gained = metric.worse(*sides).any(), metric.worse(*reversed(sides)).any()
+    return (0 if lost else other), (0 if gained else own)
 
 
 def ratio_of(values: PairedValues) -> float:
-    """Retention; the teacher's metric must not be 0."""
-    return float(values.weights @ values.artifact / (values.weights @ values.teacher))
+    """Retention; the teacher's metric must not be 0. A correlation below 0 keeps nothing."""
+    return max(0.0, float(values.weights @ values.artifact / (values.weights @ values.teacher)))
+
+
+def differences(
+    values: PairedValues, ratio: float, artifact: np.ndarray | None = None, teacher: np.ndarray | None = None
+) -> np.ndarray:
+    """g of each row `(m,)`, or of other values of either model: the artifact's value less `ratio` times the teacher's.
+
+    Of correlations it is the difference of Fisher's z, arctanh, of the two, in its linear terms (Fisher 1921, Metron
+    1:3-32): a correlation near 1 has errors that reach further down than up, and on this scale they do not.
+    """
+    own, other = (
+        given if given is not None else known
+        for given, known in ((artifact, values.artifact), (teacher, values.teacher))
+    )
+    if not values.correlations:
+        return own - ratio * other
+    means = float(values.weights @ values.artifact), ratio * float(values.weights @ values.teacher)
+    a, b = (min(max(mean, -HIGHEST), HIGHEST) for mean in means)
+    # slopes of arctanh; of a ratio above the measured one that at the artifact's, or the error would grow without end
+    slopes = 1 / (1 - a**2), 1 / (1 - min(a, b) ** 2)
+    moved = slopes[0] * (own - means[0]) - slopes[1] * (ratio * other - means[1])
+    return np.asarray(math.atanh(a) - math.atanh(b) + moved)
 
 
 def score(values: PairedValues, ratio: float) -> float:
     """z at a ratio: above 0 where the artifact is better than `ratio` times the teacher."""
-    mean = float(values.weights @ (values.artifact - ratio * values.teacher))
+    if values.correlations and ratio * float(values.weights @ values.teacher) >= HIGHEST:
+        return -math.inf  # no correlation is so high
+    mean = float(values.weights @ differences(values, ratio))
     half_step = (values.artifact_step + ratio * values.teacher_step) / 4
     nearer = max(0.0, abs(mean) - half_step / values.n)
     return math.copysign(nearer * math.sqrt(values.n / null_variance(values, ratio)), mean) if nearer else 0.0
@@ -173,12 +178,12 @@ def score(values: PairedValues, ratio: float) -> float:
 
 def null_variance(values: PairedValues, ratio: float) -> float:
     """E[g²] in the most likely distribution under which the ratio is `ratio`."""
-    g = values.artifact - ratio * values.teacher
+    g = differences(values, ratio)
     if values.weights @ g < 0:  # the mirror image: the teacher has to lose
-        g = -g
-        lost, shares = ratio * values.teacher_lost - values.artifact, values.teacher_could_lose
+        g, shares = -g, values.teacher_could_lose
+        lost = -differences(values, ratio, teacher=values.teacher_lost)
     else:
-        lost, shares = values.artifact_lost - ratio * values.teacher, values.artifact_could_lose
+        lost, shares = differences(values, ratio, artifact=values.artifact_lost), values.artifact_could_lose
     return _tilted_second_moment(g, values.weights, float(shares @ lost), float(shares @ lost**2))
 
 

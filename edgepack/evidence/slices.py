@@ -91,7 +91,7 @@ def slice_scores(teacher: Labelled, artifact: Labelled, words: Words | None) -> 
     corrected = holm([p_value(each, teacher) for each in rows])
     scores = []
     for part, counted, p in zip(parts, rows, corrected, strict=True):
-        old, new = (float(task.metric(counted.counts @ side)) for side in (counted.teacher, counted.artifact))
+        old, new = (task.metric(side, counted.counts) for side in (counted.teacher, counted.artifact))
         low, high = difference_interval(counted, task, confidence)
         figures = {"teacher": old, "artifact": new, "low": low, "high": high, "p_value": p}
         worse = p < 1 - CONFIDENCE and new < old
@@ -101,7 +101,7 @@ def slice_scores(teacher: Labelled, artifact: Labelled, words: Words | None) -> 
 
 def p_value(rows: PairedRows, model: Labelled) -> float:
     """Two-sided, of "both have the same metric"."""
-    if not model.task.metric(rows.counts @ rows.teacher) > 0:
+    if not model.task.metric(rows.teacher, rows.counts) > 0:
         return 1.0
     return 2 * NormalDist().cdf(-abs(score(paired_values(rows, model.task), 1.0)))
 

@@ -55,8 +55,8 @@ def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
         "retention": (kept.value if kept else None, as_recorded.value),
         "the interval's lower end": (kept.low if kept else None, as_recorded.lower),
         "the interval's upper end": (kept.high if kept else None, as_recorded.upper),
-        "the artifact's metric": (_metric(verdict, "artifact"), float(task.metric(rows.counts @ rows.artifact))),
-        "the teacher's metric": (_metric(verdict, "teacher"), float(task.metric(rows.counts @ rows.teacher))),
+        "the artifact's metric": (_metric(verdict, "artifact"), task.metric(rows.artifact, rows.counts)),
+        "the teacher's metric": (_metric(verdict, "teacher"), task.metric(rows.teacher, rows.counts)),
         "the number of examples": (metrics["artifact"].n if "artifact" in metrics else None, rows.n),
     }
     for what, (claimed, counted) in claims.items():

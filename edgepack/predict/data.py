@@ -30,6 +30,7 @@ from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Columns, show_notes
 from edgepack.task.intervals import metric_interval, retention
 from edgepack.task.task import NO_LABELS, Task
+from edgepack.task.tokenize import query_numbers
 from edgepack.task.unlabelled import read_to_answer
 from edgepack.task.words import Offsets, Test, first_tokens
 
@@ -107,13 +108,14 @@ def run_data(bundle: Bundle, data: Dataset, task: Task, console: Console) -> Ran
             words += places
             advance(1)
     flat = np.array(labels, np.int64) if task.is_tagging else task.label_rows(labels)
-    encoded = Encoded(np.array(ids, np.int32), np.array(types, np.int8), np.array(offsets, np.int64), flat)
+    queries = query_numbers(data) if task.ranks else None
+    encoded = Encoded(np.array(ids, np.int32), np.array(types, np.int8), np.array(offsets, np.int64), flat, queries)
     return Ran(encoded, np.concatenate(logits), tuple(answers), np.array(words, np.int64))
 
 
 def token_labels(example: Example, offsets: Offsets, is_space: Test) -> tuple[list[Any], list[int]]:
     """Labels of tokens, and the word of each that counts; of a text its label or set."""
-    if isinstance(example.label, int) or example.words is None:
+    if not isinstance(example.label, tuple) or example.words is None:
         return [example.label], [0]
     labels, words = [IGNORED] * len(offsets), []
     for word, place in first_tokens(example.words or (), offsets, is_space):
@@ -123,7 +125,9 @@ def token_labels(example: Example, offsets: Offsets, is_space: Test) -> tuple[li
 
 
 def truth_of(example: Example, task: Task) -> Truth:
-    """The example's label, those of its set, or the tags of its words."""
+    """The example's label, those of its set, the tags of its words, or its score."""
+    if isinstance(example.label, float):
+        return task.shown(np.array(example.label))
     if isinstance(example.label, int):
         return task.labels[example.label]
     return tuple(task.labels[tag] for tag in example.label)

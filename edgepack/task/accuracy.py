@@ -9,11 +9,11 @@ import numpy as np
 
 from edgepack.task.encoded import Encoded
 from edgepack.task.probabilities import divergences, softmax
-from edgepack.task.scoring import commonest
+from edgepack.task.scoring import RatioMetric, commonest
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(RatioMetric):
     """The share of texts whose label is right; statistics (right, 1)."""
 
     count: int = 0  # of labels

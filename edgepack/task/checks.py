@@ -24,9 +24,12 @@ def check_distinct(train: Dataset, evaluation: Dataset) -> int:
 
 def check_evaluation(evaluation: Dataset, task: Task) -> None:
     """Refuse evaluation data on which one constant answer is right: no figure on them says anything."""
-    found = {label for e in evaluation.examples for label in ((e.label,) if isinstance(e.label, int) else e.label)}
+    if task.is_score:
+        check_scores(evaluation, task)
+        return
+    found = {label for e in evaluation.examples for label in (e.label if isinstance(e.label, tuple) else (e.label,))}
     if task.finds_entities:
-        if all(task.marks[label].kind is None for label in found):
+        if all(task.marks[int(label)].kind is None for label in found):
             raise InputError(
                 f"{evaluation.source}: no entity in it, every tag is O; entities are needed to evaluate on"
             )
@@ -37,16 +40,35 @@ def check_evaluation(evaluation: Dataset, task: Task) -> None:
                 "are needed: shuffle sorted data before a part of it is held out"
             )
     elif len(found) == 1:
-        name = task.labels[found.pop()]
+        name = task.labels[int(found.pop())]
         raise InputError(
             f"{evaluation.source}: all evaluation examples have the same label, {shown(name)}; two classes or more are "
             "needed: shuffle sorted data before a part of it is held out"
         )
 
 
+def check_scores(evaluation: Dataset, task: Task) -> None:
+    """Refuse scores that are all alike, and of rankings queries of which none has a better and a worse candidate."""
+    scores = {e.label for e in evaluation.examples}
+    if len(scores) == 1:
+        raise InputError(
+            f"{evaluation.source}: all evaluation examples have the same score, {scores.pop()}; different ones are "
+            "needed: shuffle sorted data before a part of it is held out"
+        )
+    if task.ranks:
+        queries: dict[str, set[object]] = {}
+        for example in evaluation.examples:
+            queries.setdefault(example.text, set()).add(example.label)
+        if all(len(found) == 1 for found in queries.values()):
+            raise InputError(
+                f"{evaluation.source}: no query of it has candidates of different scores; a ranking is judged on "
+                "queries with a better and a worse one each"
+            )
+
+
 def repeated_texts(train: Dataset) -> tuple[Note, ...]:
     """What is to be said of training texts that occur more than once."""
-    labels: dict[Content, int | tuple[int, ...]] = {}
+    labels: dict[Content, int | float | tuple[int, ...]] = {}
     contradicted: set[Content] = set()
     for example in train.examples:
         content = _content(example)

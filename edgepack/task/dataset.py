@@ -9,12 +9,12 @@ from edgepack.task.reading.table import Note
 
 
 class Example(NamedTuple):  # millions of them: half the memory of a dataclass, a third of the time
-    """One example; `label` is a class id, those of a set in ascending order, or a class id for each of `words`."""
+    """One example; `label` is a class id, those of a set in ascending order, one for each of `words`, or a score."""
 
     text: str
     pair: str | None
     words: tuple[str, ...] | None
-    label: int | tuple[int, ...]
+    label: int | float | tuple[int, ...]  # a float is a score
 
 
 @dataclass(frozen=True, eq=False)

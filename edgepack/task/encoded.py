@@ -22,13 +22,15 @@ POOL_BATCHES = 50  # batches sorted together: little padding, while batches stil
 class Encoded:
     """`input_ids (T,)` int32, `token_type_ids (T,)` int8, `offsets (n + 1,)` int64, `labels (n,)` or `(T,)` int64.
 
-    Of label sets, `labels` are `(n, C)` int8: 1 for each label that is in the example's set.
+    Of label sets, `labels` are `(n, C)` int8: 1 for each label that is in the example's set. Of scores they are
+    `(n,)` float64, and where these rank candidates, `groups (n,)` int64 has the number of each example's query.
     """
 
     input_ids: np.ndarray
     token_type_ids: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -46,6 +48,8 @@ class Encoded:
     @property
     def scored(self) -> np.ndarray:
         """At which rows of `labels`, and of logits, a label stands, bool `(n,)` or `(T,)`."""
+        if self.labels.dtype.kind == "f":
+            return np.ones(len(self.labels), bool)  # a score may be any number
         rows = self.labels if self.labels.ndim == 1 else self.labels[:, 0]
         return np.asarray(rows != IGNORED)
 
@@ -65,9 +69,10 @@ class Encoded:
         return ranges(self.offsets[chosen], self.lengths[chosen])
 
     def sha256(self) -> str:
-        """Of tokens, types, lengths and labels."""
+        """Of tokens, types, lengths, labels and queries."""
         digest = hashlib.sha256()
-        for array in (self.input_ids, self.token_type_ids, self.offsets, self.labels):
+        groups = () if self.groups is None else (self.groups,)
+        for array in (self.input_ids, self.token_type_ids, self.offsets, self.labels, *groups):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -77,7 +82,8 @@ class Encoded:
         rows = self.rows(chosen)
         offsets = np.concatenate([[0], np.cumsum(self.lengths[chosen])]).astype(np.int64)
         labels = self.labels[rows] if self.per_token else self.labels[chosen]
-        return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels)
+        groups = None if self.groups is None else self.groups[chosen]
+        return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels, groups)
 
     def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, np.ndarray]:
         """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq); `labels` (batch, …) or (batch, seq)."""

@@ -17,11 +17,11 @@ import numpy as np
 from edgepack.task.encoded import Encoded
 from edgepack.task.probabilities import divergences, softmax
 from edgepack.task.schemes import Mark
-from edgepack.task.scoring import commonest, f1_parts, f1_possible
+from edgepack.task.scoring import RatioMetric, commonest, f1_parts, f1_possible
 
 
 @dataclass(frozen=True)
-class EntityF1:
+class EntityF1(RatioMetric):
     """F1 of all entities together; statistics (right, predicted, gold). `marks`: what each class id's tag says."""
 
     marks: tuple[Mark, ...]

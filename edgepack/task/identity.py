@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from edgepack.task.dataset import Dataset
 from edgepack.task.task import Task
@@ -13,9 +14,15 @@ def examples_sha256(dataset: Dataset, task: Task) -> str:
     """A hash of all examples with the names of their labels; repeated examples count as often as they stand there."""
     digests = []
     for example in dataset.examples:
-        ids = (example.label,) if isinstance(example.label, int) else example.label
-        content = [example.text, example.pair, example.words, [task.labels[label] for label in ids]]
+        content: list[Any] = [example.text, example.pair, example.words, _names(example.label, task)]
         if example.words is not None:
             content[0] = None  # of words, the text is only how they are shown
         digests.append(hashlib.sha256(json.dumps(content).encode()).digest())
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def _names(label: int | float | tuple[int, ...], task: Task) -> list[str] | float:
+    """The names of an example's labels, or its score."""
+    if isinstance(label, float):
+        return label
+    return [task.labels[each] for each in ((label,) if isinstance(label, int) else label)]

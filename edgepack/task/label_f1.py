@@ -16,7 +16,7 @@ import numpy as np
 
 from edgepack.task.encoded import Encoded
 from edgepack.task.probabilities import label_divergences, sigmoid
-from edgepack.task.scoring import f1_parts, f1_possible, ratio
+from edgepack.task.scoring import RatioMetric, f1_parts, f1_possible, ratio
 
 EVEN = 0.5  # the threshold of whoever has none
 LEAST_OWN = 20  # examples of a label that its own threshold is found on
@@ -26,7 +26,7 @@ ROUNDS = 20  # of Dinkelbach's method, which ends after four or five
 
 
 @dataclass(frozen=True)
-class LabelF1:
+class LabelF1(RatioMetric):
     """F1 of all labels of all texts together; statistics (right, predicted, gold). No `thresholds`: 0.5 for each."""
 
     count: int  # of labels

@@ -16,19 +16,24 @@ from edgepack.task.entity_f1 import EntityF1
 from edgepack.task.label_f1 import LabelF1, find_thresholds
 from edgepack.task.reading.labels import is_unnamed
 from edgepack.task.schemes import SCHEMES, Mark, SchemeName, marks_of, scheme_of_labels
-from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, SINGLE_LABEL, Metric, Problem, ratio
+from edgepack.task.scores import ACTIVATIONS, Activation, Correlation, Ranking
+from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, REGRESSION, SINGLE_LABEL, Metric, Problem
 
 TaskName = Literal["text-classification", "token-classification"]
 TASK_NAMES: tuple[TaskName, ...] = ("text-classification", "token-classification")
 NO_LABELS = "none"  # how an empty set of labels is shown
+SHOWN_DECIMALS = 4  # of a score
 
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task; `labels` in the order of the teacher's class ids.
+    """What texts are given: a label, a set of labels, a tag for each word, or a score (one label, which names it).
+
+    `labels` are in the order of the teacher's class ids.
 
     `thresholds`: of label sets, the probability from which on each label is answered; empty: 0.5 for each.
-    `scheme`: what tags mean, where the labels alone would say something else.
+    `scheme`: what tags mean, where the labels alone would say something else. `activation`: what turns a logit into
+    the score. `ranks`: whether scores order the candidates of a query, which is the first text of each pair.
     """
 
     name: TaskName
@@ -37,6 +42,8 @@ class Task:
     problem: Problem = SINGLE_LABEL
     thresholds: tuple[float, ...] = ()
     scheme: SchemeName | None = None
+    activation: Activation = "identity"
+    ranks: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -44,6 +51,7 @@ class Task:
         if self.problem not in PROBLEMS:
             raise InputError(f"problem is {self.problem!r}; allowed: {', '.join(PROBLEMS)}")
         self._check_scheme()
+        self._check_score()
         self.scoring  # noqa: B018 - it checks the labels
         if self.is_tagging and self.pair:
             raise InputError("token classification takes one text, not a pair; leave the pair column out")
@@ -69,6 +77,21 @@ class Task:
             and all(0 < each < 1 for each in self.thresholds)
         )
 
+    @property
+    def is_score(self) -> bool:
+        """Whether a text, or a pair, has one number."""
+        return self.problem == REGRESSION
+
+    def _check_score(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"activation is {self.activation!r}; allowed: {', '.join(ACTIVATIONS)}")
+        if self.is_score and len(self.labels) != 1:
+            raise InputError(f"a {REGRESSION} has one label, which names the score; it has {len(self.labels)}")
+        if not self.is_score and (self.ranks or self.activation != "identity"):
+            raise InputError(f"an activation and a ranking are of a {REGRESSION}; problem is {self.problem}")
+        if self.ranks and not self.pair:
+            raise InputError("a ranking has pairs of a query and a candidate; these are single texts")
+
     def _check_scheme(self) -> None:
         if self.scheme is not None and (not self.is_tagging or self.scheme not in SCHEMES):
             known = f"of token classification: {', '.join(SCHEMES)}"
@@ -84,6 +107,8 @@ class Task:
         """How its answers are decided and counted."""
         if self.is_multi_label:
             return LabelF1(len(self.labels), self.thresholds)
+        if self.is_score:
+            return Ranking(self.activation) if self.ranks else Correlation(self.activation)
         if self.finds_entities:
             return EntityF1(self.marks)
         return WordAccuracy(len(self.labels)) if self.is_tagging else Accuracy(len(self.labels))
@@ -115,11 +140,11 @@ class Task:
 
     @property
     def metric_name(self) -> str:
-        """`accuracy`, `micro_f1`, `word_accuracy` or `entity_f1`."""
+        """`accuracy`, `micro_f1`, `word_accuracy`, `entity_f1`, `pearson` or `ndcg_at_10`."""
         return self.scoring.name
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
-        """Class ids, `(…, C) → (…)` int64; of label sets 1 for each label that is answered, `(…, C)`."""
+        """Class ids, `(…, C) → (…)` int64; of label sets 1 for each label that is answered, `(…, C)`; or the score."""
         return self.scoring.decide(logits)
 
     def with_thresholds(self, logits: np.ndarray, encoded: Encoded) -> Task:
@@ -135,6 +160,8 @@ class Task:
 
     def shown(self, decided: np.ndarray) -> str:
         """The same for a person."""
+        if self.is_score:
+            return f"{float(np.ravel(decided)[0]):.{SHOWN_DECIMALS}f}"
         names = self.names(decided)
         return (", ".join(names) or NO_LABELS) if self.is_multi_label else " ".join(names)
 
@@ -143,30 +170,20 @@ class Task:
         return self.scoring.label_rows(labels)
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
-        """Per-example counts `(n, k)` int64 that `metric` is a function of; logits in the flat layout."""
+        """What `metric` is a function of, `(n, k)`, a row for each example; logits in the flat layout."""
         if len(logits) != len(encoded.labels):
             raise ValueError(f"{len(logits)} rows of logits for {len(encoded.labels)} labels")
         return self.scoring.statistics(logits, encoded)
 
-    def metric(self, sums: np.ndarray) -> np.ndarray:
-        """The metric of summed statistics, `(…, k) → (…)` float64; 0 where it is undefined."""
-        return ratio(*self.metric_parts(sums))
-
-    def metric_parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the metric is the ratio of, `(…, k) → (…)` float64 each; both are sums over examples."""
-        return self.scoring.parts(np.asarray(statistics, dtype=np.float64))
+    def metric(self, statistics: np.ndarray, counts: np.ndarray | None = None) -> float:
+        """The metric of rows `(m, k)`, each `counts (m,)` times (None: once); 0 where it is undefined."""
+        return float(self.scoring.value(statistics, np.ones(len(statistics)) if counts is None else counts))
 
     def constant_statistics(self, encoded: Encoded) -> np.ndarray:
-        """Statistics of the model that always answers alike: the commonest label, tag (mostly O), or set."""
+        """Statistics of the model that always answers alike: the commonest label, tag (mostly O), set, or a score."""
         constant = self.scoring.constant(encoded.labels[encoded.scored])
         return self.statistics(np.tile(constant, (len(encoded.labels), 1)), encoded)
 
-    def nothing_right(self, statistics: np.ndarray) -> np.ndarray:
-        """The statistics of a model whose answers are as many and all wrong."""
-        changed = statistics.copy()
-        changed[..., 0] = 0
-        return changed
-
     def score(self, logits: np.ndarray, encoded: Encoded) -> float:
         """The metric of a whole data set; logits in the flat layout."""
-        return float(self.metric(self.statistics(logits, encoded).sum(axis=0)))
+        return self.metric(self.statistics(logits, encoded))

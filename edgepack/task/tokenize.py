@@ -74,7 +74,8 @@ def _encode(
     offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths))]).astype(np.int64)
     labels = [example.label for example in dataset.examples]
     flat = _word_labels(np.asarray(words), np.asarray(lengths), labels) if task.is_tagging else task.label_rows(labels)
-    return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat)
+    groups = query_numbers(dataset) if task.ranks else None
+    return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat, groups)
 
 
 def suggest_max_length(train: Encoded, evaluation: Encoded, limit: int = 512) -> int:
@@ -116,7 +117,14 @@ def shorten(
         joined(encoded.token_type_ids, again.token_type_ids),
         offsets,
         joined(encoded.labels, again.labels) if encoded.per_token else encoded.labels,
+        encoded.groups,
     )
+
+
+def query_numbers(dataset: Dataset) -> np.ndarray:
+    """Of each pair the number of its query, the first text, in the order in which they come up: int64 `(n,)`."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(example.text, len(numbers)) for example in dataset.examples], np.int64)
 
 
 def _tokenize(

@@ -43,7 +43,7 @@ def check_teacher(
     if not task.finds_entities:
         sets = task.is_multi_label
         rival = "the same labels for every text give" if sets else "the most frequent class alone gives"
-        majority = float(task.metric(task.constant_statistics(evaluation).sum(axis=0)))
+        majority = task.metric(task.constant_statistics(evaluation))
         if majority == 1.0 and not sets and not allow_untrained:
             only = task.labels[int(evaluation.labels[evaluation.scored][0])]
             raise InputError(

@@ -52,7 +52,7 @@ def test_nowhere_do_more_than_one_in_forty_pass_at_the_margin(recorded: dict[str
 def test_a_world_has_the_truth_that_was_set(world: World) -> None:
     rows, task = world.draw(np.random.default_rng(0)), TASKS[world.metric]
     assert rows is not None
-    teacher, artifact = (float(task.metric(rows.counts @ side)) for side in (rows.teacher, rows.artifact))
+    teacher, artifact = (task.metric(side, rows.counts) for side in (rows.teacher, rows.artifact))
     assert teacher == pytest.approx(world.level, abs=0.004)
     assert artifact / teacher == pytest.approx(world.retention, abs=0.005)
     assert rows.n == world.n

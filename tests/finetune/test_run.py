@@ -29,9 +29,7 @@ CHOSEN = {"epochs": None, "batch_size": None, "learning_rate": None}
 
 def metric_of(teacher: Teacher, data: Dataset) -> float:
     encoded = encode(data, teacher.task, teacher.tokenizer, 16)
-    return float(
-        teacher.task.metric(teacher.task.statistics(predict(teacher.load_model(), encoded), encoded).sum(axis=0))
-    )
+    return teacher.task.score(predict(teacher.load_model(), encoded), encoded)
 
 
 def test_without_options_it_learns(files: Files, tmp_path: Path) -> None:

@@ -84,14 +84,15 @@ def test_accuracy() -> None:
     data = Encoded(np.zeros(6, np.int32), np.zeros(6, np.int8), np.array([0, 2, 4, 6]), np.array([0, 1, 1]))
     counts = SENTENCE.statistics(np.array([[2.0, 1], [0, 1], [3, 1]]), data)
     assert counts.tolist() == [[1, 1], [1, 1], [0, 1]]
-    assert SENTENCE.metric(counts.sum(axis=0)) == pytest.approx(2 / 3)
+    assert SENTENCE.metric(counts) == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="2 rows of logits for 3 labels"):
         SENTENCE.statistics(np.zeros((2, 2)), data)
 
 
-def test_metric_takes_leading_axes_and_is_0_where_undefined() -> None:
+def test_a_metric_takes_counts_with_leading_axes_and_is_0_where_undefined() -> None:
     sums = np.array([[[2, 4, 4], [0, 0, 0]], [[1, 1, 3], [5, 5, 5]]])
-    assert TAGGING.metric(sums).tolist() == [[0.5, 0.0], [0.5, 1.0]]
+    counts = np.eye(4)[[[0, 1], [2, 3]]]
+    assert TAGGING.scoring.value(sums.reshape(4, 3), counts).tolist() == [[0.5, 0.0], [0.5, 1.0]]
 
 
 def test_interval_agrees_with_scipy_and_the_normal_approximation() -> None:
