@@ -29,13 +29,15 @@ from tests.pages import REPOSITORY
 FACE = REPOSITORY / "edgepack" / "__init__.py"
 PAGE = (REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
 HEAVY = ("click", "datasets", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers", "torch", "transformers")
-COMMANDS: dict[str, tuple[str, set[str]]] = {  # function → its command, and the options that say what it prints
+COMMANDS: dict[
+    str, tuple[str, set[str]]
+] = {  # function → its command, and the options that say what it prints or are of another call
     "plan_student": ("plan", {"json", "tensors", "config", "print_config"}),
     "build_bundles": ("build", {"json", "dry_run", "config", "print_config"}),
     "gate_bundles": ("gate", {"json"}),
     "compare_bundles": ("compare", {"json"}),
     "package_app": ("package", {"json", "quiet"}),
-    "predict_data": ("predict", {"json", "texts"}),
+    "predict_data": ("predict", {"json", "texts", "hypothesis", "multi_label"}),
 }
 RESULTS = (PlanReport, BuildResult, GateResult, Comparison, Packaged, Answer, DataAnswers, Compared)
 LOGS = ("verbose", "log_file")

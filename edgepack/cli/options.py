@@ -120,7 +120,7 @@ target_option = click.option(
     type=TargetName(),
     help="Target to make an artifact for, once or more; `edgepack targets` lists them.",
 )
-column_options = options(
+text_columns = options(
     click.option(
         "--text-column", metavar="NAME", help="Column that holds the text or tokens. [default: found by name]"
     ),
@@ -132,6 +132,9 @@ column_options = options(
         metavar="NAME",
         help="Column that holds the label, label set or tags; a comma list of columns of 0 and 1. [default: by name]",
     ),
+)
+column_options = options(
+    text_columns,
     click.option(
         "--labels",
         metavar="NAMES",

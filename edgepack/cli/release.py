@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,9 +23,13 @@ from edgepack.cli.options import (
     print_result,
     quiet_option,
     take_columns,
+    text_columns,
 )
 from edgepack.cli.texts import read_texts
 from edgepack.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from edgepack.predict import Answer, Bundle
 
 
 @click.command()
@@ -112,7 +117,19 @@ def compare(
     metavar="FILE",
     help="Answer this data set instead, of the kinds that build reads; with labels, measure the metric.",
 )
-@column_options
+@text_columns
+@click.option(
+    "--labels",
+    metavar="NAMES",
+    help="Choose from these labels, by a bundle that judges entailment: a comma list, or a file with one on each line. "
+    "With --data: the names of integer labels there.",
+)
+@click.option(
+    "--hypothesis",
+    metavar="TEMPLATE",
+    help='With --labels: what a label is put into, at {}. [default: "This example is {}."]',
+)
+@click.option("--multi-label", is_flag=True, help="With --labels: several may be true; each is judged by itself.")
 @click.option(
     "--compare-teacher",
     "teacher",
@@ -130,11 +147,12 @@ def predict(
     """Let a bundle answer texts.
 
     With - it reads one from each line of standard input. A bundle for pairs takes two texts in turn, or two on a line
-    with a tab between them.
+    with a tab between them; with --labels it takes single texts.
     """
     from edgepack.predict import Bundle
     from edgepack.predict.data import answer_data
 
+    ask = take_question(settings, data)
     columns, console = take_columns(settings), make_console(settings["quiet"])
     if teacher is not None and data is None:
         raise InputError("--compare-teacher goes with --data: the teacher answers the same texts")
@@ -146,8 +164,24 @@ def predict(
     if data is not None:
         print_result(answer_data(loaded, data, columns, teacher, console), as_json)
         return
-    for answer in loaded.answers(read_texts(texts, sys.stdin, loaded.manifest.pair)):
+    given = read_texts(texts, sys.stdin, loaded.manifest.pair and ask is None)
+    for answer in loaded.answers(given) if ask is None else (ask(loaded, text) for text in given):
         click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
+
+
+def take_question(settings: dict[str, Any], data: str | None) -> Callable[[Bundle, Any], Answer] | None:
+    """Take the flags of labels of one's own out of `settings`, as what asks a bundle a text; None without them."""
+    from edgepack.predict.zero_shot import HYPOTHESIS
+    from edgepack.task.examples import read_names
+
+    hypothesis, multi_label = settings.pop("hypothesis"), settings.pop("multi_label")
+    if (hypothesis is not None or multi_label) and (data is not None or not settings["labels"]):
+        raise InputError("--hypothesis and --multi-label go with --labels and texts; add --labels A,B, without --data")
+    if data is not None or not settings["labels"]:
+        return None
+    names = read_names(settings["labels"], fewest=1)
+    settings["labels"] = None
+    return lambda bundle, text: bundle.zero_shot(text, names, hypothesis or HYPOTHESIS, multi_label)
 
 
 @click.command()

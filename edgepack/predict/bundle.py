@@ -21,6 +21,7 @@ from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
 from edgepack.predict.entities import find_entities
+from edgepack.predict.zero_shot import HYPOTHESIS, Question, make_question
 from edgepack.runtime import Session, load
 from edgepack.target import load_target
 from edgepack.task.task import Task
@@ -116,6 +117,32 @@ class Bundle:
     def __call__(self, texts: Text | list[str] | list[tuple[str, str]]) -> Answer | list[Answer]:
         """Answer one text, or a list of them; for a task on pairs a text is a tuple of two."""
         return list(self.answers(texts)) if isinstance(texts, list) else self.answer(texts)
+
+    @overload
+    def zero_shot(
+        self, texts: str, labels: Sequence[str], hypothesis: str = HYPOTHESIS, multi_label: bool = False
+    ) -> Answer: ...
+
+    @overload
+    def zero_shot(
+        self, texts: list[str], labels: Sequence[str], hypothesis: str = HYPOTHESIS, multi_label: bool = False
+    ) -> list[Answer]: ...
+
+    def zero_shot(
+        self, texts: str | list[str], labels: Sequence[str], hypothesis: str = HYPOTHESIS, multi_label: bool = False
+    ) -> Answer | list[Answer]:
+        """Which of `labels` a text is of, by a bundle that judges entailment; `InputError` where it does not.
+
+        `hypothesis`: the sentence that a label is put into, at {}. `multi_label`: each label is judged by itself.
+        """
+        question = make_question(self.task, labels, hypothesis, multi_label)
+        if isinstance(texts, list):
+            return [self._judged(question, text) for text in texts]
+        return self._judged(question, texts)
+
+    def _judged(self, question: Question, text: str) -> Answer:
+        runs = [self.run(pair) for pair in question.pairs(text)]
+        return question.answer([run.answer for run in runs], np.stack([run.logits for run in runs]))
 
     def answers(self, texts: Iterable[Text]) -> Iterator[Answer]:
         """Answers one after the other."""

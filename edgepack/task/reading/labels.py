@@ -86,8 +86,8 @@ def apply_names(file: FileLabels, names: Sequence[str], what: str) -> dict[str, 
     )
 
 
-def read_names(text: str) -> tuple[str, ...]:
-    """The names of integer labels in the order of their numbers: a file with one on each line, or a comma list."""
+def read_names(text: str, fewest: int = 2) -> tuple[str, ...]:
+    """Names of labels, those of integers in the order of their numbers: a file with one a line, or a comma list."""
     path = Path(text)
     try:
         is_file = path.is_file()
@@ -95,8 +95,10 @@ def read_names(text: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as e:
         raise InputError(f"labels {shown(text)}: not readable as UTF-8 text, one name on each line") from e
     names = [clean_name(name) for name in names if name.strip()]
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise InputError(f"labels {shown(text)}: {len(set(names))} different names; 2 or more are needed, each once")
+    if len(set(names)) != len(names) or len(names) < fewest:
+        raise InputError(
+            f"labels {shown(text)}: {len(set(names))} different names; {fewest} or more are needed, each once"
+        )
     return tuple(names)
 
 
