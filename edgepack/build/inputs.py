@@ -30,7 +30,7 @@ from edgepack.student.from_teacher import student_from_teacher, student_from_wei
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, Dataset, infer_problem, infer_task, read_both, show_notes
+from edgepack.task.examples import Columns, Dataset, infer_problem, infer_ranking, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.schemes import SchemeName
 from edgepack.teacher import (
@@ -41,6 +41,8 @@ from edgepack.teacher import (
     label_problem,
     load_teacher,
     open_student_tokenizer,
+    scale_note,
+    score_problem,
 )
 from edgepack.train.processes import find_device
 from edgepack.train.teacher_outputs import hold_in_bf16
@@ -243,7 +245,9 @@ def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
     task, pair = infer_task(request.train, request.columns)
     problem = infer_problem(request.train, request.columns)
-    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
+    teacher = load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
+    ranks = teacher.task.is_score and infer_ranking(request.train, request.columns)
+    return replace(teacher, task=replace(teacher.task, ranks=ranks)) if ranks else teacher
 
 
 def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
@@ -277,8 +281,15 @@ def ask_teacher(
     with console.progress("check", len(evaluation) + len(sample)) as advance:
         logits = predict(model, evaluation, advance=advance)
         train_logits = predict(model, sample, advance=advance)
-    answers = [count_answers(task, *pair) for pair in ((train_logits, sample), (logits, evaluation))]
-    problem = label_problem(answers[0], answers[1], request.train)
+    asked = ((train_logits, sample), (logits, evaluation))
+    if task.is_score:
+        problem = score_problem(task, *asked, request.train)
+        scale = scale_note(task, logits, evaluation)
+        if scale is not None:
+            console.warn(scale)
+    else:
+        answers = [count_answers(task, *pair) for pair in asked]
+        problem = label_problem(answers[0], answers[1], request.train)
     if problem is not None:
         if not request.allow_untrained:
             raise InputError(f"{problem}; correct the labels, or pass --allow-untrained to go on with these")

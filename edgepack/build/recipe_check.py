@@ -117,6 +117,8 @@ def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
         raise InputError(
             f"{where}: output_space compares classes of whole texts; allowed: text-classification, not {task}"
         )
+    if teacher.task.is_score:
+        raise InputError(f"{where}: output_space compares classes; the teacher gives one score; leave {where} out")
     if teacher.task.is_multi_label:
         raise InputError(
             f"{where}: output_space compares classes that exclude each other; the teacher's are label sets"

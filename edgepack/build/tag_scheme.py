@@ -60,4 +60,4 @@ def _begun_by(teacher: Teacher, data: Dataset) -> Counter[str]:
     encoded = encode(few, task, teacher.tokenizer, teacher.max_length)
     decided = decisions_of(predict(teacher.load_model(), encoded), encoded, task)
     known = {label: parsed for label in task.labels if (parsed := parse_tag(label)) is not None}
-    return first_prefixes([tuple(task.labels[tag] for tag in row) for row in decided], known)
+    return first_prefixes([tuple(task.labels[int(tag)] for tag in row) for row in decided], known)

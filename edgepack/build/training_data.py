@@ -112,7 +112,7 @@ def without_labels(data: Encoded, originals: int) -> Encoded:
     """The labels of examples from number `originals` on are unknown: only the teacher knows what these mean."""
     labels = data.labels.copy()
     made = labels[data.offsets[originals] if data.per_token else originals :]
-    made[made != IGNORED] = UNLABELLED
+    made[made != IGNORED] = UNLABELLED if labels.dtype.kind != "f" else np.nan
     return replace(data, labels=labels)
 
 

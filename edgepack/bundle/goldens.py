@@ -2,7 +2,7 @@
 
 `golden.jsonl` holds a JSON object a line: `text`, optional `pair`, `input_ids`, `token_type_ids`,
 `attention_mask`, `offsets_utf16`, `offsets_codepoint`, `logits` (for tokens: a row each), `label` (for tokens: a list;
-of label sets `labels` instead, a list that may be empty).
+of label sets `labels` instead, a list that may be empty; of scores `score`, the number that is shown).
 The task's own sentences come first, then a fixed set of hard Unicode, long words, special-token literals,
 blank strings and texts around the maximum length. Ids are the Hugging Face fast tokenizer's, logits those of the
 artifact in its own runtime at batch 1, to four decimals.
@@ -31,6 +31,7 @@ from edgepack.runtime import Session, load
 from edgepack.target import Target
 from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.task.label_f1 import LabelF1
+from edgepack.task.scores import Scores
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 from edgepack.tokenizer.reader import AssetTokenizer, read_tokenizer_asset, utf16_index
@@ -62,6 +63,7 @@ class Golden(BaseModel):
     offsets_codepoint: list[Span]
     logits: list[FiniteFloat] | list[list[FiniteFloat]]
     label: str | list[str] | None = None
+    score: FiniteFloat | None = None
     labels: list[str] | None = None
 
 
@@ -127,12 +129,12 @@ def write_goldens(
     labels: Sequence[str],
     max_length: int,
     texts: Sequence[Text],
-    sets: LabelF1 | None = None,
+    scoring: LabelF1 | Scores | None = None,
 ) -> int:
     """Write `golden.jsonl` from the artifact's own runtime; return how many there are.
 
-    `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. `sets`: how label sets are
-    decided, from the logits as they are written.
+    `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. `scoring`: how label sets
+    or scores are decided, from the logits as they are written.
     """
     reference = with_length(tokenizer, max_length)
     lines = []
@@ -140,8 +142,10 @@ def write_goldens(
         golden = tokenize(reference, text, pair)
         logits = run_golden(session, golden)
         golden["logits"] = np.round(logits.astype(np.float64), DECIMALS).tolist()
-        if sets is not None:
-            golden["labels"] = [labels[int(i)] for i in np.flatnonzero(sets.decide(np.array(golden["logits"])))]
+        if isinstance(scoring, Scores):
+            golden["score"] = round(float(scoring.decide(np.array(golden["logits"]))), DECIMALS)
+        elif scoring is not None:
+            golden["labels"] = [labels[int(i)] for i in np.flatnonzero(scoring.decide(np.array(golden["logits"])))]
         else:
             decided = logits.argmax(axis=-1)
             golden["label"] = [labels[i] for i in decided] if decided.ndim else labels[int(decided)]

@@ -112,14 +112,18 @@ class TeacherRecord(Record):
 class BundleManifest(Record):
     """`edgepack.json` of a bundle."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds")
+    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "activation", "ranks")
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: Literal["text-classification", "token-classification"]
     pair: bool = False
-    problem: Literal["multi_label_classification"] | None = None  # absent: one label for each text, or word
+    problem: Literal["multi_label_classification", "regression"] | None = (
+        None  # absent: one label for each text, or word
+    )
     labels: list[str]
     tag_scheme: SchemeName | None = None  # what tags mean; absent where texts are labelled, and where labels show it
     thresholds: list[FiniteFloat] | None = None  # of label sets: the probability from which on each label is answered
+    activation: Literal["sigmoid"] | None = None  # of a score: what the logit goes through; absent: nothing
+    ranks: Literal[True] | None = None  # whether scores order the candidates of a query, the first text of each pair
     max_length: int
     padding: PaddingRecord
     inputs: list[TensorRecord]
@@ -183,6 +187,8 @@ def task_of(manifest: BundleManifest) -> Task:
         manifest.problem or SINGLE_LABEL,
         tuple(manifest.thresholds or ()),
         manifest.tag_scheme,
+        manifest.activation or "identity",
+        bool(manifest.ranks),
     )
 
 

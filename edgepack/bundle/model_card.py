@@ -64,7 +64,7 @@ def front_matter(task: Task, teacher: TeacherRecord) -> list[str]:
 def origin(task: Task, teacher: TeacherRecord) -> str:
     """Which teacher the model comes from."""
     return (
-        f"A {task.name} model of {len(task.labels)} labels that edgepack distilled from `{teacher.name}` "
+        f"A {task.name} model of {task.described} that edgepack distilled from `{teacher.name}` "
         f"(sha256 `{teacher.sha256[:16]}…`, licence: {teacher.licence or 'unknown'})."
     )
 
@@ -73,12 +73,21 @@ def inputs(task: Task, max_length: int) -> list[str]:
     """How to feed it, and what it answers."""
     lines = [
         f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
-        f"- Labels: {', '.join(task.labels)}.",
+        answered(task),
     ]
     if task.is_multi_label:
         limits = ", ".join(f"{name} {limit:.4g}" for name, limit in zip(task.labels, task.thresholds, strict=False))
         lines.append(f"- A text has each label whose sigmoid is at least its threshold, perhaps none: {limits}.")
     return lines
+
+
+def answered(task: Task) -> str:
+    """What it answers: labels, or the score with how an app gets it from the logit."""
+    if not task.is_score:
+        return f"- Labels: {', '.join(task.labels)}."
+    how = "the sigmoid of the logit" if task.activation == "sigmoid" else "the logit as it is"
+    more = "; a query's candidates are ranked by it, the highest first" if task.ranks else ""
+    return f"- Score: {task.labels[0]}, {how}{more}."
 
 
 def tags(scheme: SchemeName | None) -> list[str]:

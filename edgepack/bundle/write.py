@@ -56,7 +56,8 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.label_f1 import LabelF1
-from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.scores import Scores
+from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
 from edgepack.tokenizer.asset import backend_tokenizer, write_tokenizer_asset
 from edgepack.workspace import beside_folder, publish_folder, sha256_file
@@ -128,8 +129,8 @@ def write_evidence(folder: Path, contents: Contents) -> Verdict:
     target, max_length, task = contents.artifact.target, contents.max_length, contents.task
     session = session_of(folder, contents)
     backend = backend_tokenizer(contents.tokenizer)
-    sets = task.scoring if isinstance(task.scoring, LabelF1) else None
-    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, max_length, contents.golden_texts, sets)
+    scoring = task.scoring if isinstance(task.scoring, LabelF1 | Scores) else None
+    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, max_length, contents.golden_texts, scoring)
     verdict = contents.verdict
     if not isinstance(session, TorchSession):
         verdict = with_goldens(verdict, check_goldens(folder, target, max_length))
@@ -173,10 +174,12 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
     return BundleManifest(
         task=task.name,
         pair=task.pair,
-        problem=MULTI_LABEL if task.is_multi_label else None,
+        problem=recorded_problem(task.problem),
         labels=list(task.labels),
         tag_scheme=task.tag_scheme,
         thresholds=list(task.thresholds) or None,
+        activation="sigmoid" if task.activation == "sigmoid" else None,
+        ranks=True if task.ranks else None,
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),
         inputs=[TensorRecord(name=name, dtype=target.integers, shape=input_shape(contents)) for name in names],
@@ -226,7 +229,8 @@ def padding(tokenizer: PreTrainedTokenizerFast) -> PaddingRecord:
 def transformers_config(contents: Contents) -> dict[str, Any]:
     """A `config.json` that transformers.js maps to a classifier."""
     config, task = contents.config, contents.task
-    problem = {"problem_type": task.problem} if task.is_multi_label else {}
+    recorded = recorded_problem(task.problem)
+    problem = {} if recorded is None else {"problem_type": recorded}
     return {
         "model_type": MODEL_TYPE,
         "architectures": [ARCHITECTURES[task.name]],

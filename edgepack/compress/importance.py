@@ -60,7 +60,12 @@ def measure_importance(
 
 
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy with the data's labels, **summed** over examples; −100 is ignored. Of label sets the binary one."""
+    """Cross-entropy with the data's labels, **summed** over examples; −100 is ignored.
+
+    Of label sets the binary one, of scores half of the squared error.
+    """
+    if labels.is_floating_point():
+        return F.mse_loss(logits.float()[:, 0], labels.float(), reduction="sum") / 2
     if labels.shape == logits.shape:
         return F.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="sum")
     return F.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=-100, reduction="sum")

@@ -23,9 +23,11 @@ from edgepack.errors import InputError
 from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
 from edgepack.task.probabilities import divergences, label_divergences
-from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.scores import score_divergences
+from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 Rounding = Callable[[Tensor, int, int], Tensor]
+MEASURES = {SINGLE_LABEL: divergences, MULTI_LABEL: label_divergences, REGRESSION: score_divergences}
 TOGETHER = ("query", "key", "value")
 
 
@@ -65,7 +67,7 @@ def measure_sensitivity(
     reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
     matrices = weight_matrices(own)
-    masks, sets = [batch["attention_mask"] for batch in batches], own.config.problem_type == MULTI_LABEL
+    masks, problem = [batch["attention_mask"] for batch in batches], own.config.problem_type
     with (console or Console(quiet=True)).progress("bit widths", len(matrices) * len(widths)) as advance:
         for name, linears in matrices.items():
             originals = [linear.weight.clone() for linear in linears]
@@ -74,7 +76,7 @@ def measure_sensitivity(
                 for linear, original in zip(linears, originals, strict=True):
                     linear.weight.copy_(rounding(original, bits, own.config.block_size))
                 logits = [_logits(own, batch) for batch in batches]
-                measured[name][bits] = mean_divergence(reference, logits, masks, sets)
+                measured[name][bits] = mean_divergence(reference, logits, masks, problem)
                 advance()
             for linear, original in zip(linears, originals, strict=True):
                 linear.weight.copy_(original)
@@ -87,18 +89,18 @@ def _logits(student: Student, batch: dict[str, Tensor]) -> Tensor:
 
 
 def mean_divergence(
-    reference: Sequence[Tensor], logits: Sequence[Tensor], masks: Sequence[Tensor], sets: bool = False
+    reference: Sequence[Tensor], logits: Sequence[Tensor], masks: Sequence[Tensor], problem: str | None = None
 ) -> float:
     """Mean of KL(reference ‖ logits) in nats over examples `(batch, C)` or real tokens `(batch, seq, C)`.
 
-    `sets`: each label is a question of its own.
+    `problem`: of label sets each label is a question of its own; of scores half of the squared difference.
     """
     total, count = 0.0, 0
     for before, after, mask in zip(reference, logits, masks, strict=True):
         if before.dim() == 3:
             before, after = before[mask.bool()], after[mask.bool()]
         count += len(before)
-        measure = label_divergences if sets else divergences
+        measure = MEASURES.get(problem or SINGLE_LABEL, divergences)
         total += float(measure(after.float().cpu().numpy(), before.float().cpu().numpy()).sum())
     return total / max(count, 1)
 

@@ -21,6 +21,7 @@ from edgepack.runtime import Session
 from edgepack.runtime.predict import predict_session
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
+from edgepack.task.scoring import Metric
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
@@ -59,7 +60,7 @@ def analyze(
         return found
     more: dict[str, Any] = {"differing": differing_examples(teacher, artifact, background.data)}
     if background.teacher_flips:
-        own = flips(background.changed, session_decisions(session, artifact.task, background))
+        own = flips(background.changed, session_decisions(session, artifact.task, background), close(artifact.task))
         more["robustness"] = robustness(background.teacher_flips, own)
     return found.model_copy(update=more)
 
@@ -67,23 +68,28 @@ def analyze(
 def session_decisions(session: Session, task: Task, background: Background) -> Decisions:
     """The artifact's answers to any texts."""
 
-    def decide(data: Dataset) -> list[tuple[int, ...]]:
+    def decide(data: Dataset) -> list[tuple[float, ...]]:
         encoded = encode(data, task, background.tokenizer, background.max_length)
         return decisions_of(predict_session(session, encoded), encoded, task)
 
     return decide
 
 
-def decisions_of(logits: np.ndarray, encoded: Encoded, task: Task) -> list[tuple[int, ...]]:
-    """The class id of each example, 0 or 1 for each label, or the class ids of its labelled words."""
+def close(task: Task) -> Metric | None:
+    """What tells whether two answers are alike where more than equal ones are: of scores."""
+    return task.scoring if task.is_score else None
+
+
+def decisions_of(logits: np.ndarray, encoded: Encoded, task: Task) -> list[tuple[float, ...]]:
+    """The class id of each example, 0 or 1 for each label, the class ids of its labelled words, or its score."""
     scored = encoded.scored
     owners, decided = encoded.label_examples[scored], task.decide(logits)[scored]
     ends = np.searchsorted(owners, np.arange(1, len(encoded)))
-    return [tuple(map(int, part.ravel())) for part in np.split(decided, ends)]
+    return [tuple(part.ravel().tolist()) for part in np.split(decided, ends)]
 
 
 def teacher_flips(
     changed: Mapping[str, Dataset], task: Task, predict: Callable[[Dataset], tuple[np.ndarray, Encoded]]
 ) -> dict[str, np.ndarray]:
     """Where the teacher's answers change; `predict` gives its logits and the encoding that they belong to."""
-    return flips(changed, lambda data: decisions_of(*predict(data), task))
+    return flips(changed, lambda data: decisions_of(*predict(data), task), close(task))

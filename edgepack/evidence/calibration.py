@@ -26,9 +26,9 @@ LEAST_EXAMPLES = 50  # fewer leave the temperature to chance; it is 1 then
 def calibration(teacher: Labelled, artifact: Labelled) -> Calibration | None:
     """Both models' errors and mean confidences; words of a tagging task count one each.
 
-    None for label sets, which thresholds decide: they are of the probabilities as they are.
+    None for label sets, which thresholds decide: they are of the probabilities as they are; and for scores.
     """
-    if artifact.task.is_multi_label:
+    if artifact.task.is_multi_label or artifact.task.is_score:
         return None
     logits, truth = artifact.form.scored(), artifact.truth
     enough = artifact.n >= LEAST_EXAMPLES

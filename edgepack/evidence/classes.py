@@ -46,9 +46,9 @@ def difference_interval(rows: PairedRows, task: Task, confidence: float) -> tupl
 def confusion(model: Labelled) -> tuple[list[str], list[list[int]]]:
     """Labels and counts, truth by answer; of entities, words by type with O first.
 
-    Empty where labels are many, and of label sets, where no answer stands for a label.
+    Empty where labels are many, of label sets, where no answer stands for a label, and of scores.
     """
-    if model.task.is_multi_label:
+    if model.task.is_multi_label or model.task.is_score:
         return [], []
     names, classes = list(model.task.labels), np.arange(len(model.task.labels))
     if model.task.finds_entities:

@@ -20,11 +20,12 @@ from edgepack.console import Console, format_table
 from edgepack.evidence.metric_check import Answers, Given, refuse_other_task
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
-from edgepack.evidence.paired_ratio import paired_rows
+from edgepack.evidence.paired_ratio import PairedRows, paired_rows
 from edgepack.evidence.policy import Policy, read_policy
 from edgepack.target import load_target
 from edgepack.task.checks import check_evaluation
 from edgepack.task.examples import Columns
+from edgepack.task.task import Task
 
 
 class Strict(BaseModel):
@@ -123,7 +124,7 @@ def compare_releases(old: Path, new: Path, given: Given | None, policy: Policy) 
         found = judge_retention(rows, after.task, *policy.retention_test())
         metrics = Change(old=before.metric, new=after.metric)
         flips = flips_by_label(before, after)
-        checks.insert(0, against_baseline(found, after.task.metric_name))
+        checks.insert(0, against_baseline(found, rows, after.task))
     return Comparison(
         old=str(old),
         new=str(new),
@@ -142,12 +143,12 @@ def answers_on(folder: Path, manifest: BundleManifest, given: Given) -> Answers:
     return given.answers_of(OpenBundle(folder, manifest, load_target(manifest.target)))
 
 
-def against_baseline(found: NonInferiority, metric_name: str) -> Check:
+def against_baseline(found: NonInferiority, rows: PairedRows, task: Task) -> Check:
     """The paired test of new against old as a check; an old release that has nothing right cannot be fallen behind."""
-    if not any(row[len(row) // 2] for row in found.rows):
-        reason = f"the baseline's {metric_name} is 0 on {found.n} examples"
+    if not task.metric(rows.teacher, rows.counts) > 0:
+        reason = f"the baseline's {task.metric_name} is 0 on {found.n} examples"
         return Check(name="metric", status="passed", value=found.value, limit=1 - found.margin, reason=reason)
-    return retention_check(found, metric_name, "metric", "the baseline's")
+    return retention_check(found, task.metric_name, "metric", "the baseline's")
 
 
 def recorded_metrics(manifests: Sequence[BundleManifest]) -> Change:
@@ -192,7 +193,9 @@ def changed_files(old: BundleManifest, new: BundleManifest) -> dict[str, str]:
 
 
 def flips_by_label(old: Answers, new: Answers) -> list[LabelFlips]:
-    """Examples, or words of a tagging task, that one release alone has right, by their true label."""
+    """Examples, or words of a tagging task, that one release alone has right, by their true label; none of scores."""
+    if new.task.is_score:
+        return []
     if new.task.is_multi_label:
         return flips_by_set_label(old, new)
     truth = {}

@@ -94,6 +94,8 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
         return [*faults, str(e)]
     if task.is_multi_label:
         faults += threshold_faults(manifest)
+    if task.is_score and manifest.temperature is not None:
+        faults.append("a score has no temperature")
     if any(record.name != task.metric_name for record in manifest.metrics.values()):
         faults.append(f"the metric of {task.name} is {task.metric_name}")
     return faults + metric_faults(manifest.metrics, "artifact" in manifest.metrics)

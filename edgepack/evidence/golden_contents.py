@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.bundle.goldens import TASK_TEXTS, Text, compare_goldens, golden_check, golden_texts, with_length
+from edgepack.bundle.goldens import DECIMALS, TASK_TEXTS, Text, compare_goldens, golden_check, golden_texts, with_length
 from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.task.label_f1 import LabelF1
+from edgepack.task.scores import Scores
 from edgepack.task.task import Task
 
 
@@ -67,6 +68,8 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
         return "its mask hides tokens"
     if isinstance(task.scoring, LabelF1):
         return set_fault(golden, manifest.labels, task.scoring)
+    if isinstance(task.scoring, Scores):
+        return score_fault(golden, task.scoring)
     tokens = task.is_tagging
     rows = golden["logits"] if tokens else [golden["logits"]]
     labels = golden.get("label") if tokens else [golden.get("label")]
@@ -79,6 +82,16 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
         if label not in positions or row[positions[label]] < float(np.max(row)):
             return "its label is not that of the largest logit"
     return None
+
+
+def score_fault(golden: dict[str, Any], scores: Scores) -> str | None:
+    """The first contradiction between a golden's one logit and its score."""
+    row, shown = golden["logits"], golden.get("score")
+    if len(row) != 1 or not isinstance(row[0], float | int) or not isinstance(shown, float | int):
+        return "it does not have one logit and a score"
+    decided = float(scores.decide(np.array(row, dtype=np.float64)))
+    close = abs(decided - shown) <= 10**-DECIMALS
+    return None if close and golden.get("label") is None else "its score is not what its logit gives"
 
 
 def set_fault(golden: dict[str, Any], labels: list[str], sets: LabelF1) -> str | None:

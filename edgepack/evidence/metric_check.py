@@ -204,7 +204,7 @@ def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
 def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
     """`InputError` where two bundles do not answer the same question."""
     one, other = task_of(old), task_of(new)
-    if (one.name, one.problem, one.pair, set(one.labels)) != (other.name, other.problem, other.pair, set(other.labels)):
+    if _asked(one) != _asked(other):
         raise InputError(
             "the two bundles are for different tasks or labels: "
             f"{old.task} with {len(old.labels)} labels, {new.task} with {len(new.labels)}; compare releases of one task"
@@ -214,3 +214,8 @@ def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
             f"the tags of the two bundles mean different things: {one.tag_scheme} and {other.tag_scheme}; compare "
             "releases of one task"
         )
+
+
+def _asked(task: Task) -> tuple[object, ...]:
+    """What has to be the same for two bundles to answer one question."""
+    return task.name, task.problem, task.pair, set(task.labels), task.activation, task.ranks

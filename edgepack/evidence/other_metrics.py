@@ -1,5 +1,7 @@
 """Metrics beside a task's own: of label sets the macro F1 and the share of texts with exactly the right set.
 
+Of scores Spearman's correlation and the mean absolute error, in the units of the score; of rankings none.
+
 The gate decides by the task's own metric. Intervals are bootstraps of examples (`task/intervals.py`); macro F1 is the
 mean of the F1 of the labels that occur, of their sums in each resample.
 """
@@ -15,16 +17,16 @@ from edgepack.evidence.answers import Labelled
 from edgepack.task.accuracy import Accuracy
 from edgepack.task.intervals import Interval, bootstrap
 from edgepack.task.label_f1 import LabelF1
+from edgepack.task.ranking import spearman
 from edgepack.task.scoring import f1_parts, ratio
 
 RESAMPLES = 1_000  # nearly every row of a label set's statistics is distinct, so each costs
 
 
 def other_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
-    """Those of label sets, by both models; no others have any."""
-    if not teacher.task.is_multi_label:
-        return []
-    measured = [(name, measure(teacher), measure(artifact)) for name, measure in MEASURES.items()]
+    """Those of label sets and of scores, by both models; no others have any."""
+    measures = MEASURES if teacher.task.is_multi_label else SCORE_MEASURES if teacher.task.scoring.correlates else {}
+    measured = [(name, measure(teacher), measure(artifact)) for name, measure in measures.items()]
     return [OtherMetric(name=name, teacher=figure(before), artifact=figure(after)) for name, before, after in measured]
 
 
@@ -49,9 +51,27 @@ def exact_match(model: Labelled) -> Interval:
     return bootstrap(statistics, Accuracy().value, RESAMPLES, 0)
 
 
+def rank_correlation(model: Labelled) -> Interval:
+    """Spearman's correlation of the scores with the data's; ranks are taken anew in every resample."""
+    return bootstrap(model.statistics, lambda rows, counts: spearman(rows[:, 0], rows[:, 1], counts), RESAMPLES, 0)
+
+
+def mean_absolute_error(model: Labelled) -> Interval:
+    """How far scores are from the data's, in their unit."""
+
+    def mean(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return np.asarray(counts @ np.abs(rows[:, 0] - rows[:, 1]) / counts.sum(axis=-1))
+
+    return bootstrap(model.statistics, mean, RESAMPLES, 0)
+
+
 def figure(found: Interval) -> Figure:
     """An interval as a record."""
     return Figure(value=found.value, low=found.low, high=found.high)
 
 
+SCORE_MEASURES: dict[str, Callable[[Labelled], Interval]] = {
+    "spearman": rank_correlation,
+    "mean_absolute_error": mean_absolute_error,
+}
 MEASURES: dict[str, Callable[[Labelled], Interval]] = {"macro_f1": macro_f1, "exact_match": exact_match}

@@ -14,9 +14,9 @@ For accuracy, y and x are 0 or 1 and this is the test of Nam and Blackwelder (20
 "Analysis of the ratio of marginal probabilities in a matched-pair setting"): for two outcomes that is McNemar's
 question, with a margin. For entity F1, a ratio of sums, y and x are the linear terms of the metric in the examples
 (`Metric.terms`: the infinitesimal jackknife, Efron 1982), so that a sentence with five entities counts as one
-observation and not as five. A correlation has such terms too. The outcome "loses what the teacher has right" is then a
-mixture: a sentence of the sample,
-drawn at random, of which one model has every entity wrong, or has given its mean score.
+observation and not as five. The outcome "loses what the teacher has right" is then a mixture: a sentence of the sample,
+drawn at random, of which one model has every entity wrong. A correlation has such terms too (an answer that was lost is
+the model's mean), and is tested on Fisher's scale besides (`differences`): of the two z the one nearer to 0 counts.
 
 Two additions hold the test to its level on few examples. The mean of g is taken half a step nearer to 0, a step being
 what one example moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
@@ -30,7 +30,7 @@ How often the test is wrong is measured by `python -m benchmarks gate-statistics
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -144,46 +144,55 @@ def ratio_of(values: PairedValues) -> float:
     return max(0.0, float(values.weights @ values.artifact / (values.weights @ values.teacher)))
 
 
-def differences(
-    values: PairedValues, ratio: float, artifact: np.ndarray | None = None, teacher: np.ndarray | None = None
-) -> np.ndarray:
-    """g of each row `(m,)`, or of other values of either model: the artifact's value less `ratio` times the teacher's.
+def differences(values: PairedValues, ratio: float) -> np.ndarray:
+    """g of each row `(m,)`: the artifact's value less `ratio` times the teacher's.
 
     Of correlations it is the difference of Fisher's z, arctanh, of the two, in its linear terms (Fisher 1921, Metron
     1:3-32): a correlation near 1 has errors that reach further down than up, and on this scale they do not.
     """
-    own, other = (
-        given if given is not None else known
-        for given, known in ((artifact, values.artifact), (teacher, values.teacher))
-    )
     if not values.correlations:
-        return own - ratio * other
+        return values.artifact - ratio * values.teacher
     means = float(values.weights @ values.artifact), ratio * float(values.weights @ values.teacher)
     a, b = (min(max(mean, -HIGHEST), HIGHEST) for mean in means)
     # slopes of arctanh; of a ratio above the measured one that at the artifact's, or the error would grow without end
     slopes = 1 / (1 - a**2), 1 / (1 - min(a, b) ** 2)
-    moved = slopes[0] * (own - means[0]) - slopes[1] * (ratio * other - means[1])
+    moved = slopes[0] * (values.artifact - means[0]) - slopes[1] * (ratio * values.teacher - means[1])
     return np.asarray(math.atanh(a) - math.atanh(b) + moved)
 
 
 def score(values: PairedValues, ratio: float) -> float:
-    """z at a ratio: above 0 where the artifact is better than `ratio` times the teacher."""
-    if values.correlations and ratio * float(values.weights @ values.teacher) >= HIGHEST:
-        return -math.inf  # no correlation is so high
+    """z at a ratio: above 0 where the artifact is better than `ratio` times the teacher.
+
+    Of correlations the nearer to 0 of two: on Fisher's scale, and on their own one, which knows of answers that were
+    lost and not seen.
+    """
+    plain = replace(values, correlations=False)
+    found = _score(plain, ratio, null_variance(plain, ratio))
+    if not values.correlations:
+        return found
+    if ratio * float(values.weights @ values.teacher) >= HIGHEST:  # no correlation is so high
+        return -math.inf
+    return min(found, _score(values, ratio, null_variance(values, ratio)), key=abs)
+
+
+def _score(values: PairedValues, ratio: float, variance: float) -> float:
     mean = float(values.weights @ differences(values, ratio))
     half_step = (values.artifact_step + ratio * values.teacher_step) / 4
     nearer = max(0.0, abs(mean) - half_step / values.n)
-    return math.copysign(nearer * math.sqrt(values.n / null_variance(values, ratio)), mean) if nearer else 0.0
+    return math.copysign(nearer * math.sqrt(values.n / variance), mean) if nearer and variance else 0.0
 
 
 def null_variance(values: PairedValues, ratio: float) -> float:
-    """E[g²] in the most likely distribution under which the ratio is `ratio`."""
+    """E[g²] in the most likely distribution under which the ratio is `ratio`; on Fisher's scale of what was seen."""
     g = differences(values, ratio)
-    if values.weights @ g < 0:  # the mirror image: the teacher has to lose
-        g, shares = -g, values.teacher_could_lose
-        lost = -differences(values, ratio, teacher=values.teacher_lost)
+    below = values.weights @ g < 0  # the mirror image: the teacher has to lose
+    g = -g if below else g
+    if values.correlations:
+        return _tilted_second_moment(g, values.weights, math.inf, 0.0)
+    if below:
+        lost, shares = ratio * values.teacher_lost - values.artifact, values.teacher_could_lose
     else:
-        lost, shares = differences(values, ratio, artifact=values.artifact_lost), values.artifact_could_lose
+        lost, shares = values.artifact_lost - ratio * values.teacher, values.artifact_could_lose
     return _tilted_second_moment(g, values.weights, float(shares @ lost), float(shares @ lost**2))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from edgepack.bundle.analysis import Robustness
 from edgepack.evidence.paired_ratio import normal_quantile
 from edgepack.task.dataset import Dataset, Example
+from edgepack.task.scoring import Metric
 
 SAMPLE = 200  # texts; each is answered once in every way, by both models
 SEED = 0
@@ -28,7 +29,7 @@ CONFIDENCE = 0.95
 Change = Literal["case", "typos", "spacing", "emoji", "accents"]
 CHANGES: tuple[Change, ...] = get_args(Change)
 
-Decisions = Callable[[Dataset], Sequence[tuple[int, ...]]]  # decisions, an example each
+Decisions = Callable[[Dataset], Sequence[tuple[float, ...]]]  # decisions, an example each: class ids, or the score
 
 
 def other_case(word: str, draw: random.Random) -> str:
@@ -95,14 +96,19 @@ def _with_words(
     return example._replace(text=" ".join(change(example.text.split(" "), draw)))
 
 
-def flips(sets: Mapping[str, Dataset], decide: Decisions) -> dict[str, np.ndarray]:
-    """For each way of writing, where a model's answer is another one than to the text as it is."""
+def flips(sets: Mapping[str, Dataset], decide: Decisions, scoring: Metric | None = None) -> dict[str, np.ndarray]:
+    """For each way of writing, where a model's answer is another one than to the text as it is.
+
+    `scoring`, of scores: two that are close are one answer.
+    """
     plain = decide(sets[""])
-    return {
-        name: np.array([a != b for a, b in zip(decide(data), plain, strict=True)])
-        for name, data in sets.items()
-        if name
-    }
+
+    def differ(found: Sequence[tuple[float, ...]]) -> np.ndarray:
+        if scoring is not None:
+            return scoring.differ(np.array(found)[:, 0], np.array(plain)[:, 0])
+        return np.array([a != b for a, b in zip(found, plain, strict=True)])
+
+    return {name: differ(decide(data)) for name, data in sets.items() if name}
 
 
 def robustness(teacher: Mapping[str, np.ndarray], artifact: Mapping[str, np.ndarray]) -> list[Robustness]:

@@ -44,7 +44,9 @@ class Part:
 
 
 def parts_of(teacher: Labelled, artifact: Labelled, words: Words | None) -> list[Part]:
-    """All slices with enough examples inside."""
+    """All slices with enough examples inside; of rankings none, since a query has candidates of every kind."""
+    if teacher.task.ranks:
+        return []
     lengths = teacher.form.encoded.lengths
     ends = np.unique(np.quantile(lengths, [1 / 3, 2 / 3], method="inverted_cdf"))
     parts = []

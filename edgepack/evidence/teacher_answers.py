@@ -46,7 +46,8 @@ def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> t
 
 def _teacher_of(source: str, task: Task) -> Teacher:
     """The teacher at `source`, read as the bundle's task says."""
-    return load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
+    found = load_teacher(source, task.name, task.pair, fallback_problem=task.problem, tag_scheme=task.tag_scheme)
+    return replace(found, task=replace(found.task, ranks=task.ranks)) if found.task.is_score else found
 
 
 def _answers(teacher: Teacher, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded]:

@@ -1,6 +1,7 @@
 """A slice of the training data that judges the training, and is not trained on.
 
-Texts that are equal but for case and spaces lie on one side, so none of the slice was seen. Classes are held out in
+Texts that are equal but for case and spaces lie on one side, so none of the slice was seen; so do all candidates of a
+query where these are ranked. Classes are held out in
 proportion; each keeps an example to train on. The seed decides the rest.
 """
 
@@ -27,11 +28,14 @@ def held_out_count(rows: int, share: float | None = None) -> int:
     return int(min(max(SHARE * rows, FEWEST), MOST_SHARE * rows, MOST))
 
 
-def split(examples: Sequence[Example], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions to train on and about `count` to hold out, both ascending; none where that leaves no choice."""
+def split(examples: Sequence[Example], count: int, seed: int, by_query: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Positions to train on and about `count` to hold out, both ascending; none where that leaves no choice.
+
+    `by_query`: pairs of the same first text stay together.
+    """
     groups: dict[tuple[str, ...], list[int]] = {}
     for position, example in enumerate(examples):
-        groups.setdefault(_folded(example), []).append(position)
+        groups.setdefault(_folded(example._replace(pair=None) if by_query else example), []).append(position)
     strata: dict[int, list[list[int]]] = {}
     for members in groups.values():
         label = examples[members[0]].label

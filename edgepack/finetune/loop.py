@@ -1,4 +1,6 @@
-"""The training: cross entropy (of label sets binary), AdamW, gradients clipped to norm 1, batches of similar length.
+"""The training: cross entropy (of label sets binary, of scores the squared error) and AdamW.
+
+Gradients are clipped to norm 1, batches are of similar length.
 
 Every step is a function of its number and the state before it: batches follow from seed and epoch, dropout from seed
 and step. So a run that resumes from a checkpoint ends as one that was never interrupted: bit for bit on a CPU.
@@ -94,11 +96,11 @@ def class_weights(kind: ClassWeights, labels: np.ndarray, classes: int) -> np.nd
 
     Of label sets they are the weights of the labels that are there.
     """
+    if kind == "none":
+        return np.ones(classes, dtype=np.float32)
     sets = labels.ndim == 2
     counts = labels.sum(axis=0) if sets else np.bincount(labels[labels != IGNORED], minlength=classes)
     counts = counts.astype(np.float64)
-    if kind == "none":
-        return np.ones(classes, dtype=np.float32)
     weights = np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0) ** (0.5 if kind == "sqrt" else 1.0)
     weights[counts == 0] = weights.max()  # never met in training
     return np.asarray(weights * counts.sum() / (weights * counts).sum(), dtype=np.float32)
@@ -167,7 +169,7 @@ class Step:
     def _weight(self, indices: np.ndarray) -> Tensor:
         """The sum of class weights over what is labelled in a batch."""
         data = self.job.data
-        if self.job.task.is_multi_label:  # each text counts alike, also one without a label
+        if self.job.task.is_multi_label or self.job.task.is_score:  # each text counts alike, also one without a label
             return torch.tensor(float(len(indices)), device=self.job.device)
         labels = data.labels[data.rows(indices)] if data.per_token else data.labels[indices]
         scored = torch.from_numpy(labels[labels != IGNORED]).to(self.job.device)
@@ -191,11 +193,15 @@ def summed_loss(
 ) -> Tensor:
     """The summed loss of what is labelled: cross entropy; of label sets the binary one, summed over labels too.
 
+    Of scores it is the squared error.
+
     Smoothing moves a share of each target to all classes alike, and of label sets half of it to either answer.
     """
     if task.is_multi_label:
         targets = labels.to(logits.dtype) * (1 - smoothing) + smoothing / 2
         return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
+    if task.is_score:
+        return functional.mse_loss(logits[:, 0], labels.to(logits.dtype), reduction="sum")
     return functional.cross_entropy(
         logits.flatten(0, -2),
         labels.flatten(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class FinetuneResult:
     held_out_metric: float | None
     held_out_loss: float | None
     trials: tuple[Trial, ...]
+    others: Mapping[str, float] = field(default_factory=dict)  # of scores: metrics beside its own
 
     @property
     def kept(self) -> Evaluation:
@@ -64,6 +66,7 @@ class FinetuneResult:
                 "seed": self.settings.seed,
             },
             **({"thresholds": list(self.thresholds)} if self.thresholds else {}),
+            **({"other_metrics": dict(self.others)} if self.others else {}),
             "trials": [asdict(trial) for trial in self.trials],
             "classes": [asdict(score) for score in self.classes],
             "history": [asdict(evaluation) for evaluation in self.history],
@@ -87,10 +90,10 @@ class FinetuneResult:
             if self.held_out_rows
             else ""
         )
+        others = "".join(f", {name} {value:.4f}" for name, value in self.others.items())
         lines = [
-            format_table(rows),
-            "",
-            f"{self.metric_name} {self.metric:.4f} on {self.n} evaluation examples{judged}",
+            *([format_table(rows), ""] if self.classes else []),
+            f"{self.metric_name} {self.metric:.4f}{others} on {self.n} evaluation examples{judged}",
             f"trained on {self.rows} examples for {epochs:.1f} epochs at {self.settings.learning_rate:g}, "
             f"kept after epoch {kept.epoch:.1f}{self._averaged()}: {self.output}",
         ]

@@ -20,6 +20,7 @@ from edgepack.errors import InputError
 from edgepack.finetune.held_out import held_out_count, split
 from edgepack.finetune.loop import Job
 from edgepack.finetune.result import FinetuneResult
+from edgepack.finetune.scale import put_on_scale, refuse_class_options, score_figures, standardized
 from edgepack.finetune.scores import class_scores
 from edgepack.finetune.settings import Options, Settings, choose_trials
 from edgepack.finetune.trials import train_trials
@@ -29,12 +30,14 @@ from edgepack.task.examples import (
     Columns,
     Dataset,
     infer_problem,
+    infer_ranking,
     infer_task,
     read_both,
     read_labels,
     read_tag_scheme,
     show_notes,
 )
+from edgepack.task.scoring import REGRESSION, recorded_problem
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
@@ -64,6 +67,7 @@ class Prepared:
     max_length: int
     trials: tuple[Settings, ...]  # the first is what rules choose
     data_sha256: str
+    scale: tuple[float, float] | None = None  # of scores: mean and standard deviation, which training has as 0 and 1
 
 
 def finetune(
@@ -117,6 +121,8 @@ def train_and_score(
     )
     outcome = train_trials(model, job, prepared.trials)
     training = outcome.best
+    if prepared.scale is not None:
+        put_on_scale(model, *prepared.scale)
     if task.is_multi_label and prepared.held_out is not None:
         task = task.with_thresholds(predict(model, prepared.held_out, device=str(device)), prepared.held_out)
     logits = predict(model, prepared.evaluation, device=str(device))
@@ -137,13 +143,16 @@ def train_and_score(
         held_out_metric=outcome.metric,
         held_out_loss=outcome.loss,
         trials=outcome.trials,
+        others=score_figures(task, logits, prepared.evaluation),
     )
 
 
 def prepare(base: str, train: str, evaluation: str, columns: Columns, options: Options, console: Console) -> Prepared:
     """Read and check everything, hold out the slice, choose the settings."""
     task, training, judged = _read(train, evaluation, columns, options.tag_scheme, console)
-    if task.is_multi_label and options.label_smoothing is None:
+    if task.is_score:
+        refuse_class_options(options)
+    if (task.is_multi_label or task.is_score) and options.label_smoothing is None:
         options = replace(options, label_smoothing=0.0)  # a label's probability is compared with a threshold
     checkpoint = open_checkpoint(_encoder_folder(base))
     tokenizer = load_tokenizer(checkpoint, task.name)
@@ -152,9 +161,10 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
         raise InputError(f"max length is {options.max_length}; {checkpoint.name} allows at most {limit} tokens")
     encoded, evaluated = (encode(data, task, tokenizer, options.max_length or limit) for data in (training, judged))
     length = options.max_length or suggest_max_length(encoded, encoded, limit)  # holds all of them
-    rest, held = split(training.examples, held_out_count(len(training), options.held_out), options.seed)
+    rest, held = split(training.examples, held_out_count(len(training), options.held_out), options.seed, task.ranks)
     if not len(held) and options.patience is not None:
         raise InputError(f"patience is {options.patience}; it needs held-out examples, and of {len(training)} none are")
+    encoded, scale = standardized(encoded, rest, train) if task.is_score else (encoded, None)
     return Prepared(
         checkpoint=checkpoint,
         tokenizer=tokenizer,
@@ -165,6 +175,7 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
         max_length=length,
         trials=choose_trials(options, task.name, checkpoint.sizes.hidden_size, len(rest), bool(len(held))),
         data_sha256=training.sha256,
+        scale=scale,
     )
 
 
@@ -177,7 +188,7 @@ def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrai
             task.name,
             id2label=dict(enumerate(task.labels)),
             label2id={label: i for i, label in enumerate(task.labels)},
-            problem_type=task.problem if task.is_multi_label else None,  # the base's own is another task's
+            problem_type=recorded_problem(task.problem),  # the base's own is another task's
             ignore_mismatched_sizes=True,
         )
     encoder = f"{model.base_model_prefix}."
@@ -204,8 +215,10 @@ def _read(
     name, pair = infer_task(train, columns)
     scheme = read_tag_scheme(train, columns, tag_scheme)
     labels = read_labels(train, columns, scheme=scheme)
-    task = Task(name, labels, pair, infer_problem(train, columns), scheme=scheme)
-    if len(task.labels) < 2:
+    problem = infer_problem(train, columns)
+    ranks = problem == REGRESSION and infer_ranking(train, columns)
+    task = Task(name, labels, pair, problem, scheme=scheme, ranks=ranks)
+    if len(task.labels) < 2 and not task.is_score:
         raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
     show_notes(console, training, judged)
@@ -247,7 +260,7 @@ def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
     judged = f"{len(held_out)} more held out to judge it" if held_out is not None else "none held out"
     epochs = f"{'' if settings.patience is None else 'up to '}{settings.steps / settings.epoch_steps:.0f} epochs"
     console.info(
-        f"training on {len(prepared.training)} examples of {len(prepared.task.labels)} labels, {judged}; {epochs}, "
+        f"training on {len(prepared.training)} examples of {prepared.task.described}, {judged}; {epochs}, "
         f"batch {settings.batch_size}, learning rate {settings.learning_rate:g}, "
         f"label smoothing {settings.label_smoothing:g}, class weights {settings.class_weights}, on {device}"
     )

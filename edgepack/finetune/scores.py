@@ -30,6 +30,8 @@ def class_scores(task: Task, logits: np.ndarray, encoded: Encoded) -> tuple[Clas
     if isinstance(task.scoring, LabelF1):
         sums = task.scoring.label_statistics(logits, encoded).sum(axis=0).tolist()
         return tuple(_score(label, *counts) for label, counts in zip(task.labels, sums, strict=True))
+    if task.is_score:
+        return ()
     scored, classes = encoded.scored, len(task.labels)
     decided, labels = task.decide(logits)[scored], encoded.labels[scored]
     confusion = np.bincount(labels * classes + decided, minlength=classes**2).reshape(classes, classes)

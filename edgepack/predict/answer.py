@@ -30,7 +30,8 @@ class Answer:
 
     `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
     token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word. Of
-    label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. `tokens` counts
+    label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. Of a score
+    `score` is the number and `label` its name, without a probability. `tokens` counts
     special ones too; `cut`: the text was longer than the model's input, and its end was not read; `unknown` is the
     share of its tokens that the vocabulary does not have.
     """
@@ -45,6 +46,7 @@ class Answer:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     entities: tuple[Entity, ...] = ()
     labels: tuple[str, ...] | None = None
+    score: float | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -59,7 +61,9 @@ class Answer:
     def lines(self) -> list[str]:
         """The answer for a person: a line for the text, one for each entity or for the label, one for each warning."""
         text = bare(self.text, SHOWN) if self.pair is None else f"{bare(self.text, SHOWN)} | {bare(self.pair, SHOWN)}"
-        if self.labels is not None:
+        if self.score is not None:
+            found = [f"  {bare(self.label or 'score')} {self.score:.4f}"]
+        elif self.labels is not None:
             found = [f"  {bare(name)} {self.probabilities[name]:.1%}" for name in self.labels]
         elif self.label is not None:
             found = [f"  {bare(name)} {share:.1%}" for name, share in self.probabilities.items() if share >= LEAST]
@@ -73,4 +77,6 @@ class Answer:
         record = {**asdict(self), "probabilities": dict(self.probabilities), "warnings": list(self.warnings)}
         if self.labels is None:
             record.pop("labels")
+        if self.score is None:
+            record.pop("score")
         return record

@@ -189,6 +189,8 @@ class Bundle:
             rows = probabilities[[word.first for word in words]]
             found = find_entities(answer.text, words, rows.argmax(axis=-1), rows.max(axis=-1), self.task.marks)
             return replace(answer, entities=found)
+        if self.task.is_score:
+            return replace(answer, label=labels[0], score=float(self.task.decide(logits)))
         order = np.argsort(-probabilities, kind="stable")
         by_label = {labels[i]: float(probabilities[i]) for i in order}
         if self.task.is_multi_label:

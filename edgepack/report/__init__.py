@@ -46,6 +46,7 @@ def templates() -> Environment:
     )
     environment.filters |= {
         "cell": markdown_cell,
+        "figure": units.figure,
         "metric": units.metric_name,
         "percent": units.percent,
         "size": units.size,

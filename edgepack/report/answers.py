@@ -81,6 +81,7 @@ class Answers:
     robustness_rows: tuple[tuple[Robustness, str], ...]
     calibration: Calibration | None
     others: tuple[OtherMetric, ...]
+    metric: str  # the task's own
 
 
 def answers(bundle: BundleFacts) -> Answers | None:
@@ -102,6 +103,7 @@ def answers(bundle: BundleFacts) -> Answers | None:
         robustness_rows=tuple((each, CHANGES[each.change]) for each in found.robustness),
         calibration=found.calibration,
         others=tuple(found.others),
+        metric=next((record.name for record in bundle.verdict.metrics.values()), "metric"),
     )
 
 

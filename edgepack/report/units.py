@@ -9,6 +9,7 @@ NOT_MEASURED = "not measured"
 MOST_COUNT = 10**15
 SMALLEST = 1e-6  # smaller figures of parity are rounding noise
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")  # what neither XML nor HTML may hold
+NAMED = {"pearson": "Pearson's correlation", "spearman": "Spearman's correlation", "ndcg_at_10": "nDCG@10"}
 
 
 def size(count: float) -> str:
@@ -69,6 +70,11 @@ def times(ratio: float) -> str:
     return f"{three_digits(ratio) if ratio < 10 else f'{ratio:,.0f}'} ×"
 
 
+def figure(name: str, value: float) -> str:
+    """A metric's value: an error in the unit of the score, all others in percent."""
+    return three_digits(value) if name == "mean_absolute_error" else percent(value)
+
+
 def clean(text: str) -> str:
     """Text without what no document may hold."""
     return CONTROLS.sub("\ufffd", text)
@@ -81,6 +87,8 @@ def cut(text: str, most: int) -> str:
 
 def metric_name(name: str) -> str:
     """A metric as people write it: `entity F1`."""
+    if name in NAMED:
+        return NAMED[name]
     return " ".join("F1" if word == "f1" else word for word in name.split("_"))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, StudentOutput
-from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.scoring import recorded_problem
 from edgepack.teacher import OwnModel, Teacher, feed_forward_size
 
 
@@ -81,7 +81,7 @@ def table_config(model: OwnModel, teacher: Teacher, max_length: int) -> StudentC
         type_vocab_size=types if types > 1 else 0,
         head_act="tanh" if is_text else None,
         task=teacher.task.name,
-        problem_type=MULTI_LABEL if teacher.task.is_multi_label else None,
+        problem_type=recorded_problem(teacher.task.problem),
         id2label=dict(enumerate(teacher.task.labels)),
         label2id={name: i for i, name in enumerate(teacher.task.labels)},
         pad_token_id=int(config.pad_token_id or 0),

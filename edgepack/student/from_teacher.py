@@ -25,7 +25,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, student_of
-from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.scoring import recorded_problem
 from edgepack.teacher import FAMILIES, config_sizes
 from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
 
@@ -220,7 +220,7 @@ def _config(teacher: PreTrainedConfig, layout: Layout, weights: Mapping[str, Ten
         relative_attention_buckets=MPNET_BUCKETS if layout.relative_bias else 0,
         head_act=layout.head_act if task == "text-classification" else None,
         task=task,
-        problem_type=MULTI_LABEL if teacher.problem_type == MULTI_LABEL else None,
+        problem_type=recorded_problem(teacher.problem_type),
         id2label=dict(teacher.id2label),
         label2id=dict(teacher.label2id),
         pad_token_id=int(teacher.pad_token_id or 0),

@@ -17,12 +17,12 @@ from edgepack.errors import InputError, shown
 from edgepack.task.checks import check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.loaded import Loaded, class_ids, load, share_names
-from edgepack.task.reading.columns import Columns, has_sets
+from edgepack.task.reading.columns import SCORES, Columns, has_sets, ranks_candidates, score_column
 from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SCHEMES, SchemeName, labels_of
-from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
+from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
@@ -34,6 +34,7 @@ __all__ = [
     "Note",
     "check_distinct",
     "infer_problem",
+    "infer_ranking",
     "infer_task",
     "read_both",
     "read_dataset",
@@ -53,7 +54,7 @@ def read_dataset(source: str, task: Task, columns: Columns = BY_NAME, split: str
 
 def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:
     """Every example of an opened source, checked."""
-    return _datasets([load(table, task.name, task.pair, columns, task.is_multi_label)], task)[0]
+    return _datasets([load(table, task.name, task.pair, columns, task.problem)], task)[0]
 
 
 def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAME) -> tuple[Dataset, Dataset]:
@@ -62,9 +63,8 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
     Evaluation data that cannot tell a good model from a bad one (a single class, no entity) is an error.
     """
     sources = ((train, "train"), (evaluation, "validation"))
-    several = task.is_multi_label
-    loaded = [load(open_table(source, split), task.name, task.pair, columns, several) for source, split in sources]
-    training, held_out = _datasets(share_names(loaded, task.labels), task)
+    loaded = [load(open_table(source, split), task.name, task.pair, columns, task.problem) for source, split in sources]
+    training, held_out = _datasets(loaded if task.is_score else share_names(loaded, task.labels), task)
     shared = check_distinct(training, held_out)
     check_evaluation(held_out, task)
     notes = [*training.notes, *repeated_texts(training)]
@@ -86,11 +86,19 @@ def infer_task(source: str, columns: Columns = BY_NAME, split: str = "train") ->
 
 
 def infer_problem(source: str, columns: Columns = BY_NAME, split: str = "train") -> Problem:
-    """Whether the file's texts have one label each, or sets of labels."""
+    """Whether the file's texts have one label each, sets of labels, or scores."""
     table = open_table(source, split)
     if infer_layout(table, columns)[0] == "token-classification":
         return SINGLE_LABEL
+    if score_column(table, columns) is not None:
+        return REGRESSION
     return MULTI_LABEL if has_sets(table, columns) else SINGLE_LABEL
+
+
+def infer_ranking(source: str, columns: Columns = BY_NAME, split: str = "train") -> bool:
+    """Whether the file's pairs are of queries and their candidates."""
+    table = open_table(source, split)
+    return infer_layout(table, columns) == ("text-classification", True) and ranks_candidates(table, columns)
 
 
 def read_tag_scheme(source: str, columns: Columns = BY_NAME, wanted: str | None = None) -> SchemeName | None:
@@ -126,8 +134,11 @@ def read_labels(
     """
     table = open_table(source, split)
     name, pair = infer_layout(table, columns)
+    score = score_column(table, columns) if name == "text-classification" else None
+    if score is not None:
+        return (clean_name(score) if score.strip().lower() in SCORES else SCORES[0],)
     several = name == "text-classification" and has_sets(table, columns)
-    loaded = load(table, name, pair, columns, several)
+    loaded = load(table, name, pair, columns, MULTI_LABEL if several else SINGLE_LABEL)
     if loaded.flags:
         return tuple(clean_name(flag) for flag in loaded.flags)
     found = loaded.labels()
@@ -167,6 +178,8 @@ def _named_tags(loaded: Loaded) -> list[tuple[str, ...]]:
 
 
 def _datasets(loaded: list[Loaded], task: Task) -> list[Dataset]:
+    if task.is_score:
+        return [_scored(file, task) for file in loaded]
     tagging = task.is_tagging
     found = []
     for file, (ids, notes) in zip(loaded, class_ids(loaded, task.labels, task.tag_scheme), strict=True):
@@ -179,3 +192,16 @@ def _datasets(loaded: list[Loaded], task: Task) -> list[Dataset]:
         )
         found.append(Dataset(examples, file.source, file.sha256, (*file.notes, *notes)))
     return found
+
+
+def _scored(file: Loaded, task: Task) -> Dataset:
+    """Texts with scores; what a candidate is worth cannot be below 0."""
+    examples = tuple(Example(row.text, row.pair, None, float(row.labels[0])) for row in file.rows)
+    if task.ranks:
+        for row, example in zip(file.rows, examples, strict=True):
+            if float(row.labels[0]) < 0:
+                raise InputError(
+                    f"{row.where}: the candidate's score is {example.label}; a ranking has what each candidate of a "
+                    "query is worth, 0 and above"
+                )
+    return Dataset(examples, file.source, file.sha256, file.notes)

@@ -13,6 +13,7 @@ from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SchemeName
+from edgepack.task.scoring import SINGLE_LABEL, Problem
 from edgepack.task.tagging import tag_layout
 from edgepack.task.tags import Tags, convert_tags
 from edgepack.task.task import TaskName
@@ -35,11 +36,11 @@ class Loaded:
         return distinct(self.source, [row.labels for row in self.rows], self.rows)
 
 
-def load(table: Table, name: TaskName, pair: bool, columns: Columns, several: bool = False) -> Loaded:
-    """All rows of a table, checked; `several`: texts have sets of labels."""
+def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Problem = SINGLE_LABEL) -> Loaded:
+    """All rows of a table, checked; `problem`: whether texts have a label, a set of labels, or a score."""
     tagging = name == "token-classification"
-    layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, several)
-    rows, notes = read_rows(table, layout, several)
+    layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, problem)
+    rows, notes = read_rows(table, layout, problem)
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
     if columns.names and not layout.flags:
         names, named_by = tuple(columns.names), "--labels"

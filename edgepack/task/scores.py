@@ -27,10 +27,14 @@ from edgepack.task.scoring import RatioMetric
 
 Activation = Literal["identity", "sigmoid"]  # what turns the one logit into the score
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-MOST_SCORE = 1e9  # of either sign: more is a number that went wrong
 CONSTANT = 1e-9  # a spread below this share of the largest value is rounding
 AGREED = 0.25  # standard deviations of the scores, by which two may differ and agree
 RANKED = 10  # candidates that nDCG looks at
+
+
+def score_divergences(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Half of the squared differences of scores `(rows, 1)`: KL of normal distributions of variance 1, in nats."""
+    return np.asarray((after[:, 0].astype(np.float64) - before[:, 0]) ** 2 / 2)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Scores:
 
     def divergences(self, after: np.ndarray, before: np.ndarray) -> np.ndarray:
         """KL of two normal distributions of variance 1 around the scores: half of the squared difference."""
-        return np.asarray((self.decide(after) - self.decide(before)) ** 2 / 2)
+        return score_divergences(self.probabilities(after), self.probabilities(before))
 
     def constant(self, labels: np.ndarray) -> np.ndarray:
         """Any constant is as good as another."""

@@ -22,6 +22,11 @@ MULTI_LABEL: Literal["multi_label_classification"] = "multi_label_classification
 REGRESSION: Literal["regression"] = "regression"
 
 
+def recorded_problem(problem: str | None) -> Literal["multi_label_classification", "regression"] | None:
+    """The problem as configs and manifests have it: None where a text, or a word, has one label."""
+    return MULTI_LABEL if problem == MULTI_LABEL else REGRESSION if problem == REGRESSION else None
+
+
 class Metric(Protocol):
     """How one kind of task is decided and scored.
 

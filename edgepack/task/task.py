@@ -135,7 +135,9 @@ class Task:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What a model can be good or bad at: labels; of tags of entities, the types."""
+        """What a model can be good or bad at: labels; of tags of entities the types, of a score nothing."""
+        if self.is_score:
+            return ()
         return tuple(dict.fromkeys(mark.kind for mark in self.marks if mark.kind is not None))
 
     @property
@@ -152,6 +154,11 @@ class Task:
         if not self.is_multi_label:
             return self
         return replace(self, thresholds=find_thresholds(logits, encoded.labels))
+
+    @property
+    def described(self) -> str:
+        """What it answers, in words: how many labels, or which score."""
+        return f"the score {self.labels[0]!r}" if self.is_score else f"{len(self.labels)} labels"
 
     def names(self, decided: np.ndarray) -> tuple[str, ...]:
         """The labels of one decision about a text, or the tags of decisions about words."""

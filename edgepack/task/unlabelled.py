@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, dataset_of
-from edgepack.task.reading.columns import LABELS, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
+from edgepack.task.reading.columns import LABELS, SCORES, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
 from edgepack.task.reading.rows import Row, read_texts
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Table
@@ -41,12 +41,15 @@ def read_to_answer(
 
 def label_column(table: Table, task: Task) -> str | None:
     """The column that has the labels, by its name."""
+    if task.is_score:
+        return find(table, (*SCORES, *LABELS))
     return find(table, (*TAGS, *SPANS) if task.is_tagging else LABELS)
 
 
 def example_of(row: Row, task: Task) -> Example:
     """A row without a label as an example."""
     if not task.is_tagging:
-        return Example(row.text, row.pair, None, () if task.is_multi_label else NO_LABEL)
+        none = 0.0 if task.is_score else () if task.is_multi_label else NO_LABEL
+        return Example(row.text, row.pair, None, none)
     words = tuple(row.text.split()) if row.words is None else row.words
     return Example(row.text if row.words is None else " ".join(words), None, words, (NO_LABEL,) * len(words))

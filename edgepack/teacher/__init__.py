@@ -19,6 +19,7 @@ from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
 from edgepack.teacher.own_model import OwnModel
 from edgepack.teacher.quiet import quiet_transformers
+from edgepack.teacher.score_check import scale_note, score_problem
 from edgepack.teacher.student_tokenizer import StudentTokenizer, open_student_tokenizer
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
 from edgepack.teacher.weights import load_weights
@@ -46,5 +47,7 @@ __all__ = [
     "open_student_tokenizer",
     "position_limit",
     "quiet_transformers",
+    "scale_note",
+    "score_problem",
     "unknown_share",
 ]

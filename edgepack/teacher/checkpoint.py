@@ -168,7 +168,7 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
             )
     count = raw.get("num_labels")
     if count is not None and (not isinstance(count, int) or not 0 <= count <= MOST_LABELS):
-        raise InputError(f"{what}: num_labels is {shown(count)}; allowed: 2 to {MOST_LABELS}")
+        raise InputError(f"{what}: num_labels is {shown(count)}; allowed: 1 to {MOST_LABELS}")
 
 
 def _check_sizes(config: PreTrainedConfig, what: str) -> None:

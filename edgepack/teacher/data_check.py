@@ -17,6 +17,7 @@ from edgepack.errors import InputError, shown
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset
 from edgepack.teacher.load import Teacher
+from edgepack.teacher.score_check import least_correlation
 from edgepack.tokenizer.library import encode_texts
 
 MIN_ENTITY_F1 = 0.05  # there is no majority class of entities; an untrained tagger stays below this
@@ -36,11 +37,15 @@ class TeacherCheck:
 def check_teacher(
     teacher: Teacher, evaluation: Encoded, logits: np.ndarray, allow_untrained: bool = False
 ) -> TeacherCheck:
-    """Refuse a teacher that is no better than always the most frequent class, or labels (entity F1: 0.05)."""
+    """Refuse a teacher that is no better than always the most frequent class, labels or score (entity F1: 0.05)."""
     task = teacher.task
     metric = task.score(logits, evaluation)
     majority, rival = MIN_ENTITY_F1, "the least accepted is"
-    if not task.finds_entities:
+    if task.scoring.correlates:
+        majority = least_correlation(len(evaluation))
+    elif task.is_score:
+        majority, rival = task.metric(task.constant_statistics(evaluation)), "the same score for every text gives"
+    elif not task.finds_entities:
         sets = task.is_multi_label
         rival = "the same labels for every text give" if sets else "the most frequent class alone gives"
         majority = task.metric(task.constant_statistics(evaluation))

@@ -16,13 +16,15 @@ from transformers import PreTrainedConfig
 from edgepack.errors import InputError, bare, shown
 from edgepack.task.reading.labels import is_unnamed
 from edgepack.task.schemes import SCHEMES, SchemeName
-from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, SINGLE_LABEL, Problem
+from edgepack.task.scores import Activation
+from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.task import TASK_NAMES, TaskName
 
 HEADS: dict[str, TaskName] = {
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
 }
+ACTIVATIONS_BY_CLASS: dict[str, Activation] = {"Sigmoid": "sigmoid", "Identity": "identity"}
 OTHER_HEADS = {
     "ForQuestionAnswering": "marks answers in a text (question answering)",
     "ForMaskedLM": "fills in masked words",
@@ -65,16 +67,39 @@ def _no_classifier(architecture: str, what: str) -> str:
 def find_problem(config: PreTrainedConfig, what: str, fallback: Problem) -> Problem:
     """What the head's outputs mean; `fallback` decides where the config does not say. Other heads are refused."""
     count, kind = len(config.id2label or {}), config.problem_type
-    only = "only classification with at least 2 labels, of which a text has one or several, is supported"
-    if kind == "regression" or (count == 1 and kind is None):
+    if kind not in (None, *PROBLEMS) or (kind is not None and (kind == REGRESSION) != (count == 1)):
         raise InputError(
-            f"{what}: problem_type {shown(kind)} with {count} label(s) is a regression or a ranker; {only}"
+            f"{what}: problem_type {shown(kind)} with {count} label(s); allowed: {SINGLE_LABEL} or {MULTI_LABEL} with "
+            f"at least 2 labels, or {REGRESSION} with one output"
         )
-    if kind not in (None, *PROBLEMS) or count < 2:
-        raise InputError(f"{what}: problem_type {shown(kind)} with {count} label(s); {only}")
-    if kind is None:
-        return fallback
+    if count == 1:
+        return REGRESSION
+    if kind is None:  # scores are refused where they are read: this teacher has classes
+        return SINGLE_LABEL if fallback == REGRESSION else fallback
     return MULTI_LABEL if kind == MULTI_LABEL else SINGLE_LABEL
+
+
+def find_activation(config: PreTrainedConfig, what: str) -> tuple[Activation, str]:
+    """What turns the one output of a head into a score, and how that is known.
+
+    sentence-transformers' CrossEncoder writes it into config.json; where it has not, one output is a sigmoid's, for it
+    and for transformers' pipeline, but where config.json says that it is a regression.
+    """
+    nested = getattr(config, "sentence_transformers", None)
+    places = {
+        "sentence_transformers.activation_fn": nested.get("activation_fn") if isinstance(nested, dict) else None,
+        "sbert_ce_default_activation_function": getattr(config, "sbert_ce_default_activation_function", None),
+    }
+    for place, recorded in places.items():
+        if recorded is not None:
+            found = ACTIVATIONS_BY_CLASS.get(str(recorded).rpartition(".")[2])
+            if found is None:
+                allowed = ", ".join(ACTIVATIONS_BY_CLASS)
+                raise InputError(f"{what}: {place} is {shown(recorded)}; allowed: torch's {allowed}")
+            return found, f"as {place} says"
+    if config.problem_type == REGRESSION:
+        return "identity", "as problem_type is regression"
+    return "sigmoid", "as sentence-transformers and transformers have it where config.json does not say"
 
 
 def own_thresholds(config: PreTrainedConfig, what: str) -> tuple[float, ...]:
@@ -92,8 +117,9 @@ def own_thresholds(config: PreTrainedConfig, what: str) -> tuple[float, ...]:
 
 
 def label_names(config: PreTrainedConfig) -> tuple[str, ...]:
-    """The names in the order of their class ids."""
-    return tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+    """The names in the order of their class ids; of a score without a name `score`."""
+    names = tuple(str(config.id2label[i]) for i in range(len(config.id2label)))
+    return ("score",) if len(names) == 1 and is_unnamed(names) else names
 
 
 def recorded_scheme(config: PreTrainedConfig, task: TaskName) -> SchemeName | None:

@@ -15,11 +15,18 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from edgepack.errors import InputError
 from edgepack.task.schemes import SchemeName
-from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
+from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.task import Task, TaskName
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.families import has_head
-from edgepack.teacher.labels import find_problem, find_task, label_names, own_thresholds, recorded_scheme
+from edgepack.teacher.labels import (
+    find_activation,
+    find_problem,
+    find_task,
+    label_names,
+    own_thresholds,
+    recorded_scheme,
+)
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
@@ -80,7 +87,7 @@ class Teacher:
         """One line: family, shape, size, task."""
         return (
             f"{self.name}: {self.family}, {self.sizes.layers} layers of {self.sizes.hidden_size}, "
-            f"{self.parameters / 1e6:.1f}M parameters, {self.task.name}, {len(self.task.labels)} labels"
+            f"{self.parameters / 1e6:.1f}M parameters, {self.task.name}, {self.task.described}"
         )
 
 
@@ -147,7 +154,14 @@ def read_task(
     if config.problem_type is None and problem == MULTI_LABEL:
         notes.append(f"{what} has no problem_type; its data have sets of labels, so it is read as one of {MULTI_LABEL}")
         config.problem_type = MULTI_LABEL
-    return Task(name, label_names(config), pair, problem, thresholds, scheme), notes
+    if problem != REGRESSION:
+        return Task(name, label_names(config), pair, problem, thresholds, scheme), notes
+    activation, how = find_activation(config, what)
+    if config.problem_type is None:
+        said = "the sigmoid of it" if activation == "sigmoid" else "the output as it is"
+        notes.append(f"{what} has one output and no problem_type; its score is {said}, {how}")
+    config.problem_type = REGRESSION
+    return Task(name, label_names(config), pair, problem, activation=activation), notes
 
 
 def _hash_files(files: list[Path]) -> str:

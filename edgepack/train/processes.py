@@ -163,6 +163,8 @@ def _rows(data: Encoded, examples: np.ndarray) -> tuple[int, int]:
     labels = data.labels[data.rows(examples) if data.per_token else examples]
     if labels.ndim == 2:  # of a set, each label is known or none is
         labels = labels[:, 0]
+    if labels.dtype.kind == "f":  # scores, of which those that only the teacher knows are no numbers
+        return len(examples), int(np.isfinite(labels).sum())
     scored = labels != IGNORED
     return int(scored.sum()) if data.per_token else len(examples), int((scored & (labels != UNLABELLED)).sum())
 

@@ -27,7 +27,7 @@ from edgepack.compress.units import Importance
 from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED
-from edgepack.task.scoring import SINGLE_LABEL
+from edgepack.task.scoring import REGRESSION, SINGLE_LABEL
 from edgepack.train.batches import Batch
 from edgepack.train.processes import UNLABELLED, average
 from edgepack.train.raw_text import RawText
@@ -181,11 +181,13 @@ def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors
         with accelerator.autocast(), torch.no_grad():
             return compute_teacher_vectors(teacher, teacher_states, layer)
 
+    problem = models.student.config.problem_type or SINGLE_LABEL
     return Signals(
-        problem=models.student.config.problem_type or SINGLE_LABEL,
+        problem=problem,
+        scale=teacher.scale,
         student_logits=logits,
         teacher_logits=teacher_logits,
-        labels=labels.masked_fill(labels == UNLABELLED, IGNORED),
+        labels=known_labels(labels, problem),
         student_states=output.hidden_states,
         teacher_states=teacher_states,
         pairs=teacher.pairs,
@@ -194,6 +196,13 @@ def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors
         student_vectors=tuple(vectors),
         teacher_vectors=teacher_vectors if needs_vectors else None,
     )
+
+
+def known_labels(labels: Tensor, problem: str) -> Tensor:
+    """Labels as losses have them: −100 where there is none; of scores NaN, also on raw text, which has none."""
+    if problem != REGRESSION:
+        return labels.masked_fill(labels == UNLABELLED, IGNORED)
+    return labels if labels.is_floating_point() else torch.full(labels.shape, torch.nan, device=labels.device)
 
 
 def run_student(student: Student, inputs: dict[str, Tensor]) -> StudentOutput:

@@ -111,6 +111,7 @@ class TeacherOutputs:
     in_loop: LoopTeacher | None = None
     alignment: Alignment | None = None
     pad_id: int = 0  # of the teacher, in the loop
+    scale: float = 1.0  # of scores: the standard deviation of the logits
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""
@@ -189,9 +190,9 @@ def load_teacher_outputs(
     if teacher is not None and kept.loop_share:
         numbers = None if token_map is None or alignment is not None else torch.as_tensor(token_map)
         in_loop = LoopTeacher(teacher.eval(), kept.states, numbers, bf16, kept.first_token)
-    path = folder / HIDDEN_FILE
+    path, logits = folder / HIDDEN_FILE, np.load(folder / "logits.npy")
     return TeacherOutputs(
-        logits=np.load(folder / "logits.npy"),
+        logits=logits,
         kept=kept,
         hidden_size=hidden_size,
         hidden=open_hidden_file(path) if path.exists() else None,
@@ -202,7 +203,14 @@ def load_teacher_outputs(
         in_loop=in_loop,
         alignment=alignment,
         pad_id=0 if teacher is None else int(teacher.config.pad_token_id or 0),
+        scale=spread_of(logits) if logits.shape[1] == 1 else 1.0,
     )
+
+
+def spread_of(logits: np.ndarray) -> float:
+    """The standard deviation of one output over the examples that were run; 1 where it is constant."""
+    ran = logits[logits != 0]  # the others have exact zeros
+    return float(ran.std()) if len(ran) and ran.std() > 0 else 1.0
 
 
 def align_states(states: Tensor, mask: Tensor, alignment: Alignment, indices: np.ndarray) -> Tensor:

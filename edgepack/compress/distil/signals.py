@@ -54,7 +54,8 @@ class Signals:
     state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
     padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
     sets `needs_vectors`. `progress`: share of the training done, 0 to 1. Of label sets (`problem`) labels are
-    `(n, classes)`.
+    `(n, classes)`; of scores they are numbers, NaN where there is none, and `scale` is the standard deviation of the
+    teacher's outputs.
     """
 
     student_logits: Tensor
@@ -68,6 +69,7 @@ class Signals:
     student_vectors: tuple[Vectors, ...] = ()
     teacher_vectors: Callable[[int], Vectors] | None = None
     problem: str = SINGLE_LABEL
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

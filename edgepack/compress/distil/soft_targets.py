@@ -6,6 +6,10 @@ never over classes. Hard labels: cross-entropy, mean over the labelled.
 
 Of label sets each label is a question of its own: `T² · Σ_c KL(σ(teacher_c / T) ‖ σ(student_c / T))`, the KL of the
 distribution over sets of independent labels, and the sum of the labels' binary cross-entropies.
+
+A score has no distribution to soften: both are the mean squared error (Ba and Caruana 2014, arXiv:1312.6184, §2.2:
+regression on logits), of the teacher's outputs, and of the data's scores, in units of the teacher's variance, so that
+the scale of a score does not weigh it against other losses. Temperature has no meaning there.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from torch.nn import functional as F
 
 from edgepack.compress.distil.signals import Counted, Loss, Signals
 from edgepack.errors import InputError
-from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.scoring import MULTI_LABEL, REGRESSION
 
 IGNORED = -100
 
@@ -55,9 +59,16 @@ def hard_set_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return total / known.sum().clamp(min=1)
 
 
+def score_loss(student: Tensor, targets: Tensor, scale: float) -> Tensor:
+    """`(n, 1)` outputs and `(n,)` targets → mean squared error in units of `scale`² over targets that are numbers."""
+    known = targets.isfinite()
+    errors = (student.float()[:, 0] - targets.float().nan_to_num()) / scale
+    return (errors**2 * known).sum() / known.sum().clamp(min=1)
+
+
 @dataclass(frozen=True)
 class SoftTargets(Loss):
-    """KL to the teacher's distribution, both softened by `temperature`."""
+    """KL to the teacher's distribution, both softened by `temperature`; of scores the squared error."""
 
     temperature: float = 2.0
     is_prediction: ClassVar[bool] = True
@@ -68,6 +79,8 @@ class SoftTargets(Loss):
             raise InputError(f"soft targets: temperature {self.temperature}; allowed: above 0; 1 to 8 are usual")
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        if signals.problem == REGRESSION:
+            return score_loss(signals.student_logits, signals.teacher_logits.detach()[:, 0], signals.scale)
         if signals.problem == MULTI_LABEL:
             return label_set_loss(signals.student_logits, signals.teacher_logits, self.temperature)
         return soft_target_loss(signals.student_logits, signals.teacher_logits, self.temperature)
@@ -75,12 +88,14 @@ class SoftTargets(Loss):
 
 @dataclass(frozen=True)
 class HardLabels(Loss):
-    """Cross-entropy with the data's own labels."""
+    """Cross-entropy with the data's own labels; of scores the squared error."""
 
     is_prediction: ClassVar[bool] = True
     counted: ClassVar[Counted] = "labelled"
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        if signals.problem == REGRESSION:
+            return score_loss(signals.student_logits, signals.labels, signals.scale)
         if signals.problem == MULTI_LABEL:
             return hard_set_loss(signals.student_logits, signals.labels)
         return hard_label_loss(signals.student_logits, signals.labels)

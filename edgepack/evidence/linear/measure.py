@@ -17,6 +17,7 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
 
 NO_TAGGING = "none for token classification: a linear model labels whole texts"
+NO_SCORES = "none for scores: the linear model answers labels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class LinearResult:
 
 def why_none(task: Task) -> LinearResult | None:
     """The reason, for a task that there is no linear model of."""
+    if task.is_score:
+        return LinearResult(None, NO_SCORES, 0.0)
     return LinearResult(None, NO_TAGGING, 0.0) if task.is_tagging else None
 
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgepack.errors import InputError, shown
+from edgepack.task.reading.scores import are_numbers, holds_scores
 from edgepack.task.reading.sets import flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
+from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 
 PAIRS = (
     ("sentence1", "sentence2"),
@@ -32,6 +34,17 @@ LABELS = (
     *("label", "labels", "intent", "class", "category", "target", "gold_label"),
     *("sentiment", "emotion", "topic", "stars", "label_text", "label_name"),
 )
+SCORES = (
+    "score",
+    "scores",
+    "similarity",
+    "similarity_score",
+    "relatedness",
+    "relatedness_score",
+    "relevance",
+    "rating",
+)
+QUERY = "query"  # the column of a pair whose other text is a candidate to be ranked
 WORDS = ("tokens", "words", "token", "word")
 TAGS = (
     *("tags", "ner_tags", "labels", "slots", "word_labels", "tag", "ner", "ner_tag", "bio", "iob", "label"),
@@ -71,9 +84,13 @@ class Layout:
     flags: tuple[str, ...] = ()
 
 
-def text_layout(table: Table, pair: bool, columns: Columns, several: bool = False) -> Layout:
-    """The columns of a classification task; `several`: of label sets."""
+def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = SINGLE_LABEL) -> Layout:
+    """The columns of a task whose texts have a label each, sets of labels, or scores."""
     text, second = text_columns(table, pair, columns)
+    if problem == REGRESSION:
+        known = (*SCORES, *LABELS)
+        return Layout("text", text, choose(table, "score", "--label-column", columns.label, known), second)
+    several = problem == MULTI_LABEL
     if several:
         flags = label_flags(table, columns)
         if flags:
@@ -172,6 +189,35 @@ def has_sets(table: Table, columns: Columns) -> bool:
         return True
     label = columns.label or find(table, LABELS)
     return label in table.columns and holds_sets(value for _, (value,) in table.rows((label,)))
+
+
+def score_column(table: Table, columns: Columns) -> str | None:
+    """The column of the scores of a classification task's data; None where they have labels, by what stands in it.
+
+    One that is called as labels are has scores where a number of it is no whole one.
+    """
+    label = columns.label or find(table, LABELS)
+    if label is not None:
+        named = label.strip().lower() in SCORES
+        holds = label in table.columns and (are_numbers if named else holds_scores)(
+            v for _, (v,) in table.rows((label,))
+        )
+        return label if holds else None
+    score = find(table, SCORES)
+    return score if score is not None and are_numbers(value for (value,) in table.sample(score)) else None
+
+
+def ranks_candidates(table: Table, columns: Columns) -> bool:
+    """Whether pairs are of a query and a candidate: the first column is called so, and a query has several."""
+    text, second = text_columns(table, True, columns)
+    if second is None or text.strip().lower() != QUERY:
+        return False
+    seen: set[object] = set()
+    for _, (value,) in table.rows((text,)):
+        if value in seen:
+            return True
+        seen.add(value)
+    return False
 
 
 def _refuse_label_columns(table: Table) -> None:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
+from edgepack.task.reading.scores import read_score, said_of_scores
 from edgepack.task.reading.sets import find_form, how_read, read_flags, read_set, said_of_sets
 from edgepack.task.reading.spans import tag_words
 from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.]))\s*(,|(?=[\]\s'"]))""", re.DOTALL)
@@ -36,16 +38,16 @@ class Row(NamedTuple):  # millions of them: half the memory of a dataclass, a th
     name: str | None = None
 
 
-def read_rows(table: Table, layout: Layout, several: bool = False) -> tuple[list[Row], tuple[Note, ...]]:
-    """All rows; a source without one is an error. `several`: texts have sets of labels."""
+def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> tuple[list[Row], tuple[Note, ...]]:
+    """All rows; a source without one is an error. `problem`: whether texts have a label, a set of labels, a score."""
     notes = table.notes
     if layout.kind == "token rows":
         table = group_sentences(table, layout.sentence, layout.text, layout.label)
         notes, layout = table.notes, Layout("words", "tokens", "tags")
     if layout.kind == "text":
-        if several:
-            rows, note = _set_rows(table, layout)
-            notes = (*notes, note)
+        if problem != SINGLE_LABEL:
+            rows, said = _set_rows(table, layout) if problem == MULTI_LABEL else _score_rows(table, layout)
+            notes = (*notes, *said)
         else:
             rows = list(_text_rows(table, layout))
         blank = sum(not row.text.strip() for row in rows)
@@ -96,7 +98,18 @@ def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
         yield Row(where, text, pair, None, labels, name)
 
 
-def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], Note]:
+def _score_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
+    """Texts with their scores."""
+    columns = [layout.text, *filter(None, (layout.pair,))]
+    rows = []
+    for where, (*texts, value) in _values(table, *columns, layout.label):
+        text, *pair = (_text(where, column, each) for column, each in zip(columns, texts, strict=True))
+        rows.append(Row(where, text, pair[0] if pair else None, None, (read_score(where, layout.label, value),)))
+    scores = [float(row.labels[0]) for row in rows]
+    return rows, [said_of_scores(table.source, layout.label, scores)] if rows else []
+
+
+def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
     """Texts with the labels of their sets."""
     flags, texts = layout.flags, [layout.text, *filter(None, (layout.pair,))]
     joined = find_form(() if flags else (value for _, (value,) in table.rows((layout.label,))))
@@ -107,7 +120,7 @@ def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], Note]:
         labels = read_flags(where, flags, cells) if flags else read_set(where, cells[0], joined, _label)
         rows.append(Row(where, text, pair[0] if pair else None, None, labels))
     how = how_read(joined, flags, layout.label)
-    return rows, said_of_sets(table.source, how, [len(row.labels) for row in rows])
+    return rows, [said_of_sets(table.source, how, [len(row.labels) for row in rows])]
 
 
 def _text(where: str, column: str, value: Any) -> str:
@@ -149,7 +162,8 @@ def _label(where: str, value: Any) -> str:
         return str(value)
     if isinstance(value, float) and value == value:
         raise InputError(
-            f"{where}: label is {value!r}; a name or a class id is needed: no task of edgepack takes scores yet"
+            f"{where}: label is {value!r}; a name or a class id is needed, or a teacher of scores "
+            "(`edgepack finetune` makes one)"
         )
     if isinstance(value, list | tuple):
         raise InputError(
