@@ -150,7 +150,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "causal": (lambda f: edit(f, "config.json", architectures=["BertLMHeadModel"]), "BertLMHeadModel, not fine-tuned"),
     "unknown task": (lambda f: edit(f, "config.json", architectures=None), "names no architecture; pass --task"),
     "regression": (lambda f: edit(f, "config.json", problem_type="regression"), "problem_type 'regression'"),
-    "one label": (lambda f: edit(f, "config.json", id2label={"0": "x"}, label2id={"x": 0}), r"1 label\(s\)"),
+    "one label": (lambda f: edit(f, "config.json", id2label={"0": "x"}, label2id={"x": 0}), "names 1 labels"),
     "another problem": (lambda f: edit(f, "config.json", problem_type="ranking"), "problem_type 'ranking'"),
     "label twice": (lambda f: edit(f, "config.json", id2label={"0": "x", "1": "x"}), "each class id from 0 once"),
     "more labels": (

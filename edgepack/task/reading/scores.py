@@ -11,7 +11,7 @@ from edgepack.errors import InputError, shown
 from edgepack.task.reading.table import Note, listed
 
 MOST_SCORE = 1e9  # of either sign: more is a number that went wrong
-NUMERAL = re.compile(r"\s*[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,3})?\s*")
+NUMERAL = re.compile(r"\s*[-+]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][-+]?[0-9]{1,3})?\s*")
 SHOWN_SCORES = 3
 
 
@@ -45,7 +45,7 @@ def read_score(where: str, column: str, value: Any) -> str:
     """The score of a cell, written in full; `InputError` where it is no finite number of ordinary size."""
     number = as_number(value)
     if number is None or not math.isfinite(number) or abs(number) > MOST_SCORE:
-        comma = isinstance(value, str) and as_number(value.replace(",", ".")) is not None
+        comma = isinstance(value, str) and "," in value and as_number(value.replace(",", ".")) is not None
         raise InputError(
             f"{where}: column {shown(column)} holds {shown(value)}; a score is needed, a number from "
             f"{-MOST_SCORE:.0e} to {MOST_SCORE:.0e}" + (" with a point, not a comma" if comma else "")

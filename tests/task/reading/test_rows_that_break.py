@@ -61,7 +61,7 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
     "label null": ("a.jsonl", GOOD + '{"text": "x", "label": null}', TEXT, r":2: no value in column 'label'"),
     "label a list": ("a.jsonl", '{"text": "x", "label": [0, 1]}', TEXT, r":1: label is a list, \[0, 1\]: multi-label"),
     "label an object": ("a.jsonl", GOOD + '{"text": "x", "label": {"a": 1}}', TEXT, r":2: label is {'a': 1}"),
-    "label a score": ("a.jsonl", '{"text": "x", "label": 3.8}', TEXT, r":1: label is 3\.8; .*takes scores"),
+    "label a score": ("a.jsonl", '{"text": "x", "label": 3.8}', TEXT, r":1: label is 3\.8; .*a teacher of scores"),
     "two labels in one": (
         "a.tsv",
         "text\tlabel\nx\tneg,pos\n",
