@@ -5,7 +5,8 @@
 
 Every file of the bundle is compared with the manifest's length and sha256 before anything is written. What an
 app cannot do exactly is refused here, not found out on a phone: a runtime that it has no code for, and a tokenizer
-other than `tokenizer.bin`, which is the only one that the apps' cores are proven on. The project is written beside
+older than the bundle needs, and a tokenizer other than `tokenizer.bin`, which is the only one that the apps' cores are
+proven on. The project is written beside
 DIR and takes its place by a rename; with `force` what was in DIR goes only then.
 
 Each kind of app is a module of its own with `RUNTIMES`, the runtimes that it has code for, and `write_project`.
@@ -23,6 +24,7 @@ from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
 from edgepack.machine.extras import one_line_errors
+from edgepack.package.pins import check_version
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
@@ -154,6 +156,7 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
             f"bundle {bundle} is for {manifest.runtime.name}; the {app} app runs {', '.join(runtimes)}; "
             "build for a target of one of these (edgepack targets)"
         )
+    check_version(manifest, app)
     shipped = [record.path for record in shipped_records(manifest)]
     if ASSET_NAME not in shipped:
         raise CheckFailed(
