@@ -18,6 +18,7 @@ from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
 from edgepack.build.tokens import hold_out, input_warnings, tokens_of
+from edgepack.build.vectors import ask_for_vectors, refuse_other_request, wants_vectors
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
@@ -33,6 +34,8 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.schemes import SchemeName
+from edgepack.task.similarity import EMBEDS
+from edgepack.task.vector_data import read_vector_data
 from edgepack.teacher import (
     OwnModel,
     Teacher,
@@ -57,12 +60,13 @@ class BuildRequest:
 
     teacher: str
     train: str
-    evaluation: str
+    evaluation: str | None  # None: of a build of vectors, some of the training texts
     budget_bytes: int
     targets: tuple[str, ...]
     output: Path
     task: str | None = None
     tag_scheme: SchemeName | None = None
+    pooling: str | None = None  # of an encoder that is to embed and does not say how
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
@@ -169,7 +173,7 @@ class Inputs:
     def _own_shape(self, layers: Sequence[int] | None = None) -> Student:
         """The teacher as a student with its own words."""
         teacher = self.teacher
-        if teacher.is_carved and teacher.tensors.mapped:
+        if teacher.is_carved and teacher.tensors.mapped and teacher.embedding is None:
             return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
         model = teacher.load_model()
         if isinstance(model, OwnModel):
@@ -219,7 +223,10 @@ def open_with_texts(
     counts = tokens.counts(teacher)
     tokens, held_out = hold_out(tokens, teacher.task)
     teacher = with_thresholds(teacher, None if held_out is None else held_out.teacher_train)
-    logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
+    if teacher.task.embeds:
+        logits, metric = ask_for_vectors(request, teacher, evaluation_data, tokens.evaluation, console)
+    else:
+        logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
     return_free_memory()
     inputs = Inputs(
         request=request,
@@ -229,7 +236,7 @@ def open_with_texts(
         evaluation_data=evaluation_data,
         max_length=tokens.max_length,
         train=tokens.train,
-        evaluation=tokens.evaluation,
+        evaluation=teacher.task.referenced(tokens.evaluation, logits),
         teacher_logits=logits,
         teacher_metric=metric,
         token_counts=counts,
@@ -241,13 +248,23 @@ def open_with_texts(
 
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
+    if wants_vectors(request):
+        refuse_other_request(request)
+        return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
+    if request.evaluation is None:
+        raise InputError(f"there is no --eval; only teachers of {EMBEDS} can do without: give held-out data")
     task, pair = infer_task(request.train, request.columns)
     problem = infer_problem(request.train, request.columns)
-    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
+    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme, request.pooling)
 
 
 def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
     """Training and evaluation data, and the teacher with the scheme of its tags, which the data help to tell."""
+    if teacher.task.embeds:
+        with console.working("read"):
+            task, train, evaluation = read_vector_data(request.train, request.evaluation, teacher.task, request.columns)
+        return replace(teacher, task=task), train, evaluation
+    assert request.evaluation is not None, "asked for when the teacher is opened"
     with console.working("read"):
         train, evaluation = read_both(request.train, request.evaluation, teacher.task, request.columns)
     if not teacher.task.is_tagging:

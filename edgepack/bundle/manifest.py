@@ -19,7 +19,8 @@ from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
-from edgepack.task.task import Task
+from edgepack.task.similarity import Judged
+from edgepack.task.task import Task, TaskName
 from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
@@ -109,17 +110,26 @@ class TeacherRecord(Record):
     max_length: int | None = Field(default=None, ge=1)  # of the teacher, where its tokens are not the student's
 
 
+class VectorRecord(Record):
+    """What a text is turned into: `size` numbers, of length 1 where `normalized`; `judged`: what the metric is by."""
+
+    size: int = Field(ge=1, le=65_536)
+    normalized: bool
+    judged: Judged
+
+
 class BundleManifest(Record):
     """`edgepack.json` of a bundle."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds")
+    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "vector")
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    task: Literal["text-classification", "token-classification"]
+    task: TaskName
     pair: bool = False
     problem: Literal["multi_label_classification"] | None = None  # absent: one label for each text, or word
     labels: list[str]
     tag_scheme: SchemeName | None = None  # what tags mean; absent where texts are labelled, and where labels show it
     thresholds: list[FiniteFloat] | None = None  # of label sets: the probability from which on each label is answered
+    vector: VectorRecord | None = None  # of a text that is embedded; absent for other tasks
     max_length: int
     padding: PaddingRecord
     inputs: list[TensorRecord]
@@ -183,6 +193,8 @@ def task_of(manifest: BundleManifest) -> Task:
         manifest.problem or SINGLE_LABEL,
         tuple(manifest.thresholds or ()),
         manifest.tag_scheme,
+        vector_size=manifest.vector.size if manifest.vector else 0,
+        judged=manifest.vector.judged if manifest.vector else None,
     )
 
 

@@ -64,17 +64,22 @@ def front_matter(task: Task, teacher: TeacherRecord) -> list[str]:
 def origin(task: Task, teacher: TeacherRecord) -> str:
     """Which teacher the model comes from."""
     return (
-        f"A {task.name} model of {len(task.labels)} labels that edgepack distilled from `{teacher.name}` "
+        f"A {task.name} model of {answered(task)} that edgepack distilled from `{teacher.name}` "
         f"(sha256 `{teacher.sha256[:16]}…`, licence: {teacher.licence or 'unknown'})."
     )
 
 
+def answered(task: Task) -> str:
+    """What it gives: so many labels, or numbers."""
+    return f"vectors of {task.vector_size} numbers" if task.embeds else f"{len(task.labels)} labels"
+
+
 def inputs(task: Task, max_length: int) -> list[str]:
     """How to feed it, and what it answers."""
-    lines = [
-        f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
-        f"- Labels: {', '.join(task.labels)}.",
-    ]
+    lines = [f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens."]
+    if task.embeds:
+        return [*lines, "- Answer: a vector; texts of like meaning have vectors with a large cosine."]
+    lines.append(f"- Labels: {', '.join(task.labels)}.")
     if task.is_multi_label:
         limits = ", ".join(f"{name} {limit:.4g}" for name, limit in zip(task.labels, task.thresholds, strict=False))
         lines.append(f"- A text has each label whose sigmoid is at least its threshold, perhaps none: {limits}.")

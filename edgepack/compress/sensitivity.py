@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from edgepack.quantization import bit_width, round_weight
 from edgepack.student.model import Projection, QuantizedLinear, Student
 from edgepack.task.probabilities import divergences, label_divergences
 from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.similarity import EMBEDS, METRICS
 
 Rounding = Callable[[Tensor, int, int], Tensor]
 TOGETHER = ("query", "key", "value")
@@ -65,7 +67,7 @@ def measure_sensitivity(
     reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
     matrices = weight_matrices(own)
-    masks, sets = [batch["attention_mask"] for batch in batches], own.config.problem_type == MULTI_LABEL
+    masks, measure = [batch["attention_mask"] for batch in batches], divergence_of(own)
     with (console or Console(quiet=True)).progress("bit widths", len(matrices) * len(widths)) as advance:
         for name, linears in matrices.items():
             originals = [linear.weight.clone() for linear in linears]
@@ -74,11 +76,18 @@ def measure_sensitivity(
                 for linear, original in zip(linears, originals, strict=True):
                     linear.weight.copy_(rounding(original, bits, own.config.block_size))
                 logits = [_logits(own, batch) for batch in batches]
-                measured[name][bits] = mean_divergence(reference, logits, masks, sets)
+                measured[name][bits] = mean_divergence(reference, logits, masks, measure)
                 advance()
             for linear, original in zip(linears, originals, strict=True):
                 linear.weight.copy_(original)
     return measured
+
+
+def divergence_of(student: Student) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """How far two answers are apart: KL of labels, of label sets each label's; of vectors 1 less their cosine."""
+    if student.config.task == EMBEDS:
+        return METRICS["teacher"].divergences
+    return label_divergences if student.config.problem_type == MULTI_LABEL else divergences
 
 
 def _logits(student: Student, batch: dict[str, Tensor]) -> Tensor:
@@ -87,18 +96,20 @@ def _logits(student: Student, batch: dict[str, Tensor]) -> Tensor:
 
 
 def mean_divergence(
-    reference: Sequence[Tensor], logits: Sequence[Tensor], masks: Sequence[Tensor], sets: bool = False
+    reference: Sequence[Tensor],
+    logits: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] = divergences,
 ) -> float:
     """Mean of KL(reference ‖ logits) in nats over examples `(batch, C)` or real tokens `(batch, seq, C)`.
 
-    `sets`: each label is a question of its own.
+    `measure` may be another divergence of rows.
     """
     total, count = 0.0, 0
     for before, after, mask in zip(reference, logits, masks, strict=True):
         if before.dim() == 3:
             before, after = before[mask.bool()], after[mask.bool()]
         count += len(before)
-        measure = label_divergences if sets else divergences
         total += float(measure(after.float().cpu().numpy(), before.float().cpu().numpy()).sum())
     return total / max(count, 1)
 

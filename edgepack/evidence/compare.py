@@ -192,7 +192,9 @@ def changed_files(old: BundleManifest, new: BundleManifest) -> dict[str, str]:
 
 
 def flips_by_label(old: Answers, new: Answers) -> list[LabelFlips]:
-    """Examples, or words of a tagging task, that one release alone has right, by their true label."""
+    """Examples, or words of a tagging task, that one release alone has right, by their true label; none of vectors."""
+    if new.task.embeds:
+        return []
     if new.task.is_multi_label:
         return flips_by_set_label(old, new)
     truth = {}

@@ -104,7 +104,7 @@ class DataAnswers:
         if self.metric is not None:
             rows.append([self.metric_name, _with_interval(self.metric)])
         else:
-            rows.append([self.metric_name, "not measured: the data have no label column"])
+            rows.append([self.metric_name, "not measured: the data do not hold what it is measured by"])
         if self.teacher is not None:
             if self.teacher.metric is not None and self.teacher.retention is not None:
                 rows.append([f"teacher's {self.metric_name}", _with_interval(self.teacher.metric)])
@@ -121,6 +121,8 @@ class DataAnswers:
 
     def _counted(self) -> Iterator[str]:
         counts = list(self.counts.items())
+        if self.answers and self.answers[0].vector is not None:
+            return
         rows = [["answered", "times"], *([bare(label), f"{count:,}"] for label, count in counts[:MOST_LABELS])]
         yield from ("", format_table(rows))
         if len(counts) > MOST_LABELS:

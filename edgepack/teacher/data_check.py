@@ -41,8 +41,12 @@ def check_teacher(
     metric = task.score(logits, evaluation)
     majority, rival = MIN_ENTITY_F1, "the least accepted is"
     if not task.finds_entities:
-        sets = task.is_multi_label
-        rival = "the same labels for every text give" if sets else "the most frequent class alone gives"
+        sets = task.is_multi_label or task.embeds
+        rival = (
+            f"the same {'vector' if task.embeds else 'labels'} for every text give"
+            if sets
+            else "the most frequent class alone gives"
+        )
         majority = task.metric(task.constant_statistics(evaluation))
         if majority == 1.0 and not sets and not allow_untrained:
             only = task.labels[int(evaluation.labels[evaluation.scored][0])]

@@ -54,7 +54,8 @@ class Signals:
     state belongs to which teacher state, as indices into the two. `mask` `(batch, seq)`: 1 for real tokens, 0 for
     padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
     sets `needs_vectors`. `progress`: share of the training done, 0 to 1. Of label sets (`problem`) labels are
-    `(n, classes)`.
+    `(n, classes)`. Of a student that embeds texts (`problem` is the task's name) logits are vectors, and `anchors`
+    `(K, size)` some of the teacher's, always the same ones, of length 1.
     """
 
     student_logits: Tensor
@@ -68,6 +69,7 @@ class Signals:
     student_vectors: tuple[Vectors, ...] = ()
     teacher_vectors: Callable[[int], Vectors] | None = None
     problem: str = SINGLE_LABEL
+    anchors: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgepack.compress.distil.signals import Counted, Loss, Signals
+from edgepack.compress.distil.vectors import vector_loss
 from edgepack.errors import InputError
 from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.similarity import EMBEDS
 
 IGNORED = -100
 
@@ -57,7 +59,7 @@ def hard_set_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SoftTargets(Loss):
-    """KL to the teacher's distribution, both softened by `temperature`."""
+    """KL to the teacher's distribution, both softened by `temperature`; of vectors 1 less the cosine of the two."""
 
     temperature: float = 2.0
     is_prediction: ClassVar[bool] = True
@@ -68,6 +70,8 @@ class SoftTargets(Loss):
             raise InputError(f"soft targets: temperature {self.temperature}; allowed: above 0; 1 to 8 are usual")
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
+        if signals.problem == EMBEDS:
+            return vector_loss(signals.student_logits, signals.teacher_logits)
         if signals.problem == MULTI_LABEL:
             return label_set_loss(signals.student_logits, signals.teacher_logits, self.temperature)
         return soft_target_loss(signals.student_logits, signals.teacher_logits, self.temperature)

@@ -18,6 +18,8 @@ from edgepack.task.task import Task
 
 NO_TAGGING = "none for token classification: a linear model labels whole texts"
 
+NO_VECTORS = "none for vectors: a linear model of n-grams labels texts"
+
 
 @dataclass(frozen=True, eq=False)
 class LinearResult:
@@ -32,7 +34,9 @@ class LinearResult:
 
 def why_none(task: Task) -> LinearResult | None:
     """The reason, for a task that there is no linear model of."""
-    return LinearResult(None, NO_TAGGING, 0.0) if task.is_tagging else None
+    if task.is_tagging or task.embeds:
+        return LinearResult(None, NO_TAGGING if task.is_tagging else NO_VECTORS, 0.0)
+    return None
 
 
 def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> LinearResult:
