@@ -35,9 +35,10 @@ class Task:
 
     `thresholds`: of label sets, the probability from which on each label is answered; empty: 0.5 for each.
     `scheme`: what tags mean, where the labels alone would say something else. `activation`: what turns a logit into
-    the score. `ranks`: whether scores order the candidates of a query, which is the first text of each pair. A model that
-    embeds texts has no labels: `vector_size` is how many numbers it gives of a text, `judged` what these are measured
-    by (None: the teacher's).
+    the score. `ranks`: whether scores order the candidates of a query, which is the first text of each pair.
+
+    A model that embeds texts has no labels: `vector_size` is how many numbers it gives of a text, `judged` what these
+    are measured by (None: the teacher's).
     """
 
     name: TaskName

@@ -106,7 +106,7 @@ def test_a_student_is_loaded_again(output: Path) -> None:
     assert build.inputs.teacher.task.judged == "pairs"
 
 
-@pytest.mark.parametrize(("kind", "metric", "n"), [("search", "ndcg_at_10", 30), ("texts.txt", "teacher_cosine", 100)])
+@pytest.mark.parametrize(("kind", "metric", "n"), [("search", "ndcg_at_10", 40), ("texts.txt", "teacher_cosine", 100)])
 def test_what_measures_follows_from_the_data(files: Files, tmp_path: Path, kind: str, metric: str, n: int) -> None:
     evaluation = str(Path(files.teacher).parent / kind)
     asked = request(files, tmp_path / "out", evaluation=evaluation)

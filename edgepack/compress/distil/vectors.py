@@ -7,9 +7,9 @@
     KL(softmax(t·a / τ) ‖ softmax(s·a / τ)), mean over texts,
 
 which asks that a text is as near to each anchor, and above all to the nearest ones, as the teacher says: what a search
-ranks by. It is the loss of SEED (Fang et al. 2021, arXiv:2101.04731, equations 3 and 4), with one deviation: the anchors
-of the paper are a queue of the last texts, here they are the teacher's vectors of training texts, chosen once. So a
-text's loss does not depend on its batch, and pieces of a batch add up.
+ranks by. It is the loss of SEED (Fang et al. 2021, arXiv:2101.04731, equations 3 and 4), with one deviation: anchors of
+the paper are a queue of the last texts, here they are the teacher's vectors of training texts, chosen once. So a text's
+loss does not depend on its batch, and pieces of a batch add up.
 """
 
 from __future__ import annotations
