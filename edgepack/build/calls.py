@@ -60,8 +60,8 @@ def plan_student(
 ) -> PlanReport:
     """The shapes that fit a budget and their predicted bytes, the one that a build would make first; trains nothing.
 
-    `model` is the teacher, `data` what it is distilled on, `eval` held-out data, which a
-    teacher that embeds can do without; `budget` is in bytes or as "4MB", `target` is one target's name or several. `quiet` switches progress off.
+    `model` is the teacher, `data` what it is distilled on, `eval` held-out data, which a teacher that embeds can do
+    without; `budget` is in bytes or as "4MB", `target` is one target's name or several. `quiet` switches progress off.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
     return flow.plan_build(asked("plan_student", needed, Path("out"), options), Console(quiet))

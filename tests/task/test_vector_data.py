@@ -93,7 +93,7 @@ def test_without_evaluation_data_some_texts_are_held_out(tmp_path: Path) -> None
     assert not set(texts(train)) & set(texts(held_out))
     assert read_vector_data(source, None, TASK, NAMED)[2].sha256 == held_out.sha256
     few = write(tmp_path / "b.txt", "a\nb\n")
-    with pytest.raises(InputError, match="2 texts, of which too few .*at least 200 texts, or data .* --eval"):
+    with pytest.raises(InputError, match=r"2 texts, of which too few .*at least 200 texts, or data .* --eval"):
         read_vector_data(few, None, TASK, NAMED)
 
 
@@ -134,7 +134,7 @@ def test_data_that_tell_nothing(tmp_path: Path) -> None:
     source = write(tmp_path / "a.tsv", "score\tsentence1\tsentence2\n" + "1\tx\ty\n" * 5)
     with pytest.raises(InputError, match="5 pairs with 1 different scores"):
         check_evaluation(read_judged(source, NAMED)[1], task)
-    with pytest.raises(InputError, match="can be judged by pairs, the model was by queries; .* a folder with corpus"):
+    with pytest.raises(InputError, match=r"can be judged by pairs, the model was by queries; .* a folder with corpus"):
         read_as(source, "queries", NAMED)
     folder = search_folder(tmp_path / "s", "query_id\tdoc_id\tscore\nq7\td2\t3\n")
     with pytest.raises(InputError, match="no judgment names a query and a document that are both there"):
