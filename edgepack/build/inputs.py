@@ -18,7 +18,7 @@ from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
 from edgepack.build.tokens import hold_out, input_warnings, tokens_of
-from edgepack.build.vectors import ask_for_vectors, refuse_other_request, wants_vectors
+from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
@@ -223,10 +223,7 @@ def open_with_texts(
     counts = tokens.counts(teacher)
     tokens, held_out = hold_out(tokens, teacher.task)
     teacher = with_thresholds(teacher, None if held_out is None else held_out.teacher_train)
-    if teacher.task.embeds:
-        logits, metric = ask_for_vectors(request, teacher, evaluation_data, tokens.evaluation, console)
-    else:
-        logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
+    logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
     return_free_memory()
     inputs = Inputs(
         request=request,
@@ -248,14 +245,16 @@ def open_with_texts(
 
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
-    if wants_vectors(request):
-        refuse_other_request(request)
+    if wants_vectors(request.task, request.teacher, request.train, request.columns):
+        refuse_other_options(request.student_tokenizer, request.tag_scheme)
         return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
+    if request.pooling is not None:
+        raise InputError(f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has a head of its own")
     if request.evaluation is None:
         raise InputError(f"there is no --eval; only teachers of {EMBEDS} can do without: give held-out data")
     task, pair = infer_task(request.train, request.columns)
     problem = infer_problem(request.train, request.columns)
-    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme, request.pooling)
+    return load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
 
 
 def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
@@ -289,6 +288,8 @@ def ask_teacher(
 
     It answers a sample of the training data too, since nothing else shows labels that mean something else there.
     """
+    if teacher.task.embeds:
+        return ask_for_vectors(teacher, evaluation, request.allow_untrained, console)
     task, sample = teacher.task, sample_examples(train, len(teacher.task.labels))
     model = teacher.load_model()
     with console.progress("check", len(evaluation) + len(sample)) as advance:

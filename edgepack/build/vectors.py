@@ -7,57 +7,49 @@ the evaluation data (`task/vector_data.py`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import predict
-from edgepack.task.checks import check_evaluation
 from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Columns
 from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.similarity import EMBEDS
 from edgepack.task.vector_data import has_labels
 from edgepack.teacher import Teacher, check_teacher
 from edgepack.teacher.embedding import has_modules
 
-if TYPE_CHECKING:
-    from edgepack.build.inputs import BuildRequest
-    from edgepack.task.dataset import Dataset
+OBSERVED = {"pairs": "pairs", "queries": "queries", "teacher": "texts", None: "texts"}
 
 
-def wants_vectors(request: BuildRequest) -> bool:
+def wants_vectors(task: str | None, teacher: str, train: str, columns: Columns) -> bool:
     """Whether the teacher is to embed: the user says so, or its folder does and the training data have no labels."""
-    if request.task is not None:
-        return request.task == EMBEDS
-    folder = Path(request.teacher)
-    return folder.is_dir() and has_modules(folder) and not has_labels(request.train, request.columns)
+    if task is not None:
+        return task == EMBEDS
+    folder = Path(teacher)
+    return folder.is_dir() and has_modules(folder) and not has_labels(train, columns)
 
 
-def refuse_other_request(request: BuildRequest) -> None:
+def refuse_other_options(student_tokenizer: str | None, tag_scheme: str | None) -> None:
     """`InputError` for what a build of vectors does not do."""
-    if request.student_tokenizer is not None:
+    if student_tokenizer is not None:
         raise InputError(f"--student-tokenizer with {EMBEDS} is not supported; leave it out")
-    if request.tag_scheme is not None:
+    if tag_scheme is not None:
         raise InputError(f"--tag-scheme goes with tagged words; a teacher of {EMBEDS} has no tags")
 
 
 def ask_for_vectors(
-    request: BuildRequest, teacher: Teacher, data: Dataset, evaluation: Encoded, console: Console
+    teacher: Teacher, evaluation: Encoded, allow_untrained: bool, console: Console
 ) -> tuple[np.ndarray, Interval]:
     """The teacher's vectors of the evaluation texts, and its metric there."""
     task = teacher.task
-    check_evaluation(data, task)
     with console.progress("check", len(evaluation)) as advance:
         vectors = predict(teacher.load_model(), evaluation, advance=advance)
     referenced = task.referenced(evaluation, vectors)
-    check_teacher(teacher, referenced, vectors, request.allow_untrained)
+    check_teacher(teacher, referenced, vectors, allow_untrained)
     statistics = task.statistics(vectors, referenced)
     metric = metric_interval(statistics, task)
-    if task.judged == "teacher":
-        console.info(f"the student is measured by its cosine to the teacher on {len(statistics)} texts")
-    else:
-        what = "pairs" if task.judged == "pairs" else "queries"
-        console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(statistics)} {what}")
+    console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(statistics)} {OBSERVED[task.judged]}")
     return vectors, metric

@@ -150,13 +150,13 @@ build_options = options(
         "--data",
         "train",
         required=True,
-        help="Training data: a TSV, CSV, JSON lines or Parquet file, or a hub id; for embeddings plain text too.",
+        help="Training data: a TSV, CSV, JSON lines or Parquet file, or a hub id; for embeddings .txt too.",
     ),
     click.option(
         "--eval",
         "evaluation",
-        help="Held-out data to measure on, not trained on; for embeddings scored pairs, a search folder, or texts. "
-        "[default: for embeddings, some of the training texts]",
+        help="Held-out data to measure on; not trained on. Embeddings: scored pairs, a search folder, or texts. "
+        "[default: some of their training texts]",
     ),
     click.option(
         "-b",
@@ -169,8 +169,8 @@ build_options = options(
     click.option(
         "--task",
         type=click.Choice(TASKS),
-        help="What the teacher does. [default: from its config; for a sentence-transformers folder and texts without "
-        "labels, feature-extraction]",
+        help="What the teacher does. [default: from its config; sentence-transformers with texts alone: "
+        "feature-extraction]",
     ),
     click.option(
         "--tag-scheme",

@@ -69,7 +69,9 @@ def read_vector_data(train: str, evaluation: str | None, task: Task, columns: Co
     if shared:
         said = f"{shared} of {len(data)} evaluation texts also stand in the training data"
         texts = replace(texts, notes=(*texts.notes, Note(said, warning=True)))
-    return replace(task, judged=judged), texts, data
+    task = replace(task, judged=judged)
+    check_vectors(data, task)
+    return task, texts, data
 
 
 def read_training_texts(source: str, columns: Columns) -> Dataset:

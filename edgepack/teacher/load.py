@@ -112,18 +112,14 @@ def load_teacher(
     config says nothing. `tag_scheme`: what its tags mean, if the user says so; else as `edgepack finetune` wrote into
     its config, or as its labels show. `pooling`: how an encoder that does not say so makes a vector of a text.
     """
-    if EMBEDS in (task_name, task_name or fallback_task):
+    if (task_name or fallback_task) == EMBEDS:
         return load_embedding_teacher(source, pooling)
-    if pooling is not None:
-        raise InputError(f"--pooling {pooling} goes with --task {EMBEDS}; this teacher has a head of its own")
     checkpoint = open_checkpoint(source)
     what = f"checkpoint {checkpoint.name}"
     refuse_embedding_models(checkpoint.folder, checkpoint.name)
     name = find_task(checkpoint.config, what, task_name, fallback_task)
     if not has_head(checkpoint.config, name):
-        raise InputError(
-            f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
-        )
+        raise InputError(f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class of")
     task, notes = read_task(checkpoint, name, pair, fallback_problem, tag_scheme)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
@@ -132,8 +128,6 @@ def load_teacher(
     check_loaded(loaded.info, checkpoint, name)  # `check_weights` compares names; this is what was made of them
     check_finite(loaded.tensors if loaded.tensors.aside else loaded.model.state_dict(), what)
     behaviour = None if checkpoint.is_carved else observe_model(loaded.model.eval(), checkpoint, name)
-    if prefix:
-        notes.append(f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out")
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -148,7 +142,7 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=tuple(notes),
+        notes=(*notes, *said_of_prefix(prefix)),
         behaviour=behaviour,
     )
 
@@ -171,7 +165,6 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
     model = embedding_model(loaded.model, embedding, checkpoint)
     check_finite(model.student_weights(), what)
     limit = position_limit(checkpoint, opened.tokenizer)
-    wrapped = f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -186,9 +179,14 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(*embedding.notes(), *([wrapped] if prefix else [])),
+        notes=(*embedding.notes(), *said_of_prefix(prefix)),
         embedding=embedding,
     )
+
+
+def said_of_prefix(prefix: str) -> list[str]:
+    """A note on what a wrapper put before the names of the weights."""
+    return [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
 
 
 def embedding_model(encoder: PreTrainedModel, embedding: Embedding, checkpoint: Checkpoint) -> EmbeddingModel:

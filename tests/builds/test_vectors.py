@@ -148,6 +148,7 @@ def test_what_is_refused(files: Files, tmp_path: Path) -> None:
         ({"evaluation": files.train}, "train and eval are the same data"),
         ({"student_tokenizer": files.teacher}, "--student-tokenizer with feature-extraction is not supported"),
         ({"tag_scheme": "BIO"}, "--tag-scheme goes with tagged words"),
+        ({"pooling": "mean", "task": "text-classification"}, "--pooling mean goes with --task feature-extraction"),
         ({"pooling": "first"}, "pooling is mean by its modules.json, first by --pooling"),
     ]
     for changes, message in cases:

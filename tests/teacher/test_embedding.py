@@ -240,8 +240,6 @@ def test_a_pooling_must_agree(tmp_path: Path) -> None:
     assert load_teacher(str(tmp_path), EMBEDS, pooling="mean").task.embeds
     with pytest.raises(InputError, match=r"pooling is mean by its modules\.json, first by --pooling"):
         load_teacher(str(tmp_path), EMBEDS, pooling="first")
-    with pytest.raises(InputError, match="--pooling mean goes with --task feature-extraction"):
-        load_teacher(str(tmp_path), "text-classification", pooling="mean")
 
 
 def test_layers_that_are_not_carved_are_no_embedding_teacher(tmp_path: Path) -> None:
