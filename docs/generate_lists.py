@@ -1,9 +1,10 @@
-"""Write the lists of documentation that have a source elsewhere: rooms of the package, records of decisions.
+"""Write the lists of documentation that have a source elsewhere: rooms of the package, decisions, the apps' versions.
 
     python docs/generate_lists.py     (part of `make docs`)
 
 A list stands between `<!-- NAME -->` and `<!-- end -->` of one page and is written nowhere else. The rooms come from
-the first docstring lines of what lies in edgepack/; the decisions from the head of each record in docs/decisions/.
+the first docstring lines of what lies in edgepack/; the decisions from the head of each record in docs/decisions/; the
+versions from sample_apps/pins.toml.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+
+from edgepack.package.pins import load_pins
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -54,7 +57,20 @@ def read_record(path: Path) -> tuple[str, str, str]:
     return found["date"], found["title"], found["status"]
 
 
-LISTS = {DOCS / "architecture.md": ("rooms", rooms), DOCS / "decisions" / "index.md": ("decisions", decisions)}
+def pins() -> str:
+    """A table: each version that the sample apps ask for."""
+    rows = ["| app | what | version | newest known | it needs | checked |", "|---|---|---|---|---|---|"]
+    for pin in load_pins():
+        cells = (pin.app, pin.name, pin.version, f"{pin.newest} ({pin.date})", pin.needs or "–", pin.checked)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+LISTS = {
+    DOCS / "architecture.md": ("rooms", rooms),
+    DOCS / "decisions" / "index.md": ("decisions", decisions),
+    DOCS / "sample-apps.md": ("pins", pins),
+}
 
 
 def with_list(path: Path) -> str:

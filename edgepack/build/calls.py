@@ -34,6 +34,7 @@ class BuildOptions(ColumnOptions, total=False):
     tag_scheme: (
         SchemeName | None
     )  # what its tags mean: BIO, IOB1, IO, IOBES, BILOU, types, plain; from labels and answers
+    pooling: Literal["mean", "first", "last"] | None  # how an encoder makes one vector; from its modules.json
     max_drop: float | str | None  # largest loss of the teacher's metric: 0.02 or "2%"; 5 %
     effort: Literal["quick", "standard", "max"] | None  # how long to train; standard
     recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file
@@ -51,7 +52,7 @@ def plan_student(
     *,
     model: AnyPath,
     data: AnyPath,
-    eval: AnyPath,
+    eval: AnyPath | None = None,
     budget: int | str,
     target: str | Sequence[str],
     quiet: bool = False,
@@ -59,8 +60,8 @@ def plan_student(
 ) -> PlanReport:
     """The shapes that fit a budget and their predicted bytes, the one that a build would make first; trains nothing.
 
-    `model` is the teacher, `data` what it is distilled on, `eval` held-out data; `budget` is in bytes or as "4MB",
-    `target` is one target's name or several. `quiet` switches progress off.
+    `model` is the teacher, `data` what it is distilled on, `eval` held-out data, which a teacher that embeds can do
+    without; `budget` is in bytes or as "4MB", `target` is one target's name or several. `quiet` switches progress off.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
     return flow.plan_build(asked("plan_student", needed, Path("out"), options), Console(quiet))
@@ -71,7 +72,7 @@ def build_bundles(
     *,
     model: AnyPath,
     data: AnyPath,
-    eval: AnyPath,
+    eval: AnyPath | None = None,
     budget: int | str,
     target: str | Sequence[str],
     output: AnyPath,
@@ -111,7 +112,7 @@ def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[s
             **given,
             "teacher": as_text("model", needed["model"]),
             "train": as_text("data", needed["data"]),
-            "evaluation": as_text("eval", needed["eval"]),
+            "evaluation": None if needed["eval"] is None else as_text("eval", needed["eval"]),
             "budget": as_size("budget", needed["budget"]),
             "targets": tuple(load_target(as_text("target", name)).name for name in as_list(needed["target"])),
             "output": output,

@@ -153,7 +153,7 @@ def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
     """On disk whatever is kept of the states: logits, and each example's place."""
     task = inputs.teacher.task
     rows = int(lengths.sum()) if task.is_tagging else len(lengths)
-    return 2 * HEADER_BYTES + 4 * len(task.labels) * rows + 8 * len(lengths)
+    return 2 * HEADER_BYTES + 4 * task.outputs * rows + 8 * len(lengths)
 
 
 LIBRARY_BYTES = 1_000_000_000  # torch and its kernels, transformers, ONNX, tokenizers, and what reading data leaves

@@ -41,7 +41,6 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
-from edgepack.teacher import open_checkpoint
 from edgepack.teacher.int8_model import export_int8
 from edgepack.tokenizer.asset import backend_tokenizer
 from edgepack.workspace import Stage, hash_json
@@ -88,12 +87,16 @@ class Delivery:
     def evaluation_ids(self) -> Encoded:
         """The evaluation data as the student's own tokenizer cuts it."""
         inputs = self.inputs
-        return encode(inputs.evaluation_data, inputs.teacher.task, self.tokenizer, inputs.max_length)
+        task = inputs.teacher.task
+        encoded = encode(inputs.evaluation_data, task, self.tokenizer, inputs.max_length)
+        return task.referenced(encoded, inputs.teacher_logits)
 
     @cached_property
     def background(self) -> Background:
         """What the analysis of every artifact needs; the teacher answers changed texts for it, once for all targets."""
         inputs, data = self.inputs, self.inputs.evaluation_data
+        if inputs.teacher.task.embeds:  # nothing is decided that another way of writing could change
+            return Background(data, backend_tokenizer(self.tokenizer), inputs.max_length)
         teacher, model, changed = inputs.teacher, inputs.teacher.load_model(), changed_sets(data)
 
         def answer(texts: Dataset) -> tuple[np.ndarray, Encoded]:
@@ -234,7 +237,7 @@ class Delivery:
         inputs = self.inputs
         subjects = {
             "artifact": Subject("artifact", artifact, target.name),
-            "teacher": Subject("teacher", open_checkpoint(inputs.request.teacher).folder, inputs.teacher.task.name),
+            "teacher": Subject("teacher", inputs.teacher.checkpoint.folder, inputs.teacher.task.name),
         }
         if self.int8_teacher is not None:
             subjects["teacher_int8"] = Subject("artifact", self.int8_teacher, "linux-onnx")
@@ -276,7 +279,7 @@ class Delivery:
         named = {"text": columns.text, "pair": columns.pair, "label": columns.label}
         return DataRecord(
             sha256=examples_sha256(data, self.inputs.teacher.task),
-            n=len(data),
+            n=self.inputs.teacher.task.observations(data),
             columns={part: name for part, name in named.items() if name is not None},
             labels=list(columns.names),
         )

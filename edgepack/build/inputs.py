@@ -18,6 +18,7 @@ from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
 from edgepack.build.tokens import hold_out, input_warnings, tokens_of
+from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
@@ -33,6 +34,8 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_ranking, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.schemes import SchemeName
+from edgepack.task.similarity import EMBEDS
+from edgepack.task.vector_data import read_vector_data
 from edgepack.teacher import (
     OwnModel,
     Teacher,
@@ -59,12 +62,13 @@ class BuildRequest:
 
     teacher: str
     train: str
-    evaluation: str
+    evaluation: str | None  # None: of a build of vectors, some of the training texts
     budget_bytes: int
     targets: tuple[str, ...]
     output: Path
     task: str | None = None
     tag_scheme: SchemeName | None = None
+    pooling: str | None = None  # of an encoder that is to embed and does not say how
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
@@ -171,7 +175,7 @@ class Inputs:
     def _own_shape(self, layers: Sequence[int] | None = None) -> Student:
         """The teacher as a student with its own words."""
         teacher = self.teacher
-        if teacher.is_carved and teacher.tensors.mapped:
+        if teacher.is_carved and teacher.tensors.mapped and teacher.embedding is None:
             return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
         model = teacher.load_model()
         if isinstance(model, OwnModel):
@@ -231,7 +235,7 @@ def open_with_texts(
         evaluation_data=evaluation_data,
         max_length=tokens.max_length,
         train=tokens.train,
-        evaluation=tokens.evaluation,
+        evaluation=teacher.task.referenced(tokens.evaluation, logits),
         teacher_logits=logits,
         teacher_metric=metric,
         token_counts=counts,
@@ -243,6 +247,13 @@ def open_with_texts(
 
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
+    if wants_vectors(request.task, request.teacher, request.train, request.columns):
+        refuse_other_options(request.student_tokenizer, request.tag_scheme)
+        return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
+    if request.pooling is not None:
+        raise InputError(f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has a head of its own")
+    if request.evaluation is None:
+        raise InputError(f"there is no --eval; only teachers of {EMBEDS} can do without: give held-out data")
     task, pair = infer_task(request.train, request.columns)
     problem = infer_problem(request.train, request.columns)
     teacher = load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
@@ -252,6 +263,11 @@ def open_teacher(request: BuildRequest) -> Teacher:
 
 def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:
     """Training and evaluation data, and the teacher with the scheme of its tags, which the data help to tell."""
+    if teacher.task.embeds:
+        with console.working("read"):
+            task, train, evaluation = read_vector_data(request.train, request.evaluation, teacher.task, request.columns)
+        return replace(teacher, task=task), train, evaluation
+    assert request.evaluation is not None, "asked for when the teacher is opened"
     with console.working("read"):
         train, evaluation = read_both(request.train, request.evaluation, teacher.task, request.columns)
     if not teacher.task.is_tagging:
@@ -276,6 +292,8 @@ def ask_teacher(
 
     It answers a sample of the training data too, since nothing else shows labels that mean something else there.
     """
+    if teacher.task.embeds:
+        return ask_for_vectors(teacher, evaluation, request.allow_untrained, console)
     task, sample = teacher.task, sample_examples(train, len(teacher.task.labels))
     model = teacher.load_model()
     with console.progress("check", len(evaluation) + len(sample)) as advance:

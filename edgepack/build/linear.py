@@ -36,6 +36,7 @@ def train_linear_model(inputs: Inputs, console: Console, train: Dataset | None =
         return none
     console.info("training a linear model to compare with")
     if train is None:
+        assert request.evaluation is not None, "a task with labels has evaluation data"
         train, _ = read_both(request.train, request.evaluation, task, request.columns)
     if train.sha256 != inputs.train_sha256:
         raise InputError(f"{request.train} has changed since it was read; give the same command again")

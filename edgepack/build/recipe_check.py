@@ -15,11 +15,14 @@ from edgepack.compress.distil.output_space import OutputSpace
 from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.signals import Loss
+from edgepack.compress.distil.soft_targets import HardLabels
+from edgepack.compress.distil.vectors import Anchors
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.plan.mixed_widths import check_mixed_widths
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
+from edgepack.task.similarity import EMBEDS
 from edgepack.teacher import Teacher
 
 
@@ -110,6 +113,10 @@ def _check_other_tokens(recipe: Recipe, where: str, raw_text: Path | None) -> No
 
 
 def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
+    if isinstance(loss, Anchors) and not teacher.task.embeds:
+        raise InputError(f"{where}: anchors compares vectors; allowed: {EMBEDS}, not {teacher.task.name}")
+    if isinstance(loss, HardLabels) and teacher.task.embeds:
+        raise InputError(f"{where}: hard_labels needs labels, and texts that are embedded have none; use soft_targets")
     if not isinstance(loss, OutputSpace):
         return
     task, labels = teacher.task.name, len(teacher.task.labels)

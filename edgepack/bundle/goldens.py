@@ -2,7 +2,8 @@
 
 `golden.jsonl` holds a JSON object a line: `text`, optional `pair`, `input_ids`, `token_type_ids`,
 `attention_mask`, `offsets_utf16`, `offsets_codepoint`, `logits` (for tokens: a row each), `label` (for tokens: a list;
-of label sets `labels` instead, a list that may be empty; of scores `score`, the number that is shown).
+of label sets `labels` instead, a list that may be empty; of scores `score`, the number that is shown; of a text that
+is embedded the logits are its vector, and there is no label).
 The task's own sentences come first, then a fixed set of hard Unicode, long words, special-token literals,
 blank strings and texts around the maximum length. Ids are the Hugging Face fast tokenizer's, logits those of the
 artifact in its own runtime at batch 1, to four decimals.
@@ -142,7 +143,9 @@ def write_goldens(
         golden = tokenize(reference, text, pair)
         logits = run_golden(session, golden)
         golden["logits"] = np.round(logits.astype(np.float64), DECIMALS).tolist()
-        if isinstance(scoring, Scores):
+        if not labels:  # a vector
+            pass
+        elif isinstance(scoring, Scores):
             golden["score"] = round(float(scoring.decide(np.array(golden["logits"]))), DECIMALS)
         elif scoring is not None:
             golden["labels"] = [labels[int(i)] for i in np.flatnonzero(scoring.decide(np.array(golden["logits"])))]

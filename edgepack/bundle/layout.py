@@ -23,6 +23,7 @@ MODEL_TYPE = "bert"  # whatever the student's shape is: transformers.js feeds wh
 ARCHITECTURES = {  # by task: what config.json names, for transformers.js
     "text-classification": "BertForSequenceClassification",
     "token-classification": "BertForTokenClassification",
+    "feature-extraction": "BertModel",
 }
 PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*(\.[A-Za-z0-9_+-]+)*")
 LONGEST_PATH = 200  # Windows allows 260 with the folder that the bundle is in

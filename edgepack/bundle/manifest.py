@@ -19,7 +19,8 @@ from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
-from edgepack.task.task import Task
+from edgepack.task.similarity import Judged
+from edgepack.task.task import Task, TaskName
 from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
@@ -109,12 +110,20 @@ class TeacherRecord(Record):
     max_length: int | None = Field(default=None, ge=1)  # of the teacher, where its tokens are not the student's
 
 
+class VectorRecord(Record):
+    """What a text is turned into: `size` numbers, of length 1 where `normalized`; `judged`: what the metric is by."""
+
+    size: int = Field(ge=1, le=65_536)
+    normalized: bool
+    judged: Judged
+
+
 class BundleManifest(Record):
     """`edgepack.json` of a bundle."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "activation", "ranks")
+    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "activation", "ranks", "vector")
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    task: Literal["text-classification", "token-classification"]
+    task: TaskName
     pair: bool = False
     problem: Literal["multi_label_classification", "regression"] | None = (
         None  # absent: one label for each text, or word
@@ -124,6 +133,7 @@ class BundleManifest(Record):
     thresholds: list[FiniteFloat] | None = None  # of label sets: the probability from which on each label is answered
     activation: Literal["sigmoid"] | None = None  # of a score: what the logit goes through; absent: nothing
     ranks: Literal[True] | None = None  # whether scores order the candidates of a query, the first text of each pair
+    vector: VectorRecord | None = None  # of a text that is embedded; absent for other tasks
     max_length: int
     padding: PaddingRecord
     inputs: list[TensorRecord]
@@ -187,8 +197,10 @@ def task_of(manifest: BundleManifest) -> Task:
         manifest.problem or SINGLE_LABEL,
         tuple(manifest.thresholds or ()),
         manifest.tag_scheme,
-        manifest.activation or "identity",
-        bool(manifest.ranks),
+        activation=manifest.activation or "identity",
+        ranks=bool(manifest.ranks),
+        vector_size=manifest.vector.size if manifest.vector else 0,
+        judged=manifest.vector.judged if manifest.vector else None,
     )
 
 

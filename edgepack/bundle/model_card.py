@@ -71,10 +71,10 @@ def origin(task: Task, teacher: TeacherRecord) -> str:
 
 def inputs(task: Task, max_length: int) -> list[str]:
     """How to feed it, and what it answers."""
-    lines = [
-        f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens.",
-        answered(task),
-    ]
+    lines = [f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens."]
+    if task.embeds:
+        return [*lines, "- Answer: a vector; texts of like meaning have vectors with a large cosine."]
+    lines.append(answered(task))
     if task.is_multi_label:
         limits = ", ".join(f"{name} {limit:.4g}" for name, limit in zip(task.labels, task.thresholds, strict=False))
         lines.append(f"- A text has each label whose sigmoid is at least its threshold, perhaps none: {limits}.")

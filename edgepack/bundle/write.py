@@ -41,6 +41,7 @@ from edgepack.bundle.manifest import (
     PaddingRecord,
     TeacherRecord,
     TensorRecord,
+    VectorRecord,
     file_record,
     is_model_file,
     runtime_record,
@@ -180,10 +181,11 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         thresholds=list(task.thresholds) or None,
         activation="sigmoid" if task.activation == "sigmoid" else None,
         ranks=True if task.ranks else None,
+        vector=vector_record(contents),
         max_length=contents.max_length,
         padding=padding(contents.tokenizer),
         inputs=[TensorRecord(name=name, dtype=target.integers, shape=input_shape(contents)) for name in names],
-        outputs=[TensorRecord(name="logits", dtype="float32", shape=output_shape(task, input_shape(contents)))],
+        outputs=[output_record(contents)],
         target=artifact.target.name,
         runtime=runtime_record(artifact.target, artifact.operators),
         files=files,
@@ -214,9 +216,23 @@ def input_shape(contents: Contents) -> list[int | str]:
     return [target.fixed_batch or "batch", "seq"]
 
 
+def vector_record(contents: Contents) -> VectorRecord | None:
+    """What a text is turned into, where it is embedded."""
+    config, task = contents.config, contents.task
+    if not task.embeds:
+        return None
+    return VectorRecord(size=config.outputs, normalized=config.normalized, judged=task.judged or "teacher")
+
+
+def output_record(contents: Contents) -> TensorRecord:
+    """The one output, by the name that every format's file gives it."""
+    shape = output_shape(contents.task, input_shape(contents))
+    return TensorRecord(name=contents.config.output_name, dtype="float32", shape=shape)
+
+
 def output_shape(task: Task, inputs: list[int | str]) -> list[int | str]:
     """Shape of the logits, from that of the inputs."""
-    classes = len(task.labels)
+    classes = task.outputs
     return [*inputs, classes] if task.is_tagging else [inputs[0], classes]
 
 

@@ -76,7 +76,7 @@ class RenamedOption(click.Option):
         return super().handle_parse_result(ctx, given, args)
 
 
-TASKS = ("text-classification", "token-classification")
+TASKS = ("text-classification", "token-classification", "feature-extraction")
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -150,10 +150,13 @@ build_options = options(
         "--data",
         "train",
         required=True,
-        help="Training data: a TSV, CSV, JSON lines or Parquet file, or a hub id.",
+        help="Training data: a TSV, CSV, JSON lines or Parquet file, or a hub id; for embeddings .txt too.",
     ),
     click.option(
-        "--eval", "evaluation", required=True, help="Held-out data to measure on, of the same kinds; not trained on."
+        "--eval",
+        "evaluation",
+        help="Held-out data to measure on; not trained on. Embeddings: scored pairs, a search folder, or texts. "
+        "[default: some of their training texts]",
     ),
     click.option(
         "-b",
@@ -163,12 +166,22 @@ build_options = options(
         help="Limit for what each target ships: 4MB, 4MiB (2^20), or bytes.",
     ),
     target_option,
-    click.option("--task", type=click.Choice(TASKS), help="What the teacher does. [default: from its config]"),
+    click.option(
+        "--task",
+        type=click.Choice(TASKS),
+        help="What the teacher does. [default: from its config; sentence-transformers with texts alone: "
+        "feature-extraction]",
+    ),
     click.option(
         "--tag-scheme",
         type=click.Choice(SCHEMES),
         help="What the teacher's tags mean; types have no prefix, plain ones mark no entities. "
         "[default: from labels and answers]",
+    ),
+    click.option(
+        "--pooling",
+        type=click.Choice(["mean", "first", "last"]),
+        help="How an encoder that is to embed makes a vector of a text. [default: from its modules.json]",
     ),
     column_options,
     click.option(

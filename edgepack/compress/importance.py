@@ -16,6 +16,9 @@ from torch.nn import functional as F
 
 from edgepack.compress.units import Importance
 from edgepack.student.model import Student
+from edgepack.task.similarity import EMBEDS
+
+DIRECTIONS = 0  # the seed of random directions
 
 
 @contextmanager
@@ -74,3 +77,18 @@ def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def example_loss(logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """`label_loss` with a batch's own labels."""
     return label_loss(logits, batch["labels"])
+
+
+def vector_change(vectors: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """The sum of vectors `(batch, size)` along random directions: its gradient is how far a vector moves.
+
+    A teacher's own vector is the best there is, so no loss has a gradient there. The mean square of the gradient over
+    directions is that of the whole vector (Hutchinson 1989, "A stochastic estimator of the trace").
+    """
+    directions = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(DIRECTIONS))
+    return (vectors.float() * directions.to(vectors.device)).sum()
+
+
+def importance_loss(student: Student) -> Callable[[Tensor, dict[str, Tensor]], Tensor]:
+    """What importance is measured by, for the student's task."""
+    return vector_change if student.config.task == EMBEDS else example_loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgepack.compress.hidden_size import hidden_importance
-from edgepack.compress.importance import example_loss, measure_importance
+from edgepack.compress.importance import importance_loss, measure_importance
 from edgepack.compress.low_rank import RANK_WEIGHTS, fisher_moments, input_moments
 from edgepack.compress.passes import Evidence, Goal, Pass, PassResult
 from edgepack.compress.ranks import choose_ranks
@@ -28,7 +28,7 @@ class MeasureHiddenImportance(Pass):
         if evidence.examples is None or not self.is_needed(student, goal, evidence):
             return PassResult(student, evidence, False)
         with evidence.examples.sample(student) as batches:
-            measured = hidden_importance(student, batches, example_loss)
+            measured = hidden_importance(student, batches, importance_loss(student))
         return PassResult(student, replace(evidence, hidden=measured), True)
 
 
@@ -55,7 +55,7 @@ class MeasureImportance(Pass):
         if evidence.examples is None or not self.is_needed(student, goal, evidence):
             return PassResult(student, evidence, False)
         with evidence.examples.sample(student) as batches:
-            measured = measure_importance(student, batches, example_loss)
+            measured = measure_importance(student, batches, importance_loss(student))
         return PassResult(student, replace(evidence, importance=measured), True)
 
 
@@ -80,7 +80,7 @@ class MeasureMoments(Pass):
             return PassResult(student, evidence, False)
         with evidence.own_examples.sample(student) as batches:
             if goal.rank_weights == "fisher":
-                measured = fisher_moments(student, batches, example_loss)
+                measured = fisher_moments(student, batches, importance_loss(student))
             else:
                 measured = input_moments(student, batches)
         return PassResult(student, replace(evidence, moments=measured), True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from edgepack.student.model import Projection, QuantizedLinear, Student
 from edgepack.task.probabilities import divergences, label_divergences
 from edgepack.task.scores import score_divergences
 from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from edgepack.task.similarity import EMBEDS, METRICS
 
 Rounding = Callable[[Tensor, int, int], Tensor]
 MEASURES = {SINGLE_LABEL: divergences, MULTI_LABEL: label_divergences, REGRESSION: score_divergences}
@@ -67,7 +69,7 @@ def measure_sensitivity(
     reference = [_logits(own, batch) for batch in batches]
     measured: dict[str, dict[int, float]] = {}
     matrices = weight_matrices(own)
-    masks, problem = [batch["attention_mask"] for batch in batches], own.config.problem_type
+    masks, measure = [batch["attention_mask"] for batch in batches], divergence_of(own)
     with (console or Console(quiet=True)).progress("bit widths", len(matrices) * len(widths)) as advance:
         for name, linears in matrices.items():
             originals = [linear.weight.clone() for linear in linears]
@@ -76,11 +78,18 @@ def measure_sensitivity(
                 for linear, original in zip(linears, originals, strict=True):
                     linear.weight.copy_(rounding(original, bits, own.config.block_size))
                 logits = [_logits(own, batch) for batch in batches]
-                measured[name][bits] = mean_divergence(reference, logits, masks, problem)
+                measured[name][bits] = mean_divergence(reference, logits, masks, measure)
                 advance()
             for linear, original in zip(linears, originals, strict=True):
                 linear.weight.copy_(original)
     return measured
+
+
+def divergence_of(student: Student) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """How far two answers are apart: KL of labels, of label sets each label's; of scores and vectors others."""
+    if student.config.task == EMBEDS:
+        return METRICS["teacher"].divergences
+    return MEASURES[student.config.problem_type or SINGLE_LABEL]
 
 
 def _logits(student: Student, batch: dict[str, Tensor]) -> Tensor:
@@ -89,18 +98,20 @@ def _logits(student: Student, batch: dict[str, Tensor]) -> Tensor:
 
 
 def mean_divergence(
-    reference: Sequence[Tensor], logits: Sequence[Tensor], masks: Sequence[Tensor], problem: str | None = None
+    reference: Sequence[Tensor],
+    logits: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray] = divergences,
 ) -> float:
     """Mean of KL(reference ‖ logits) in nats over examples `(batch, C)` or real tokens `(batch, seq, C)`.
 
-    `problem`: of label sets each label is a question of its own; of scores half of the squared difference.
+    `measure` may be another divergence of rows.
     """
     total, count = 0.0, 0
     for before, after, mask in zip(reference, logits, masks, strict=True):
         if before.dim() == 3:
             before, after = before[mask.bool()], after[mask.bool()]
         count += len(before)
-        measure = MEASURES.get(problem or SINGLE_LABEL, divergences)
         total += float(measure(after.float().cpu().numpy(), before.float().cpu().numpy()).sum())
     return total / max(count, 1)
 

@@ -45,6 +45,8 @@ def analyze(
     teacher: Labelled, artifact: Labelled, kept: NonInferiority, session: Session, background: Background | None
 ) -> Analysis:
     """The record of one artifact; without `background`, what logits alone can show."""
+    if teacher.task.embeds:
+        return Analysis(noninferiority=kept, others=other_metrics(teacher, artifact))
     labels, table = confusion(teacher)
     found = Analysis(
         noninferiority=kept,

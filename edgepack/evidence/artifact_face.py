@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgepack.bundle.manifest import BundleManifest, TensorRecord
+from edgepack.bundle.manifest import BundleManifest, TensorRecord, task_of
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import bare
 from edgepack.evidence.opened import OpenBundle
@@ -53,11 +53,11 @@ def contract_faults(manifest: BundleManifest, target: Target) -> list[str]:
     batch: int | str = target.fixed_batch or "batch"
     allowed = static_shape(manifest) if target.static_shape else [batch, "seq"]
     faults += [f"inputs have shape {listed(shape)}; {listed(allowed)} is right" for shape in shapes if shape != allowed]
-    labels, tokens = len(manifest.labels), manifest.task == "token-classification"
-    expected = [*allowed, labels] if tokens else [allowed[0], labels]
+    task = task_of(manifest)
+    expected = [*allowed, task.outputs] if task.is_tagging else [allowed[0], task.outputs]
     outputs = [(tensor.name, tensor.dtype, tensor.shape) for tensor in manifest.outputs]
-    if outputs != [("logits", "float32", expected)]:
-        faults.append(f"outputs are not float32 logits of shape {listed(expected)} alone")
+    if outputs != [(task.output_name, "float32", expected)]:
+        faults.append(f"outputs are not float32 {task.output_name} of shape {listed(expected)} alone")
     return faults
 
 

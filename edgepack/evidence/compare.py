@@ -193,8 +193,11 @@ def changed_files(old: BundleManifest, new: BundleManifest) -> dict[str, str]:
 
 
 def flips_by_label(old: Answers, new: Answers) -> list[LabelFlips]:
-    """Examples, or words of a tagging task, that one release alone has right, by their true label; none of scores."""
-    if new.task.is_score:
+    """Examples, or words of a tagging task, that one release alone has right, by their true label.
+
+    None of scores and vectors.
+    """
+    if new.task.is_score or new.task.embeds:
         return []
     if new.task.is_multi_label:
         return flips_by_set_label(old, new)

@@ -22,6 +22,7 @@ from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.side_files import side_file_faults
 from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
 from edgepack.target import Target
+from edgepack.task.similarity import EMBEDS
 
 MOST_TOKENS = 1_000_000  # no student has so many positions
 VERSION = re.compile(r"\d+\.\d+")
@@ -75,7 +76,7 @@ def not_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
 
 def manifest_faults(manifest: BundleManifest) -> list[str]:
     """What no bundle's manifest can say."""
-    faults = label_faults(manifest.labels)
+    faults = vector_faults(manifest) if manifest.task == EMBEDS else label_faults(manifest.labels)
     if not 1 <= manifest.max_length <= MOST_TOKENS:
         faults.append(f"max_length is {bare(str(manifest.max_length))}")
     if manifest.budget_bytes < 1 or manifest.shipped_bytes < 1:
@@ -108,6 +109,18 @@ def threshold_faults(manifest: BundleManifest) -> list[str]:
     if len(teachers) != len(manifest.labels) or not all(0 < each < 1 for each in teachers):
         faults.append("the teacher's thresholds are not one above 0 and below 1 for each label")
     return faults + (["label sets have no temperature"] if manifest.temperature is not None else [])
+
+
+def vector_faults(manifest: BundleManifest) -> list[str]:
+    """What of a text's vector cannot be."""
+    vector, faults = manifest.vector, []
+    if vector is None:
+        faults.append("it does not say what vectors it gives")
+    elif [output.shape[-1:] for output in manifest.outputs] != [[vector.size]]:
+        faults.append(f"vectors are of {vector.size} numbers, the output is not")
+    if manifest.labels or manifest.temperature is not None:
+        faults.append("vectors have no labels and no temperature")
+    return faults
 
 
 def label_faults(labels: list[str]) -> list[str]:

@@ -19,6 +19,8 @@ from edgepack.task.label_f1 import LabelF1
 from edgepack.task.scores import Scores
 from edgepack.task.task import Task
 
+LENGTH_SLACK = 0.01  # of a vector of length 1: its numbers have four decimals
+
 
 def goldens_check(bundle: OpenBundle) -> Check:
     """The goldens are what they must be, and come out again in tokenizer, asset and runtime."""
@@ -66,6 +68,8 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
         return f"it has {count} tokens of at most {manifest.max_length}, or an id that no token has"
     if set(golden["attention_mask"]) != {1}:
         return "its mask hides tokens"
+    if task.embeds:
+        return vector_fault(golden, manifest)
     if isinstance(task.scoring, LabelF1):
         return set_fault(golden, manifest.labels, task.scoring)
     if isinstance(task.scoring, Scores):
@@ -92,6 +96,17 @@ def score_fault(golden: dict[str, Any], scores: Scores) -> str | None:
     decided = float(scores.decide(np.array(row, dtype=np.float64)))
     close = abs(decided - shown) <= 10**-DECIMALS
     return None if close and golden.get("label") is None else "its score is not what its logit gives"
+
+
+def vector_fault(golden: dict[str, Any], manifest: BundleManifest) -> str | None:
+    """What a golden's vector cannot be: of another size, all zeros, or of a length other than 1 where that is said."""
+    vector, row = manifest.vector, golden["logits"]
+    if vector is None or len(row) != vector.size or not all(isinstance(number, float | int) for number in row):
+        return f"its vector is not of {vector.size if vector else 'any'} numbers"
+    length = float(np.linalg.norm(row))
+    if not length or (vector.normalized and abs(length - 1) > LENGTH_SLACK):
+        return f"its vector has the length {length:.4g}"
+    return None
 
 
 def set_fault(golden: dict[str, Any], labels: list[str], sets: LabelF1) -> str | None:

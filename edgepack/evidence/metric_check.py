@@ -37,6 +37,7 @@ from edgepack.task.examples import Columns, read_dataset, show_notes
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
+from edgepack.task.vector_data import read_as
 
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 TEACHER_ANSWERS = "edgepack.evidence.teacher_answers"  # imported by name: it needs the extra `build`
@@ -82,7 +83,10 @@ class Given:
         task, columns = task_of(manifest), self.columns_for(manifest)
         key = (task, repr(columns))
         if key not in self.data:
-            self.data[key] = read_dataset(self.evaluation, task, columns, split="validation")
+            if task.embeds:
+                self.data[key] = read_as(self.evaluation, task.judged, columns)
+            else:
+                self.data[key] = read_dataset(self.evaluation, task, columns, split="validation")
             if self.console is not None:
                 show_notes(self.console, self.data[key])
         return self.data[key]
@@ -92,6 +96,8 @@ class Given:
         if bundle.folder not in self.answers:
             manifest, task = bundle.manifest, task_of(bundle.manifest)
             encoded = encode(self.read(manifest), task, bundle.tokenizer, manifest.max_length)
+            if task.judged == "teacher":
+                encoded = task.referenced(encoded, self.teacher_vectors(manifest))
             with (self.console or Console(quiet=True)).progress(bundle.folder.name, len(encoded)) as advance:
                 logits = predict_session(bundle.session, encoded, advance)
             self.answers[bundle.folder] = Answers(logits, encoded, task.statistics(logits, encoded), task)
@@ -108,6 +114,20 @@ class Given:
             label=given.label or names.get("label"),
             names=tuple(given.names or (recorded.labels if recorded else ())),
         )
+
+    def teacher_vectors(self, manifest: BundleManifest) -> np.ndarray:
+        """The teacher's vectors of the data's texts, which a bundle may be measured by."""
+        if self.teacher is None:
+            raise InputError(
+                f"the bundle's {task_of(manifest).metric_name} is measured by its teacher's vectors, and there is no "
+                "teacher; pass --teacher"
+            )
+        task, sha256 = task_of(manifest), manifest.teacher.sha256
+        key = (task, f"vectors of {sha256}", manifest.teacher_length)
+        if key not in self.teachers:
+            answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_vectors)
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_length, sha256)
+        return self.teachers[key]
 
     def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
         """What the teacher has right."""
@@ -139,12 +159,15 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
         return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
     manifest = bundle.manifest
     data, task = given.read(manifest), task_of(manifest)
+    if task.judged == "teacher" and given.teacher is None:
+        reason = f"{task.metric_name} is measured by the teacher's vectors; pass --teacher"
+        return Check(name="metric", status="not_run", reason=reason)
     check_evaluation(data, task)
     answers = given.answers_of(bundle)
     recorded = manifest.evaluation
     if recorded is not None and examples_sha256(data, task) == recorded.sha256:
         return measured_again(answers, manifest)
-    others = f"{len(data)} " + (
+    others = f"{task.observations(data)} " + (
         "other examples than the recorded ones" if recorded else "examples that no record knows"
     )
     margin, confidence = policy.retention_test(bundle.verdict.noninferiority)
@@ -162,7 +185,7 @@ def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
     recorded = manifest.metrics.get("artifact")
     if recorded is None:
         return Check(name="metric", status="not_run", value=answers.metric, reason="the manifest holds no metric")
-    n, value = len(answers.encoded), answers.metric
+    n, value = len(answers.statistics), answers.metric
     slack = METRIC_SLACK + 1 / n  # one decision, whatever its share
     what = f"{answers.task.metric_name} measured again on the recorded {n} examples ({recorded.value:.4f} recorded)"
     if value > recorded.value + slack:
@@ -204,6 +227,11 @@ def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
 def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:
     """`InputError` where two bundles do not answer the same question."""
     one, other = task_of(old), task_of(new)
+    if one.embeds and other.embeds and one.vector_size != other.vector_size:
+        raise InputError(
+            f"the two bundles give vectors of {one.vector_size} and of {other.vector_size} numbers, which are not "
+            "compared; an app has to compute its stored vectors anew for such a release"
+        )
     if _asked(one) != _asked(other):
         raise InputError(
             "the two bundles are for different tasks or labels: "

@@ -1,6 +1,7 @@
 """Metrics beside a task's own: of label sets the macro F1 and the share of texts with exactly the right set.
 
-Of scores Spearman's correlation and the mean absolute error, in the units of the score; of rankings none.
+Of scores Spearman's correlation and the mean absolute error, in the units of the score; of rankings none. Of vectors
+the mean cosine to the teacher's and, where documents are ranked, recall@10.
 
 The gate decides by the task's own metric. Intervals are bootstraps of examples (`task/intervals.py`); macro F1 is the
 mean of the F1 of the labels that occur, of their sums in each resample.
@@ -19,13 +20,17 @@ from edgepack.task.intervals import Interval, bootstrap
 from edgepack.task.label_f1 import LabelF1
 from edgepack.task.ranking import spearman
 from edgepack.task.scoring import f1_parts, ratio
+from edgepack.task.similarity import Retrieval, TeacherCosine
 
 RESAMPLES = 1_000  # nearly every row of a label set's statistics is distinct, so each costs
 
 
 def other_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
-    """Those of label sets and of scores, by both models; no others have any."""
-    measures = MEASURES if teacher.task.is_multi_label else SCORE_MEASURES if teacher.task.scoring.correlates else {}
+    """Those of label sets, scores and vectors, by both models; no others have any."""
+    task = teacher.task
+    if task.embeds:
+        return vector_metrics(teacher, artifact)
+    measures = MEASURES if task.is_multi_label else SCORE_MEASURES if task.scoring.correlates else {}
     measured = [(name, measure(teacher), measure(artifact)) for name, measure in measures.items()]
     return [OtherMetric(name=name, teacher=figure(before), artifact=figure(after)) for name, before, after in measured]
 
@@ -63,6 +68,26 @@ def mean_absolute_error(model: Labelled) -> Interval:
         return np.asarray(counts @ np.abs(rows[:, 0] - rows[:, 1]) / counts.sum(axis=-1))
 
     return bootstrap(model.statistics, mean, RESAMPLES, 0)
+
+
+def vector_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
+    """Where the task's own metric is another, the mean cosine to the teacher's vectors; recall@10 of a search."""
+    own, found = teacher.task.scoring, dict[str, list[np.ndarray]]()
+    if not isinstance(own, TeacherCosine):
+        cosine, vectors = TeacherCosine(), teacher.form.logits
+        both = [(model.form.logits, cosine.referenced(model.form.encoded, vectors)) for model in (teacher, artifact)]
+        found[cosine.name] = [cosine.statistics(*each) for each in both]
+    if isinstance(own, Retrieval):
+        found[own.recall_name] = [own.recalls(model.form.logits, model.form.encoded) for model in (teacher, artifact)]
+    return [
+        OtherMetric(name=name, teacher=figure(mean_share(before)), artifact=figure(mean_share(after)))
+        for name, (before, after) in found.items()
+    ]
+
+
+def mean_share(statistics: np.ndarray) -> Interval:
+    """The mean of figures from 0 to 1, with its interval."""
+    return bootstrap(statistics, TeacherCosine().value, RESAMPLES, 0)
 
 
 def figure(found: Interval) -> Figure:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.bundle.goldens import CLOSENESS, relative_error, run_golden
+from edgepack.bundle.manifest import task_of
 from edgepack.bundle.verdict import Check, limit_check
 from edgepack.errors import InputError, bare
 from edgepack.evidence.opened import OpenBundle
@@ -28,8 +29,8 @@ def student_check(bundle: OpenBundle, folder: Path) -> Check:
     """Relative error of the artifact's logits over the goldens' texts, the student's being right."""
     student = load_student(folder)
     config, manifest = student.config, bundle.manifest
-    if config.task != manifest.task or config.num_labels != len(manifest.labels):
-        reason = f"{bare(str(folder), 200)} is a student of {config.task} with {config.num_labels} labels"
+    if config.task != manifest.task or config.outputs != task_of(manifest).outputs:
+        reason = f"{bare(str(folder), 200)} is a student of {config.task} with {config.outputs} outputs"
         return Check(name="student", status="failed", reason=reason)
     student.round_activations_by(bundle.target.activations)
     torch_session, compared = TorchSession(student), []

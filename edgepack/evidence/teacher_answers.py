@@ -23,14 +23,16 @@ def teacher_statistics(
 
     `thresholds`: of label sets, those that the build found for it.
     """
-    teacher = _teacher_of(source, task)
-    if teacher.sha256 != sha256:
-        raise InputError(
-            f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
-            f"recorded is {shown(sha256)}; give the folder of that teacher"
-        )
-    logits, encoded = _answers(teacher, data, max_length)
+    teacher = _same_teacher(source, task, sha256)
+    logits, encoded = _answers(teacher, task, data, max_length)
+    if task.embeds:
+        return task.statistics(logits, task.referenced(encoded, logits))
     return replace(teacher.task, thresholds=thresholds).statistics(logits, encoded)
+
+
+def teacher_vectors(source: str, task: Task, data: Dataset, max_length: int, sha256: str) -> np.ndarray:
+    """Vectors of the data's texts by the teacher at `source`, which has to be the one with this hash."""
+    return _answers(_same_teacher(source, task, sha256), task, data, max_length)[0]
 
 
 def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
@@ -41,7 +43,19 @@ def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> t
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "
             "teacher that the bundle was made from, or one with the same labels in the same order"
         )
-    return *_answers(teacher, data, max_length), teacher.sha256
+    logits, encoded = _answers(teacher, task, data, max_length)
+    return logits, task.referenced(encoded, logits), teacher.sha256
+
+
+def _same_teacher(source: str, task: Task, sha256: str) -> Teacher:
+    """The teacher at `source`; `InputError` where it is another one than the bundle's."""
+    teacher = _teacher_of(source, task)
+    if teacher.sha256 != sha256:
+        raise InputError(
+            f"teacher {source} is not the one that the bundle was made from: its sha256 is {teacher.sha256}, "
+            f"recorded is {shown(sha256)}; give the folder of that teacher"
+        )
+    return teacher
 
 
 def _teacher_of(source: str, task: Task) -> Teacher:
@@ -50,6 +64,6 @@ def _teacher_of(source: str, task: Task) -> Teacher:
     return replace(found, task=replace(found.task, ranks=task.ranks)) if found.task.is_score else found
 
 
-def _answers(teacher: Teacher, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded]:
-    encoded = encode(data, teacher.task, teacher.tokenizer, max_length)
+def _answers(teacher: Teacher, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded]:
+    encoded = encode(data, task if task.embeds else teacher.task, teacher.tokenizer, max_length)
     return predict(teacher.load_model(), encoded), encoded

@@ -118,7 +118,7 @@ def validate_artifact(
             size_check(shipped_bytes, limits.budget_bytes),
             retention_check(kept, task.metric_name),
             parity_check(parity[-1]),
-            finite_check(logits, len(task.labels)),
+            finite_check(logits, task.outputs),
             golden_check(None),
         ],
         metrics=metrics,
@@ -187,7 +187,7 @@ def metric_record(statistics: np.ndarray, task: Task) -> MetricRecord:
 
 
 def finite_check(logits: np.ndarray, labels: int) -> Check:
-    """Whether the artifact gives one finite number for each label."""
+    """Whether the artifact gives one finite number for each label, or number of a vector."""
     bad, columns = int((~np.isfinite(logits)).sum()), logits.shape[1]
     good = bad == 0 and columns == labels
     reason = f"{bad} logits are not finite; {columns} columns for {labels} labels"

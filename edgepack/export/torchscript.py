@@ -37,9 +37,10 @@ from edgepack.export.torchscript_layout import Layout, embedder_options, layout
 from edgepack.export.torchscript_program import MobileEncoder, State
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
-from edgepack.student.config import EMBEDS, StudentConfig
+from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, bucket_by_distance
 from edgepack.target import Target
+from edgepack.task.similarity import EMBEDS
 from edgepack.workspace import write_atomic
 
 ARCHIVE = "m"  # the zip's one folder; any name is read, so the shortest

@@ -16,7 +16,8 @@ from edgepack.export.encoder_walk import SELF_ATTENTIVE, Attention, EncoderWalk,
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.quantization import FP32, INT4, INT8, BitWidth
-from edgepack.student.config import ACTIVATIONS, ATTENTION_MATRICES, EMBEDS, FFN_MATRICES, StudentConfig
+from edgepack.student.config import ACTIVATIONS, ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.task.similarity import EMBEDS
 
 BODY_ELEMENTS = {FP32: "float32", INT8: "int8", INT4: "uint8"}  # at 4 bits two to a byte
 ROW_TAIL_BYTES = {INT8: 8, INT4: 4}  # scale and minimum behind a row's codes: two fp32, two fp16

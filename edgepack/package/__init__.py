@@ -5,7 +5,8 @@
 
 Every file of the bundle is compared with the manifest's length and sha256 before anything is written. What an
 app cannot do exactly is refused here, not found out on a phone: a runtime that it has no code for, and a tokenizer
-other than `tokenizer.bin`, which is the only one that the apps' cores are proven on. The project is written beside
+older than the bundle needs, and a tokenizer other than `tokenizer.bin`, which is the only one that the apps' cores are
+proven on. The project is written beside
 DIR and takes its place by a rename; with `force` what was in DIR goes only then.
 
 Each kind of app is a module of its own with `RUNTIMES`, the runtimes that it has code for, and `write_project`.
@@ -19,10 +20,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
+from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model, task_of
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
 from edgepack.machine.extras import one_line_errors
+from edgepack.package.pins import check_version
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
@@ -149,11 +151,17 @@ def check_output(output: Path, bundle: Path, force: bool) -> None:
 
 def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple[str, ...]) -> None:
     """Refuse what the app cannot run, or cannot tokenize exactly as the reference does."""
+    if task_of(manifest).embeds:
+        raise InputError(
+            f"bundle {bundle} embeds texts, and no sample app does that yet; call it from Python, or read its vectors "
+            f"from the output {manifest.outputs[0].name} in an app of your own"
+        )
     if manifest.runtime.name not in runtimes:
         raise InputError(
             f"bundle {bundle} is for {manifest.runtime.name}; the {app} app runs {', '.join(runtimes)}; "
             "build for a target of one of these (edgepack targets)"
         )
+    check_version(manifest, app)
     shipped = [record.path for record in shipped_records(manifest)]
     if ASSET_NAME not in shipped:
         raise CheckFailed(

@@ -5,8 +5,7 @@ model goes into the assets as it is and is kept uncompressed in the APK; `:core`
 resources, so that `gradle :core:test` proves the tokenizer on this very vocabulary. The app has no permission at all
 unless the model is downloaded.
 
-The Gradle wrapper's jar is a binary that edgepack does not make, so there is none: Android Studio brings its own
-Gradle, and `gradle wrapper` adds one.
+The Gradle wrapper's jar is the one that Gradle publishes; tests/package/test_pins.py compares its sha256.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ SUFFIXES = ("onnx", "ptl", "pte", "tflite")
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
 ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
+WRAPPER = "gradlew"
 NETWORK = Path("app/src/main/res/xml/network_security_config.xml")
 NETWORK_ATTRIBUTE = '        android:networkSecurityConfig="@xml/network_security_config"\n'
 INTERNET = '    <uses-permission android:name="android.permission.INTERNET" />\n\n'
 
 STEPS = """
-Open the folder in Android Studio and run `app`; it brings Gradle and the Android SDK. On the command line, with Gradle
-8.13 or newer, a JDK 17 and the Android SDK (`ANDROID_HOME`):
+Open the folder in Android Studio and run `app`; it brings the Android SDK. On the command line, with a JDK 17 and the
+Android SDK (`ANDROID_HOME`); the wrapper fetches Gradle:
 
 ```bash
-gradle wrapper                    # once: adds the Gradle wrapper, whose jar is not part of this project
 ./gradlew :app:installDebug       # on a device or emulator that is connected
 ./gradlew :core:test              # tokenizer against the bundle's golden vectors, files, downloads: on this computer
 ./gradlew :app:bundleRelease      # for a store, once you have set up signing
@@ -84,6 +83,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     check_application_id(options.application_id)
     module = MODULES[manifest.runtime.name]
     copy_template("android", folder, replacements(manifest, options))
+    (folder / WRAPPER).chmod(0o755)  # a wheel keeps no modes
     for other in set(MODULES.values()) - {module}:
         shutil.rmtree(folder / f"runtime-{other}")
     copy_assets(bundle, manifest, options, folder / ASSETS)

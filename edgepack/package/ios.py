@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError
+from edgepack.package.pins import load_pins, numbers
 from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
 from edgepack.package.template import copy_template
 
@@ -24,7 +25,7 @@ PLACEHOLDER = "assets/PLACEHOLDER.txt"
 ONNX_RUNTIME_IDS = ("ED6E00000000000000000B03", "ED6E00000000000000000D02", "ED6E00000000000000000D12")
 BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]+")
 
-STEPS = """Needs a Mac with Xcode 16 or newer; the app runs on iOS 17 or newer.
+STEPS = """Needs a Mac with Xcode 16 or newer, 26 or newer for the App Store; the app runs on iOS {oldest} or newer.
 
 1. Open `Sample.xcodeproj`. {packages}
 2. For a device, choose your team under Signing & Capabilities of the target Sample; a simulator needs none.
@@ -61,14 +62,16 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     """Write the Xcode project."""
     needs_package = manifest.runtime.name == "onnxruntime"
     check_options(options, needs_package)
-    copy_template("ios", folder, replacements(options))
+    copy_template("ios", folder, replacements(options, deployment_target(manifest)))
     (folder / PLACEHOLDER).unlink()
     if not needs_package:
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
     copy_assets(bundle, manifest, options, folder / "assets")
     steps = STEPS.format(
-        packages=FETCHES if needs_package else FETCHES_NOTHING, on_demand=" --on-demand" if options.download_url else ""
+        packages=FETCHES if needs_package else FETCHES_NOTHING,
+        on_demand=" --on-demand" if options.download_url else "",
+        oldest=deployment_target(manifest).removesuffix(".0"),
     )
     write_readme(
         bundle,
@@ -97,8 +100,20 @@ def check_options(options: AppOptions, is_one_file: bool) -> None:
         raise InputError("a Core ML model is a folder and cannot be downloaded; package without --download-url")
 
 
-def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
-    """The user's values where the template's defaults stand."""
+def deployment_target(manifest: BundleManifest) -> str:
+    """The oldest iOS that the app runs on: the template's, or what a Core ML model needs (`iOS 18`)."""
+    own, needed = template_target(), manifest.runtime.min_version
+    is_newer = needed.startswith("iOS ") and numbers(needed) > numbers(own)
+    return ".".join(map(str, numbers(needed))) + ".0" if is_newer else own
+
+
+def template_target() -> str:
+    """The template's own."""
+    return next(pin.version for pin in load_pins() if pin.name == "iOS")
+
+
+def replacements(options: AppOptions, oldest: str) -> dict[str, dict[str, str]]:
+    """The user's values where the template's defaults stand; `oldest`: the iOS that the app runs on."""
     project = {
         f'INFOPLIST_KEY_CFBundleDisplayName = "{DEFAULT_NAME}";': (
             f"INFOPLIST_KEY_CFBundleDisplayName = {quoted(options.name)};"
@@ -107,6 +122,7 @@ def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
             f"PRODUCT_BUNDLE_IDENTIFIER = {quoted(options.application_id)};"
         ),
     }
+    project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = f"IPHONEOS_DEPLOYMENT_TARGET = {oldest};"
     settings = {f'title = "{DEFAULT_NAME}"': f"title = {quoted(options.name)}"}
     if options.download_url:
         settings['downloadURL = ""'] = f"downloadURL = {quoted(options.download_url)}"

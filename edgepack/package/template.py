@@ -40,18 +40,29 @@ def copy_template(app: str, folder: Path, replacements: Mapping[str, Mapping[str
     Values go in as they are: whoever calls escapes them for the file's format.
     """
     with as_file(files("edgepack") / "_data" / "sample_apps") as packed:
-        source = next((root / app for root in (packed, checkout()) if (root / app).is_dir()), None)
-        if source is None:
-            raise MissingDependency(
-                "edgepack is installed without its sample apps; run: pip install --force-reinstall edgepack"
-            )
         try:
-            shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*BUILD_OUTPUTS))
+            shutil.copytree(find(app, packed), folder, ignore=shutil.ignore_patterns(*BUILD_OUTPUTS))
         except shutil.Error as e:  # it collects what failed, as triples of source, copy and reason
             raise OSError(errno.EIO, str(e.args[0][0][2])) from e
     for name, values in replacements.items():
         path = folder / name
         path.write_text(replaced(path.read_text(encoding="utf-8"), values, f"{app}/{name}"), encoding="utf-8")
+
+
+def find(name: str, packed: Path) -> Path:
+    """A file or folder of `sample_apps/`: in the installed package (`packed`), else in a source checkout."""
+    found = next((root / name for root in (packed, checkout()) if (root / name).exists()), None)
+    if found is None:
+        raise MissingDependency(
+            "edgepack is installed without its sample apps; run: pip install --force-reinstall edgepack"
+        )
+    return found
+
+
+def read_template(name: str) -> str:
+    """The text of a file of `sample_apps/`."""
+    with as_file(files("edgepack") / "_data" / "sample_apps") as packed:
+        return find(name, packed).read_text(encoding="utf-8")
 
 
 def checkout() -> Path:

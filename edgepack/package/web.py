@@ -19,7 +19,7 @@ from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOp
 from edgepack.package.template import copy_template, replaced
 from edgepack.workspace import sha256_file
 
-RUNTIMES = ("onnxruntime",)
+RUNTIMES = ("onnxruntime-web", "onnxruntime")  # one file format; the page runs both in the same library
 WORKER = "service-worker.js"
 CONNECT = "connect-src 'self'"
 RUNTIME_FILE = "vendor/ort-wasm-simd-threaded.wasm"

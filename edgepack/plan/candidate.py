@@ -111,7 +111,7 @@ def _ends(space: SearchSpace, body: Body) -> dict[str, Any]:
     """Positions, token types and the head's size."""
     full = space.full
     return {
-        "head_size": body.head_size if full.head_act and body.head_size != space.hidden_size else 0,
+        "head_size": body.head_size if full.has_dense and body.head_size != space.hidden_size else 0,
         "max_position_embeddings": space.max_length,
         "type_vocab_size": full.type_vocab_size if space.keep_types else 0,
     }

@@ -64,9 +64,9 @@ def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: i
     full, size = space.full, attention_head_size(space)
     layer_weights = _layer_weights(space, layers, heads, ffn)
     time = student_time(len(layers), heads, size, ffn, space.hidden_size, token_labels(full))
-    for head_share in HEAD_SHARES if full.head_act else (1.0,):
+    for head_share in HEAD_SHARES if full.has_dense else (1.0,):
         head = round(head_share * space.head_inputs)
-        weights = layer_weights + (space.hidden_size * head if full.head_act else 0)
+        weights = layer_weights + (space.hidden_size * head if full.has_dense else 0)
         for bits in body_widths(space):
             loss = body_loss(full, len(layers), heads, ffn) + head_loss(head_share) + body_rounding_loss(bits)
             loss += NEW_BODY_LOSS if space.new_body else 0.0

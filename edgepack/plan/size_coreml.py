@@ -17,9 +17,10 @@ from typing import Any
 
 from edgepack.export.coreml_encoder import BITS, CoremlEncoder, Make
 from edgepack.plan.model_size import ModelSize
-from edgepack.student.config import EMBEDS, StudentConfig
+from edgepack.student.config import StudentConfig
 from edgepack.target import Target
 from edgepack.task.encoded import MODEL_INPUTS
+from edgepack.task.similarity import EMBEDS
 
 ALIGNMENT = 64
 INLINE = 10  # constants of fewer numbers stand in the specification

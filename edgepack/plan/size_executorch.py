@@ -17,8 +17,9 @@ from edgepack.export.matrix_format import MatrixFormat, kernel_format, scales_pe
 from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.plan.model_size import ModelSize
 from edgepack.quantization import INT8
-from edgepack.student.config import EMBEDS, StudentConfig
+from edgepack.student.config import StudentConfig
 from edgepack.target import Target
+from edgepack.task.similarity import EMBEDS
 
 ALIGNMENT = 16  # of constants
 FITTED = {  # bytes

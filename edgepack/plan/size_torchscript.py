@@ -13,8 +13,9 @@ from math import prod
 
 from edgepack.export.torchscript_layout import Layout, embedder_options, layout
 from edgepack.plan.model_size import ModelSize
-from edgepack.student.config import EMBEDS, StudentConfig
+from edgepack.student.config import StudentConfig
 from edgepack.target import Target
+from edgepack.task.similarity import EMBEDS
 
 PROGRAM_BYTES = 8154  # bytecode.pkl, deflated
 PICKLE_BYTES = 858  # data.pkl without integers and storage types

@@ -11,6 +11,7 @@ from edgepack.task.task import NO_LABELS
 
 MOSTLY = 0.5  # of a text's tokens
 SHOWN, LEAST = 100, 0.01  # characters of a text, and probability of a label, that a person is shown
+SHOWN_NUMBERS = 4  # of a vector
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Answer:
     `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
     token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word. Of
     label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. Of a score
-    `score` is the number and `label` its name, without a probability. `tokens` counts
+    `score` is the number and `label` its name, without a probability. `vector` is of a text that is embedded: the dot
+    product of two of them, where they are of length 1, is their cosine. `tokens` counts
     special ones too; `cut`: the text was longer than the model's input, and its end was not read; `unknown` is the
     share of its tokens that the vocabulary does not have.
     """
@@ -47,6 +49,7 @@ class Answer:
     entities: tuple[Entity, ...] = ()
     labels: tuple[str, ...] | None = None
     score: float | None = None
+    vector: tuple[float, ...] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -63,6 +66,9 @@ class Answer:
         text = bare(self.text, SHOWN) if self.pair is None else f"{bare(self.text, SHOWN)} | {bare(self.pair, SHOWN)}"
         if self.score is not None:
             found = [f"  {bare(self.label or 'score')} {self.score:.4f}"]
+        elif self.vector is not None:
+            start = ", ".join(f"{number:.4f}" for number in self.vector[:SHOWN_NUMBERS])
+            found = [f"  {start}, … ({len(self.vector)} numbers)"]
         elif self.labels is not None:
             found = [f"  {bare(name)} {self.probabilities[name]:.1%}" for name in self.labels]
         elif self.label is not None:
@@ -75,8 +81,9 @@ class Answer:
     def to_record(self) -> dict[str, Any]:
         """Plain data, as `edgepack predict --json` prints it."""
         record = {**asdict(self), "probabilities": dict(self.probabilities), "warnings": list(self.warnings)}
-        if self.labels is None:
-            record.pop("labels")
-        if self.score is None:
-            record.pop("score")
+        for name in ("labels", "score", "vector"):
+            if record[name] is None:
+                record.pop(name)
+        if self.vector is not None:
+            record["vector"] = list(self.vector)
         return record

@@ -168,7 +168,7 @@ class Bundle:
         return Run(encoding, logits, self._decided(answer, encoding, logits))
 
     def logits(self, encoding: Encoding) -> np.ndarray:
-        """What the model gives: `(labels,)`, or `(tokens, labels)` where words are labelled."""
+        """What the model gives: `(labels,)`, the vector of a text, or `(tokens, labels)` where words are labelled."""
         inputs = {
             "input_ids": encoding.input_ids,
             "attention_mask": [1] * len(encoding.input_ids),
@@ -183,6 +183,8 @@ class Bundle:
         return self.task.scoring.probabilities(logits / (self.manifest.temperature or 1.0))
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
+        if self.task.embeds:
+            return replace(answer, vector=tuple(map(float, logits)))
         labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.task.is_tagging:
             words = find_words(answer.text, encoding.own_offsets, self.tokenizer.classes)

@@ -67,15 +67,22 @@ def answer_data(
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
     data, labelled = read_to_answer(source, task, told, recorded)
     show_notes(console, data)
-    ran = run_data(bundle, data, task, console)
-    form = Labelled(FormLogits("bundle", ran.logits, ran.encoded, task.scoring), task)
+    ran, encoded = run_data(bundle, data, task, console), None
+    if teacher is not None:
+        theirs = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits(
+            teacher, task, data, manifest.teacher_length
+        )
+        encoded = task.referenced(ran.encoded, theirs[0])
+    if task.judged == "teacher" and encoded is None:  # whose vectors are the measure
+        labelled = False
+    form = Labelled(FormLogits("bundle", ran.logits, encoded or ran.encoded, task.scoring), task)
     return DataAnswers(
         source=source,
         answers=ran.answers,
-        truths=tuple(truth_of(example, task) for example in data.examples) if labelled else (),
+        truths=tuple(truth_of(example, task) for example in data.examples) if labelled and task.labels else (),
         metric_name=task.metric_name,
         metric=metric_interval(form.statistics, task) if labelled else None,
-        teacher=None if teacher is None else compare(teacher, bundle, form, ran, data, labelled, console),
+        teacher=None if teacher is None else compare((teacher, *theirs), bundle, form, ran, data, labelled, console),
     )
 
 
@@ -134,16 +141,21 @@ def truth_of(example: Example, task: Task) -> Truth:
 
 
 def compare(
-    source: str, bundle: Bundle, form: Labelled, ran: Ran, data: Dataset, labelled: bool, console: Console
+    theirs: tuple[str, np.ndarray, Encoded, str],
+    bundle: Bundle,
+    form: Labelled,
+    ran: Ran,
+    data: Dataset,
+    labelled: bool,
+    console: Console,
 ) -> Compared:
-    """The teacher's answers to the same texts beside the bundle's."""
+    """The teacher's answers beside the bundle's. `theirs`: where it is, its logits, their encoding, its hash."""
     manifest, task = bundle.manifest, form.task
-    ask = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits
-    logits, encoded, sha256 = ask(source, task, data, manifest.teacher_length)
+    source, logits, encoded, sha256 = theirs
     if sha256 != manifest.teacher.sha256:
         console.warn(f"teacher {source} is not the one that the bundle was made from (its sha256 is another one)")
-    theirs = replace(task, thresholds=tuple(manifest.teacher.thresholds or ()))
-    teacher = Labelled(FormLogits("teacher", logits, encoded, theirs.scoring), theirs)
+    own = replace(task, thresholds=tuple(manifest.teacher.thresholds or ()))
+    teacher = Labelled(FormLogits("teacher", logits, encoded, own.scoring), own)
     both = pair_decisions(form.form, teacher.form)
     if not len(both.owners):
         raise InputError(f"{data.source}: no text of it has a token that both models read; give data with texts")
@@ -160,7 +172,12 @@ def compare(
 def disagreements(
     bundle: Bundle, both: Both, ran: Ran, data: Dataset, task: Task, labelled: bool
 ) -> Iterator[Disagreement]:
-    """Each decision that differs, the example of the largest divergence first; its words in their order."""
+    """Each decision that differs, the example of the largest divergence first; its words in their order.
+
+    Vectors are counted and not shown.
+    """
+    if task.embeds:
+        return
     order, flipped, _ = worst_first(both, len(data))
     after, before, differs, words = both.after, both.before, both.differs, ran.words[both.kept]
     given, shown = both.scorings[1].probabilities(before), bundle.probabilities(after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,7 +104,8 @@ class DataAnswers:
         if self.metric is not None:
             rows.append([self.metric_name, _with_interval(self.metric)])
         else:
-            rows.append([self.metric_name, "not measured: the data have no label column"])
+            lacking = "nothing that vectors are measured by" if _are_vectors(self.answers) else "no label column"
+            rows.append([self.metric_name, f"not measured: the data have {lacking}"])
         if self.teacher is not None:
             if self.teacher.metric is not None and self.teacher.retention is not None:
                 rows.append([f"teacher's {self.metric_name}", _with_interval(self.teacher.metric)])
@@ -121,6 +122,8 @@ class DataAnswers:
 
     def _counted(self) -> Iterator[str]:
         counts = list(self.counts.items())
+        if _are_vectors(self.answers):
+            return
         rows = [["answered", "times"], *([bare(label), f"{count:,}"] for label, count in counts[:MOST_LABELS])]
         yield from ("", format_table(rows))
         if len(counts) > MOST_LABELS:
@@ -146,6 +149,10 @@ class DataAnswers:
             f"{bare(found.bundle)} {found.bundle_probability:.0%}",
             text,
         ]
+
+
+def _are_vectors(answers: Sequence[Answer]) -> bool:
+    return bool(answers) and answers[0].vector is not None
 
 
 def _labels(answer: Answer) -> tuple[str, ...]:

@@ -21,8 +21,10 @@ import numpy as np
 from edgepack.errors import InputError, bare, first_line
 from edgepack.runtime.face import Face, TensorFace
 from edgepack.target import Target
+from edgepack.task.similarity import VECTOR_NAME
 
 MOST_BYTES = 1_000_000  # of a pickle; a program has 32 kB, the state of a student of 24 layers 6 kB
+PROGRAMS = ("MobileEncoder", "MobileEmbedder")
 DTYPES = {"FloatStorage": "<f4", "CharStorage": "i1", "ByteStorage": "u1"}
 TAILS = {8: ("<f4", 8), 4: ("<f2", 4)}  # by bits of a table: type and bytes of the scale and minimum behind a row
 
@@ -41,10 +43,13 @@ def read(path: Path, target: Target) -> Face:
     try:
         with zipfile.ZipFile(path) as archive:
             state = load_pickle(archive, "data.pkl")
+            embeds = isinstance(state, dict)  # an embedder holds the encoder, whose state is not by name
+            state = state["encoder"].state if embeds else state
             program = load_pickle(archive, "bytecode.pkl")
             options, lists = state[0], state[1]
             faults = weight_faults(archive, state[3:], options)
-            return Face(inputs(options), outputs(options, lists), used_operators(program), faults=tuple(faults))
+            given = vectors(lists) if embeds else outputs(options, lists)
+            return Face(inputs(options), given, used_operators(program), faults=tuple(faults))
     except InputError:
         raise
     except (
@@ -61,7 +66,7 @@ class Restricted(pickle._Unpickler):
         found = CONSTRUCTORS.get((module, name))
         if found is None and (module, name[-7:]) == ("torch", "Storage"):
             found = name
-        if found is None and module.startswith("__torch__.") and name == "MobileEncoder":
+        if found is None and module.startswith("__torch__.") and name in PROGRAMS:
             found = State
         if found is None:
             raise pickle.UnpicklingError(f"it names {bare(module)}.{bare(name)}")
@@ -121,6 +126,13 @@ def outputs(options: dict[str, int], lists: dict[str, list[int]]) -> tuple[Tenso
     labels = lists["linears"][-3]
     shape = ("batch", labels) if options["first_token"] == 1 else ("batch", "seq", labels)
     return (TensorFace("logits", "float32", shape),)
+
+
+def vectors(lists: dict[str, list[int]]) -> tuple[TensorFace, ...]:
+    """What an embedder gives: rows of the linear layer behind the pooling, or as many numbers as the last norm has."""
+    first, end = lists["slots"][-3:-1]
+    size = lists["linears"][3 * (end - 1)] if first < end else lists["norms"][-1]
+    return (TensorFace(VECTOR_NAME, "float32", ("batch", size)),)
 
 
 def used_operators(program: Any) -> tuple[str, ...]:

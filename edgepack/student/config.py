@@ -16,6 +16,7 @@ from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError
 from edgepack.quantization import BITS, FP32, INT4, INT8, BitWidth, bit_width
+from edgepack.task.similarity import EMBEDS, VECTOR_NAME  # the task of a student whose output is a vector of each text
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
 NORMS = ("layer_norm", "no_norm")
@@ -23,7 +24,6 @@ ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
 ATTENTION_MATRICES = ("query", "key", "value", "output")
 FFN_MATRICES = ("up", "down")
 MATRICES = ATTENTION_MATRICES + FFN_MATRICES
-EMBEDS = "feature-extraction"  # the task of a student whose output is a vector of each text
 POOLINGS = ("first", "mean", "last")  # of the real tokens: what a head reads that gives one answer a text
 
 
@@ -132,7 +132,7 @@ class StudentConfig(PreTrainedConfig):
     @property
     def output_name(self) -> str:
         """What files call the output."""
-        return "sentence_embedding" if self.task == EMBEDS else "logits"
+        return VECTOR_NAME if self.task == EMBEDS else "logits"
 
     @property
     def has_classifier(self) -> bool:

@@ -18,15 +18,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgepack.errors import InputError
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student, student_of
 from edgepack.task.scoring import recorded_problem
+from edgepack.task.similarity import EMBEDS
 from edgepack.teacher import FAMILIES, config_sizes
+from edgepack.teacher.embedding import Embedding
+from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
 
 
@@ -160,20 +164,26 @@ LAYOUTS: dict[str, Layout] = {
 MPNET_BUCKETS = 32  # transformers computes MPNet's buckets with this count whatever the config says
 
 
-def student_from_teacher(model: PreTrainedModel, task: str) -> Student:
+def student_from_teacher(model: PreTrainedModel | EmbeddingModel, task: str) -> Student:
     """The teacher's own weights and shape as a student in eval mode; same logits to rounding.
 
     The student holds the model's own tensors, not copies of them.
     """
+    if isinstance(model, EmbeddingModel):
+        return student_from_weights(model.config, model.student_weights(), task, embedding=model.embedding)
     return student_from_weights(model.config, model.state_dict(), task)
 
 
 def student_from_weights(
-    teacher: PreTrainedConfig, weights: Mapping[str, Tensor], task: str, layers: Sequence[int] | None = None
+    teacher: PreTrainedConfig,
+    weights: Mapping[str, Tensor],
+    task: str,
+    layers: Sequence[int] | None = None,
+    embedding: Embedding | None = None,
 ) -> Student:
     """The same out of weights by the names that transformers gives them, each asked for where it is needed.
 
-    `layers`: those to fill, the others are on the meta device; None: all.
+    `layers`: those to fill, the others are on the meta device; None: all. `embedding`: how the states become a vector.
     """
     family = str(teacher.model_type)
     if not can_carve(teacher):
@@ -182,6 +192,8 @@ def student_from_weights(
         )
     layout = LAYOUTS[family]
     config = _config(teacher, layout, weights, task)
+    if embedding is not None:
+        config = changed_config(config, **_vector_head(embedding, weights))
     state = _embeddings(config, layout, weights, _first_position(teacher))
     for layer in range(config.num_hidden_layers) if layers is None else layers:
         state |= _layer(config, layout, weights, layer)
@@ -225,6 +237,19 @@ def _config(teacher: PreTrainedConfig, layout: Layout, weights: Mapping[str, Ten
         label2id=dict(teacher.label2id),
         pad_token_id=int(teacher.pad_token_id or 0),
     )
+
+
+def _vector_head(embedding: Embedding, weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the config says of the way from states to a vector; labels are none."""
+    dense = embedding.dense is not None
+    return {
+        "pooling": embedding.pooling,
+        "normalized": embedding.normalized,
+        "vector_size": weights["classifier.weight"].shape[0] if dense else 0,
+        "head_act": embedding.activation,
+        "id2label": {},
+        "label2id": {},
+    }
 
 
 def _first_position(teacher: PreTrainedConfig) -> int:
@@ -274,5 +299,7 @@ def _head(config: StudentConfig, layout: Layout, weights: Mapping[str, Tensor]) 
     if config.has_dense:
         state |= _linear(weights, "head.dense", layout.head_dense)
     if config.has_classifier:
-        state |= _linear(weights, "head.classifier", "classifier" if config.per_token else layout.classifier)
+        state |= _linear(
+            weights, "head.classifier", "classifier" if config.per_token or config.task == EMBEDS else layout.classifier
+        )
     return state

@@ -26,7 +26,8 @@ from transformers.utils import ModelOutput
 
 from edgepack.errors import InputError
 from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
-from edgepack.student.config import EMBEDS, StudentConfig
+from edgepack.student.config import StudentConfig
+from edgepack.task.similarity import EMBEDS
 
 
 @dataclass

@@ -6,6 +6,7 @@ from edgepack.errors import InputError, shown
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.reading.table import Note
 from edgepack.task.task import Task
+from edgepack.task.vector_data import check_vectors
 
 Content = str | tuple[str, str]
 
@@ -24,6 +25,9 @@ def check_distinct(train: Dataset, evaluation: Dataset) -> int:
 
 def check_evaluation(evaluation: Dataset, task: Task) -> None:
     """Refuse evaluation data on which one constant answer is right: no figure on them says anything."""
+    if task.embeds:
+        check_vectors(evaluation, task)
+        return
     if task.is_score:
         check_scores(evaluation, task)
         return

@@ -11,7 +11,13 @@ from edgepack.task.task import Task
 
 
 def examples_sha256(dataset: Dataset, task: Task) -> str:
-    """A hash of all examples with the names of their labels; repeated examples count as often as they stand there."""
+    """A hash of all examples with the names of their labels; repeated examples count as often as they stand there.
+
+    Of texts to embed the order counts too: pairs follow one another, and queries name the places of documents.
+    """
+    if task.embeds:  # labels speak of places
+        lines = [json.dumps([example.text, example.label]) for example in dataset.examples]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     digests = []
     for example in dataset.examples:
         content: list[Any] = [example.text, example.pair, example.words, _names(example.label, task)]

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+CONSTANT = 1e-12  # variance of places, of which the largest is 1 / 12: below is rounding
+
 
 def ranks(values: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Ranks from 1 on, `(n,) → (n,)` float64; equal values share the mean of theirs.
@@ -77,3 +79,46 @@ def ranked_gains(scores: np.ndarray, gains: np.ndarray) -> np.ndarray:
     _, places = np.unique(-np.asarray(scores, dtype=np.float64), return_inverse=True)
     means = np.bincount(places, weights=np.asarray(gains, dtype=np.float64)) / np.maximum(np.bincount(places), 1)
     return np.asarray(means[np.sort(places)])
+
+
+def spearman_terms(
+    first: np.ndarray, second: np.ndarray, weights: np.ndarray, at: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Each pair's linear term `(n,)` in the correlation of ranks; by `weights`, which add up to 1, their mean is that.
+
+    The infinitesimal jackknife (Efron 1982, "The Jackknife, the Bootstrap and Other Resampling Plans", section 6.3):
+    how far the correlation moves as a pair's weight grows, its effect on the other pairs' ranks included. `at`: the
+    terms of these pairs instead. Zeros where a side is constant.
+    """
+    own = (first, second) if at is None else at
+    sides = [
+        _Side(np.asarray(values), weights, np.asarray(new)) for values, new in zip((first, second), own, strict=True)
+    ]
+    (u, new_u), (v, new_v) = ((side.places, side.new_places) for side in sides)
+    spread, other_spread, product = (float(weights @ each) for each in (u * u, v * v, u * v))
+    if spread < CONSTANT or other_spread < CONSTANT:
+        return np.zeros(len(own[0]))
+    size = np.sqrt(spread * other_spread)
+    moved = new_u * new_v - 3 * product + sides[0].above(weights * v) + sides[1].above(weights * u)
+    growth = (new_u**2 - 3 * spread + 2 * sides[0].above(weights * u)) / spread
+    other_growth = (new_v**2 - 3 * other_spread + 2 * sides[1].above(weights * v)) / other_spread
+    found = product / size
+    return np.asarray(found + moved / size - found / 2 * (growth + other_growth))
+
+
+class _Side:
+    """One side's values by their place: the share of the weights below, half of those equal, less a half."""
+
+    def __init__(self, values: np.ndarray, weights: np.ndarray, new: np.ndarray) -> None:
+        self.order = np.argsort(values, kind="stable")
+        held = values[self.order]
+        self.left, self.right = (np.searchsorted(held, new, side=side) for side in ("left", "right"))
+        left, right = (np.searchsorted(held, values, side=side) for side in ("left", "right"))
+        below = np.concatenate([[0.0], np.cumsum(weights[self.order])])
+        self.places = (below[left] + below[right]) / 2 - 0.5
+        self.new_places = (below[self.left] + below[self.right]) / 2 - 0.5
+
+    def above(self, parts: np.ndarray) -> np.ndarray:
+        """For each new value the sum of `parts` at values above it, and half of those at equal ones."""
+        below = np.concatenate([[0.0], np.cumsum(parts[self.order])])
+        return np.asarray(below[-1] - (below[self.left] + below[self.right]) / 2)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from edgepack.errors import InputError
 from edgepack.task.accuracy import Accuracy, WordAccuracy
+from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.entity_f1 import EntityF1
 from edgepack.task.label_f1 import LabelF1, find_thresholds
@@ -18,9 +19,10 @@ from edgepack.task.reading.labels import is_unnamed
 from edgepack.task.schemes import SCHEMES, Mark, SchemeName, marks_of, scheme_of_labels
 from edgepack.task.scores import ACTIVATIONS, Activation, Correlation, Ranking
 from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, REGRESSION, SINGLE_LABEL, Metric, Problem
+from edgepack.task.similarity import EMBEDS, METRICS, VECTOR_NAME, Judged
 
-TaskName = Literal["text-classification", "token-classification"]
-TASK_NAMES: tuple[TaskName, ...] = ("text-classification", "token-classification")
+TaskName = Literal["text-classification", "token-classification", "feature-extraction"]
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
 NO_LABELS = "none"  # how an empty set of labels is shown
 SHOWN_DECIMALS = 4  # of a score
 
@@ -34,6 +36,9 @@ class Task:
     `thresholds`: of label sets, the probability from which on each label is answered; empty: 0.5 for each.
     `scheme`: what tags mean, where the labels alone would say something else. `activation`: what turns a logit into
     the score. `ranks`: whether scores order the candidates of a query, which is the first text of each pair.
+
+    A model that embeds texts has no labels: `vector_size` is how many numbers it gives of a text, `judged` what these
+    are measured by (None: the teacher's).
     """
 
     name: TaskName
@@ -44,6 +49,8 @@ class Task:
     scheme: SchemeName | None = None
     activation: Activation = "identity"
     ranks: bool = False
+    vector_size: int = 0
+    judged: Judged | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -51,6 +58,7 @@ class Task:
         if self.problem not in PROBLEMS:
             raise InputError(f"problem is {self.problem!r}; allowed: {', '.join(PROBLEMS)}")
         self._check_scheme()
+        self._check_vectors()
         self._check_score()
         self.scoring  # noqa: B018 - it checks the labels
         if self.is_tagging and self.pair:
@@ -62,6 +70,30 @@ class Task:
                 f"{len(self.thresholds)} thresholds for {len(self.labels)} labels of {self.problem}; one above 0 and "
                 f"below 1 for each label of {MULTI_LABEL} is needed"
             )
+
+    def _check_vectors(self) -> None:
+        if self.embeds and (self.labels or self.pair or self.vector_size < 1):
+            raise InputError(
+                f"{EMBEDS} gives one text a vector: {len(self.labels)} labels, pair {self.pair}, vectors of "
+                f"{self.vector_size}; allowed: no labels, no pair, a size from 1"
+            )
+        if not self.embeds and (self.vector_size or self.judged):
+            raise InputError(f"{self.name} with vectors of {self.vector_size}; only {EMBEDS} gives vectors")
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a text's answer is a vector."""
+        return self.name == EMBEDS
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model gives of a text, or of each token: the labels, or the size of the vector."""
+        return self.vector_size if self.embeds else len(self.labels)
+
+    @property
+    def output_name(self) -> str:
+        """What model files call the one output."""
+        return VECTOR_NAME if self.embeds else "logits"
 
     @property
     def is_multi_label(self) -> bool:
@@ -105,6 +137,8 @@ class Task:
     @cached_property
     def scoring(self) -> Metric:
         """How its answers are decided and counted."""
+        if self.embeds:
+            return METRICS[self.judged or "teacher"]
         if self.is_multi_label:
             return LabelF1(len(self.labels), self.thresholds)
         if self.is_score:
@@ -157,8 +191,20 @@ class Task:
 
     @property
     def described(self) -> str:
-        """What it answers, in words: how many labels, or which score."""
+        """What it answers, in words: how many labels, which score, or vectors of which size."""
+        if self.embeds:
+            return f"vectors of {self.vector_size} numbers"
         return f"the score {self.labels[0]!r}" if self.is_score else f"{len(self.labels)} labels"
+
+    def observations(self, data: Dataset) -> int:
+        """How many examples of the data the metric is over: of pairs of texts, or queries, fewer than texts."""
+        if not self.embeds:
+            return len(data)
+        return METRICS[self.judged or "teacher"].observations([example.label for example in data.examples])
+
+    def referenced(self, encoded: Encoded, logits: np.ndarray) -> Encoded:
+        """The data with the teacher's vectors as labels, where a model is measured by these; others as they are."""
+        return METRICS[self.judged or "teacher"].referenced(encoded, logits) if self.embeds else encoded
 
     def names(self, decided: np.ndarray) -> tuple[str, ...]:
         """The labels of one decision about a text, or the tags of decisions about words."""
@@ -167,6 +213,8 @@ class Task:
 
     def shown(self, decided: np.ndarray) -> str:
         """The same for a person."""
+        if self.embeds:
+            return f"a vector of {self.vector_size}"
         if self.is_score:
             return f"{float(np.ravel(decided)[0]):.{SHOWN_DECIMALS}f}"
         names = self.names(decided)

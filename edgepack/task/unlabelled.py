@@ -12,6 +12,7 @@ from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Table
 from edgepack.task.tagging import SPANS
 from edgepack.task.task import Task
+from edgepack.task.vector_data import read_judged
 
 NO_LABEL = 0  # the class id of every text, or of its words, where the source has no labels
 
@@ -23,6 +24,9 @@ def read_to_answer(
 
     Of hub data sets it is the split `validation`. A source without a label column has `NO_LABEL` throughout.
     """
+    if task.embeds:
+        judged, data = read_judged(source, columns)
+        return data, judged == task.judged
     table = open_table(source, "validation")
     recorded = [] if recorded_label is None else [recorded_label, *recorded_label.split(",")]
     if columns.label is None and any(name in table.columns for name in recorded):

@@ -41,13 +41,17 @@ def check_teacher(
     task = teacher.task
     metric = task.score(logits, evaluation)
     majority, rival = MIN_ENTITY_F1, "the least accepted is"
-    if task.scoring.correlates:
+    if task.scoring.correlates and not task.embeds:
         majority = least_correlation(len(evaluation))
     elif task.is_score:
         majority, rival = task.metric(task.constant_statistics(evaluation)), "the same score for every text gives"
     elif not task.finds_entities:
-        sets = task.is_multi_label
-        rival = "the same labels for every text give" if sets else "the most frequent class alone gives"
+        sets = task.is_multi_label or task.embeds
+        rival = (
+            f"the same {'vector' if task.embeds else 'labels'} for every text give"
+            if sets
+            else "the most frequent class alone gives"
+        )
         majority = task.metric(task.constant_statistics(evaluation))
         if majority == 1.0 and not sets and not allow_untrained:
             only = task.labels[int(evaluation.labels[evaluation.scored][0])]

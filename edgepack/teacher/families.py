@@ -14,16 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from transformers import (
+    AutoModel,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PreTrainedConfig,
     PreTrainedModel,
 )
 
-AUTO_CLASSES = {
+from edgepack.task.similarity import EMBEDS
+
+HEAD_CLASSES = {
     "text-classification": AutoModelForSequenceClassification,
     "token-classification": AutoModelForTokenClassification,
 }
+AUTO_CLASSES = {**HEAD_CLASSES, EMBEDS: AutoModel}  # by task; an encoder that embeds has no head of transformers'
 ACTIVATION_NAMES = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 PLAIN: tuple[tuple[str, Any], ...] = (("position_embedding_type", "absolute"), ("inner_group_num", 1))
 XLM_PLAIN: tuple[tuple[str, Any], ...] = (
@@ -74,8 +78,8 @@ OFFSET_POSITIONS = (  # of the others
 
 
 def model_class(config: PreTrainedConfig) -> type[PreTrainedModel] | None:
-    """transformers' own class for one of the tasks; None where it has none."""
-    for auto in AUTO_CLASSES.values():
+    """transformers' own class with a head for one of the tasks; None where it has none."""
+    for auto in HEAD_CLASSES.values():
         if type(config) in auto._model_mapping:
             found: type[PreTrainedModel] = auto._model_mapping[type(config)]
             return found

@@ -32,6 +32,21 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     """The JSON object in `path`; an `InputError` begins with `what`, and an absent file is an empty object."""
     if not path.exists() and not path.is_symlink():
         return {}
+    document = _document(path, what)
+    if not isinstance(document, dict):
+        raise InputError(f"{what}: {path.name} is {shown(document)}; a JSON object is needed")
+    return document
+
+
+def read_json_list(path: Path, what: str) -> list[Any]:
+    """The JSON list in `path`; an `InputError` begins with `what`."""
+    document = _document(path, what)
+    if not isinstance(document, list):
+        raise InputError(f"{what}: {path.name} is {shown(document)}; a JSON list is needed")
+    return document
+
+
+def _document(path: Path, what: str) -> Any:
     data = read_file(path, LARGEST_JSON, f"{what}: {path.name}")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{what}: {path.name} is UTF-16; save it as UTF-8")
@@ -44,8 +59,6 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         raise InputError(f"{what}: {path.name} is not valid JSON: it is nested too deep") from e
     except ValueError as e:
         raise InputError(f"{what}: {path.name} is not valid JSON: {one_line(e)}") from e
-    if not isinstance(document, dict):
-        raise InputError(f"{what}: {path.name} is {shown(document)}; a JSON object is needed")
     return document
 
 

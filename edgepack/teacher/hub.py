@@ -23,6 +23,8 @@ HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".zst")
 WANTED = (CONFIG, "README.md", *TOKENIZER_FILES, *SAFETENSORS, *MARKERS)
 
+EMBEDDING_FILES = ("*.json", "*_Dense/*", "*_Pooling/*", "0_Transformer/*")  # of a sentence-transformers folder
+
 
 def find_folder(source: str, wanted: Sequence[str] = WANTED) -> Path:
     """The folder that `source` names; the files `wanted` of it from the hub where it is an id and no folder."""

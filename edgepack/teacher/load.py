@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -16,9 +16,13 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from edgepack.errors import InputError
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
+from edgepack.task.similarity import EMBEDS
 from edgepack.task.task import Task, TaskName
 from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
+from edgepack.teacher.embedding import SETTINGS, Embedding, read_embedding
+from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import has_head
+from edgepack.teacher.hub import EMBEDDING_FILES, WANTED, find_folder
 from edgepack.teacher.labels import (
     find_activation,
     find_problem,
@@ -45,6 +49,7 @@ class Teacher:
     `truncation_side`, `padding_side`: as its files say; its `tokenizer` cuts and pads on the right, as apps do.
     `rival`: another reading of its tokenizer files. `notes`: what a user should know of how it was read.
     `behaviour`: what its own model showed, where no layer of it can be carved. `tensors`: its files' own.
+    `embedding`: how one that embeds texts makes a vector of the encoder's states.
     """
 
     checkpoint: Checkpoint
@@ -62,6 +67,7 @@ class Teacher:
     rival: Rival | None = None
     notes: tuple[str, ...] = ()
     behaviour: Behaviour | None = None
+    embedding: Embedding | None = None
 
     @property
     def config(self) -> PreTrainedConfig:
@@ -78,17 +84,24 @@ class Teacher:
         """Whether students are cut out of its layers."""
         return self.behaviour is None
 
-    def load_model(self) -> PreTrainedModel | OwnModel:
+    def load_model(self) -> PreTrainedModel | OwnModel | EmbeddingModel:
         """The model: fp32, in evaluation mode, to run and not to train."""
         model = load_frozen(self.checkpoint, self.task.name, self.tensors).model.eval()
+        if self.embedding is not None:
+            return embedding_model(model, self.embedding, self.checkpoint)
         return model if self.behaviour is None else OwnModel(model, self.behaviour)
 
     def describe(self) -> str:
         """One line: family, shape, size, task."""
         return (
             f"{self.name}: {self.family}, {self.sizes.layers} layers of {self.sizes.hidden_size}, "
-            f"{self.parameters / 1e6:.1f}M parameters, {self.task.name}, {self.task.described}"
+            f"{self.parameters / 1e6:.1f}M parameters, {self.task.name}, {self._answers()}"
         )
+
+    def _answers(self) -> str:
+        if self.embedding is None:
+            return self.task.described
+        return f"vectors of {self.task.vector_size} ({self.embedding.describe()})"
 
 
 def load_teacher(
@@ -98,21 +111,22 @@ def load_teacher(
     fallback_task: str | None = None,
     fallback_problem: Problem = SINGLE_LABEL,
     tag_scheme: SchemeName | None = None,
+    pooling: str | None = None,
 ) -> Teacher:
     """Load a fine-tuned checkpoint; whatever is wrong with it is an `InputError` of one line.
 
     `task_name`: what the user says it does. `fallback_task`, `fallback_problem`: what the data looks like, where its
     config says nothing. `tag_scheme`: what its tags mean, if the user says so; else as `edgepack finetune` wrote into
-    its config, or as its labels show.
+    its config, or as its labels show. `pooling`: how an encoder that does not say so makes a vector of a text.
     """
+    if (task_name or fallback_task) == EMBEDS:
+        return load_embedding_teacher(source, pooling)
     checkpoint = open_checkpoint(source)
     what = f"checkpoint {checkpoint.name}"
     refuse_embedding_models(checkpoint.folder, checkpoint.name)
     name = find_task(checkpoint.config, what, task_name, fallback_task)
     if not has_head(checkpoint.config, name):
-        raise InputError(
-            f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class for"
-        )
+        raise InputError(f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class of")
     task, notes = read_task(checkpoint, name, pair, fallback_problem, tag_scheme)
     opened = open_tokenizer(checkpoint, name)
     limit = position_limit(checkpoint, opened.tokenizer)
@@ -121,8 +135,6 @@ def load_teacher(
     check_loaded(loaded.info, checkpoint, name)  # `check_weights` compares names; this is what was made of them
     check_finite(loaded.tensors if loaded.tensors.aside else loaded.model.state_dict(), what)
     behaviour = None if checkpoint.is_carved else observe_model(loaded.model.eval(), checkpoint, name)
-    if prefix:
-        notes.append(f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out")
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -137,9 +149,56 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=tuple(notes),
+        notes=(*notes, *said_of_prefix(prefix)),
         behaviour=behaviour,
     )
+
+
+def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
+    """A teacher that embeds texts: a sentence-transformers folder, or an encoder with the `pooling` that is named."""
+    root, what = find_folder(source, (*WANTED, *EMBEDDING_FILES)), f"checkpoint {source}"
+    embedding = read_embedding(root, what, pooling)
+    name = root.resolve().name if Path(source).is_dir() else source
+    checkpoint = replace(open_checkpoint(str(embedding.folder)), name=name)
+    if not checkpoint.is_carved:
+        raise InputError(f"{what}: layers of a {checkpoint.family} cannot be carved, which {EMBEDS} needs so far")
+    opened = open_tokenizer(checkpoint, EMBEDS)
+    ids = [opened.tokenizer.backend_tokenizer.encode(text).ids for text in ("Abc", "abc")]
+    if embedding.lower_case and ids[0] != ids[1]:
+        raise InputError(f"{what}: {SETTINGS} says do_lower_case, its tokenizer does not; lower-case in tokenizer.json")
+    prefix = check_weights(checkpoint, EMBEDS)
+    loaded = load_frozen(checkpoint, EMBEDS)
+    check_loaded(loaded.info, checkpoint, EMBEDS)
+    model = embedding_model(loaded.model, embedding, checkpoint)
+    check_finite(model.student_weights(), what)
+    limit = position_limit(checkpoint, opened.tokenizer)
+    return Teacher(
+        checkpoint=checkpoint,
+        tokenizer=opened.tokenizer,
+        task=Task(EMBEDS, (), vector_size=model.vector_size),
+        family=checkpoint.family,
+        max_length=min(limit, embedding.max_length or limit),
+        sha256=_hash_files([*checkpoint.files(), *embedding.files]),
+        name=name,
+        licence=_licence(root),
+        parameters=sum(tensor.numel() for tensor in model.student_weights().values()),
+        tensors=loaded.tensors,
+        truncation_side=opened.truncation_side,
+        padding_side=opened.padding_side,
+        rival=opened.rival,
+        notes=(*embedding.notes(), *said_of_prefix(prefix)),
+        embedding=embedding,
+    )
+
+
+def said_of_prefix(prefix: str) -> list[str]:
+    """A note on what a wrapper put before the names of the weights."""
+    return [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
+
+
+def embedding_model(encoder: PreTrainedModel, embedding: Embedding, checkpoint: Checkpoint) -> EmbeddingModel:
+    """The encoder with what makes a vector of its states."""
+    return EmbeddingModel(encoder, embedding, checkpoint.traits.prefix, f"checkpoint {checkpoint.name}").eval()
 
 
 def read_task(

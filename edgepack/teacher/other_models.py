@@ -72,7 +72,7 @@ def _embedding_model(folder: Path) -> str | None:
         inner = next((f" (its encoder is in {part})" for part in parts if part == "0_Transformer"), "")
         return (
             f"is a sentence-transformers model, which embeds sentences and names no class{inner}; make a teacher of "
-            "its encoder with `edgepack finetune`"
+            "its encoder with `edgepack finetune`, or make its vectors smaller with --task feature-extraction"
         )
     return None
 

@@ -19,12 +19,15 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from edgepack.errors import InputError, one_line
+from edgepack.task.similarity import EMBEDS
 from edgepack.teacher.checkpoint import Checkpoint
 from edgepack.teacher.families import AUTO_CLASSES, FAMILIES
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.tensors import SHARE, FileTensors, open_tensors
 from edgepack.teacher.weight_check import HARMLESS, check_names
 from edgepack.teacher.weight_names import few, read_names
+
+POOLER = "pooler."  # of an encoder alone: pretraining's, which sentence vectors are not made by
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ def load_frozen(checkpoint: Checkpoint, task_name: str, tensors: FileTensors | N
     if tensors is None:
         expected = _expected(checkpoint.config, task_name, what) if known else None
         tensors = open_tensors(checkpoint, expected)
-    if not tensors.aside:
+    if not tensors.aside or task_name == EMBEDS:
         return Loaded(*load_weights(checkpoint, task_name), tensors)
     if not known:
         return Loaded(*load_weights(checkpoint, task_name, room=int(SHARE * tensors.free)), tensors)
@@ -80,13 +83,20 @@ def _with_base(name: str, base: str, expected: dict[str, tuple[int, ...]]) -> st
 
 
 def _expected(config: PreTrainedConfig, task_name: str, what: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the model that the config describes, without its numbers."""
+    """Names and shapes of the model that the config describes, without its numbers.
+
+    Of an encoder alone with the family's prefix, as beside a head, and without a pooler, which no vector is made by.
+    """
     try:
         with quiet_transformers(), torch.device("meta"):
             model = AUTO_CLASSES[task_name].from_config(config)
     except Exception as e:  # settings that the model's code trips over
         raise InputError(f"{what}: config.json describes no model: {one_line(e)}") from e
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if task_name != EMBEDS:
+        return shapes
+    prefix = FAMILIES[str(config.model_type)].prefix
+    return {f"{prefix}.{name}": shape for name, shape in shapes.items() if not name.startswith(POOLER)}
 
 
 def load_weights(
@@ -132,8 +142,9 @@ def check_loaded(info: dict[str, Any], checkpoint: Checkpoint, task_name: str) -
     """`InputError` where the model lacks weights, or would leave out some: what transformers reports of loading it."""
     what, family = f"checkpoint {checkpoint.name}", checkpoint.family
     unexpected = sorted(name for name in info["unexpected_keys"] if not HARMLESS.match(name))
-    if info["missing_keys"]:
-        missing = few(sorted(info["missing_keys"]))
+    absent = [name for name in info["missing_keys"] if task_name != EMBEDS or not name.startswith(POOLER)]
+    if absent:
+        missing = few(sorted(absent))
         raise InputError(
             f"{what}: not fine-tuned for {task_name}, its weights lack {missing}; save it with save_pretrained"
         )

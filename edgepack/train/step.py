@@ -28,6 +28,7 @@ from edgepack.errors import InputError
 from edgepack.student.model import Attention, Student, StudentOutput
 from edgepack.task.encoded import IGNORED
 from edgepack.task.scoring import REGRESSION, SINGLE_LABEL
+from edgepack.task.similarity import EMBEDS
 from edgepack.train.batches import Batch
 from edgepack.train.processes import UNLABELLED, average
 from edgepack.train.raw_text import RawText
@@ -175,16 +176,18 @@ def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors
         if not scored.any():  # a share of nothing but specials: a mean over no rows would be no number
             scored[0] = True
         logits, teacher_logits, labels = logits[real][scored], teacher_logits[scored], labels[real][scored]
+    config = models.student.config
     teacher_states = batch.teacher_hidden.unbind(2) if batch.teacher_hidden is not None else ()
 
     def teacher_vectors(layer: int) -> Vectors:
         with accelerator.autocast(), torch.no_grad():
             return compute_teacher_vectors(teacher, teacher_states, layer)
 
-    problem = models.student.config.problem_type or SINGLE_LABEL
+    problem = EMBEDS if config.task == EMBEDS else config.problem_type or SINGLE_LABEL
     return Signals(
         problem=problem,
         scale=teacher.scale,
+        anchors=teacher.anchors.to(logits.device),
         student_logits=logits,
         teacher_logits=teacher_logits,
         labels=known_labels(labels, problem),

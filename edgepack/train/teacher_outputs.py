@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from accelerate import cpu_offload
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgepack.compress.distil.vectors import choose_anchors
 from edgepack.console import Console
 from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
@@ -112,6 +114,11 @@ class TeacherOutputs:
     alignment: Alignment | None = None
     pad_id: int = 0  # of the teacher, in the loop
     scale: float = 1.0  # of scores: the standard deviation of the logits
+
+    @cached_property
+    def anchors(self) -> Tensor:
+        """Some of the teacher's vectors, always the same ones; of a task with labels they are logits."""
+        return choose_anchors(torch.from_numpy(self.logits))
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:
         """Logits of the examples: `(batch, C)`, or `(tokens, C)` in the order of `data.rows`."""

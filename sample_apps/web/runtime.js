@@ -5,6 +5,7 @@
 // the page's Content-Security-Policy would let none out.
 
 import { BundleError } from "./core/errors.js";
+import { requireRuntime } from "./core/manifest.js";
 
 const FOLDER = new URL("vendor/", import.meta.url).href;
 
@@ -31,6 +32,7 @@ async function load() {
  */
 export async function openModel(bytes, manifest) {
   const ort = await load();
+  requireRuntime(manifest, ort.env.versions?.web ?? ort.env.versions?.common);
   const session = await create(ort, bytes, manifest);
   const model = new Model(ort, session, manifest);
   await model.run({ inputIds: [0, 0], tokenTypeIds: [0, 0] });

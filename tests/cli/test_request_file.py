@@ -26,6 +26,7 @@ budget = "2MiB"
 target = ["android-onnx", "ios-onnx"]
 task = "text-classification"
 tag-scheme = "plain"
+pooling = "mean"
 text-column = "words"
 pair-column = "second"
 label-column = "kind"
@@ -42,7 +43,7 @@ allow-untrained = true
 output = "out"
 """
 TYPED = """build -m project/teacher -d project/data/train.tsv --eval project/data/dev.tsv -b 2MiB -t android-onnx
- -t ios-onnx --task text-classification --tag-scheme plain
+ -t ios-onnx --task text-classification --tag-scheme plain --pooling mean
  --text-column words --pair-column second --label-column kind --labels no,yes
  --max-drop 3% --effort quick --seed 4
  --device cpu --raw-text project/raw.txt --max-length 32 --student-tokenizer google/other

@@ -52,7 +52,9 @@ def strings(project: Path) -> dict[str, str]:
 
 def texts(project: Path) -> dict[str, str]:
     """All text files of the project but the bundle's own."""
-    own = [p for p in project.rglob("*") if p.is_file() and not {"assets", "golden"} & set(p.parts)]
+    own = [
+        p for p in project.rglob("*") if p.is_file() and not {"assets", "golden"} & set(p.parts) and p.suffix != ".jar"
+    ]
     return {path.relative_to(project).as_posix(): path.read_text(encoding="utf-8") for path in own}
 
 

@@ -107,7 +107,7 @@ def test_the_templates_project_is_whole() -> None:
     kinds = [each["isa"] for each in document["objects"].values()]
     assert kinds.count("PBXFileSystemSynchronizedRootGroup") == 1
     (remote,) = (each for each in document["objects"].values() if each["isa"] == "XCRemoteSwiftPackageReference")
-    assert remote["requirement"] == {"kind": "exactVersion", "version": "1.20.0"}
+    assert remote["requirement"]["kind"] == "exactVersion"
 
 
 def test_the_assets_are_a_folder_that_is_copied_as_it_is() -> None:
@@ -189,6 +189,20 @@ def test_a_runtime_that_the_app_has_no_code_for_is_refused(make_bundle: Callable
     torchscript = make_bundle({"model.ptl": b"m", "tokenizer.bin": b"w"}, target="ios-torchscript")
     with pytest.raises(InputError, match="the ios app runs onnxruntime, coreml"):
         package_bundle(torchscript, "ios", tmp_path / "app", AppOptions())
+
+
+@pytest.mark.parametrize(
+    ("target", "model", "oldest"),
+    [("ios-onnx", "onnx/model_quantized.onnx", "17"), ("ios-coreml", "model.mlpackage/a", "18")],
+)
+def test_an_app_runs_on_no_older_system_than_its_model(
+    make_bundle: Callable[..., Path], tmp_path: Path, target: str, model: str, oldest: str
+) -> None:
+    bundle = make_bundle({model: b"m", "tokenizer.bin": b"w"}, target=target)
+    package_bundle(bundle, "ios", tmp_path / "app", AppOptions())
+    document = parse((tmp_path / "app" / PROJECT).read_text(encoding="utf-8"))
+    assert settings(document, "IPHONEOS_DEPLOYMENT_TARGET") == {f"{oldest}.0"}
+    assert f"runs on iOS {oldest} or newer" in (tmp_path / "app" / "README.md").read_text()
 
 
 def test_a_project_for_core_ml_has_no_package_to_fetch() -> None:

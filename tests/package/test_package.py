@@ -12,6 +12,7 @@ import pytest
 from edgepack.bundle.manifest import FileRecord
 from edgepack.errors import CheckFailed, InputError
 from edgepack.package import APPS, AppOptions, package_bundle
+from edgepack.target import list_targets, load_target
 from tests.package.conftest import SHIPPED, write_manifest
 
 OPTIONS = AppOptions()
@@ -38,6 +39,22 @@ def test_the_project_holds_the_shipped_files_the_manifest_and_a_page(bundle: Pat
     assert "`com.example.app`" in page
     for part in ("## Build and run", "## Verified", "## Not verified", "verdict passed", "accuracy 0.9000 on 10"):
         assert part in page
+
+
+def test_every_target_of_a_device_with_an_app_is_packaged_or_named(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    refused = set()
+    for name in list_targets():
+        target = load_target(name)
+        if target.device in APPS:
+            model = f"{target.file}/Manifest.json" if target.format == "coreml" else target.file  # a folder, or a file
+            bundle = make_bundle({model: b"model", "tokenizer.bin": b"words"}, target=name)
+            try:
+                package_bundle(bundle, target.device, tmp_path / name, AppOptions())
+            except InputError:
+                refused.add(name)
+    assert refused == {"ios-executorch", "ios-torchscript"}  # as docs/ios.md says
 
 
 @pytest.mark.parametrize("app", sorted(APPS))

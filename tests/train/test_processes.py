@@ -31,6 +31,7 @@ from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import LastLayerAttention, Relations
 from edgepack.compress.distil.signals import Loss, Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.compress.distil.vectors import Anchors
 from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -63,6 +64,7 @@ LOSSES = (
 EACH: dict[str, tuple[Loss, ...]] = {
     "soft_targets": (SoftTargets(),),
     "hard_labels": (HardLabels(),),
+    "anchors": (Anchors(temperature=0.2),),
     "cosine_states": (CosineStates(),),
     "patience": (Patience(), Patience(layers="last")),
     "hidden_states": (HiddenStates(), HiddenStates(normalized=True)),

@@ -23,11 +23,13 @@ from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import LastLayerAttention, Relations
 from edgepack.compress.distil.signals import Loss, Shapes, Signals
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
+from edgepack.compress.distil.vectors import Anchors
 from edgepack.errors import InputError
 
 LOSSES: dict[str, type[Loss]] = {
     "soft_targets": SoftTargets,
     "hard_labels": HardLabels,
+    "anchors": Anchors,
     "cosine_states": CosineStates,
     "patience": Patience,
     "hidden_states": HiddenStates,

@@ -22,8 +22,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgepack.compress.distil.signals import Counted, Loss, Signals
+from edgepack.compress.distil.vectors import vector_loss
 from edgepack.errors import InputError
 from edgepack.task.scoring import MULTI_LABEL, REGRESSION
+from edgepack.task.similarity import EMBEDS
 
 IGNORED = -100
 
@@ -68,7 +70,10 @@ def score_loss(student: Tensor, targets: Tensor, scale: float) -> Tensor:
 
 @dataclass(frozen=True)
 class SoftTargets(Loss):
-    """KL to the teacher's distribution, both softened by `temperature`; of scores the squared error."""
+    """KL to the teacher's distribution, both softened by `temperature`.
+
+    Of scores the squared error, of vectors 1 less the cosine of the two.
+    """
 
     temperature: float = 2.0
     is_prediction: ClassVar[bool] = True
@@ -81,6 +86,8 @@ class SoftTargets(Loss):
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         if signals.problem == REGRESSION:
             return score_loss(signals.student_logits, signals.teacher_logits.detach()[:, 0], signals.scale)
+        if signals.problem == EMBEDS:
+            return vector_loss(signals.student_logits, signals.teacher_logits)
         if signals.problem == MULTI_LABEL:
             return label_set_loss(signals.student_logits, signals.teacher_logits, self.temperature)
         return soft_target_loss(signals.student_logits, signals.teacher_logits, self.temperature)

@@ -19,6 +19,8 @@ from edgepack.task.task import Task
 NO_TAGGING = "none for token classification: a linear model labels whole texts"
 NO_SCORES = "none for scores: the linear model answers labels"
 
+NO_VECTORS = "none for vectors: a linear model of n-grams labels texts"
+
 
 @dataclass(frozen=True, eq=False)
 class LinearResult:
@@ -33,9 +35,8 @@ class LinearResult:
 
 def why_none(task: Task) -> LinearResult | None:
     """The reason, for a task that there is no linear model of."""
-    if task.is_score:
-        return LinearResult(None, NO_SCORES, 0.0)
-    return LinearResult(None, NO_TAGGING, 0.0) if task.is_tagging else None
+    reasons = ((task.is_tagging, NO_TAGGING), (task.embeds, NO_VECTORS), (task.is_score, NO_SCORES))
+    return next((LinearResult(None, reason, 0.0) for holds, reason in reasons if holds), None)
 
 
 def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> LinearResult:

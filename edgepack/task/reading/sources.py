@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgepack.errors import InputError, bare, reason
@@ -17,7 +17,7 @@ from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_
 from edgepack.task.reading.conll import open_conll
 from edgepack.task.reading.delimited import open_csv, open_tsv
 from edgepack.task.reading.json_rows import open_json
-from edgepack.task.reading.table import Table, check_unpacked, most_unpacked
+from edgepack.task.reading.table import Rows, Table, check_unpacked, most_unpacked
 
 TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".tsv": open_tsv,
@@ -34,6 +34,7 @@ TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
 }
 BINARIES: dict[str, Callable[[str, bytes, str], Table]] = {".parquet": open_parquet, ".arrow": open_arrow}
 SUFFIXES = (*TEXTS, *BINARIES)
+PLAIN = ".txt"
 LFS_POINTER = b"version https://git-lfs"
 MAX_UNPACKED = 2**30
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # UTF-32 begins with one of them, or with two NULs
@@ -48,7 +49,7 @@ def open_table(source: str, split: str = "train") -> Table:
         raise InputError(f"{bare(source, 200)}: cannot be opened: {e.strerror}") from e
     if is_folder:
         return open_folder(path, split)
-    suffix, packed = _suffix(path)
+    suffix, _ = _suffix(path)
     if not exists:
         if suffix in SUFFIXES or source.startswith((".", "/", "~")) or source.count("/") > 1:
             raise InputError(f"{source}: no such file")
@@ -59,18 +60,43 @@ def open_table(source: str, split: str = "train") -> Table:
             f"{source}: suffix is {suffix!r}; allowed: {', '.join(SUFFIXES)}, each with .gz too, or a folder that "
             f"`datasets` saved{advice}"
         )
-    data = _read(path, source)
-    if data.startswith(LFS_POINTER):
-        raise InputError(f"{source}: is a Git LFS pointer, not the data; fetch them with `git lfs pull`")
-    sha256 = hashlib.sha256(data).hexdigest()
-    if packed:
-        data = _unpack(source, data)
+    data, sha256 = _content(path, source)
     if suffix in BINARIES:
         return BINARIES[suffix](source, data, sha256)
     text = _decode(source, data)
     if not text.strip():
         raise InputError(f"{source}: the file is empty; a header and rows are needed")
     return TEXTS[suffix](source, text, sha256)
+
+
+def is_text_file(source: str) -> bool:
+    """Whether its name is that of a text file without columns."""
+    return _suffix(Path(source))[0] == PLAIN
+
+
+def open_lines(source: str) -> Table:
+    """A file without columns as a table of one, `text`: a text on each line; blank lines are none."""
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{source}: no such file")
+    data, sha256 = _content(path, source)
+    lines = _decode(source, data).split("\n")
+
+    def rows(columns: Sequence[str]) -> Rows:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield f"{source}:{number}", tuple(line if column == "text" else None for column in columns)
+
+    return Table(source, ("text",), rows, sha256)
+
+
+def _content(path: Path, source: str) -> tuple[bytes, str]:
+    """A file's content, unpacked, and the sha256 of the file."""
+    data = _read(path, source)
+    if data.startswith(LFS_POINTER):
+        raise InputError(f"{source}: is a Git LFS pointer, not the data; fetch them with `git lfs pull`")
+    sha256 = hashlib.sha256(data).hexdigest()
+    return _unpack(source, data) if _suffix(path)[1] else data, sha256
 
 
 def _suffix(path: Path) -> tuple[str, bool]:

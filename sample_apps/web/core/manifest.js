@@ -20,6 +20,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {number} temperature what logits are divided by before they become probabilities
  * @property {string[]} inputs the model's inputs
  * @property {string} output the name of the logits
+ * @property {string} oldestRuntime the oldest version of onnxruntime-web that runs the model
  * @property {FileRecord} model
  * @property {FileRecord} tokenizer
  * @property {object} document all of it, for what only people read
@@ -57,12 +58,31 @@ export function readManifest(text) {
     thresholds,
     maxLength: document.max_length,
     temperature,
+    oldestRuntime: String(document.runtime?.min_version ?? ""),
     inputs: document.inputs.map((input) => input.name),
     output: document.outputs[0]?.name ?? "logits",
     model,
     tokenizer,
     document,
   };
+}
+
+/**
+ * Refuses a model that needs a newer runtime.
+ * @param {Manifest} manifest
+ * @param {string | undefined} version the runtime's own, where it says one
+ */
+export function requireRuntime(manifest, version) {
+  const found = numbers(version ?? "");
+  const oldest = numbers(manifest.oldestRuntime);
+  const places = Array.from({ length: Math.max(found.length, oldest.length) }, (_, place) => place);
+  const other = places.find((place) => (found[place] ?? 0) !== (oldest[place] ?? 0));
+  const isOlder = other !== undefined && (found[other] ?? 0) < (oldest[other] ?? 0);
+  check(found.length === 0 || !isOlder, `needs onnxruntime-web ${manifest.oldestRuntime}, this page has ${version}`, "unsupported");
+}
+
+function numbers(version) {
+  return (version.match(/\d+/g) ?? []).map(Number);
 }
 
 function parse(text) {

@@ -8,7 +8,7 @@ import { readAsset } from "../../../sample_apps/web/core/asset.js";
 import { argmax, entities, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
-import { readManifest } from "../../../sample_apps/web/core/manifest.js";
+import { readManifest, requireRuntime } from "../../../sample_apps/web/core/manifest.js";
 import { longestFirst } from "../../../sample_apps/web/core/encoding.js";
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 import { words } from "../../../sample_apps/web/core/words.js";
@@ -56,6 +56,17 @@ test("what is no manifest of this version says so", () => {
       text,
     );
   }
+});
+
+test("a model that needs a newer runtime is refused", () => {
+  const needs = (version) => readManifest(manifest({ runtime: { name: "onnxruntime-web", min_version: version } }));
+  for (const [oldest, found] of [["1.16", "1.9"], ["1.16.1", "1.16"], ["2", "1.30.0"]]) {
+    const message = new RegExp(`needs onnxruntime-web ${oldest}, this page has ${found}`);
+    assert.throws(() => requireRuntime(needs(oldest), found), (error) => error instanceof BundleError && message.test(error.message));
+    requireRuntime(needs(found), oldest);
+  }
+  requireRuntime(needs("1.16"), undefined); // a runtime that does not say
+  requireRuntime(readManifest(manifest()), "1.16"); // nor a bundle
 });
 
 test("softmax and rank", () => {

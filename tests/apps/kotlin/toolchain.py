@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 DEBIAN = Path("/usr/share/java")
 COMPILER, EXECUTORCH, ONNXRUNTIME = "kotlin-compiler@2.4.20", "react-native-executorch@0.6.0", "pyserini==1.6.0"
 # The app is built with an older Kotlin (gradle/libs.versions.toml); the compiler holds the code to that language.
-LANGUAGE_VERSION, JVM_TARGET = "2.2", "17"
+LANGUAGE_VERSION, JVM_TARGET = "2.3", "17"
 # Starting up is most of a small compilation: no optimizing compiler, no parallel collector.
 JAVA = ("java", "-Xmx1200m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 

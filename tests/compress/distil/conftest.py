@@ -46,6 +46,7 @@ def random_signals(
         progress=progress,
         student_vectors=student_vectors,
         teacher_vectors=teacher_vectors.__getitem__,
+        anchors=torch.nn.functional.normalize(random(4, CLASSES), dim=-1),
     )
 
 

@@ -6,6 +6,10 @@ import Foundation
 
 struct CoreMLRuntime: ModelRuntime {
     let name = "coreml"
+    var version: String {
+        let system = ProcessInfo.processInfo.operatingSystemVersion
+        return "\(system.majorVersion).\(system.minorVersion)"
+    }
 
     func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession {
         do {

@@ -7,6 +7,7 @@ import OnnxRuntimeBindings
 
 struct OnnxRuntime: ModelRuntime {
     let name = "onnxruntime"
+    var version: String { ORTVersion() }
 
     func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession {
         do {

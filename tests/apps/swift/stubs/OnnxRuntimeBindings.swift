@@ -1,6 +1,8 @@
 // ONNX Runtime's Objective-C surface as Swift sees it, as far as the sample app uses it: names and types after the headers
-// objectivec/include/ort_*.h of ONNX Runtime 1.20, no behaviour.
+// objectivec/include/ort_*.h of ONNX Runtime 1.24, no behaviour.
 import Foundation
+
+public func ORTVersion() -> String { fatalError() }
 
 public enum ORTLoggingLevel: Int { case verbose, info, warning, error, fatal }
 public enum ORTTensorElementDataType: Int { case undefined, float, int8, uInt8, int32, uInt32, int64 }

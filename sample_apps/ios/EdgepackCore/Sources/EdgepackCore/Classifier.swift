@@ -12,7 +12,22 @@ public protocol ModelSession: Sendable {
 public protocol ModelRuntime: Sendable {
     /// As in a manifest's `runtime`.
     var name: String { get }
+    /// As the library, or the system that it is part of, says it.
+    var version: String { get }
     func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession
+}
+
+/// Compares the numbers of two versions, one after the other; one that is not there is 0.
+func isOlder(_ version: String, than other: String) -> Bool {
+    func numbers(_ text: String) -> [Int] {
+        text.split(whereSeparator: { !("0"..."9").contains($0) }).compactMap { Int($0) }
+    }
+    let (first, second) = (numbers(version), numbers(other))
+    for place in 0..<max(first.count, second.count) {
+        let (a, b) = (place < first.count ? first[place] : 0, place < second.count ? second[place] : 0)
+        if a != b { return a < b }
+    }
+    return false
 }
 
 /// What a model is fed for one text.
@@ -75,6 +90,10 @@ public struct Classifier: Sendable {
         let name = manifest.runtime.name
         guard let runtime = runtimes.first(where: { $0.name == name }) else {
             throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
+        }
+        if let oldest = manifest.runtime.minVersion, isOlder(runtime.version, than: oldest) {
+            throw BundleError(
+                "the model needs \(name) \(oldest), this app has \(runtime.version); update the app", .unsupported)
         }
         session = try runtime.load(model, manifest)
         _ = try answer("a", pair: manifest.pair ? "a" : nil)

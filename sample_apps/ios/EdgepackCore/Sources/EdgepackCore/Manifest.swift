@@ -48,6 +48,13 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     public struct Runtime: Decodable, Equatable, Sendable {
         public let name: String
+        /// The oldest that runs the model: `1.16`, `iOS 18`.
+        public let minVersion: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case name
+            case minVersion = "min_version"
+        }
     }
 
     public struct Metric: Decodable, Equatable, Sendable {

@@ -5,6 +5,7 @@ import XCTest
 
 private struct FakeRuntime: ModelRuntime {
     let name = "fake"
+    var version = "1.16"
     var rows: @Sendable (ModelInputs) -> [Float] = { _ in [0, 1] }
 
     struct Session: ModelSession {
@@ -137,6 +138,18 @@ final class BundleTests: XCTestCase {
                 message { _ = try Classifier(bundle, model: model, runtimes: [runtime]) }.contains("other numbers"))
         }
         XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: []) }.contains("the model is for fake"))
+        let older = FakeRuntime(version: "1.9") { _ in [1, 0] }
+        XCTAssert(
+            message { _ = try Classifier(bundle, model: model, runtimes: [older]) }
+                .contains("the model needs fake 1.16, this app has 1.9"))
+    }
+
+    func testVersionsCompareAsNumbers() {
+        for (version, other) in [("1.9", "1.16"), ("1.16", "1.16.1"), ("17.5", "iOS 18"), ("", "1")] {
+            XCTAssert(isOlder(version, than: other))
+            XCTAssertFalse(isOlder(other, than: version))
+        }
+        XCTAssertFalse(isOlder("18", than: "iOS 18.0"))
     }
 
     func testEntitiesByConllsRule() throws {

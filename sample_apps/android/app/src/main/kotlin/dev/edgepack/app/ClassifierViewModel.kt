@@ -58,7 +58,7 @@ class ClassifierViewModel(application: Application) : AndroidViewModel(applicati
             ModelState.Ready(ready.manifest, PackagedRuntime.name, SystemClock.elapsedRealtime() - start)
         } catch (e: IOException) { // a BundleException explains itself; the rest is the device's: no space, no access
             ModelState.Failed(e.message ?: e.javaClass.simpleName)
-        } catch (e: UnsatisfiedLinkError) {
+        } catch (e: LinkageError) { // also a class that does not initialize, since its library did not load before
             ModelState.Failed("${PackagedRuntime.name} has no native library for this device (${e.message})")
         }
     }

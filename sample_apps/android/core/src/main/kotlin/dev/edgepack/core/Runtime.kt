@@ -11,8 +11,30 @@ interface ModelRuntime {
     /** The manifest's word for it. */
     val id: String
 
+    /** Its version as the library itself says it; null where it does not. */
+    val version: String? get() = null
+
     /** Opens the model at [model]; [BundleException] where the library refuses it. Slow: not for the main thread. */
     fun load(model: File, manifest: BundleManifest): ModelSession
+}
+
+/** [BundleException] where the bundle is for another runtime, or for a newer one than the app has. */
+fun ModelRuntime.requireFor(manifest: BundleManifest) {
+    if (manifest.runtime != id) {
+        throw BundleException("the bundle is for ${manifest.runtime}, this app is built with $id; package the app again")
+    }
+    val found = version ?: return
+    if (compareVersions(found, manifest.runtimeMinVersion) < 0) {
+        throw BundleException("the bundle needs $name ${manifest.runtimeMinVersion}, this app has $found; update the app")
+    }
+}
+
+/** Compares the numbers of two versions, one after the other; one that is not there is 0. */
+internal fun compareVersions(first: String, second: String): Int {
+    val numbers = listOf(first, second).map { version -> Regex("\\d+").findAll(version).map { it.value.toInt() }.toList() }
+    return (0 until numbers.maxOf { it.size })
+        .map { place -> numbers[0].getOrElse(place) { 0 }.compareTo(numbers[1].getOrElse(place) { 0 }) }
+        .firstOrNull { it != 0 } ?: 0
 }
 
 /** A loaded model. One call at a time. */

@@ -37,7 +37,7 @@ fun findEntities(words: List<TaggedWord>): List<Entity> {
     for (word in words) {
         val mark = word.mark
         val kind = mark.kind
-        val continues = kind != null && kind == before?.kind && !mark.begins && before?.ends == false
+        val continues = kind != null && kind == before?.kind && !mark.begins && !before.ends
         val last = if (continues) out.removeAt(out.size - 1) else null
         if (kind != null) {
             val probability = minOf(word.probability, last?.probability ?: word.probability)

@@ -58,10 +58,7 @@ class TextClassifier(
 
         /** Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow. */
         fun load(manifest: BundleManifest, tokenizer: File, model: File, runtime: ModelRuntime): TextClassifier {
-            if (manifest.runtime != runtime.id) {
-                val mismatch = "the bundle is for ${manifest.runtime}, this app is built with ${runtime.id}"
-                throw BundleException("$mismatch; package the app again")
-            }
+            runtime.requireFor(manifest)
             val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), runtime.load(model, manifest))
             repeat(WARM_UP_RUNS) { classifier.classify("warm up", "warm up") }
             return classifier

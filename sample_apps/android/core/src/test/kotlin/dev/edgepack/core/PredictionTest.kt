@@ -111,6 +111,29 @@ class PredictionTest {
         assertTrue("is for onnxruntime, this app is built with toaster" in error.message, error.message)
     }
 
+    @Test
+    fun aBundleForANewerRuntimeIsRefused() {
+        fun load(itsVersion: String?) = assertFailsWith<Exception> {
+            val runtime = object : ModelRuntime {
+                override val name = "ONNX Runtime"
+                override val id = "onnxruntime"
+                override val version = itsVersion
+                override fun load(model: File, manifest: BundleManifest) = session(FloatArray(2))
+            }
+            TextClassifier.load(manifest("text-classification"), File("t"), File("m"), runtime)
+        }.message.orEmpty()
+        assertTrue("needs ONNX Runtime 1.16, this app has 1.9; update the app" in load("1.9"))
+        listOf("1.16.0", "1.27", "2", null).forEach { assertTrue("needs" !in load(it)) } // the tokenizer is what is missing
+    }
+
+    @Test
+    fun versionsCompareAsNumbers() {
+        for ((older, newer) in listOf("1.9" to "1.16", "1.16" to "1.16.1", "17.5" to "iOS 18", "" to "1")) {
+            assertTrue(compareVersions(older, newer) < 0 && compareVersions(newer, older) > 0, "$older, $newer")
+        }
+        assertEquals(0, compareVersions("18", "iOS 18.0"))
+    }
+
     private fun manifest(task: String) =
         BundleManifest.parse(BundleManifestTest.MANIFEST.replace("text-classification", task))
 

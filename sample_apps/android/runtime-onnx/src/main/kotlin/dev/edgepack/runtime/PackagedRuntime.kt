@@ -19,12 +19,11 @@ import java.nio.LongBuffer
 object PackagedRuntime : ModelRuntime {
     override val name = "ONNX Runtime"
     override val id = "onnxruntime"
+    override val version: String get() = environment().version
 
     override fun load(model: File, manifest: BundleManifest): ModelSession {
-        switchTelemetryOff()
         try {
-            val environment = OrtEnvironment.getEnvironment()
-            environment.setTelemetry(false)
+            val environment = environment()
             val session = OrtSession.SessionOptions().use { options ->
                 options.setIntraOpNumThreads(THREADS)
                 options.setInterOpNumThreads(1)
@@ -34,6 +33,11 @@ object PackagedRuntime : ModelRuntime {
         } catch (e: OrtException) {
             throw BundleException("$name refuses the model: ${e.message?.lineSequence()?.first()}", e)
         }
+    }
+
+    private fun environment(): OrtEnvironment {
+        switchTelemetryOff()
+        return OrtEnvironment.getEnvironment().apply { setTelemetry(false) }
     }
 
     /** From 1.29 on the native library reports to its maker unless this is set before it loads. */

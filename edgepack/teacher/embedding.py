@@ -1,0 +1,184 @@
+"""How a teacher makes one vector of a text: the modules of a sentence-transformers folder, or a pooling that is named.
+
+`modules.json` lists them in their order: Transformer, Pooling, then perhaps Dense and Normalize (Reimers and Gurevych
+2019, arXiv:1908.10084). A student computes exactly these, one after the other, so another order or another module is
+refused by its name. An encoder without that file needs to be told how tokens become a vector; its vectors are made of
+length 1, as searches compare directions.
+
+Prompts (`query: ` and the like) are a part of the text, not of the model: whoever asks for a vector writes them. They
+are named in a note, so that nobody misses them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from edgepack.errors import InputError, bare, shown
+from edgepack.teacher.files import read_json, read_json_list
+
+Pooling = Literal["mean", "first", "last"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+MODULES, SETTINGS = "modules.json", "sentence_bert_config.json"
+OWN_CONFIG = "config_sentence_transformers.json"
+# what a Pooling module may say, in both of its spellings, and what a student calls it
+FLAGS: dict[str, Pooling] = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "first",
+    "pooling_mode_lasttoken": "last",
+}
+MODES: dict[str, Pooling] = {"mean": "mean", "cls": "first", "lasttoken": "last"}
+ACTIVATIONS: dict[str, str | None] = {"Identity": None, "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu"}
+ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
+LONGEST_INPUT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """`folder`: the encoder's own; `dense`: of a linear layer behind the pooling, `activation` what follows it.
+
+    `files` decide besides the encoder's what a vector is. `prompts`: what the folder says stands before texts.
+    """
+
+    folder: Path
+    pooling: Pooling
+    normalized: bool
+    dense: Path | None = None
+    activation: str | None = None
+    max_length: int | None = None
+    lower_case: bool = False
+    files: tuple[Path, ...] = ()
+    prompts: tuple[tuple[str, str], ...] = ()
+
+    def describe(self) -> str:
+        """A few words: the way from tokens to a vector."""
+        steps = [f"{self.pooling} of the tokens", *(["a linear layer"] if self.dense is not None else [])]
+        return ", ".join([*steps, *(["length 1"] if self.normalized else [])])
+
+    def notes(self) -> list[str]:
+        """What a user should know of it."""
+        if not self.prompts:
+            return []
+        said = ", ".join(f"{bare(name)}: {shown(text, 40)}" for name, text in self.prompts)
+        return [
+            f"the teacher was trained with prompts ({said}); they are a part of the text here: write the right one "
+            "before each text, in the data and in the app"
+        ]
+
+
+def has_modules(folder: Path) -> bool:
+    """Whether it is a sentence-transformers folder."""
+    return (folder / MODULES).is_file()
+
+
+def read_embedding(folder: Path, what: str, pooling: str | None) -> Embedding:
+    """How the teacher in `folder` embeds; `pooling`: what the user says, which must agree with what the folder says."""
+    if pooling is not None and pooling not in POOLINGS:
+        raise InputError(f"pooling is {shown(pooling)}; allowed: {', '.join(POOLINGS)}")
+    if not has_modules(folder):
+        if pooling is None:
+            raise InputError(
+                f"{what}: has no {MODULES}, so how its tokens become one vector is not known; pass --pooling "
+                f"{', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}"
+            )
+        named: Pooling = next(each for each in POOLINGS if each == pooling)
+        return Embedding(folder, named, normalized=True)
+    found = _read_modules(folder, what)
+    if pooling is not None and pooling != found.pooling:
+        raise InputError(f"{what}: pooling is {found.pooling} by its {MODULES}, {pooling} by --pooling; leave that out")
+    return found
+
+
+def _read_modules(folder: Path, what: str) -> Embedding:
+    modules = [_module(folder, entry, what) for entry in read_json_list(folder / MODULES, what)]
+    kinds = [kind for kind, _ in modules]
+    for kind in kinds:
+        if kind not in ORDER:
+            raise InputError(
+                f"{what}: its module {bare(kind)} has no counterpart in a student; allowed: {', '.join(ORDER)}"
+            )
+    expected = [kind for kind in ORDER if kind in kinds]
+    if kinds != expected or kinds[:2] != list(ORDER[:2]):
+        raise InputError(
+            f"{what}: its modules are {', '.join(kinds) or 'none'}; allowed: {', '.join(ORDER)}, in this order, each "
+            "once, the first two always"
+        )
+    places = dict(modules)
+    encoder, pooled = places["Transformer"], places["Pooling"] / "config.json"
+    settings = read_json(encoder / SETTINGS, what)
+    files = [folder / MODULES, pooled, *(path for path in (encoder / SETTINGS,) if path.is_file())]
+    dense = places.get("Dense")
+    activation = None
+    if dense is not None:
+        activation = _activation(read_json(dense / "config.json", what), what)
+        weights = [dense / name for name in ("model.safetensors", "pytorch_model.bin") if (dense / name).is_file()]
+        files += [dense / "config.json", *weights[:1]]
+    return Embedding(
+        folder=encoder,
+        pooling=_pooling(read_json(pooled, what), what),
+        normalized="Normalize" in places,
+        dense=dense,
+        activation=activation,
+        max_length=_length(settings, what),
+        lower_case=settings.get("do_lower_case") is True,
+        files=tuple(files),
+        prompts=_prompts(read_json(folder / OWN_CONFIG, what), what),
+    )
+
+
+def _module(folder: Path, entry: Any, what: str) -> tuple[str, Path]:
+    """A module's kind, by the last part of its class's name, and its folder, which must be inside the teacher's."""
+    path, kind = (entry.get(key) if isinstance(entry, dict) else None for key in ("path", "type"))
+    inside = isinstance(path, str) and not Path(path).is_absolute() and ".." not in Path(path).parts
+    if not inside or not isinstance(kind, str) or not kind:
+        raise InputError(f"{what}: {MODULES} holds {shown(entry)}; a type and a path inside the folder are needed")
+    return kind.rpartition(".")[2], folder / str(path)
+
+
+def _pooling(config: dict[str, Any], what: str) -> Pooling:
+    """The one way of pooling that is switched on, in either spelling of the file."""
+    mode = config.get("pooling_mode")
+    if isinstance(mode, str):
+        on = [mode]
+    else:
+        on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    known = {**FLAGS, **MODES}
+    if len(on) != 1 or on[0] not in known:
+        raise InputError(f"{what}: its pooling is {bare(', '.join(on)) or 'none'}; allowed: one of {', '.join(FLAGS)}")
+    if config.get("include_prompt") is False:
+        raise InputError(f"{what}: its pooling leaves prompts out (include_prompt false), which no student does")
+    return known[on[0]]
+
+
+def _activation(config: dict[str, Any], what: str) -> str | None:
+    name = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")[2]
+    if name not in ACTIVATIONS:
+        raise InputError(f"{what}: its Dense module ends in {bare(name)}; allowed: {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def _length(settings: dict[str, Any], what: str) -> int | None:
+    found = settings.get("max_seq_length")
+    if found is None:
+        return None
+    if type(found) is not int or not 1 <= found <= LONGEST_INPUT:
+        raise InputError(f"{what}: max_seq_length is {shown(found)}; a number from 1 is needed in {SETTINGS}")
+    return found
+
+
+def _prompts(config: dict[str, Any], what: str) -> tuple[tuple[str, str], ...]:
+    found = config.get("prompts") or {}
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise InputError(f"{what}: prompts is {shown(found)} in {OWN_CONFIG}; an object of names and texts is needed")
+    return tuple((str(name), text) for name, text in sorted(found.items()) if text)
+
+
+def dense_shape(folder: Path, what: str) -> tuple[int, int, bool]:
+    """Inputs, outputs and whether there is a bias, of a Dense module."""
+    config = read_json(folder / "config.json", what)
+    sizes: list[Any] = [config.get(name) for name in ("in_features", "out_features")]
+    if not all(type(size) is int and 1 <= size <= LONGEST_INPUT for size in sizes):
+        raise InputError(f"{what}: its Dense module has the sizes {json.dumps(sizes)}; two numbers from 1 are needed")
+    return int(sizes[0]), int(sizes[1]), config.get("bias", True) is not False

@@ -1,0 +1,178 @@
+"""A whole build of a model that embeds texts: plain text trains it; pairs, a search or the teacher measure it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgepack.build.flow import open_build, plan_build
+from edgepack.build.single_stage import reopen
+from edgepack.bundle.manifest import load_manifest
+from edgepack.errors import InputError
+from edgepack.evidence.calls import gate_bundles
+from edgepack.evidence.compare import compare
+from edgepack.predict import Bundle, predict_data
+from edgepack.task.similarity import cosines
+from edgepack.teacher import load_teacher
+from edgepack.workspace import Workspace
+from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, request
+from tests.builds.vectors import SIZE, make_vector_files
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make_vector_files(tmp_path_factory.mktemp("vectors"))
+
+
+@pytest.fixture(scope="module")
+def output(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_shortly(files, tmp_path_factory.mktemp("build") / "out")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_bundle_passes_the_gate_on_its_data(output: Path, files: Files, target: str) -> None:
+    folder = output / "bundles" / target
+    manifest = load_manifest(folder)
+    assert (manifest.task, manifest.labels) == ("feature-extraction", [])
+    assert manifest.vector is not None
+    assert (manifest.vector.size, manifest.vector.normalized, manifest.vector.judged) == (SIZE, True, "pairs")
+    assert [each.name for each in manifest.outputs] == ["sentence_embedding"]
+    assert manifest.outputs[0].shape[-1] == SIZE
+    assert manifest.metrics["artifact"].name == "spearman"
+    assert manifest.metrics["artifact"].n == 120
+    assert manifest.linear is None
+    found = gate_bundles(folder, eval=files.evaluation)
+    assert found.passed, found.table()
+    assert gate_bundles(folder, student=output / "student").passed
+
+
+def test_a_bundle_gives_vectors(output: Path, files: Files) -> None:
+    bundle = Bundle.load(output / "bundles" / TARGETS[0])
+    one, same, other = bundle(["play the song now", "play the song now", "could you dim the lamp"])
+    assert one.vector is not None
+    assert one.vector == same.vector
+    assert len(one.vector) == SIZE
+    assert np.linalg.norm(one.vector) == pytest.approx(1, abs=1e-4)
+    assert one.label is None
+    record = json.loads(json.dumps(one.to_record()))
+    assert record["vector"] == pytest.approx(list(one.vector))
+    assert "labels" not in record
+    assert one.lines()[1].endswith(f"({SIZE} numbers)")
+    assert float(cosines(np.array(one.vector), np.array(other.vector))) < 0.99
+
+
+def test_data_are_measured_as_in_the_build(output: Path, files: Files) -> None:
+    bundle = Bundle.load(output / "bundles" / TARGETS[0])
+    found = predict_data(bundle, files.evaluation, compare_teacher=files.teacher, quiet=True)
+    assert found.metric is not None
+    assert found.metric.value == pytest.approx(bundle.manifest.metrics["artifact"].value, abs=1e-6)
+    assert found.teacher is not None
+    assert found.teacher.metric is not None
+    assert found.teacher.metric.value == pytest.approx(bundle.manifest.metrics["teacher"].value, abs=1e-6)
+    assert found.teacher.agreement > 0.8
+    assert found.table()
+    texts = str(Path(files.teacher).parent / "texts.txt")
+    assert predict_data(bundle, texts, quiet=True).metric is None
+
+
+def test_goldens_are_vectors(output: Path) -> None:
+    lines = (output / "bundles" / TARGETS[0] / "golden.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert all("label" not in golden and "labels" not in golden for golden in found)
+    assert {len(golden["logits"]) for golden in found} == {SIZE}
+
+
+def test_two_releases_are_compared(output: Path, files: Files) -> None:
+    old, new = (output / "bundles" / target for target in TARGETS)
+    found = compare(old, new, evaluation=files.evaluation)
+    assert found.metric is not None
+    assert found.metric.value == pytest.approx(1, abs=0.1)
+    assert found.flips == []
+
+
+def test_the_analysis_says_how_near_the_vectors_are(output: Path) -> None:
+    verdict = json.loads((output / "bundles" / TARGETS[0] / "verdict.json").read_text())
+    others = {each["name"]: each for each in verdict["analysis"]["others"]}
+    assert others["teacher_cosine"]["teacher"]["value"] == pytest.approx(1)
+    assert 0.8 < others["teacher_cosine"]["artifact"]["value"] < 1
+    assert verdict["divergence"] == pytest.approx(1 - others["teacher_cosine"]["artifact"]["value"], abs=0.02)
+
+
+def test_a_student_is_loaded_again(output: Path) -> None:
+    build = reopen(output, QUIET)
+    assert build.inputs.teacher.task.judged == "pairs"
+
+
+@pytest.mark.parametrize(("kind", "metric", "n"), [("search", "ndcg_at_10", 40), ("texts.txt", "teacher_cosine", 100)])
+def test_what_measures_follows_from_the_data(files: Files, tmp_path: Path, kind: str, metric: str, n: int) -> None:
+    evaluation = str(Path(files.teacher).parent / kind)
+    asked = request(files, tmp_path / "out", evaluation=evaluation)
+    inputs = open_build(asked, Workspace(tmp_path / "out"), QUIET).inputs
+    task = inputs.teacher.task
+    assert task.metric_name == metric
+    assert (
+        len(task.statistics(inputs.teacher_logits, inputs.evaluation)) == n == task.observations(inputs.evaluation_data)
+    )
+    assert inputs.teacher_metric.value > 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["search", None])
+def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | None) -> None:
+    folder = Path(files.teacher).parent
+    evaluation = None if kind is None else str(folder / kind)
+    changed = Files(files.teacher, files.train, evaluation)  # type: ignore[arg-type]
+    output = build_shortly(changed, tmp_path / "out")
+    bundle = output / "bundles" / TARGETS[0]
+    if kind is not None:
+        assert gate_bundles(bundle, eval=evaluation).passed
+        return
+    texts = str(folder / "texts.txt")
+    assert not gate_bundles(bundle, eval=texts).passed  # not measured: there is no teacher
+    assert gate_bundles(bundle, eval=texts, teacher=files.teacher).passed
+
+
+def test_texts_are_held_out_where_none_are_given(files: Files, tmp_path: Path) -> None:
+    report = plan_build(request(files, tmp_path / "out", evaluation=None), QUIET)
+    assert report.data.own == 630
+
+
+def test_what_is_refused(files: Files, tmp_path: Path) -> None:
+    labelled = tmp_path / "labelled.tsv"
+    labelled.write_text("text\tlabel\nplay\tx\n")
+    cases: list[tuple[dict[str, object], str]] = [
+        ({"train": str(labelled)}, "is a sentence-transformers model.*--task feature-extraction"),
+        ({"evaluation": files.train}, "train and eval are the same data"),
+        ({"student_tokenizer": files.teacher}, "--student-tokenizer with feature-extraction is not supported"),
+        ({"tag_scheme": "BIO"}, "--tag-scheme goes with tagged words"),
+        ({"pooling": "mean", "task": "text-classification"}, "--pooling mean goes with --task feature-extraction"),
+        ({"pooling": "first"}, "pooling is mean by its modules.json, first by --pooling"),
+    ]
+    for changes, message in cases:
+        with pytest.raises(InputError, match=message) as caught:
+            plan_build(request(files, tmp_path / "out", **changes), QUIET)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_of_labels_is_refused(files: Files, tmp_path: Path) -> None:
+    from edgepack.build.recipe import find_recipe
+
+    asked = request(files, tmp_path / "out", recipe=find_recipe("hard-labels"), effort="hard-labels")
+    with pytest.raises(InputError, match="hard_labels needs labels, and texts that are embedded have none"):
+        plan_build(asked, QUIET)
+
+
+def test_an_encoder_needs_to_be_told_how(files: Files, tmp_path: Path) -> None:
+    import shutil
+
+    plain = tmp_path / "plain"
+    shutil.copytree(files.teacher, plain)
+    (plain / "modules.json").unlink()
+    with pytest.raises(InputError, match="pass --pooling"):
+        plan_build(request(files, tmp_path / "out", teacher=str(plain), task="feature-extraction"), QUIET)
+    asked = request(files, tmp_path / "out", teacher=str(plain), task="feature-extraction", pooling="last")
+    assert plan_build(asked, QUIET).chosen.config.pooling == "last"
+    assert load_teacher(str(plain), "feature-extraction", pooling="last").task.embeds

@@ -1,0 +1,260 @@
+"""Teachers that embed: sentence-transformers folders, encoders with a pooling, and what is refused by its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModel
+
+from edgepack.demo.base import make_tokenizer
+from edgepack.errors import InputError
+from edgepack.student.from_teacher import student_from_teacher
+from edgepack.teacher import load_teacher
+from edgepack.teacher.embedding_model import EmbeddingModel
+from edgepack.teacher.families import FAMILIES
+from tests.teacher.tiny import OFFSET, OWN_NAMES, SENTENCES, SHAPE, edit
+
+EMBEDS = "feature-extraction"
+KINDS = {"mean": "pooling_mode_mean_tokens", "first": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
+
+
+def write_encoder(folder: Path, family: str = "bert") -> torch.nn.Module:
+    """A random encoder without a head."""
+    tokenizer = make_tokenizer(SENTENCES)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    settings = {"max_position_embeddings": 40, "pad_token_id": 1 if family in OFFSET else 0}
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **settings, **OWN_NAMES.get(family, SHAPE))
+    model = AutoModel.from_config(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+def write_modules(folder: Path, pooling: str = "mean", *others: str, inside: str = "", size: int = 16) -> None:
+    """What sentence-transformers writes around an encoder."""
+    kinds = ["Transformer", "Pooling", *others]
+    paths = [inside, *(f"{i}_{kind}" for i, kind in enumerate(kinds) if i)]
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    flags = {flag: name == pooling for name, flag in KINDS.items()}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": size, **flags}))
+    (folder / inside / "sentence_bert_config.json").write_text(
+        json.dumps({"max_seq_length": 12, "do_lower_case": False})
+    )
+
+
+def write_dense(folder: Path, activation: str = "torch.nn.modules.activation.Tanh") -> torch.nn.Linear:
+    folder.mkdir()
+    layer = torch.nn.Linear(16, 6)
+    config = {"in_features": 16, "out_features": 6, "bias": True, "activation_function": activation}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(
+        {"linear.weight": layer.weight.detach(), "linear.bias": layer.bias.detach()}, folder / "model.safetensors"
+    )
+    return layer
+
+
+def batch(rows: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids of three texts of 9, 4 and 1 tokens, padded, and their mask."""
+    ids = torch.randint(5, rows, (3, 9), generator=torch.Generator().manual_seed(1))
+    mask = (torch.arange(9) < torch.tensor([[9], [4], [1]])).long()
+    return ids * mask, mask
+
+
+@pytest.mark.parametrize("pooling", KINDS)
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"xlm", "flaubert"}))
+def test_the_teachers_shape_gives_the_teachers_vectors(tmp_path: Path, family: str, pooling: str) -> None:
+    """The identity test, for each family that is carved and each pooling, on padded batches."""
+    write_encoder(tmp_path / "t", family)
+    teacher = load_teacher(str(tmp_path / "t"), EMBEDS, pooling=pooling)
+    model = teacher.load_model()
+    assert isinstance(model, EmbeddingModel)
+    student = student_from_teacher(model, EMBEDS)
+    ids, mask = batch(teacher.sizes.vocabulary)
+    with torch.no_grad():
+        expected, found = model(ids, mask).logits, student(ids, mask).logits
+        alone = student(ids[1:2, :4], mask[1:2, :4]).logits
+    assert expected.shape == (3, 16) == (3, teacher.task.outputs)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alone[0], expected[1], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(expected.norm(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize("inside", ["", "0_Transformer"])
+@pytest.mark.parametrize("pooling", KINDS)
+def test_modules_are_read_in_both_layouts(tmp_path: Path, inside: str, pooling: str) -> None:
+    folder = tmp_path / "mine"
+    (folder / inside).mkdir(parents=True)
+    encoder = write_encoder(folder / inside)
+    write_modules(folder, pooling, "Dense", "Normalize", inside=inside)
+    layer = write_dense(folder / "2_Dense")
+    teacher = load_teacher(str(folder), EMBEDS)
+    assert (teacher.name, teacher.max_length, teacher.task.vector_size) == ("mine", 12, 6)
+    assert teacher.task.labels == ()
+    assert "vectors of 6" in teacher.describe()
+    ids, mask = batch()
+    with torch.no_grad():
+        states = encoder(ids, mask).last_hidden_state
+        last = mask.sum(1) - 1
+        pooled = {
+            "first": states[:, 0],
+            "last": states[torch.arange(3), last],
+            "mean": torch.stack([state[: int(n) + 1].mean(0) for state, n in zip(states, last, strict=True)]),
+        }[pooling]
+        expected = torch.nn.functional.normalize(torch.tanh(layer(pooled)), dim=-1)
+        model = teacher.load_model()
+        torch.testing.assert_close(model(ids, mask).logits, expected)
+        torch.testing.assert_close(student_from_teacher(model, EMBEDS)(ids, mask).logits, expected)
+
+
+def test_vectors_without_normalize_keep_their_length(tmp_path: Path) -> None:
+    write_encoder(tmp_path)
+    write_modules(tmp_path)
+    student = student_from_teacher(load_teacher(str(tmp_path), EMBEDS).load_model(), EMBEDS)
+    assert not student.config.normalized
+    assert student.config.num_labels in (0, 2)
+    assert not student.config.has_classifier
+
+
+def test_weights_beside_a_pretraining_head_are_an_encoder(tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
+    write_encoder(tmp_path)
+    plain = load_teacher(str(tmp_path), EMBEDS, pooling="mean").load_model()
+    config = AutoConfig.from_pretrained(tmp_path)
+    model = BertForMaskedLM(config)
+    model.bert.load_state_dict(plain.encoder.state_dict(), strict=False)
+    model.save_pretrained(tmp_path)
+    ids, mask = batch()
+    with torch.no_grad():
+        found = load_teacher(str(tmp_path), EMBEDS, pooling="mean").load_model()(ids, mask).logits
+        torch.testing.assert_close(found, plain(ids, mask).logits)
+
+
+def test_prompts_are_said_and_decide_nothing(tmp_path: Path) -> None:
+    write_encoder(tmp_path)
+    write_modules(tmp_path)
+    before = load_teacher(str(tmp_path), EMBEDS)
+    settings = {"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": None}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    teacher = load_teacher(str(tmp_path), EMBEDS)
+    assert "prompts (query: 'query: ')" in teacher.notes[0]
+    assert teacher.sha256 == before.sha256
+
+
+def test_what_a_module_says_decides_the_hash(tmp_path: Path) -> None:
+    write_encoder(tmp_path)
+    write_modules(tmp_path)
+    before = load_teacher(str(tmp_path), EMBEDS).sha256
+    edit(tmp_path, "1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_cls_token=True)
+    assert load_teacher(str(tmp_path), EMBEDS).sha256 != before
+
+
+def with_modules(*kinds: str) -> Callable[[Path], Any]:
+    return lambda folder: write_modules(folder, "mean", *kinds)
+
+
+def changed(name: str, **values: Any) -> Callable[[Path], Any]:
+    def make(folder: Path) -> None:
+        write_modules(folder)
+        edit(folder, name, **values)
+
+    return make
+
+
+def odd_dense(folder: Path) -> None:
+    write_modules(folder, "mean", "Dense")
+    write_dense(folder / "2_Dense", "torch.nn.modules.activation.SiLU")
+
+
+def lower_cased(folder: Path) -> None:
+    write_modules(folder)
+    edit(folder, "sentence_bert_config.json", do_lower_case=True)
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no word on pooling": (lambda folder: None, r"has no modules\.json.*pass --pooling mean, first or last"),
+    "another module": (
+        with_modules("CNN"),
+        "its module CNN has no counterpart in a student; allowed: Transformer, Pool",
+    ),
+    "another order": (
+        with_modules("Normalize", "Dense"),
+        "its modules are Transformer, Pooling, Normalize, Dense; allow",
+    ),
+    "twice a layer": (with_modules("Dense", "Dense"), "each once"),
+    "the largest of tokens": (
+        changed("1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_max_tokens=True),
+        "its pooling is pooling_mode_max_tokens; allowed: one of",
+    ),
+    "two poolings": (
+        changed("1_Pooling/config.json", pooling_mode_cls_token=True),
+        "its pooling is pooling_mode_mean_tokens, pooling_mode_cls_token; allowed: one",
+    ),
+    "prompts left out": (changed("1_Pooling/config.json", include_prompt=False), "leaves prompts out"),
+    "a length of none": (
+        changed("sentence_bert_config.json", max_seq_length=-1),
+        "max_seq_length is -1; a number from",
+    ),
+    "an odd activation": (odd_dense, "its Dense module ends in SiLU; allowed: Identity, Tanh, GELU, ReLU"),
+    "case": (lower_cased, "says do_lower_case, its tokenizer does not"),
+    "no list": (
+        lambda folder: (folder / "modules.json").write_text("{}"),
+        r"modules\.json is {}; a JSON list is needed",
+    ),
+    "a place outside": (
+        lambda folder: (folder / "modules.json").write_text('[{"path": "../x", "type": "a.Transformer"}]'),
+        "a type and a path inside the folder are needed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    write_encoder(tmp_path)
+    make, message = REFUSED[name]
+    make(tmp_path)
+    with pytest.raises(InputError, match=message) as caught:
+        load_teacher(str(tmp_path), EMBEDS)
+    assert str(caught.value).isprintable()
+
+
+def test_a_pooling_must_agree(tmp_path: Path) -> None:
+    write_encoder(tmp_path)
+    with pytest.raises(InputError, match="pooling is 'max'; allowed: mean, first, last"):
+        load_teacher(str(tmp_path), EMBEDS, pooling="max")
+    write_modules(tmp_path)
+    assert load_teacher(str(tmp_path), EMBEDS, pooling="mean").task.embeds
+    with pytest.raises(InputError, match=r"pooling is mean by its modules\.json, first by --pooling"):
+        load_teacher(str(tmp_path), EMBEDS, pooling="first")
+
+
+def test_layers_that_are_not_carved_are_no_embedding_teacher(tmp_path: Path) -> None:
+    write_encoder(tmp_path, "modernbert")
+    with pytest.raises(InputError, match="layers of a modernbert cannot be carved"):
+        load_teacher(str(tmp_path), EMBEDS, pooling="mean")
+
+
+@pytest.mark.needs_shared
+def test_the_shared_teacher(shared: Path) -> None:
+    teacher = load_teacher(str(shared / "models" / "base-minilm"), EMBEDS)
+    assert (teacher.task.vector_size, teacher.max_length) == (384, 256)
+    assert teacher.embedding is not None
+    assert (teacher.embedding.pooling, teacher.embedding.normalized) == ("mean", True)
+    model = teacher.load_model()
+    ids, mask = batch(20_000)
+    with torch.no_grad():
+        torch.testing.assert_close(student_from_teacher(model, EMBEDS)(ids, mask).logits, model(ids, mask).logits)
