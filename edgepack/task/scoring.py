@@ -8,18 +8,27 @@ which says how far one more row like it would move the metric. `RatioMetric` giv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from edgepack.task.encoded import Encoded
+from edgepack.task.reading.problem import MULTI_LABEL, PROBLEMS, REGRESSION, SINGLE_LABEL, Problem
 
-# transformers' own words
-Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
-PROBLEMS: tuple[Problem, ...] = get_args(Problem)
-SINGLE_LABEL: Literal["single_label_classification"] = "single_label_classification"
-MULTI_LABEL: Literal["multi_label_classification"] = "multi_label_classification"
-REGRESSION: Literal["regression"] = "regression"
+__all__ = [
+    "MULTI_LABEL",
+    "PROBLEMS",
+    "REGRESSION",
+    "SINGLE_LABEL",
+    "Metric",
+    "Problem",
+    "RatioMetric",
+    "commonest",
+    "f1_parts",
+    "f1_possible",
+    "ratio",
+    "recorded_problem",
+]
 
 
 def recorded_problem(problem: str | None) -> Literal["multi_label_classification", "regression"] | None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgepack.errors import InputError, shown
+from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import are_numbers, holds_scores
 from edgepack.task.reading.sets import flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
-from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 
 PAIRS = (
     ("sentence1", "sentence2"),

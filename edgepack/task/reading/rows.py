@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
+from edgepack.task.reading.problem import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import read_score, said_of_scores
 from edgepack.task.reading.sets import find_form, how_read, read_flags, read_set, said_of_sets
 from edgepack.task.reading.spans import tag_words
 from edgepack.task.reading.table import Note, Table, listed
-from edgepack.task.scoring import MULTI_LABEL, SINGLE_LABEL, Problem
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.]))\s*(,|(?=[\]\s'"]))""", re.DOTALL)
