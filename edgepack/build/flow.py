@@ -289,9 +289,8 @@ class Build:
     def decisive(self) -> dict[str, Any]:
         """What decides every stage: inputs by content, seed, code and libraries."""
         inputs = self.inputs
-        other = {} if inputs.pairing is None else {"student_tokenizer": inputs.pairing.other.sha256}
         return {
-            **other,
+            **inputs.uncommon,
             "teacher": inputs.teacher.sha256,
             "train": inputs.train_sha256,
             "columns": asdict(inputs.request.columns),
