@@ -17,7 +17,7 @@ from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, 
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
-from edgepack.build.tokens import LongTexts, hold_out, input_warnings, said_of_long, tokens_of
+from edgepack.build.tokens import LongTexts, Tokens, hold_out, input_warnings, said_of_long, tokens_of
 from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
@@ -235,13 +235,7 @@ def open_with_texts(
     data = (train_data, evaluation_data)
     with console.working("tokens"):
         tokens = tokens_of(data, teacher, other, request.max_length, request.long_texts)
-    for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
-        console.warn(warning)
-    said = said_of_long(tokens)
-    if said is not None:
-        console.info(said)
-    if tokens.pairing is not None:
-        console.info(tokens.pairing.describe())
+    tell_tokens(teacher, data, tokens, targets, console)
     counts = tokens.counts(teacher)
     tokens, held_out = hold_out(tokens, teacher.task)
     tokens = tokens.for_training()
@@ -265,6 +259,18 @@ def open_with_texts(
         windows=tokens.windows,
     )
     return inputs, train_data
+
+
+def tell_tokens(
+    teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens, targets: Sequence[Target], console: Console
+) -> None:
+    """Print what a user should know of data, tokenizers and targets; `InputError` where the build could not be used."""
+    for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
+        console.warn(warning)
+    pairing = None if tokens.pairing is None else tokens.pairing.describe()
+    for said in (said_of_long(tokens), pairing):
+        if said is not None:
+            console.info(said)
 
 
 def open_teacher(request: BuildRequest) -> Teacher:
