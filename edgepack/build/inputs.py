@@ -268,7 +268,7 @@ def tell_tokens(
     for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
         console.warn(warning)
     pairing = None if tokens.pairing is None else tokens.pairing.describe()
-    for said in (said_of_long(tokens), pairing):
+    for said in (said_of_long(tokens, teacher.task), pairing):
         if said is not None:
             console.info(said)
 
@@ -276,7 +276,7 @@ def tell_tokens(
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
     if wants_vectors(request.task, request.teacher, request.train, request.columns):
-        refuse_other_options(request.student_tokenizer, request.tag_scheme)
+        refuse_other_options(request.student_tokenizer, request.tag_scheme, request.long_texts)
         return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
     if request.pooling is not None:
         raise InputError(f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has a head of its own")

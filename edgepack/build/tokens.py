@@ -150,13 +150,14 @@ def pair_tokens(
     return Tokens(student[0][0], evaluation, found, pairing, windows, longer)
 
 
-def said_of_long(tokens: Tokens) -> str | None:
+def said_of_long(tokens: Tokens, task: Task) -> str | None:
     """What is done with long texts, where there are some, or windows were asked for."""
     n, length, windows = len(tokens.evaluation), tokens.max_length, tokens.windows
     said = f"{tokens.longer} of {n} evaluation texts have more than {length} tokens"
     if windows is not None:
         return f"{said}; long texts are read whole, in {windows.describe()}"
-    return f"{said}: they are cut there; --long-texts windows reads them whole" if tokens.longer else None
+    advice = "" if task.embeds else "; --long-texts windows reads them whole"
+    return f"{said}: they are cut there{advice}" if tokens.longer else None
 
 
 def input_warnings(teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens) -> list[str]:

@@ -165,6 +165,8 @@ class BundleManifest(Record):
         if self.windows.overlap > self.max_length // 2:
             said = f"windows of {self.max_length} tokens overlap by {self.windows.overlap}"
             raise ValueError(f"{said}; at most {self.max_length // 2} is allowed")
+        if self.vector is not None:
+            raise ValueError("windows give no vector")
         if (self.windows.combine == "inner") != (self.task == "token-classification"):
             raise ValueError(f"windows of {self.task} are combined by {self.windows.combine}")
         return self

@@ -124,10 +124,10 @@ class Given:
                 "teacher; pass --teacher"
             )
         task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, f"vectors of {sha256}", manifest.teacher_length)
+        key = (task, f"vectors of {sha256}", manifest.teacher_longest)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_vectors)
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_length, sha256)
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_longest, sha256)
         return self.teachers[key]
 
     def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from edgepack.build.inputs import open_inputs
+from edgepack.build.vectors import refuse_other_options
 from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
@@ -118,6 +119,11 @@ def test_entities_behind_the_maximum_length_are_found(output: Path, files: Files
 def test_no_app_takes_the_bundle_yet(output: Path, tmp_path: Path, app: str) -> None:
     with pytest.raises(InputError, match="reads long texts in windows, which the apps cannot yet"):
         package_app(output / "bundles" / TARGETS[0], app=app, output=tmp_path / app)
+
+
+def test_vectors_are_of_one_input() -> None:
+    with pytest.raises(InputError, match="--long-texts windows with feature-extraction is not supported"):
+        refuse_other_options(None, None, "windows")
 
 
 def labelled_files(folder: Path, files: Files) -> Files:
