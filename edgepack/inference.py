@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from edgepack.console import Advance
 from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import Encoded
+from edgepack.task.long_texts import split
 
 
 def predict(
@@ -31,10 +32,12 @@ def predict(
     exact: bool = False,
     advance: Advance | None = None,
 ) -> np.ndarray:
-    """Flat fp32 logits `(n, C)` or `(T, C)` of any module whose output has `.logits`.
+    """Flat fp32 logits `(n, C)` or `(T, C)` of any module whose output has `.logits`; long texts in their windows.
 
     The model is moved to `device`, run in evaluation mode, and left in the mode that it came in.
     """
+    texts = split(encoded)
+    encoded, ends = texts.pieces, texts.ends
     pad_id = getattr(getattr(model, "config", None), "pad_token_id", None) or 0
     names = input_names(model)
     training = model.training
@@ -51,12 +54,12 @@ def predict(
                 logits = np.empty((encoded.offsets[-1] if per_token else len(encoded), output.shape[-1]), np.float32)
             logits[encoded.rows(indices) if per_token else indices] = output.float().cpu().numpy()
             if advance is not None:
-                advance(len(indices))
+                advance(int(ends[indices].sum()))
     model.train(training)
     return_free_memory()  # of batches of many sizes
     if logits is None:
         raise ValueError("no examples to predict")
-    return logits
+    return texts.joined(logits)
 
 
 def input_names(model: nn.Module) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from edgepack.build import flow
 from edgepack.build.inputs import BuildRequest
 from edgepack.build.recipe_file import open_recipe
 from edgepack.build.results import BuildResult, PlanReport
+from edgepack.build.tokens import LongTexts
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.machine.extras import one_line_errors
@@ -44,6 +45,7 @@ class BuildOptions(ColumnOptions, total=False):
     disk_budget: int | str  # of the teacher's outputs while a student is trained: bytes or "8GB"; 8 GB
     student_tokenizer: AnyPath | None  # a folder or hub id: the student's tokenizer instead of the teacher's
     max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
+    long_texts: LongTexts | None  # texts with more tokens: cut, or read whole in windows; words windows, texts cut
     allow_untrained: bool  # accept a teacher no better than the commonest label
 
 

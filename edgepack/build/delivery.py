@@ -85,10 +85,10 @@ class Delivery:
 
     @cached_property
     def evaluation_ids(self) -> Encoded:
-        """The evaluation data as the student's own tokenizer cuts it."""
+        """The evaluation data as the student reads it."""
         inputs = self.inputs
         task = inputs.teacher.task
-        encoded = encode(inputs.evaluation_data, task, self.tokenizer, inputs.max_length)
+        encoded = encode(inputs.evaluation_data, task, self.tokenizer, inputs.longest)
         return task.referenced(encoded, inputs.teacher_logits)
 
     @cached_property
@@ -100,13 +100,13 @@ class Delivery:
         teacher, model, changed = inputs.teacher, inputs.teacher.load_model(), changed_sets(data)
 
         def answer(texts: Dataset) -> tuple[np.ndarray, Encoded]:
-            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.teacher_length)
+            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.teacher_longest)
             return predict(model, encoded), encoded
 
         return Background(
             data,
             backend_tokenizer(self.tokenizer),
-            inputs.max_length,
+            inputs.longest,
             Words(inputs.teacher_counts, self.tokenizer.unk_token_id),
             changed,
             teacher_flips(changed, teacher.task, answer),
@@ -270,6 +270,7 @@ class Delivery:
             golden_texts=first_texts(self.inputs.evaluation_data),
             evaluation=self.data_record(),
             student=student,
+            windows=self.inputs.windows,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
 

@@ -289,9 +289,8 @@ class Build:
     def decisive(self) -> dict[str, Any]:
         """What decides every stage: inputs by content, seed, code and libraries."""
         inputs = self.inputs
-        other = {} if inputs.pairing is None else {"student_tokenizer": inputs.pairing.other.sha256}
         return {
-            **other,
+            **inputs.uncommon,
             "teacher": inputs.teacher.sha256,
             "train": inputs.train_sha256,
             "columns": asdict(inputs.request.columns),
@@ -351,7 +350,8 @@ class Build:
         def write(stage: Stage) -> None:
             device = self.accelerator.device
             data = augment_by_masked_words(inputs, self.shape, settings, model, device)
-            np.savez(stage.scratch / "examples.npz", **vars(data))
+            arrays = {name: array for name, array in vars(data).items() if isinstance(array, np.ndarray)}
+            np.savez(stage.scratch / "examples.npz", **arrays)
 
         files = {path.name: sha256_file(path) for path in model.checkpoint.files()}
         parts = {"settings": asdict(settings), "model": files, "vocabulary": hash_json(self.shape.vocab_map)}

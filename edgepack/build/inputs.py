@@ -17,7 +17,7 @@ from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, 
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
-from edgepack.build.tokens import hold_out, input_warnings, tokens_of
+from edgepack.build.tokens import LongTexts, Tokens, hold_out, input_warnings, said_of_long, tokens_of
 from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
@@ -36,6 +36,7 @@ from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.schemes import SchemeName
 from edgepack.task.similarity import EMBEDS
 from edgepack.task.vector_data import read_vector_data
+from edgepack.task.windows import Longest, Windows
 from edgepack.teacher import (
     OwnModel,
     Teacher,
@@ -76,6 +77,7 @@ class BuildRequest:
     device: str = "auto"
     raw_text: Path | None = None
     max_length: int | None = None
+    long_texts: LongTexts | None = None  # None: words in windows, labelled texts cut
     allow_untrained: bool = False
     fresh: bool = False
     recipe: Recipe | None = None  # None: the one called `effort`
@@ -110,6 +112,23 @@ class Inputs:
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
     held_out: Encoded | None = None  # in the student's tokens; thresholds of label sets are found on these examples
     pairing: Pairing | None = None
+    windows: Windows | None = None  # how evaluation texts of more than `max_length` tokens are read; None: cut
+
+    @property
+    def longest(self) -> Longest:
+        """How far the student reads."""
+        return self.windows or self.max_length
+
+    @property
+    def teacher_longest(self) -> Longest:
+        """How far the teacher reads: in windows of its own, where the student does."""
+        return self.teacher_length if self.windows is None else self.teacher.task.windows(self.teacher_length)
+
+    @property
+    def uncommon(self) -> dict[str, Any]:
+        """What decides every stage of a build that has it: a tokenizer of the student's own, windows."""
+        tokenizer = {} if self.pairing is None else {"student_tokenizer": self.pairing.other.sha256}
+        return {**tokenizer, **({} if self.windows is None else {"windows": asdict(self.windows)})}
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -217,13 +236,11 @@ def open_with_texts(
     show_notes(console, train_data, evaluation_data)
     data = (train_data, evaluation_data)
     with console.working("tokens"):
-        tokens = tokens_of(data, teacher, other, request.max_length)
-    for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
-        console.warn(warning)
-    if tokens.pairing is not None:
-        console.info(tokens.pairing.describe())
+        tokens = tokens_of(data, teacher, other, request.max_length, request.long_texts)
+    tell_tokens(teacher, data, tokens, targets, console)
     counts = tokens.counts(teacher)
     tokens, held_out = hold_out(tokens, teacher.task)
+    tokens = tokens.for_training()
     teacher = with_thresholds(teacher, None if held_out is None else held_out.teacher_train)
     logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
     return_free_memory()
@@ -241,14 +258,27 @@ def open_with_texts(
         token_counts=counts,
         held_out=None if held_out is None else held_out.train,
         pairing=tokens.pairing,
+        windows=tokens.windows,
     )
     return inputs, train_data
+
+
+def tell_tokens(
+    teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens, targets: Sequence[Target], console: Console
+) -> None:
+    """Print what a user should know of data, tokenizers and targets; `InputError` where the build could not be used."""
+    for warning in [*input_warnings(teacher, data, tokens), *target_warnings(targets)]:
+        console.warn(warning)
+    pairing = None if tokens.pairing is None else tokens.pairing.describe()
+    for said in (said_of_long(tokens, teacher.task), pairing):
+        if said is not None:
+            console.info(said)
 
 
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
     if wants_vectors(request.task, request.teacher, request.train, request.columns):
-        refuse_other_options(request.student_tokenizer, request.tag_scheme)
+        refuse_other_options(request.student_tokenizer, request.tag_scheme, request.long_texts)
         return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
     if request.pooling is not None:
         raise InputError(f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has a head of its own")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.before_training import app_warnings
 from edgepack.build.pairing import Pairing
@@ -12,8 +14,10 @@ from edgepack.errors import InputError
 from edgepack.task.alignment import seen_by_student
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
+from edgepack.task.long_texts import split
 from edgepack.task.task import Task
-from edgepack.task.tokenize import encode, encode_spans, shorten, suggest_max_length
+from edgepack.task.tokenize import encode, encode_spans, lengthen, shorten, suggest_max_length
+from edgepack.task.windows import Windows
 from edgepack.teacher import (
     StudentTokenizer,
     Teacher,
@@ -27,17 +31,23 @@ GOLDEN_TEXTS = 64  # of the task's own sentences
 SHARE, MOST = 0.1, 4_000  # of the training examples, held out for thresholds; more would hardly move one
 FEWEST = 100  # training examples: of fewer none is held out, and each threshold is 0.5
 SEED = 0  # the same examples for every build of the data
+LongTexts = Literal["cut", "windows"]
 MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
 
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Both data sets as tokens: `train` in the student's, `evaluation` in those that the teacher answers on."""
+    """Both data sets as tokens: `train` in the student's, `evaluation` in those that the teacher answers on.
+
+    `windows`: how both read what is longer than `max_length`; None: it is cut there. `longer`: such evaluation texts.
+    """
 
     train: Encoded
     evaluation: Encoded
     max_length: int
     pairing: Pairing | None = None
+    windows: Windows | None = None
+    longer: int = 0
 
     @property
     def teacher_train(self) -> Encoded:
@@ -48,6 +58,10 @@ class Tokens:
         """With these training examples alone."""
         pairing = None if self.pairing is None else self.pairing.select(chosen)
         return replace(self, train=self.train.select(chosen), pairing=pairing)
+
+    def for_training(self) -> Tokens:
+        """With the training data as single inputs: of long texts the windows (words) or the first one (texts)."""
+        return replace(self, train=split(self.train).training())
 
     def counts(self, teacher: Teacher) -> np.ndarray:
         """How often the training data uses each of the student's tokens."""
@@ -65,23 +79,56 @@ def hold_out(tokens: Tokens, task: Task) -> tuple[Tokens, Tokens | None]:
 
 
 def tokens_of(
-    data: tuple[Dataset, Dataset], teacher: Teacher, other: StudentTokenizer | None, asked: int | None
+    data: tuple[Dataset, Dataset],
+    teacher: Teacher,
+    other: StudentTokenizer | None,
+    asked: int | None,
+    long_texts: LongTexts | None = None,
 ) -> Tokens:
     """Training and evaluation data as tokens, and the longest input: the asked one, else what the data needs."""
     if other is not None:
-        return pair_tokens(data, teacher, other, asked)
+        return pair_tokens(data, teacher, other, asked, long_texts)
     limit, task, tokenizer = teacher.max_length, teacher.task, teacher.tokenizer
     if asked is not None and asked > limit:
         raise InputError(f"max length {asked}; the teacher's positions allow 8 to {limit}")
     train, evaluation = (encode(each, task, tokenizer, asked or limit) for each in data)
-    if asked is not None:
-        return Tokens(train, evaluation, asked)
-    found = suggest_max_length(train, evaluation, limit)
-    return Tokens(shorten(train, data[0], task, tokenizer, found), evaluation, found)
+    found = asked or suggest_max_length(train, evaluation, limit)
+    train = shorten(train, data[0], task, tokenizer, found)
+    windows, whole, longer = read_long(evaluation, data[1], task, tokenizer, found, long_texts)
+    if windows is not None:
+        train = lengthen(train, data[0], task, tokenizer, windows)
+    return Tokens(train, whole, found, windows=windows, longer=longer)
 
 
-def pair_tokens(data: tuple[Dataset, Dataset], teacher: Teacher, other: StudentTokenizer, asked: int | None) -> Tokens:
-    """Training and evaluation data in both tokenizers' tokens."""
+def read_long(
+    evaluation: Encoded,
+    data: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerFast,
+    length: int,
+    asked: LongTexts | None,
+) -> tuple[Windows | None, Encoded, int]:
+    """How texts of more than `length` tokens are read, the evaluation data read so, and how many of them there are.
+
+    As asked; else words of long texts in windows, since behind a cut they would have no tag, and long texts that have
+    a label are cut, as their teachers were trained.
+    """
+    windows = task.windows(length)
+    whole = lengthen(evaluation, data, task, tokenizer, windows)
+    longer = int((whole.lengths > length).sum())
+    if asked == "windows" or (asked is None and task.is_tagging and longer):
+        return windows, whole, longer
+    return None, evaluation, longer
+
+
+def pair_tokens(
+    data: tuple[Dataset, Dataset],
+    teacher: Teacher,
+    other: StudentTokenizer,
+    asked: int | None,
+    long_texts: LongTexts | None = None,
+) -> Tokens:
+    """Training and evaluation data in both tokenizers' tokens; training data are cut."""
     task, tokenizer = teacher.task, other.tokenizer
     limit = min(teacher.max_length, tokenizer.model_max_length)
     if asked is not None and asked > limit:
@@ -90,13 +137,27 @@ def pair_tokens(data: tuple[Dataset, Dataset], teacher: Teacher, other: StudentT
     found = asked or suggest_max_length(student[0][0], student[1][0], limit)
     if int(student[0][0].lengths.max()) > found:
         student[0] = encode_spans(data[0], task, tokenizer, found)
+    windows, _, longer = read_long(student[1][0], data[1], task, tokenizer, found, long_texts)
     both = [
         seen_by_student(*encode_spans(each, task, teacher.tokenizer, teacher.max_length), *mine)
         for each, mine in zip(data, student, strict=True)
     ]
+    evaluation = both[1][0]
+    if windows is not None:
+        evaluation = encode(data[1], task, teacher.tokenizer, task.windows(teacher.max_length))
     texts = tuple((" ".join(e.words) if e.words is not None else e.text, e.pair or "") for e in data[0].examples)
     pairing = Pairing(other, task, teacher, texts, student[0], both[0])
-    return Tokens(student[0][0], both[1][0], found, pairing)
+    return Tokens(student[0][0], evaluation, found, pairing, windows, longer)
+
+
+def said_of_long(tokens: Tokens, task: Task) -> str | None:
+    """What is done with long texts, where there are some, or windows were asked for."""
+    n, length, windows = len(tokens.evaluation), tokens.max_length, tokens.windows
+    said = f"{tokens.longer} of {n} evaluation texts have more than {length} tokens"
+    if windows is not None:
+        return f"{said}; long texts are read whole, in {windows.describe()}"
+    advice = "" if task.embeds else "; --long-texts windows reads them whole"
+    return f"{said}: they are cut there{advice}" if tokens.longer else None
 
 
 def input_warnings(teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens) -> list[str]:

@@ -3,7 +3,8 @@
 `golden.jsonl` holds a JSON object a line: `text`, optional `pair`, `input_ids`, `token_type_ids`,
 `attention_mask`, `offsets_utf16`, `offsets_codepoint`, `logits` (for tokens: a row each), `label` (for tokens: a list;
 of label sets `labels` instead, a list that may be empty; of scores `score`, the number that is shown; of a text that
-is embedded the logits are its vector, and there is no label).
+is embedded the logits are its vector, and there is no label). A text that is read in windows is there whole, with their
+logits combined, and has `windows`: first token and end of each, in the part of the ids that is cut into windows.
 The task's own sentences come first, then a fixed set of hard Unicode, long words, special-token literals,
 blank strings and texts around the maximum length. Ids are the Hugging Face fast tokenizer's, logits those of the
 artifact in its own runtime at batch 1, to four decimals.
@@ -29,16 +30,21 @@ from edgepack.bundle.manifest import parse_model, read_bounded
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
+from edgepack.runtime.predict import predict_session
 from edgepack.target import Target
 from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.task.label_f1 import LabelF1
+from edgepack.task.long_texts import one_text
 from edgepack.task.scores import Scores
+from edgepack.task.tokenize import whole_text
+from edgepack.task.windows import Longest, Windows, part_of
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
-from edgepack.tokenizer.reader import AssetTokenizer, read_tokenizer_asset, utf16_index
+from edgepack.tokenizer.reader import AssetTokenizer, Encoding, read_tokenizer_asset, utf16_index
 
 GOLDEN_NAME = "golden.jsonl"
 TASK_TEXTS = 32  # of the task's own sentences
+LONG = 2  # times the maximum length, of a text that windows read
 DECIMALS = 4
 TOLERANCE = 0.15  # of the text's largest logit
 CLOSENESS = 0.05  # relative error over all goldens
@@ -66,6 +72,7 @@ class Golden(BaseModel):
     label: str | list[str] | None = None
     score: FiniteFloat | None = None
     labels: list[str] | None = None
+    windows: Annotated[list[Span], Field(min_length=2)] | None = None
 
 
 HARD_TEXTS = (
@@ -128,7 +135,7 @@ def write_goldens(
     tokenizer: Tokenizer,
     session: Session,
     labels: Sequence[str],
-    max_length: int,
+    longest: Longest,
     texts: Sequence[Text],
     scoring: LabelF1 | Scores | None = None,
 ) -> int:
@@ -137,11 +144,11 @@ def write_goldens(
     `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. `scoring`: how label sets
     or scores are decided, from the logits as they are written.
     """
-    reference = with_length(tokenizer, max_length)
+    reference = with_length(tokenizer, longest)
     lines = []
-    for text, pair in golden_texts(texts, reference, max_length):
-        golden = tokenize(reference, text, pair)
-        logits = run_golden(session, golden)
+    for text, pair in golden_texts(texts, reference, longest):
+        golden = tokenize(reference, text, pair, longest)
+        logits = run_golden(session, golden, longest)
         golden["logits"] = np.round(logits.astype(np.float64), DECIMALS).tolist()
         if not labels:  # a vector
             pass
@@ -157,28 +164,50 @@ def write_goldens(
     return len(lines)
 
 
-def golden_texts(texts: Sequence[Text], tokenizer: Tokenizer, max_length: int) -> list[Text]:
-    """The task's texts, the hard ones, and ones a token below, at, above and far above the maximum."""
+def golden_texts(texts: Sequence[Text], tokenizer: Tokenizer, longest: Longest) -> list[Text]:
+    """The task's texts, the hard ones, and ones a token below, at, above and far above the maximum.
+
+    Where windows read long texts, also one of many different words, and of pairs each that is cut in another way.
+    """
     task = list(texts[:TASK_TEXTS])
+    max_length = longest.length if isinstance(longest, Windows) else longest
     room = max_length - tokenizer.num_special_tokens_to_add(False)
     around = [" ".join(["a"] * max(1, room + extra)) for extra in (-1, 0, 1, 50)]
+    varied = [varied_text(tokenizer, LONG * max_length)] if isinstance(longest, Windows) else []
     hard = [*HARD_TEXTS, *around]
     if not task or task[0][1] is None:
-        return task + [(text, None) for text in hard]
-    return task + list(zip(hard, [*hard[1:], hard[0]], strict=True)) + [(around[-1], "a"), ("a", around[-1])]
+        return task + [(text, None) for text in [*hard, *varied]]
+    long = [(around[-1], "a"), ("a", around[-1]), *((text, HARD_TEXTS[0]) for text in varied)]
+    return task + list(zip(hard, [*hard[1:], hard[0]], strict=True)) + long + [(text, text) for text in varied]
 
 
-def with_length(tokenizer: Tokenizer, max_length: int) -> Tokenizer:
-    """A copy that truncates to `max_length`, the longer text first, and does not pad."""
+def varied_text(tokenizer: Tokenizer, count: int) -> str:
+    """A text of about `count` tokens, of the hard texts' words."""
+    words = " ".join(text for text in HARD_TEXTS if text.strip()).split(" ")
+    text = " ".join(words[i % len(words)] for i in range(count))
+    ends = [end for _, end in tokenizer.encode(text, add_special_tokens=False).offsets[:count]]
+    return text[: max(ends, default=0)]
+
+
+def with_length(tokenizer: Tokenizer, longest: Longest) -> Tokenizer:
+    """A copy that truncates to so many tokens, the longer text first, and does not pad; none truncates for windows."""
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_padding()
-    copy.enable_truncation(max_length)
+    if isinstance(longest, Windows):
+        copy.no_truncation()
+    else:
+        copy.enable_truncation(longest)
     return copy
 
 
-def tokenize(tokenizer: Tokenizer, text: str, pair: str | None) -> dict[str, Any]:
-    """The tokenizer's half of a golden vector."""
-    encoding = tokenizer.encode(text, pair)
+def tokenize(tokenizer: Tokenizer, text: str, pair: str | None, longest: Longest | None = None) -> dict[str, Any]:
+    """The tokenizer's half of a golden vector; `longest`: the windows, where they are what reads it."""
+    encoding: Any = tokenizer.encode(text, pair)
+    spans = {}
+    if isinstance(longest, Windows):
+        encoding = whole_text(encoding, longest)
+        if len(encoding.ids) > longest.length:
+            spans = {"windows": [list(s) for s in longest.spans(len(encoding.ids), part_of(encoding.sequence_ids))]}
     index = [utf16_index(text), utf16_index(pair or "")]
     sequences = [sequence or 0 for sequence in encoding.sequence_ids]
     utf16 = [
@@ -193,20 +222,26 @@ def tokenize(tokenizer: Tokenizer, text: str, pair: str | None) -> dict[str, Any
         "attention_mask": [1] * len(encoding.ids),
         "offsets_utf16": utf16,
         "offsets_codepoint": [list(offset) for offset in encoding.offsets],
+        **spans,
     }
 
 
-def run_golden(session: Session, golden: dict[str, Any]) -> np.ndarray:
-    """Logits of one golden: `(C,)` or `(seq, C)`."""
+def run_golden(session: Session, golden: dict[str, Any], longest: Longest | None = None) -> np.ndarray:
+    """Logits of one golden: `(C,)` or `(seq, C)`; `longest`: the windows, where there are some."""
+    if isinstance(longest, Windows) and "windows" in golden:
+        part = (golden["windows"][0][0], golden["windows"][-1][1])
+        whole = one_text(golden["input_ids"], golden["token_type_ids"], longest, part)
+        flat = predict_session(session, whole)
+        return flat if len(flat) > 1 else flat[0]
     return session.run({name: np.asarray([golden[name]], dtype=np.int64) for name in MODEL_INPUTS})[0]
 
 
-def check_goldens(folder: Path, target: Target, max_length: int) -> list[str]:
+def check_goldens(folder: Path, target: Target, longest: Longest) -> list[str]:
     """Run every golden of a bundle again through tokenizer, asset and artifact; one line for each failure."""
     tokenizer, asset = load_tokenizer(folder / JSON_ASSET_NAME), folder / ASSET_NAME
     reader = read_tokenizer_asset(asset.read_bytes()) if asset.is_file() else None
     goldens, session = list(read_goldens(folder / GOLDEN_NAME)), load(folder / target.file, target, threads=1)
-    return compare_goldens(goldens, with_length(tokenizer, max_length), reader, session, max_length)
+    return compare_goldens(goldens, with_length(tokenizer, longest), reader, session, longest)
 
 
 def compare_goldens(
@@ -214,15 +249,15 @@ def compare_goldens(
     tokenizer: Tokenizer,
     reader: AssetTokenizer | None,
     session: Session,
-    max_length: int,
+    longest: Longest,
 ) -> list[str]:
-    """One line for each golden that does not come out again; `tokenizer` truncates to `max_length`."""
+    """One line for each golden that does not come out again; `tokenizer` truncates as `longest` says."""
     failures: list[str] = []
     compared: list[tuple[np.ndarray, np.ndarray]] = []
     for number, golden in enumerate(goldens, start=1):
-        failure = token_failure(golden, tokenizer, reader, max_length)
+        failure = token_failure(golden, tokenizer, reader, longest)
         if failure is None:
-            expected, logits = np.asarray(golden["logits"], dtype=np.float64), run_golden(session, golden)
+            expected, logits = np.asarray(golden["logits"], dtype=np.float64), run_golden(session, golden, longest)
             failure = logits_failure(logits, expected)
             if expected.shape == logits.shape:
                 compared.append((logits, expected))
@@ -244,21 +279,28 @@ def relative_error(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def token_failure(
-    golden: dict[str, Any], tokenizer: Tokenizer, reader: AssetTokenizer | None, max_length: int
+    golden: dict[str, Any], tokenizer: Tokenizer, reader: AssetTokenizer | None, longest: Longest
 ) -> str | None:
     """Which ids or offsets of one golden do not come out again, if any."""
     text, pair = golden["text"], golden.get("pair")
     with tokenizers_as_input_errors("tokenizer.json fails on a golden's text"):
-        tokens = tokenize(tokenizer, text, pair)
-    for name, value in tokens.items():
-        if golden[name] != value:
+        tokens = tokenize(tokenizer, text, pair, longest)
+    for name, value in {"windows": None, **tokens}.items():
+        if golden.get(name) != value:
             return f"tokenizer.json gives other {name}"
     if reader is not None:
-        encoding = reader.encode(text, pair, max_length)
+        encoding = read_text(reader, text, pair, longest)
         for name in ("input_ids", "token_type_ids", "offsets_codepoint", "offsets_utf16"):
             if [list(v) if isinstance(v, tuple) else v for v in getattr(encoding, name)] != golden[name]:
                 return f"{ASSET_NAME} gives other {name}"
     return None
+
+
+def read_text(reader: AssetTokenizer, text: str, pair: str | None, longest: Longest) -> Encoding:
+    """A text by the tokenizer's file, as the model reads it."""
+    if isinstance(longest, Windows):
+        return reader.encode(text, pair, longest.length, whole=True)
+    return reader.encode(text, pair, longest)
 
 
 def logits_failure(logits: np.ndarray, expected: np.ndarray) -> str | None:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from edgepack.bounded import read_file
 from edgepack.bundle.record import Record
@@ -21,6 +21,7 @@ from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
 from edgepack.task.similarity import Judged
 from edgepack.task.task import Task, TaskName
+from edgepack.task.windows import Combine, Longest, Windows
 from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 MANIFEST_NAME = "edgepack.json"
@@ -118,10 +119,17 @@ class VectorRecord(Record):
     judged: Judged
 
 
+class WindowsRecord(Record):
+    """How texts of more than `max_length` tokens are read whole: windows of that length (`task/windows.py`)."""
+
+    overlap: int = Field(ge=0)  # tokens, at most half of `max_length`
+    combine: Combine
+
+
 class BundleManifest(Record):
     """`edgepack.json` of a bundle."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "activation", "ranks", "vector")
+    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "activation", "ranks", "vector", "windows")
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: TaskName
     pair: bool = False
@@ -135,6 +143,7 @@ class BundleManifest(Record):
     ranks: Literal[True] | None = None  # whether scores order the candidates of a query, the first text of each pair
     vector: VectorRecord | None = None  # of a text that is embedded; absent for other tasks
     max_length: int
+    windows: WindowsRecord | None = None  # absent: longer texts are cut
     padding: PaddingRecord
     inputs: list[TensorRecord]
     outputs: list[TensorRecord]
@@ -153,10 +162,31 @@ class BundleManifest(Record):
     edgepack_version: str
     created: str
 
+    @model_validator(mode="after")
+    def _check_windows(self) -> BundleManifest:
+        if self.windows is None:
+            return self
+        if self.windows.overlap > self.max_length // 2:
+            said = f"windows of {self.max_length} tokens overlap by {self.windows.overlap}"
+            raise ValueError(f"{said}; at most {self.max_length // 2} is allowed")
+        if self.vector is not None:
+            raise ValueError("windows give no vector")
+        if (self.windows.combine == "inner") != (self.task == "token-classification"):
+            raise ValueError(f"windows of {self.task} are combined by {self.windows.combine}")
+        return self
+
     @property
-    def teacher_length(self) -> int:
-        """The teacher's longest input, in its own tokens."""
-        return self.teacher.max_length or self.max_length
+    def longest(self) -> Longest:
+        """How far the model reads."""
+        if self.windows is None:
+            return self.max_length
+        return Windows(self.max_length, self.windows.overlap, self.windows.combine)
+
+    @property
+    def teacher_longest(self) -> Longest:
+        """How far the teacher reads, in its own tokens: in windows where the model does."""
+        length = self.teacher.max_length or self.max_length
+        return length if self.windows is None else task_of(self).windows(length)
 
 
 class BuildManifest(Record):

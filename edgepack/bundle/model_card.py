@@ -13,9 +13,10 @@ from edgepack.bundle.verdict import Verdict
 from edgepack.target import Target
 from edgepack.task.schemes import SchemeName
 from edgepack.task.task import Task
+from edgepack.task.windows import Longest, Windows
 
 
-def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, max_length: int) -> str:
+def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, longest: Longest) -> str:
     """Markdown: what the model is, where it comes from, how close it stays, how to feed it."""
     lines = ["---", *front_matter(task, teacher), f"library_name: {json.dumps('edgepack')}"]
     lines += [f"tags: {json.dumps(['edgepack', target.device, target.runtime])}", "---"]
@@ -27,7 +28,7 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         "",
         shipped(verdict),
         f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
-        *inputs(task, max_length),
+        *inputs(task, longest),
         *tags(task.tag_scheme),
         "",
         "| model | metric | value | 95 % interval | examples |",
@@ -69,9 +70,10 @@ def origin(task: Task, teacher: TeacherRecord) -> str:
     )
 
 
-def inputs(task: Task, max_length: int) -> list[str]:
+def inputs(task: Task, longest: Longest) -> list[str]:
     """How to feed it, and what it answers."""
-    lines = [f"- Input: {'a pair of texts' if task.pair else 'one text'}, at most {max_length} tokens."]
+    reads = f"longer texts in {longest.describe()}" if isinstance(longest, Windows) else f"at most {longest} tokens"
+    lines = [f"- Input: {'a pair of texts' if task.pair else 'one text'}, {reads}."]
     if task.embeds:
         return [*lines, "- Answer: a vector; texts of like meaning have vectors with a large cosine."]
     lines.append(answered(task))
@@ -124,5 +126,5 @@ def card_facts(manifest: BundleManifest, verdict: Verdict, target: Target) -> li
     """The lines that a bundle's card must have word for word: names, licence, labels, bytes and figures."""
     task, teacher = task_of(manifest), manifest.teacher
     facts = [*front_matter(task, teacher), title(teacher, target), origin(task, teacher), shipped(verdict)]
-    facts += [*inputs(task, manifest.max_length), *tags(manifest.tag_scheme), *figures(verdict)]
+    facts += [*inputs(task, manifest.longest), *tags(manifest.tag_scheme), *figures(verdict)]
     return [line for fact in facts if fact for line in fact.splitlines()]

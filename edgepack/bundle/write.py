@@ -42,6 +42,7 @@ from edgepack.bundle.manifest import (
     TeacherRecord,
     TensorRecord,
     VectorRecord,
+    WindowsRecord,
     file_record,
     is_model_file,
     runtime_record,
@@ -60,6 +61,7 @@ from edgepack.task.label_f1 import LabelF1
 from edgepack.task.scores import Scores
 from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
+from edgepack.task.windows import Longest, Windows
 from edgepack.tokenizer.asset import backend_tokenizer, write_tokenizer_asset
 from edgepack.workspace import beside_folder, publish_folder, sha256_file
 
@@ -92,6 +94,12 @@ class Contents:
     golden_texts: Sequence[Text]
     evaluation: DataRecord | None = None
     student: Student | None = None  # answers the goldens where the artifact's runtime is not here
+    windows: Windows | None = None  # how texts of more than `max_length` tokens are read; None: they are cut
+
+    @property
+    def longest(self) -> Longest:
+        """How far the model reads."""
+        return self.windows or self.max_length
 
 
 def write_bundle(folder: Path, contents: Contents) -> Bundle:
@@ -127,15 +135,15 @@ def write_files(folder: Path, contents: Contents) -> Path:
 
 def write_evidence(folder: Path, contents: Contents) -> Verdict:
     """Write goldens, the verdict that they complete, and the model card; return the verdict."""
-    target, max_length, task = contents.artifact.target, contents.max_length, contents.task
+    target, longest, task = contents.artifact.target, contents.longest, contents.task
     session = session_of(folder, contents)
     backend = backend_tokenizer(contents.tokenizer)
     scoring = task.scoring if isinstance(task.scoring, LabelF1 | Scores) else None
-    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, max_length, contents.golden_texts, scoring)
+    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, longest, contents.golden_texts, scoring)
     verdict = contents.verdict
     if not isinstance(session, TorchSession):
-        verdict = with_goldens(verdict, check_goldens(folder, target, max_length))
-    card = model_card(task, contents.teacher, target, verdict, max_length)
+        verdict = with_goldens(verdict, check_goldens(folder, target, longest))
+    card = model_card(task, contents.teacher, target, verdict, longest)
     (folder / CARD_NAME).write_text(card, encoding="utf-8")
     verdict = bound_to(folder, target, verdict)
     write_model(folder / VERDICT_NAME, verdict)
@@ -166,7 +174,7 @@ def session_of(folder: Path, contents: Contents) -> Session:
 
 def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) -> BundleManifest:
     """The manifest of the files that are in `folder`."""
-    artifact, task = contents.artifact, contents.task
+    artifact, task, windows = contents.artifact, contents.task, contents.windows
     target = artifact.target
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     model = [path for path in found if is_model_file(path.relative_to(folder).as_posix(), target)]
@@ -183,6 +191,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         ranks=True if task.ranks else None,
         vector=vector_record(contents),
         max_length=contents.max_length,
+        windows=None if windows is None else WindowsRecord(overlap=windows.overlap, combine=windows.combine),
         padding=padding(contents.tokenizer),
         inputs=[TensorRecord(name=name, dtype=target.integers, shape=input_shape(contents)) for name in names],
         outputs=[output_record(contents)],

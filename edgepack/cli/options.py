@@ -103,7 +103,7 @@ seed_option = click.option(
 length_option = click.option(
     "--max-length",
     type=click.IntRange(min=8),
-    help="Longest input in tokens; longer texts are cut. [default: from the data]",
+    help="Longest input in tokens. [default: from the data]",
 )
 device_option = click.option(
     "--device",
@@ -212,6 +212,12 @@ build_options = options(
         help="Raw text, one sentence a line: more tokens are kept for it, and training begins with a stage on it.",
     ),
     length_option,
+    click.option(
+        "--long-texts",
+        type=click.Choice(["cut", "windows"]),
+        help="Texts with more tokens: cut, or read whole in windows that overlap. [default: words in windows where the "
+        "evaluation data have such texts, labelled texts cut]",
+    ),
     click.option(
         "--student-tokenizer",
         metavar="FOLDER|ID",

@@ -24,6 +24,7 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.scoring import Metric
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
+from edgepack.task.windows import Longest
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Background:
 
     data: Dataset
     tokenizer: Tokenizer
-    max_length: int
+    longest: Longest
     words: Words | None = None
     changed: Mapping[str, Dataset] = field(default_factory=dict)
     teacher_flips: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -71,7 +72,7 @@ def session_decisions(session: Session, task: Task, background: Background) -> D
     """The artifact's answers to any texts."""
 
     def decide(data: Dataset) -> list[tuple[float, ...]]:
-        encoded = encode(data, task, background.tokenizer, background.max_length)
+        encoded = encode(data, task, background.tokenizer, background.longest)
         return decisions_of(predict_session(session, encoded), encoded, task)
 
     return decide

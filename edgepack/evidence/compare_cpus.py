@@ -106,7 +106,7 @@ def compare_architecture(
         task = task_of(manifest)
         place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
         dataset = read_dataset(place, task, Columns(**request["columns"]), "validation")
-        encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.max_length)
+        encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.longest)
         if examples is not None:
             encoded = encoded.select(np.arange(min(examples, len(encoded))))
         names = tuple(other.name for _, _, other in same)

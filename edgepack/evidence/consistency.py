@@ -97,6 +97,8 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
         faults += threshold_faults(manifest)
     if task.is_score and manifest.temperature is not None:
         faults.append("a score has no temperature")
+    if manifest.windows is not None and manifest.windows.combine != task.combine:
+        faults.append(f"windows are combined by {manifest.windows.combine}; of this task it is {task.combine}")
     if any(record.name != task.metric_name for record in manifest.metrics.values()):
         faults.append(f"the metric of {task.name} is {task.metric_name}")
     return faults + metric_faults(manifest.metrics, "artifact" in manifest.metrics)

@@ -24,6 +24,7 @@ import numpy as np
 
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.task.encoded import Encoded
+from edgepack.task.long_texts import split
 
 RUNNER = Path(__file__).parents[1] / "runtime" / "onnx_file.py"
 ROOT = Path("~/.cache/edgepack/arm64")
@@ -60,6 +61,8 @@ class Machine:
 
     def predict(self, model: Path, encoded: Encoded) -> tuple[np.ndarray, str]:
         """Flat fp32 logits over all examples, in the layout of `Encoded.labels`, and ONNX Runtime's version there."""
+        texts = split(encoded)
+        encoded = texts.pieces
         with TemporaryDirectory() as folder:
             source, destination = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
             np.savez(
@@ -71,7 +74,7 @@ class Machine:
             )
             run([*self.command, str(RUNNER), str(model.resolve()), str(source), str(destination)], self.environment)
             with np.load(destination) as outputs:
-                return outputs["logits"].astype(np.float32), str(outputs["version"])
+                return texts.joined(outputs["logits"].astype(np.float32)), str(outputs["version"])
 
 
 def this_python(executable: str = sys.executable) -> Machine:

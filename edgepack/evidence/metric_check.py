@@ -38,6 +38,7 @@ from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.vector_data import read_as
+from edgepack.task.windows import Longest
 
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 TEACHER_ANSWERS = "edgepack.evidence.teacher_answers"  # imported by name: it needs the extra `build`
@@ -75,7 +76,7 @@ class Given:
     teacher: str | None = None
     console: Console | None = None
     data: dict[tuple[Task, str], Dataset] = field(default_factory=dict)
-    teachers: dict[tuple[Task, str, int], np.ndarray] = field(default_factory=dict)
+    teachers: dict[tuple[Task, str, Longest], np.ndarray] = field(default_factory=dict)
     answers: dict[Path, Answers] = field(default_factory=dict)
 
     def read(self, manifest: BundleManifest) -> Dataset:
@@ -95,7 +96,7 @@ class Given:
         """A bundle's answers in its own runtime; each bundle answers once."""
         if bundle.folder not in self.answers:
             manifest, task = bundle.manifest, task_of(bundle.manifest)
-            encoded = encode(self.read(manifest), task, bundle.tokenizer, manifest.max_length)
+            encoded = encode(self.read(manifest), task, bundle.tokenizer, manifest.longest)
             if task.judged == "teacher":
                 encoded = task.referenced(encoded, self.teacher_vectors(manifest))
             with (self.console or Console(quiet=True)).progress(bundle.folder.name, len(encoded)) as advance:
@@ -123,21 +124,21 @@ class Given:
                 "teacher; pass --teacher"
             )
         task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, f"vectors of {sha256}", manifest.teacher_length)
+        key = (task, f"vectors of {sha256}", manifest.teacher_longest)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_vectors)
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_length, sha256)
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_longest, sha256)
         return self.teachers[key]
 
     def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
         """What the teacher has right."""
         task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, sha256, manifest.teacher_length)
+        key = (task, sha256, manifest.teacher_longest)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
             limits = tuple(manifest.teacher.thresholds or ())
-            data, length = self.read(manifest), manifest.teacher_length
-            self.teachers[key] = answer(self.teacher, task, data, length, sha256, limits)
+            data, longest = self.read(manifest), manifest.teacher_longest
+            self.teachers[key] = answer(self.teacher, task, data, longest, sha256, limits)
         return self.teachers[key]
 
 

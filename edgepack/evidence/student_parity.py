@@ -35,8 +35,8 @@ def student_check(bundle: OpenBundle, folder: Path) -> Check:
     student.round_activations_by(bundle.target.activations)
     torch_session, compared = TorchSession(student), []
     for golden in bundle.goldens:
-        expected = run_golden(torch_session, golden).astype(np.float64)
-        logits = run_golden(bundle.session, golden)
+        expected = run_golden(torch_session, golden, manifest.longest).astype(np.float64)
+        logits = run_golden(bundle.session, golden, manifest.longest)
         if logits.shape != expected.shape:
             raise InputError(f"the artifact gives logits of shape {logits.shape}, its student {expected.shape}")
         compared.append((logits, expected))

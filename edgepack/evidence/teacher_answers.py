@@ -13,29 +13,30 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.reading.table import listed
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
+from edgepack.task.windows import Longest
 from edgepack.teacher import Teacher, load_teacher
 
 
 def teacher_statistics(
-    source: str, task: Task, data: Dataset, max_length: int, sha256: str, thresholds: tuple[float, ...] = ()
+    source: str, task: Task, data: Dataset, longest: Longest, sha256: str, thresholds: tuple[float, ...] = ()
 ) -> np.ndarray:
     """Per-example statistics of the teacher at `source`, which has to be the one with this hash.
 
     `thresholds`: of label sets, those that the build found for it.
     """
     teacher = _same_teacher(source, task, sha256)
-    logits, encoded = _answers(teacher, task, data, max_length)
+    logits, encoded = _answers(teacher, task, data, longest)
     if task.embeds:
         return task.statistics(logits, task.referenced(encoded, logits))
     return replace(teacher.task, thresholds=thresholds).statistics(logits, encoded)
 
 
-def teacher_vectors(source: str, task: Task, data: Dataset, max_length: int, sha256: str) -> np.ndarray:
+def teacher_vectors(source: str, task: Task, data: Dataset, longest: Longest, sha256: str) -> np.ndarray:
     """Vectors of the data's texts by the teacher at `source`, which has to be the one with this hash."""
-    return _answers(_same_teacher(source, task, sha256), task, data, max_length)[0]
+    return _answers(_same_teacher(source, task, sha256), task, data, longest)[0]
 
 
-def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded, str]:
+def teacher_logits(source: str, task: Task, data: Dataset, longest: Longest) -> tuple[np.ndarray, Encoded, str]:
     """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
     teacher = _teacher_of(source, task)
     if teacher.task.labels != task.labels:
@@ -43,7 +44,7 @@ def teacher_logits(source: str, task: Task, data: Dataset, max_length: int) -> t
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "
             "teacher that the bundle was made from, or one with the same labels in the same order"
         )
-    logits, encoded = _answers(teacher, task, data, max_length)
+    logits, encoded = _answers(teacher, task, data, longest)
     return logits, task.referenced(encoded, logits), teacher.sha256
 
 
@@ -64,6 +65,6 @@ def _teacher_of(source: str, task: Task) -> Teacher:
     return replace(found, task=replace(found.task, ranks=task.ranks)) if found.task.is_score else found
 
 
-def _answers(teacher: Teacher, task: Task, data: Dataset, max_length: int) -> tuple[np.ndarray, Encoded]:
-    encoded = encode(data, task if task.embeds else teacher.task, teacher.tokenizer, max_length)
+def _answers(teacher: Teacher, task: Task, data: Dataset, longest: Longest) -> tuple[np.ndarray, Encoded]:
+    encoded = encode(data, task if task.embeds else teacher.task, teacher.tokenizer, longest)
     return predict(teacher.load_model(), encoded), encoded

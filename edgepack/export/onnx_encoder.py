@@ -133,14 +133,12 @@ class OnnxEncoder(EncoderWalk[str]):
         A symmetric row rounded again would put the zero point at 127.5, where the last bit of a scale decides.
         """
         graph, width = self.graph, table.width
-        codes, unit = self._tables.centred(table)
-        whole = codes if width.code_step == 1 else self._packing.shifted(codes, 1, "w.whole")
+        codes = self._tables.codes_of_words(table, TensorProto.UINT8)
         zero = graph.bytes("w.zero", np.array(width.code_step * (width.levels - 1) // 2, np.uint8))
-        gathered = graph.node("Gather", [whole, "input_ids"], "w.codes")
         operand, scale, bias = self._products.operand(projection)
         one = graph.initializer("w.one", FLOAT, (), lambda _: np.array(1, np.float32))  # the units differ by row
-        x = graph.node("MatMulIntegerToFloat", [gathered, operand, one, scale, zero], "w.product")
-        unit = graph.node("Gather", [unit, "input_ids"], "w.unit")
+        x = graph.node("MatMulIntegerToFloat", [codes, operand, one, scale, zero], "w.product")
+        unit = graph.node("Gather", [self._tables.unit(table), "input_ids"], "w.unit")
         x = graph.node("Mul", [x, unit], "e.product" if bias else "e.project")
         return graph.node("Add", [x, bias], "e.project") if bias else x
 

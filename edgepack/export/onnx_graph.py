@@ -32,6 +32,7 @@ CONTRIB_OPERATORS = frozenset(
 ITEM_BYTES = {
     TensorProto.FLOAT: 4,
     TensorProto.FLOAT16: 2,
+    TensorProto.INT32: 4,
     TensorProto.INT64: 8,
     TensorProto.INT8: 1,
     TensorProto.UINT8: 1,

@@ -29,6 +29,14 @@ def padded_codes(blocks: Blocks) -> np.ndarray:
     return padded.reshape(rows, count, blocks.block_size)
 
 
+def code_halves(blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
+    """First and second codes of the pairs of all blocks, uint8 `(pairs,)` each; an odd block's last second one is 0."""
+    codes = padded_codes(blocks)
+    second = np.zeros_like(codes[..., ::2])
+    second[..., : codes.shape[-1] // 2] = codes[..., 1::2]
+    return codes[..., ::2].reshape(-1), second.reshape(-1)
+
+
 def row_codes(weights: Weights, table: Table) -> np.ndarray:
     """Codes 0 … levels − 1 of a table, uint8 `(rows, columns)`."""
     if table.width.centred:

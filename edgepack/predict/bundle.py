@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgepack.bundle.goldens import read_text
 from edgepack.bundle.manifest import BundleManifest, load_manifest, task_of
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
@@ -23,8 +24,12 @@ from edgepack.predict.answer import Answer
 from edgepack.predict.entities import find_entities
 from edgepack.predict.zero_shot import HYPOTHESIS, Question, make_question
 from edgepack.runtime import Session, load
+from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
+from edgepack.task.long_texts import one_text
 from edgepack.task.task import Task
+from edgepack.task.tokenize import whole_text
+from edgepack.task.windows import Longest, Windows, part_of
 from edgepack.task.words import CharacterClasses, classes_of_tables, classes_of_unicode, find_words
 from edgepack.tokenizer.reader import AssetTokenizer, Encoding
 
@@ -38,9 +43,9 @@ class BinaryTokenizer:
         self.reader = reader
         self.unknown = getattr(reader.data, "unknown_id", None)  # every text has bytes
 
-    def encode(self, text: str, pair: str | None, max_length: int | None) -> Encoding:
-        """Ids with special tokens, cut to `max_length`."""
-        return self.reader.encode(text, pair, max_length)
+    def encode(self, text: str, pair: str | None, longest: Longest | None) -> Encoding:
+        """Ids with special tokens, as far as the model reads."""
+        return self.reader.encode(text, pair) if longest is None else read_text(self.reader, text, pair, longest)
 
     @property
     def classes(self) -> CharacterClasses:
@@ -57,13 +62,15 @@ class JsonTokenizer:
         token = getattr(tokenizer.model, "unk_token", None)
         self.unknown = tokenizer.token_to_id(token) if token else None
 
-    def encode(self, text: str, pair: str | None, max_length: int | None) -> Encoding:
-        """Ids with special tokens, cut to `max_length`."""
-        if max_length is None:
-            self.tokenizer.no_truncation()
+    def encode(self, text: str, pair: str | None, longest: Longest | None) -> Encoding:
+        """Ids with special tokens, as far as the model reads."""
+        if isinstance(longest, int):
+            self.tokenizer.enable_truncation(longest)
         else:
-            self.tokenizer.enable_truncation(max_length)
-        found = self.tokenizer.encode(text, pair)
+            self.tokenizer.no_truncation()
+        found: Any = self.tokenizer.encode(text, pair)
+        if isinstance(longest, Windows):
+            found = whole_text(found, longest)
         return Encoding(found.ids, found.type_ids, found.offsets, [], found.sequence_ids)
 
     @property
@@ -107,6 +114,12 @@ class Bundle:
     def task(self) -> Task:
         """What it answers."""
         return task_of(self.manifest)
+
+    @property
+    def windows(self) -> Windows | None:
+        """How it reads long texts; None: they are cut."""
+        longest = self.manifest.longest
+        return longest if isinstance(longest, Windows) else None
 
     @overload
     def __call__(self, texts: str | tuple[str, str]) -> Answer: ...
@@ -156,10 +169,10 @@ class Bundle:
     def run(self, text: Text) -> Run:
         """One text or pair through tokenizer and runtime."""
         first, second = self._parts(text)
-        encoding = self.tokenizer.encode(first, second, self.manifest.max_length)
+        encoding = self.tokenizer.encode(first, second, self.manifest.longest)
         count = len(encoding.input_ids)
         whole = count
-        if count >= self.manifest.max_length:
+        if count >= self.manifest.max_length and (second is not None or self.manifest.windows is None):
             whole = len(self.tokenizer.encode(first, second, None).input_ids)
         own = [i for i, (start, end) in zip(encoding.input_ids, encoding.offsets_codepoint, strict=True) if end > start]
         unknown = sum(i == self.tokenizer.unknown for i in own) / max(1, len(own))
@@ -169,14 +182,10 @@ class Bundle:
 
     def logits(self, encoding: Encoding) -> np.ndarray:
         """What the model gives: `(labels,)`, the vector of a text, or `(tokens, labels)` where words are labelled."""
-        inputs = {
-            "input_ids": encoding.input_ids,
-            "attention_mask": [1] * len(encoding.input_ids),
-            "token_type_ids": encoding.token_type_ids,
-        }
-        given = {n: np.asarray([v], np.int64) for n, v in inputs.items() if n in self.session.input_names}
-        logits: np.ndarray = self.session.run(given)[0]
-        return logits
+        windows, part = self.windows, part_of(encoding.sequences)
+        text = one_text(encoding.input_ids, encoding.token_type_ids, windows, part)
+        logits = predict_session(self.session, text)
+        return logits if self.task.is_tagging else logits[0]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""

@@ -70,7 +70,7 @@ def answer_data(
     ran, encoded = run_data(bundle, data, task, console), None
     if teacher is not None:
         theirs = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits(
-            teacher, task, data, manifest.teacher_length
+            teacher, task, data, manifest.teacher_longest
         )
         encoded = task.referenced(ran.encoded, theirs[0])
     if task.judged == "teacher" and encoded is None:  # whose vectors are the measure

@@ -1,7 +1,8 @@
 """ONNX Runtime on the CPU, as an app runs it.
 
 Telemetry is switched off before the library is imported (official builds from 1.29 on send it otherwise). All graph
-optimizations are on: they fold the constant chain that expands 4-bit weights, once, when the file is loaded.
+optimizations are on: they fold the constant chain that expands 4-bit weights, once, when the file is loaded. What that
+took goes back to the system.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepack.errors import InputError, bare, first_line
+from edgepack.machine.memory import return_free_memory
 from edgepack.runtime.fixed_shape import fixed_length, padded, unpadded
 from edgepack.runtime.inputs import as_logits
 
@@ -57,4 +59,5 @@ def load(path: Path, threads: int = 1) -> OnnxSession:
     except Exception as e:  # onnxruntime's own errors share no base class but Exception
         where, version = bare(str(path), 200), ort.__version__
         raise InputError(f"{where} does not load in ONNX Runtime {version}: {first_line(e)}; export it again") from e
+    return_free_memory()  # what unpacking took stays with the process else: twice the model
     return OnnxSession(session)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgepack.task.windows import Windows
+
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # in this order; the last where a model has types
 IGNORED = -100  # label of positions that are not scored: special tokens and all but a word's first subword
 POOL_BATCHES = 50  # batches sorted together: little padding, while batches still differ between epochs
@@ -23,7 +25,9 @@ class Encoded:
     """`input_ids (T,)` int32, `token_type_ids (T,)` int8, `offsets (n + 1,)` int64, `labels (n,)` or `(T,)` int64.
 
     Of label sets, `labels` are `(n, C)` int8: 1 for each label that is in the example's set. Of scores they are
-    `(n,)` float64, and where these rank candidates, `groups (n,)` int64 has the number of each example's query.
+    `(n,)` float64, and where these rank candidates, `groups (n,)` int64 has the number of each example's query. Where
+    some examples are longer than a model takes, `windows` says how it reads them (`task/long_texts.py`), and
+    `parts (n, 2)` which tokens of each are cut into windows.
     """
 
     input_ids: np.ndarray
@@ -31,6 +35,8 @@ class Encoded:
     offsets: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None
+    windows: Windows | None = None
+    parts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -74,6 +80,8 @@ class Encoded:
         groups = () if self.groups is None else (self.groups,)
         for array in (self.input_ids, self.token_type_ids, self.offsets, self.labels, *groups):
             digest.update(np.ascontiguousarray(array).data)
+        if self.windows is not None:
+            digest.update(repr(self.windows).encode())
         return digest.hexdigest()
 
     def select(self, indices: Sequence[int] | np.ndarray) -> Encoded:
@@ -82,13 +90,15 @@ class Encoded:
         rows = self.rows(chosen)
         offsets = np.concatenate([[0], np.cumsum(self.lengths[chosen])]).astype(np.int64)
         labels = self.labels[rows] if self.per_token else self.labels[chosen]
-        groups = None if self.groups is None else self.groups[chosen]
-        return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels, groups)
+        groups, parts = (None if each is None else each[chosen] for each in (self.groups, self.parts))
+        return Encoded(self.input_ids[rows], self.token_type_ids[rows], offsets, labels, groups, self.windows, parts)
 
     def batch(self, indices: Sequence[int] | np.ndarray, pad_id: int = 0) -> dict[str, np.ndarray]:
         """int64 `input_ids`, `attention_mask`, `token_type_ids` (batch, seq); `labels` (batch, …) or (batch, seq)."""
         chosen = np.asarray(indices, dtype=np.int64)
         lengths = self.lengths[chosen]
+        if self.windows is not None and lengths.max() > self.windows.length:
+            raise ValueError("a text that is read in windows is no single input; use long_texts.split")
         mask = np.arange(lengths.max()) < lengths[:, None]
         rows = self.rows(chosen)
 

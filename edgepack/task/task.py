@@ -20,6 +20,7 @@ from edgepack.task.schemes import SCHEMES, Mark, SchemeName, marks_of, scheme_of
 from edgepack.task.scores import ACTIVATIONS, Activation, Correlation, Ranking
 from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, REGRESSION, SINGLE_LABEL, Metric, Problem
 from edgepack.task.similarity import EMBEDS, METRICS, VECTOR_NAME, Judged
+from edgepack.task.windows import OVERLAP, Combine, Windows
 
 TaskName = Literal["text-classification", "token-classification", "feature-extraction"]
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
@@ -166,6 +167,15 @@ class Task:
     def marks(self) -> tuple[Mark, ...]:
         """What each tag says of its word."""
         return marks_of(self.labels, self.tag_scheme or "plain")
+
+    @property
+    def combine(self) -> Combine:
+        """How one answer is made of those of a long text's windows."""
+        return "inner" if self.is_tagging else "max" if self.is_multi_label else "mean"
+
+    def windows(self, length: int) -> Windows:
+        """How it reads texts of more than `length` tokens in windows."""
+        return Windows(length, length // OVERLAP, self.combine)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ to the tokenizer one by one, as teachers are trained, if it makes the same of a 
 One that does not, as byte-level BPE that puts no space first, gets the text. The tokenizer's own truncation and padding
 settings are overridden and cleared: a `tokenizer.json` often still holds those of its training. A tokenizer is one of
 the `tokenizers` library, or transformers' fast one, which holds one of those.
+
+How long an input may be is a number of tokens, where longer texts are cut, or `Windows`, where they stay whole.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -22,7 +24,9 @@ from edgepack.task.alignment import Spans, make_spans
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.task import Task
+from edgepack.task.windows import Longest, Windows, part_of
 from edgepack.task.words import first_tokens
+from edgepack.tokenizer.asset_tokenizer import kept_of_pair
 from edgepack.tokenizer.library import TextInput, encode_texts, tokenizers_as_input_errors
 
 if TYPE_CHECKING:  # not there in a light installation
@@ -35,34 +39,62 @@ PROBE = ["a", "fox"]
 Places = tuple[list[bool], "array[int]", "array[int]", "array[int]", "array[int]"]
 
 
-def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int) -> Encoded:
-    """Tokenize every example, truncated to `max_length` tokens (the longer text of a pair first)."""
-    return _encode(dataset, task, tokenizer, max_length, None)
+class WholeText(NamedTuple):
+    """What is read of a text in windows, as the tokenizers library says it; `overflowing`: whether a pair was cut."""
+
+    ids: list[int]
+    type_ids: list[int]
+    offsets: list[tuple[int, int]]
+    sequence_ids: list[int | None]
+    word_ids: list[int | None]
+    overflowing: bool
+
+
+def encode(dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, longest: Longest) -> Encoded:
+    """Tokenize every example; a number of tokens is where texts are truncated (the longer text of a pair first)."""
+    return _encode(dataset, task, tokenizer, longest, None)
 
 
 def encode_spans(
-    dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int
+    dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, longest: Longest
 ) -> tuple[Encoded, Spans]:
     """What `encode` gives, and where in the text each token stands."""
     places: Places = ([], array("l"), array("l"), array("b"), array("l"))
-    encoded = _encode(dataset, task, tokenizer, max_length, places)
+    encoded = _encode(dataset, task, tokenizer, longest, places)
     return encoded, make_spans(encoded.offsets, *places)
+
+
+def whole_text(encoding: Any, windows: Windows) -> WholeText:
+    """What windows read of an encoding without truncation: all, but of a pair perhaps less of the shorter text."""
+    sequences = list(encoding.sequence_ids)
+    kept = list(range(len(sequences)))
+    if len(kept) > windows.length and 1 in sequences:
+        first, second, special = ([at for at in kept if sequences[at] == text] for text in (0, 1, None))
+        most = kept_of_pair(len(first), len(second), windows.length - len(special))
+        kept = sorted([*special, *first[: most[0]], *second[: most[1]]])
+    cut = len(kept) < len(sequences)
+    columns = (encoding.ids, encoding.type_ids, encoding.offsets, sequences, encoding.word_ids)
+    ids, types, offsets, sequences, words = ([values[at] for at in kept] if cut else values for values in columns)
+    return WholeText(ids, types, offsets, sequences, words, cut)
 
 
 def _encode(
     dataset: Dataset,
     task: Task,
     tokenizer: Tokenizer | PreTrainedTokenizerFast,
-    max_length: int,
+    longest: Longest,
     places: Places | None,
 ) -> Encoded:
     ids, types, words = array("i"), array("b"), array("q")  # millions of small numpy arrays would take gigabytes
-    lengths = array("q")
+    lengths, parts = array("q"), array("q")
     as_words = _takes_words(tokenizer)
     examples = iter(dataset.examples)
-    for encodings in _tokenize(dataset, tokenizer, max_length, as_words):
+    for encodings in _tokenize(dataset, tokenizer, longest, as_words):
         for encoding in encodings:
             example = next(examples)
+            if isinstance(longest, Windows):
+                encoding = whole_text(encoding, longest)
+                parts.extend(part_of(encoding.sequence_ids) if len(encoding.ids) > longest.length else (0, 0))
             if places is not None:
                 _note_places(places, encoding, example, as_words)
             found = encoding.ids
@@ -75,7 +107,10 @@ def _encode(
     labels = [example.label for example in dataset.examples]
     flat = _word_labels(np.asarray(words), np.asarray(lengths), labels) if task.is_tagging else task.label_rows(labels)
     groups = query_numbers(dataset) if task.ranks else None
-    return Encoded(np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat, groups)
+    tokens = (np.array(ids, dtype=np.int32), np.array(types, dtype=np.int8), offsets, flat, groups)
+    if isinstance(longest, Windows) and max(lengths, default=0) > longest.length:
+        return Encoded(*tokens, windows=longest, parts=np.asarray(parts, np.int64).reshape(-1, 2))
+    return Encoded(*tokens)
 
 
 def suggest_max_length(train: Encoded, evaluation: Encoded, limit: int = 512) -> int:
@@ -127,13 +162,23 @@ def query_numbers(dataset: Dataset) -> np.ndarray:
     return np.array([numbers.setdefault(example.text, len(numbers)) for example in dataset.examples], np.int64)
 
 
+def lengthen(
+    encoded: Encoded, dataset: Dataset, task: Task, tokenizer: Tokenizer | PreTrainedTokenizerFast, windows: Windows
+) -> Encoded:
+    """What `encode` gives for `windows`, of examples that were cut at their length; the same where none was."""
+    return encode(dataset, task, tokenizer, windows) if (encoded.lengths >= windows.length).any() else encoded
+
+
 def _tokenize(
-    dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, max_length: int, as_words: bool
+    dataset: Dataset, tokenizer: Tokenizer | PreTrainedTokenizerFast, longest: Longest, as_words: bool
 ) -> Iterator[list[Any]]:
     backend = _backend(tokenizer)
     side = getattr(tokenizer, "truncation_side", "right")
     backend.no_padding()
-    backend.enable_truncation(max_length, strategy="longest_first", direction=side)
+    if isinstance(longest, Windows):
+        backend.no_truncation()
+    else:
+        backend.enable_truncation(longest, strategy="longest_first", direction=side)
     texts = [_text(example, as_words) for example in dataset.examples]
     yield from encode_texts(backend, texts, dataset.source or "the data")
     backend.no_truncation()  # whoever saves the tokenizer must not keep it

@@ -72,13 +72,22 @@ class AssetTokenizer(ABC):
     def plain_tokens(self, letters: Sequence[Letter]) -> Iterator[SpacedToken]:
         """Tokens of a stretch without added ones."""
 
-    def encode(self, text: str, pair: str | None = None, max_length: int | None = None) -> Encoding:
-        """Ids with special tokens, the longer text cut first if they are more than `max_length`."""
+    def encode(
+        self, text: str, pair: str | None = None, max_length: int | None = None, whole: bool = False
+    ) -> Encoding:
+        """Ids with special tokens, the longer text cut first if they are more than `max_length`.
+
+        `whole`: it is not cut, since windows of that length read it, but the shorter one of a pair to half of the room.
+        """
         template = self.data.single if pair is None else self.data.pair
         first, second = list(self.tokens(text)), [] if pair is None else list(self.tokens(pair))
         if max_length is not None:
             room = max_length - sum(piece.kind == SPECIAL for piece in template)
-            kept = longest_first(len(first), len(second), room) if pair is not None else (room, 0)
+            lengths = (len(first), len(second), room)
+            if pair is not None:
+                kept = kept_of_pair(*lengths) if whole else longest_first(*lengths)
+            else:
+                kept = (len(first) if whole else room, 0)
             first, second = first[: kept[0]], second[: kept[1]]
         out = Encoding([], [], [], [], [])
         utf16 = (utf16_index(text), utf16_index(pair or ""))
@@ -179,6 +188,14 @@ def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
     if short + long > room:
         short, long = room // 2, room // 2 + room % 2
     return (short, long) if first <= second else (long, short)
+
+
+def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """How many tokens of a pair's texts are read: all of the longer one, of the shorter at most half of the room."""
+    if first + second <= room:
+        return first, second
+    short = min(first, second, room // 2)
+    return (short, second) if first <= second else (first, short)
 
 
 def utf16_index(text: str) -> list[int]:

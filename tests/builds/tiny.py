@@ -98,11 +98,11 @@ def request(files: Files, output: Path, **changes: object) -> BuildRequest:
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
-def build_shortly(files: Files, output: Path) -> Path:
+def build_shortly(files: Files, output: Path, **changes: object) -> Path:
     """The output of a short build, for a fixture of more than one test."""
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
-        assert build(request(files, output), QUIET).passed
+        assert build(request(files, output, **changes), QUIET).passed
     return output
 
 

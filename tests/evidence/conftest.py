@@ -28,6 +28,19 @@ def set_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
 
 
+@pytest.fixture(scope="session")
+def long_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle that reads long texts in windows."""
+    world = make_world(tmp_path_factory.mktemp("long"), long=True)
+    return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
+
+
+@pytest.fixture
+def long_copy(long_bundle: Bundle, tmp_path: Path) -> Path:
+    shutil.copytree(long_bundle.folder, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
 @pytest.fixture
 def set_copy(set_bundle: Bundle, tmp_path: Path) -> Path:
     shutil.copytree(set_bundle.folder, tmp_path / "bundle")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.tables import with_table
 from edgepack.bundle.write import Bundle
+from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
-from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, table
+from edgepack.predict import Bundle as Answering
+from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, put, table
 from tests.evidence.planted_faults import FAULTS
 from tests.evidence.set_faults import SET_FAULTS
+from tests.evidence.window_faults import WINDOW_FAULTS
 
 
 def check_caught(bundle: Path, fault: Fault) -> None:
@@ -31,6 +35,36 @@ def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
 @pytest.mark.parametrize("fault", SET_FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_of_label_sets_is_caught(set_copy: Path, fault: Fault) -> None:
     check_caught(set_copy, fault)
+
+
+@pytest.mark.parametrize("fault", WINDOW_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_windows_is_caught(long_copy: Path, fault: Fault) -> None:
+    check_caught(long_copy, fault)
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        ({"overlap": 9, "combine": "mean"}, "windows of 16 tokens overlap by 9; at most 8 is allowed"),
+        ({"overlap": 10**30, "combine": "mean"}, "overlap"),
+        ({"overlap": -1, "combine": "mean"}, "windows.overlap"),
+        ({"overlap": 4, "combine": "inner"}, "windows of text-classification are combined by inner"),
+        ({"overlap": 4, "combine": "median"}, "windows.combine"),
+        ([], "windows"),
+    ],
+)
+def test_windows_that_cannot_be_are_one_line(long_copy: Path, windows: Any, said: str) -> None:
+    put("edgepack.json", "windows", to=windows)(long_copy)
+    with pytest.raises(InputError) as caught:
+        Answering.load(long_copy)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_healthy_bundle_with_windows_passes(long_bundle: Bundle) -> None:
+    result = gate([long_bundle.folder])
+    assert result.passed, result.table()
 
 
 def test_a_healthy_bundle_of_label_sets_passes(set_bundle: Bundle) -> None:

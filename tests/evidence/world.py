@@ -24,6 +24,7 @@ from edgepack.task.examples import read_dataset
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
+from edgepack.task.windows import Windows
 from edgepack.tokenizer.asset import asset_bytes
 
 TARGET = load_target("android-onnx")
@@ -54,6 +55,7 @@ class World:
     logits: np.ndarray
     artifact: Artifact
     data: Path
+    windows: Windows | None = None
 
     def verdict(self, artifact: Path | None = None, budget_bytes: int = 10**6) -> Verdict:
         return validate_artifact(
@@ -72,13 +74,18 @@ class World:
         dataset = read_dataset(str(self.data), self.task)
         data = DataRecord(sha256=examples_sha256(dataset, self.task), n=len(dataset))
         verdict = self.verdict()
-        return Contents(self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
+        found = (self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
+        return Contents(*found, windows=self.windows)
 
 
 def make_world(
-    folder: Path, tokenizer: PreTrainedTokenizerFast | None = None, type_vocab_size: int = 2, sets: bool = False
+    folder: Path,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    type_vocab_size: int = 2,
+    sets: bool = False,
+    long: bool = False,
 ) -> World:
-    """Everything, written below `folder`; `sets`: a text may have both labels, or none."""
+    """Everything, written below `folder`; `sets`: a text may have both labels, or none; `long`: it may need windows."""
     task, tokenizer = Task("text-classification", ("negative", "positive")), tokenizer or make_tokenizer()
     if sets:
         task = replace(task, problem="multi_label_classification")
@@ -96,11 +103,14 @@ def make_world(
                 parameter.normal_(0, 0.3 if "word" not in name else 1.0)
     data = folder / "eval.tsv"
     generator = np.random.default_rng(0)
+    most = 60 if long else 12
     words = [
-        " ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, 12))) for _ in range(160 if sets else 80)
+        " ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, most)))
+        for _ in range(160 if sets else 80)
     ]
+    longest = task.windows(MAX_LENGTH) if long else MAX_LENGTH
     data.write_text("text\tlabel\n" + "".join(f"{w}\tnegative\n" for w in dict.fromkeys(words)))
-    evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
+    evaluation = encode(read_dataset(str(data), task), task, tokenizer, longest)
     logits = predict(student, evaluation, exact=True)
     if sets:  # thresholds where each label's logits have the widest gap, among those in the middle
         ranked = np.sort(logits, axis=0)[len(logits) // 4 : -len(logits) // 4]
@@ -109,5 +119,6 @@ def make_world(
         task = replace(task, thresholds=tuple(np.round(1 / (1 + np.exp(-middle)), 4).clip(0.01, 0.99).tolist()))
     names, labels = dict.fromkeys(words), [",".join(task.names(each)) for each in task.decide(logits)]
     data.write_text("text\tlabel\n" + "".join(f"{w}\t{label}\n" for w, label in zip(names, labels, strict=True)))
-    evaluation = encode(read_dataset(str(data), task), task, tokenizer, MAX_LENGTH)
-    return World(task, tokenizer, student, evaluation, logits, export(student, TARGET, folder / "model"), data)
+    evaluation = encode(read_dataset(str(data), task), task, tokenizer, longest)
+    artifact = export(student, TARGET, folder / "model")
+    return World(task, tokenizer, student, evaluation, logits, artifact, data, evaluation.windows)
