@@ -17,6 +17,8 @@ needs. Everything that depends on weights' formats is here:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgepack.export.encoder_walk import LEAST_LENGTH, Table
@@ -49,6 +51,7 @@ from edgepack.quantization import RowTable
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, bucket_by_distance
 from edgepack.task.encoded import MODEL_INPUTS
+from edgepack.task.similarity import EMBEDS
 
 MASKED = -1e9  # added to the scores of padding
 KEEP_DIMS = (Option(0, "b", 1),)
@@ -77,7 +80,10 @@ class LitertEncoder(OneTextWalk[str]):
         if self.config.per_token:
             shape = (1, rows, self.config.outputs)
             last = graph.op("RESHAPE", [last, graph.integers(1, -1, shape[2])], "batch_logits", shape)
-        graph.outputs.append(graph.numbers[last])
+        number = graph.numbers[last]
+        if self.config.task == EMBEDS:  # whoever reads the file tells vectors from logits by it
+            graph.tensors[number] = replace(graph.tensors[number], name=self.config.output_name)
+        graph.outputs.append(number)
 
     def _index(self, name: str, source: str) -> None:
         self.graph.op("RESHAPE", [source, self.graph.integers(-1)], name, (self._seq,), type_=INT64)

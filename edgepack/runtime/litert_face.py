@@ -14,6 +14,7 @@ import numpy as np
 from edgepack.errors import InputError, bare
 from edgepack.runtime.face import Dimension, Face, TensorFace
 from edgepack.target import Target
+from edgepack.task.similarity import VECTOR_NAME
 
 IDENTIFIER = b"TFL3"
 OPERATOR_CODES, SUBGRAPHS, BUFFERS = 1, 2, 4  # of Model
@@ -116,10 +117,10 @@ def tensor_face(tensor: Table) -> TensorFace:
 
 
 def output_face(tensor: Table) -> TensorFace:
-    """The same of an output, which apps take by its place: its name does not count, its length is the input's."""
+    """The same of an output, which apps take by its place: its length is the input's; a vector's name tells it."""
     face = tensor_face(tensor)
     shape = face.shape if face.shape is None or len(face.shape) != 3 else (face.shape[0], DYNAMIC[1], face.shape[2])
-    return TensorFace("logits", face.dtype, shape)
+    return TensorFace(face.name if face.name == VECTOR_NAME else "logits", face.dtype, shape)
 
 
 def operator_name(code: Table) -> str:

@@ -260,9 +260,10 @@ def table() -> str:
     """The Markdown table: kinds of faults, how many are planted, which checks catch them."""
     from tests.evidence.planted_faults import FAULTS
     from tests.evidence.set_faults import SET_FAULTS
+    from tests.evidence.vector_faults import VECTOR_FAULTS
     from tests.evidence.window_faults import WINDOW_FAULTS
 
-    every = [*FAULTS, *SET_FAULTS, *WINDOW_FAULTS]
+    every = [*FAULTS, *SET_FAULTS, *WINDOW_FAULTS, *VECTOR_FAULTS]
     rows = [("kind of fault", "planted", "caught by")]
     for kind in dict.fromkeys(fault.kind for fault in every):
         of_kind = [fault for fault in every if fault.kind == kind]

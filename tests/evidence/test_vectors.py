@@ -1,0 +1,55 @@
+"""Bundles that embed texts are validated and pass the gate on each runtime that is here; planted faults do not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepack.bundle.write import Bundle
+from edgepack.errors import InputError, MissingDependency
+from edgepack.evidence.gate import gate
+from edgepack.package import package_app
+from edgepack.target import load_target
+from tests.evidence.planted import Fault
+from tests.evidence.test_planted_faults import check_caught
+from tests.evidence.vector_faults import VECTOR_FAULTS
+from tests.evidence.vector_world import write_vector_bundle
+
+RUNTIMES = ("android-onnx", "android-torchscript", "android-executorch", "android-litert", "ios-coreml")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
+    return write_vector_bundle(tmp_path_factory.mktemp("vectors"))
+
+
+@pytest.mark.parametrize("fault", VECTOR_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_vectors_is_caught(bundle: tuple[Bundle, Path], tmp_path: Path, fault: Fault) -> None:
+    shutil.copytree(bundle[0].folder, tmp_path / "bundle")
+    check_caught(tmp_path / "bundle", fault)
+
+
+@pytest.mark.parametrize(("pooling", "vector_size"), [("mean", 0), ("first", 12), ("last", 12)])
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_every_runtime_gives_the_students_vectors(
+    tmp_path: Path, require: object, name: str, pooling: str, vector_size: int
+) -> None:
+    """Parity, goldens, and padded batches, which are checks of verdict and gate."""
+    try:
+        made, data = write_vector_bundle(tmp_path, load_target(name), pooling, vector_size)
+    except MissingDependency as e:
+        require(name, str(e))  # type: ignore[operator]
+        return
+    ran = "artifact" in made.verdict.metrics
+    assert ran or name == "ios-coreml"
+    found = gate([made.folder], evaluation=str(data))
+    failed = {check.name: check.reason for check in found.bundles[0].checks if check.status == "failed"}
+    assert not failed
+    assert found.passed == ran
+
+
+def test_no_sample_app_takes_vectors_yet(bundle: tuple[Bundle, Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="embeds texts, and no sample app does that yet"):
+        package_app(bundle[0].folder, app="web", output=tmp_path / "app")

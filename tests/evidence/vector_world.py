@@ -1,0 +1,82 @@
+"""A tiny student that embeds, with scored pairs that its own cosines rank well, as a bundle for any target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgepack.bundle.manifest import DataRecord, TeacherRecord
+from edgepack.bundle.write import Bundle, Contents, write_bundle
+from edgepack.evidence.validate import Limits, Reference, validate_artifact
+from edgepack.export import export
+from edgepack.inference import predict
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
+from edgepack.target import Target
+from edgepack.task.dataset import Dataset, Example
+from edgepack.task.examples import Columns
+from edgepack.task.identity import examples_sha256
+from edgepack.task.similarity import cosines
+from edgepack.task.task import Task
+from edgepack.task.tokenize import encode
+from edgepack.task.vector_data import read_as
+from edgepack.tokenizer.asset import asset_bytes
+from tests.evidence.world import MAX_LENGTH, TARGET, make_tokenizer
+
+SIZE, PAIRS = 32, 60
+NAMED = "score\tsentence1\tsentence2\n"
+
+
+def make_student(rows: int, pooling: str, vector_size: int) -> Student:
+    torch.manual_seed(0)
+    config = StudentConfig(
+        vocab_size=rows, embedding_size=16, hidden_size=SIZE, num_hidden_layers=2, num_heads=[2, 2],
+        head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, type_vocab_size=0,
+        body_bits=8, embedding_bits=8, task="feature-extraction", pooling=pooling, normalized=True, head_act=None,
+        vector_size=vector_size,
+    )  # fmt: skip
+    student = Student(config).eval()
+    with torch.no_grad():
+        for name, parameter in student.named_parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.3 if "word" not in name else 1.0)
+    student.round_vectors()
+    return student
+
+
+def write_vector_bundle(
+    folder: Path, target: Target = TARGET, pooling: str = "mean", vector_size: int = 0
+) -> tuple[Bundle, Path]:
+    """The bundle, and its data."""
+    tokenizer = make_tokenizer()
+    student = make_student(len(tokenizer), pooling, vector_size)
+    task = Task("feature-extraction", (), vector_size=student.config.outputs, judged="pairs")
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, 12))) for _ in range(2 * PAIRS)]
+    plain = Dataset(tuple(Example(text, None, None, 0) for text in texts), "", "")
+    vectors = predict(student, encode(plain, task, tokenizer, MAX_LENGTH), exact=True)
+    near = cosines(vectors[0::2], vectors[1::2])
+    noise = generator.normal(0, 0.3 * near.std(), PAIRS)  # no model of scores by people has a correlation of 1
+    rows = zip(near + noise, texts[0::2], texts[1::2], strict=True)
+    source = folder / "pairs.tsv"
+    source.write_text(NAMED + "".join(f"{score:.5f}\t{one}\t{other}\n" for score, one, other in rows))
+    data = read_as(str(source), "pairs", Columns())
+    encoded = encode(data, task, tokenizer, MAX_LENGTH)
+    artifact = export(student, target, folder / "model")
+    shipped = artifact.size_bytes + len(asset_bytes(tokenizer))
+    reference = Reference(task, student, encoded, vectors)
+    contents = Contents(
+        artifact=artifact,
+        config=student.config,
+        tokenizer=tokenizer,
+        teacher=TeacherRecord(name="tiny", sha256="0" * 64),
+        task=task,
+        verdict=validate_artifact(artifact.path, target, reference, Limits(10**6, 0.3), shipped_bytes=shipped),
+        max_length=MAX_LENGTH,
+        golden_texts=[(text, None) for text in texts],
+        evaluation=DataRecord(sha256=examples_sha256(data, task), n=PAIRS),
+        student=student,
+    )
+    return write_bundle(folder / "bundles" / target.name, contents), source
