@@ -60,6 +60,7 @@ class Speed(Record):
     p50_ms: dict[int, float]  # by token count
     peak_bytes: int
     baseline_bytes: int  # resident before the model was loaded: the interpreter and its libraries
+    resident_bytes: int | None = None  # resident once it was loaded, before the first run; older verdicts have none
 
 
 class IntervalRecord(Record):

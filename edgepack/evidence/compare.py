@@ -62,7 +62,7 @@ class Comparison(Strict):
     new: str
     passed: bool
     checks: list[Check]
-    costs: dict[str, Change]  # shipped_bytes, load_ms, peak_bytes, p50_ms at each token count of both
+    costs: dict[str, Change]  # shipped_bytes, load_ms, peak_bytes, resident_bytes, p50_ms at each token count of both
     files: dict[str, str]  # path → added, removed, changed
     metrics: Change
     metric: NonInferiority | None
@@ -169,6 +169,8 @@ def costs_of(manifests: Sequence[BundleManifest], verdicts: Sequence[Verdict]) -
     old, new = speeds[0], speeds[1]
     costs["load_ms"] = Change(old=old.load_ms, new=new.load_ms)
     costs["peak_bytes"] = Change(old=old.peak_bytes, new=new.peak_bytes)
+    if old.resident_bytes is not None and new.resident_bytes is not None:
+        costs["resident_bytes"] = Change(old=old.resident_bytes, new=new.resident_bytes)
     for count in sorted(set(old.p50_ms) & set(new.p50_ms)):
         costs[f"p50_ms at {count} tokens"] = Change(old=old.p50_ms[count], new=new.p50_ms[count])
     return costs

@@ -34,6 +34,7 @@ class DeviceReport(Record):
     p50_ms: dict[int, Milliseconds] = Field(min_length=1)
     p95_ms: dict[int, Milliseconds] = Field(default_factory=dict)
     peak_bytes: int = Field(gt=0)
+    resident_bytes: int | None = Field(default=None, gt=0)  # once the model is loaded, before the first run
     thermal: Literal["nominal", "fair", "serious", "critical"]
     goldens: int = Field(ge=0)  # how many were run there
     goldens_passed: int = Field(ge=0)

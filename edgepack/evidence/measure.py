@@ -7,8 +7,9 @@ inside a process for the same reason.
 
 Peak memory is the process's highest resident size (`VmHWM`; elsewhere `ru_maxrss`, which on Linux would
 count the parent's memory before `exec`); `baseline_bytes` is what the interpreter and its libraries took before
-the model. A runtime that runs in a process of its own (`runtime.ProcessSession`) is measured there. Figures are this
-machine's: they compare models, they do not predict a phone.
+the model, `resident_bytes` the resident size between loading and the first run: what an idle app keeps. A runtime
+that runs in a process of its own (`runtime.ProcessSession`) is measured there. Figures are this machine's: they
+compare models, they do not predict a phone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from edgepack.bundle.verdict import Speed
 from edgepack.errors import CheckFailed
@@ -110,6 +112,7 @@ def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:
         p50_ms={n: median(lambda s, n=n: s["p50_ms"][str(n)]) for n in lengths},  # type: ignore[misc]
         peak_bytes=int(median(lambda s: s["peak_bytes"])),
         baseline_bytes=int(median(lambda s: s["baseline_bytes"])),
+        resident_bytes=int(median(lambda s: s["resident_bytes"])),
     )
 
 
@@ -117,6 +120,7 @@ def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: 
     """Load and run in this process; the figures as plain JSON."""
     own_bytes = peak_memory_bytes()
     loaded = load()
+    resident_bytes = psutil.Process(loaded.process_id).memory_info().rss
     for _ in range(WARM_UPS):
         for count in token_counts:
             loaded.run(count)
@@ -128,6 +132,7 @@ def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: 
         "load_ms": loaded.load_ms,
         "p50_ms": {count: float(np.percentile(times, 50)) for count, times in times_ms.items()},
         "peak_bytes": peak_memory_bytes(loaded.process_id),
+        "resident_bytes": resident_bytes,
         "baseline_bytes": own_bytes if loaded.baseline_bytes is None else loaded.baseline_bytes,
     }
 

@@ -60,6 +60,7 @@ class Policy(BaseModel):
     max_teacher_share: float | None = Field(default=None, gt=0)  # of the p50 of the int8 teacher, same run
     max_load_ms: float | None = Field(default=None, gt=0)
     max_peak_bytes: int | None = Field(default=None, gt=0)
+    max_resident_bytes: int | None = Field(default=None, gt=0)  # once it is loaded, before the first run
     max_growth: float | None = Field(default=None, ge=0)  # of bytes, times and memory, over the baseline's
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
     require_targets: list[str] = Field(default_factory=list)  # a bundle of each must be among those given

@@ -254,6 +254,8 @@ def test_measuring_in_a_fresh_process(bundle: Bundle) -> None:
     speed = measure({"artifact": subject}, token_counts=(4, 8), runs=3, repeats=1)["artifact"]
     assert set(speed.p50_ms) == {4, 8}
     assert speed.p50_ms[4] > 0
+    assert speed.resident_bytes is not None
+    assert speed.baseline_bytes * 0.9 <= speed.resident_bytes <= speed.peak_bytes
     assert speed.baseline_bytes <= speed.peak_bytes < 600e6  # torch's process alone would take about as much
 
 

@@ -31,7 +31,9 @@ def worse(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     artifact = export(student.eval(), TARGET, folder / "model")
     contents = world.contents()
     verdict = world.verdict(artifact.path)
-    slower = {"artifact": Speed(load_ms=10, p50_ms={16: 4.0, 32: 8.0}, peak_bytes=200, baseline_bytes=1)}
+    slower = {
+        "artifact": Speed(load_ms=10, p50_ms={16: 4.0, 32: 8.0}, peak_bytes=200, baseline_bytes=1, resident_bytes=99)
+    }
     verdict = verdict.model_copy(update={"speed": slower})
     return write_bundle(folder / "bundle", replace(contents, artifact=artifact, verdict=verdict)).folder
 
@@ -40,7 +42,9 @@ def worse(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def timed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The good bundle, with times."""
     contents = world.contents()
-    speed = {"artifact": Speed(load_ms=9, p50_ms={16: 3.0, 64: 9.0}, peak_bytes=190, baseline_bytes=1)}
+    speed = {
+        "artifact": Speed(load_ms=9, p50_ms={16: 3.0, 64: 9.0}, peak_bytes=190, baseline_bytes=1, resident_bytes=90)
+    }
     verdict = contents.verdict.model_copy(update={"speed": speed})
     return write_bundle(tmp_path_factory.mktemp("timed") / "bundle", replace(contents, verdict=verdict)).folder
 
@@ -75,7 +79,7 @@ def test_without_data_only_what_is_recorded_is_compared(timed: Path, worse: Path
     assert found.metric is None
     assert found.flips == []
     assert found.passed  # nothing was limited
-    assert set(found.costs) == {"shipped_bytes", "load_ms", "peak_bytes", "p50_ms at 16 tokens"}
+    assert set(found.costs) == {"shipped_bytes", "load_ms", "peak_bytes", "resident_bytes", "p50_ms at 16 tokens"}
     assert found.costs["p50_ms at 16 tokens"].growth == pytest.approx(1 / 3)
     assert (found.metrics.old, found.metrics.new) == (1.0, pytest.approx(found.metrics.new))
     assert found.metrics.new is not None

@@ -106,7 +106,9 @@ def test_limits_on_what_lies_behind_the_metric(bundle: Bundle) -> None:
 
 
 SPEED = {
-    "artifact": Speed(load_ms=20, p50_ms={16: 1.0, 32: 2.0}, peak_bytes=90_000_000, baseline_bytes=1),
+    "artifact": Speed(
+        load_ms=20, p50_ms={16: 1.0, 32: 2.0}, peak_bytes=90_000_000, baseline_bytes=1, resident_bytes=50_000_000
+    ),
     "teacher": Speed(load_ms=200, p50_ms={16: 16.0, 32: 20.0}, peak_bytes=900_000_000, baseline_bytes=1),
     "teacher_int8": Speed(load_ms=50, p50_ms={16: 8.0, 32: 10.0}, peak_bytes=300_000_000, baseline_bytes=1),
 }
@@ -123,6 +125,13 @@ def test_limits_on_costs_of_the_machine_that_validated(bundle: Bundle) -> None:
     assert check_of("load", verdict, bundle, max_load_ms=19.0).status == "failed"
     assert check_of("memory", verdict, bundle, max_peak_bytes=100_000_000).status == "passed"
     assert check_of("memory", changed(verdict, speed={}), bundle, max_peak_bytes=1).status == "not_run"
+    assert (
+        check_of("memory", verdict, bundle, max_peak_bytes=90_000_000, max_resident_bytes=50_000_000).status == "passed"
+    )
+    after = check_of("memory", verdict, bundle, max_peak_bytes=90_000_000, max_resident_bytes=49_999_999)
+    assert (after.status, after.value) == ("failed", 50_000_000)
+    older = {"artifact": SPEED["artifact"].model_copy(update={"resident_bytes": None})}
+    assert check_of("memory", changed(verdict, speed=older), bundle, max_resident_bytes=1).status == "not_run"
     # a p95 is a device's
     assert check_of("latency", verdict, bundle, max_p50_ms=2.0, max_p95_ms=9.0).status == "not_run"
 
