@@ -350,10 +350,7 @@ class Build:
         def write(stage: Stage) -> None:
             device = self.accelerator.device
             data = augment_by_masked_words(inputs, self.shape, settings, model, device)
-            arrays: dict[str, Any] = {
-                name: array for name, array in vars(data).items() if isinstance(array, np.ndarray)
-            }
-            np.savez(stage.scratch / "examples.npz", **arrays)
+            np.savez(stage.scratch / "examples.npz", **data.arrays())
 
         files = {path.name: sha256_file(path) for path in model.checkpoint.files()}
         parts = {"settings": asdict(settings), "model": files, "vocabulary": hash_json(self.shape.vocab_map)}
