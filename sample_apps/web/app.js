@@ -4,7 +4,7 @@ import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
 import { BundleError } from "./core/errors.js";
 import { CacheStore } from "./core/store.js";
 import { openPipeline } from "./pipeline.js";
-import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked, showSet } from "./view.js";
+import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked, showScore, showSet } from "./view.js";
 
 const PAUSE_MS = 80; // after the last key
 const SHOWN_END = 14; // UTF-16 units
@@ -51,8 +51,9 @@ function later() {
 }
 
 /** Show what was found, whatever its kind; the same in words. */
-function showAnswer(text, { ranked, set, entities }) {
+function showAnswer(text, { ranked, set, score, entities }) {
   if (set) return showSet(set);
+  if (score) return showScore(score);
   return ranked ? showRanked(ranked) : showEntities(text, entities);
 }
 

@@ -1,6 +1,6 @@
 // From a bundle to answers: fetch and verify its files, tokenize, run, decide.
 
-import { argmax, entities, labelSet, rank, readMarks, softmax } from "./core/decision.js";
+import { argmax, entities, labelSet, rank, readMarks, scoreOf, softmax } from "./core/decision.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
@@ -53,8 +53,8 @@ export class Pipeline {
   }
 
   /**
-   * The answer for a text: `ranked` labels, all labels of which some are `answered` as `set`, or `entities` with their
-   * places.
+   * The answer for a text: `ranked` labels, all labels of which some are `answered` as `set`, a `score`, or `entities`
+   * with their places.
    * @param {string} text
    * @param {string | null} pair
    */
@@ -68,7 +68,8 @@ export class Pipeline {
   }
 
   decide(text, encoding, logits) {
-    const { task, labels, temperature, thresholds } = this.manifest;
+    const { task, labels, temperature, thresholds, activation } = this.manifest;
+    if (activation !== null) return { score: { label: labels[0], value: scoreOf(logits[0], activation) } };
     if (thresholds !== null) return { set: labelSet(logits, labels, thresholds) };
     if (task === "text-classification") return { ranked: rank(logits, labels, temperature) };
     return { entities: this.entities(text, encoding, logits) };

@@ -4,6 +4,7 @@ import { megabytes } from "./pipeline.js";
 
 const SHOWN_LABELS = 5;
 const NO_LABELS = "none"; // of a text whose set of labels is empty
+const SCORE_DECIMALS = 2;
 const COLOURS = 8; // classes .colour-0 to .colour-7 of app.css
 
 export const element = (id) => document.getElementById(id);
@@ -69,6 +70,13 @@ export function showSet(set) {
     set.filter(({ answered }) => !answered),
   );
   return found.map(({ label, probability }) => `${readable(label)}, ${percent(probability)}`).join("; ") || NO_LABELS;
+}
+
+/** A score with its name. */
+export function showScore({ label, value }) {
+  const words = `${readable(label)}: ${value.toFixed(SCORE_DECIMALS)}`;
+  element("result").replaceChildren(make("p", { class: "headline" }, make("strong", {}, words)));
+  return words;
 }
 
 function showLabels(headline, shown, others) {

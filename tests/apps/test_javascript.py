@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from edgepack.package.template import checkout
+from edgepack.task.scores import Activation
 from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
 from tests.apps.label_sets import write_label_sets
 from tests.apps.reference import write_reference, write_words
+from tests.apps.scores import write_scores
 from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 from tests.teacher.tiny import byte_level_tokenizer
@@ -147,6 +149,20 @@ def test_label_sets_are_pythons(tokenizer: Path, tmp_path: Path) -> None:
     wrong = json.loads(line) | {"labels": ["no"]}
     (tmp_path / "sets.jsonl").write_text("\n".join([json.dumps(wrong), *others]))
     assert json.loads(node(PROGRAMS / "sets.mjs", tmp_path).stdout)["different"] == 1
+
+
+@pytest.mark.parametrize("activation", ["identity", "sigmoid"])
+def test_scores_are_pythons(tokenizer: Path, tmp_path: Path, activation: Activation) -> None:
+    for name in ("tokenizer.json", "tokenizer.bin"):
+        (tmp_path / name).write_bytes((tokenizer / name).read_bytes())
+    files = [{"path": p, "bytes": 1, "sha256": "0" * 64, "shipped": True} for p in ("m.onnx", "tokenizer.bin")]
+    rest = {"schema": 1, "task": "text-classification", "max_length": 64, "inputs": [], "outputs": [], "files": files}
+    write_scores(tmp_path, rest, FEW, 8, activation)
+    done = node(PROGRAMS / "scores.mjs", tmp_path)
+    assert json.loads(done.stdout) == {"lines": FEW, "different": 0}, done.stderr
+    line, *others = (tmp_path / "scores.jsonl").read_text().splitlines()
+    (tmp_path / "scores.jsonl").write_text("\n".join([json.dumps(json.loads(line) | {"score": 7}), *others]))
+    assert json.loads(node(PROGRAMS / "scores.mjs", tmp_path).stdout)["different"] == 1
 
 
 def test_the_comparison_sees_a_difference(tokenizer: Path, tmp_path: Path) -> None:

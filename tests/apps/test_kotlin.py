@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.task.scores import Activation
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
 from tests.apps.label_sets import write_label_sets
 from tests.apps.reference import MANIFEST, write_reference, write_words
+from tests.apps.scores import write_scores
 from tests.apps.unigrams import SOURCES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 
@@ -71,6 +73,13 @@ def test_label_sets_are_pythons(checker: Checker, source: Path, tmp_path: Path) 
     (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
     write_label_sets(folder, MANIFEST, COUNT, seed=8)
     assert f"{COUNT} label sets equal" in checker.test_core([folder])
+
+
+@pytest.mark.parametrize("activation", ["identity", "sigmoid"])
+def test_scores_are_pythons(checker: Checker, source: Path, tmp_path: Path, activation: Activation) -> None:
+    (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
+    write_scores(folder, MANIFEST, COUNT, 8, activation)
+    assert f"{COUNT} scores equal" in checker.test_core([folder])
 
 
 def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) -> None:

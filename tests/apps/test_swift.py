@@ -12,6 +12,7 @@ import pytest
 from edgepack.package.template import checkout
 from tests.apps.label_sets import write_label_sets
 from tests.apps.reference import write_reference, write_words
+from tests.apps.scores import write_scores
 from tests.apps.swift import checks
 from tests.apps.unigrams import ALBERT, T5, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
@@ -62,11 +63,14 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
         write_reference(folder, folder / "fuzz.jsonl", FEWER, seed=3)
     (sets,) = write_variants(source, tmp_path / "sets", ["uncased"])
     write_label_sets(sets, MANIFEST, FEWER, seed=8)
-    out = checks.run_core_tests(scratch, [*folders, *unigrams, sets])
+    (scores,) = write_variants(source, tmp_path / "scores", ["uncased"])
+    write_scores(scores, MANIFEST, FEWER, 8, "sigmoid")
+    out = checks.run_core_tests(scratch, [*folders, *unigrams, sets, scores])
+    assert f"compared {FEWER} scores of" in out
     assert f"compared {FEWER} label sets of" in out
     assert re.search(r"compared \d{3} lines of tags", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
-    assert out.count(f"compared {FEWER} lines") == len(unigrams) + 1 >= 13
+    assert out.count(f"compared {FEWER} lines") == len(unigrams) + 2 >= 14
 
 
 @pytest.mark.parametrize(("key", "value"), [("offsets_utf16", [0, 1]), ("words", [0, 0, 1])])

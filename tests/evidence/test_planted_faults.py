@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.tables import with_table
-from edgepack.bundle.write import Bundle
+from edgepack.bundle.write import Bundle, write_bundle
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from edgepack.predict import Bundle as Answering
 from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, put, table
 from tests.evidence.planted_faults import FAULTS
+from tests.evidence.score_faults import SCORE_FAULTS
+from tests.evidence.score_world import make_score_world
 from tests.evidence.set_faults import SET_FAULTS
 from tests.evidence.window_faults import WINDOW_FAULTS
+from tests.evidence.world import TARGET
 
 
 def check_caught(bundle: Path, fault: Fault) -> None:
@@ -35,6 +39,25 @@ def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
 @pytest.mark.parametrize("fault", SET_FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_of_label_sets_is_caught(set_copy: Path, fault: Fault) -> None:
     check_caught(set_copy, fault)
+
+
+@pytest.fixture(scope="module")
+def score_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of scores."""
+    world = make_score_world(tmp_path_factory.mktemp("scores"))
+    return write_bundle(tmp_path_factory.mktemp("out") / "bundles" / TARGET.name, world.contents())
+
+
+def test_a_healthy_bundle_of_scores_passes(score_bundle: Bundle) -> None:
+    found = gate([score_bundle.folder])
+    assert [c.name for g in found.bundles for c in g.checks if c.status not in ("passed", "not_run")] == []
+    assert score_bundle.passed
+
+
+@pytest.mark.parametrize("fault", SCORE_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_scores_is_caught(score_bundle: Bundle, tmp_path: Path, fault: Fault) -> None:
+    shutil.copytree(score_bundle.folder, tmp_path / "bundle")
+    check_caught(tmp_path / "bundle", fault)
 
 
 @pytest.mark.parametrize("fault", WINDOW_FAULTS, ids=lambda fault: fault.name)

@@ -106,3 +106,23 @@ def test_a_teacher_of_label_sets_gives_its_problem_too(family: str) -> None:
         ).config.problem_type
         is None
     )
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_a_teacher_of_scores_gives_its_one_output(family: str) -> None:
+    config = deepcopy(CONFIGS[family])
+    config.num_labels, config.problem_type = 1, "regression"
+    torch.manual_seed(0)
+    teacher = AUTO["text-classification"].from_config(config).eval()
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    student = student_from_teacher(teacher, "text-classification")
+    ids = torch.randint(5, 60, (3, 9))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    with torch.no_grad():
+        expected, actual = teacher(**inputs).logits, student(**inputs).logits
+    assert actual.shape == (3, 1)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+    assert student.config.problem_type == "regression"

@@ -15,6 +15,8 @@ struct ResultView: View {
         case .labelSet(let labels):
             if labels.isEmpty { Text("None of the labels").foregroundStyle(.secondary) }
             ForEach(labels, id: \.label) { LabelRow(found: $0) }
+        case .score(let score):
+            LabeledContent("Score", value: score.formatted(.number.precision(.fractionLength(2))))
         case .entities(let entities):
             Text(highlighted(text, entities)).accessibilityLabel(text)
             if entities.isEmpty { Text("No entity found").foregroundStyle(.secondary) }

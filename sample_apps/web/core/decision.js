@@ -34,6 +34,11 @@ export function sigmoid(logit) {
   return 1 / (1 + Math.exp(-logit));
 }
 
+/** The score that a logit is, by the manifest's activation. */
+export function scoreOf(logit, activation) {
+  return activation === "sigmoid" ? sigmoid(logit) : logit;
+}
+
 /**
  * All labels of a text that has a set of them, the most probable first; `answered` are those of the set.
  * @param {ArrayLike<number>} logits

@@ -6,6 +6,8 @@ const SCHEMA = 1;
 const TASKS = ["text-classification", "token-classification"];
 const TAG_SCHEMES = ["BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain"];
 const SETS = "multi_label_classification";
+const SCORES = "regression";
+const ACTIVATIONS = ["identity", "sigmoid"];
 const TOKENIZER = "tokenizer.bin";
 
 /**
@@ -16,6 +18,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {string[]} labels by class
  * @property {string} tagScheme what labels of words mean as tags
  * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
+ * @property {"identity" | "sigmoid" | null} activation what makes the logit a score; null where there are labels
  * @property {number} maxLength in tokens
  * @property {number} temperature what logits are divided by before they become probabilities
  * @property {string[]} inputs the model's inputs
@@ -35,7 +38,8 @@ export function readManifest(text) {
   check(document.schema === SCHEMA, `has schema ${document.schema}, this app reads ${SCHEMA}`, "unsupported");
   check(TASKS.includes(document.task), `is for ${document.task}, this app does ${TASKS.join(" and ")}`, "unsupported");
   check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
-  const thresholds = readThresholds(document);
+  const activation = readActivation(document);
+  const thresholds = activation === null ? readThresholds(document) : null;
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
   const tagScheme = document.tag_scheme ?? TAG_SCHEMES[0];
   check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
@@ -56,6 +60,7 @@ export function readManifest(text) {
     labels: document.labels,
     tagScheme,
     thresholds,
+    activation,
     maxLength: document.max_length,
     temperature,
     oldestRuntime: String(document.runtime?.min_version ?? ""),
@@ -93,6 +98,15 @@ function parse(text) {
     // told below
   }
   throw new BundleError("edgepack.json is not a manifest");
+}
+
+/** What makes the logit a score; null where texts, or words, have labels. */
+function readActivation({ task, problem, labels, activation }) {
+  if (problem !== SCORES) return null;
+  check(task === TASKS[0] && labels.length === 1, "has a score that is not of a text, or more than one");
+  const found = activation ?? ACTIVATIONS[0];
+  check(ACTIVATIONS.includes(found), `makes a score by ${found}, this app by ${ACTIVATIONS.join(" and ")}`, "unsupported");
+  return found;
 }
 
 /** The thresholds of label sets; null where a text, or a word, has one label. */

@@ -66,6 +66,8 @@ public struct Answer: Equatable, Sendable {
         case labels([LabelProbability])
         /// The labels of a text that has a set of them, perhaps none.
         case labelSet([LabelProbability])
+        /// A number, which the manifest's one label names.
+        case score(Double)
         case entities([Entity])
     }
 
@@ -122,6 +124,7 @@ public struct Classifier: Sendable {
         if let thresholds = manifest.thresholds, manifest.problem == .labelSets {
             return .labelSet(labelSet(rows[0], manifest.labels, thresholds: thresholds))
         }
+        if manifest.problem == .score { return .score(scoreOf(rows[0][0], manifest.activation)) }
         guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels, temperature: temperature)) }
         let words = tokenizer.words(text, encoding)
         return .entities(entities(words, words.map { tag(rows[$0.firstToken], marks, temperature: temperature) }))

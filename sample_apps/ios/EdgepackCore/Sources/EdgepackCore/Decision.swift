@@ -30,6 +30,11 @@ public func sigmoid(_ logit: Float) -> Double {
     1 / (1 + exp(-Double(logit)))
 }
 
+/// The score that a logit is, by a manifest's activation.
+public func scoreOf(_ logit: Float, _ activation: Manifest.Activation?) -> Double {
+    activation == .sigmoid ? sigmoid(logit) : Double(logit)
+}
+
 /// The labels of a set: each whose probability is at its threshold or above, the most probable first.
 public func labelSet(_ logits: [Float], _ labels: [String], thresholds: [Double]) -> [LabelProbability] {
     let found = zip(labels, zip(logits, thresholds)).compactMap { label, given -> LabelProbability? in

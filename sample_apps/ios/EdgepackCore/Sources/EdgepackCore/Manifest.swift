@@ -9,6 +9,12 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     public enum Problem: String, Decodable, Sendable {
         case labelSets = "multi_label_classification"
+        case score = "regression"
+    }
+
+    /// What makes the one logit a score; none: it is the score.
+    public enum Activation: String, Decodable, Sendable {
+        case sigmoid
     }
 
     public struct File: Decodable, Equatable, Sendable {
@@ -83,6 +89,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let problem: Problem?
     /// Of label sets, the probability from which on each label is answered.
     public let thresholds: [Double]?
+    /// Of a score.
+    public let activation: Activation?
 
     public var tokenizer: File { files.first { $0.path == Self.tokenizerName }! }  // `read` made sure
     /// The model: one file, or the files of a folder.
@@ -93,7 +101,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
-        case temperature, problem, thresholds
+        case temperature, problem, thresholds, activation
         case tagScheme = "tag_scheme"
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
@@ -124,6 +132,10 @@ public struct Manifest: Decodable, Equatable, Sendable {
         }
         guard temperature.map({ $0 > 0 && $0.isFinite }) ?? true else {
             throw BundleError("edgepack.json has a temperature that is no positive number; install the app again")
+        }
+        if problem == .score, task != .textClassification || labels.count != 1 {
+            throw BundleError(
+                "edgepack.json has a score that is not of a text, or more than one; install the app again")
         }
         if problem == .labelSets {
             guard task == .textClassification, let thresholds, thresholds.count == labels.count,

@@ -48,6 +48,32 @@ final class GoldenTests: XCTestCase {
         }
     }
 
+    private struct ScoreLine: Decodable {
+        let logits: [Float]
+        let score: Double
+    }
+
+    func testScoresAreTheReferences() throws {
+        let folders = ProcessInfo.processInfo.environment["EDGEPACK_GOLDENS"]?.split(separator: ":") ?? []
+        for folder in folders.map({ URL(fileURLWithPath: String($0)) }) {
+            guard let data = try? Data(contentsOf: folder.appendingPathComponent("edgepack.json")),
+                let manifest = try? Manifest.read(data), manifest.problem == .score
+            else { continue }
+            var count = 0
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            for name in names.sorted() where name.hasSuffix(".jsonl") {
+                let data = try Data(contentsOf: folder.appendingPathComponent(name))
+                for row in data.split(separator: UInt8(ascii: "\n")) {
+                    let line = try JSONDecoder().decode(ScoreLine.self, from: row)
+                    XCTAssertEqual(scoreOf(line.logits[0], manifest.activation), line.score, accuracy: 1e-3)
+                    count += 1
+                }
+            }
+            print("compared \(count) scores of \(folder.lastPathComponent)")
+            XCTAssertGreaterThan(count, 0)
+        }
+    }
+
     func testIdsAndOffsetsAreTheReferences() throws {
         guard let folders = ProcessInfo.processInfo.environment["EDGEPACK_GOLDENS"] else {
             throw XCTSkip("EDGEPACK_GOLDENS names no folders")

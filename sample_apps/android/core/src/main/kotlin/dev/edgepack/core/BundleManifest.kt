@@ -15,6 +15,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  * @property tagScheme what labels of words mean as tags
  * @property inputs names of the tensors that the model takes, in its order
  * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
+ * @property activation what makes the one logit a score (`identity`, `sigmoid`), where a text has one; else null
  * @property temperature what logits are divided by before they become probabilities
  * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
  */
@@ -36,6 +37,7 @@ class BundleManifest(
     val temperature: Float = 1f,
     val tagScheme: String = BIO,
     val thresholds: List<Double>? = null,
+    val activation: String? = null,
 ) {
     /** Whether labels belong to words, as tags, and not to the whole text. */
     val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
@@ -63,6 +65,9 @@ class BundleManifest(
         private const val BIO = "BIO"
         private val TAG_SCHEMES = listOf(BIO, "IOB1", "IO", "IOBES", "BILOU", "types", PLAIN)
         const val LABEL_SETS = "multi_label_classification"
+        const val SCORE = "regression"
+        const val IDENTITY = "identity"
+        const val SIGMOID = "sigmoid"
         private const val TOKENIZER_NAME = "tokenizer.bin"
         private const val SCHEMA = 1L
 
@@ -96,18 +101,29 @@ class BundleManifest(
                 temperature = root["temperature"].orElse(1f) { positive() },
                 tagScheme = root["tag_scheme"].orElse(BIO) { oneOf(TAG_SCHEMES) },
                 thresholds = root["problem"].orElse(null) { thresholds(string(), task, root) },
+                activation = root["problem"].orElse(null) { activation(string(), task, root) },
             )
         }
 
         /** Those of a [problem] that has them: one for each label. */
-        private fun thresholds(problem: String, task: String, root: Node): List<Double> {
+        private fun thresholds(problem: String, task: String, root: Node): List<Double>? {
+            if (problem == SCORE) return null
             if (problem != LABEL_SETS || task != TEXT_CLASSIFICATION) {
-                throw BundleException("$MANIFEST_NAME: problem of $task is $problem; allowed: $LABEL_SETS of $TEXT_CLASSIFICATION")
+                throw BundleException("$MANIFEST_NAME: problem of $task is $problem; allowed: $LABEL_SETS, $SCORE of $TEXT_CLASSIFICATION")
             }
             val found = root["thresholds"].list().map { it.share() }
             val labels = root["labels"].list().size
             if (found.size == labels) return found
             throw BundleException("$MANIFEST_NAME has ${found.size} thresholds for $labels labels; package it again")
+        }
+
+        /** What makes the logit of a [problem] that has one a score. */
+        private fun activation(problem: String, task: String, root: Node): String? {
+            if (problem != SCORE) return null
+            if (task != TEXT_CLASSIFICATION || root["labels"].list().size != 1) {
+                throw BundleException("$MANIFEST_NAME has a score that is not of a text, or more than one; package it again")
+            }
+            return root["activation"].orElse(IDENTITY) { oneOf(listOf(IDENTITY, SIGMOID)) }
         }
 
         /** The second dimension of an input, where it is a number and not a name. */

@@ -13,6 +13,7 @@ class Entity(val type: String, val start: Int, val end: Int, val probability: Fl
  *
  * @property tagsEachWord whether the entities are all words, each with its tag, as parts of speech are
  * @property isSet whether a text has a set of labels: [labels] are those of the set, and there may be none
+ * @property score the number of a text that has one, which the manifest's label names; else null
  */
 class Prediction(
     val labels: List<ScoredLabel>,
@@ -22,10 +23,15 @@ class Prediction(
     val modelNanos: Long,
     val tagsEachWord: Boolean = false,
     val isSet: Boolean = false,
+    val score: Double? = null,
 )
 
 /** The probability of a label that is a question of its own. */
 fun sigmoid(logit: Float): Double = 1 / (1 + exp(-logit.toDouble()))
+
+/** The score that a logit is, by a manifest's [activation]. */
+fun scoreOf(logit: Float, activation: String): Double =
+    if (activation == BundleManifest.SIGMOID) sigmoid(logit) else logit.toDouble()
 
 /** The labels of a set: each whose probability is at its threshold or above, the likeliest first. */
 fun labelSet(logits: FloatArray, labels: List<String>, thresholds: List<Double>): List<ScoredLabel> =

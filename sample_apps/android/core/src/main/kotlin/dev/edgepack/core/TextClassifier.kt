@@ -20,7 +20,8 @@ class TextClassifier(
         val logits = session.run(encoding)
         val done = System.nanoTime()
         val entities = if (manifest.labelsWords) tag(text, encoding, logits) else emptyList()
-        val labels = if (manifest.labelsWords) emptyList() else score(logits)
+        val score = manifest.activation?.let { scoreOf(one(logits), it) }
+        val labels = if (manifest.labelsWords || score != null) emptyList() else score(logits)
         return Prediction(
             labels,
             entities,
@@ -29,6 +30,7 @@ class TextClassifier(
             done - tokenized,
             tagsEachWord = manifest.tagsEachWord,
             isSet = manifest.thresholds != null,
+            score = score,
         )
     }
 
@@ -36,6 +38,11 @@ class TextClassifier(
         val rows = manifest.fixedLength ?: encoding.size
         checkCount(logits, rows * manifest.labels.size)
         return findEntities(tagWords(tokenizer.words(text, encoding), logits, marks, manifest.temperature))
+    }
+
+    private fun one(logits: FloatArray): Float {
+        checkCount(logits, 1)
+        return logits[0]
     }
 
     private fun checkCount(logits: FloatArray, wanted: Int) {

@@ -5,6 +5,7 @@ import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertNotNull
 import kotlin.test.assertTrue
 
 /** Ids, offsets and words are the reference's, on every line of every golden file. */
@@ -52,6 +53,23 @@ class GoldenTest {
                 }
             }
             println("goldens: $folder: $lines label sets equal")
+            assertTrue(lines > 0)
+        }
+    }
+
+    @Test
+    fun scoresAreTheReferences() {
+        for (folder in Goldens.folders.filter { File(it, BundleManifest.MANIFEST_NAME).isFile }) {
+            val activation = Goldens.manifest(folder).activation ?: continue
+            var lines = 0
+            for (file in folder.listFiles { file -> file.extension == "jsonl" }.orEmpty().sorted()) {
+                Goldens.read(file) { number, line ->
+                    val found = scoreOf(line.logits.single().toFloat(), activation)
+                    assertEquals(assertNotNull(line.score), found, 1e-3, "$file, line $number")
+                    lines++
+                }
+            }
+            println("goldens: $folder: $lines scores equal")
             assertTrue(lines > 0)
         }
     }

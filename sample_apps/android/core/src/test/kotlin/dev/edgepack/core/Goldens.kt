@@ -33,6 +33,7 @@ object Goldens {
 
         /** The labels of a set, in the order of the manifest's; null in lines of other tasks. */
         val labelSet: List<String>? get() = (fields["labels"] as List<*>?)?.map { it as String }
+        val score: Double? get() = (fields["score"] as Number?)?.toDouble()
         val logits: List<Double> get() = doubles(fields["logits"])
 
         /** The text's own tokens, where a line is for words alone and has offsets only; null for a text to encode. */

@@ -43,7 +43,12 @@ fun Answer(input: Input, output: Output?) {
 
 @Composable
 private fun Predicted(input: Input, prediction: Prediction) {
+    val score = prediction.score
     when {
+        score != null -> {
+            Heading(stringResource(R.string.score_title))
+            Text(number(score, SCORE_DECIMALS), style = MaterialTheme.typography.headlineMedium)
+        }
         prediction.isSet -> {
             Heading(stringResource(R.string.labels_title))
             if (prediction.labels.isEmpty()) Text(stringResource(R.string.no_labels))
@@ -100,3 +105,4 @@ internal fun number(value: Double, decimals: Int): String = NumberFormat.getInst
 private fun millis(nanos: Long): String = number(nanos / 1e6, 2)
 
 private const val SHOWN_LABELS = 5
+private const val SCORE_DECIMALS = 2
