@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgepack.build.flow import open_build, plan_build
-from edgepack.build.single_stage import reopen
+from edgepack.build.single_stage import reopen, validate_output
 from edgepack.bundle.manifest import load_manifest
 from edgepack.errors import InputError
 from edgepack.evidence.calls import gate_bundles
@@ -130,6 +130,7 @@ def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | 
     if kind is not None:
         assert gate_bundles(bundle, eval=evaluation).passed
         return
+    assert validate_output(output, QUIET).passed  # its texts are held out again
     texts = str(folder / "texts.txt")
     assert not gate_bundles(bundle, eval=texts).passed  # not measured: there is no teacher
     assert gate_bundles(bundle, eval=texts, teacher=files.teacher).passed
