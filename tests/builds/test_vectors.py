@@ -101,6 +101,13 @@ def test_the_analysis_says_how_near_the_vectors_are(output: Path) -> None:
     assert verdict["divergence"] == pytest.approx(1 - others["teacher_cosine"]["artifact"]["value"], abs=0.02)
 
 
+def test_the_report_names_metric_and_divergence(output: Path) -> None:
+    page = (output / "report.md").read_text()
+    assert "Spearman's correlation" in page
+    assert " of cosine |" in page
+    assert " nats" not in page
+
+
 def test_a_student_is_loaded_again(output: Path) -> None:
     build = reopen(output, QUIET)
     assert build.inputs.teacher.task.judged == "pairs"
