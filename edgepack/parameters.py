@@ -73,9 +73,7 @@ def parse_share(text: str) -> float:
         raise ValueError(f"{text!r} is not a share; write 2% or 0.02")
     share = Decimal(match[1]) / (100 if match[2] else 1)
     if share >= 1:
-        raise ValueError(
-            f"{text!r} is {share * 100:g}% of the teacher's metric; write a share below 100%, as 2% or 0.02"
-        )
+        raise ValueError(f"{text!r} is {share * 100:g}%; write a share below 100%, as 2% or 0.02")
     return float(share)
 
 

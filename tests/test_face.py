@@ -136,7 +136,7 @@ def test_results_are_frozen(kind: Any) -> None:
         ("plan_student", {"seed": "1"}, "plan_student: seed is '1'; it must be a valid integer"),
         ("plan_student", {"effort": "long"}, "effort is 'long'; it must be 'quick', 'standard' or 'max'"),
         ("plan_student", {"max_length": 4}, "max_length is 4; it must be greater than or equal to 8"),
-        ("plan_student", {"max_drop": 2}, "max_drop: '2' is 200% of the teacher's metric"),
+        ("plan_student", {"max_drop": 2}, "max_drop: '2' is 200%; write a share below"),
         ("plan_student", {"max_drop": "2 %%"}, "max_drop: '2 %%' is not a share; write 2% or 0.02"),
         ("plan_student", {"budget": "4"}, r"budget: '4' is 4 bytes, less than any model has; did you mean 4MB\?"),
         ("plan_student", {"budget": None}, "budget: 'None' is not a size"),

@@ -37,6 +37,7 @@ class BuildOptions(ColumnOptions, total=False):
     )  # what its tags mean: BIO, IOB1, IO, IOBES, BILOU, types, plain; from labels and answers
     pooling: Literal["mean", "first", "last"] | None  # how an encoder makes one vector; from its modules.json
     max_drop: float | str | None  # largest loss of the teacher's metric: 0.02 or "2%"; 5 %
+    answer_rate: float | str | None  # share of the right answers that an app still gives: 0.95 or "95%"; 95 %
     effort: Literal["quick", "standard", "max"] | None  # how long to train; standard
     recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file
     seed: Annotated[int, Field(ge=0)]  # 0
@@ -101,8 +102,8 @@ class _Asked(BuildOptions, total=False):
 def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[str, Any]) -> BuildRequest:
     """The request of a call from Python; `InputError` names the keyword that is wrong."""
     given = check_options(call, _Asked, options)
-    if "max_drop" in given:
-        given["max_drop"] = as_share("max_drop", given["max_drop"])
+    for share in {"max_drop", "answer_rate"} & set(given):
+        given[share] = as_share(share, given[share])
     if "disk_budget" in given:
         given["disk_budget"] = as_size("disk_budget", given["disk_budget"])
     if given.get("student_tokenizer") is not None:
@@ -134,4 +135,6 @@ def make_request(inputs: Mapping[str, Any]) -> BuildRequest:
     if name:
         found = open_recipe(str(name))
         chosen = {"effort": found.name, "recipe": found.recipe}
+    if rest.get("answer_rate") == 0:
+        raise InputError("answer rate is 0: no answer would be given; write a share above it, as 95%")
     return BuildRequest(columns=columns_of(inputs), budget_bytes=rest.pop("budget"), **rest, **chosen)

@@ -19,18 +19,19 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.build.inputs import Inputs
 from edgepack.build.linear import compare_with_linear
 from edgepack.build.thresholds import evenly
-from edgepack.build.tokens import first_texts
+from edgepack.build.tokens import first_texts, halves
 from edgepack.build.training_data import in_student_ids
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
 from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, MissingDependency, reason
-from edgepack.evidence.analyze import Background, teacher_flips
+from edgepack.evidence.analyze import Background, Sure, teacher_flips
 from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure
 from edgepack.evidence.robustness import changed_sets
 from edgepack.evidence.slices import Words
+from edgepack.evidence.sure import find_confidence
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.inference import predict
@@ -81,6 +82,7 @@ class Delivery:
     console: Console
     linear: Stage
     decided: list[Task] = field(default_factory=list)  # the student's, once it is known
+    sure: list[Sure | None] = field(default_factory=list)  # the same
     measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
     @cached_property
@@ -146,6 +148,7 @@ class Delivery:
             "evaluation": self.inputs.evaluation_data.sha256,
             "budget": request.budget_bytes,
             "max_drop": request.max_drop,
+            "answer_rate": request.answer_rate,
             "timed": request.timed,
             "linear": self.linear.key,
         }
@@ -182,7 +185,14 @@ class Delivery:
                 path,
                 target,
                 Reference(
-                    task, student, self.evaluation_ids, inputs.teacher_logits, inputs.evaluation, self.background, own
+                    task,
+                    student,
+                    self.evaluation_ids,
+                    inputs.teacher_logits,
+                    inputs.evaluation,
+                    self.background,
+                    own,
+                    sure=self.sure_of(student),
                 ),
                 Limits(inputs.request.budget_bytes, inputs.request.max_drop),
                 artifact_bytes(path) + self.asset_bytes,
@@ -225,12 +235,38 @@ class Delivery:
     def student_task(self, student: Student) -> Task:
         """The task as the student decides it: with thresholds of its own, found on the examples held out."""
         inputs, task = self.inputs, self.inputs.teacher.task
-        if inputs.held_out is None:
+        if inputs.held_out is None or not task.is_multi_label:
             return evenly(task)
         if not self.decided:
             data = in_student_ids(inputs.held_out, student.config, inputs)
             self.decided.append(task.with_thresholds(predict(student, data, exact=True), data))
         return self.decided[0]
+
+    def sure_of(self, student: Student) -> Sure | None:
+        """The student's temperature and least confidence, and texts to measure it on; None of few examples."""
+        inputs, known, measured = self.inputs, None, self.inputs.evaluation_data.out_of_scope()
+        if inputs.held_out is None or not inputs.teacher.task.has_temperature:
+            return None
+        if not self.sure:
+            if inputs.outside is not None:
+                known, other = halves(inputs.outside)
+                measured = measured if len(measured) else other
+            held_out = in_student_ids(inputs.held_out, student.config, inputs)
+            logits = [
+                predict(student, data, exact=True) for data in (held_out, self.encoded(known)) if data is not None
+            ]
+            outside = logits[1] if len(logits) > 1 else None
+            rate = inputs.request.answer_rate
+            found = find_confidence(inputs.teacher.task, logits[0], held_out, outside, rate)
+            of_training = not inputs.evaluation_data.outside
+            self.sure.append(None if found is None else Sure(found, self.encoded(measured), of_training))
+        return self.sure[0]
+
+    def encoded(self, data: Dataset | None) -> Encoded | None:
+        """Texts as the student's own tokenizer cuts them; None where there are none."""
+        if data is None or not len(data):
+            return None
+        return encode(data, self.inputs.teacher.task, self.tokenizer, self.inputs.longest)
 
     def time_with_teacher(self, artifact: Path, target: Target) -> dict[str, Speed]:
         """Load time, latency and memory of the artifact, the teacher in torch, and the teacher's int8 model."""
@@ -277,7 +313,7 @@ class Delivery:
     def data_record(self) -> DataRecord:
         """Which data the figures are of, and how they were read."""
         data, columns = self.inputs.evaluation_data, self.inputs.request.columns
-        named = {"text": columns.text, "pair": columns.pair, "label": columns.label}
+        named = {"text": columns.text, "pair": columns.pair, "label": columns.label, "outside": columns.outside}
         return DataRecord(
             sha256=examples_sha256(data, self.inputs.teacher.task),
             n=self.inputs.teacher.task.observations(data),

@@ -17,8 +17,17 @@ from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, 
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
-from edgepack.build.tokens import LongTexts, Tokens, hold_out, input_warnings, said_of_long, tokens_of
+from edgepack.build.tokens import (
+    LongTexts,
+    Tokens,
+    hold_out,
+    input_warnings,
+    outside_texts,
+    said_of_long,
+    tokens_of,
+)
 from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
+from edgepack.bundle.confidence import ANSWER_RATE
 from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
@@ -72,6 +81,7 @@ class BuildRequest:
     pooling: str | None = None  # of an encoder that is to embed and does not say how
     columns: Columns = field(default_factory=Columns)
     max_drop: float = MAX_DROP
+    answer_rate: float = ANSWER_RATE
     effort: str = "standard"  # the recipe's name: a built-in one, or of the file that `recipe` was read from
     seed: int = 0
     device: str = "auto"
@@ -110,7 +120,8 @@ class Inputs:
     teacher_logits: np.ndarray
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
-    held_out: Encoded | None = None  # in the student's tokens; thresholds of label sets are found on these examples
+    held_out: Encoded | None = None  # in the student's tokens; what decides when to answer is found on these examples
+    outside: Dataset | None = None  # training texts that belong to no label, where the user said which these are
     pairing: Pairing | None = None
     windows: Windows | None = None  # how evaluation texts of more than `max_length` tokens are read; None: cut
 
@@ -244,7 +255,7 @@ def open_with_texts(
     teacher = with_thresholds(teacher, None if held_out is None else held_out.teacher_train)
     logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
     return_free_memory()
-    inputs = Inputs(
+    return Inputs(
         request=request,
         targets=targets,
         teacher=teacher,
@@ -257,10 +268,10 @@ def open_with_texts(
         teacher_metric=metric,
         token_counts=counts,
         held_out=None if held_out is None else held_out.train,
+        outside=outside_texts(train_data, held_out is not None),
         pairing=tokens.pairing,
         windows=tokens.windows,
-    )
-    return inputs, train_data
+    ), train_data
 
 
 def tell_tokens(
@@ -278,7 +289,8 @@ def tell_tokens(
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
     if wants_vectors(request.task, request.teacher, request.train, request.columns):
-        refuse_other_options(request.student_tokenizer, request.tag_scheme, request.long_texts)
+        outside = request.columns.outside
+        refuse_other_options(request.student_tokenizer, request.tag_scheme, request.long_texts, outside)
         return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
     if request.pooling is not None:
         raise InputError(f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has a head of its own")

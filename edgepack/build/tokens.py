@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.build.before_training import app_warnings
 from edgepack.build.pairing import Pairing
 from edgepack.errors import InputError
+from edgepack.evidence.calibration import LEAST_EXAMPLES
 from edgepack.task.alignment import seen_by_student
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
@@ -28,8 +30,10 @@ from edgepack.teacher import (
 )
 
 GOLDEN_TEXTS = 64  # of the task's own sentences
-SHARE, MOST = 0.1, 4_000  # of the training examples, held out for thresholds; more would hardly move one
-FEWEST = 100  # training examples: of fewer none is held out, and each threshold is 0.5
+SHARE = 0.1  # of the training examples, held out for thresholds, or for the temperature and the least confidence
+MOST_FOR_SETS, MOST = 4_000, 1_000  # more would hardly move a label's threshold, or one number for all
+FEWEST_OUTSIDE = 100  # texts that belong to no label: half of them decide, half are measured
+FEWEST_FOR_SETS = 100  # training examples: of fewer none is held out, and each threshold is 0.5
 SEED = 0  # the same examples for every build of the data
 LongTexts = Literal["cut", "windows"]
 MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
@@ -70,12 +74,52 @@ class Tokens:
 
 
 def hold_out(tokens: Tokens, task: Task) -> tuple[Tokens, Tokens | None]:
-    """The examples to train on, and those for thresholds of label sets; None for a task without these, and of few."""
-    if not task.is_multi_label or len(tokens.train) < FEWEST:
+    """The examples to train on, and those that decide when something is answered; None of few.
+
+    What is held out stands nowhere else: an example whose tokens another one has is trained on. Windows of tagged words
+    overlap, so of these none is held out.
+    """
+    if not (task.is_multi_label or task.has_temperature) or (task.is_tagging and tokens.windows is not None):
         return tokens, None
-    order = np.random.default_rng(SEED).permutation(len(tokens.train))
-    count = min(MOST, round(SHARE * len(order)))
-    return tokens.select(np.sort(order[count:])), tokens.select(np.sort(order[:count]))
+    fewest = FEWEST_FOR_SETS if task.is_multi_label else round(LEAST_EXAMPLES / SHARE)
+    most = MOST_FOR_SETS if task.is_multi_label else MOST
+    if len(tokens.train) < fewest:
+        return tokens, None
+    count = min(most, round(SHARE * len(tokens.train)))
+    kept = unrepeated(tokens.train, np.random.default_rng(SEED).permutation(len(tokens.train)))[:count]
+    if len(kept) < (1 if task.is_multi_label else LEAST_EXAMPLES):
+        return tokens, None
+    mask = np.zeros(len(tokens.train), bool)
+    mask[kept] = True
+    return tokens.select(np.flatnonzero(~mask)), tokens.select(np.flatnonzero(mask))
+
+
+def unrepeated(encoded: Encoded, order: np.ndarray) -> np.ndarray:
+    """Those positions of `order` whose tokens no other example has."""
+    ends = zip(encoded.offsets[:-1], encoded.offsets[1:], strict=True)
+    contents = [hash(encoded.input_ids[start:end].tobytes()) for start, end in ends]
+    counts = Counter(contents)
+    return np.array([i for i in order if counts[contents[i]] == 1], np.int64)
+
+
+def outside_texts(train: Dataset, held_out: bool) -> Dataset | None:
+    """The training texts that belong to no label; `InputError` where they are too few, or no others are held out."""
+    count = len(train.outside)
+    if count and (not held_out or count < FEWEST_OUTSIDE):
+        raise InputError(
+            f"{train.source}: {count} rows are out of scope, {len(train):,} others are not; at least {FEWEST_OUTSIDE} "
+            f"and {round(LEAST_EXAMPLES / SHARE)} are needed to tell them apart; leave these rows and the option out"
+        )
+    return train.out_of_scope() if count else None
+
+
+def halves(data: Dataset) -> tuple[Dataset, Dataset]:
+    """Two data sets of half the examples each, drawn alike for the same number."""
+    order = np.random.default_rng(SEED).permutation(len(data))
+    middle = len(order) // 2
+    parts = (tuple(data.examples[i] for i in np.sort(part)) for part in (order[:middle], order[middle:]))
+    first, second = (replace(data, examples=part) for part in parts)
+    return first, second
 
 
 def tokens_of(

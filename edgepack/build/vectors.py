@@ -32,7 +32,9 @@ def wants_vectors(task: str | None, teacher: str, train: str, columns: Columns) 
     return folder.is_dir() and has_modules(folder) and not has_labels(train, columns)
 
 
-def refuse_other_options(student_tokenizer: str | None, tag_scheme: str | None, long_texts: str | None) -> None:
+def refuse_other_options(
+    student_tokenizer: str | None, tag_scheme: str | None, long_texts: str | None, outside: str | None = None
+) -> None:
     """`InputError` for what a build of vectors does not do."""
     if student_tokenizer is not None:
         raise InputError(f"--student-tokenizer with {EMBEDS} is not supported; leave it out")
@@ -42,6 +44,8 @@ def refuse_other_options(student_tokenizer: str | None, tag_scheme: str | None, 
         raise InputError(
             f"--long-texts windows with {EMBEDS} is not supported: one vector is of one input; leave it out"
         )
+    if outside is not None:
+        raise InputError(f"--out-of-scope goes with one label for each text; a teacher of {EMBEDS} has no labels")
 
 
 def ask_for_vectors(

@@ -60,14 +60,20 @@ class SliceScore(Record):
 
 
 class Calibration(Record):
-    """Expected calibration error in 15 bins, and mean confidence; `temperature` divides the artifact's logits."""
+    """Expected calibration error in 15 bins, and mean confidence; `temperature` divides the artifact's logits.
 
+    `log_loss` is the mean of -log of the truth's probability, in nats, before the temperature and at it.
+    """
+
+    left_out: ClassVar[tuple[str, ...]] = ("artifact_log_loss", "scaled_log_loss")
     teacher_ece: float
     artifact_ece: float
     temperature: float
     scaled_ece: float  # of the artifact, its logits divided by the temperature
     teacher_confidence: float
     artifact_confidence: float
+    artifact_log_loss: float | None = None  # absent where an older edgepack wrote it
+    scaled_log_loss: float | None = None
 
 
 class Robustness(Record):
@@ -109,10 +115,28 @@ class OtherMetric(Record):
     artifact: Figure
 
 
+class Sureness(Record):
+    """What the least confidence does to evaluation texts: of `n`, how many are answered, and how many of these right.
+
+    `auroc`: how often a text that belongs to a label is answered with more confidence than one that belongs to none.
+    These are of the evaluation data, or where it has none, training texts that the least confidence was not found on.
+    """
+
+    left_out: ClassVar[tuple[str, ...]] = ("auroc",)
+    n: int
+    answered: int
+    right: int  # of all
+    answered_right: int
+    outside: int = 0  # texts that belong to no label
+    outside_answered: int = 0
+    outside_of_training: bool = False
+    auroc: Figure | None = None
+
+
 class Analysis(Record):
     """All of it; parts that the task or the data do not have are empty."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("others",)
+    left_out: ClassVar[tuple[str, ...]] = ("others", "sureness")
     noninferiority: NonInferiority | None = None
     classes: list[ClassScore] = Field(default_factory=list)
     slices: list[SliceScore] = Field(default_factory=list)
@@ -123,3 +147,4 @@ class Analysis(Record):
     teacher_confusion: list[list[int]] = Field(default_factory=list)  # row: truth, column: answer
     artifact_confusion: list[list[int]] = Field(default_factory=list)
     others: list[OtherMetric] = Field(default_factory=list)
+    sureness: Sureness | None = None

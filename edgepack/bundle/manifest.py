@@ -129,7 +129,15 @@ class WindowsRecord(Record):
 class BundleManifest(Record):
     """`edgepack.json` of a bundle."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("problem", "thresholds", "activation", "ranks", "vector", "windows")
+    left_out: ClassVar[tuple[str, ...]] = (
+        "problem",
+        "thresholds",
+        "min_confidence",
+        "activation",
+        "ranks",
+        "vector",
+        "windows",
+    )
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: TaskName
     pair: bool = False
@@ -159,6 +167,9 @@ class BundleManifest(Record):
     temperature: float | None = Field(
         default=None, gt=0, allow_inf_nan=False
     )  # what an app divides logits by before it shows a probability; absent: 1
+    min_confidence: float | None = Field(
+        default=None, gt=0, lt=1, allow_inf_nan=False
+    )  # the largest probability below which an app says "not sure"; absent: it always answers
     edgepack_version: str
     created: str
 

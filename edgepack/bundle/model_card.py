@@ -30,6 +30,7 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
         *inputs(task, longest),
         *tags(task.tag_scheme),
+        *sure(verdict.temperature, verdict.min_confidence),
         "",
         "| model | metric | value | 95 % interval | examples |",
         "|---|---|---|---|---|",
@@ -97,6 +98,13 @@ def tags(scheme: SchemeName | None) -> list[str]:
     return [] if scheme is None else [f"- Tag scheme: {scheme}."]
 
 
+def sure(temperature: float | None, min_confidence: float | None) -> list[str]:
+    """When it answers."""
+    if min_confidence is None:
+        return []
+    return [f"- Not sure below a probability of {min_confidence:.4g}, of logits divided by {temperature or 1:.4g}."]
+
+
 def title(teacher: TeacherRecord, target: Target) -> str:
     """The card's heading."""
     return f"# {teacher.name} for {target.title}"
@@ -126,5 +134,6 @@ def card_facts(manifest: BundleManifest, verdict: Verdict, target: Target) -> li
     """The lines that a bundle's card must have word for word: names, licence, labels, bytes and figures."""
     task, teacher = task_of(manifest), manifest.teacher
     facts = [*front_matter(task, teacher), title(teacher, target), origin(task, teacher), shipped(verdict)]
-    facts += [*inputs(task, manifest.longest), *tags(manifest.tag_scheme), *figures(verdict)]
+    facts += [*inputs(task, manifest.longest), *tags(manifest.tag_scheme)]
+    facts += [*sure(manifest.temperature, manifest.min_confidence), *figures(verdict)]
     return [line for fact in facts if fact for line in fact.splitlines()]

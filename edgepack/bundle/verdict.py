@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgepack.bundle.analysis import Analysis, NonInferiority
+from edgepack.bundle.confidence import Confidence
 from edgepack.bundle.manifest import LinearRecord, MetricRecord
 from edgepack.bundle.record import Record
 
@@ -88,6 +89,7 @@ class Verdict(Record):
     speed: dict[str, Speed] = Field(default_factory=dict)  # by what of TIMED it is of
     analysis: Analysis | None = None
     linear: LinearRecord | None = None  # the cheap baseline of a classifier's build
+    confidence: Confidence | None = None  # of what held-out examples decide: one label for each text, or word
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
     measured_as: str | None = None  # another target of the build, with the same file and runtime, which was measured
 
@@ -99,8 +101,15 @@ class Verdict(Record):
     @property
     def temperature(self) -> float | None:
         """What the artifact's logits are divided by; None where it was not fitted."""
+        if self.confidence is not None:
+            return self.confidence.temperature
         found = None if self.analysis is None else self.analysis.calibration
         return None if found is None else found.temperature
+
+    @property
+    def min_confidence(self) -> float | None:
+        """The probability below which the model is not sure; None where it always answers."""
+        return None if self.confidence is None else self.confidence.min_confidence
 
     def check(self, name: str) -> Check:
         """The check of this name; one that is absent was not run."""

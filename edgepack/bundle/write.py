@@ -205,6 +205,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         evaluation=contents.evaluation,
         linear=verdict.linear,
         temperature=verdict.temperature,
+        min_confidence=verdict.min_confidence,
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -120,6 +120,11 @@ target_option = click.option(
     type=TargetName(),
     help="Target to make an artifact for, once or more; `edgepack targets` lists them.",
 )
+outside_option = click.option(
+    "--out-of-scope",
+    metavar="LABEL",
+    help="Rows with this label belong to none: they are not trained on, and show when an answer is to be left out.",
+)
 text_columns = options(
     click.option(
         "--text-column", metavar="NAME", help="Column that holds the text or tokens. [default: found by name]"
@@ -140,6 +145,7 @@ column_options = options(
         metavar="NAMES",
         help="Names of integer labels or tags, from 0: a comma list, or a file with one on each line.",
     ),
+    outside_option,
 )
 build_options = options(
     click.option(
@@ -190,6 +196,13 @@ build_options = options(
         default="5%",
         show_default=True,
         help="Largest loss of the teacher's metric. Where the evaluation data do not prove less, exit code 1.",
+    ),
+    click.option(
+        "--answer-rate",
+        type=Share(),
+        default="95%",
+        show_default=True,
+        help='Share of the right answers to held-out texts that are still given; below, apps say "not sure".',
     ),
     click.option(
         "--effort",

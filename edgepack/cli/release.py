@@ -19,6 +19,7 @@ from edgepack.cli.options import (
     json_option,
     make_console,
     output_options,
+    outside_option,
     print_record,
     print_result,
     quiet_option,
@@ -121,9 +122,10 @@ def compare(
 @click.option(
     "--labels",
     metavar="NAMES",
-    help="Choose from these labels, by a bundle that judges entailment: a comma list, or a file with one on each line. "
-    "With --data: the names of integer labels there.",
+    help="Choose from these labels, by a bundle that judges entailment: a list, or a file of them. With --data: names "
+    "of integer labels.",
 )
+@outside_option
 @click.option(
     "--hypothesis",
     metavar="TEMPLATE",

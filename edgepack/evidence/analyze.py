@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgepack.bundle.analysis import Analysis, NonInferiority
+from edgepack.bundle.analysis import Analysis, NonInferiority, Sureness
+from edgepack.bundle.confidence import Confidence
 from edgepack.evidence.answers import Labelled
 from edgepack.evidence.calibration import calibration
 from edgepack.evidence.classes import class_scores, confusion
@@ -17,6 +18,7 @@ from edgepack.evidence.differing import differing_examples
 from edgepack.evidence.other_metrics import other_metrics
 from edgepack.evidence.robustness import Decisions, flips, robustness
 from edgepack.evidence.slices import Words, slice_scores
+from edgepack.evidence.sure import measure_sureness
 from edgepack.runtime import Session
 from edgepack.runtime.predict import predict_session
 from edgepack.task.dataset import Dataset
@@ -42,8 +44,22 @@ class Background:
     teacher_flips: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Sure:
+    """How sure the model has to be, and texts to measure it on that belong to no label; `of_training`: their origin."""
+
+    confidence: Confidence
+    outside: Encoded | None = None
+    of_training: bool = False
+
+
 def analyze(
-    teacher: Labelled, artifact: Labelled, kept: NonInferiority, session: Session, background: Background | None
+    teacher: Labelled,
+    artifact: Labelled,
+    kept: NonInferiority,
+    session: Session,
+    background: Background | None,
+    sure: Sure | None = None,
 ) -> Analysis:
     """The record of one artifact; without `background`, what logits alone can show."""
     if teacher.task.embeds:
@@ -53,11 +69,12 @@ def analyze(
         noninferiority=kept,
         classes=class_scores(teacher, artifact),
         slices=slice_scores(teacher, artifact, background.words if background else None),
-        calibration=calibration(teacher, artifact),
+        calibration=calibration(teacher, artifact, sure.confidence.temperature if sure else 1.0),
         confusion_labels=labels,
         teacher_confusion=table,
         artifact_confusion=confusion(artifact)[1],
         others=other_metrics(teacher, artifact),
+        sureness=sureness(artifact, session, sure) if sure else None,
     )
     if background is None:
         return found
@@ -66,6 +83,14 @@ def analyze(
         own = flips(background.changed, session_decisions(session, artifact.task, background), close(artifact.task))
         more["robustness"] = robustness(background.teacher_flips, own)
     return found.model_copy(update=more)
+
+
+def sureness(artifact: Labelled, session: Session, sure: Sure) -> Sureness | None:
+    """What the least confidence does, where there is one."""
+    if sure.confidence.min_confidence is None:
+        return None
+    outside = None if sure.outside is None else predict_session(session, sure.outside)
+    return measure_sureness(sure.confidence, artifact.form.scored(), artifact.truth, outside, sure.of_training)
 
 
 def session_decisions(session: Session, task: Task, background: Background) -> Decisions:

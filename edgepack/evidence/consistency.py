@@ -20,6 +20,7 @@ from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.side_files import side_file_faults
+from edgepack.evidence.sure import sure_faults
 from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
 from edgepack.target import Target
 from edgepack.task.similarity import EMBEDS
@@ -95,8 +96,10 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
         return [*faults, str(e)]
     if task.is_multi_label:
         faults += threshold_faults(manifest)
-    if task.is_score and manifest.temperature is not None:
-        faults.append("a score has no temperature")
+    if manifest.temperature is not None and not task.has_temperature:
+        faults.append("there is a temperature where no label of all is decided for")
+    if manifest.min_confidence is not None and not task.may_be_unsure:
+        faults.append("there is a min_confidence where texts have not one label each")
     if manifest.windows is not None and manifest.windows.combine != task.combine:
         faults.append(f"windows are combined by {manifest.windows.combine}; of this task it is {task.combine}")
     if any(record.name != task.metric_name for record in manifest.metrics.values()):
@@ -110,7 +113,7 @@ def threshold_faults(manifest: BundleManifest) -> list[str]:
     teachers = manifest.teacher.thresholds or []
     if len(teachers) != len(manifest.labels) or not all(0 < each < 1 for each in teachers):
         faults.append("the teacher's thresholds are not one above 0 and below 1 for each label")
-    return faults + (["label sets have no temperature"] if manifest.temperature is not None else [])
+    return faults
 
 
 def vector_faults(manifest: BundleManifest) -> list[str]:
@@ -143,8 +146,7 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
         ("linear", manifest.linear, verdict.linear),
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
-    if manifest.temperature != verdict.temperature:
-        faults.append("the temperature is not the one that the verdict fitted")
+    faults += sure_faults(manifest, verdict)
     data = manifest.evaluation
     if data is not None and (not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}):
         faults.append("the evaluation data are not those of the metrics")

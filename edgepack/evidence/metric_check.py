@@ -28,6 +28,7 @@ from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import PairedRows, difference_terms, normal_quantile, paired_rows
 from edgepack.evidence.policy import Policy
+from edgepack.evidence.sure import log_loss_fault
 from edgepack.machine.extras import missing_package
 from edgepack.runtime.predict import predict_session
 from edgepack.task.checks import check_evaluation
@@ -114,6 +115,7 @@ class Given:
             pair=given.pair or names.get("pair"),
             label=given.label or names.get("label"),
             names=tuple(given.names or (recorded.labels if recorded else ())),
+            outside=given.outside or names.get("outside"),
         )
 
     def teacher_vectors(self, manifest: BundleManifest) -> np.ndarray:
@@ -167,7 +169,7 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
     answers = given.answers_of(bundle)
     recorded = manifest.evaluation
     if recorded is not None and examples_sha256(data, task) == recorded.sha256:
-        return measured_again(answers, manifest)
+        return calibrated_again(measured_again(answers, manifest), answers, bundle)
     others = f"{task.observations(data)} " + (
         "other examples than the recorded ones" if recorded else "examples that no record knows"
     )
@@ -192,6 +194,14 @@ def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
     if value > recorded.value + slack:
         return limit_check("metric", value, recorded.value + slack, True, what)
     return limit_check("metric", value, recorded.value - slack, False, what)
+
+
+def calibrated_again(check: Check, answers: Answers, bundle: OpenBundle) -> Check:
+    """The check, failed where the temperature does not give the log loss that the verdict recorded with it."""
+    fault = log_loss_fault(answers.logits[answers.scored], answers.encoded.labels[answers.scored], bundle.verdict)
+    if check.status != "passed" or fault is None:
+        return check
+    return check.model_copy(update={"status": "failed", "reason": f"{fault}; {check.reason}"})
 
 
 def paired_check(found: NonInferiority, task: Task, where: str) -> Check:

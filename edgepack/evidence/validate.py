@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from edgepack.bundle.analysis import NonInferiority
+from edgepack.bundle.confidence import Confidence
 from edgepack.bundle.goldens import golden_check
 from edgepack.bundle.manifest import MetricRecord, model_hashes
 from edgepack.bundle.verdict import (
@@ -29,13 +32,13 @@ from edgepack.bundle.verdict import (
 )
 from edgepack.console import Advance
 from edgepack.errors import NotRunHere
-from edgepack.evidence.analyze import Background, analyze
+from edgepack.evidence.analyze import Background, Sure, analyze
 from edgepack.evidence.answers import Labelled
 from edgepack.evidence.forms import FormLogits, agreement, compare_neighbours, divergence, parity_check
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.inference import predict
-from edgepack.runtime import load
+from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
 from edgepack.student.model import Student
 from edgepack.target import Target
@@ -50,6 +53,7 @@ class Reference:
 
     `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one; `background` is what
     an analysis needs besides. `own_task`: the task with the student's thresholds, where `task` has the teacher's.
+    `sure`: the student's temperature and least confidence, where it has these.
     """
 
     task: Task
@@ -59,11 +63,17 @@ class Reference:
     teacher_evaluation: Encoded | None = None
     background: Background | None = None
     own_task: Task | None = None
+    sure: Sure | None = None
 
     @property
     def student_task(self) -> Task:
         """The task as the student decides it."""
         return self.own_task or self.task
+
+    @property
+    def confidence(self) -> Confidence | None:
+        """The student's temperature and least confidence."""
+        return None if self.sure is None else self.sure.confidence
 
     def forms(self, rounded_by: str, advance: Advance | None = None) -> list[FormLogits]:
         """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
@@ -100,7 +110,7 @@ def validate_artifact(
     try:
         session = load(artifact, target, threads=1)
     except NotRunHere as e:
-        return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e))
+        return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e), reference.confidence)
     logits = predict_session(session, reference.evaluation, advance)
     teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation, own.scoring)
     forms.append(exported)
@@ -129,9 +139,18 @@ def validate_artifact(
         blame=blame(metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=limits.budget_bytes,
-        analysis=analyze(Labelled(teacher, task), Labelled(exported, own), kept, session, reference.background),
+        **behind(teacher, exported, kept, session, reference),
         judged=model_hashes(artifact, target),
     )
+
+
+def behind(
+    teacher: FormLogits, artifact: FormLogits, kept: NonInferiority, session: Session, reference: Reference
+) -> dict[str, Any]:
+    """What a verdict has beside its checks: the analysis, and what decides when the model is sure."""
+    both = Labelled(teacher, reference.task), Labelled(artifact, reference.student_task)
+    found = analyze(*both, kept, session, reference.background, reference.sure)
+    return {"analysis": found, "confidence": reference.confidence}
 
 
 def size_check(shipped_bytes: int, budget_bytes: int) -> Check:
@@ -140,7 +159,13 @@ def size_check(shipped_bytes: int, budget_bytes: int) -> Check:
 
 
 def not_run(
-    target: Target, forms: Sequence[FormLogits], task: Task, shipped_bytes: int, budget_bytes: int, reason: str
+    target: Target,
+    forms: Sequence[FormLogits],
+    task: Task,
+    shipped_bytes: int,
+    budget_bytes: int,
+    reason: str,
+    confidence: Confidence | None = None,
 ) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
     size = size_check(shipped_bytes, budget_bytes)
@@ -154,6 +179,7 @@ def not_run(
         parity=compare_neighbours(forms, metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=budget_bytes,
+        confidence=confidence,
     )
 
 

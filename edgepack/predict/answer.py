@@ -10,6 +10,7 @@ from edgepack.errors import bare
 from edgepack.task.task import NO_LABELS
 
 MOSTLY = 0.5  # of a text's tokens
+NOT_SURE = "not sure"  # how an answer below the least confidence is shown
 SHOWN, LEAST = 100, 0.01  # characters of a text, and probability of a label, that a person is shown
 SHOWN_NUMBERS = 4  # of a vector
 
@@ -31,11 +32,12 @@ class Answer:
 
     `label`, `probability` and `probabilities` (by label, the likeliest first) are of text classification, `entities` of
     token classification: the stretches that tags mark, or where these are plain, as parts of speech, each word. Of
-    label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. Of a score
-    `score` is the number and `label` its name, without a probability. `vector` is of a text that is embedded: the dot
-    product of two of them, where they are of length 1, is their cosine. `tokens` counts
-    special ones too; `cut`: the text was longer than the model's input, and its end was not read; `unknown` is the
-    share of its tokens that the vocabulary does not have.
+    label sets `labels` are those at their thresholds or above, the likeliest first; there may be none. `sure` is False
+    where the probability is below the manifest's `min_confidence`: an app says "not sure" then, and `label` is the best
+    guess. Of a score `score` is the number and `label` its name, without a probability. `vector` is of a text that is
+    embedded: the dot product of two of them, where they are of length 1, is their cosine. `tokens` counts special ones
+    too; `cut`: the text was longer than the model's input, and its end was not read; `unknown` is the share of its
+    tokens that the vocabulary does not have.
     """
 
     text: str
@@ -50,6 +52,7 @@ class Answer:
     labels: tuple[str, ...] | None = None
     score: float | None = None
     vector: tuple[float, ...] | None = None
+    sure: bool = True
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -72,7 +75,8 @@ class Answer:
         elif self.labels is not None:
             found = [f"  {bare(name)} {self.probabilities[name]:.1%}" for name in self.labels]
         elif self.label is not None:
-            found = [f"  {bare(name)} {share:.1%}" for name, share in self.probabilities.items() if share >= LEAST]
+            found = [] if self.sure else [f"  {NOT_SURE}; the best guesses:"]
+            found += [f"  {bare(name)} {share:.1%}" for name, share in self.probabilities.items() if share >= LEAST]
         else:
             found = [f"  {bare(e.label)} {e.probability:.1%}: {bare(e.text, SHOWN)}" for e in self.entities]
         nothing = "  no entities" if self.labels is None else f"  {NO_LABELS}"

@@ -208,9 +208,9 @@ class Bundle:
             decided = self.task.decide(logits)
             answered = tuple(labels[i] for i in order if decided[i])
             return replace(answer, labels=answered, probabilities=by_label)
-        return replace(
-            answer, label=labels[order[0]], probability=float(probabilities[order[0]]), probabilities=by_label
-        )
+        most = float(probabilities[order[0]])
+        sure = most >= (self.manifest.min_confidence or 0.0)
+        return replace(answer, label=labels[order[0]], probability=most, probabilities=by_label, sure=sure)
 
     def _parts(self, text: Text) -> tuple[str, str | None]:
         """Text and pair; `InputError` where the task takes the other."""

@@ -66,6 +66,7 @@ def answer_data(
     recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
     data, labelled = read_to_answer(source, task, told, recorded)
+    outside = [bundle.answer(e.text if e.pair is None else (e.text, e.pair)) for e in data.outside]
     show_notes(console, data)
     ran, encoded = run_data(bundle, data, task, console), None
     if teacher is not None:
@@ -80,6 +81,7 @@ def answer_data(
         source=source,
         answers=ran.answers,
         truths=tuple(truth_of(example, task) for example in data.examples) if labelled and task.labels else (),
+        outside=tuple(outside),
         metric_name=task.metric_name,
         metric=metric_interval(form.statistics, task) if labelled else None,
         teacher=None if teacher is None else compare((teacher, *theirs), bundle, form, ran, data, labelled, console),

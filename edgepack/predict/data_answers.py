@@ -59,6 +59,12 @@ class DataAnswers:
     metric_name: str
     metric: Interval | None
     teacher: Compared | None
+    outside: tuple[Answer, ...] = ()  # to texts that belong to no label, where the user said which these are
+
+    @property
+    def unsure(self) -> int:
+        """Texts whose answer an app would leave out."""
+        return sum(not answer.sure for answer in self.answers)
 
     @property
     def cut(self) -> int:
@@ -88,6 +94,8 @@ class DataAnswers:
             "source": self.source,
             "n": len(self.answers),
             "metric": None if self.metric is None else {"name": self.metric_name, **asdict(self.metric)},
+            "unsure": self.unsure,
+            "outside": [answer.to_record() for answer in self.outside],
             "cut": self.cut,
             "mostly_unknown": self.mostly_unknown,
             "counts": self.counts,
@@ -115,6 +123,11 @@ class DataAnswers:
         yield format_table(rows)
 
     def _notes(self) -> Iterator[str]:
+        if self.unsure:
+            yield f"note: of {self.unsure:,} texts the model is not sure"
+        if self.outside:
+            unsure = sum(not answer.sure for answer in self.outside)
+            yield f"note: of {len(self.outside):,} texts out of scope, the model is not sure of {unsure:,}"
         if self.cut:
             yield f"note: {self.cut:,} texts are longer than the model's input; their ends were not read"
         if self.mostly_unknown:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgepack.bundle.analysis import Analysis, Calibration, ClassScore, Differing, OtherMetric, Robustness, SliceScore
+from edgepack.bundle.analysis import (
+    Analysis,
+    Calibration,
+    ClassScore,
+    Differing,
+    OtherMetric,
+    Robustness,
+    SliceScore,
+    Sureness,
+)
 from edgepack.report.marks import Interval, Intervals, Reference, intervals
 from edgepack.report.records import BundleFacts
 from edgepack.report.units import cut, percent, points, share
@@ -80,6 +89,8 @@ class Answers:
     robustness: Intervals | None
     robustness_rows: tuple[tuple[Robustness, str], ...]
     calibration: Calibration | None
+    min_confidence: float | None
+    sureness: Sureness | None
     others: tuple[OtherMetric, ...]
     metric: str  # the task's own
 
@@ -102,6 +113,8 @@ def answers(bundle: BundleFacts) -> Answers | None:
         robustness=robustness_picture(bundle.name, found.robustness),
         robustness_rows=tuple((each, CHANGES[each.change]) for each in found.robustness),
         calibration=found.calibration,
+        min_confidence=bundle.verdict.min_confidence,
+        sureness=found.sureness,
         others=tuple(found.others),
         metric=next((record.name for record in bundle.verdict.metrics.values()), "metric"),
     )

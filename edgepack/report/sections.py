@@ -275,7 +275,7 @@ def target_figures(bundle: BundleFacts) -> dict[str, str]:
         "agreement with the teacher": NOT_MEASURED if verdict.agreement is None else percent(verdict.agreement),
         "divergence from the teacher": NOT_MEASURED
         if verdict.divergence is None
-        else f"{small(verdict.divergence)} nats",
+        else f"{small(verdict.divergence)} {'of cosine' if manifest.vector else 'nats'}",
     }
     if speed is not None:
         figures |= {f"latency, {n} tokens": milliseconds(ms) for n, ms in speed.p50_ms.items()}

@@ -9,7 +9,12 @@ NOT_MEASURED = "not measured"
 MOST_COUNT = 10**15
 SMALLEST = 1e-6  # smaller figures of parity are rounding noise
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")  # what neither XML nor HTML may hold
-NAMED = {"pearson": "Pearson's correlation", "spearman": "Spearman's correlation", "ndcg_at_10": "nDCG@10"}
+NAMED = {
+    "pearson": "Pearson's correlation",
+    "spearman": "Spearman's correlation",
+    "ndcg_at_10": "nDCG@10",
+    "recall_at_10": "recall@10",
+}
 
 
 def size(count: float) -> str:

@@ -15,18 +15,20 @@ class ColumnOptions(TypedDict, total=False):
     """Which columns of the data hold what; absent ones are found by well-known names.
 
     `labels` are the names of integer labels from 0: a list, a comma list, or a file with one on each line.
+    `out_of_scope` is the label of rows that belong to none of the task's labels.
     """
 
     text_column: str | None
     pair_column: str | None
     label_column: str | None
     labels: str | Sequence[str] | None
+    out_of_scope: str | None
 
 
 def columns_of(options: Mapping[str, Any]) -> Columns:
     """The columns that these options name; others among them are left alone."""
     text, pair, label = (options.get(f"{name}_column") for name in ("text", "pair", "label"))
-    return Columns(text, pair, label, names_of(options.get("labels")))
+    return Columns(text, pair, label, names_of(options.get("labels")), options.get("out_of_scope"))
 
 
 def names_of(labels: str | Sequence[str] | None) -> tuple[str, ...]:

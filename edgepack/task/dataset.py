@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from edgepack.task.reading.table import Note
@@ -19,12 +19,20 @@ class Example(NamedTuple):  # millions of them: half the memory of a dataclass, 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples, where they come from, the sha256 of the file (of the rows, for a hub data set), what is to be said."""
+    """Examples, where they come from, the sha256 of the file (of the rows, for a hub data set), what is to be said.
+
+    `outside`: texts that belong to no label, where the user said which these are; their label means nothing.
+    """
 
     examples: tuple[Example, ...]
     source: str
     sha256: str
     notes: tuple[Note, ...] = ()
+    outside: tuple[Example, ...] = ()
+
+    def out_of_scope(self) -> Dataset:
+        """The texts that belong to no label, as a data set."""
+        return replace(self, examples=self.outside, outside=())
 
     def __len__(self) -> int:
         return len(self.examples)

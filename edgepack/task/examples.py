@@ -54,6 +54,7 @@ def read_dataset(source: str, task: Task, columns: Columns = BY_NAME, split: str
 
 def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:
     """Every example of an opened source, checked."""
+    check_outside(columns, task)
     return _datasets([load(table, task.name, task.pair, columns, task.problem)], task)[0]
 
 
@@ -64,7 +65,10 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
     """
     sources = ((train, "train"), (evaluation, "validation"))
     loaded = [load(open_table(source, split), task.name, task.pair, columns, task.problem) for source, split in sources]
+    check_outside(columns, task)
     training, held_out = _datasets(loaded if task.is_score else share_names(loaded, task.labels), task)
+    if columns.outside is not None and not (training.outside or held_out.outside):
+        raise InputError(f"no row of {train} or {evaluation} has the label {shown(columns.outside)} of --out-of-scope")
     shared = check_distinct(training, held_out)
     check_evaluation(held_out, task)
     notes = [*training.notes, *repeated_texts(training)]
@@ -72,6 +76,15 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
         said = f"{shared} of {len(held_out)} evaluation examples also stand in the training data"
         notes.append(Note(said, warning=True))
     return replace(training, notes=tuple(notes)), held_out
+
+
+def check_outside(columns: Columns, task: Task) -> None:
+    """Refuse a label of rows out of scope that the teacher has as one of its own."""
+    if columns.outside is not None and clean_name(columns.outside) in map(clean_name, task.labels):
+        raise InputError(
+            f"--out-of-scope {shown(columns.outside)} is one of the teacher's labels, which it answers like any other; "
+            "leave the option out, or give a teacher that was not trained on these rows"
+        )
 
 
 def show_notes(console: Console, *datasets: Dataset) -> None:
@@ -190,7 +203,8 @@ def _datasets(loaded: list[Loaded], task: Task) -> list[Dataset]:
         examples = tuple(
             Example(row.text, row.pair, row.words, label) for row, label in zip(file.rows, labels, strict=True)
         )
-        found.append(Dataset(examples, file.source, file.sha256, (*file.notes, *notes)))
+        outside = tuple(Example(row.text, row.pair, row.words, 0) for row in file.outside)
+        found.append(Dataset(examples, file.source, file.sha256, (*file.notes, *notes), outside))
     return found
 
 

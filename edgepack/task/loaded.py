@@ -30,6 +30,7 @@ class Loaded:
     named_by: str
     notes: tuple[Note, ...]
     flags: tuple[str, ...] = ()  # labels that have a column each
+    outside: tuple[Row, ...] = ()  # rows whose label says that they belong to no label
 
     def labels(self) -> FileLabels:
         """The distinct labels as the data writes them."""
@@ -46,7 +47,26 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
         names, named_by = tuple(columns.names), "--labels"
     elif layout.label_name:
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
-    return Loaded(table.source, table.sha256 or _hash_rows(rows), rows, names, named_by, notes, layout.flags)
+    sha256 = table.sha256 or _hash_rows(rows)
+    if columns.outside is None:
+        return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags)
+    if tagging or problem != SINGLE_LABEL:
+        raise InputError(f"--out-of-scope {shown(columns.outside)} goes with one label for each text; leave it out")
+    rows, outside = part_rows(rows, names, columns.outside)
+    if not rows:
+        raise InputError(
+            f"{table.source}: every row is out of scope, {shown(columns.outside)}; rows of labels are needed"
+        )
+    return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags, outside=outside)
+
+
+def part_rows(rows: Sequence[Row], names: Sequence[str], outside: str) -> tuple[list[Row], tuple[Row, ...]]:
+    """The rows that belong to a label, and those whose label, or the name of its number, is `outside`."""
+    wanted = clean_name(outside)
+    numbers = {str(number) for number, name in enumerate(names) if clean_name(name) == wanted}
+    foreign = [clean_name(row.labels[0]) in {wanted, *numbers} for row in rows]
+    kept = [row for row, is_foreign in zip(rows, foreign, strict=True) if not is_foreign]
+    return kept, tuple(row for row, is_foreign in zip(rows, foreign, strict=True) if is_foreign)
 
 
 def distinct(source: str, labels: Iterable[Sequence[str]], rows: Iterable[Row]) -> FileLabels:

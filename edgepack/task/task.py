@@ -149,6 +149,16 @@ class Task:
         return WordAccuracy(len(self.labels)) if self.is_tagging else Accuracy(len(self.labels))
 
     @property
+    def has_temperature(self) -> bool:
+        """Whether each text or word has one label of all, whose probability a temperature scales."""
+        return self.name in ("text-classification", "token-classification") and self.problem == SINGLE_LABEL
+
+    @property
+    def may_be_unsure(self) -> bool:
+        """Whether a text has one label, which an app may leave unsaid."""
+        return self.has_temperature and not self.is_tagging
+
+    @property
     def is_tagging(self) -> bool:
         """Whether each word has a label of its own."""
         return self.name == "token-classification"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgepack.build.flow import open_build, plan_build
-from edgepack.build.single_stage import reopen
+from edgepack.build.single_stage import reopen, validate_output
 from edgepack.bundle.manifest import load_manifest
 from edgepack.errors import InputError
 from edgepack.evidence.calls import gate_bundles
@@ -101,6 +101,13 @@ def test_the_analysis_says_how_near_the_vectors_are(output: Path) -> None:
     assert verdict["divergence"] == pytest.approx(1 - others["teacher_cosine"]["artifact"]["value"], abs=0.02)
 
 
+def test_the_report_names_metric_and_divergence(output: Path) -> None:
+    page = (output / "report.md").read_text()
+    assert "Spearman's correlation" in page
+    assert " of cosine |" in page
+    assert " nats" not in page
+
+
 def test_a_student_is_loaded_again(output: Path) -> None:
     build = reopen(output, QUIET)
     assert build.inputs.teacher.task.judged == "pairs"
@@ -130,6 +137,7 @@ def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | 
     if kind is not None:
         assert gate_bundles(bundle, eval=evaluation).passed
         return
+    assert validate_output(output, QUIET).passed  # its texts are held out again
     texts = str(folder / "texts.txt")
     assert not gate_bundles(bundle, eval=texts).passed  # not measured: there is no teacher
     assert gate_bundles(bundle, eval=texts, teacher=files.teacher).passed

@@ -31,7 +31,9 @@ text-column = "words"
 pair-column = "second"
 label-column = "kind"
 labels = "no,yes"
+out-of-scope = "oos"
 max-drop = 0.03
+answer-rate = 0.9
 effort = "quick"
 seed = 4
 device = "cpu"
@@ -45,7 +47,7 @@ output = "out"
 TYPED = """build -m project/teacher -d project/data/train.tsv --eval project/data/dev.tsv -b 2MiB -t android-onnx
  -t ios-onnx --task text-classification --tag-scheme plain --pooling mean
  --text-column words --pair-column second --label-column kind --labels no,yes
- --max-drop 3% --effort quick --seed 4
+ --out-of-scope oos --answer-rate 90% --max-drop 3% --effort quick --seed 4
  --device cpu --raw-text project/raw.txt --max-length 32 --student-tokenizer google/other
  --disk-budget 2GB --allow-untrained -o project/out"""
 
@@ -136,7 +138,7 @@ def test_a_flag_has_precedence_and_that_is_said(project: Path, asked: list[Build
         ("seed = -1", "seed is -1; -1 is not in the range x>=0"),
         ('seed = "1"', "seed is '1'; it must be a valid integer"),
         ("seed = true", "seed is True; it must be a valid integer"),
-        ("max-drop = 2", "max-drop is 2; '2' is 200% of the teacher's metric"),
+        ("max-drop = 2", "max-drop is 2; '2' is 200%; write a share below"),
         ("allow-untrained = 1", "allow-untrained is 1; it must be a valid boolean"),
         ('effort = "quik"', "effort is 'quik'; 'quik' is not one of 'quick', 'standard', 'max'"),
         ('recipe = "tinybert"', "effort and recipe are both there; allowed: one of them"),

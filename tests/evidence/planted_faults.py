@@ -274,7 +274,12 @@ FAULTS: list[Fault] = [
         nan=put(M, "metrics", "artifact", "value", to=float("nan")),
         interval=put(M, "metrics", "artifact", "low", to=1.5),
         infinite=put(M, "metrics", "artifact", "value", to=-INF), temperature=put(M, "temperature", to=7.5),
-        tags_of_texts=put(M, "tag_scheme", to="BIO"),
+        tags_of_texts=put(M, "tag_scheme", to="BIO"), least_confidence=put(M, "min_confidence", to=0.001),
+        no_least_confidence=put(M, "min_confidence", to=None),
+    ),
+    *faults(
+        "figures of manifest and card", NOT, "files", least_confidence_of_0=put(M, "min_confidence", to=0.0),
+        temperature_of_0=put(M, "temperature", to=0.0),
     ),
     *faults(
         "figures of manifest and card", EVERYWHERE, "consistency",
@@ -295,6 +300,15 @@ FAULTS: list[Fault] = [
         check_twice=repeated("retention", status="failed", value=0.1), unknown_check=check("finite", name="finita"),
         another_target=put(V, "target", to="ios-coreml"), another_budget=put(V, "budget_bytes", to=10**9),
         other_metrics=put(V, "metrics", "artifact", "value", to=0.2),
+        least_confidence=both(
+            put(V, "confidence", "min_confidence", to=0.001), put(M, "min_confidence", to=0.001)
+        ),
+        answer_rate=put(V, "confidence", "answer_rate", to=0.5),
+        confidences_held_out=put(V, "confidence", "right", to=[0.9, 0.1]),
+        temperature_everywhere_but_in_the_calibration=both(
+            put(V, "confidence", "temperature", to=2.0), put(M, "temperature", to=2.0)
+        ),
+        more_answered_than_there_are=put(V, "analysis", "sureness", "answered", to=10**6),
         no_examples=put(V, "metrics", "artifact", "n", to=0),
         negative_latency=put(V, "speed", to={"artifact": BACKWARDS}),
         fewer_than_no_faults=check("finite", value=-1.0),

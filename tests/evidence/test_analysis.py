@@ -140,7 +140,9 @@ def test_the_temperature_is_the_most_likely_one() -> None:
     fitted = fit_temperature(logits, truth)
 
     def loss(temperature: float) -> float:
-        return -float(log_probabilities(logits / temperature)[np.arange(2_000), truth].mean())
+        probable, given = log_probabilities(logits / temperature), 1 / 2_002
+        target = np.where(np.arange(logits.shape[1]) == truth[:, None], 1 - given, given / (logits.shape[1] - 1))
+        return -float((target * probable).sum(axis=1).mean())
 
     assert fitted == pytest.approx(optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded").x, rel=2e-3)
     assert fit_temperature(3 * logits, truth) == pytest.approx(3 * fitted, rel=2e-3)
@@ -151,7 +153,7 @@ def test_an_overconfident_artifact_is_scaled_and_a_small_set_is_left_alone() -> 
     truth = generator.integers(0, 3, 1_000)
     decided = np.where(generator.random(1_000) < 0.8, truth, (truth + 1) % 3)
     teacher, artifact = (texts(list(truth), list(decided), sure=sure) for sure in (2.4, 9.0))
-    found = calibration(teacher, artifact)
+    found = calibration(teacher, artifact, fit_temperature(artifact.form.scored(), artifact.truth))
     assert found.artifact_ece == pytest.approx(0.2, abs=0.03)
     assert found.temperature > 2
     assert found.scaled_ece < found.artifact_ece / 3

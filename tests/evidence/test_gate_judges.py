@@ -170,7 +170,9 @@ def test_goldens_of_pairs_and_of_few_examples(world: World, tmp_path: Path) -> N
     contents = world.contents()
     few = {name: record.model_copy(update={"n": 3}) for name, record in contents.verdict.metrics.items()}
     texts = [("a b", "c"), ("d", "e f g"), ("h", "a")]
-    verdict = contents.verdict.model_copy(update={"metrics": few})
+    assert contents.verdict.analysis is not None
+    analysis = contents.verdict.analysis.model_copy(update={"sureness": None})
+    verdict = contents.verdict.model_copy(update={"metrics": few, "analysis": analysis})
     made = write_bundle(
         tmp_path / "bundle", replace(contents, task=task, golden_texts=texts, verdict=verdict, evaluation=None)
     )

@@ -89,8 +89,8 @@ def reference(student: Any, monkeypatch: pytest.MonkeyPatch) -> Reference:
         advance(N)
         return ARTIFACT
 
-    def analyze(teacher: Any, artifact: Any, kept: Any, session: Any, background: Any) -> Analysis:
-        assert (session, background) == (SESSION, BACKGROUND)
+    def analyze(teacher: Any, artifact: Any, kept: Any, session: Any, background: Any, sure: Any) -> Analysis:
+        assert (session, background, sure) == (SESSION, BACKGROUND, None)
         assert [(known.form.name, known.task) for known in (teacher, artifact)] == [
             ("teacher", TASK),
             ("artifact", TASK),

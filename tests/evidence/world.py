@@ -13,6 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.bundle.manifest import DataRecord, TeacherRecord
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Contents
+from edgepack.evidence.analyze import Sure
+from edgepack.evidence.sure import find_confidence
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import Artifact, export
 from edgepack.inference import predict
@@ -57,11 +59,17 @@ class World:
     data: Path
     windows: Windows | None = None
 
+    @property
+    def sure(self) -> Sure | None:
+        """How sure it has to be, found on the evaluation data: these are few."""
+        found = find_confidence(self.task, self.logits, self.evaluation, None, 0.95)
+        return None if found is None else Sure(found)
+
     def verdict(self, artifact: Path | None = None, budget_bytes: int = 10**6) -> Verdict:
         return validate_artifact(
             artifact or self.artifact.path,
             TARGET,
-            Reference(self.task, self.student, self.evaluation, self.logits),
+            Reference(self.task, self.student, self.evaluation, self.logits, sure=self.sure),
             Limits(budget_bytes),
             shipped_bytes=self.artifact.size_bytes + len(asset_bytes(self.tokenizer)),
         )

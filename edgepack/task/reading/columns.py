@@ -59,13 +59,15 @@ COMPANIONS = tuple(
 class Columns:
     """What the user says of the columns; the rest is found by well-known names. `text` is the words of a tagging task.
 
-    `names` are the names of integer labels, in the order of their numbers.
+    `names` are the names of integer labels, in the order of their numbers; `outside` is the label of rows that are out
+    of scope.
     """
 
     text: str | None = None
     pair: str | None = None
     label: str | None = None
     names: Sequence[str] = ()
+    outside: str | None = None
 
 
 @dataclass(frozen=True)
