@@ -11,6 +11,7 @@ import pytest
 
 from edgepack.package.template import checkout
 from tests.apps.label_sets import write_label_sets
+from tests.apps.long_texts import write_windows
 from tests.apps.reference import write_reference, write_words
 from tests.apps.swift import checks
 from tests.apps.unigrams import ALBERT, T5, write_unigrams
@@ -62,11 +63,13 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
         write_reference(folder, folder / "fuzz.jsonl", FEWER, seed=3)
     (sets,) = write_variants(source, tmp_path / "sets", ["uncased"])
     write_label_sets(sets, MANIFEST, FEWER, seed=8)
+    write_windows(folders[0], folders[0] / "windows.jsonl", FEWER, seed=9)
     out = checks.run_core_tests(scratch, [*folders, *unigrams, sets])
+    assert f"compared {FEWER} texts in windows of" in out
     assert f"compared {FEWER} label sets of" in out
     assert re.search(r"compared \d{3} lines of tags", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
-    assert out.count(f"compared {FEWER} lines") == len(unigrams) + 1 >= 13
+    assert out.count(f"compared {FEWER} lines") == len(unigrams) + 2 >= 14
 
 
 @pytest.mark.parametrize(("key", "value"), [("offsets_utf16", [0, 1]), ("words", [0, 0, 1])])

@@ -67,6 +67,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let pair: Bool
     public let labels: [String]
     public let maxLength: Int
+    /// How longer texts are read whole; none: they are cut.
+    public let windows: Windows?
     public let padding: Padding
     public let inputs: [Tensor]
     public let outputs: [Tensor]
@@ -93,7 +95,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
-        case temperature, problem, thresholds
+        case temperature, problem, thresholds, windows
         case tagScheme = "tag_scheme"
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
@@ -124,6 +126,10 @@ public struct Manifest: Decodable, Equatable, Sendable {
         }
         guard temperature.map({ $0 > 0 && $0.isFinite }) ?? true else {
             throw BundleError("edgepack.json has a temperature that is no positive number; install the app again")
+        }
+        if let windows {
+            guard 0...maxLength / 2 ~= windows.overlap, (windows.combine == .inner) == (task == .tokenClassification)
+            else { throw BundleError("edgepack.json has windows that cannot be; install the app again") }
         }
         if problem == .labelSets {
             guard task == .textClassification, let thresholds, thresholds.count == labels.count,
