@@ -20,7 +20,7 @@ extension Encoding {
     /// What the model gets of a window: all tokens but those of the part that are outside of it.
     func window(_ spans: [Range<Int>], _ span: Range<Int>) -> Encoding {
         func take<T>(_ values: [T]) -> [T] {
-            values[..<spans[0].lowerBound] + values[span] + values[spans[spans.count - 1].upperBound...]
+            Array(values[..<spans[0].lowerBound] + values[span] + values[spans[spans.count - 1].upperBound...])
         }
         var piece = Encoding()
         piece.inputIDs = take(inputIDs)

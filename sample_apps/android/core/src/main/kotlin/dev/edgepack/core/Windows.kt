@@ -41,7 +41,7 @@ fun windowSpans(sequences: IntArray, maxLength: Int, overlap: Int): List<IntRang
 private fun part(sequences: IntArray): IntRange {
     val (first, second) = List(2) { text ->
         val start = sequences.indexOf(text)
-        if (start < 0) IntRange.EMPTY else start..sequences.lastIndexOf(text)
+        if (start < 0) 0..-1 else start..sequences.lastIndexOf(text)
     }
     return if (!second.isEmpty() && second.last - second.first >= first.last - first.first) second else first
 }
