@@ -162,10 +162,6 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
             "build for a target of one of these (edgepack targets)"
         )
     check_version(manifest, app)
-    if manifest.windows is not None:
-        raise InputError(
-            f"bundle {bundle} reads long texts in windows, which the apps cannot yet; build with --long-texts cut"
-        )
     shipped = [record.path for record in shipped_records(manifest)]
     if ASSET_NAME not in shipped:
         raise CheckFailed(

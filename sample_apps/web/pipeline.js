@@ -5,6 +5,7 @@ import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
 import { readTokenizer } from "./core/tokenizer.js";
+import { combineWindows, windowInput, windowSpans } from "./core/windows.js";
 import { words } from "./core/words.js";
 import { openModel } from "./runtime.js";
 
@@ -60,11 +61,23 @@ export class Pipeline {
    */
   async answer(text, pair = null) {
     const started = performance.now();
-    const encoding = this.tokenizer.encode(text, this.manifest.pair ? (pair ?? "") : null, this.manifest.maxLength);
+    const { maxLength, windows } = this.manifest;
+    const encoding = this.tokenizer.encode(text, this.manifest.pair ? (pair ?? "") : null, maxLength, windows !== null);
     const tokenized = performance.now();
-    const logits = await this.model.run(encoding);
+    const logits = await this.run(encoding);
     const done = performance.now();
     return { ...this.decide(text, encoding, logits), encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+  }
+
+  /** The model's logits, of a long text those of its windows together. */
+  async run(encoding) {
+    const { maxLength, windows, labels } = this.manifest;
+    const count = encoding.inputIds.length;
+    if (windows === null || count <= maxLength) return this.model.run(encoding);
+    const spans = windowSpans(encoding.sequences, maxLength, windows.overlap);
+    const found = [];
+    for (const span of spans) found.push(await this.model.run(windowInput(encoding, spans, span)));
+    return combineWindows(found, spans, count, labels.length, windows.combine);
   }
 
   decide(text, encoding, logits) {
@@ -90,7 +103,8 @@ export class Pipeline {
 
   /** How much of the text the model saw: its last UTF-16 unit, or the text's length where nothing was cut. */
   seen(text, encoding) {
-    const room = encoding.inputIds.length < this.manifest.maxLength;
+    const { maxLength, windows, pair } = this.manifest;
+    const room = encoding.inputIds.length < maxLength || (windows !== null && !pair);
     return room
       ? text.length
       : Math.max(0, ...encoding.offsets.filter((_, i) => i % 2 === 1 && encoding.sequences[i >> 1] === 0));

@@ -17,6 +17,7 @@ from edgepack.task.scores import Activation
 from edgepack.tokenizer.asset import MAGIC, VERSION, backend_tokenizer
 from edgepack.tokenizer.byte_pairs import describe_merges, encode_merges
 from tests.apps.label_sets import write_label_sets
+from tests.apps.long_texts import write_windows
 from tests.apps.reference import write_reference, write_words
 from tests.apps.scores import write_scores
 from tests.apps.unigrams import CASES, source_of, write_unigrams
@@ -163,6 +164,16 @@ def test_scores_are_pythons(tokenizer: Path, tmp_path: Path, activation: Activat
     line, *others = (tmp_path / "scores.jsonl").read_text().splitlines()
     (tmp_path / "scores.jsonl").write_text("\n".join([json.dumps(json.loads(line) | {"score": 7}), *others]))
     assert json.loads(node(PROGRAMS / "scores.mjs", tmp_path).stdout)["different"] == 1
+
+
+def test_long_texts_in_windows_are_pythons(tokenizer: Path, tmp_path: Path) -> None:
+    path = write_windows(tokenizer, tmp_path / "windows.jsonl", FEW, seed=9)
+    done = node(PROGRAMS / "windows.mjs", tokenizer / "tokenizer.bin", path)
+    assert json.loads(done.stdout) == {"lines": FEW, "different": 0}, done.stderr
+    line, *others = path.read_text().splitlines()
+    wrong = json.loads(line)
+    path.write_text("\n".join([json.dumps(wrong | {"logits": [9.0, *wrong["logits"][1:]]}), *others]))
+    assert json.loads(node(PROGRAMS / "windows.mjs", tokenizer / "tokenizer.bin", path).stdout)["different"] == 1
 
 
 def test_the_comparison_sees_a_difference(tokenizer: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from edgepack.task.scores import Activation
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
 from tests.apps.label_sets import write_label_sets
+from tests.apps.long_texts import write_windows
 from tests.apps.reference import MANIFEST, write_reference, write_words
 from tests.apps.scores import write_scores
 from tests.apps.unigrams import SOURCES, source_of, write_unigrams
@@ -80,6 +81,13 @@ def test_scores_are_pythons(checker: Checker, source: Path, tmp_path: Path, acti
     (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
     write_scores(folder, MANIFEST, COUNT, 8, activation)
     assert f"{COUNT} scores equal" in checker.test_core([folder])
+
+
+def test_long_texts_in_windows_are_pythons(checker: Checker, source: Path, tmp_path: Path) -> None:
+    (folder,) = write_variants(source, tmp_path / "variants", ["uncased"])
+    write_windows(folder, folder / "windows.jsonl", COUNT, seed=9)
+    (folder / "edgepack.json").write_text(json.dumps(MANIFEST))
+    assert f"windows.jsonl: {COUNT} texts in windows equal" in checker.test_core([folder])
 
 
 def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) -> None:

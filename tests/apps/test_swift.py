@@ -11,6 +11,7 @@ import pytest
 
 from edgepack.package.template import checkout
 from tests.apps.label_sets import write_label_sets
+from tests.apps.long_texts import write_windows
 from tests.apps.reference import write_reference, write_words
 from tests.apps.scores import write_scores
 from tests.apps.swift import checks
@@ -65,8 +66,10 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
     write_label_sets(sets, MANIFEST, FEWER, seed=8)
     (scores,) = write_variants(source, tmp_path / "scores", ["uncased"])
     write_scores(scores, MANIFEST, FEWER, 8, "sigmoid")
+    write_windows(folders[0], folders[0] / "windows.jsonl", FEWER, seed=9)
     out = checks.run_core_tests(scratch, [*folders, *unigrams, sets, scores])
     assert f"compared {FEWER} scores of" in out
+    assert f"compared {FEWER} texts in windows of" in out
     assert f"compared {FEWER} label sets of" in out
     assert re.search(r"compared \d{3} lines of tags", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20

@@ -55,14 +55,16 @@ export class Tokenizer {
    * @param {string} text
    * @param {string | null} pair
    * @param {number} maxLength
+   * @param {boolean} whole a longer text is not cut, since windows of that length read it; of a pair the shorter one may be
    */
-  encode(text, pair = null, maxLength = Infinity) {
+  encode(text, pair = null, maxLength = Infinity, whole = false) {
     const template = pair === null ? this.data.single : this.data.pair;
     const room = maxLength - template.filter((piece) => piece.kind === SPECIAL).length;
-    const texts = [this.tokenize(text, pair === null ? room : Infinity)];
+    const texts = [this.tokenize(text, pair === null && !whole ? room : Infinity)];
     if (pair !== null) texts.push(this.tokenize(pair));
-    const kept =
-      pair === null ? [Math.min(texts[0].ids.length, room)] : longestFirst(...texts.map((t) => t.ids.length), room);
+    const [first, second] = texts.map(({ ids }) => ids.length);
+    const cut = whole ? keptOfPair : longestFirst;
+    const kept = pair === null ? [whole ? first : Math.min(first, room)] : cut(first, second, room);
     const out = { inputIds: [], tokenTypeIds: [], offsets: [], sequences: [] };
     const push = (id, typeId, start, end, sequence) => {
       out.inputIds.push(id);
@@ -191,4 +193,11 @@ export function longestFirst(first, second, room) {
   long = short > room ? short : Math.max(short, room - short);
   if (short + long > room) [short, long] = [Math.floor(room / 2), Math.ceil(room / 2)];
   return first <= second ? [short, long] : [long, short];
+}
+
+/** How many tokens of a pair windows read: all of the longer text, of the shorter at most half of the room. */
+export function keptOfPair(first, second, room) {
+  if (first + second <= room) return [first, second];
+  const short = Math.min(first, second, Math.floor(room / 2));
+  return first <= second ? [short, second] : [first, short];
 }

@@ -20,6 +20,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
  * @property {"identity" | "sigmoid" | null} activation what makes the logit a score; null where there are labels
  * @property {number} maxLength in tokens
+ * @property {import("./windows.js").Windows | null} windows how longer texts are read whole; null where they are cut
  * @property {number} temperature what logits are divided by before they become probabilities
  * @property {string[]} inputs the model's inputs
  * @property {string} output the name of the logits
@@ -41,6 +42,7 @@ export function readManifest(text) {
   const activation = readActivation(document);
   const thresholds = activation === null ? readThresholds(document) : null;
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
+  const windows = readWindows(document);
   const tagScheme = document.tag_scheme ?? TAG_SCHEMES[0];
   check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
   const temperature = document.temperature ?? 1;
@@ -62,6 +64,7 @@ export function readManifest(text) {
     thresholds,
     activation,
     maxLength: document.max_length,
+    windows,
     temperature,
     oldestRuntime: String(document.runtime?.min_version ?? ""),
     inputs: document.inputs.map((input) => input.name),
@@ -116,6 +119,17 @@ function readThresholds({ task, problem, labels, thresholds }) {
   const fit = isList(thresholds, "number") && thresholds.length === labels.length;
   check(fit && thresholds.every((limit) => limit > 0 && limit < 1), "names no threshold above 0 and below 1 for each label");
   return thresholds;
+}
+
+/** How long texts are read; null where they are cut. */
+function readWindows({ task, max_length: maxLength, windows }) {
+  if (windows === undefined || windows === null) return null;
+  const { overlap, combine } = windows;
+  const fits = Number.isInteger(overlap) && overlap >= 0 && overlap <= maxLength / 2;
+  check(fits, "has windows whose overlap is not from 0 to half of the maximum length");
+  const known = task === TASKS[1] ? combine === "inner" : combine === "mean" || combine === "max";
+  check(known, `has windows of ${task} that are combined by ${combine}`, "unsupported");
+  return { overlap, combine };
 }
 
 function check(holds, message, kind) {

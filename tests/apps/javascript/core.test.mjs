@@ -11,6 +11,7 @@ import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest, requireRuntime } from "../../../sample_apps/web/core/manifest.js";
 import { longestFirst } from "../../../sample_apps/web/core/encoding.js";
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
+import { windowSpans } from "../../../sample_apps/web/core/windows.js";
 import { words } from "../../../sample_apps/web/core/words.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
@@ -38,6 +39,13 @@ test("a manifest is read; keys that are not known are left alone", () => {
   assert.equal(read.pair, false);
 });
 
+test("windows are read, and are none where texts are cut", () => {
+  assert.equal(readManifest(manifest()).windows, null);
+  const windows = { overlap: 16, combine: "max" };
+  assert.deepEqual(readManifest(manifest({ windows })).windows, windows);
+  assert.throws(() => windowSpans([-1, 0, 0, -1], 2, 0), /no room/);
+});
+
 test("what is no manifest of this version says so", () => {
   for (const [text, message] of [
     ["", /is not a manifest/],
@@ -49,6 +57,12 @@ test("what is no manifest of this version says so", () => {
     [manifest({ files: [{ path: "x" }] }), /damaged list/],
     [manifest({ files: [{ path: "../x", bytes: 1, sha256: "0".repeat(64), shipped: true }] }), /damaged list/],
     [manifest({ files: [] }), /does not name a model/],
+    [manifest({ windows: { overlap: 33, combine: "mean" } }), /from 0 to half/],
+    [manifest({ windows: { overlap: -1, combine: "mean" } }), /from 0 to half/],
+    [manifest({ windows: { overlap: 1.5, combine: "mean" } }), /from 0 to half/],
+    [manifest({ windows: { overlap: 1e300, combine: "mean" } }), /from 0 to half/],
+    [manifest({ windows: { overlap: 4, combine: "inner" } }), /combined by inner/],
+    [manifest({ windows: 3 }), /from 0 to half/],
   ]) {
     assert.throws(
       () => readManifest(text),

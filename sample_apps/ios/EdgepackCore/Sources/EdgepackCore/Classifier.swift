@@ -104,12 +104,33 @@ public struct Classifier: Sendable {
     public func answer(_ text: String, pair: String? = nil) throws -> Answer {
         let clock = ContinuousClock()
         let start = clock.now
-        let encoding = tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength)
-        let logits = try session.logits(ModelInputs(encoding, manifest))
+        let whole = manifest.windows != nil
+        let encoding = tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength, whole: whole)
+        let logits = try logits(encoding)
         let content = try decide(text, encoding, logits)
         let elapsed = (clock.now - start).components
         let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
         return Answer(content: content, tokenCount: encoding.inputIDs.count, milliseconds: milliseconds)
+    }
+
+    /// The model's logits, of a long text those of its windows together.
+    private func logits(_ encoding: Encoding) throws -> [Float] {
+        let count = encoding.inputIDs.count
+        guard let windows = manifest.windows, count > manifest.maxLength else {
+            return try session.logits(ModelInputs(encoding, manifest))
+        }
+        let spans = try Windows.spans(encoding.sequences, maxLength: manifest.maxLength, overlap: windows.overlap)
+        let columns = manifest.labels.count
+        let found = try spans.map { span in
+            let piece = encoding.window(spans, span)
+            let logits = try session.logits(ModelInputs(piece, manifest))
+            let wanted = windows.combine == .inner ? piece.inputIDs.count * columns : columns
+            guard logits.count >= wanted else {
+                throw BundleError("the model gave other numbers than its manifest says; install the app again")
+            }
+            return logits
+        }
+        return Windows.combined(found, spans, count: count, columns: columns, by: windows.combine)
     }
 
     private func decide(_ text: String, _ encoding: Encoding, _ logits: [Float]) throws -> Answer.Content {

@@ -73,6 +73,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let pair: Bool
     public let labels: [String]
     public let maxLength: Int
+    /// How longer texts are read whole; none: they are cut.
+    public let windows: Windows?
     public let padding: Padding
     public let inputs: [Tensor]
     public let outputs: [Tensor]
@@ -101,7 +103,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
-        case temperature, problem, thresholds, activation
+        case temperature, problem, thresholds, activation, windows
         case tagScheme = "tag_scheme"
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
@@ -136,6 +138,10 @@ public struct Manifest: Decodable, Equatable, Sendable {
         if problem == .score, task != .textClassification || labels.count != 1 {
             throw BundleError(
                 "edgepack.json has a score that is not of a text, or more than one; install the app again")
+        }
+        if let windows {
+            guard 0...maxLength / 2 ~= windows.overlap, (windows.combine == .inner) == (task == .tokenClassification)
+            else { throw BundleError("edgepack.json has windows that cannot be; install the app again") }
         }
         if problem == .labelSets {
             guard task == .textClassification, let thresholds, thresholds.count == labels.count,

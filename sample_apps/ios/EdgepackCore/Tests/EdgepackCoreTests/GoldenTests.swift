@@ -19,6 +19,44 @@ final class GoldenTests: XCTestCase {
         let offsets_utf16: [[Int]]
         let offsets_codepoint: [[Int]]?
         let words: [[Int]]?
+        let windows: [[Int]]?
+    }
+
+    private struct WindowLine: Decodable {
+        let text: String
+        let pair: String?
+        let max_length: Int
+        let overlap: Int
+        let combine: Windows.Combine
+        let columns: Int
+        let windows: [[Int]]
+        let inputs: [[Int]]
+        let found: [[Float]]
+        let logits: [Float]
+    }
+
+    /// The lines of windows.jsonl, which tests/apps/long_texts.py of edgepack writes.
+    func testWindowsAreTheReferences() throws {
+        let folders = ProcessInfo.processInfo.environment["EDGEPACK_GOLDENS"]?.split(separator: ":") ?? []
+        for folder in folders.map({ URL(fileURLWithPath: String($0)) }) {
+            guard let data = try? Data(contentsOf: folder.appendingPathComponent("windows.jsonl")) else { continue }
+            let tokenizer = try Tokenizer(try Data(contentsOf: folder.appendingPathComponent("tokenizer.bin")))
+            var count = 0
+            for row in data.split(separator: UInt8(ascii: "\n")) {
+                count += 1
+                let line = try JSONDecoder().decode(WindowLine.self, from: row)
+                let encoding = tokenizer.encode(line.text, pair: line.pair, maxLength: line.max_length, whole: true)
+                let spans = try Windows.spans(encoding.sequences, maxLength: line.max_length, overlap: line.overlap)
+                XCTAssertEqual(spans.map { [$0.lowerBound, $0.upperBound] }, line.windows, "line \(count)")
+                XCTAssertEqual(spans.map { encoding.window(spans, $0).inputIDs }, line.inputs, "line \(count)")
+                let logits = Windows.combined(
+                    line.found, spans, count: encoding.inputIDs.count, columns: line.columns, by: line.combine)
+                XCTAssertEqual(logits.count, line.logits.count, "line \(count)")
+                XCTAssertTrue(zip(logits, line.logits).allSatisfy { abs($0 - $1) < 2e-5 }, "line \(count)")
+            }
+            print("compared \(count) texts in windows of \(folder.lastPathComponent)")
+            XCTAssertGreaterThan(count, 0)
+        }
     }
 
     private struct SetLine: Decodable {
@@ -109,7 +147,8 @@ final class GoldenTests: XCTestCase {
 
     private func isEqual(_ tokenizer: Tokenizer, _ line: Line, _ maxLength: Int?) -> Bool {
         if line.input_ids == nil { return line.words == words(of: line, tokenizer) }
-        let encoding = tokenizer.encode(line.text, pair: line.pair, maxLength: maxLength)
+        let whole = line.windows != nil
+        let encoding = tokenizer.encode(line.text, pair: line.pair, maxLength: maxLength, whole: whole)
         let found = line.words == nil ? nil : inUTF16(tokenizer.words(line.text, encoding), line.text)
         return encoding.inputIDs == line.input_ids && encoding.tokenTypeIDs == line.token_type_ids
             && encoding.offsetsUTF16.map { [$0.lowerBound, $0.upperBound] } == line.offsets_utf16

@@ -16,6 +16,22 @@ public struct Encoding: Equatable, Sendable {
     public fileprivate(set) var sequences = [Int]()
 }
 
+extension Encoding {
+    /// What the model gets of a window: all tokens but those of the part that are outside of it.
+    func window(_ spans: [Range<Int>], _ span: Range<Int>) -> Encoding {
+        func take<T>(_ values: [T]) -> [T] {
+            Array(values[..<spans[0].lowerBound] + values[span] + values[spans[spans.count - 1].upperBound...])
+        }
+        var piece = Encoding()
+        piece.inputIDs = take(inputIDs)
+        piece.tokenTypeIDs = take(tokenTypeIDs)
+        piece.offsetsUTF16 = take(offsetsUTF16)
+        piece.offsetsCodePoint = take(offsetsCodePoint)
+        piece.sequences = take(sequences)
+        return piece
+    }
+}
+
 /// What a kind of tokenizer has of its own: WordPiece's, byte-level BPE's or Unigram's.
 protocol TokenModel: Sendable {
     /// Ids are below it.
@@ -48,16 +64,18 @@ public struct Tokenizer: Sendable {
         (frame, model) = try readTokenizer(Array(data))
     }
 
-    /// Ids with special tokens, cut to `maxLength`, the longer text of a pair first.
-    public func encode(_ text: String, pair: String? = nil, maxLength: Int? = nil) -> Encoding {
+    /// Ids with special tokens, cut to `maxLength`, the longer text of a pair first; where a text is to stay `whole`,
+    /// since windows of that length read it, only a pair's shorter text may be cut.
+    public func encode(_ text: String, pair: String? = nil, maxLength: Int? = nil, whole: Bool = false) -> Encoding {
         let template = pair == nil ? frame.single : frame.pair
         let room = maxLength.map { max(0, $0 - template.filter { $0.kind == .special }.count) }
         let points = [text, pair ?? ""].map { text in text.unicodeScalars.map(\.value) }
         var tokens = [
-            self.tokens(points[0], limit: pair == nil ? room ?? .max : .max), pair == nil ? [] : self.tokens(points[1]),
+            self.tokens(points[0], limit: pair == nil && !whole ? room ?? .max : .max), pair == nil ? [] : self.tokens(points[1]),
         ]
         if let room, pair != nil {
-            let kept = Self.longestFirst(tokens[0].count, tokens[1].count, room)
+            let cut = whole ? Self.longerWhole : Self.longestFirst
+            let kept = cut(tokens[0].count, tokens[1].count, room)
             tokens = [Array(tokens[0].prefix(kept.first)), Array(tokens[1].prefix(kept.second))]
         }
         return fill(template, tokens, points.map(Self.unitsBefore))
@@ -87,6 +105,13 @@ public struct Tokenizer: Sendable {
         var long = short > room ? short : max(short, room - short)
         if short + long > room { (short, long) = (room / 2, room / 2 + room % 2) }
         return first <= second ? (short, long) : (long, short)
+    }
+
+    /// How many tokens of a pair windows read: all of the longer text, of the shorter at most half of the room.
+    static func longerWhole(_ first: Int, _ second: Int, _ room: Int) -> (first: Int, second: Int) {
+        if first + second <= room { return (first, second) }
+        let short = min(first, second, room / 2)
+        return first <= second ? (short, second) : (first, short)
     }
 
     /// UTF-16 units before each code point, and before the end.

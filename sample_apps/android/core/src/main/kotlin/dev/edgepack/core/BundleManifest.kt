@@ -13,6 +13,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  * What a bundle is: `edgepack.json`, schema 1. Keys that this reader does not know are left alone.
  *
  * @property tagScheme what labels of words mean as tags
+ * @property windows how texts of more than [inputLength] tokens are read whole; null where they are cut
  * @property inputs names of the tensors that the model takes, in its order
  * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
  * @property activation what makes the one logit a score (`identity`, `sigmoid`), where a text has one; else null
@@ -38,7 +39,11 @@ class BundleManifest(
     val tagScheme: String = BIO,
     val thresholds: List<Double>? = null,
     val activation: String? = null,
+    val windows: Windows? = null,
 ) {
+    /** The most tokens of one run. */
+    val inputLength: Int get() = minOf(maxLength, fixedLength ?: maxLength)
+
     /** Whether labels belong to words, as tags, and not to the whole text. */
     val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
 
@@ -102,7 +107,17 @@ class BundleManifest(
                 tagScheme = root["tag_scheme"].orElse(BIO) { oneOf(TAG_SCHEMES) },
                 thresholds = root["problem"].orElse(null) { thresholds(string(), task, root) },
                 activation = root["problem"].orElse(null) { activation(string(), task, root) },
+                windows = root["windows"].orElse(null) { windows(this, task, root["max_length"].long()) },
             )
+        }
+
+        private fun windows(node: Node, task: String, maxLength: Long): Windows {
+            val overlap = node["overlap"].long()
+            if (overlap !in 0..maxLength / 2) {
+                throw BundleException("$MANIFEST_NAME: windows of $maxLength tokens overlap by $overlap; package it again")
+            }
+            val known = if (task == TOKEN_CLASSIFICATION) listOf(Windows.INNER) else listOf(Windows.MEAN, Windows.MAX)
+            return Windows(overlap.toInt(), node["combine"].oneOf(known))
         }
 
         /** Those of a [problem] that has them: one for each label. */

@@ -14,10 +14,10 @@ class TextClassifier(
     /** What the model says of [text], and of [pair] where the task has two texts. */
     fun classify(text: String, pair: String? = null): Prediction {
         val start = System.nanoTime()
-        val maxLength = minOf(manifest.maxLength, manifest.fixedLength ?: manifest.maxLength)
-        val encoding = tokenizer.encode(text, if (manifest.pair) pair.orEmpty() else null, maxLength)
+        val second = if (manifest.pair) pair.orEmpty() else null
+        val encoding = tokenizer.encode(text, second, manifest.inputLength, whole = manifest.windows != null)
         val tokenized = System.nanoTime()
-        val logits = session.run(encoding)
+        val logits = session.run(encoding, manifest)
         val done = System.nanoTime()
         val entities = if (manifest.labelsWords) tag(text, encoding, logits) else emptyList()
         val score = manifest.activation?.let { scoreOf(one(logits), it) }
@@ -35,7 +35,7 @@ class TextClassifier(
     }
 
     private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {
-        val rows = manifest.fixedLength ?: encoding.size
+        val rows = if (encoding.size > manifest.inputLength) encoding.size else manifest.fixedLength ?: encoding.size
         checkCount(logits, rows * manifest.labels.size)
         return findEntities(tagWords(tokenizer.words(text, encoding), logits, marks, manifest.temperature))
     }

@@ -25,19 +25,23 @@ class Tokenizer internal constructor(
     private val nothing = TokenBuffer()
     private val finder = WordFinder(table)
 
-    /** Encodes [text] and perhaps [pair], cut to [maxLength] tokens, the longer text first. */
-    fun encode(text: String, pair: String? = null, maxLength: Int = Int.MAX_VALUE): Encoding {
+    /**
+     * Encodes [text] and perhaps [pair], cut to [maxLength] tokens, the longer text first; where it is to stay [whole],
+     * since windows of that length read it, only a pair's shorter text may be cut.
+     */
+    fun encode(text: String, pair: String? = null, maxLength: Int = Int.MAX_VALUE, whole: Boolean = false): Encoding {
         val frame = if (pair == null) single else double
         val room = maxLength - frame.count { it.kind == SPECIAL }
         require(room >= 0) { "maxLength is $maxLength; the special tokens alone are ${maxLength - room}" }
         if (pair == null) {
-            scanner.scan(text, first, enough = room)
-            first.cut(room)
+            val wanted = if (whole) Int.MAX_VALUE else room
+            scanner.scan(text, first, enough = wanted)
+            first.cut(wanted)
             return fill(frame, first, nothing)
         }
         scanner.scan(text, first, Int.MAX_VALUE)
         scanner.scan(pair, second, Int.MAX_VALUE)
-        cutLongerFirst(room)
+        if (whole) cutShorter(room) else cutLongerFirst(room)
         return fill(frame, first, second)
     }
 
@@ -56,6 +60,13 @@ class Tokenizer internal constructor(
         }
         first.cut(if (firstIsShorter) short else long)
         second.cut(if (firstIsShorter) long else short)
+    }
+
+    /** What windows read of a pair: all of the longer text, of the shorter at most half of the room. */
+    private fun cutShorter(room: Int) {
+        if (first.size + second.size <= room) return
+        val shorter = if (first.size <= second.size) first else second
+        shorter.cut(minOf(shorter.size, room / 2))
     }
 
     private fun fill(frame: List<Piece>, first: TokenBuffer, second: TokenBuffer): Encoding {

@@ -63,6 +63,23 @@ class BundleManifestTest {
     }
 
     @Test
+    fun windowsOverlapByHalfAtMost() {
+        fun with(fields: String) = BundleManifest.parse(MANIFEST.replaceFirst("{", "{\"windows\": $fields,"))
+        assertEquals(null, BundleManifest.parse(MANIFEST).windows)
+        val windows = with("{\"overlap\": 6, \"combine\": \"max\"}").windows!!
+        assertEquals(6 to "max", windows.overlap to windows.combine)
+        for ((fields, message) in listOf(
+            "{\"overlap\": 13, \"combine\": \"max\"}" to "windows of 24 tokens overlap by 13",
+            "{\"overlap\": -1, \"combine\": \"max\"}" to "overlap by -1",
+            "{\"overlap\": 6, \"combine\": \"inner\"}" to "combine is inner, not one of [mean, max]",
+            "3" to "not an object",
+        )) {
+            val error = assertFailsWith<BundleException> { with(fields) }
+            assertTrue(message in error.message, error.message)
+        }
+    }
+
+    @Test
     fun labelSetsHaveAThresholdForEachLabel() {
         fun with(fields: String) = BundleManifest.parse(MANIFEST.replaceFirst("{", "{$fields,"))
         val sets = "\"problem\": \"multi_label_classification\""

@@ -1,6 +1,7 @@
 package dev.edgepack.core
 
 import java.io.File
+import kotlin.math.abs
 import kotlin.random.Random
 import kotlin.test.Test
 import kotlin.test.assertEquals
@@ -27,7 +28,7 @@ class GoldenTest {
         Goldens.read(file) { number, line ->
             lines++
             val given = line.tokens()
-            val got = given ?: tokenizer.encode(line.text, line.pair, line.maxLength ?: maxLength)
+            val got = given ?: tokenizer.encode(line.text, line.pair, line.maxLength ?: maxLength, line.windows != null)
             val words = line.words?.let { tokenizer.words(line.text, got).flatMap { listOf(it.first, it.start, it.end) } }
             val difference = (if (given == null) tokens(got, line) else null)
                 ?: if (words == line.words) null else "has the words $words, not ${line.words}"
@@ -70,6 +71,27 @@ class GoldenTest {
                 }
             }
             println("goldens: $folder: $lines scores equal")
+            assertTrue(lines > 0)
+        }
+    }
+
+    @Test
+    fun windowsAreTheReferences() {
+        for (folder in Goldens.folders) {
+            val file = File(folder, "windows.jsonl").takeIf { it.isFile } ?: continue
+            val tokenizer = Tokenizer.load(File(folder, "tokenizer.bin"))
+            var lines = 0
+            Goldens.read(file) { number, line ->
+                val encoding = tokenizer.encode(line.text, line.pair, line.maxLength!!, whole = true)
+                val spans = windowSpans(encoding.sequences, line.maxLength!!, line.overlap)
+                assertEquals(line.windows, spans.flatMap { listOf(it.first, it.last + 1) }, "line $number")
+                assertEquals(line.inputs, spans.map { encoding.window(spans, it).ids.asList() }, "line $number")
+                val logits = combineWindows(line.found!!, spans, encoding.size, line.columns, line.combine)
+                assertEquals(line.logits.size, logits.size, "line $number")
+                assertTrue(logits.indices.all { abs(logits[it] - line.logits[it]) < 2e-5 }, "line $number")
+                lines++
+            }
+            println("goldens: $file: $lines texts in windows equal")
             assertTrue(lines > 0)
         }
     }

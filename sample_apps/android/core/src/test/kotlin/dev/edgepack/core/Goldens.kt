@@ -36,6 +36,17 @@ object Goldens {
         val score: Double? get() = (fields["score"] as Number?)?.toDouble()
         val logits: List<Double> get() = doubles(fields["logits"])
 
+        /** First token and end of each window, where the text is read in windows. */
+        val windows: List<Int>? get() = (fields["windows"] as List<*>?)?.flatMap(::ints)
+
+        /** Of a line of windows: logits of each, how they are put together, and by which overlap. */
+        val found: List<FloatArray>?
+            get() = (fields["found"] as List<*>?)?.map { of -> doubles(of).map { it.toFloat() }.toFloatArray() }
+        val inputs: List<List<Int>> get() = (fields["inputs"] as List<*>).map(::ints)
+        val combine: String get() = fields["combine"] as String
+        val overlap: Int get() = (fields["overlap"] as Long).toInt()
+        val columns: Int get() = (fields["columns"] as Long).toInt()
+
         /** The text's own tokens, where a line is for words alone and has offsets only; null for a text to encode. */
         fun tokens(): Encoding? {
             if ("input_ids" in fields) return null

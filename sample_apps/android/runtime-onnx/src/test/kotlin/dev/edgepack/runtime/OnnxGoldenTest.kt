@@ -5,6 +5,7 @@ import dev.edgepack.core.BundleManifest
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.core.Tokenizer
 import dev.edgepack.core.labelSet
+import dev.edgepack.core.run
 import java.io.File
 import kotlin.io.path.createTempFile
 import kotlin.math.abs
@@ -36,7 +37,8 @@ class OnnxGoldenTest {
         var worst = 0.0
         PackagedRuntime.load(File(bundle, manifest.model.path), manifest).use { session ->
             for (golden in goldens(bundle)) {
-                val logits = session.run(tokenizer.encode(golden.text, golden.pair, manifest.maxLength))
+                val encoding = tokenizer.encode(golden.text, golden.pair, manifest.maxLength, manifest.windows != null)
+                val logits = session.run(encoding, manifest)
                 assertEquals(golden.logits.size, logits.size)
                 val largest = golden.logits.maxOf { abs(it) }
                 val error = logits.indices.maxOf { abs(logits[it] - golden.logits[it]) } / largest
