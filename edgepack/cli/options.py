@@ -228,8 +228,8 @@ build_options = options(
     click.option(
         "--long-texts",
         type=click.Choice(["cut", "windows"]),
-        help="Texts with more tokens: cut, or read whole in windows that overlap. [default: words in windows where the "
-        "evaluation data have such texts, labelled texts cut]",
+        help="Texts with more tokens: cut, or read in overlapping windows. [default: of words windows where evaluation "
+        "texts need them; else cut]",
     ),
     click.option(
         "--student-tokenizer",
