@@ -228,8 +228,8 @@ build_options = options(
     click.option(
         "--long-texts",
         type=click.Choice(["cut", "windows"]),
-        help="Texts with more tokens: cut, or read in overlapping windows. [default: of words windows where evaluation "
-        "texts need them; else cut]",
+        help="Texts with more tokens: cut, or read in overlapping windows. [default: cut; windows for "
+        "words, where evaluation texts need them]",
     ),
     click.option(
         "--student-tokenizer",
