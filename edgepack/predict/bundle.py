@@ -189,7 +189,7 @@ class Bundle:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Probabilities of logits `(…, labels)`, at the temperature that the manifest has."""
-        return self.task.scoring.probabilities(logits / (self.manifest.temperature or 1.0))
+        return self.task.scoring.probabilities(logits.astype(np.float64) / (self.manifest.temperature or 1.0))
 
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         if self.task.embeds:

@@ -1,10 +1,22 @@
 // The page: opens the pipeline, answers as one types, says what went wrong.
 
 import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
+import { canJudge, readLabels } from "./core/entailment.js";
 import { BundleError } from "./core/errors.js";
 import { CacheStore } from "./core/store.js";
 import { openPipeline } from "./pipeline.js";
-import { element, show, showEntities, showFacts, showFailure, showProgress, showRanked, showScore, showSet } from "./view.js";
+import {
+  element,
+  show,
+  showEntities,
+  showFacts,
+  showFailure,
+  showNeed,
+  showProgress,
+  showRanked,
+  showScore,
+  showSet,
+} from "./view.js";
 
 const PAUSE_MS = 80; // after the last key
 const SHOWN_END = 14; // UTF-16 units
@@ -37,12 +49,24 @@ async function start() {
     return;
   }
   showFacts(pipeline.manifest, store.stored);
-  element("pair-field").hidden = !pipeline.manifest.pair;
-  element("text-label").textContent = pipeline.manifest.pair ? "First text" : "Text";
+  element("own-choice").hidden = pipeline.entailment === null;
+  element("several-choice").hidden = pipeline.entailment?.contradiction === null;
+  showFields();
   show("workplace");
   document.documentElement.dataset.ready = "true";
   if (store.stored) sayOffline();
   await answer();
+}
+
+/** Whether one text is sorted into labels of one's own. */
+const sortsText = () => pipeline.entailment !== null && element("own").checked;
+
+/** The fields for what is asked: two texts, a text and labels, or a text. */
+function showFields() {
+  const own = sortsText();
+  element("own-field").hidden = !own;
+  element("pair-field").hidden = own || !pipeline.manifest.pair;
+  element("text-label").textContent = pipeline.manifest.pair && !own ? "First text" : "Text";
 }
 
 function later() {
@@ -51,10 +75,17 @@ function later() {
 }
 
 /** Show what was found, whatever its kind; the same in words. */
-function showAnswer(text, { ranked, set, score, entities }) {
+function showAnswer(text, { ranked, sure, set, score, entities }) {
   if (set) return showSet(set);
   if (score) return showScore(score);
-  return ranked ? showRanked(ranked) : showEntities(text, entities);
+  return ranked ? showRanked(ranked, sure) : showEntities(text, entities);
+}
+
+/** The answer of the model; null where labels of one's own are wanted and are not enough. */
+function ask(text, pair) {
+  if (!sortsText()) return pipeline.answer(text, pair);
+  const [labels, several] = [readLabels(element("own-labels").value), element("several").checked];
+  return canJudge(pipeline.entailment, labels.length, several) ? pipeline.judge(text, labels, several) : null;
 }
 
 /** Answer the text that is there; an answer that a newer one has overtaken is not shown. */
@@ -69,8 +100,13 @@ async function answer() {
     for (const id of ["latency", "count", "spoken"]) element(id).textContent = "";
     return;
   }
-  const found = await pipeline.answer(text, pair);
+  const found = await ask(text, pair);
   if (mine !== turn) return;
+  if (found === null) {
+    for (const id of ["latency", "count"]) element(id).textContent = "";
+    element("spoken").textContent = showNeed("Write labels to choose from, one on a line.");
+    return;
+  }
   const words = showAnswer(text, found);
   element("latency").textContent = `${(found.tokenizeMs + found.modelMs).toFixed(1)} ms`;
   element("latency").title =
@@ -111,7 +147,11 @@ async function sayOffline() {
   document.documentElement.dataset.offline = "true";
 }
 
-for (const id of ["text", "pair"]) element(id).addEventListener("input", later);
+for (const id of ["text", "pair", "own-labels", "several"]) element(id).addEventListener("input", later);
+element("own").addEventListener("input", () => {
+  showFields();
+  later();
+});
 element("clear").addEventListener("click", () => {
   element("text").value = element("pair").value = "";
   element("text").focus();

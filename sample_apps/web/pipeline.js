@@ -1,6 +1,7 @@
 // From a bundle to answers: fetch and verify its files, tokenize, run, decide.
 
-import { argmax, entities, labelSet, rank, readMarks, scoreOf, softmax } from "./core/decision.js";
+import { argmax, entities, isSure, labelSet, rank, readMarks, scoreOf, softmax } from "./core/decision.js";
+import { hypothesis, judge, readEntailment } from "./core/entailment.js";
 import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
@@ -50,12 +51,13 @@ export class Pipeline {
     this.manifest = manifest;
     this.tokenizer = tokenizer;
     this.model = model;
+    this.entailment = readEntailment(manifest); // null: labels of one's own cannot be judged
     this.marks = manifest.task === "token-classification" ? readMarks(manifest.labels, manifest.tagScheme) : [];
   }
 
   /**
-   * The answer for a text: `ranked` labels, all labels of which some are `answered` as `set`, a `score`, or `entities`
-   * with their places.
+   * The answer for a text: `ranked` labels of which the model is `sure` or not, all labels of which some are `answered`
+   * as `set`, a `score`, or `entities` with their places.
    * @param {string} text
    * @param {string | null} pair
    */
@@ -80,11 +82,33 @@ export class Pipeline {
     return combineWindows(found, spans, count, labels.length, windows.combine);
   }
 
+  /**
+   * The answer for a text, of labels that a person has chosen: the model runs once for each.
+   * @param {string} text
+   * @param {string[]} labels
+   * @param {boolean} severalTrue
+   */
+  async judge(text, labels, severalTrue) {
+    const answers = [];
+    for (const label of labels) answers.push(await this.answer(text, hypothesis(label)));
+    const sum = (key) => answers.reduce((total, answer) => total + answer[key], 0);
+    const ranked = judge(
+      answers.map(({ logits }) => logits),
+      labels,
+      this.entailment,
+      severalTrue,
+    );
+    return { ...answers[0], ranked, sure: true, tokenizeMs: sum("tokenizeMs"), modelMs: sum("modelMs") };
+  }
+
   decide(text, encoding, logits) {
-    const { task, labels, temperature, thresholds, activation } = this.manifest;
+    const { task, labels, temperature, thresholds, activation, minConfidence } = this.manifest;
     if (activation !== null) return { score: { label: labels[0], value: scoreOf(logits[0], activation) } };
     if (thresholds !== null) return { set: labelSet(logits, labels, thresholds) };
-    if (task === "text-classification") return { ranked: rank(logits, labels, temperature) };
+    if (task === "text-classification") {
+      const ranked = rank(logits, labels, temperature);
+      return { ranked, sure: isSure(ranked, minConfidence) };
+    }
     return { entities: this.entities(text, encoding, logits) };
   }
 

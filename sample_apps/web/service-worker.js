@@ -15,6 +15,7 @@ const FILES = [
   "core/charmap.js",
   "core/clusters.js",
   "core/decision.js",
+  "core/entailment.js",
   "core/decompose.js",
   "core/encoding.js",
   "core/errors.js",

@@ -3,6 +3,7 @@
 import { megabytes } from "./pipeline.js";
 
 const SHOWN_LABELS = 5;
+const NOT_SURE = "Not sure. The best guess: ";
 const NO_LABELS = "none"; // of a text whose set of labels is empty
 const SCORE_DECIMALS = 2;
 const COLOURS = 8; // classes .colour-0 to .colour-7 of app.css
@@ -54,11 +55,18 @@ export function showFailure(error) {
   element("failure-title").focus();
 }
 
-/** Labels with bars, the most probable first; the rest behind a summary. */
-export function showRanked(ranked) {
+/** Labels with bars, the most probable first; the rest behind a summary. Where the model is not sure, it says so. */
+export function showRanked(ranked, sure) {
   const [best] = ranked;
-  showLabels(readable(best.label), ranked.slice(0, SHOWN_LABELS), ranked.slice(SHOWN_LABELS));
-  return `${readable(best.label)}, ${percent(best.probability)}`;
+  const doubt = sure ? "" : NOT_SURE;
+  showLabels(readable(best.label), ranked.slice(0, SHOWN_LABELS), ranked.slice(SHOWN_LABELS), doubt);
+  return `${doubt}${readable(best.label)}, ${percent(best.probability)}`;
+}
+
+/** Say what is missing before labels of one's own can be judged. */
+export function showNeed(words) {
+  element("result").replaceChildren(make("p", { class: "quiet" }, words));
+  return words;
 }
 
 /** The labels of a text's set with bars, of which there may be none; all others behind a summary. */
@@ -79,8 +87,8 @@ export function showScore({ label, value }) {
   return words;
 }
 
-function showLabels(headline, shown, others) {
-  const parts = [make("p", { class: "headline" }, make("strong", {}, headline))];
+function showLabels(headline, shown, others, before = "") {
+  const parts = [make("p", { class: "headline" }, before, make("strong", {}, headline))];
   if (shown.length > 0) parts.push(list(shown));
   if (others.length > 0) {
     const summary = make("summary", {}, `All ${shown.length + others.length} labels`);

@@ -59,6 +59,7 @@ def check_core(checker: Checker, folders: list[Path]) -> None:
     printed = checker.test_core(folders)
     assert printed.count(f"words.jsonl: {COUNT} of {COUNT} lines equal") == 1
     assert printed.count(f"fuzz.jsonl: {COUNT} of {COUNT} lines equal") == len(folders)
+    assert re.search(r"decisions.jsonl: (\d{3}) of \1 lines equal$", printed, re.MULTILINE)
     assert re.search(r"entities.jsonl: (\d{3}) of \1 lines equal$", printed, re.MULTILINE)
     assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
 

@@ -53,12 +53,13 @@ struct ReadyView: View {
                 TextField("Type a text", text: $model.text, axis: .vertical)
                     .lineLimit(2...8)
                     .accessibilityLabel("Text")
-                if manifest.pair {
+                if manifest.pair, !model.sortsText {
                     TextField("Type the second text", text: $model.pair, axis: .vertical)
                         .lineLimit(2...8)
                         .accessibilityLabel("Second text")
                 }
             }
+            if let entailment = Entailment(manifest) { OwnLabelsView(model: model, entailment: entailment) }
             if let problem = model.problem {
                 Section { Label(problem, systemImage: "exclamationmark.triangle") }
             }
@@ -67,6 +68,24 @@ struct ReadyView: View {
                 Section { SpeedView(answer: answer) }
             }
             Section("Model") { FactsView(manifest: manifest) }
+        }
+    }
+}
+
+/// Labels of the user's own, for a model that judges entailment.
+struct OwnLabelsView: View {
+    @Bindable var model: ScreenModel
+    let entailment: Entailment
+
+    var body: some View {
+        Section {
+            Toggle("Sort one text into labels of my own", isOn: $model.sortsText)
+            if model.sortsText {
+                TextField("Labels, one on a line", text: $model.labels, axis: .vertical)
+                    .lineLimit(3...10)
+                    .accessibilityLabel("Labels, one on a line")
+                if entailment.judgesAlone { Toggle("Several may be true", isOn: $model.severalTrue) }
+            }
         }
     }
 }

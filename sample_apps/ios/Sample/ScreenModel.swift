@@ -14,6 +14,12 @@ final class ScreenModel {
         case failed(String)
     }
 
+    /// What is asked of a text.
+    private enum Question: Sendable {
+        case pair(String?)
+        case labels([String], severalTrue: Bool)
+    }
+
     private(set) var state = State.loading
     private(set) var answer: Answer?
     /// The text that `answer` is for.
@@ -21,6 +27,11 @@ final class ScreenModel {
     private(set) var problem: String?
     var text = "" { didSet { classifySoon() } }
     var pair = "" { didSet { classifySoon() } }
+    /// One text is to be sorted into labels of the user's own.
+    var sortsText = false { didSet { classifySoon() } }
+    /// These labels, one on a line.
+    var labels = "" { didSet { classifySoon() } }
+    var severalTrue = false { didSet { classifySoon() } }
 
     @ObservationIgnored private var running: Task<Void, Never>?
     private static let pause = Duration.milliseconds(150)  // typing goes on meanwhile
@@ -47,7 +58,19 @@ final class ScreenModel {
     private func classifySoon() {
         running?.cancel()
         guard case .ready(let classifier) = state else { return }
-        let (text, pair) = (text, classifier.manifest.pair ? pair : nil)
+        let text = text
+        let question: Question
+        if sortsText, let entailment = classifier.entailment {
+            let (labels, several) = (Entailment.labels(in: labels), severalTrue && entailment.judgesAlone)
+            guard entailment.canJudge(labels.count, severalTrue: several) else {
+                running = nil
+                (answer, answeredText, problem) = (nil, "", text.isEmpty ? nil : "Write labels to choose from, one on a line.")
+                return
+            }
+            question = .labels(labels, severalTrue: several)
+        } else {
+            question = .pair(classifier.manifest.pair ? pair : nil)
+        }
         guard !text.isEmpty else {
             (answer, answeredText, problem) = (nil, "", nil)
             return
@@ -55,7 +78,7 @@ final class ScreenModel {
         running = Task {
             try? await Task.sleep(for: Self.pause)
             if Task.isCancelled { return }
-            let result = await Self.answer(classifier, text, pair)
+            let result = await Self.answer(classifier, text, question)
             if Task.isCancelled { return }
             switch result {
             case .success(let found): (answer, answeredText, problem) = (found, text, nil)
@@ -65,9 +88,14 @@ final class ScreenModel {
     }
 
     private nonisolated static func answer(
-        _ classifier: Classifier, _ text: String, _ pair: String?
+        _ classifier: Classifier, _ text: String, _ question: Question
     ) async -> Result<Answer, Error> {
-        Result { try classifier.answer(text, pair: pair) }
+        Result {
+            switch question {
+            case .pair(let pair): try classifier.answer(text, pair: pair)
+            case .labels(let labels, let severalTrue): try classifier.judge(text, labels, severalTrue: severalTrue)
+            }
+        }
     }
 
     private nonisolated static func classifier(

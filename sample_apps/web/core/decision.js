@@ -29,6 +29,15 @@ export function rank(logits, labels, temperature = 1) {
     .sort((a, b) => b.probability - a.probability);
 }
 
+/**
+ * Whether the likeliest label is probable enough to be the answer.
+ * @param {{probability: number}[]} ranked
+ * @param {number | null} minConfidence of the manifest; null where the model always answers
+ */
+export function isSure(ranked, minConfidence) {
+  return minConfidence === null || ranked[0].probability >= minConfidence;
+}
+
 /** The probability of a label that is a question of its own. */
 export function sigmoid(logit) {
   return 1 / (1 + Math.exp(-logit));

@@ -22,6 +22,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {number} maxLength in tokens
  * @property {import("./windows.js").Windows | null} windows how longer texts are read whole; null where they are cut
  * @property {number} temperature what logits are divided by before they become probabilities
+ * @property {number | null} minConfidence the probability below which the model is not sure; null: it always is
  * @property {string[]} inputs the model's inputs
  * @property {string} output the name of the logits
  * @property {string} oldestRuntime the oldest version of onnxruntime-web that runs the model
@@ -47,6 +48,9 @@ export function readManifest(text) {
   check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
   const temperature = document.temperature ?? 1;
   check(Number.isFinite(temperature) && temperature > 0, "has a temperature that is no positive number");
+  const minConfidence = document.min_confidence ?? null;
+  const share = typeof minConfidence === "number" && minConfidence > 0 && minConfidence < 1;
+  check(minConfidence === null || share, "has a min_confidence that is no number above 0 and below 1");
   check(Array.isArray(document.files) && document.files.every(isRecord), "has a damaged list of files");
   check(Array.isArray(document.inputs) && Array.isArray(document.outputs), "names no inputs or outputs");
   const shipped = document.files.filter((file) => file.shipped);
@@ -66,6 +70,7 @@ export function readManifest(text) {
     maxLength: document.max_length,
     windows,
     temperature,
+    minConfidence,
     oldestRuntime: String(document.runtime?.min_version ?? ""),
     inputs: document.inputs.map((input) => input.name),
     output: document.outputs[0]?.name ?? "logits",

@@ -5,7 +5,8 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
+import { argmax, entities, isSure, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
+import { canJudge, hypothesis, judge, readEntailment, readLabels } from "../../../sample_apps/web/core/entailment.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest, requireRuntime } from "../../../sample_apps/web/core/manifest.js";
@@ -160,6 +161,50 @@ test("tags of every scheme are read as by the reference", async () => {
     );
     for (const { end, probability } of found) assert.equal(probability, 1 / (end + 1));
   }
+});
+
+test("decisions are the reference's: when a model is sure, and how labels of one's own are judged", async () => {
+  const text = await readFile(new URL("../decisions.jsonl", import.meta.url), "utf8");
+  const lines = text.trim().split("\n").map((line) => JSON.parse(line));
+  const close = (found, expected) => assert.ok(Math.abs(found - expected) < 1e-9, `${found} for ${expected}`);
+  for (const { logits, temperature, min_confidence, label, probability, sure } of lines.filter(({ logits }) => logits)) {
+    const ranked = rank(
+      logits,
+      logits.map((_, i) => i),
+      temperature,
+    );
+    assert.equal(ranked[0].label, label);
+    close(ranked[0].probability, probability);
+    assert.equal(isSure(ranked, min_confidence), sure);
+  }
+  for (const { classes, rows, multi_label, scores } of lines.filter((line) => line.classes)) {
+    const judged = readEntailment(readManifest(manifest({ pair: true, labels: classes })));
+    const found = judge(
+      rows,
+      scores.map((_, i) => i),
+      judged,
+      multi_label,
+    );
+    for (const { label, probability } of found) close(probability, scores[label]);
+  }
+  assert.ok(lines.length > 100);
+});
+
+test("entailment is found by name alone", () => {
+  const read = (changes) => readEntailment(readManifest(manifest({ pair: true, ...changes })));
+  for (const labels of [["yes", "maybe", "no"], ["entailment", "Entailment"], ["a", "b", "c", "entailment"]])
+    assert.equal(read({ labels }), null);
+  assert.equal(read({ pair: false, labels: ["entailment", "no"] }), null);
+  const half = read({ labels: ["neutral", "entailment", "other"] });
+  assert.deepEqual([canJudge(half, 2, false), canJudge(half, 1, false), canJudge(half, 2, true)], [true, false, false]);
+  assert.deepEqual(readLabels(" a\n\nb c\na "), ["a", "b c"]);
+  assert.equal(hypothesis("sports"), "This example is sports.");
+});
+
+test("a least confidence is above 0 and below 1", () => {
+  assert.equal(readManifest(manifest()).minConfidence, null);
+  assert.equal(readManifest(manifest({ min_confidence: 0.4 })).minConfidence, 0.4);
+  for (const min_confidence of [0, 1, "0.5"]) assert.throws(() => readManifest(manifest({ min_confidence })), BundleError);
 });
 
 test("a tag of another scheme is refused", () => {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.apps.decisions import VECTORS as DECISIONS
 from tests.apps.entities import VECTORS
 from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
 
@@ -40,9 +41,8 @@ class Checker:
         core, tests, sources = self.core(), self.work / "core-tests.jar", self.project / "core" / TESTS
         if not tests.exists():
             self.tools.compile([sources], tests, self.tools.test_libraries, friends=[core])
-        return self.tools.test(
-            sources, [core, tests], {"edgepack.goldens": joined(goldens), "edgepack.entities": str(VECTORS)}
-        )
+        vectors = {"edgepack.entities": str(VECTORS), "edgepack.decisions": str(DECISIONS)}
+        return self.tools.test(sources, [core, tests], {"edgepack.goldens": joined(goldens), **vectors})
 
     def stubs(self) -> Path:
         """Stubs that are written in Java, as classes."""

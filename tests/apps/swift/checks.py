@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepack.package.template import checkout
+from tests.apps.decisions import VECTORS as DECISIONS
 from tests.apps.entities import VECTORS
 
 HERE = Path(__file__).parent
@@ -30,7 +31,7 @@ def run_core_tests(scratch: Path, goldens: Sequence[Path] = (), app: Path | None
     `app`: a packaged project, instead of the checkout's.
     """
     package = ["--package-path", (app or checkout() / "ios") / "EdgepackCore", "--scratch-path", scratch]
-    environment = {"EDGEPACK_ENTITIES": str(VECTORS)}
+    environment = {"EDGEPACK_ENTITIES": str(VECTORS), "EDGEPACK_DECISIONS": str(DECISIONS)}
     if goldens:
         environment["EDGEPACK_GOLDENS"] = ":".join(str(folder.resolve()) for folder in goldens)
     return run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)

@@ -72,6 +72,8 @@ public struct Answer: Equatable, Sendable {
     }
 
     public let content: Content
+    /// Whether the first of the labels is the answer, and not a guess.
+    public var isSure = true
     public let tokenCount: Int
     /// Tokenizing, running and deciding.
     public let milliseconds: Double
@@ -110,7 +112,37 @@ public struct Classifier: Sendable {
         let content = try decide(text, encoding, logits)
         let elapsed = (clock.now - start).components
         let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
-        return Answer(content: content, tokenCount: encoding.inputIDs.count, milliseconds: milliseconds)
+        var answer = Answer(content: content, tokenCount: encoding.inputIDs.count, milliseconds: milliseconds)
+        if case .labels(let found) = content {
+            answer.isSure = EdgepackCore.isSure(found, minConfidence: manifest.minConfidence)
+        }
+        return answer
+    }
+
+    /// What judges labels of one's own; none where the model judges no entailment.
+    public var entailment: Entailment? { Entailment(manifest) }
+
+    /// Which of the labels a text is of, by a model that judges entailment; it runs once for each.
+    public func judge(_ text: String, _ labels: [String], severalTrue: Bool) throws -> Answer {
+        guard let entailment, entailment.canJudge(labels.count, severalTrue: severalTrue) else {
+            throw BundleError("the model cannot judge \(labels.count) labels; give two or more, of which one is true")
+        }
+        let clock = ContinuousClock()
+        let start = clock.now
+        var (rows, tokens) = ([[Float]](), 0)
+        for label in labels {
+            let hypothesis = Entailment.hypothesis(label)
+            let whole = manifest.windows != nil
+            let encoding = tokenizer.encode(text, pair: hypothesis, maxLength: manifest.maxLength, whole: whole)
+            let logits = try logits(encoding)
+            _ = try decide(text, encoding, logits)  // as many numbers as labels, all finite
+            rows.append(logits)
+            tokens += encoding.inputIDs.count
+        }
+        let found = entailment.judged(rows, labels, severalTrue: severalTrue)
+        let elapsed = (clock.now - start).components
+        let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
+        return Answer(content: .labels(found), tokenCount: tokens, milliseconds: milliseconds)
     }
 
     /// The model's logits, of a long text those of its windows together.

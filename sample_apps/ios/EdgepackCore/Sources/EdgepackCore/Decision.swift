@@ -25,6 +25,12 @@ public func ranked(_ logits: [Float], _ labels: [String], temperature: Double = 
     return order.map { found[$0] }
 }
 
+/// Whether the most probable label is probable enough to be the answer; without a least confidence it always is.
+public func isSure(_ ranked: [LabelProbability], minConfidence: Double?) -> Bool {
+    guard let minConfidence, let best = ranked.first else { return true }
+    return best.probability >= minConfidence
+}
+
 /// The probability of a label that is a question of its own.
 public func sigmoid(_ logit: Float) -> Double {
     1 / (1 + exp(-Double(logit)))

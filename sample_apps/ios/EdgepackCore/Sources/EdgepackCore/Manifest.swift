@@ -87,6 +87,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let tagScheme: TagScheme?
     /// What logits are divided by before they become probabilities; none: 1.
     public let temperature: Double?
+    /// The probability below which the model is not sure; none: it always is.
+    public let minConfidence: Double?
     /// None: a text, or a word, has one label.
     public let problem: Problem?
     /// Of label sets, the probability from which on each label is answered.
@@ -105,6 +107,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
         case temperature, problem, thresholds, activation, windows
         case tagScheme = "tag_scheme"
+        case minConfidence = "min_confidence"
         case maxLength = "max_length"
         case shippedBytes = "shipped_bytes"
     }
@@ -142,6 +145,9 @@ public struct Manifest: Decodable, Equatable, Sendable {
         if let windows {
             guard 0...maxLength / 2 ~= windows.overlap, (windows.combine == .inner) == (task == .tokenClassification)
             else { throw BundleError("edgepack.json has windows that cannot be; install the app again") }
+        }
+        guard minConfidence.map({ $0 > 0 && $0 < 1 }) ?? true else {
+            throw BundleError("edgepack.json has a min_confidence that is not above 0 and below 1; install the app again")
         }
         if problem == .labelSets {
             guard task == .textClassification, let thresholds, thresholds.count == labels.count,

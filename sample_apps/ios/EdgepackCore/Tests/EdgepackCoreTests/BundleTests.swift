@@ -195,6 +195,76 @@ final class BundleTests: XCTestCase {
         print("compared \(lines.count) lines of tags")
     }
 
+    /// When a model is sure, and how labels of one's own are judged, by the reference; edgepack's own tests name the file.
+    func testDecisionsAreTheReferences() throws {
+        struct Line: Decodable {
+            let logits: [Float]?
+            let temperature: Double?
+            let min_confidence: Double?
+            let label: Int?
+            let probability: Double?
+            let sure: Bool?
+            let classes: [String]?
+            let rows: [[Float]]?
+            let multi_label: Bool?
+            let scores: [Double]?
+        }
+        guard let path = ProcessInfo.processInfo.environment["EDGEPACK_DECISIONS"] else {
+            throw XCTSkip("no EDGEPACK_DECISIONS")
+        }
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        for text in lines {
+            let line = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
+            if let logits = line.logits {
+                let found = ranked(logits, logits.indices.map(String.init), temperature: try XCTUnwrap(line.temperature))
+                XCTAssertEqual(found[0].label, String(try XCTUnwrap(line.label)))
+                XCTAssertEqual(found[0].probability, try XCTUnwrap(line.probability), accuracy: 1e-6)
+                XCTAssertEqual(isSure(found, minConfidence: line.min_confidence), line.sure)
+            } else {
+                let entailment = try XCTUnwrap(Entailment(judging(try XCTUnwrap(line.classes))))
+                let (rows, scores) = (try XCTUnwrap(line.rows), try XCTUnwrap(line.scores))
+                let several = try XCTUnwrap(line.multi_label)
+                let found = entailment.judged(rows, rows.indices.map(String.init), severalTrue: several)
+                XCTAssertEqual(found.count, scores.count)
+                for each in found {
+                    XCTAssertEqual(each.probability, scores[try XCTUnwrap(Int(each.label))], accuracy: 1e-6)
+                }
+            }
+        }
+        print("compared \(lines.count) decisions")
+    }
+
+    private func judging(_ labels: [String], pair: Bool = true) throws -> Manifest {
+        let text = Fixtures.manifest(files, labels: labels)
+        return try Manifest.read(Data((pair ? paired(text) : text).utf8))
+    }
+
+    private func paired(_ text: String) -> String {
+        text.replacingOccurrences(of: #""pair": false"#, with: #""pair": true"#)
+    }
+
+    func testEntailmentIsFoundByNameAlone() throws {
+        XCTAssertNil(Entailment(try judging(["yes", "maybe", "no"])))
+        XCTAssertNil(Entailment(try judging(["entailment", "not_entailment"], pair: false)))
+        XCTAssertNil(Entailment(try judging(["entailment", "Entailment"])))
+        let half = try XCTUnwrap(Entailment(try judging(["neutral", "entailment", "other"])))
+        XCTAssert(!half.judgesAlone && !half.canJudge(1, severalTrue: false) && !half.canJudge(2, severalTrue: true))
+        XCTAssert(half.canJudge(2, severalTrue: false))
+        XCTAssertEqual(Entailment.labels(in: " a\n\nb c\na "), ["a", "b c"])
+    }
+
+    func testAModelThatIsNotSureSaysSo() throws {
+        let unsure = Fixtures.manifest(files, more: #""min_confidence": 0.8, "#)
+        let bundle = try Fixtures.bundle(self, files, manifest: unsure)
+        for (logits, sure) in [([0, 1], false), ([0, 3], true)] as [([Float], Bool)] {
+            let runtime = FakeRuntime { _ in logits }
+            let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+            XCTAssertEqual(try classifier.answer("good films").isSure, sure)
+        }
+        let text = Fixtures.manifest(files, more: #""min_confidence": 0, "#)
+        XCTAssert(message { _ = try Manifest.read(Data(text.utf8)) }.contains("min_confidence"))
+    }
+
     func testATagOfAnotherSchemeIsRefused() {
         XCTAssertThrowsError(try Mark("PER", .bio))
         XCTAssertThrowsError(try Mark("b", .bio))

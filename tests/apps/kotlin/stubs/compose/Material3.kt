@@ -92,3 +92,11 @@ fun OutlinedTextField(
     maxLines: Int = Int.MAX_VALUE,
     minLines: Int = 1,
 ): Unit = TODO()
+
+@Composable
+fun Checkbox(
+    checked: Boolean,
+    onCheckedChange: ((Boolean) -> Unit)?,
+    modifier: Modifier = Modifier,
+    enabled: Boolean = true,
+): Unit = TODO()

@@ -27,3 +27,10 @@ fun SemanticsPropertyReceiver.heading(): Unit = TODO()
 fun Modifier.semantics(mergeDescendants: Boolean = false, properties: SemanticsPropertyReceiver.() -> Unit): Modifier = TODO()
 
 fun Modifier.clearAndSetSemantics(properties: SemanticsPropertyReceiver.() -> Unit): Modifier = TODO()
+
+@JvmInline
+value class Role private constructor(private val value: Int) {
+    companion object {
+        val Checkbox: Role get() = TODO()
+    }
+}

@@ -15,8 +15,14 @@ sealed interface ModelState {
     data class Failed(val message: String) : ModelState
 }
 
-/** What the user has typed. */
-data class Input(val text: String = "", val pair: String = "")
+/** What the user has typed; [own]: one text is to be sorted into [labels], one on a line, of which [several] may be true. */
+data class Input(
+    val text: String = "",
+    val pair: String = "",
+    val own: Boolean = false,
+    val labels: String = "",
+    val several: Boolean = false,
+)
 
-/** What the model said of [input]; [error] where it could not. */
+/** What the model said of [input]; [error] where it could not; neither where labels to choose from are missing. */
 data class Output(val input: Input, val prediction: Prediction?, val error: String?)

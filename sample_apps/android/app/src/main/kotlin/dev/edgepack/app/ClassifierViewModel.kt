@@ -4,6 +4,8 @@ import android.app.Application
 import android.os.SystemClock
 import androidx.lifecycle.AndroidViewModel
 import androidx.lifecycle.viewModelScope
+import dev.edgepack.core.Entailment
+import dev.edgepack.core.Prediction
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.runtime.PackagedRuntime
 import java.io.IOException
@@ -67,10 +69,18 @@ class ClassifierViewModel(application: Application) : AndroidViewModel(applicati
         val ready = classifier
         if (ready == null || input.text.isBlank()) return@withContext null
         try {
-            Output(input, ready.classify(input.text, input.pair), error = null)
+            Output(input, answer(ready, input), error = null)
         } catch (e: IOException) {
             Output(input, prediction = null, error = e.message)
         }
+    }
+
+    /** The prediction; null where labels of the user's own are wanted and are not enough. */
+    private fun answer(ready: TextClassifier, input: Input): Prediction? {
+        val judge = ready.entailment
+        if (!input.own || judge == null) return ready.classify(input.text, input.pair)
+        val (labels, several) = Entailment.readLabels(input.labels) to (input.several && judge.judgesAlone)
+        return if (judge.canJudge(labels.size, several)) ready.judge(input.text, labels, several) else null
     }
 
     override fun onCleared() {

@@ -18,6 +18,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
  * @property activation what makes the one logit a score (`identity`, `sigmoid`), where a text has one; else null
  * @property temperature what logits are divided by before they become probabilities
+ * @property minConfidence the probability below which the model is not sure; null where it always is
  * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
  */
 class BundleManifest(
@@ -40,6 +41,7 @@ class BundleManifest(
     val thresholds: List<Double>? = null,
     val activation: String? = null,
     val windows: Windows? = null,
+    val minConfidence: Double? = null,
 ) {
     /** The most tokens of one run. */
     val inputLength: Int get() = minOf(maxLength, fixedLength ?: maxLength)
@@ -108,6 +110,7 @@ class BundleManifest(
                 thresholds = root["problem"].orElse(null) { thresholds(string(), task, root) },
                 activation = root["problem"].orElse(null) { activation(string(), task, root) },
                 windows = root["windows"].orElse(null) { windows(this, task, root["max_length"].long()) },
+                minConfidence = root["min_confidence"].orElse(null) { share() },
             )
         }
 

@@ -12,6 +12,7 @@ class Entity(val type: String, val start: Int, val end: Int, val probability: Fl
  * What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it.
  *
  * @property tagsEachWord whether the entities are all words, each with its tag, as parts of speech are
+ * @property isSure whether the likeliest of [labels] is the answer, and not a guess
  * @property isSet whether a text has a set of labels: [labels] are those of the set, and there may be none
  * @property score the number of a text that has one, which the manifest's label names; else null
  */
@@ -24,6 +25,7 @@ class Prediction(
     val tagsEachWord: Boolean = false,
     val isSet: Boolean = false,
     val score: Double? = null,
+    val isSure: Boolean = true,
 )
 
 /** The probability of a label that is a question of its own. */
@@ -38,6 +40,13 @@ fun labelSet(logits: FloatArray, labels: List<String>, thresholds: List<Double>)
     labels.indices.filter { sigmoid(logits[it]) >= thresholds[it] }
         .map { ScoredLabel(labels[it], sigmoid(logits[it]).toFloat()) }
         .sortedByDescending { it.probability }
+
+/** Whether the likeliest label is probable enough to be the answer; in double precision, as the manifest's figure is. */
+fun isSure(logits: FloatArray, manifest: BundleManifest): Boolean {
+    val least = manifest.minConfidence ?: return true
+    val largest = logits.max().toDouble()
+    return 1 / logits.sumOf { exp((it - largest) / manifest.temperature) } >= least
+}
 
 /** Probabilities out of logits at a manifest's temperature; the largest is subtracted first, so that none overflows. */
 fun softmax(logits: FloatArray, temperature: Float = 1f): FloatArray {

@@ -11,6 +11,9 @@ class TextClassifier(
 ) : Closeable {
     private val marks = if (manifest.labelsWords) readMarks(manifest.labels, manifest.tagScheme) else emptyList()
 
+    /** What judges labels of one's own; null where the model judges no entailment. */
+    val entailment: Entailment? = Entailment.of(manifest)
+
     /** What the model says of [text], and of [pair] where the task has two texts. */
     fun classify(text: String, pair: String? = null): Prediction {
         val start = System.nanoTime()
@@ -31,7 +34,25 @@ class TextClassifier(
             tagsEachWord = manifest.tagsEachWord,
             isSet = manifest.thresholds != null,
             score = score,
+            isSure = labels.isEmpty() || manifest.thresholds != null || isSure(logits, manifest),
         )
+    }
+
+    /** Which of [labels] the text is of, by a model that judges entailment; it runs once for each. */
+    fun judge(text: String, labels: List<String>, severalTrue: Boolean): Prediction {
+        val judge = entailment
+        if (judge == null || !judge.canJudge(labels.size, severalTrue)) {
+            throw BundleException("the model cannot judge ${labels.size} labels; give two or more, of which one is true")
+        }
+        val start = System.nanoTime()
+        val whole = manifest.windows != null
+        val encodings = labels.map { tokenizer.encode(text, Entailment.hypothesis(it), manifest.inputLength, whole) }
+        val tokenized = System.nanoTime()
+        val rows = encodings.map { encoding -> session.run(encoding, manifest).also { checkCount(it, manifest.labels.size) } }
+        val done = System.nanoTime()
+        val scores = judge.scores(rows, severalTrue)
+        val ranked = labels.indices.map { ScoredLabel(labels[it], scores[it]) }.sortedByDescending { it.probability }
+        return Prediction(ranked, emptyList(), encodings.sumOf { it.size }, tokenized - start, done - tokenized)
     }
 
     private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {

@@ -4,6 +4,9 @@ import java.io.File
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
+import kotlin.test.assertFalse
+import kotlin.test.assertNotNull
+import kotlin.test.assertNull
 import kotlin.test.assertTrue
 
 class PredictionTest {
@@ -59,6 +62,54 @@ class PredictionTest {
             for (entity in found) assertEquals(1f / (entity.end + 1), entity.probability)
         }
         println("${file.name}: ${lines.size} of ${lines.size} lines equal")
+    }
+
+    /** `decisions.jsonl`: when a model is sure, and how labels of one's own are judged, by the reference. */
+    @Test
+    fun decisionsAreTheReferences() {
+        val file = System.getProperty("edgepack.decisions")?.let(::File) ?: return
+        val lines = file.readLines().map { Json.parse(it) as Map<*, *> }
+        for (line in lines) if (line["classes"] == null) checkSure(line) else checkJudged(line)
+        println("${file.name}: ${lines.size} of ${lines.size} lines equal")
+    }
+
+    private fun floats(row: Any?): FloatArray = (row as List<*>).map { (it as Number).toFloat() }.toFloatArray()
+
+    private fun checkSure(line: Map<*, *>) {
+        val least = line["min_confidence"] ?: "null"
+        val told = "{\"temperature\": ${line["temperature"]}, \"min_confidence\": $least,"
+        val manifest = BundleManifest.parse(BundleManifestTest.MANIFEST.replaceFirst("{", told))
+        val logits = floats(line["logits"])
+        assertEquals(line["sure"], isSure(logits, manifest))
+        val probabilities = softmax(logits, manifest.temperature)
+        val best = (line["label"] as Long).toInt()
+        assertEquals((line["probability"] as Number).toFloat(), probabilities[best], 1e-4f)
+        assertEquals(probabilities.max(), probabilities[best])
+    }
+
+    private fun checkJudged(line: Map<*, *>) {
+        val judge = assertNotNull(Entailment.of(judging((line["classes"] as List<*>).map { it as String })))
+        val scores = judge.scores((line["rows"] as List<*>).map(::floats), line["multi_label"] as Boolean)
+        val expected = floats(line["scores"])
+        assertEquals(expected.size, scores.size)
+        for (i in expected.indices) assertEquals(expected[i], scores[i], 1e-4f)
+    }
+
+    private fun judging(labels: List<String>, pair: Boolean = true): BundleManifest {
+        val names = labels.joinToString(", ", "[", "]") { "\"$it\"" }
+        val text = BundleManifestTest.MANIFEST.replaceFirst("[\"no\", \"yes\"]", names)
+        return BundleManifest.parse(text.replaceFirst("{", "{\"pair\": $pair,"))
+    }
+
+    @Test
+    fun entailmentIsFoundByNameAlone() {
+        assertNull(Entailment.of(judging(listOf("yes", "maybe", "no"))))
+        assertNull(Entailment.of(judging(listOf("entailment", "not_entailment"), pair = false)))
+        assertNull(Entailment.of(judging(listOf("entailment", "Entailment"))))
+        val half = assertNotNull(Entailment.of(judging(listOf("neutral", "entailment", "other"))))
+        assertFalse(half.judgesAlone || half.canJudge(1, false) || half.canJudge(2, true))
+        assertTrue(half.canJudge(2, false))
+        assertEquals(listOf("a", "b c"), Entailment.readLabels(" a\n\nb c\na "))
     }
 
     @Test

@@ -37,6 +37,7 @@ fun Answer(input: Input, output: Output?) {
             input.text.isBlank() -> Text(stringResource(R.string.type_something))
             error != null -> Text(error, color = MaterialTheme.colorScheme.error)
             prediction != null -> Predicted(output.input, prediction)
+            output != null && output.input.own -> Text(stringResource(R.string.write_labels))
         }
     }
 }
@@ -61,8 +62,9 @@ private fun Predicted(input: Input, prediction: Prediction) {
             Entities(input.text, prediction.entities)
         }
         else -> {
-            Heading(stringResource(R.string.labels_title))
-            for (label in prediction.labels.take(SHOWN_LABELS)) LabelRow(label, first = label === prediction.labels[0])
+            Heading(stringResource(if (prediction.isSure) R.string.labels_title else R.string.not_sure_title))
+            if (!prediction.isSure) Text(stringResource(R.string.best_guesses))
+            for (label in prediction.labels.take(SHOWN_LABELS)) LabelRow(label, first = prediction.isSure && label === prediction.labels[0])
         }
     }
     Text(latency(prediction), style = MaterialTheme.typography.bodySmall)

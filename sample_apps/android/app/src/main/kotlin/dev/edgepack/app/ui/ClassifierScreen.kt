@@ -2,13 +2,16 @@ package dev.edgepack.app.ui
 
 import androidx.compose.foundation.layout.Arrangement
 import androidx.compose.foundation.layout.Column
+import androidx.compose.foundation.layout.Row
 import androidx.compose.foundation.layout.fillMaxSize
 import androidx.compose.foundation.layout.fillMaxWidth
 import androidx.compose.foundation.layout.padding
 import androidx.compose.foundation.layout.safeDrawingPadding
 import androidx.compose.foundation.rememberScrollState
+import androidx.compose.foundation.selection.toggleable
 import androidx.compose.foundation.verticalScroll
 import androidx.compose.material3.Button
+import androidx.compose.material3.Checkbox
 import androidx.compose.material3.LinearProgressIndicator
 import androidx.compose.material3.MaterialTheme
 import androidx.compose.material3.OutlinedTextField
@@ -16,9 +19,11 @@ import androidx.compose.material3.Surface
 import androidx.compose.material3.Text
 import androidx.compose.material3.TextButton
 import androidx.compose.runtime.Composable
+import androidx.compose.ui.Alignment
 import androidx.compose.ui.Modifier
 import androidx.compose.ui.res.stringResource
 import androidx.compose.ui.semantics.LiveRegionMode
+import androidx.compose.ui.semantics.Role
 import androidx.compose.ui.semantics.heading
 import androidx.compose.ui.semantics.liveRegion
 import androidx.compose.ui.semantics.semantics
@@ -27,6 +32,8 @@ import dev.edgepack.app.Input
 import dev.edgepack.app.ModelState
 import dev.edgepack.app.Output
 import dev.edgepack.app.R
+import dev.edgepack.core.BundleManifest
+import dev.edgepack.core.Entailment
 
 /** Text in, labels or entities out, what the model is. Scrolls, so that large fonts and small screens lose nothing. */
 @Composable
@@ -47,7 +54,7 @@ fun ClassifierScreen(
                 is ModelState.Preparing -> Preparing(model)
                 is ModelState.Failed -> Failed(model, onTryAgain)
                 is ModelState.Ready -> {
-                    TextFields(model.manifest.pair, input, onType)
+                    TextFields(model.manifest, input, onType)
                     Answer(input, output)
                     ModelFacts(model)
                 }
@@ -92,7 +99,8 @@ private fun Failed(state: ModelState.Failed, onTryAgain: () -> Unit) {
 }
 
 @Composable
-private fun TextFields(pair: Boolean, input: Input, onType: (Input) -> Unit) {
+private fun TextFields(manifest: BundleManifest, input: Input, onType: (Input) -> Unit) {
+    val entailment = Entailment.of(manifest)
     OutlinedTextField(
         value = input.text,
         onValueChange = { onType(input.copy(text = it)) },
@@ -100,7 +108,7 @@ private fun TextFields(pair: Boolean, input: Input, onType: (Input) -> Unit) {
         label = { Text(stringResource(R.string.text_label)) },
         minLines = MIN_LINES,
     )
-    if (pair) {
+    if (manifest.pair && !(input.own && entailment != null)) {
         OutlinedTextField(
             value = input.pair,
             onValueChange = { onType(input.copy(pair = it)) },
@@ -109,7 +117,38 @@ private fun TextFields(pair: Boolean, input: Input, onType: (Input) -> Unit) {
             minLines = MIN_LINES,
         )
     }
-    TextButton(onClick = { onType(Input()) }, enabled = input != Input()) { Text(stringResource(R.string.clear)) }
+    if (entailment != null) OwnLabels(entailment, input, onType)
+    TextButton(onClick = { onType(Input(own = input.own)) }, enabled = input != Input(own = input.own)) { Text(stringResource(R.string.clear)) }
+}
+
+/** Labels of the user's own, for a model that judges entailment. */
+@Composable
+private fun OwnLabels(entailment: Entailment, input: Input, onType: (Input) -> Unit) {
+    Choice(stringResource(R.string.own_labels), input.own) { onType(input.copy(own = it)) }
+    if (!input.own) return
+    OutlinedTextField(
+        value = input.labels,
+        onValueChange = { onType(input.copy(labels = it)) },
+        modifier = Modifier.fillMaxWidth(),
+        label = { Text(stringResource(R.string.own_labels_label)) },
+        minLines = MIN_LINES,
+    )
+    if (entailment.judgesAlone) {
+        Choice(stringResource(R.string.several_true), input.several) { onType(input.copy(several = it)) }
+    }
+}
+
+/** A box to tick; its words are part of it, for fingers and for screen readers. */
+@Composable
+private fun Choice(text: String, chosen: Boolean, onChoose: (Boolean) -> Unit) {
+    Row(
+        modifier = Modifier.fillMaxWidth().toggleable(value = chosen, role = Role.Checkbox, onValueChange = onChoose),
+        horizontalArrangement = Arrangement.spacedBy(8.dp),
+        verticalAlignment = Alignment.CenterVertically,
+    ) {
+        Checkbox(checked = chosen, onCheckedChange = null, modifier = Modifier.padding(12.dp))
+        Text(text, modifier = Modifier.weight(1f))
+    }
 }
 
 private const val MIN_LINES = 2
