@@ -11,7 +11,7 @@ struct ResultView: View {
     var body: some View {
         switch answer.content {
         case .labels(let labels):
-            if !answer.isSure { Text("Not sure. The best guesses:").font(.headline) }
+            if !answer.isSure { Text("Not sure. The best guesses:") }
             ForEach(labels.prefix(Self.shownLabels), id: \.label) { LabelRow(found: $0) }
         case .labelSet(let labels):
             if labels.isEmpty { Text("None of the labels").foregroundStyle(.secondary) }

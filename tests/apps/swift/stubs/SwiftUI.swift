@@ -121,6 +121,11 @@ public struct LabeledContent: View {
     public var body: Never { fatalError() }
 }
 
+public struct Toggle: View {
+    public init(_ title: String, isOn: Binding<Bool>) {}
+    public var body: Never { fatalError() }
+}
+
 public struct ProgressView: View {
     public init<S: StringProtocol>(_ title: S) {}
     public init<S: StringProtocol, V: BinaryFloatingPoint>(_ title: S, value: V?, total: V = 1.0) {}
