@@ -15,6 +15,7 @@ import androidx.compose.ui.text.style.TextAlign
 class ColorScheme(val error: Color)
 
 class Typography(
+    val headlineMedium: TextStyle,
     val headlineSmall: TextStyle,
     val titleMedium: TextStyle,
     val bodyLarge: TextStyle,
