@@ -39,6 +39,7 @@ seed = 4
 device = "cpu"
 raw-text = "raw.txt"
 max-length = 32
+long-texts = "windows"
 student-tokenizer = "google/other"
 disk-budget = "2GB"
 allow-untrained = true
@@ -48,7 +49,7 @@ TYPED = """build -m project/teacher -d project/data/train.tsv --eval project/dat
  -t ios-onnx --task text-classification --tag-scheme plain --pooling mean
  --text-column words --pair-column second --label-column kind --labels no,yes
  --out-of-scope oos --answer-rate 90% --max-drop 3% --effort quick --seed 4
- --device cpu --raw-text project/raw.txt --max-length 32 --student-tokenizer google/other
+ --device cpu --raw-text project/raw.txt --max-length 32 --long-texts windows --student-tokenizer google/other
  --disk-budget 2GB --allow-untrained -o project/out"""
 
 
