@@ -109,5 +109,5 @@ def test_the_counts_come_back_out_of_the_record() -> None:
 )
 def test_counts_of_no_two_models_are_refused(bad: list[list[int]]) -> None:
     found = judge(440, 15, 25, 20).model_copy(update={"rows": bad})
-    with pytest.raises(InputError, match="the verdict's (counts are not|rows are not of 5|rows hold a number)"):
+    with pytest.raises(InputError, match=r"the verdict's (counts are not|rows are not of 5|rows hold a number)"):
         rows_of(found, TEXT)
