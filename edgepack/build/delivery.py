@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -50,6 +50,7 @@ DEVICE_ONLY = ("name", "title", "device", "runtime_library", "notes")  # of a ta
 
 INT8_NAME = "teacher-int8.onnx"
 
+T = TypeVar("T")
 MakeStage = Callable[[str, dict[str, Any], Callable[[Stage], None]], Stage]  # name, what decides it, work
 
 
@@ -81,8 +82,7 @@ class Delivery:
     stage: MakeStage
     console: Console
     linear: Stage
-    decided: list[Task] = field(default_factory=list)  # the student's, once it is known
-    sure: list[Sure | None] = field(default_factory=list)  # the same
+    found: dict[str, Any] = field(default_factory=dict)  # of the student, once it is known
     measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
     @cached_property
@@ -232,35 +232,40 @@ class Delivery:
         statistics = task.statistics(np.load(logits), self.evaluation_ids)
         return statistics if task.is_multi_label else statistics[:, 0]
 
+    def once(self, name: str, find: Callable[[], T]) -> T:
+        """What is found out of the one student, for all targets."""
+        if name not in self.found:
+            self.found[name] = find()
+        return cast(T, self.found[name])
+
     def student_task(self, student: Student) -> Task:
         """The task as the student decides it: with thresholds of its own, found on the examples held out."""
-        inputs, task = self.inputs, self.inputs.teacher.task
-        if inputs.held_out is None or not task.is_multi_label:
+        task = self.inputs.teacher.task
+        if self.inputs.held_out is None or not task.is_multi_label:
             return evenly(task)
-        if not self.decided:
-            data = in_student_ids(inputs.held_out, student.config, inputs)
-            self.decided.append(task.with_thresholds(predict(student, data, exact=True), data))
-        return self.decided[0]
+        return self.once("task", lambda: task.with_thresholds(*self._held_out_answers(student)))
 
     def sure_of(self, student: Student) -> Sure | None:
         """The student's temperature and least confidence, and texts to measure it on; None of few examples."""
-        inputs, known, measured = self.inputs, None, self.inputs.evaluation_data.out_of_scope()
-        if inputs.held_out is None or not inputs.teacher.task.has_temperature:
+        if self.inputs.held_out is None or not self.inputs.teacher.task.has_temperature:
             return None
-        if not self.sure:
-            if inputs.outside is not None:
-                known, other = halves(inputs.outside)
-                measured = measured if len(measured) else other
-            held_out = in_student_ids(inputs.held_out, student.config, inputs)
-            logits = [
-                predict(student, data, exact=True) for data in (held_out, self.encoded(known)) if data is not None
-            ]
-            outside = logits[1] if len(logits) > 1 else None
-            rate = inputs.request.answer_rate
-            found = find_confidence(inputs.teacher.task, logits[0], held_out, outside, rate)
-            of_training = not inputs.evaluation_data.outside
-            self.sure.append(None if found is None else Sure(found, self.encoded(measured), of_training))
-        return self.sure[0]
+        return self.once("sure", lambda: self._find_sure(student))
+
+    def _held_out_answers(self, student: Student) -> tuple[np.ndarray, Encoded]:
+        """The student's logits on the examples held out, and these in its own tokens."""
+        assert self.inputs.held_out is not None
+        data = in_student_ids(self.inputs.held_out, student.config, self.inputs)
+        return predict(student, data, exact=True), data
+
+    def _find_sure(self, student: Student) -> Sure | None:
+        inputs, evaluation = self.inputs, self.inputs.evaluation_data
+        known, other = (None, None) if inputs.outside is None else halves(inputs.outside)
+        foreign = self.encoded(known)
+        outside = None if foreign is None else predict(student, foreign, exact=True)
+        answers = self._held_out_answers(student)
+        found = find_confidence(inputs.teacher.task, *answers, outside, inputs.request.answer_rate)
+        measured = self.encoded(evaluation.out_of_scope() if evaluation.outside else other)
+        return None if found is None else Sure(found, measured, of_training=not evaluation.outside)
 
     def encoded(self, data: Dataset | None) -> Encoded | None:
         """Texts as the student's own tokenizer cuts them; None where there are none."""

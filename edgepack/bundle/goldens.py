@@ -150,18 +150,24 @@ def write_goldens(
         golden = tokenize(reference, text, pair, longest)
         logits = run_golden(session, golden, longest)
         golden["logits"] = np.round(logits.astype(np.float64), DECIMALS).tolist()
-        if not labels:  # a vector
-            pass
-        elif isinstance(scoring, Scores):
-            golden["score"] = round(float(scoring.decide(np.array(golden["logits"]))), DECIMALS)
-        elif scoring is not None:
-            golden["labels"] = [labels[int(i)] for i in np.flatnonzero(scoring.decide(np.array(golden["logits"])))]
-        else:
-            decided = logits.argmax(axis=-1)
-            golden["label"] = [labels[i] for i in decided] if decided.ndim else labels[int(decided)]
+        golden |= answered(labels, scoring, logits, np.array(golden["logits"]))
         lines.append(json.dumps(golden, separators=(",", ":")) + "\n")
     path.write_bytes("".join(lines).encode())
     return len(lines)
+
+
+def answered(
+    labels: Sequence[str], scoring: LabelF1 | Scores | None, logits: np.ndarray, written: np.ndarray
+) -> dict[str, Any]:
+    """What logits, also as they are `written`, answer: a label, those of a set, a score; of a vector nothing."""
+    if not labels:
+        return {}
+    if isinstance(scoring, Scores):
+        return {"score": round(float(scoring.decide(written)), DECIMALS)}
+    if scoring is not None:
+        return {"labels": [labels[int(i)] for i in np.flatnonzero(scoring.decide(written))]}
+    decided = logits.argmax(axis=-1)
+    return {"label": [labels[i] for i in decided] if decided.ndim else labels[int(decided)]}
 
 
 def golden_texts(texts: Sequence[Text], tokenizer: Tokenizer, longest: Longest) -> list[Text]:

@@ -28,7 +28,6 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_dataset
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
-from edgepack.task.vector_data import read_as
 
 ARCHITECTURES: dict[str, Callable[[], Machine]] = {"arm64": arm64}
 
@@ -106,11 +105,7 @@ def compare_architecture(
         manifest, folder, target = same[0]
         task = task_of(manifest)
         place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
-        columns = Columns(**request["columns"])
-        if task.embeds:
-            dataset = read_as(place, task.judged, columns)
-        else:
-            dataset = read_dataset(place, task, columns, "validation")
+        dataset = read_dataset(place, task, Columns(**request["columns"]), "validation")
         encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.longest)
         if examples is not None:
             encoded = encoded.select(np.arange(min(examples, len(encoded))))

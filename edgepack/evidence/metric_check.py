@@ -38,7 +38,6 @@ from edgepack.task.examples import Columns, read_dataset, show_notes
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
-from edgepack.task.vector_data import read_as
 from edgepack.task.windows import Longest
 
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
@@ -77,7 +76,7 @@ class Given:
     teacher: str | None = None
     console: Console | None = None
     data: dict[tuple[Task, str], Dataset] = field(default_factory=dict)
-    teachers: dict[tuple[Task, str, Longest], np.ndarray] = field(default_factory=dict)
+    teachers: dict[tuple[str, Task, str, Longest], np.ndarray] = field(default_factory=dict)
     answers: dict[Path, Answers] = field(default_factory=dict)
 
     def read(self, manifest: BundleManifest) -> Dataset:
@@ -85,10 +84,7 @@ class Given:
         task, columns = task_of(manifest), self.columns_for(manifest)
         key = (task, repr(columns))
         if key not in self.data:
-            if task.embeds:
-                self.data[key] = read_as(self.evaluation, task.judged, columns)
-            else:
-                self.data[key] = read_dataset(self.evaluation, task, columns, split="validation")
+            self.data[key] = read_dataset(self.evaluation, task, columns, split="validation")
             if self.console is not None:
                 show_notes(self.console, self.data[key])
         return self.data[key]
@@ -125,22 +121,21 @@ class Given:
                 f"the bundle's {task_of(manifest).metric_name} is measured by its teacher's vectors, and there is no "
                 "teacher; pass --teacher"
             )
-        task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, f"vectors of {sha256}", manifest.teacher_longest)
-        if key not in self.teachers:
-            answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_vectors)
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), manifest.teacher_longest, sha256)
-        return self.teachers[key]
+        return self._ask_teacher("teacher_vectors", manifest)
 
-    def teacher_statistics(self, manifest: BundleManifest) -> np.ndarray:
-        """What the teacher has right."""
-        task, sha256 = task_of(manifest), manifest.teacher.sha256
-        key = (task, sha256, manifest.teacher_longest)
+    def teacher_statistics(self, manifest: BundleManifest, answers: Answers) -> np.ndarray:
+        """What the teacher has right on the data of these answers."""
+        if answers.task.judged == "teacher":  # its vectors are the labels
+            return answers.task.statistics(self.teacher_vectors(manifest), answers.encoded)
+        return self._ask_teacher("teacher_statistics", manifest, tuple(manifest.teacher.thresholds or ()))
+
+    def _ask_teacher(self, question: str, manifest: BundleManifest, *more: object) -> np.ndarray:
+        """What a function of `teacher_answers.py` gives; each is asked once."""
+        task, sha256, longest = task_of(manifest), manifest.teacher.sha256, manifest.teacher_longest
+        key = (question, task, sha256, longest)
         if key not in self.teachers:
-            answer = cast(Callable[..., np.ndarray], import_module(TEACHER_ANSWERS).teacher_statistics)
-            limits = tuple(manifest.teacher.thresholds or ())
-            data, longest = self.read(manifest), manifest.teacher_longest
-            self.teachers[key] = answer(self.teacher, task, data, longest, sha256, limits)
+            answer = cast(Callable[..., np.ndarray], getattr(import_module(TEACHER_ANSWERS), question))
+            self.teachers[key] = answer(self.teacher, task, self.read(manifest), longest, sha256, *more)
         return self.teachers[key]
 
 
@@ -175,7 +170,7 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
     )
     margin, confidence = policy.retention_test(bundle.verdict.noninferiority)
     if given.teacher is not None:
-        rows = paired_rows(answers.statistics, given.teacher_statistics(manifest))
+        rows = paired_rows(answers.statistics, given.teacher_statistics(manifest, answers))
         return paired_check(judge_retention(rows, task, margin, confidence), task, f"on {others}, the teacher's too")
     if baseline is not None:
         reason = f"{task.metric_name} is {answers.metric:.4f} on {others}; compared with the baseline, see there"

@@ -27,7 +27,7 @@ def teacher_statistics(
     teacher = _same_teacher(source, task, sha256)
     logits, encoded = _answers(teacher, task, data, longest)
     if task.embeds:
-        return task.statistics(logits, task.referenced(encoded, logits))
+        return task.statistics(logits, encoded)
     return replace(teacher.task, thresholds=thresholds).statistics(logits, encoded)
 
 

@@ -165,7 +165,7 @@ class Packing:
             each = [code_halves(weights.blocks(entry.linear, width)) for entry in entries]
             return [np.concatenate(parts) for parts in zip(*each, strict=True)]
 
-        if width.digits_per_byte:  # codes of five pairs and a half share two bytes: first codes, then second ones
+        if width.digits_per_byte:  # five codes share a byte: all first ones, then all second ones
             stored = self._stored(name, lambda weights: np.concatenate(halves(weights)), width, (), 2 * count)
             both = self._codes.rows(name, stored, width, 0, 2 * count)
             both = graph.node("Reshape", [both, graph.integers(2, total, half)], f"{tag}.halves")

@@ -26,6 +26,7 @@ from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
+from edgepack.task.vector_data import read_as
 
 __all__ = [
     "Columns",
@@ -48,7 +49,12 @@ BY_NAME = Columns()  # every column is found by its name
 
 
 def read_dataset(source: str, task: Task, columns: Columns = BY_NAME, split: str = "train") -> Dataset:
-    """Read and check every example; `split` is for hub data sets and saved folders."""
+    """Read and check every example; `split` is for hub data sets and saved folders.
+
+    Of texts that are embedded these are evaluation data, of the kind that the task is judged by.
+    """
+    if task.embeds:
+        return read_as(source, task.judged, columns)
     return dataset_of(open_table(source, split), task, columns)
 
 

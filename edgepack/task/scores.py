@@ -23,7 +23,7 @@ import numpy as np
 from edgepack.task.encoded import Encoded
 from edgepack.task.probabilities import sigmoid
 from edgepack.task.ranking import ndcg
-from edgepack.task.scoring import RatioMetric
+from edgepack.task.scoring import CorrelationMetric, RatioMetric
 
 Activation = Literal["identity", "sigmoid"]  # what turns the one logit into the score
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -70,10 +70,9 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Correlation(Scores):
+class Correlation(CorrelationMetric, Scores):
     """Pearson's correlation of scores; statistics (the model's score, the data's)."""
 
-    correlates: ClassVar[bool] = True
     name: str = "pearson"
     columns: int = 2
 
@@ -116,28 +115,6 @@ class Correlation(Scores):
         without = np.divide(xy - left[:, 0] * centred[:, 1], size, out=np.full(len(size), r), where=size > 0)
         terms = n * r - (n - 1) * without
         return np.asarray(terms - counts @ terms / n + r)
-
-    def lost(self, statistics: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Every answer is the mean of the model's answers."""
-        changed = statistics.copy()
-        changed[:, 0] = counts @ statistics[:, 0] / counts.sum()
-        return changed
-
-    def could_lose(self, statistics: np.ndarray) -> np.ndarray:
-        """Everywhere."""
-        return np.ones(len(statistics), bool)
-
-    def worse(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Everywhere: of scores there is no exact count of what was lost."""
-        return np.ones(len(first), bool)
-
-    def step(self, statistics: np.ndarray, counts: np.ndarray) -> float:
-        """A row moves it by anything."""
-        return 0.0
-
-    def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
-        """Both models answer the same true scores."""
-        return bool((first[:, 1] == second[:, 1]).all())
 
     def _moments(self, statistics: np.ndarray) -> tuple[np.ndarray, ...]:
         """x, y, x², y², xy of each row; x and y from their means on, as shares of their largest value."""

@@ -159,6 +159,35 @@ class RatioMetric:
         return float(weights @ sizes**2) / size**2 if size else 0.0
 
 
+class CorrelationMetric:
+    """A correlation of scores with the data's. Column 0 of its statistics is the model's score, column 1 the data's."""
+
+    counted: ClassVar[bool] = False
+    correlates: ClassVar[bool] = True
+
+    def lost(self, statistics: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Every answer is the mean of the model's answers."""
+        changed = statistics.copy()
+        changed[:, 0] = counts @ statistics[:, 0] / counts.sum()
+        return changed
+
+    def could_lose(self, statistics: np.ndarray) -> np.ndarray:
+        """Everywhere."""
+        return np.ones(len(statistics), bool)
+
+    def worse(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Everywhere: of scores and ranks there is no exact count of what was lost."""
+        return np.ones(len(first), bool)
+
+    def step(self, statistics: np.ndarray, counts: np.ndarray) -> float:
+        """A row moves it by anything."""
+        return 0.0
+
+    def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
+        """Both models have the same true scores."""
+        return bool((first[:, 1] == second[:, 1]).all())
+
+
 def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     """Quotients; 0 where the denominator is 0."""
     quotient = np.zeros(np.shape(bottom))

@@ -22,7 +22,7 @@ import numpy as np
 
 from edgepack.task.encoded import Encoded
 from edgepack.task.ranking import ndcg, recall, spearman, spearman_terms
-from edgepack.task.scoring import RatioMetric
+from edgepack.task.scoring import CorrelationMetric, RatioMetric
 
 EMBEDS: Literal["feature-extraction"] = "feature-extraction"  # the task's name, transformers' word
 VECTOR_NAME = "sentence_embedding"  # what model files call the output, as sentence-transformers' own exports do
@@ -51,7 +51,6 @@ class Vectors:
     """What all metrics of vectors share; "logits" are the vectors, `(texts, size)`."""
 
     counted: ClassVar[bool] = False
-    correlates: ClassVar[bool] = False
 
     def decide(self, logits: np.ndarray) -> np.ndarray:
         """The vectors themselves: nothing is decided."""
@@ -79,10 +78,9 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class PairSpearman(Vectors):
+class PairSpearman(CorrelationMetric, Vectors):
     """Rank correlation of cosines with scores; statistics (cosine, score) of each pair."""
 
-    correlates: ClassVar[bool] = True
     name: str = "spearman"
     columns: int = 2
 
@@ -100,28 +98,10 @@ class PairSpearman(Vectors):
         own = None if at is None else (at[:, 0], at[:, 1])
         return spearman_terms(statistics[:, 0], statistics[:, 1], counts / counts.sum(), own)
 
-    def lost(self, statistics: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Every cosine is the mean one."""
-        changed = statistics.copy()
-        changed[:, 0] = counts @ statistics[:, 0] / counts.sum()
-        return changed
-
-    def could_lose(self, statistics: np.ndarray) -> np.ndarray:
-        """Everywhere."""
-        return np.ones(len(statistics), bool)
-
-    def worse(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Everywhere: of ranks there is no exact count of what was lost."""
-        return np.ones(len(first), bool)
-
-    def step(self, statistics: np.ndarray, counts: np.ndarray) -> float:
-        """A pair moves it by anything."""
-        return 0.0
-
     def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
         """Both models have the same scores to follow, and cosines are cosines."""
         bounded = all(bool((np.abs(each[:, 0]) <= 1).all()) for each in (first, second))
-        return bounded and bool((first[:, 1] == second[:, 1]).all())
+        return bounded and super().possible(first, second)
 
     def label_rows(self, labels: Sequence[Any]) -> np.ndarray:
         """Scores `(texts,)` float64."""

@@ -187,7 +187,7 @@ def compute_signals(models: Models, batch: Batch, progress: float, needs_vectors
     return Signals(
         problem=problem,
         scale=teacher.scale,
-        anchors=teacher.anchors.to(logits.device),
+        anchors=lambda: teacher.anchors.to(logits.device),
         student_logits=logits,
         teacher_logits=teacher_logits,
         labels=known_labels(labels, problem),

@@ -117,7 +117,7 @@ class TeacherOutputs:
 
     @cached_property
     def anchors(self) -> Tensor:
-        """Some of the teacher's vectors, always the same ones; of a task with labels they are logits."""
+        """Some of the vectors of a teacher that embeds, always the same ones."""
         return choose_anchors(torch.from_numpy(self.logits))
 
     def batch_logits(self, data: Encoded, indices: np.ndarray) -> Tensor:

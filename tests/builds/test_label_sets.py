@@ -7,17 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from edgepack.bundle.manifest import load_manifest
-from edgepack.demo.base import make_tokenizer
 from edgepack.evidence.calls import gate_bundles
-from edgepack.finetune import Options, finetune
+from edgepack.finetune import Options
 from edgepack.package import package_app
 from edgepack.predict import Bundle, predict_data
 from edgepack.teacher import load_teacher
-from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly
+from tests.builds.tiny import TARGETS, Files, build_shortly, make_teacher
 
 WORDS = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
 FILLERS = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]
@@ -33,18 +30,8 @@ def make_files(folder: Path) -> Files:
         rows.append({"text": " ".join(generator.permutation(words)), "labels": labels})
     for name, chosen in (("train", rows[:560]), ("eval", rows[560:])):
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in chosen))
-    tokenizer = make_tokenizer([row["text"] for row in rows])
-    tokenizer.save_pretrained(folder / "base")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder / "base")
-    paths = Files(str(folder / "teacher"), str(folder / "train.jsonl"), str(folder / "eval.jsonl"))
     options = Options(epochs=12, batch_size=16, learning_rate=2e-3)
-    base = str(folder / "base")
-    result = finetune(base, paths.train, paths.evaluation, folder / "teacher", options=options, console=QUIET)
+    paths, result = make_teacher(folder, [row["text"] for row in rows], options, "jsonl")
     assert result.metric_name == "micro_f1"
     assert result.metric > 0.95
     assert len(result.thresholds) == 3

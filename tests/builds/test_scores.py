@@ -7,17 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from edgepack.bundle.goldens import GOLDEN_NAME, read_goldens
 from edgepack.bundle.manifest import load_manifest
-from edgepack.demo.base import make_tokenizer
 from edgepack.evidence.calls import gate_bundles
-from edgepack.finetune import Options, finetune
+from edgepack.finetune import Options
 from edgepack.predict import Bundle, predict_data
 from edgepack.teacher import load_teacher
-from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly
+from tests.builds.tiny import TARGETS, Files, build_shortly, make_teacher
 
 WORTH = {"bright": 2.0, "fine": 1.0, "plain": 0.0, "dull": -1.0, "awful": -2.0}
 FILLERS = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]
@@ -34,18 +31,8 @@ def make_files(folder: Path) -> Files:
         rows.append((f"{score:.2f}", " ".join(generator.permutation(words))))
     for name, chosen in (("train", rows[:560]), ("eval", rows[560:])):
         (folder / f"{name}.tsv").write_text("score\ttext\n" + "".join(f"{s}\t{t}\n" for s, t in chosen))
-    tokenizer = make_tokenizer([text for _, text in rows])
-    tokenizer.save_pretrained(folder / "base")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder / "base")
-    paths = Files(str(folder / "teacher"), str(folder / "train.tsv"), str(folder / "eval.tsv"))
     options = Options(epochs=12, batch_size=16, learning_rate=2e-3)
-    base = str(folder / "base")
-    result = finetune(base, paths.train, paths.evaluation, folder / "teacher", options=options, console=QUIET)
+    paths, result = make_teacher(folder, [text for _, text in rows], options)
     assert result.metric_name == "pearson"
     assert result.metric > 0.95
     assert result.others["spearman"] > 0.95

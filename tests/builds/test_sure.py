@@ -7,21 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
-from edgepack.build.flow import build
 from edgepack.build.inputs import open_inputs
 from edgepack.bundle.manifest import load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
-from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.evidence.calls import gate_bundles
-from edgepack.finetune import Options, finetune
+from edgepack.finetune import Options
 from edgepack.predict import Bundle, predict_data
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns
-from tests.builds.tiny import QUIET, TARGETS, Files, request, shorten
+from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, make_teacher, request
 
 WORDS = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
 FILLERS = [a + b for a in "bcdfgklmnprst" for b in ("a", "eb", "ig", "on", "ul")]
@@ -38,21 +34,8 @@ def make_files(folder: Path) -> Files:
         rows.append((" ".join(generator.permutation([*generator.choice(FILLERS, 5), *known])), label))
     for name, chosen in (("train", rows[:760]), ("eval", rows[760:])):
         (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in chosen))
-    tokenizer = make_tokenizer([text for text, _ in rows])
-    tokenizer.save_pretrained(folder / "base")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder / "base")
-    paths = Files(str(folder / "teacher"), str(folder / "train.tsv"), str(folder / "eval.tsv"))
     options = Options(epochs=8, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, held_out=0.0)
-    finetune(
-        str(folder / "base"), paths.train, paths.evaluation, folder / "teacher", columns=COLUMNS, options=options,
-        console=QUIET,
-    )  # fmt: skip
-    return paths
+    return make_teacher(folder, [text for text, _ in rows], options, columns=COLUMNS)[0]
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +45,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(scope="module")
 def output(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("build") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        shorten(patch)
-        assert build(request(files, folder, columns=COLUMNS, answer_rate=0.9, timed=False), QUIET).passed
-    return folder
+    changes = {"columns": COLUMNS, "answer_rate": 0.9, "timed": False}
+    return build_shortly(files, tmp_path_factory.mktemp("build") / "out", **changes)
 
 
 def texts_of(encoded: Encoded) -> list[bytes]:

@@ -8,20 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from edgepack.build.inputs import open_inputs
 from edgepack.build.vectors import refuse_other_options
 from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
-from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.evidence.calls import gate_bundles
 from edgepack.finetune import Options, finetune
 from edgepack.package import package_app
 from edgepack.predict import Bundle, predict_data
-from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, request
+from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, make_teacher, request
 
 KINDS = {"lamp": "light", "bright": "light", "song": "music", "tune": "music"}
 FILLERS = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]
@@ -37,18 +34,8 @@ def make_files(folder: Path) -> Files:
         rows.append({"tokens": words, "tags": [f"B-{KINDS[w]}" if w in KINDS else "O" for w in words]})
     for name, chosen in (("train", rows[:400]), ("eval", rows[400:])):
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in chosen))
-    tokenizer = make_tokenizer([" ".join(row["tokens"]) for row in rows])
-    tokenizer.save_pretrained(folder / "base")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
-        max_position_embeddings=LENGTH,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder / "base")
-    paths = Files(str(folder / "teacher"), str(folder / "train.jsonl"), str(folder / "eval.jsonl"))
     options = Options(epochs=6, batch_size=16, learning_rate=2e-3)
-    finetune(str(folder / "base"), paths.train, paths.evaluation, folder / "teacher", options=options, console=QUIET)
-    return paths
+    return make_teacher(folder, [" ".join(row["tokens"]) for row in rows], options, "jsonl", LENGTH)[0]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.evidence import measure
-from edgepack.finetune import Options, finetune
+from edgepack.finetune import FinetuneResult, Options, finetune
+from edgepack.task.examples import Columns
 
 TARGETS = ("android-onnx", "android-torchscript")
 EXAMPLES_SEEN = 6_400
@@ -46,7 +47,20 @@ def make_files(folder: Path) -> Files:
     ]
     for name, chosen in (("train", rows[:480]), ("eval", rows[480:])):
         (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in chosen))
-    tokenizer = make_tokenizer([text for text, _ in rows])
+    options = Options(epochs=6, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, held_out=0.0)
+    return make_teacher(folder, [text for text, _ in rows], options)[0]
+
+
+def make_teacher(
+    folder: Path,
+    texts: Sequence[str],
+    options: Options,
+    suffix: str = "tsv",
+    positions: int = 32,
+    columns: Columns | None = None,
+) -> tuple[Files, FinetuneResult]:
+    """A two-layer base with the words of `texts`, fine-tuned on the folder's `train` and `eval` files."""
+    tokenizer = make_tokenizer(texts)
     tokenizer.save_pretrained(folder / "base")
     torch.manual_seed(0)
     config = BertConfig(
@@ -55,19 +69,20 @@ def make_files(folder: Path) -> Files:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=128,
-        max_position_embeddings=32,
+        max_position_embeddings=positions,
     )
     BertModel(config).save_pretrained(folder / "base")
-    paths = Files(str(folder / "teacher"), str(folder / "train.tsv"), str(folder / "eval.tsv"))
-    finetune(
+    paths = Files(str(folder / "teacher"), str(folder / f"train.{suffix}"), str(folder / f"eval.{suffix}"))
+    result = finetune(
         str(folder / "base"),
         paths.train,
         paths.evaluation,
         folder / "teacher",
-        options=Options(epochs=6, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, held_out=0.0),
+        columns=columns or Columns(),
+        options=options,
         console=QUIET,
     )
-    return paths
+    return paths, result
 
 
 def shorten(patch: pytest.MonkeyPatch) -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from edgepack.bundle.manifest import DataRecord, TeacherRecord
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import export
 from edgepack.inference import predict
-from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns
@@ -23,27 +20,10 @@ from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.vector_data import read_as
 from edgepack.tokenizer.asset import asset_bytes
-from tests.evidence.world import MAX_LENGTH, TARGET, make_tokenizer
+from tests.evidence.world import MAX_LENGTH, TARGET, make_student, make_tokenizer
 
 SIZE, PAIRS = 32, 60
 NAMED = "score\tsentence1\tsentence2\n"
-
-
-def make_student(rows: int, pooling: str, vector_size: int) -> Student:
-    torch.manual_seed(0)
-    config = StudentConfig(
-        vocab_size=rows, embedding_size=16, hidden_size=SIZE, num_hidden_layers=2, num_heads=[2, 2],
-        head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, type_vocab_size=0,
-        body_bits=8, embedding_bits=8, task="feature-extraction", pooling=pooling, normalized=True, head_act=None,
-        vector_size=vector_size,
-    )  # fmt: skip
-    student = Student(config).eval()
-    with torch.no_grad():
-        for name, parameter in student.named_parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.3 if "word" not in name else 1.0)
-    student.round_vectors()
-    return student
 
 
 def write_vector_bundle(
@@ -51,7 +31,11 @@ def write_vector_bundle(
 ) -> tuple[Bundle, Path]:
     """The bundle, and its data."""
     tokenizer = make_tokenizer()
-    student = make_student(len(tokenizer), pooling, vector_size)
+    student = make_student(
+        vocab_size=len(tokenizer), type_vocab_size=0, task="feature-extraction", pooling=pooling, normalized=True,
+        head_act=None, vector_size=vector_size,
+    )  # fmt: skip
+    student.round_vectors()
     task = Task("feature-extraction", (), vector_size=student.config.outputs, judged="pairs")
     generator = np.random.default_rng(0)
     texts = [" ".join(generator.choice(list("abcdefgh"), size=generator.integers(1, 12))) for _ in range(2 * PAIRS)]

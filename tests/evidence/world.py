@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,6 +87,21 @@ class World:
         return Contents(*found, windows=self.windows)
 
 
+def make_student(**fields: Any) -> Student:
+    """Two layers at 8 bits; matrices are far from their first values, so that answers differ."""
+    torch.manual_seed(0)
+    config = StudentConfig(
+        embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 2], head_sizes=[16, 16],
+        intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, body_bits=8, embedding_bits=8, **fields,
+    )  # fmt: skip
+    student = Student(config).eval()
+    with torch.no_grad():
+        for name, parameter in student.named_parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 0.3 if "word" not in name else 1.0)
+    return student
+
+
 def make_world(
     folder: Path,
     tokenizer: PreTrainedTokenizerFast | None = None,
@@ -97,18 +113,10 @@ def make_world(
     task, tokenizer = Task("text-classification", ("negative", "positive")), tokenizer or make_tokenizer()
     if sets:
         task = replace(task, problem="multi_label_classification")
-    torch.manual_seed(0)
-    config = StudentConfig(
-        vocab_size=len(tokenizer), embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 2],
-        head_sizes=[16, 16], intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH,
-        type_vocab_size=type_vocab_size, pad_token_id=tokenizer.pad_token_id, num_labels=2, body_bits=8,
-        embedding_bits=8, problem_type=task.problem if sets else None,
+    student = make_student(
+        vocab_size=len(tokenizer), type_vocab_size=type_vocab_size, pad_token_id=tokenizer.pad_token_id, num_labels=2,
+        problem_type=task.problem if sets else None,
     )  # fmt: skip
-    student = Student(config).eval()
-    with torch.no_grad():
-        for name, parameter in student.named_parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.3 if "word" not in name else 1.0)
     data = folder / "eval.tsv"
     generator = np.random.default_rng(0)
     most = 60 if long else 12

@@ -55,7 +55,7 @@ class Signals:
     padding. `student_vectors[layer]` and `teacher_vectors(layer)`, by the student's layer, are there for a loss that
     sets `needs_vectors`. `progress`: share of the training done, 0 to 1. Of label sets (`problem`) labels are
     `(n, classes)`; of scores they are numbers, NaN where there is none, and `scale` is the standard deviation of the
-    teacher's outputs. Of a student that embeds texts (`problem` is the task's name) logits are vectors, and `anchors`
+    teacher's outputs. Of a student that embeds texts (`problem` is the task's name) logits are vectors, and `anchors()`
     `(K, size)` some of the teacher's, always the same ones, of length 1.
     """
 
@@ -71,7 +71,7 @@ class Signals:
     teacher_vectors: Callable[[int], Vectors] | None = None
     problem: str = SINGLE_LABEL
     scale: float = 1.0
-    anchors: Tensor | None = None
+    anchors: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)

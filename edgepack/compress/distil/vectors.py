@@ -63,4 +63,4 @@ class Anchors(Loss):
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         if signals.anchors is None:
             raise InputError("anchors: there are none; this loss is for students that embed texts")
-        return anchor_loss(signals.student_logits, signals.teacher_logits, signals.anchors, self.temperature)
+        return anchor_loss(signals.student_logits, signals.teacher_logits, signals.anchors(), self.temperature)

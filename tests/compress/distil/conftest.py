@@ -35,6 +35,7 @@ def random_signals(
 
     student_vectors, teacher_vectors = vectors(heads[0]), vectors(heads[1])
     last = max(1, states[0] - 1)
+    anchors = torch.nn.functional.normalize(random(4, CLASSES), dim=-1)
     return Signals(
         student_logits=random(batch, CLASSES),
         teacher_logits=random(batch, CLASSES),
@@ -46,7 +47,7 @@ def random_signals(
         progress=progress,
         student_vectors=student_vectors,
         teacher_vectors=teacher_vectors.__getitem__,
-        anchors=torch.nn.functional.normalize(random(4, CLASSES), dim=-1),
+        anchors=lambda: anchors,
     )
 
 
