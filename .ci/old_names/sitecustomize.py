@@ -1,6 +1,7 @@
 """With this folder on PYTHONPATH the gate's cases, written for an older layout of edgepack, find what they import.
 
-Python imports `sitecustomize` at its start. Nothing of edgepack is imported before a case asks for it.
+Python imports `sitecustomize` at its start. Nothing of edgepack is imported before a case asks for it. Importing
+`edgepack.build` brings what a build imports, as it once did: the cases are forked from a process that has it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def with_old_function(loader: Any) -> Any:
         load(module)
         name = module.__name__.rpartition(".")[2]
         setattr(module, name, {"build": old_build, "finetune": old_finetune(module)}[name])
+        if name == "build":
+            importlib.import_module("edgepack.build.flow")
 
     loader.exec_module = exec_module
     return loader
