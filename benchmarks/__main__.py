@@ -25,6 +25,7 @@ COMMANDS = {
     "build": "benchmarks.building",
     "encoder-teachers": "benchmarks.encoder_teachers",
     "encoders": "benchmarks.encoders",
+    "kinds": "benchmarks.kinds",
     "tokenizers": "benchmarks.tokenizer_assets",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",

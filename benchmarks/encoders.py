@@ -19,7 +19,8 @@ from pathlib import Path
 from benchmarks.building import Result, run_all
 from benchmarks.encoder_teachers import Files, make_files, teacher_folder
 from benchmarks.finetune_data import LANGUAGES
-from benchmarks.frontier import SHAPE_HEADER, shape_words, with_bounds
+from benchmarks.frontier import with_bounds
+from benchmarks.goals import Goal, goal_table
 from benchmarks.runs import (
     AS_IT_IS,
     DEFAULT,
@@ -30,7 +31,6 @@ from benchmarks.runs import (
     TaskFiles,
     add_options,
     run_folder,
-    size_name,
     size_option,
 )
 from benchmarks.store import Store
@@ -55,23 +55,21 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Task:
-    """A teacher and data of its task. `goals`: for each budget the least share of the teacher's metric to keep."""
+class Task(Goal):
+    """A teacher and data of its task, with what is to be kept of it."""
 
-    title: str
     teacher: str
-    goals: dict[int, float]
     language: str | None = None  # of a teacher of several, the one that is asked for
 
 
 TASKS = {
     "roberta-sst2": Task(
-        "RoBERTa, byte-level BPE: SST-2", "roberta-sst2", {4_000_000: 0.99, 2_000_000: 0.98, 1_000_000: 0.965}
+        "RoBERTa, byte-level BPE: SST-2", {4_000_000: 0.99, 2_000_000: 0.98, 1_000_000: 0.965}, "roberta-sst2"
     ),
-    "modernbert-snips": Task("ModernBERT, byte-level BPE: SNIPS intents", "modernbert-snips", {4_000_000: 0.985}),
-    "deberta-snips": Task("DeBERTa-v2, Unigram: SNIPS intents", "deberta-snips", {4_000_000: 0.985}),
-    SEVERAL: Task("XLM-R, Unigram: sentiment in 8 languages", SEVERAL, {4_000_000: 0.985}),
-    f"xlmr-{ONE_LANGUAGE}": Task("XLM-R, Unigram: sentiment in English", SEVERAL, {2_000_000: 0.985}, ONE_LANGUAGE),
+    "modernbert-snips": Task("ModernBERT, byte-level BPE: SNIPS intents", {4_000_000: 0.985}, "modernbert-snips"),
+    "deberta-snips": Task("DeBERTa-v2, Unigram: SNIPS intents", {4_000_000: 0.985}, "deberta-snips"),
+    SEVERAL: Task("XLM-R, Unigram: sentiment in 8 languages", {4_000_000: 0.985}, SEVERAL),
+    f"xlmr-{ONE_LANGUAGE}": Task("XLM-R, Unigram: sentiment in English", {2_000_000: 0.985}, SEVERAL, ONE_LANGUAGE),
 }
 
 
@@ -133,33 +131,6 @@ def measure_languages(run: Run, shared: Path, work: Path) -> Languages:
     return Languages(key=run.key, results=results)
 
 
-def encoder_table(results: Sequence[Result]) -> str:
-    """Markdown: a row for each build, in the order of `TASKS`, larger budgets first."""
-    header = ["teacher and task", "budget", "effort", "shipped bytes", "metric (95 %)", "teacher", "retention (95 %)"]
-    header += ["goal", SHAPE_HEADER, "build", "peak RSS"]
-    order = sorted(results, key=lambda r: (list(TASKS).index(r.run.task), -r.run.budget_bytes, r.run.effort))
-    return markdown_table([header, *(encoder_row(result) for result in order)])
-
-
-def encoder_row(result: Result) -> list[str]:
-    """One build."""
-    task, run = TASKS[result.run.task], result.run
-    metric, kept = result.metric, result.retention
-    return [
-        task.title,
-        size_name(run.budget_bytes),
-        run.effort,
-        f"{result.shipped_bytes:,}",
-        with_bounds(Interval(metric.value, metric.low, metric.high), ".4f"),
-        f"{result.teacher.value:.4f}",
-        with_bounds(Interval(kept.value, kept.low, kept.high), ".1%"),
-        f"{task.goals[run.budget_bytes]:.1%}",
-        shape_words(result.shape),
-        "was interrupted" if result.resumed else f"{result.seconds / 60:.0f} min",
-        f"{result.peak_rss_bytes / 1e9:.2f} GB",
-    ]
-
-
 def language_table(found: Languages) -> str:
     """Markdown: a row for each language, and their mean."""
     rows = [["language", "teacher", "artifact (95 %)", "difference in points"]]
@@ -176,7 +147,7 @@ def language_table(found: Languages) -> str:
 def page_tables(results: Path) -> dict[str, str]:
     """The page's tables by name, of what is recorded; of several efforts the languages' is the longest's."""
     found = list(Store(results / ENCODERS).load_all(Result).values())
-    tables = {ENCODERS: encoder_table(found)} if found else {}
+    tables = {ENCODERS: goal_table(found, TASKS)} if found else {}
     by_key = Store(results / f"{ENCODERS}-languages").load_all(Languages)
     several = [result for result in found if result.run.key in by_key]
     if several:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -22,19 +22,20 @@ from edgepack.parameters import parse_size
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = "android-onnx"
-FRONTIER, ENCODERS = "frontier", "encoders"
+FRONTIER, ENCODERS, KINDS = "frontier", "encoders", "kinds"
 DEFAULT = "default"
 SHAPE = ("layers", "heads", "ffn", "embedding", "vocabulary", "body_bits", "embedding_bits")
 
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """Teacher and data of a task, under the shared folder."""
+    """Teacher and data of a task, under the shared folder; `named`: what a build is told of them."""
 
     title: str
     teacher: str
     train: str
     evaluation: str
+    named: dict[str, Any] = field(default_factory=dict)
 
 
 TASKS: dict[str, TaskFiles] = {
@@ -64,6 +65,7 @@ AS_IT_IS = Variant("the recipe as it is", lambda recipe: recipe)
 TABLES = {
     FRONTIER: "benchmarks.frontier",
     ENCODERS: "benchmarks.encoders",
+    KINDS: "benchmarks.kinds",
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
 }
@@ -129,8 +131,8 @@ def recipe_of(run: Run) -> Recipe:
 
 
 def task_files(run: Run, shared: Path, work: Path) -> TaskFiles:
-    """Teacher and data of a run; those of the encoders' table are made in `work`, so their paths are whole."""
-    if run.table != ENCODERS:
+    """Teacher and data of a run; paths are whole where the teachers of its table are made in `work`."""
+    if run.table not in (ENCODERS, KINDS):
         return TASKS[run.task]
     return cast(TaskFiles, import_module(TABLES[run.table]).task_files(run.task, shared, work))
 
@@ -142,7 +144,9 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
     if run.held_out is not None:
         train, evaluation = hold_out(train, run.held_out, work / "held-out" / f"{run.task}-{run.held_out}")
     recipe = recipe_of(run)
-    changed: dict[str, Any] = {"recipe": recipe} if recipe != find_recipe(run.effort) else {}
+    changed = dict(files.named)
+    if recipe != find_recipe(run.effort):
+        changed["recipe"] = recipe
     if variant_of(run).text:
         changed["raw_text"] = shared / TEXT
     return BuildRequest(
