@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,12 @@ def compare(
 )
 @click.option("--multi-label", is_flag=True, help="With --labels: several may be true; each is judged by itself.")
 @click.option(
+    "--rank",
+    "query",
+    metavar="QUERY",
+    help="Put the texts in the order that they suit this query: by a bundle that embeds, or scores pairs.",
+)
+@click.option(
     "--compare-teacher",
     "teacher",
     metavar="TEACHER",
@@ -144,12 +150,18 @@ def compare(
 )
 @quiet_option
 def predict(
-    bundle: Path, texts: tuple[str, ...], data: str | None, teacher: str | None, as_json: bool, **settings: Any
+    bundle: Path,
+    texts: tuple[str, ...],
+    data: str | None,
+    teacher: str | None,
+    query: str | None,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Let a bundle answer texts.
 
     With - it reads one from each line of standard input. A bundle for pairs takes two texts in turn, or two on a line
-    with a tab between them; with --labels it takes single texts.
+    with a tab between them; with --labels or --rank it takes single texts.
     """
     from edgepack.predict import Bundle
     from edgepack.predict.data import answer_data
@@ -160,15 +172,26 @@ def predict(
         raise InputError("--compare-teacher goes with --data: the teacher answers the same texts")
     if data is None and columns != type(columns)():
         raise InputError("columns are named and no data set is given; add --data FILE")
+    if query is not None and (data is not None or ask is not None):
+        raise InputError("--rank goes with texts alone; leave out --data and --labels")
     if data is not None and texts:
         raise InputError(f"text is {shown(texts[0])} beside --data; give texts, or a data set")
     loaded = Bundle.load(bundle, settings["threads"])
     if data is not None:
         print_result(answer_data(loaded, data, columns, teacher, console), as_json)
         return
-    given = read_texts(texts, sys.stdin, loaded.manifest.pair and ask is None)
-    for answer in loaded.answers(given) if ask is None else (ask(loaded, text) for text in given):
+    given = read_texts(texts, sys.stdin, loaded.manifest.pair and ask is None and query is None)
+    for answer in _answers(loaded, given, ask, query):
         click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
+
+
+def _answers(
+    bundle: Bundle, texts: Iterator[Any], ask: Callable[[Bundle, Any], Answer] | None, query: str | None
+) -> Iterable[Answer]:
+    """One after the other; of a ranking all at once, the best first."""
+    if query is not None:
+        return bundle.rank(query, list(texts))
+    return bundle.answers(texts) if ask is None else (ask(bundle, text) for text in texts)
 
 
 def take_question(settings: dict[str, Any], data: str | None) -> Callable[[Bundle, Any], Answer] | None:

@@ -22,6 +22,7 @@ from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.predict.answer import Answer
 from edgepack.predict.entities import find_entities
+from edgepack.predict.ranking import Text, ranked
 from edgepack.predict.zero_shot import HYPOTHESIS, Question, make_question
 from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
@@ -32,8 +33,6 @@ from edgepack.task.tokenize import whole_text
 from edgepack.task.windows import Longest, Windows, part_of
 from edgepack.task.words import CharacterClasses, classes_of_tables, classes_of_unicode, find_words
 from edgepack.tokenizer.reader import AssetTokenizer, Encoding
-
-Text = str | tuple[str, str]
 
 
 class BinaryTokenizer:
@@ -156,6 +155,13 @@ class Bundle:
     def _judged(self, question: Question, text: str) -> Answer:
         runs = [self.run(pair) for pair in question.pairs(text)]
         return question.answer([run.answer for run in runs], np.stack([run.logits for run in runs]))
+
+    def rank(self, query: str, candidates: Sequence[str]) -> list[Answer]:
+        """The candidates in the order that they suit a query, the best first, each as a scored pair of both.
+
+        `InputError` where the bundle neither embeds nor scores pairs.
+        """
+        return ranked(self.task, self.answer, query, candidates)
 
     def answers(self, texts: Iterable[Text]) -> Iterator[Answer]:
         """Answers one after the other."""

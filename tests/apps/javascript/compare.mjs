@@ -5,7 +5,8 @@
 // CORE: the core of a packaged site, instead of the checkout's.
 //
 // Lines are golden.jsonl's or those of tests/apps/reference.py, which hold a `max_length` of their own, and words. A line
-// without ids has the offsets of a text's own tokens, and only its words are looked at. Prints a line for each of the
+// with `windows` has the whole text's tokens. A line without ids has the offsets of a text's own tokens, and only its
+// words are looked at. Prints a line for each of the
 // first differences, then one JSON object; exits 1 if there was a difference or no line at all.
 
 import { createReadStream } from "node:fs";
@@ -29,7 +30,7 @@ function difference(line) {
   const started = performance.now();
   const got = isGiven
     ? { inputIds: [], offsets: line.offsets_utf16.flat(), sequences: line.offsets_utf16.map(() => 0) }
-    : tokenizer.encode(line.text, line.pair ?? null, line.max_length ?? Number(maxLength));
+    : tokenizer.encode(line.text, line.pair ?? null, line.max_length ?? Number(maxLength), line.windows !== undefined);
   milliseconds += performance.now() - started;
   tokens += got.inputIds.length;
   const pairs = isGiven

@@ -34,7 +34,9 @@ object Goldens {
         /** The labels of a set, in the order of the manifest's; null in lines of other tasks. */
         val labelSet: List<String>? get() = (fields["labels"] as List<*>?)?.map { it as String }
         val score: Double? get() = (fields["score"] as Number?)?.toDouble()
-        val logits: List<Double> get() = doubles(fields["logits"])
+
+        /** Null in lines that are for the tokenizer alone. */
+        val logits: List<Double>? get() = fields["logits"]?.let(::doubles)
 
         /** First token and end of each window, where the text is read in windows. */
         val windows: List<Int>? get() = (fields["windows"] as List<*>?)?.flatMap(::ints)
