@@ -46,8 +46,13 @@ RUNTIMES: dict[str, str] = {
 LIBRARIES = {"executorch": "executorch.runtime", "litert": "ai_edge_litert.interpreter"}  # imported when first loaded
 
 
-def load(path: Path, target: Target, threads: int = 1) -> Session:
-    """Load the model file at `path` in the runtime that `target` is for."""
+KEEPS = ("onnxruntime",)  # runtimes that open a model in less time from what they made of it before
+
+
+def load(path: Path, target: Target, threads: int = 1, cache: Path | None = None) -> Session:
+    """Load the model file at `path` in the runtime that `target` is for; `cache`: a folder for what `KEEPS` is of."""
     module, function = RUNTIMES[target.runtime].split(":")
     loader = getattr(import_package(module, f"running {target.name} artifacts"), function)
+    if cache is not None and target.runtime in KEEPS:
+        return cast(Callable[[Path, int, Path], Session], loader)(path, threads, cache)
     return cast(Callable[[Path, int], Session], loader)(path, threads)

@@ -7,6 +7,7 @@ took goes back to the system.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,13 @@ from edgepack.errors import InputError, bare, first_line
 from edgepack.machine.memory import return_free_memory
 from edgepack.runtime.fixed_shape import fixed_length, padded, unpadded
 from edgepack.runtime.inputs import as_logits
+from edgepack.runtime.unpacked import open_unpacked
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
+
+log = logging.getLogger(__name__)
 
 QUIET = 3  # log errors only: a warning on stderr is nothing that a caller could act upon
 
@@ -46,18 +50,49 @@ class OnnxSession:
         return unpadded(as_logits(logits, batch), seq)
 
 
-def load(path: Path, threads: int = 1) -> OnnxSession:
-    """Load the ONNX file at `path`; raise `InputError` where it is missing, damaged or refused."""
+def load(path: Path, threads: int = 1, cache: Path | None = None) -> OnnxSession:
+    """Load the ONNX file at `path`; raise `InputError` where it is missing, damaged or refused.
+
+    `cache`: a folder where the unpacked model is kept (`unpacked.py`). Where that cannot be, it is loaded without.
+    """
     if not path.is_file():
         raise InputError(f"{path} is not a file; export the model again")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = QUIET
-    try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as e:  # onnxruntime's own errors share no base class but Exception
-        where, version = bare(str(path), 200), ort.__version__
-        raise InputError(f"{where} does not load in ONNX Runtime {version}: {first_line(e)}; export it again") from e
+    session = None if cache is None else _from_cache(path, threads, cache)
+    if session is None:
+        try:
+            session = _open(path, threads, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
+        except Exception as e:  # onnxruntime's own errors share no base class but Exception
+            where, version = bare(str(path), 200), ort.__version__
+            raise InputError(
+                f"{where} does not load in ONNX Runtime {version}: {first_line(e)}; export it again"
+            ) from e
     return_free_memory()  # what unpacking took stays with the process else: twice the model
     return OnnxSession(session)
+
+
+def _from_cache(path: Path, threads: int, folder: Path) -> ort.InferenceSession | None:
+    """The model by way of `folder`; None where nothing can be kept there, and where the model itself is at fault."""
+    levels = ort.GraphOptimizationLevel
+    try:
+        return open_unpacked(
+            path,
+            folder,
+            ort.__version__,
+            lambda kept: _open(kept, threads, levels.ORT_DISABLE_ALL),
+            lambda place: _open(path, threads, levels.ORT_ENABLE_EXTENDED, place),
+        )
+    except Exception as e:  # onnxruntime's own errors share no base class but Exception
+        log.debug("nothing is kept of %s in %s: %s", path, folder, e)
+        return None
+
+
+def _open(
+    path: Path, threads: int, level: ort.GraphOptimizationLevel, save_as: Path | None = None
+) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level = level
+    options.log_severity_level = QUIET
+    if save_as is not None:
+        options.optimized_model_filepath = str(save_as)
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

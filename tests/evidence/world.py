@@ -88,11 +88,12 @@ class World:
 
 
 def make_student(**fields: Any) -> Student:
-    """Two layers at 8 bits; matrices are far from their first values, so that answers differ."""
+    """Two layers, at 8 bits if `fields` say nothing; matrices are far from their first values, so that answers differ."""
     torch.manual_seed(0)
+    bits = {"body_bits": 8, "embedding_bits": 8}
     config = StudentConfig(
         embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 2], head_sizes=[16, 16],
-        intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, body_bits=8, embedding_bits=8, **fields,
+        intermediate_sizes=[48, 48], max_position_embeddings=MAX_LENGTH, **{**bits, **fields},
     )  # fmt: skip
     student = Student(config).eval()
     with torch.no_grad():
