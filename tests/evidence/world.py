@@ -88,7 +88,7 @@ class World:
 
 
 def make_student(**fields: Any) -> Student:
-    """Two layers, at 8 bits if `fields` say nothing; matrices are far from their first values, so that answers differ."""
+    """Two layers of 8 bits, or as `fields` say; matrices are far from their first values, so that answers differ."""
     torch.manual_seed(0)
     bits = {"body_bits": 8, "embedding_bits": 8}
     config = StudentConfig(
