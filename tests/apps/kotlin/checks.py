@@ -64,7 +64,7 @@ class Checker:
         used = [self.core(), self.runtime("onnx"), self.tools.onnxruntime]
         tests = self.work / "runtime-onnx-tests.jar"
         if not tests.exists():
-            self.tools.compile([sources], tests, [*used, *self.tools.test_libraries])
+            self.tools.compile([sources], tests, [*used, *self.tools.test_libraries], friends=[self.runtime("onnx")])
         goldens = self.project / "core/src/test/resources/golden"
         properties = {"edgepack.bundles": joined(bundles), "edgepack.goldens": str(goldens)}
         return self.tools.test(sources, [*used, tests, self.stubs()], properties)

@@ -6,5 +6,6 @@ import java.io.File;
 public abstract class Context {
     public abstract AssetManager getAssets();
     public abstract File getNoBackupFilesDir();
+    public abstract File getCacheDir();
     public final String getString(int resId) { throw new UnsupportedOperationException(); }
 }

@@ -6,4 +6,5 @@ import java.io.File;
 public class ContextWrapper extends Context {
     @Override public AssetManager getAssets() { throw new UnsupportedOperationException(); }
     @Override public File getNoBackupFilesDir() { throw new UnsupportedOperationException(); }
+    @Override public File getCacheDir() { throw new UnsupportedOperationException(); }
 }

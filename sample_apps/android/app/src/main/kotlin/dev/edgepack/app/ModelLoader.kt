@@ -32,7 +32,7 @@ class ModelLoader(private val context: Context) {
         val record = manifest.model
         val model = if (folderUrl.isEmpty()) fromAssets(record) else download(record, folderUrl, progress)
         try {
-            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime)
+            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime, File(context.cacheDir, "model"))
         } catch (e: BundleException) { // bring it in again next time: the copy may have been damaged since
             store.remove(manifest.tokenizer)
             store.remove(manifest.model)

@@ -73,11 +73,22 @@ internal class PartialFile(private val target: File, private val record: FileRec
         restart()
         return DamagedFileException("${record.name} $what: it is cut short or altered; install the app again")
     }
+}
 
-    private companion object {
-        const val BLOCK = 64 * 1024
+/** SHA-256 of a file's bytes, in hexadecimal. */
+fun sha256(file: File): String {
+    val digest = MessageDigest.getInstance("SHA-256")
+    file.inputStream().use { stream ->
+        val block = ByteArray(BLOCK)
+        while (true) {
+            val count = stream.read(block)
+            if (count < 0) return digest.digest().toHex()
+            digest.update(block, 0, count)
+        }
     }
 }
+
+private const val BLOCK = 64 * 1024
 
 /** Lower-case hexadecimal. */
 internal fun ByteArray.toHex(): String = joinToString("") { ((it.toInt() and 0xFF) or 0x100).toString(16).substring(1) }

@@ -16,6 +16,9 @@ interface ModelRuntime {
 
     /** Opens the model at [model]; [BundleException] where the library refuses it. Slow: not for the main thread. */
     fun load(model: File, manifest: BundleManifest): ModelSession
+
+    /** The same, with [cache], a folder for what lets a runtime open the model sooner the next time. */
+    fun load(model: File, manifest: BundleManifest, cache: File): ModelSession = load(model, manifest)
 }
 
 /** [BundleException] where the bundle is for another runtime, or for a newer one than the app has. */

@@ -84,10 +84,21 @@ class TextClassifier(
     companion object {
         private const val WARM_UP_RUNS = 2
 
-        /** Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow. */
-        fun load(manifest: BundleManifest, tokenizer: File, model: File, runtime: ModelRuntime): TextClassifier {
+        /**
+         * Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow.
+         *
+         * [cache]: a folder of the app's, as `cacheDir/model`, where the runtime keeps what opens the model sooner.
+         */
+        fun load(
+            manifest: BundleManifest,
+            tokenizer: File,
+            model: File,
+            runtime: ModelRuntime,
+            cache: File? = null,
+        ): TextClassifier {
             runtime.requireFor(manifest)
-            val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), runtime.load(model, manifest))
+            val session = if (cache == null) runtime.load(model, manifest) else runtime.load(model, manifest, cache)
+            val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), session)
             repeat(WARM_UP_RUNS) { classifier.classify("warm up", "warm up") }
             return classifier
         }

@@ -2,11 +2,13 @@ package dev.edgepack.runtime
 
 import dev.edgepack.core.BundleException
 import dev.edgepack.core.BundleManifest
+import dev.edgepack.core.ModelSession
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.core.Tokenizer
 import dev.edgepack.core.labelSet
 import dev.edgepack.core.run
 import java.io.File
+import kotlin.io.path.createTempDirectory
 import kotlin.io.path.createTempFile
 import kotlin.math.abs
 import kotlin.test.Test
@@ -64,11 +66,35 @@ class OnnxGoldenTest {
     }
 
     @Test
+    fun theUnpackedModelGivesTheSameBits() {
+        for (bundle in bundles) {
+            val manifest = BundleManifest.parse(File(bundle, BundleManifest.MANIFEST_NAME).readText())
+            val tokenizer = Tokenizer.load(File(bundle, manifest.tokenizer.path))
+            val model = File(bundle, manifest.model.path)
+            val cache = createTempDirectory().toFile()
+            fun answers(load: () -> ModelSession) = load().use { session ->
+                goldens(bundle).map { golden ->
+                    val whole = manifest.windows != null
+                    session.run(tokenizer.encode(golden.text, golden.pair, manifest.maxLength, whole), manifest).asList()
+                }
+            }
+            val expected = answers { PackagedRuntime.load(model, manifest) }
+            repeat(2) { assertEquals(expected, answers { PackagedRuntime.load(model, manifest, cache) }, "$bundle") }
+            val kept = cache.listFiles()!!.single()
+            println("unpacked: $bundle: ${model.length()} bytes kept as ${kept.length()}")
+            val data = kept.readBytes().also { it[it.size / 2]++ }
+            kept.writeBytes(data)
+            assertEquals(expected, answers { PackagedRuntime.load(model, manifest, cache) }, "$bundle, damaged")
+            cache.deleteRecursively()
+        }
+    }
+
+    @Test
     fun theAppsOwnCallGivesAPrediction() {
         for (bundle in bundles) {
             val manifest = BundleManifest.parse(File(bundle, BundleManifest.MANIFEST_NAME).readText())
             val files = listOf(manifest.tokenizer, manifest.model).map { File(bundle, it.path) }
-            TextClassifier.load(manifest, files[0], files[1], PackagedRuntime).use { classifier ->
+            TextClassifier.load(manifest, files[0], files[1], PackagedRuntime, createTempDirectory().toFile()).use { classifier ->
                 val text = goldens(bundle).first().text
                 val prediction = classifier.classify(text)
                 assertTrue(prediction.isSet || prediction.score != null || prediction.labels.isNotEmpty() != manifest.labelsWords)
