@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -42,8 +43,17 @@ def module_name(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-TREES = {file: ast.parse(path.read_text(encoding="utf-8")) for file, path in SOURCES.items()}
-MODULES = {module_name(file): TREES[file] for file in FILES}
+@cache
+def trees() -> Mapping[str, Tree]:
+    """Every source parsed, once a test asks: it takes seconds."""
+    return {file: ast.parse(path.read_text(encoding="utf-8")) for file, path in SOURCES.items()}
+
+
+def modules() -> Mapping[str, Tree]:
+    """The package's files by the names that they are imported by."""
+    return {module_name(file): trees()[file] for file in FILES}
+
+
 PACKAGES = {room.replace("/", ".") for room in ROOMS} | {"edgepack"}
 
 
@@ -116,23 +126,27 @@ def exists(place: Path) -> bool:
     return place.exists() or place.with_name(f"{place.name}.py").exists()
 
 
-IMPORTS: Graph = {name: imported(tree, set(MODULES)) - {name} for name, tree in MODULES.items()}
+@cache
+def imports() -> Graph:
+    """What each of the package's files imports of the others."""
+    parsed = modules()
+    return {name: imported(tree, set(parsed)) - {name} for name, tree in parsed.items()}
 
 
 def test_no_circle_of_files() -> None:
-    assert circle(IMPORTS) == []
+    assert circle(imports()) == []
 
 
 def test_no_circle_of_rooms() -> None:
     """A room is what lies in edgepack/: a package with all that is below it, or a file."""
-    assert circle(merged(IMPORTS, {name: ".".join(name.split(".")[:2]) for name in MODULES})) == []
+    assert circle(merged(imports(), {name: ".".join(name.split(".")[:2]) for name in modules()})) == []
 
 
 def test_no_circle_of_packages() -> None:
     """The same with every package by itself, those inside another one too."""
-    place = {name: name if name in PACKAGES else name.rpartition(".")[0] for name in MODULES}
+    place = {name: name if name in PACKAGES else name.rpartition(".")[0] for name in modules()}
     place |= {name: name for name, room in place.items() if room == "edgepack"}  # files on the ground stand alone
-    assert circle(merged(IMPORTS, place)) == []
+    assert circle(merged(imports(), place)) == []
 
 
 def test_a_circle_is_found() -> None:
@@ -159,19 +173,19 @@ def test_at_most_thirty_entries() -> None:
 
 
 def test_every_file_says_what_it_holds() -> None:
-    silent = [file for file, tree in TREES.items() if len(first_line(tree).split()) < 3]
+    silent = [file for file, tree in trees().items() if len(first_line(tree).split()) < 3]
     assert silent == [], "the first line of a file's docstring says what belongs there"
 
 
 def test_no_two_files_say_the_same() -> None:
-    first = Counter(first_line(tree) for tree in TREES.values())
+    first = Counter(first_line(tree) for tree in trees().values())
     assert [line for line, count in first.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_room_says_what_belongs_elsewhere(room: str) -> None:
     """In its docstring's first line, naming the room or file where that is."""
-    line = first_line(TREES[f"{room}/__init__.py"])
+    line = first_line(trees()[f"{room}/__init__.py"])
     found = ELSEWHERE.search(line)
     assert found, f"{room}: {line!r} does not say what is not here; write: … belongs to `room`"
     named = set(re.findall(r"`([\w./]+)`", found[1]))
@@ -187,7 +201,9 @@ def test_no_file_is_long() -> None:
 
 def test_no_function_is_long() -> None:
     lengths = {
-        f"{file}: {f.name}": (f.end_lineno or 0) - f.lineno + 1 for file, tree in TREES.items() for f in functions(tree)
+        f"{file}: {f.name}": (f.end_lineno or 0) - f.lineno + 1
+        for file, tree in trees().items()
+        for f in functions(tree)
     }
     assert {name: lines for name, lines in lengths.items() if lines > MOST_FUNCTION_LINES} == {}
 
@@ -209,7 +225,7 @@ def test_what_a_wide_signature_is(source: str, wide: bool) -> None:
 
 
 def test_signatures_are_narrow() -> None:
-    wide = [f"{file}: {what}" for file, tree in TREES.items() for what in wide_signatures(tree)]
+    wide = [f"{file}: {what}" for file, tree in trees().items() for what in wide_signatures(tree)]
     assert wide == [], (
         f"{MOST_BY_POSITION} parameters by position, {MOST_PARAMETERS} in all: make the rest keyword-only"
     )
@@ -217,10 +233,10 @@ def test_signatures_are_narrow() -> None:
 
 def test_calls_are_narrow() -> None:
     """No call has so many values by position that none tells what it is; functions of `*values` take a list."""
-    any_number = {f.name for tree in TREES.values() for f in functions(tree) if f.args.vararg}
+    any_number = {f.name for tree in trees().values() for f in functions(tree) if f.args.vararg}
     wide = [
         f"{file}:{call.lineno}: {ast.unparse(call.func)} with {len(call.args)}"
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and len(call.args) > MOST_BY_POSITION
         if ast.unparse(call.func).rpartition(".")[2] not in any_number
