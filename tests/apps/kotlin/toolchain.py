@@ -10,6 +10,7 @@ FOLDER is `.tools/kotlin` of the checkout, or what `EDGEPACK_KOTLIN` says.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -21,11 +22,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgepack.workspace import sha256_file
+
 ROOT = Path(__file__).parents[3]
 DEBIAN = Path("/usr/share/java")
 COMPILER, EXECUTORCH, ONNXRUNTIME = "kotlin-compiler@2.4.20", "react-native-executorch@0.6.0", "pyserini==1.6.0"
 # The app is built with an older Kotlin (gradle/libs.versions.toml); the compiler holds the code to that language.
 LANGUAGE_VERSION, JVM_TARGET = "2.3", "17"
+KEPT_ARCHIVES = 60  # the newest; megabytes each
 # Starting up is most of a small compilation: no optimizing compiler, no parallel collector.
 JAVA = ("java", "-Xmx1200m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
@@ -85,15 +89,36 @@ class Toolchain:
     ) -> Path:
         """Compile folders or files to the archive `out`; `friends` are archives whose internals are visible.
 
-        Warnings are errors.
+        Warnings are errors. An archive that was made of the same bytes before is taken from `compiled/`: the tests of
+        one run compile the same template many times, for half a minute each.
         """
+        said = [self.home.name, COMPILER, LANGUAGE_VERSION, JVM_TARGET, *options]
+        kept = self.folder / "compiled" / f"{content_hash(said, [sources, classpath, friends])}.jar"
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=kept.parent) as work:
+                made = Path(work) / out.name
+                self._compile(sources, made, classpath, friends, options)
+                os.replace(made, kept)
+            for old in sorted(kept.parent.glob("*.jar"), key=lambda path: path.stat().st_mtime)[:-KEPT_ARCHIVES]:
+                old.unlink(missing_ok=True)
+        shutil.copyfile(kept, out)
+        return out
+
+    def _compile(
+        self,
+        sources: Sequence[Path],
+        out: Path,
+        classpath: Sequence[Path],
+        friends: Sequence[Path],
+        options: Sequence[str],
+    ) -> None:
         command = [*JAVA, "-cp", str(self.library("kotlin-compiler")), "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
         command += ["-kotlin-home", str(self.home), "-language-version", LANGUAGE_VERSION, "-jvm-target", JVM_TARGET]
         command += ["-Werror", "-d", str(out), *options]
         command += ["-classpath", joined([*classpath, *friends])] if classpath or friends else []
         command += [f"-Xfriend-paths={','.join(map(str, friends))}"] if friends else []
         run([*command, *map(str, sources)])
-        return out
 
     def compile_java(self, folder: Path, out: Path) -> Path:
         """Compile the Java files under `folder` to the folder `out`."""
@@ -116,6 +141,18 @@ class Toolchain:
 def default_toolchain() -> Toolchain:
     """The tools where they are looked for."""
     return Toolchain(Path(os.environ.get("EDGEPACK_KOTLIN") or ROOT / ".tools" / "kotlin"))
+
+
+def content_hash(words: Sequence[str], groups: Sequence[Sequence[Path]]) -> str:
+    """Of words and of what lies in files and folders, by their names inside a folder; where it lies does not matter."""
+    digest = hashlib.sha256(repr(list(words)).encode())
+    for group in groups:
+        for path in group:
+            files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+            named = [(file.relative_to(path).as_posix(), sha256_file(file)) for file in files]
+            digest.update(repr(named).encode())
+        digest.update(b"|")
+    return digest.hexdigest()
 
 
 def joined(paths: Sequence[Path]) -> str:
