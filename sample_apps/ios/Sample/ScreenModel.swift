@@ -106,7 +106,10 @@ final class ScreenModel {
         ).appendingPathComponent("edgepack")
         let files = try BundleFiles(assets: Bundle.main.bundleURL.appendingPathComponent("assets"), storage: storage)
         let model = try await place(of: files, progress)
-        return try Classifier(files, model: model, runtimes: linkedRuntimes())
+        let caches = try FileManager.default.url(
+            for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
+        let cache = ModelCache(caches.appendingPathComponent("edgepack"))
+        return try Classifier(files, model: model, runtimes: linkedRuntimes(), cache: cache)
     }
 
     /// The checked model: the one in the app, or the one that was fetched.

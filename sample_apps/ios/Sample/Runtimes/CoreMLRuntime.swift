@@ -1,4 +1,4 @@
-// Core ML, which is part of iOS. A model package is compiled on the device when it is loaded.
+// Core ML, which is part of iOS. A model package is compiled on the device when it is first loaded.
 #if canImport(CoreML)
 import CoreML
 import EdgepackCore
@@ -20,6 +20,17 @@ struct CoreMLRuntime: ModelRuntime {
             throw BundleError(
                 "Core ML cannot load the model (\(error.localizedDescription)); install the app again")
         }
+    }
+
+    func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) throws -> ModelSession {
+        let kept = cache.open(
+            manifest, version,
+            open: { CoreMLSession(model: try MLModel(contentsOf: $0), manifest: manifest) },
+            make: { place in
+                try FileManager.default.moveItem(at: try MLModel.compileModel(at: model), to: place)
+                return nil
+            })
+        return try kept ?? load(model, manifest)
     }
 }
 

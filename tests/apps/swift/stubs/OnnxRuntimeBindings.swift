@@ -5,6 +5,7 @@ import Foundation
 public func ORTVersion() -> String { fatalError() }
 
 public enum ORTLoggingLevel: Int { case verbose, info, warning, error, fatal }
+public enum ORTGraphOptimizationLevel: Int { case none, basic, extended, all }
 public enum ORTTensorElementDataType: Int { case undefined, float, int8, uInt8, int32, uInt32, int64 }
 
 open class ORTEnv: NSObject {
@@ -14,6 +15,8 @@ open class ORTEnv: NSObject {
 public final class ORTSessionOptions {  // an NSObject, whose own `init()` the header takes away for one that throws
     public init() throws {}
     public func setIntraOpNumThreads(_ intraOpNumThreads: Int32) throws {}
+    public func setGraphOptimizationLevel(_ graphOptimizationLevel: ORTGraphOptimizationLevel) throws {}
+    public func setOptimizedModelFilePath(_ optimizedModelFilePath: String) throws {}
 }
 
 open class ORTRunOptions: NSObject {}

@@ -15,6 +15,14 @@ public protocol ModelRuntime: Sendable {
     /// As the library, or the system that it is part of, says it.
     var version: String { get }
     func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession
+    /// The same, by way of what is kept of the model.
+    func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) throws -> ModelSession
+}
+
+extension ModelRuntime {
+    public func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) throws -> ModelSession {
+        try load(model, manifest)
+    }
 }
 
 /// Compares the numbers of two versions, one after the other; one that is not there is 0.
@@ -85,8 +93,8 @@ public struct Classifier: Sendable {
     private let session: ModelSession
     private let marks: [Mark]  // of labels of words
 
-    /// Loads the model that is at `model` and runs it once.
-    public init(_ files: BundleFiles, model: URL, runtimes: [ModelRuntime]) throws {
+    /// Loads the model that is at `model` and runs it once; `cache` keeps what a runtime makes of it.
+    public init(_ files: BundleFiles, model: URL, runtimes: [ModelRuntime], cache: ModelCache? = nil) throws {
         manifest = files.manifest
         tokenizer = try files.tokenizer()
         let scheme = manifest.tagScheme ?? .bio
@@ -99,7 +107,11 @@ public struct Classifier: Sendable {
             throw BundleError(
                 "the model needs \(name) \(oldest), this app has \(runtime.version); update the app", .unsupported)
         }
-        session = try runtime.load(model, manifest)
+        if let cache {
+            session = try runtime.load(model, manifest, cache)
+        } else {
+            session = try runtime.load(model, manifest)
+        }
         _ = try answer("a", pair: manifest.pair ? "a" : nil)
     }
 
