@@ -15,8 +15,11 @@ from edgepack.errors import InputError
 from edgepack.finetune import loop, settings
 from edgepack.finetune import run as flow
 from edgepack.finetune.loop import Step
+from edgepack.finetune.result import FinetuneResult
 from edgepack.workspace import Workspace
 from tests.finetune.tiny import Files, read_rows, run, weights, write_rows
+
+Unbroken = Callable[..., tuple[FinetuneResult, Path]]
 
 
 class Killed(BaseException):
@@ -57,17 +60,34 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "EVALUATE_STEPS", (8, 1_000))
 
 
+@pytest.fixture(scope="module")
+def unbroken(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    """A run that nothing interrupts, and its folder; made once for equal settings."""
+    kept: dict[str, tuple[FinetuneResult, Path]] = {}
+
+    def whole(**changes: Any) -> tuple[FinetuneResult, Path]:
+        key = repr((changes, settings.LEAST_STEPS, settings.EVALUATE_STEPS))
+        if key not in kept:
+            folder = tmp_path_factory.mktemp("unbroken") / "out"
+            kept[key] = run(files, folder, **changes), folder
+        return kept[key]
+
+    return whole
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.7, 0.95])
-def test_a_killed_run_goes_on_to_the_same_weights(files: Files, tmp_path: Path, share: float) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(
+    files: Files, unbroken: Unbroken, tmp_path: Path, share: float
+) -> None:
     """Killed twice: at a share of its steps, and three steps on; before, at and after the rate began to fall."""
-    whole = run(files, tmp_path / "whole", **CHOSEN)
+    whole, folder = unbroken(**CHOSEN)
     assert 40 < whole.steps < 160  # cut short
     for steps in (int(share * whole.steps), 3):
         kill(files, tmp_path / "out", steps, **CHOSEN)
         assert [entry.name for entry in (tmp_path / "out").iterdir()] == [".edgepack"]
     result = run(files, tmp_path / "out", **CHOSEN)
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == weights(folder)
     assert result.history == whole.history
     assert result.kept_step == whole.kept_step
     assert not (tmp_path / "out" / ".edgepack").exists()
@@ -75,28 +95,32 @@ def test_a_killed_run_goes_on_to_the_same_weights(files: Files, tmp_path: Path, 
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
-def test_a_run_killed_in_any_of_its_trials_goes_on(files: Files, tmp_path: Path, share: float) -> None:
+def test_a_run_killed_in_any_of_its_trials_goes_on(
+    files: Files, unbroken: Unbroken, tmp_path: Path, share: float
+) -> None:
     options = {"epochs": None, "learning_rate": None, "patience": 2}
-    whole = run(files, tmp_path / "whole", **options)
+    whole, folder = unbroken(**options)
     kill(files, tmp_path / "out", int(share * sum(trial.steps for trial in whole.trials)), **options)
     result = run(files, tmp_path / "out", **options)
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == weights(folder)
     assert (result.trials, result.history) == (whole.trials, whole.history)
 
 
-def test_what_is_done_is_not_done_again(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_done_is_not_done_again(
+    files: Files, unbroken: Unbroken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken()  # before training is to stop
     kill(files, tmp_path / "out", 10)
-    run(files, tmp_path / "whole")
     stop_after(monkeypatch, 6)  # 2 epochs of 64 examples, 8 at a time: 16 steps
     run(files, tmp_path / "out")
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == weights(unbroken()[1])
 
 
 @pytest.mark.parametrize("renames", range(1, 7))
 def test_a_kill_inside_a_checkpoint_leaves_a_whole_one(
-    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+    files: Files, unbroken: Unbroken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
-    run(files, tmp_path / "whole", epochs=4)
+    _, folder = unbroken(epochs=4)
     done = 0
 
     def replace(source: Path, destination: Path) -> None:
@@ -112,17 +136,16 @@ def test_a_kill_inside_a_checkpoint_leaves_a_whole_one(
         with pytest.raises(Killed):
             run(files, tmp_path / "out", epochs=4)
     run(files, tmp_path / "out", epochs=4)
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == weights(folder)
 
 
-def test_other_settings_or_data_begin_anew(files: Files, tmp_path: Path) -> None:
+def test_other_settings_or_data_begin_anew(files: Files, unbroken: Unbroken, tmp_path: Path) -> None:
     kill(files, tmp_path / "out", 5)
     other = write_rows(tmp_path / "other.tsv", read_rows(files.train)[:70])
     kill(files, tmp_path / "out", 5, train=other)
     assert len(list((tmp_path / "out" / ".edgepack" / "scratch").iterdir())) == 1
     run(files, tmp_path / "out")
-    run(files, tmp_path / "whole")
-    assert weights(tmp_path / "out") == weights(tmp_path / "whole")
+    assert weights(tmp_path / "out") == weights(unbroken()[1])
 
 
 def test_another_evaluation_file_goes_on(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ SPACE = SearchSpace(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(60_000, 900_000))
 def test_every_candidate_fits_and_the_first_loses_least(budget_bytes: int) -> None:
     plan = search(SPACE, budget_bytes)
@@ -61,7 +61,11 @@ def test_every_candidate_fits_and_the_first_loses_least(budget_bytes: int) -> No
     assert losses == sorted(losses)
     shapes = [candidate.describe() for candidate in plan.candidates]
     assert all(shape not in shapes[:i] for i, shape in enumerate(shapes)), "no shape is shown twice"
-    assert search(SPACE, budget_bytes).chosen.describe() == plan.chosen.describe()
+
+
+def test_the_same_search_finds_the_same() -> None:
+    first, second = (search(SPACE, 200_000).candidates for _ in range(2))
+    assert [candidate.describe() for candidate in first] == [candidate.describe() for candidate in second]
 
 
 def test_a_teacher_of_few_units_shows_no_shape_twice() -> None:
