@@ -151,10 +151,10 @@ def check_output(output: Path, bundle: Path, force: bool) -> None:
 
 def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple[str, ...]) -> None:
     """Refuse what the app cannot run, or cannot tokenize exactly as the reference does."""
-    if task_of(manifest).embeds:
+    if task_of(manifest).embeds and app != "web":
         raise InputError(
-            f"bundle {bundle} embeds texts, and no sample app does that yet; call it from Python, or read its vectors "
-            f"from the output {manifest.outputs[0].name} in an app of your own"
+            f"bundle {bundle} embeds texts, and of the sample apps only the web app does that yet; read its vectors from "
+            f"the output {manifest.outputs[0].name} in an app of your own, or call it from Python"
         )
     if manifest.runtime.name not in runtimes:
         raise InputError(

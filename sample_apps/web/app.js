@@ -3,6 +3,7 @@
 import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
 import { canJudge, readLabels } from "./core/entailment.js";
 import { BundleError } from "./core/errors.js";
+import { readTexts } from "./core/search.js";
 import { CacheStore } from "./core/store.js";
 import { openPipeline } from "./pipeline.js";
 import {
@@ -12,6 +13,7 @@ import {
   showFacts,
   showFailure,
   showNeed,
+  showOrder,
   showProgress,
   showRanked,
   showScore,
@@ -51,6 +53,10 @@ async function start() {
   showFacts(pipeline.manifest, store.stored);
   element("own-choice").hidden = pipeline.entailment === null;
   element("several-choice").hidden = pipeline.entailment?.contradiction === null;
+  element("rank-choice").hidden = !pipeline.ranks;
+  element("rank-label").hidden = pipeline.manifest.vectorSize !== null; // such a model does nothing else
+  const kept = pipeline.manifest.vectorSize === null ? [] : await pipeline.kept.texts();
+  if (kept.length > 0) element("list").value = kept.join("\n");
   showFields();
   show("workplace");
   document.documentElement.dataset.ready = "true";
@@ -61,12 +67,16 @@ async function start() {
 /** Whether one text is sorted into labels of one's own. */
 const sortsText = () => pipeline.entailment !== null && element("own").checked;
 
-/** The fields for what is asked: two texts, a text and labels, or a text. */
+/** Whether a list of texts is put in order. */
+const ranksTexts = () => pipeline.ranks && (pipeline.manifest.vectorSize !== null || element("rank").checked);
+
+/** The fields for what is asked: two texts, a text and labels, a query and texts, or a text. */
 function showFields() {
-  const own = sortsText();
+  const [own, order] = [sortsText(), ranksTexts()];
   element("own-field").hidden = !own;
-  element("pair-field").hidden = own || !pipeline.manifest.pair;
-  element("text-label").textContent = pipeline.manifest.pair && !own ? "First text" : "Text";
+  element("list-field").hidden = !order;
+  element("pair-field").hidden = own || order || !pipeline.manifest.pair;
+  element("text-label").textContent = order ? "Search" : pipeline.manifest.pair && !own ? "First text" : "Text";
 }
 
 function later() {
@@ -75,14 +85,19 @@ function later() {
 }
 
 /** Show what was found, whatever its kind; the same in words. */
-function showAnswer(text, { ranked, sure, set, score, entities }) {
+function showAnswer(text, { ranked, sure, set, score, entities, found }) {
+  if (found) return showOrder(found);
   if (set) return showSet(set);
   if (score) return showScore(score);
   return ranked ? showRanked(ranked, sure) : showEntities(text, entities);
 }
 
-/** The answer of the model; null where labels of one's own are wanted and are not enough. */
+/** The answer of the model; null where texts are to be put in order and there are none, or labels are not enough. */
 function ask(text, pair) {
+  if (ranksTexts()) {
+    const texts = readTexts(element("list").value);
+    return texts.length > 0 ? pipeline.rank(text, texts) : null;
+  }
   if (!sortsText()) return pipeline.answer(text, pair);
   const [labels, several] = [readLabels(element("own-labels").value), element("several").checked];
   return canJudge(pipeline.entailment, labels.length, several) ? pipeline.judge(text, labels, several) : null;
@@ -104,7 +119,7 @@ async function answer() {
   if (mine !== turn) return;
   if (found === null) {
     for (const id of ["latency", "count"]) element(id).textContent = "";
-    element("spoken").textContent = showNeed("Write labels to choose from, one on a line.");
+    element("spoken").textContent = showNeed(`Write ${ranksTexts() ? "sentences" : "labels to choose from"}, one on a line.`);
     return;
   }
   const words = showAnswer(text, found);
@@ -147,11 +162,13 @@ async function sayOffline() {
   document.documentElement.dataset.offline = "true";
 }
 
-for (const id of ["text", "pair", "own-labels", "several"]) element(id).addEventListener("input", later);
-element("own").addEventListener("input", () => {
-  showFields();
-  later();
-});
+for (const id of ["text", "pair", "own-labels", "several", "list"]) element(id).addEventListener("input", later);
+for (const id of ["own", "rank"]) {
+  element(id).addEventListener("input", () => {
+    showFields();
+    later();
+  });
+}
 element("clear").addEventListener("click", () => {
   element("text").value = element("pair").value = "";
   element("text").focus();

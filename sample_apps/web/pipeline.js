@@ -6,6 +6,7 @@ import { BundleError } from "./core/errors.js";
 import { openFile } from "./core/files.js";
 import { readManifest } from "./core/manifest.js";
 import { readTokenizer } from "./core/tokenizer.js";
+import { KeptVectors, cosine, ranked } from "./core/search.js";
 import { combineWindows, windowInput, windowSpans } from "./core/windows.js";
 import { words } from "./core/words.js";
 import { openModel } from "./runtime.js";
@@ -17,7 +18,8 @@ import { openModel } from "./runtime.js";
 export async function openPipeline({ folder, download, store }, onProgress) {
   const manifest = readManifest(await fetchManifest(`${folder}edgepack.json`));
   const { tokenizer, model } = manifest;
-  await store.keepOnly([tokenizer.sha256, model.sha256]);
+  const vectors = `${model.sha256}-vectors`;
+  await store.keepOnly([tokenizer.sha256, model.sha256, vectors]);
   onProgress("Reading the tokenizer", 0);
   const words = await openFile(tokenizer, folder + tokenizer.path, store);
   const report = (bytes) =>
@@ -25,7 +27,8 @@ export async function openPipeline({ folder, download, store }, onProgress) {
   const url = (download === "" ? folder : download.replace(/\/*$/, "/")) + model.path;
   const bytes = await openFile(model, url, store, { onProgress: report });
   onProgress("Loading the model", 1);
-  return new Pipeline(manifest, await readTokenizer(words), await openModel(bytes, manifest));
+  const kept = new KeptVectors(store, vectors, manifest.vectorSize ?? 0);
+  return new Pipeline(manifest, await readTokenizer(words), await openModel(bytes, manifest), kept);
 }
 
 export function megabytes(bytes) {
@@ -47,17 +50,18 @@ async function fetchManifest(url) {
 }
 
 export class Pipeline {
-  constructor(manifest, tokenizer, model) {
+  constructor(manifest, tokenizer, model, kept) {
     this.manifest = manifest;
     this.tokenizer = tokenizer;
     this.model = model;
+    this.kept = kept; // vectors of a list of texts
     this.entailment = readEntailment(manifest); // null: labels of one's own cannot be judged
     this.marks = manifest.task === "token-classification" ? readMarks(manifest.labels, manifest.tagScheme) : [];
   }
 
   /**
    * The answer for a text: `ranked` labels of which the model is `sure` or not, all labels of which some are `answered`
-   * as `set`, a `score`, or `entities` with their places.
+   * as `set`, a `score`, a `vector`, or `entities` with their places.
    * @param {string} text
    * @param {string | null} pair
    */
@@ -101,8 +105,41 @@ export class Pipeline {
     return { ...answers[0], ranked, sure: true, tokenizeMs: sum("tokenizeMs"), modelMs: sum("modelMs") };
   }
 
+  /** Whether it puts texts in the order that they suit a query: it embeds, or scores pairs. */
+  get ranks() {
+    const { vectorSize, activation, pair } = this.manifest;
+    return vectorSize !== null || (activation !== null && pair);
+  }
+
+  /**
+   * The texts in the order that they suit a query, the best first: by the cosine of vectors, which are computed once for
+   * a text and kept, or by a model that scores pairs, which runs once for each text.
+   * @param {string} query
+   * @param {string[]} texts
+   */
+  async rank(query, texts) {
+    const started = performance.now();
+    const answers = [];
+    const ask = async (...text) => {
+      answers.push(await this.answer(...text));
+      return answers.at(-1);
+    };
+    const scores = [];
+    if (this.manifest.vectorSize !== null) {
+      const { vector } = await ask(query);
+      const vectors = await this.kept.of(texts, async (text) => (await ask(text)).vector);
+      scores.push(...vectors.map((each) => cosine(vector, each)));
+    } else {
+      for (const text of texts) scores.push((await ask(query, text)).score.value);
+    }
+    const modelMs = answers.reduce((total, each) => total + each.modelMs, 0);
+    const tokenizeMs = performance.now() - started - modelMs;
+    return { found: ranked(texts, scores), encoding: answers[0].encoding, tokenizeMs, modelMs };
+  }
+
   decide(text, encoding, logits) {
-    const { task, labels, temperature, thresholds, activation, minConfidence } = this.manifest;
+    const { task, labels, temperature, thresholds, activation, minConfidence, vectorSize } = this.manifest;
+    if (vectorSize !== null) return { vector: Float32Array.from(logits) };
     if (activation !== null) return { score: { label: labels[0], value: scoreOf(logits[0], activation) } };
     if (thresholds !== null) return { set: labelSet(logits, labels, thresholds) };
     if (task === "text-classification") {

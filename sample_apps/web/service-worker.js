@@ -27,6 +27,7 @@ const FILES = [
   "core/merges.js",
   "core/pairs.js",
   "core/pieces.js",
+  "core/search.js",
   "core/steps.js",
   "core/store.js",
   "core/stream.js",

@@ -87,6 +87,21 @@ export function showScore({ label, value }) {
   return words;
 }
 
+/** Texts in order with their scores, the best first. */
+export function showOrder(found) {
+  const items = found.map(({ text, score }) =>
+    make(
+      "li",
+      {},
+      make("span", { class: "found" }, text),
+      make("span", { class: "share" }, score.toFixed(SCORE_DECIMALS)),
+    ),
+  );
+  element("result").replaceChildren(make("ol", { class: "order" }, ...items));
+  const [best] = found;
+  return `${best.text}, ${best.score.toFixed(SCORE_DECIMALS)}; first of ${found.length}`;
+}
+
 function showLabels(headline, shown, others, before = "") {
   const parts = [make("p", { class: "headline" }, before, make("strong", {}, headline))];
   if (shown.length > 0) parts.push(list(shown));
@@ -150,10 +165,10 @@ export function showEntities(text, found) {
 }
 
 /** What the manifest says, for people. */
-export function showFacts({ task, labels, maxLength, model, tokenizer, document: d }, stored) {
+export function showFacts({ task, labels, vectorSize, maxLength, model, tokenizer, document: d }, stored) {
   const artifact = d.metrics?.artifact;
   const facts = {
-    Task: `${task.replace("-", " ")}, ${labels.length} labels`,
+    Task: vectorSize === null ? `${task.replace("-", " ")}, ${labels.length} labels` : `search, vectors of ${vectorSize}`,
     "Model and tokenizer": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; no room to keep it"}`,
     "Longest text": `${maxLength} tokens`,
     Measured: artifact

@@ -50,6 +50,12 @@ def test_every_runtime_gives_the_students_vectors(
     assert found.passed == ran
 
 
-def test_no_sample_app_takes_vectors_yet(bundle: tuple[Bundle, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="embeds texts, and no sample app does that yet"):
-        package_app(bundle[0].folder, app="web", output=tmp_path / "app")
+@pytest.mark.parametrize("app", ["android", "ios"])
+def test_the_phones_apps_take_no_vectors_yet(bundle: tuple[Bundle, Path], tmp_path: Path, app: str) -> None:
+    with pytest.raises(InputError, match="embeds texts, and of the sample apps only the web app does that yet"):
+        package_app(bundle[0].folder, app=app, output=tmp_path / "app")
+
+
+def test_the_web_app_takes_them(bundle: tuple[Bundle, Path], tmp_path: Path) -> None:
+    packaged = package_app(bundle[0].folder, app="web", output=tmp_path / "app")
+    assert {Path("core/search.js"), Path("model/onnx/model_quantized.onnx")} <= set(map(Path, packaged.files))

@@ -3,7 +3,8 @@
 import { BundleError } from "./errors.js";
 
 const SCHEMA = 1;
-const TASKS = ["text-classification", "token-classification"];
+const EMBEDS = "feature-extraction";
+const TASKS = ["text-classification", "token-classification", EMBEDS];
 const TAG_SCHEMES = ["BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain"];
 const SETS = "multi_label_classification";
 const SCORES = "regression";
@@ -13,12 +14,13 @@ const TOKENIZER = "tokenizer.bin";
 /**
  * @typedef {{path: string, bytes: number, sha256: string, shipped: boolean}} FileRecord
  * @typedef {object} Manifest
- * @property {"text-classification" | "token-classification"} task
+ * @property {"text-classification" | "token-classification" | "feature-extraction"} task
  * @property {boolean} pair whether the model takes two texts
  * @property {string[]} labels by class
  * @property {string} tagScheme what labels of words mean as tags
  * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
  * @property {"identity" | "sigmoid" | null} activation what makes the logit a score; null where there are labels
+ * @property {number | null} vectorSize numbers that a text becomes; null where it gets an answer
  * @property {number} maxLength in tokens
  * @property {import("./windows.js").Windows | null} windows how longer texts are read whole; null where they are cut
  * @property {number} temperature what logits are divided by before they become probabilities
@@ -39,7 +41,8 @@ export function readManifest(text) {
   const document = parse(text);
   check(document.schema === SCHEMA, `has schema ${document.schema}, this app reads ${SCHEMA}`, "unsupported");
   check(TASKS.includes(document.task), `is for ${document.task}, this app does ${TASKS.join(" and ")}`, "unsupported");
-  check(isList(document.labels, "string") && document.labels.length > 0, "names no labels");
+  const vectorSize = readVectorSize(document);
+  check(isList(document.labels, "string") && document.labels.length > 0 === (vectorSize === null), "names no labels");
   const activation = readActivation(document);
   const thresholds = activation === null ? readThresholds(document) : null;
   check(Number.isInteger(document.max_length) && document.max_length > 0, "names no maximum length");
@@ -67,6 +70,7 @@ export function readManifest(text) {
     tagScheme,
     thresholds,
     activation,
+    vectorSize,
     maxLength: document.max_length,
     windows,
     temperature,
@@ -106,6 +110,14 @@ function parse(text) {
     // told below
   }
   throw new BundleError("edgepack.json is not a manifest");
+}
+
+/** How many numbers a text becomes; null where the task is another. */
+function readVectorSize({ task, pair, vector, windows }) {
+  if (task !== EMBEDS) return null;
+  check(Number.isInteger(vector?.size) && vector.size > 0, "names no size of its vectors");
+  check(pair !== true && (windows ?? null) === null, "has vectors of pairs, or of windows", "unsupported");
+  return vector.size;
 }
 
 /** What makes the logit a score; null where texts, or words, have labels. */

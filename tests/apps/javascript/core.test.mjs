@@ -11,6 +11,7 @@ import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest, requireRuntime } from "../../../sample_apps/web/core/manifest.js";
 import { longestFirst } from "../../../sample_apps/web/core/encoding.js";
+import { KeptVectors, cosine, ranked, readTexts } from "../../../sample_apps/web/core/search.js";
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 import { windowSpans } from "../../../sample_apps/web/core/windows.js";
 import { words } from "../../../sample_apps/web/core/words.js";
@@ -45,6 +46,79 @@ test("windows are read, and are none where texts are cut", () => {
   const windows = { overlap: 16, combine: "max" };
   assert.deepEqual(readManifest(manifest({ windows })).windows, windows);
   assert.throws(() => windowSpans([-1, 0, 0, -1], 2, 0), /no room/);
+});
+
+test("a manifest of vectors has their size and no labels", () => {
+  const embeds = { task: "feature-extraction", labels: [], vector: { size: 3, normalized: true, judged: "pairs" } };
+  assert.equal(readManifest(manifest(embeds)).vectorSize, 3);
+  assert.equal(readManifest(manifest()).vectorSize, null);
+  for (const [changes, message] of [
+    [{ ...embeds, vector: { size: 0 } }, /no size of its vectors/],
+    [{ ...embeds, vector: undefined }, /no size of its vectors/],
+    [{ ...embeds, labels: ["a"] }, /names no labels/],
+    [{ ...embeds, pair: true }, /vectors of pairs/],
+  ])
+    assert.throws(() => readManifest(manifest(changes)), message);
+});
+
+/** A store in memory. */
+function memory() {
+  const files = new Map();
+  return { files, read: async (name) => files.get(name) ?? null, write: async (name, bytes) => files.set(name, bytes) };
+}
+
+const VECTORS = { up: [0, 2, 0], north: [0, 1, 0], right: [3, 0, 0], "né 😀": [1, 1, 0], nowhere: [0, 0, 0] };
+
+test("vectors are computed once for a text, kept, and gone with it", async () => {
+  const store = memory();
+  const asked = [];
+  const embed = async (text) => (asked.push(text), Float32Array.from(VECTORS[text]));
+  const texts = Object.keys(VECTORS);
+  const first = await new KeptVectors(store, "m", 3).of(texts, embed);
+  assert.deepEqual(asked, texts);
+  const again = new KeptVectors(store, "m", 3);
+  assert.deepEqual(await again.texts(), texts);
+  assert.deepEqual(await again.of(texts, embed), first);
+  await again.of(["right", "up"], embed);
+  assert.equal(asked.length, texts.length);
+  assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), ["right", "up"]);
+  assert.deepEqual(await new KeptVectors(store, "other model", 3).texts(), []);
+});
+
+test("kept vectors that are cut, altered or of another size count as none", async () => {
+  const store = memory();
+  const embed = async (text) => Float32Array.from(VECTORS[text]);
+  await new KeptVectors(store, "m", 3).of(["up", "right"], embed);
+  const whole = store.files.get("m");
+  for (const place of whole.keys()) {
+    store.files.set("m", whole.with(place, whole[place] ^ 1));
+    assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], `byte ${place}`);
+    store.files.set("m", whole.subarray(0, place));
+    assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], `${place} bytes`);
+  }
+  store.files.set("m", whole);
+  assert.deepEqual(await new KeptVectors(store, "m", 4).texts(), []);
+  assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), ["up", "right"]);
+});
+
+test("calls at once keep the list of the last", async () => {
+  const store = memory();
+  const slow = async (text) => {
+    await new Promise((resolve) => setTimeout(resolve, text === "up" ? 20 : 0));
+    return Float32Array.from(VECTORS[text]);
+  };
+  const kept = new KeptVectors(store, "m", 3);
+  await Promise.all([kept.of(["up"], slow), kept.of(["right"], slow)]);
+  assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), ["right"]);
+});
+
+test("texts are ranked by cosine, equal ones as they were given", () => {
+  const of = (text) => Float32Array.from(VECTORS[text]);
+  const texts = ["right", "né 😀", "nowhere", "north"];
+  const found = ranked(texts, texts.map((text) => cosine(of("up"), of(text))));
+  assert.deepEqual(found.map(({ text }) => text), ["north", "né 😀", "right", "nowhere"]);
+  assert.ok(Math.abs(found[1].score - Math.SQRT1_2) < 1e-6);
+  assert.deepEqual(readTexts(" a \n\nb\r\na\n "), ["a", "b"]);
 });
 
 test("what is no manifest of this version says so", () => {

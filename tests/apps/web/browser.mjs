@@ -15,6 +15,7 @@ import { chromium } from "playwright-core";
 import { checkPipeline, readBundle } from "./goldens.mjs";
 import { Site } from "./site.mjs";
 
+const [LISTED, QUERIES] = [12, 4]; // of goldens that are searched
 const TYPED = 50; // goldens typed into the page; all of them go through its pipeline
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -31,6 +32,7 @@ const { values: options, positionals } = parseArgs({
 const [bundle, folder] = positionals;
 const { manifest, goldens, model } = await readBundle(bundle);
 const classifies = manifest.task === "text-classification";
+const embeds = manifest.task === "feature-extraction";
 const readable = (label) => label.replaceAll("_", " ");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -54,7 +56,7 @@ async function visit(site, settings = {}) {
 const ready = (page) => page.waitForSelector("html[data-ready=true]", { timeout: 60_000 });
 const failed = (page) => page.waitForSelector("#failure:not([hidden])", { timeout: 60_000 });
 
-/** Type a text and read the answer: the best label, or the entities. */
+/** Type a text and read the answer: the best label, the entities, or the first of a list. */
 async function typed(page, text) {
   const before = await page
     .locator("#latency")
@@ -63,8 +65,7 @@ async function typed(page, text) {
   await page.fill("#text", text);
   await page.waitForFunction((node) => /ms$/.test(node.textContent), before, { timeout: 20_000 });
   return page.evaluate(
-    () =>
-      document.querySelector("#result strong")?.textContent ?? document.querySelector("#result .marked")?.textContent,
+    () => document.querySelector("#result strong, #result .marked, #result .found")?.textContent,
   );
 }
 
@@ -72,13 +73,60 @@ async function typed(page, text) {
 const typeable = goldens.filter(({ text }) => text.trim() !== "" && !text.includes("\r")).slice(0, TYPED);
 
 async function checkTyped(page, which) {
-  if (!classifies) return;
+  if (embeds) return checkSearch(page, which);
+  if (!classifies || manifest.pair) return;
   const sorted = (names) => names.split(", ").sort().join(", ");
-  for (const { text, label, labels } of which) {
+  for (const { text, label, labels, score } of which) {
+    const shown = await typed(page, text);
+    if (score !== undefined) {
+      assert.ok(Math.abs(Number(shown.split(": ").at(-1)) - score) <= 0.01 * Math.max(1, Math.abs(score)), shown);
+      continue;
+    }
     const expected = labels ? labels.map(readable).join(", ") || "none" : readable(label);
-    assert.equal(sorted(await typed(page, text)), sorted(expected), JSON.stringify(text));
+    assert.equal(sorted(shown), sorted(expected), JSON.stringify(text));
   }
-  done(`${which.length} goldens typed into the page: the label of ONNX Runtime in Python`);
+  done(`${which.length} goldens typed into the page: the answer of ONNX Runtime in Python`);
+}
+
+/** Cosines of the goldens' vectors: their order and scores are what the page shows. */
+async function checkSearch(page, which) {
+  const plain = which.filter(({ text }) => text === text.trim() && !text.includes("\n"));
+  const listed = [...new Map(plain.map((golden) => [golden.text, golden])).values()].slice(0, LISTED);
+  await page.fill("#list", listed.map(({ text }) => text).join("\n"));
+  const length = (vector) => Math.hypot(...vector);
+  const cosine = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0) / (length(a) * length(b) || 1);
+  for (const query of listed.slice(0, QUERIES)) {
+    await typed(page, query.text);
+    const shown = await page.$$eval("#result .order li", (items) =>
+      items.map((item) => [item.querySelector(".found").textContent, Number(item.querySelector(".share").textContent)]),
+    );
+    assert.equal(shown.length, listed.length);
+    const expected = new Map(listed.map(({ text, logits }) => [text, cosine(query.logits, logits)]));
+    for (const [text, score] of shown) assert.ok(Math.abs(score - expected.get(text)) < 0.03, `${text}: ${score}`);
+    assert.deepEqual(
+      shown.map(([, score]) => score),
+      shown.map(([, score]) => score).sort((a, b) => b - a),
+    );
+  }
+  await page.reload();
+  await ready(page);
+  assert.equal(await page.inputValue("#list"), listed.map(({ text }) => text).join("\n"));
+  const runs = await page.evaluate(countRuns, listed.map(({ text }) => text));
+  assert.equal(runs, 1, "a list whose vectors are kept is searched with one run of the model");
+  done(`${Math.min(QUERIES, listed.length)} searches of ${listed.length} goldens: the cosines of ONNX Runtime in Python`);
+}
+
+/** Runs in the page: how often the model runs for a search of a list that is kept. */
+async function countRuns(texts) {
+  const [{ openPipeline }, { CacheStore }] = await Promise.all([import("./pipeline.js"), import("./core/store.js")]);
+  const scope = new URL("./", location.href).href;
+  const places = { folder: new URL("model/", scope).href, download: "", store: new CacheStore(scope) };
+  const pipeline = await openPipeline(places, () => {});
+  let runs = 0;
+  const run = pipeline.model.run.bind(pipeline.model);
+  pipeline.model.run = (encoding) => ((runs += 1), run(encoding));
+  await pipeline.rank(texts[0], texts);
+  return runs;
 }
 
 async function checkAccessible(page, state) {
@@ -100,7 +148,7 @@ async function checkKeyboard(page) {
   assert.equal(await focused(), "text");
   await page.waitForFunction(() => document.getElementById("spoken").textContent !== "");
   await page.keyboard.press("Tab");
-  assert.equal(await focused(), manifest.pair ? "pair" : "clear");
+  assert.equal(await focused(), manifest.pair ? "pair" : embeds ? "list" : "clear");
   await page.locator("#clear").press("Enter");
   assert.equal(await page.inputValue("#text"), "");
   assert.equal(await focused(), "text");
