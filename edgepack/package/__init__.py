@@ -153,8 +153,8 @@ def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple
     """Refuse what the app cannot run, or cannot tokenize exactly as the reference does."""
     if task_of(manifest).embeds and app != "web":
         raise InputError(
-            f"bundle {bundle} embeds texts, and of the sample apps only the web app does that yet; read its vectors from "
-            f"the output {manifest.outputs[0].name} in an app of your own, or call it from Python"
+            f"bundle {bundle} embeds texts, and of the sample apps only the web app does that yet; read its vectors "
+            f"from the output {manifest.outputs[0].name} in an app of your own, or call it from Python"
         )
     if manifest.runtime.name not in runtimes:
         raise InputError(
