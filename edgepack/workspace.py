@@ -204,10 +204,12 @@ class Stage:
 
     def finish(self) -> StageRecord:
         """Turn all that is in `scratch` into the finished result (remove checkpoints first)."""
+        for left in self.scratch.glob(f"*{RECORD_NAME}*"):  # by a run that was killed in here
+            left.unlink()
         files = {
             path.relative_to(self.scratch).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
             for path in sorted(self.scratch.rglob("*"))
-            if path.is_file() and path != self.scratch / RECORD_NAME
+            if path.is_file()
         }
         seconds = round(time.monotonic() - self._started, 3)
         record = StageRecord(self.name, self.key, self.key_parts, seconds, files)

@@ -71,7 +71,7 @@ def test_the_record_of_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("edgepack.workspace.time.monotonic", lambda: next(clock))
     stage = Workspace(tmp_path).stage("plan", {"b": 1, "a": [2]})
     (stage.scratch / "sub").mkdir()
-    for name in ("stage.json", "sub/stage.json", "x"):
+    for name in ("stage.json", ".stage.json.7.tmp", "sub/stage.json", "x"):  # two of them of a run that was killed
         (stage.scratch / name).write_text("x")
     entry = {"bytes": 1, "sha256": sha256_file(stage.scratch / "x")}
     record = stage.finish()

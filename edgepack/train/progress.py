@@ -121,10 +121,12 @@ def _in_order(scores: State) -> tuple[Tensor, ...]:
 
 
 def write_result(stage: Stage, progress: Progress) -> None:
-    """Put what a stage hands on into its folder, and remove its checkpoints."""
+    """Put what a stage hands on into its folder, and remove the rest: checkpoints, and a record that a kill left."""
     save_progress(progress, stage.scratch / RESULT)
     for path in stage.scratch.iterdir():
-        if path.name != RESULT:
+        if path.is_file():
+            path.unlink()
+        elif path.name != RESULT:
             shutil.rmtree(path)
 
 

@@ -143,7 +143,9 @@ def test_how_often_gradients_are_cut_is_counted_and_recorded(
         stage.finish()
         assert training_record(stage) == {"steps": 5, "clipped": share}
     carved = Workspace(tmp_path / "carved").stage("carve", {})
+    (carved.scratch / "stage.json").write_text("{}")  # by a build that was killed when it had made the result
     write_result(carved, start)
+    assert [path.name for path in carved.scratch.iterdir()] == ["result"]
     carved.finish()
     assert training_record(carved) == {}
     bundle = Workspace(tmp_path / "bundle").stage("bundle", {})
