@@ -139,7 +139,10 @@ export class Pipeline {
 
   decide(text, encoding, logits) {
     const { task, labels, temperature, thresholds, activation, minConfidence, vectorSize } = this.manifest;
-    if (vectorSize !== null) return { vector: Float32Array.from(logits) };
+    if (vectorSize !== null) {
+      if (logits.length === vectorSize) return { vector: Float32Array.from(logits) };
+      throw new BundleError(`The model gives ${logits.length} numbers, not ${vectorSize}; package the app again`, "damaged");
+    }
     if (activation !== null) return { score: { label: labels[0], value: scoreOf(logits[0], activation) } };
     if (thresholds !== null) return { set: labelSet(logits, labels, thresholds) };
     if (task === "text-classification") {

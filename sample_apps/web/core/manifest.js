@@ -6,6 +6,8 @@ const SCHEMA = 1;
 const EMBEDS = "feature-extraction";
 const TASKS = ["text-classification", "token-classification", EMBEDS];
 const TAG_SCHEMES = ["BIO", "IOB1", "IO", "IOBES", "BILOU", "types", "plain"];
+const JUDGED = ["pairs", "queries", "teacher"]; // what a metric of vectors is by
+const MOST_NUMBERS = 65536; // of a vector
 const SETS = "multi_label_classification";
 const SCORES = "regression";
 const ACTIVATIONS = ["identity", "sigmoid"];
@@ -113,10 +115,16 @@ function parse(text) {
 }
 
 /** How many numbers a text becomes; null where the task is another. */
-function readVectorSize({ task, pair, vector, windows }) {
-  if (task !== EMBEDS) return null;
-  check(Number.isInteger(vector?.size) && vector.size > 0, "names no size of its vectors");
+function readVectorSize({ task, pair, vector, windows, thresholds }) {
+  if (task !== EMBEDS) {
+    check((vector ?? null) === null, `has vectors, and is for ${task}`);
+    return null;
+  }
+  const fits = Number.isInteger(vector?.size) && vector.size > 0 && vector.size <= MOST_NUMBERS;
+  check(fits, `names no size of its vectors from 1 to ${MOST_NUMBERS}`);
+  check(typeof vector.normalized === "boolean" && JUDGED.includes(vector.judged), "has a damaged record of its vectors");
   check(pair !== true && (windows ?? null) === null, "has vectors of pairs, or of windows", "unsupported");
+  check((thresholds ?? null) === null, "has thresholds, and gives no labels");
   return vector.size;
 }
 

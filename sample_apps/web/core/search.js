@@ -93,13 +93,23 @@ async function unpack(bytes, size) {
   if (!hash.every((value, i) => value === bytes[i])) return vectors;
   const view = new DataView(body.buffer);
   const start = 4 + view.getUint32(0, true);
-  const texts = JSON.parse(new TextDecoder().decode(body.subarray(4, start)));
+  const texts = parse(new TextDecoder().decode(body.subarray(4, start)));
   if (body.length !== start + 4 * size * texts.length) return vectors;
   texts.forEach((text, row) => {
     const numbers = Float32Array.from({ length: size }, (_, i) => view.getFloat32(start + 4 * (row * size + i), true));
     vectors.set(text, numbers);
   });
   return vectors;
+}
+
+/** A list of texts; an empty one where it is none. */
+function parse(json) {
+  try {
+    const texts = JSON.parse(json);
+    return Array.isArray(texts) && texts.every((text) => typeof text === "string") ? texts : [];
+  } catch {
+    return [];
+  }
 }
 
 async function sha256(bytes) {

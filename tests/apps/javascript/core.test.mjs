@@ -15,6 +15,7 @@ import { KeptVectors, cosine, ranked, readTexts } from "../../../sample_apps/web
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 import { windowSpans } from "../../../sample_apps/web/core/windows.js";
 import { words } from "../../../sample_apps/web/core/words.js";
+import { Pipeline } from "../../../sample_apps/web/pipeline.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -57,6 +58,11 @@ test("a manifest of vectors has their size and no labels", () => {
     [{ ...embeds, vector: undefined }, /no size of its vectors/],
     [{ ...embeds, labels: ["a"] }, /names no labels/],
     [{ ...embeds, pair: true }, /vectors of pairs/],
+    [{ ...embeds, vector: { ...embeds.vector, size: 70000 } }, /from 1 to 65536/],
+    [{ ...embeds, vector: { size: 3, judged: "pairs" } }, /damaged record/],
+    [{ ...embeds, vector: { ...embeds.vector, judged: "luck" } }, /damaged record/],
+    [{ ...embeds, thresholds: [0.5] }, /gives no labels/],
+    [{ vector: embeds.vector }, /has vectors, and is for text-classification/],
   ])
     assert.throws(() => readManifest(manifest(changes)), message);
 });
@@ -96,6 +102,11 @@ test("kept vectors that are cut, altered or of another size count as none", asyn
     store.files.set("m", whole.subarray(0, place));
     assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], `${place} bytes`);
   }
+  for (const list of ["{", "7", "[1]", '{"length":0}']) {
+    const body = Buffer.concat([Buffer.from([list.length, 0, 0, 0]), Buffer.from(list), Buffer.alloc(12)]);
+    store.files.set("m", new Uint8Array(Buffer.concat([createHash("sha256").update(body).digest(), body])));
+    assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], list);
+  }
   store.files.set("m", whole);
   assert.deepEqual(await new KeptVectors(store, "m", 4).texts(), []);
   assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), ["up", "right"]);
@@ -110,6 +121,14 @@ test("calls at once keep the list of the last", async () => {
   const kept = new KeptVectors(store, "m", 3);
   await Promise.all([kept.of(["up"], slow), kept.of(["right"], slow)]);
   assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), ["right"]);
+});
+
+test("a vector of another length than the manifest's is refused", () => {
+  const embeds = { task: "feature-extraction", labels: [], vector: { size: 3, normalized: true, judged: "pairs" } };
+  const pipeline = new Pipeline(readManifest(manifest(embeds)), null, null, null);
+  assert.deepEqual([...pipeline.decide("", null, [1, 2, 3]).vector], [1, 2, 3]);
+  for (const count of [2, 4])
+    assert.throws(() => pipeline.decide("", null, new Array(count).fill(0)), /gives . numbers, not 3/);
 });
 
 test("texts are ranked by cosine, equal ones as they were given", () => {
