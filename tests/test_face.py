@@ -37,7 +37,7 @@ COMMANDS: dict[
     "gate_bundles": ("gate", {"json"}),
     "compare_bundles": ("compare", {"json"}),
     "package_app": ("package", {"json", "quiet"}),
-    "predict_data": ("predict", {"json", "texts", "hypothesis", "multi_label"}),
+    "predict_data": ("predict", {"json", "texts", "hypothesis", "multi_label", "rank"}),
 }
 RESULTS = (PlanReport, BuildResult, GateResult, Comparison, Packaged, Answer, DataAnswers, Compared)
 LOGS = ("verbose", "log_file")
