@@ -14,7 +14,6 @@ from edgepack.build.flow import build
 from edgepack.build.inputs import BuildRequest
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.console import Console
-from edgepack.evidence import measure
 from edgepack.evidence.gate import gate
 from edgepack.package import AppOptions, package_bundle
 from edgepack.tokenizer.asset import ASSET_NAME, MAGIC
@@ -77,8 +76,6 @@ def short_recipe(family: str) -> recipe.Recipe:
 @pytest.mark.parametrize(("row", "task"), CASES, ids=[f"{row.family}-{row.tokenizer}-{task}" for row, task in CASES])
 def test_a_teacher_becomes_three_apps(row: Row, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(recipe.RECIPES, "quick", short_recipe(row.family))
-    monkeypatch.setattr(measure, "REPEATS", 1)
-    monkeypatch.setattr(measure, "RUNS", 1)
     tokenizer = TOKENIZERS[row.tokenizer]()
     write_teacher(tmp_path / "teacher", row.family, "token" if task == "token" else "text", tokenizer)
     train, evaluation = write_data(tmp_path, task)
@@ -92,6 +89,7 @@ def test_a_teacher_becomes_three_apps(row: Row, task: str, tmp_path: Path, monke
         effort="quick",
         max_drop=0.99,
         allow_untrained=True,
+        timed=False,
     )
     (made,) = build(request, Console(quiet=True)).bundles
     (result,) = gate([made.folder]).bundles

@@ -70,7 +70,7 @@ def make(files: Files, output: Path, **changes: object) -> Made:
     """A build of one target with `BARELY` changed; `budget_bytes` and `raw_text` are the request's."""
     asked: dict[str, object] = {name: changes.pop(name) for name in ("budget_bytes", "raw_text") if name in changes}
     recipe = replace(BARELY, **changes)  # type: ignore[arg-type]
-    run_build(request(files, output, targets=ONE, recipe=recipe, max_drop=1.0, **asked), QUIET)
+    run_build(request(files, output, targets=ONE, recipe=recipe, max_drop=1.0, timed=False, **asked), QUIET)
     manifest = load_build_manifest(output)
     return Made(
         manifest.plan,
@@ -306,7 +306,8 @@ def test_every_built_in_recipe_ends_in_a_bundle_or_says_why_not(name: str, files
         recipe = replace(recipe, general=replace(recipe.general, examples=min(160, recipe.general.examples)))
     text = tmp_path / "text.txt"
     text.write_text("could you play the song now . please just dim my lamp . set a clock .\n\n" * 40)
-    asked = request(files, tmp_path / "out", targets=ONE, effort=name, recipe=recipe, max_drop=1.0, raw_text=text)
+    given = {"effort": name, "recipe": recipe, "raw_text": text}
+    asked = request(files, tmp_path / "out", targets=ONE, max_drop=1.0, timed=False, **given)
     if name in NOT_HERE:
         with pytest.raises(InputError, match=f"recipe {name}: {NOT_HERE[name]}"):
             run_build(asked, QUIET)
