@@ -10,9 +10,12 @@ blank strings and texts around the maximum length. Ids are the Hugging Face fast
 artifact in its own runtime at batch 1, to four decimals.
 
 Ids and offsets must be equal everywhere. Logits may differ between CPUs: a sum of another order can tip an activation
-over a rounding step. Between torch and the runtimes, the same formula, the largest difference measured was 11 % of a
-text's largest logit, so 15 % is allowed; over all goldens together the relative error may be 5 %, as parity's
-(`evidence/forms.py`), since errors of that kind have no common sign.
+over a rounding step. Over all goldens together the relative error may be 5 %, as parity's (`evidence/forms.py`), since
+errors of that kind have no common sign. A golden may differ by three times as much, 15 %, of its own largest logit or of
+the root mean square over all goldens, whichever is more: a rounding step weighs the same where the logits of a text
+cancel out. Measured between torch and the runtimes, the same formula: 11 % of a text's largest logit. Measured between
+ONNX Runtime on x86 and in a browser: 0.065 in all but one of 87 goldens whose root mean square was 2.1, which is
+3 % of that and was 23 % of the largest logit of a text that the model makes nothing of.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ GOLDEN_NAME = "golden.jsonl"
 TASK_TEXTS = 32  # of the task's own sentences
 LONG = 2  # times the maximum length, of a text that windows read
 DECIMALS = 4
-TOLERANCE = 0.15  # of the text's largest logit
+TOLERANCE = 0.15  # of the text's largest logit, or of the root mean square over all goldens where that is more
 CLOSENESS = 0.05  # relative error over all goldens
 MOST_GOLDENS = 1_000  # a bundle has about ninety
 
@@ -260,11 +263,12 @@ def compare_goldens(
     """One line for each golden that does not come out again; `tokenizer` truncates as `longest` says."""
     failures: list[str] = []
     compared: list[tuple[np.ndarray, np.ndarray]] = []
+    usual = root_mean_square([golden["logits"] for golden in goldens])
     for number, golden in enumerate(goldens, start=1):
         failure = token_failure(golden, tokenizer, reader, longest)
         if failure is None:
             expected, logits = np.asarray(golden["logits"], dtype=np.float64), run_golden(session, golden, longest)
-            failure = logits_failure(logits, expected)
+            failure = logits_failure(logits, expected, usual)
             if expected.shape == logits.shape:
                 compared.append((logits, expected))
         if failure:
@@ -309,12 +313,21 @@ def read_text(reader: AssetTokenizer, text: str, pair: str | None, longest: Long
     return reader.encode(text, pair, longest)
 
 
-def logits_failure(logits: np.ndarray, expected: np.ndarray) -> str | None:
-    """How one golden's logits differ from the recorded ones, where they do by more than CPUs differ."""
+def root_mean_square(logits: Iterable[Any]) -> float:
+    """How large a logit of these goldens usually is; their logits have `(C,)` or `(seq, C)` numbers each."""
+    values = [np.ravel(each) for each in logits]
+    return float(np.sqrt(np.mean(np.square(np.concatenate(values))))) if values else 0.0
+
+
+def logits_failure(logits: np.ndarray, expected: np.ndarray, usual: float) -> str | None:
+    """How one golden's logits differ from the recorded ones, where they do by more than CPUs differ.
+
+    `usual`: the root mean square of all goldens' logits.
+    """
     if expected.shape != logits.shape:
         return f"logits have shape {logits.shape}, not {expected.shape}"
-    error, limit = float(np.abs(logits - expected).max()), TOLERANCE * float(np.abs(expected).max())
-    limit = max(limit, 10**-DECIMALS)
+    error = float(np.abs(logits - expected).max())
+    limit = max(TOLERANCE * max(float(np.abs(expected).max()), usual), 10**-DECIMALS)
     return None if error <= limit else f"logits differ by {error:.4g}, at most {limit:.4g} allowed"
 
 

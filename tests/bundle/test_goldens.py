@@ -25,6 +25,7 @@ from edgepack.bundle.goldens import (
     logits_failure,
     read_goldens,
     relative_error,
+    root_mean_square,
     run_golden,
     token_failure,
     tokenize,
@@ -232,21 +233,46 @@ def test_the_relative_error_is_over_all_pairs_together() -> None:
 def test_logits_may_differ_by_a_share_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(goldens_module, "TOLERANCE", 0.125)
     expected = np.array([1.0, -8.0])
-    assert logits_failure(np.array([2.0, -8.0]), expected) is None
-    assert logits_failure(np.array([0.0, -8.0]), expected) is None
-    assert logits_failure(np.array([1.0, -9.25]), expected) == "logits differ by 1.25, at most 1 allowed"
-    assert logits_failure(np.array([2.5, -8.0]), expected) == "logits differ by 1.5, at most 1 allowed"
-    assert logits_failure(np.array([1.0]), expected) == "logits have shape (1,), not (2,)"
+    assert logits_failure(np.array([2.0, -8.0]), expected, 0.0) is None
+    assert logits_failure(np.array([0.0, -8.0]), expected, 0.0) is None
+    assert logits_failure(np.array([1.0, -9.25]), expected, 0.0) == "logits differ by 1.25, at most 1 allowed"
+    assert logits_failure(np.array([2.5, -8.0]), expected, 0.0) == "logits differ by 1.5, at most 1 allowed"
+    assert logits_failure(np.array([1.0]), expected, 0.0) == "logits have shape (1,), not (2,)"
 
 
 def test_the_share_of_the_largest_logit_is_15_percent() -> None:
-    assert logits_failure(np.array([1.0, -8.0]), np.array([2.0, -8.0])) is None
-    assert logits_failure(np.array([3.5, -8.0]), np.array([2.0, -8.0])) == "logits differ by 1.5, at most 1.2 allowed"
+    assert logits_failure(np.array([1.0, -8.0]), np.array([2.0, -8.0]), 0.0) is None
+    assert logits_failure(np.array([3.5, -8.0]), np.array([2.0, -8.0]), 0.0) == "logits differ by 1.5, at most 1.2 allowed"
+
+
+def test_logits_that_cancel_out_may_differ_by_a_share_of_the_usual_ones() -> None:
+    expected = np.array([0.02, -0.01])
+    assert logits_failure(np.array([0.3, -0.01]), expected, 2.0) is None
+    assert logits_failure(np.array([0.33, -0.01]), expected, 2.0) == "logits differ by 0.31, at most 0.3 allowed"
+    assert logits_failure(np.array([1.0, -8.0]), np.array([2.0, -8.0]), 2.0) is None  # the text's own is more
+
+
+def test_the_usual_logit_is_the_root_mean_square_over_all_goldens() -> None:
+    assert root_mean_square([[3.0, 4.0], [[0.0, 0.0], [0.0, 5.0]]]) == pytest.approx((50 / 6) ** 0.5)
+    assert root_mean_square([]) == 0
+
+
+@pytest.mark.parametrize(("error", "fails"), [(0.05, False), (5.0, True)])
+def test_a_text_of_small_logits_is_held_to_what_the_others_have(
+    error: float, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goldens = some_goldens()
+    ids, run = goldens[0]["input_ids"], MadeSession.run
+    goldens[0]["logits"] = [0.001, 0.0, -0.001]
+    small = np.array([[0.001 + error, 0.0, -0.001]])
+    monkeypatch.setattr(MadeSession, "run", lambda s, given: small if [*given["input_ids"][0]] == ids else run(s, given))
+    failures = compared(goldens, MadeSession())
+    assert [failure.startswith("golden 1: logits differ by 5, at most ") for failure in failures] == [True] * fails
 
 
 def test_logits_that_are_nothing_may_differ_by_their_rounding() -> None:
-    assert logits_failure(np.array([0.0001]), np.zeros(1)) is None
-    assert logits_failure(np.array([0.0002]), np.zeros(1)) == "logits differ by 0.0002, at most 0.0001 allowed"
+    assert logits_failure(np.array([0.0001]), np.zeros(1), 0.0) is None
+    assert logits_failure(np.array([0.0002]), np.zeros(1), 0.0) == "logits differ by 0.0002, at most 0.0001 allowed"
 
 
 @pytest.mark.parametrize(

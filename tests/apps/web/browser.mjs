@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
-import { checkPipeline, readBundle } from "./goldens.mjs";
+import { checkPipeline, decided, readBundle } from "./goldens.mjs";
 import { Site } from "./site.mjs";
 
 const [LISTED, QUERIES] = [12, 4]; // of goldens that are searched
@@ -70,7 +70,9 @@ async function typed(page, text) {
 }
 
 /** Goldens that a text field gives back as they are: it turns CR into LF, and blank texts are not answered. */
-const typeable = goldens.filter(({ text }) => text.trim() !== "" && !text.includes("\r")).slice(0, TYPED);
+const typeable = decided(goldens)
+  .filter(({ text }) => text.trim() !== "" && !text.includes("\r"))
+  .slice(0, TYPED);
 
 async function checkTyped(page, which) {
   if (embeds) return checkSearch(page, which);
