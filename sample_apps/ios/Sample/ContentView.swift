@@ -49,17 +49,19 @@ struct ReadyView: View {
 
     var body: some View {
         Form {
-            Section("Text") {
-                TextField("Type a text", text: $model.text, axis: .vertical)
+            let ranks = model.isRanking(manifest)
+            Section(ranks ? "Search" : "Text") {
+                TextField(ranks ? "Type what to search for" : "Type a text", text: $model.text, axis: .vertical)
                     .lineLimit(2...8)
-                    .accessibilityLabel("Text")
-                if manifest.pair, !model.sortsText {
+                    .accessibilityLabel(ranks ? "Search" : "Text")
+                if manifest.pair, !model.sortsText, !ranks {
                     TextField("Type the second text", text: $model.pair, axis: .vertical)
                         .lineLimit(2...8)
                         .accessibilityLabel("Second text")
                 }
             }
             if let entailment = Entailment(manifest) { OwnLabelsView(model: model, entailment: entailment) }
+            if manifest.ranksTexts { ListView(model: model, manifest: manifest) }
             if let problem = model.problem {
                 Section { Label(problem, systemImage: "exclamationmark.triangle") }
             }
@@ -90,6 +92,23 @@ struct OwnLabelsView: View {
     }
 }
 
+/// Texts of the user's own, for a model that ranks them.
+struct ListView: View {
+    @Bindable var model: ScreenModel
+    let manifest: Manifest
+
+    var body: some View {
+        Section {
+            if manifest.vector == nil { Toggle("Rank several texts", isOn: $model.ranksTexts) }
+            if model.isRanking(manifest) {
+                TextField("Sentences to search, one on a line", text: $model.listed, axis: .vertical)
+                    .lineLimit(3...12)
+                    .accessibilityLabel("Sentences to search, one on a line")
+            }
+        }
+    }
+}
+
 /// How long one run took, tokenizing included.
 struct SpeedView: View {
     let answer: Answer
@@ -106,7 +125,11 @@ struct FactsView: View {
 
     var body: some View {
         LabeledContent("Task", value: manifest.task.rawValue)
-        LabeledContent("Labels", value: manifest.labels.count.formatted())
+        if let vector = manifest.vector {
+            LabeledContent("Numbers of a vector", value: vector.size.formatted())
+        } else {
+            LabeledContent("Labels", value: manifest.labels.count.formatted())
+        }
         LabeledContent("Size", value: Int64(manifest.shippedBytes).formatted(.byteCount(style: .file)))
         LabeledContent("Longest text", value: "\(manifest.maxLength) tokens")
         LabeledContent("Runtime", value: "\(manifest.runtime.name), \(manifest.target)")

@@ -18,6 +18,10 @@ struct ResultView: View {
             ForEach(labels, id: \.label) { LabelRow(found: $0) }
         case .score(let score):
             LabeledContent("Score", value: score.formatted(.number.precision(.fractionLength(2))))
+        case .ranked(let texts):
+            ForEach(texts, id: \.text) { found in
+                LabeledContent(found.text, value: found.score.formatted(.number.precision(.fractionLength(2))))
+            }
         case .entities(let entities):
             Text(highlighted(text, entities)).accessibilityLabel(text)
             if entities.isEmpty { Text("No entity found").foregroundStyle(.secondary) }

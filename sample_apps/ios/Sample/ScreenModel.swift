@@ -18,6 +18,7 @@ final class ScreenModel {
     private enum Question: Sendable {
         case pair(String?)
         case labels([String], severalTrue: Bool)
+        case rank([String])
     }
 
     private(set) var state = State.loading
@@ -32,7 +33,19 @@ final class ScreenModel {
     /// These labels, one on a line.
     var labels = "" { didSet { classifySoon() } }
     var severalTrue = false { didSet { classifySoon() } }
+    /// Texts are to be put in the order that they suit `text`; a model that embeds does nothing else.
+    var ranksTexts = false { didSet { classifySoon() } }
+    /// These texts, one on a line.
+    var listed = ScreenModel.examples { didSet { classifySoon() } }
 
+    private static let examples = """
+        The museum is open until six on Fridays.
+        Our train was delayed by two hours.
+        She baked a cake for her grandmother.
+        The new phone has a better camera.
+        Rain is expected over the weekend.
+        How do I change my password?
+        """
     @ObservationIgnored private var running: Task<Void, Never>?
     private static let pause = Duration.milliseconds(150)  // typing goes on meanwhile
 
@@ -44,6 +57,9 @@ final class ScreenModel {
                 try await Self.classifier { [weak self] share in
                     Task { @MainActor in self?.show(share) }
                 })
+            if case .ready(let classifier) = state, let kept = classifier.vectors?.texts, !kept.isEmpty {
+                listed = kept.joined(separator: "\n")
+            }
             classifySoon()
         } catch {
             state = .failed(error.localizedDescription)
@@ -55,24 +71,31 @@ final class ScreenModel {
         state = .fetching(share)
     }
 
+    /// Whether a model of this manifest is asked for an order, and not for an answer.
+    func isRanking(_ manifest: Manifest) -> Bool {
+        manifest.vector != nil || (ranksTexts && manifest.ranksTexts)
+    }
+
+    /// What is asked; nothing where labels to choose from, or texts to rank, are missing.
+    private func question(_ classifier: Classifier) -> Question? {
+        if isRanking(classifier.manifest) {
+            let texts = list(in: listed)
+            return texts.isEmpty ? nil : .rank(texts)
+        }
+        guard sortsText, let entailment = classifier.entailment else {
+            return .pair(classifier.manifest.pair ? pair : nil)
+        }
+        let (labels, several) = (list(in: labels), severalTrue && entailment.judgesAlone)
+        return entailment.canJudge(labels.count, severalTrue: several) ? .labels(labels, severalTrue: several) : nil
+    }
+
     private func classifySoon() {
         running?.cancel()
         guard case .ready(let classifier) = state else { return }
         let text = text
-        let question: Question
-        if sortsText, let entailment = classifier.entailment {
-            let (labels, several) = (Entailment.labels(in: labels), severalTrue && entailment.judgesAlone)
-            guard entailment.canJudge(labels.count, severalTrue: several) else {
-                running = nil
-                (answer, answeredText, problem) = (nil, "", text.isEmpty ? nil : "Write labels to choose from, one on a line.")
-                return
-            }
-            question = .labels(labels, severalTrue: several)
-        } else {
-            question = .pair(classifier.manifest.pair ? pair : nil)
-        }
-        guard !text.isEmpty else {
-            (answer, answeredText, problem) = (nil, "", nil)
+        guard !text.isEmpty, let question = question(classifier) else {
+            let missing = isRanking(classifier.manifest) ? "sentences" : "labels to choose from"
+            (answer, answeredText, problem) = (nil, "", text.isEmpty ? nil : "Write \(missing), one on a line.")
             return
         }
         running = Task {
@@ -94,6 +117,7 @@ final class ScreenModel {
             switch question {
             case .pair(let pair): try classifier.answer(text, pair: pair)
             case .labels(let labels, let severalTrue): try classifier.judge(text, labels, severalTrue: severalTrue)
+            case .rank(let texts): try classifier.rank(text, texts)
             }
         }
     }
@@ -109,7 +133,8 @@ final class ScreenModel {
         let caches = try FileManager.default.url(
             for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
         let cache = ModelCache(caches.appendingPathComponent("edgepack"))
-        return try Classifier(files, model: model, runtimes: linkedRuntimes(), cache: cache)
+        let vectors = storage.appendingPathComponent("vectors")
+        return try Classifier(files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors)
     }
 
     /// The checked model: the one in the app, or the one that was fetched.

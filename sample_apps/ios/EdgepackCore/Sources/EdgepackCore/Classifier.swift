@@ -77,6 +77,8 @@ public struct Answer: Equatable, Sendable {
         /// A number, which the manifest's one label names.
         case score(Double)
         case entities([Entity])
+        /// Texts in the order that they suit a query, the best first.
+        case ranked([RankedText])
     }
 
     public let content: Content
@@ -91,11 +93,17 @@ public struct Classifier: Sendable {
     public let manifest: Manifest
     private let tokenizer: Tokenizer
     private let session: ModelSession
+    /// Vectors of the texts that were searched last; none where the model does not embed.
+    public let vectors: KeptVectors?
     private let marks: [Mark]  // of labels of words
 
-    /// Loads the model that is at `model` and runs it once; `cache` keeps what a runtime makes of it.
-    public init(_ files: BundleFiles, model: URL, runtimes: [ModelRuntime], cache: ModelCache? = nil) throws {
+    /// Loads the model that is at `model` and runs it once; `cache` keeps what a runtime makes of it, and the folder
+    /// `vectors`, which is for this alone, those of the texts that are searched.
+    public init(
+        _ files: BundleFiles, model: URL, runtimes: [ModelRuntime], cache: ModelCache? = nil, vectors: URL? = nil
+    ) throws {
         manifest = files.manifest
+        self.vectors = KeptVectors(manifest, vectors)
         tokenizer = try files.tokenizer()
         let scheme = manifest.tagScheme ?? .bio
         marks = manifest.task == .tokenClassification ? try manifest.labels.map { try Mark($0, scheme) } : []
@@ -112,23 +120,74 @@ public struct Classifier: Sendable {
         } else {
             session = try runtime.load(model, manifest)
         }
-        _ = try answer("a", pair: manifest.pair ? "a" : nil)
+        if manifest.vector != nil { _ = try rank("a", []) } else { _ = try answer("a", pair: manifest.pair ? "a" : nil) }
     }
 
     public func answer(_ text: String, pair: String? = nil) throws -> Answer {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let whole = manifest.windows != nil
-        let encoding = tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength, whole: whole)
-        let logits = try logits(encoding)
-        let content = try decide(text, encoding, logits)
-        let elapsed = (clock.now - start).components
-        let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
-        var answer = Answer(content: content, tokenCount: encoding.inputIDs.count, milliseconds: milliseconds)
-        if case .labels(let found) = content {
+        if manifest.vector != nil {
+            throw BundleError("the model embeds texts and gives no answer; rank some", .unsupported)
+        }
+        var answer = try timed { runs in
+            let (encoding, logits) = try runs.run(text, pair)
+            return try decide(text, encoding, logits)
+        }
+        if case .labels(let found) = answer.content {
             answer.isSure = EdgepackCore.isSure(found, minConfidence: manifest.minConfidence)
         }
         return answer
+    }
+
+    /// The texts in the order that they suit a query: by vectors, which are computed once for a text and kept, or by a
+    /// model that scores pairs, which runs once for each text.
+    public func rank(_ query: String, _ texts: [String]) throws -> Answer {
+        guard manifest.ranksTexts else {
+            throw BundleError("the model neither embeds texts nor scores pairs; it cannot rank", .unsupported)
+        }
+        return try timed { runs in
+            guard let vectors else {
+                let scores = try texts.map { text in
+                    let (encoding, logits) = try runs.run(query, text)
+                    guard case .score(let score) = try decide(query, encoding, logits) else { return 0.0 }
+                    return score
+                }
+                return .ranked(rankedTexts(texts, scores))
+            }
+            let asked = try vector(query, runs)
+            let found = texts.isEmpty ? [] : try vectors.of(texts) { try vector($0, runs) }
+            return .ranked(rankedTexts(texts, found.map { cosine(asked, $0) }))
+        }
+    }
+
+    private func vector(_ text: String, _ runs: Runs) throws -> [Float] {
+        let found = try runs.run(text, nil).logits
+        guard found.count == manifest.vector?.size, found.allSatisfy(\.isFinite) else {
+            throw BundleError("the model gave other numbers than its manifest says; install the app again")
+        }
+        return found
+    }
+
+    /// Runs of the model for one answer.
+    private final class Runs {
+        let classifier: Classifier
+        var tokenCount = 0
+
+        init(_ classifier: Classifier) { self.classifier = classifier }
+
+        func run(_ text: String, _ pair: String?) throws -> (encoding: Encoding, logits: [Float]) {
+            let (manifest, whole) = (classifier.manifest, classifier.manifest.windows != nil)
+            let encoding = classifier.tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength, whole: whole)
+            tokenCount += encoding.inputIDs.count
+            return (encoding, try classifier.logits(encoding))
+        }
+    }
+
+    private func timed(_ answer: (Runs) throws -> Answer.Content) throws -> Answer {
+        let (clock, runs) = (ContinuousClock(), Runs(self))
+        let start = clock.now
+        let content = try answer(runs)
+        let elapsed = (clock.now - start).components
+        let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
+        return Answer(content: content, tokenCount: runs.tokenCount, milliseconds: milliseconds)
     }
 
     /// What judges labels of one's own; none where the model judges no entailment.
@@ -139,22 +198,14 @@ public struct Classifier: Sendable {
         guard let entailment, entailment.canJudge(labels.count, severalTrue: severalTrue) else {
             throw BundleError("the model cannot judge \(labels.count) labels; give two or more, of which one is true")
         }
-        let clock = ContinuousClock()
-        let start = clock.now
-        var (rows, tokens) = ([[Float]](), 0)
-        for label in labels {
-            let hypothesis = Entailment.hypothesis(label)
-            let whole = manifest.windows != nil
-            let encoding = tokenizer.encode(text, pair: hypothesis, maxLength: manifest.maxLength, whole: whole)
-            let logits = try logits(encoding)
-            _ = try decide(text, encoding, logits)  // as many numbers as labels, all finite
-            rows.append(logits)
-            tokens += encoding.inputIDs.count
+        return try timed { runs in
+            let rows = try labels.map { label in
+                let (encoding, logits) = try runs.run(text, Entailment.hypothesis(label))
+                _ = try decide(text, encoding, logits)  // as many numbers as labels, all finite
+                return logits
+            }
+            return .labels(entailment.judged(rows, labels, severalTrue: severalTrue))
         }
-        let found = entailment.judged(rows, labels, severalTrue: severalTrue)
-        let elapsed = (clock.now - start).components
-        let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
-        return Answer(content: .labels(found), tokenCount: tokens, milliseconds: milliseconds)
     }
 
     /// The model's logits, of a long text those of its windows together.

@@ -35,14 +35,4 @@ public struct Entailment: Equatable, Sendable {
 
     /// What a text is to entail where it is of a label.
     public static func hypothesis(_ label: String) -> String { "This example is \(label)." }
-
-    /// The labels that a person has written, one on a line, each once.
-    public static func labels(in text: String) -> [String] {
-        var found = [String]()
-        for line in text.split(whereSeparator: \.isNewline) {
-            let label = line.trimmingCharacters(in: .whitespaces)
-            if !label.isEmpty, !found.contains(label) { found.append(label) }
-        }
-        return found
-    }
 }

@@ -5,6 +5,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public enum Task: String, Decodable, Sendable {
         case textClassification = "text-classification"
         case tokenClassification = "token-classification"
+        case embedding = "feature-extraction"
     }
 
     public enum Problem: String, Decodable, Sendable {
@@ -15,6 +16,12 @@ public struct Manifest: Decodable, Equatable, Sendable {
     /// What makes the one logit a score; none: it is the score.
     public enum Activation: String, Decodable, Sendable {
         case sigmoid
+    }
+
+    /// What a text is turned into.
+    public struct Vector: Decodable, Equatable, Sendable {
+        /// How many numbers.
+        public let size: Int
     }
 
     public struct File: Decodable, Equatable, Sendable {
@@ -95,17 +102,23 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let thresholds: [Double]?
     /// Of a score.
     public let activation: Activation?
+    /// Of texts that are embedded.
+    public let vector: Vector?
+
+    /// Whether it puts texts in the order that they suit a query: it embeds, or scores pairs.
+    public var ranksTexts: Bool { vector != nil || (problem == .score && pair) }
 
     public var tokenizer: File { files.first { $0.path == Self.tokenizerName }! }  // `read` made sure
     /// The model: one file, or the files of a folder.
     public var modelFiles: [File] { files.filter { $0.shipped && $0.path != Self.tokenizerName } }
 
     static let schema = 1
+    private static let mostNumbers = 65_536  // of a vector
     static let tokenizerName = "tokenizer.bin"
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
-        case temperature, problem, thresholds, activation, windows
+        case temperature, problem, thresholds, activation, windows, vector
         case tagScheme = "tag_scheme"
         case minConfidence = "min_confidence"
         case maxLength = "max_length"
@@ -132,8 +145,14 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private func check() throws {
         let shipped = files.filter(\.shipped)
-        guard !labels.isEmpty, maxLength > 0, !inputs.isEmpty, !outputs.isEmpty else {
+        guard labels.isEmpty == (task == .embedding), maxLength > 0, !inputs.isEmpty, !outputs.isEmpty else {
             throw BundleError("edgepack.json names no labels, inputs, outputs or maximum length; install the app again")
+        }
+        guard (vector != nil) == (task == .embedding), 1...Self.mostNumbers ~= vector?.size ?? 1 else {
+            throw BundleError("edgepack.json names no vectors, or too many numbers of them; install the app again")
+        }
+        guard task != .embedding || (!pair && windows == nil && problem == nil) else {
+            throw BundleError("edgepack.json has vectors of pairs, windows or labels; update the app", .unsupported)
         }
         guard temperature.map({ $0 > 0 && $0.isFinite }) ?? true else {
             throw BundleError("edgepack.json has a temperature that is no positive number; install the app again")

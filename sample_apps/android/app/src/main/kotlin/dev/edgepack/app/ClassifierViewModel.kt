@@ -7,6 +7,7 @@ import androidx.lifecycle.viewModelScope
 import dev.edgepack.core.Entailment
 import dev.edgepack.core.Prediction
 import dev.edgepack.core.TextClassifier
+import dev.edgepack.core.readList
 import dev.edgepack.runtime.PackagedRuntime
 import java.io.IOException
 import java.util.concurrent.Executors
@@ -57,6 +58,7 @@ class ClassifierViewModel(application: Application) : AndroidViewModel(applicati
         return try {
             val ready = ModelLoader(getApplication()).load { modelState.value = ModelState.Preparing(it) }
             classifier = ready
+            if (inputState.value.list.isEmpty()) inputState.value = inputState.value.copy(list = firstList(ready))
             ModelState.Ready(ready.manifest, PackagedRuntime.name, SystemClock.elapsedRealtime() - start)
         } catch (e: IOException) { // a BundleException explains itself; the rest is the device's: no space, no access
             ModelState.Failed(e.message ?: e.javaClass.simpleName)
@@ -64,6 +66,10 @@ class ClassifierViewModel(application: Application) : AndroidViewModel(applicati
             ModelState.Failed("${PackagedRuntime.name} has no native library for this device (${e.message})")
         }
     }
+
+    /** What is searched at first: the texts whose vectors are kept, or some examples. */
+    private fun firstList(ready: TextClassifier): String =
+        ready.keptTexts.joinToString("\n").ifEmpty { getApplication<Application>().getString(R.string.search_examples) }
 
     private suspend fun classify(input: Input): Output? = withContext(worker) {
         val ready = classifier
@@ -75,11 +81,12 @@ class ClassifierViewModel(application: Application) : AndroidViewModel(applicati
         }
     }
 
-    /** The prediction; null where labels of the user's own are wanted and are not enough. */
+    /** The prediction; null where labels of the user's own, or texts to rank, are wanted and are not enough. */
     private fun answer(ready: TextClassifier, input: Input): Prediction? {
+        input.ranked(ready.manifest)?.let { return if (it.isEmpty()) null else ready.rank(input.text, it) }
         val judge = ready.entailment
         if (!input.own || judge == null) return ready.classify(input.text, input.pair)
-        val (labels, several) = Entailment.readLabels(input.labels) to (input.several && judge.judgesAlone)
+        val (labels, several) = readList(input.labels) to (input.several && judge.judgesAlone)
         return if (judge.canJudge(labels.size, several)) ready.judge(input.text, labels, several) else null
     }
 

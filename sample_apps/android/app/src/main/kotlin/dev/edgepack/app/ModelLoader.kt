@@ -32,7 +32,8 @@ class ModelLoader(private val context: Context) {
         val record = manifest.model
         val model = if (folderUrl.isEmpty()) fromAssets(record) else download(record, folderUrl, progress)
         try {
-            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime, File(context.cacheDir, "model"))
+            val (cache, vectors) = File(context.cacheDir, "model") to File(context.noBackupFilesDir, "vectors")
+            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime, cache, vectors)
         } catch (e: BundleException) { // bring it in again next time: the copy may have been damaged since
             store.remove(manifest.tokenizer)
             store.remove(manifest.model)

@@ -18,6 +18,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
  * @property activation what makes the one logit a score (`identity`, `sigmoid`), where a text has one; else null
  * @property temperature what logits are divided by before they become probabilities
+ * @property vectorSize numbers that a text becomes, where it is embedded; else null
  * @property minConfidence the probability below which the model is not sure; null where it always is
  * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
  */
@@ -42,12 +43,16 @@ class BundleManifest(
     val activation: String? = null,
     val windows: Windows? = null,
     val minConfidence: Double? = null,
+    val vectorSize: Int? = null,
 ) {
     /** The most tokens of one run. */
     val inputLength: Int get() = minOf(maxLength, fixedLength ?: maxLength)
 
     /** Whether labels belong to words, as tags, and not to the whole text. */
     val labelsWords: Boolean get() = task == TOKEN_CLASSIFICATION
+
+    /** Whether it puts texts in the order that they suit a query: it embeds, or scores pairs. */
+    val ranksTexts: Boolean get() = vectorSize != null || (activation != null && pair)
 
     /** Whether tags are of words by themselves, as parts of speech, and mark no entities. */
     val tagsEachWord: Boolean get() = labelsWords && tagScheme == PLAIN
@@ -68,6 +73,9 @@ class BundleManifest(
         const val MANIFEST_NAME = "edgepack.json"
         const val TEXT_CLASSIFICATION = "text-classification"
         const val TOKEN_CLASSIFICATION = "token-classification"
+        const val EMBEDS = "feature-extraction"
+        private val TASKS = listOf(TEXT_CLASSIFICATION, TOKEN_CLASSIFICATION, EMBEDS)
+        private const val MOST_NUMBERS = 65_536L // of a vector
         const val PLAIN = "plain"
         private const val BIO = "BIO"
         private val TAG_SCHEMES = listOf(BIO, "IOB1", "IO", "IOBES", "BILOU", "types", PLAIN)
@@ -86,10 +94,7 @@ class BundleManifest(
                 throw BundleException("$MANIFEST_NAME has schema $schema, this app reads $SCHEMA; package it again")
             }
             val task = root["task"].string()
-            if (task != TEXT_CLASSIFICATION && task != TOKEN_CLASSIFICATION) {
-                val allowed = "$TEXT_CLASSIFICATION, $TOKEN_CLASSIFICATION"
-                throw BundleException("$MANIFEST_NAME: task is $task; allowed: $allowed")
-            }
+            if (task !in TASKS) throw BundleException("$MANIFEST_NAME: task is $task; allowed: ${TASKS.joinToString()}")
             return BundleManifest(
                 task = task,
                 pair = root["pair"].orElse(false) { boolean() },
@@ -111,7 +116,18 @@ class BundleManifest(
                 activation = root["problem"].orElse(null) { activation(string(), task, root) },
                 windows = root["windows"].orElse(null) { windows(this, task, root["max_length"].long()) },
                 minConfidence = root["min_confidence"].orElse(null) { share() },
+                vectorSize = vectorSize(task, root),
             )
+        }
+
+        /** How many numbers a text becomes; null where it gets an answer. */
+        private fun vectorSize(task: String, root: Node): Int? {
+            val size = root["vector"].orElse(null) { this["size"].long() }
+            val labels = root["labels"].list().size
+            val plain = !root["pair"].orElse(false) { boolean() } && root["windows"].orElse(true) { false }
+            val fits = if (task == EMBEDS) size in 1..MOST_NUMBERS && labels == 0 && plain else size == null && labels > 0
+            if (fits) return size?.toInt()
+            throw BundleException("$MANIFEST_NAME: task is $task, with $labels labels and vectors of $size; package it again")
         }
 
         private fun windows(node: Node, task: String, maxLength: Long): Windows {

@@ -40,8 +40,5 @@ class Entailment private constructor(private val entailment: Int, private val co
 
         /** What a text is to entail where it is of [label]. */
         fun hypothesis(label: String): String = "This example is $label."
-
-        /** The labels that a person has written, one on a line, each once. */
-        fun readLabels(text: String): List<String> = text.lines().map { it.trim() }.filter { it.isNotEmpty() }.distinct()
     }
 }

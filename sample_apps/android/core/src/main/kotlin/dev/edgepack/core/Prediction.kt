@@ -12,6 +12,7 @@ class Entity(val type: String, val start: Int, val end: Int, val probability: Fl
  * What the model says of a text: [labels] for the whole text, the likeliest first, or [entities] in it.
  *
  * @property tagsEachWord whether the entities are all words, each with its tag, as parts of speech are
+ * @property found texts in the order that they suit a query, the best first; null where none were ranked
  * @property isSure whether the likeliest of [labels] is the answer, and not a guess
  * @property isSet whether a text has a set of labels: [labels] are those of the set, and there may be none
  * @property score the number of a text that has one, which the manifest's label names; else null
@@ -26,6 +27,7 @@ class Prediction(
     val isSet: Boolean = false,
     val score: Double? = null,
     val isSure: Boolean = true,
+    val found: List<RankedText>? = null,
 )
 
 /** The probability of a label that is a question of its own. */

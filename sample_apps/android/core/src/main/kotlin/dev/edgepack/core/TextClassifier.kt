@@ -8,33 +8,29 @@ class TextClassifier(
     val manifest: BundleManifest,
     private val tokenizer: Tokenizer,
     private val session: ModelSession,
+    private val vectors: KeptVectors? = KeptVectors.of(manifest, folder = null),
 ) : Closeable {
     private val marks = if (manifest.labelsWords) readMarks(manifest.labels, manifest.tagScheme) else emptyList()
 
     /** What judges labels of one's own; null where the model judges no entailment. */
     val entailment: Entailment? = Entailment.of(manifest)
 
+    /** The texts whose vectors are kept, in order. */
+    val keptTexts: List<String> get() = vectors?.texts.orEmpty()
+
     /** What the model says of [text], and of [pair] where the task has two texts. */
     fun classify(text: String, pair: String? = null): Prediction {
-        val start = System.nanoTime()
-        val second = if (manifest.pair) pair.orEmpty() else null
-        val encoding = tokenizer.encode(text, second, manifest.inputLength, whole = manifest.windows != null)
-        val tokenized = System.nanoTime()
-        val logits = session.run(encoding, manifest)
-        val done = System.nanoTime()
-        val entities = if (manifest.labelsWords) tag(text, encoding, logits) else emptyList()
-        val score = manifest.activation?.let { scoreOf(one(logits), it) }
-        val labels = if (manifest.labelsWords || score != null) emptyList() else score(logits)
-        return Prediction(
+        if (manifest.vectorSize != null) throw BundleException("the model embeds texts and gives no answer; rank some")
+        val run = run(text, if (manifest.pair) pair.orEmpty() else null)
+        val entities = if (manifest.labelsWords) tag(text, run.encoding, run.logits) else emptyList()
+        val score = manifest.activation?.let { scoreOf(one(run.logits), it) }
+        val labels = if (manifest.labelsWords || score != null) emptyList() else score(run.logits)
+        return prediction(
+            listOf(run),
             labels,
             entities,
-            encoding.size,
-            tokenized - start,
-            done - tokenized,
-            tagsEachWord = manifest.tagsEachWord,
-            isSet = manifest.thresholds != null,
             score = score,
-            isSure = labels.isEmpty() || manifest.thresholds != null || isSure(logits, manifest),
+            isSure = labels.isEmpty() || manifest.thresholds != null || isSure(run.logits, manifest),
         )
     }
 
@@ -44,16 +40,60 @@ class TextClassifier(
         if (judge == null || !judge.canJudge(labels.size, severalTrue)) {
             throw BundleException("the model cannot judge ${labels.size} labels; give two or more, of which one is true")
         }
-        val start = System.nanoTime()
-        val whole = manifest.windows != null
-        val encodings = labels.map { tokenizer.encode(text, Entailment.hypothesis(it), manifest.inputLength, whole) }
-        val tokenized = System.nanoTime()
-        val rows = encodings.map { encoding -> session.run(encoding, manifest).also { checkCount(it, manifest.labels.size) } }
-        val done = System.nanoTime()
-        val scores = judge.scores(rows, severalTrue)
-        val ranked = labels.indices.map { ScoredLabel(labels[it], scores[it]) }.sortedByDescending { it.probability }
-        return Prediction(ranked, emptyList(), encodings.sumOf { it.size }, tokenized - start, done - tokenized)
+        val runs = labels.map { run(text, Entailment.hypothesis(it)) }
+        val scores = judge.scores(runs.map { it.logits.also { row -> checkCount(row, manifest.labels.size) } }, severalTrue)
+        val best = labels.indices.map { ScoredLabel(labels[it], scores[it]) }.sortedByDescending { it.probability }
+        return prediction(runs, best)
     }
+
+    /**
+     * The [texts] in the order that they suit [query]: by vectors, which are computed once for a text and kept, or by a
+     * model that scores pairs, which runs once for each text.
+     */
+    fun rank(query: String, texts: List<String>): Prediction {
+        if (!manifest.ranksTexts) throw BundleException("the model neither embeds texts nor scores pairs; it cannot rank")
+        val runs = ArrayList<Run>()
+        fun ask(text: String, pair: String? = null) = run(text, pair).also(runs::add).logits
+        val size = manifest.vectorSize
+        val scores = if (size != null && vectors != null) {
+            fun embed(text: String) = ask(text).also { checkCount(it, size) }
+            val asked = embed(query)
+            vectors.of(texts, ::embed).map { cosine(asked, it) }
+        } else {
+            texts.map { scoreOf(one(ask(query, it)), manifest.activation.orEmpty()) }
+        }
+        return prediction(runs, found = ranked(texts, scores))
+    }
+
+    private class Run(val encoding: Encoding, val logits: FloatArray, val tokenizeNanos: Long, val modelNanos: Long)
+
+    private fun run(text: String, pair: String?): Run {
+        val start = System.nanoTime()
+        val encoding = tokenizer.encode(text, pair, manifest.inputLength, whole = manifest.windows != null)
+        val tokenized = System.nanoTime()
+        val logits = session.run(encoding, manifest)
+        return Run(encoding, logits, tokenized - start, System.nanoTime() - tokenized)
+    }
+
+    private fun prediction(
+        runs: List<Run>,
+        labels: List<ScoredLabel> = emptyList(),
+        entities: List<Entity> = emptyList(),
+        score: Double? = null,
+        isSure: Boolean = true,
+        found: List<RankedText>? = null,
+    ) = Prediction(
+        labels,
+        entities,
+        runs.sumOf { it.encoding.size },
+        runs.sumOf { it.tokenizeNanos },
+        runs.sumOf { it.modelNanos },
+        tagsEachWord = manifest.tagsEachWord,
+        isSet = manifest.thresholds != null,
+        score = score,
+        isSure = isSure,
+        found = found,
+    )
 
     private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {
         val rows = if (encoding.size > manifest.inputLength) encoding.size else manifest.fixedLength ?: encoding.size
@@ -88,6 +128,7 @@ class TextClassifier(
          * Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow.
          *
          * [cache]: a folder of the app's, as `cacheDir/model`, where the runtime keeps what opens the model sooner.
+         * [vectors]: another, as `noBackupFilesDir/vectors`, for those of the texts that are searched.
          */
         fun load(
             manifest: BundleManifest,
@@ -95,11 +136,13 @@ class TextClassifier(
             model: File,
             runtime: ModelRuntime,
             cache: File? = null,
+            vectors: File? = null,
         ): TextClassifier {
             runtime.requireFor(manifest)
             val session = if (cache == null) runtime.load(model, manifest) else runtime.load(model, manifest, cache)
-            val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), session)
-            repeat(WARM_UP_RUNS) { classifier.classify("warm up", "warm up") }
+            val kept = KeptVectors.of(manifest, vectors)
+            val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), session, kept)
+            repeat(WARM_UP_RUNS) { classifier.run("warm up", if (manifest.pair) "warm up" else null) }
             return classifier
         }
     }

@@ -109,7 +109,6 @@ class PredictionTest {
         val half = assertNotNull(Entailment.of(judging(listOf("neutral", "entailment", "other"))))
         assertFalse(half.judgesAlone || half.canJudge(1, false) || half.canJudge(2, true))
         assertTrue(half.canJudge(2, false))
-        assertEquals(listOf("a", "b c"), Entailment.readLabels(" a\n\nb c\na "))
     }
 
     @Test

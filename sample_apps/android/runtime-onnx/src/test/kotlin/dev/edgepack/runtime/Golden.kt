@@ -13,7 +13,7 @@ fun goldens(bundle: File): List<Golden> = goldenFile(bundle).readLines().map { l
         text = fields["text"] as String,
         pair = fields["pair"] as String?,
         logits = flat(fields["logits"]).map { (it as Number).toDouble() },
-        labels = flat(fields["labels"] ?: fields["label"]).map { it as String },
+        labels = (fields["labels"] ?: fields["label"])?.let(::flat).orEmpty().map { it as String },
     )
 }
 

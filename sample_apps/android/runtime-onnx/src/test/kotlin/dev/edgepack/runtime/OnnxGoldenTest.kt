@@ -5,6 +5,7 @@ import dev.edgepack.core.BundleManifest
 import dev.edgepack.core.ModelSession
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.core.Tokenizer
+import dev.edgepack.core.cosine
 import dev.edgepack.core.labelSet
 import dev.edgepack.core.run
 import java.io.File
@@ -60,6 +61,7 @@ class OnnxGoldenTest {
 
     private fun decide(logits: FloatArray, manifest: BundleManifest): List<String> {
         val labels = manifest.labels
+        if (manifest.vectorSize != null || manifest.activation != null) return emptyList()
         manifest.thresholds?.let { limits ->
             val found = labelSet(logits, labels, limits).map { it.label }
             return labels.filter { it in found }
@@ -98,12 +100,29 @@ class OnnxGoldenTest {
             val files = listOf(manifest.tokenizer, manifest.model).map { File(bundle, it.path) }
             TextClassifier.load(manifest, files[0], files[1], PackagedRuntime, createTempDirectory().toFile()).use { classifier ->
                 val text = goldens(bundle).first().text
+                if (manifest.vectorSize != null) return@use checkSearch(classifier, goldens(bundle).take(SEARCHED))
                 val prediction = classifier.classify(text)
                 assertTrue(prediction.isSet || prediction.score != null || prediction.labels.isNotEmpty() != manifest.labelsWords)
                 assertTrue(prediction.entities.all { it.start in 0 until it.end && it.end <= text.length })
             }
         }
     }
+
+    private fun checkSearch(classifier: TextClassifier, goldens: List<Golden>) {
+        val texts = goldens.map { it.text }.distinct()
+        for (query in goldens.take(QUERIES)) {
+            val found = classifier.rank(query.text, texts).found!!
+            assertEquals(texts.toSet(), found.map { it.text }.toSet())
+            for (each in found) {
+                val expected = cosine(vector(query), vector(goldens.first { it.text == each.text }))
+                assertEquals(expected, each.score, COSINES)
+            }
+            assertEquals(query.text, found[0].text)
+        }
+        assertEquals(texts, classifier.keptTexts)
+    }
+
+    private fun vector(golden: Golden) = golden.logits.map { it.toFloat() }.toFloatArray()
 
     @Test
     fun aFileThatIsNoModelIsAClearError() {
@@ -116,6 +135,9 @@ class OnnxGoldenTest {
 
     private companion object {
         const val TOLERANCE = 0.15 // of the largest or the usual logit: CPUs round differently (docs/bundle.md of edgepack)
+        const val COSINES = 0.02 // how far they may be from Python's
+        const val SEARCHED = 12
+        const val QUERIES = 4
         const val SAME_LABELS = 0.97 // where two labels are close, rounding decides
     }
 }

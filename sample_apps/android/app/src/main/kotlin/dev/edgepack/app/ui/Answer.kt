@@ -20,13 +20,15 @@ import androidx.compose.ui.unit.dp
 import dev.edgepack.app.Input
 import dev.edgepack.app.Output
 import dev.edgepack.app.R
+import dev.edgepack.core.BundleManifest
 import dev.edgepack.core.Prediction
+import dev.edgepack.core.RankedText
 import dev.edgepack.core.ScoredLabel
 import java.text.NumberFormat
 
 /** What the model says of what is typed. */
 @Composable
-fun Answer(input: Input, output: Output?) {
+fun Answer(manifest: BundleManifest, input: Input, output: Output?) {
     Column(
         modifier = Modifier.semantics { liveRegion = LiveRegionMode.Polite },
         verticalArrangement = Arrangement.spacedBy(8.dp),
@@ -34,9 +36,11 @@ fun Answer(input: Input, output: Output?) {
         val prediction = output?.prediction
         val error = output?.error
         when {
-            input.text.isBlank() -> Text(stringResource(R.string.type_something))
+            input.text.isBlank() ->
+                Text(stringResource(if (input.ranked(manifest) != null) R.string.type_query else R.string.type_something))
             error != null -> Text(error, color = MaterialTheme.colorScheme.error)
             prediction != null -> Predicted(output.input, prediction)
+            output != null && output.input.ranked(manifest) != null -> Text(stringResource(R.string.write_list))
             output != null && output.input.own -> Text(stringResource(R.string.write_labels))
         }
     }
@@ -44,8 +48,12 @@ fun Answer(input: Input, output: Output?) {
 
 @Composable
 private fun Predicted(input: Input, prediction: Prediction) {
-    val score = prediction.score
+    val (score, found) = prediction.score to prediction.found
     when {
+        found != null -> {
+            Heading(stringResource(R.string.found_title))
+            for (each in found) FoundRow(each, first = each === found[0])
+        }
         score != null -> {
             Heading(stringResource(R.string.score_title))
             Text(number(score, SCORE_DECIMALS), style = MaterialTheme.typography.headlineMedium)
@@ -82,6 +90,20 @@ private fun LabelRow(label: ScoredLabel, first: Boolean) {
             Text(stringResource(R.string.percent, percent))
         }
         LinearProgressIndicator(progress = { label.probability }, modifier = Modifier.fillMaxWidth())
+    }
+}
+
+/** A text and how well it suits the query; one thing for a screen reader. */
+@Composable
+private fun FoundRow(found: RankedText, first: Boolean) {
+    val score = number(found.score, SCORE_DECIMALS)
+    val description = stringResource(R.string.found_description, found.text, score)
+    Row(
+        modifier = Modifier.fillMaxWidth().clearAndSetSemantics { contentDescription = description },
+        horizontalArrangement = Arrangement.spacedBy(16.dp),
+    ) {
+        Text(found.text, modifier = Modifier.weight(1f), fontWeight = if (first) FontWeight.Bold else null)
+        Text(score)
     }
 }
 

@@ -35,7 +35,7 @@ import dev.edgepack.app.R
 import dev.edgepack.core.BundleManifest
 import dev.edgepack.core.Entailment
 
-/** Text in, labels or entities out, what the model is. Scrolls, so that large fonts and small screens lose nothing. */
+/** Text in, labels, entities or an order out, what the model is. Scrolls, so that large fonts and small screens lose nothing. */
 @Composable
 fun ClassifierScreen(
     model: ModelState,
@@ -55,7 +55,7 @@ fun ClassifierScreen(
                 is ModelState.Failed -> Failed(model, onTryAgain)
                 is ModelState.Ready -> {
                     TextFields(model.manifest, input, onType)
-                    Answer(input, output)
+                    Answer(model.manifest, input, output)
                     ModelFacts(model)
                 }
             }
@@ -101,24 +101,29 @@ private fun Failed(state: ModelState.Failed, onTryAgain: () -> Unit) {
 @Composable
 private fun TextFields(manifest: BundleManifest, input: Input, onType: (Input) -> Unit) {
     val entailment = Entailment.of(manifest)
-    OutlinedTextField(
-        value = input.text,
-        onValueChange = { onType(input.copy(text = it)) },
-        modifier = Modifier.fillMaxWidth(),
-        label = { Text(stringResource(R.string.text_label)) },
-        minLines = MIN_LINES,
-    )
-    if (manifest.pair && !(input.own && entailment != null)) {
-        OutlinedTextField(
-            value = input.pair,
-            onValueChange = { onType(input.copy(pair = it)) },
-            modifier = Modifier.fillMaxWidth(),
-            label = { Text(stringResource(R.string.pair_label)) },
-            minLines = MIN_LINES,
-        )
+    val ranks = input.ranked(manifest) != null
+    Field(stringResource(if (ranks) R.string.query_label else R.string.text_label), input.text) { onType(input.copy(text = it)) }
+    if (manifest.pair && !ranks && !(input.own && entailment != null)) {
+        Field(stringResource(R.string.pair_label), input.pair) { onType(input.copy(pair = it)) }
     }
     if (entailment != null) OwnLabels(entailment, input, onType)
-    TextButton(onClick = { onType(Input(own = input.own)) }, enabled = input != Input(own = input.own)) { Text(stringResource(R.string.clear)) }
+    if (manifest.ranksTexts && manifest.vectorSize == null) {
+        Choice(stringResource(R.string.rank_texts), input.rank) { onType(input.copy(rank = it)) }
+    }
+    if (ranks) Field(stringResource(R.string.list_label), input.list) { onType(input.copy(list = it)) }
+    TextButton(onClick = { onType(input.cleared) }, enabled = input != input.cleared) { Text(stringResource(R.string.clear)) }
+}
+
+/** A field for a text, or for several, one on a line. */
+@Composable
+private fun Field(label: String, text: String, onType: (String) -> Unit) {
+    OutlinedTextField(
+        value = text,
+        onValueChange = onType,
+        modifier = Modifier.fillMaxWidth(),
+        label = { Text(label) },
+        minLines = MIN_LINES,
+    )
 }
 
 /** Labels of the user's own, for a model that judges entailment. */
@@ -126,13 +131,7 @@ private fun TextFields(manifest: BundleManifest, input: Input, onType: (Input) -
 private fun OwnLabels(entailment: Entailment, input: Input, onType: (Input) -> Unit) {
     Choice(stringResource(R.string.own_labels), input.own) { onType(input.copy(own = it)) }
     if (!input.own) return
-    OutlinedTextField(
-        value = input.labels,
-        onValueChange = { onType(input.copy(labels = it)) },
-        modifier = Modifier.fillMaxWidth(),
-        label = { Text(stringResource(R.string.own_labels_label)) },
-        minLines = MIN_LINES,
-    )
+    Field(stringResource(R.string.own_labels_label), input.labels) { onType(input.copy(labels = it)) }
     if (entailment.judgesAlone) {
         Choice(stringResource(R.string.several_true), input.several) { onType(input.copy(several = it)) }
     }

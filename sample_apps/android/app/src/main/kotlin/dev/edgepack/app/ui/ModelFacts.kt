@@ -28,7 +28,9 @@ fun ModelFacts(model: ModelState.Ready) {
             Fact(stringResource(R.string.fact_runtime), model.runtime)
             val megabytes = number(manifest.shippedBytes / 1e6, 2)
             Fact(stringResource(R.string.fact_size), stringResource(R.string.megabytes, megabytes))
-            Fact(stringResource(R.string.fact_labels), manifest.labels.size.toString())
+            val size = manifest.vectorSize
+            val outputs = if (size == null) R.string.fact_labels else R.string.fact_vector
+            Fact(stringResource(outputs), (size ?: manifest.labels.size).toString())
             Fact(stringResource(R.string.fact_length), manifest.maxLength.toString())
             if (metric != null) {
                 Fact(stringResource(R.string.fact_metric, metric.name, metric.n), number(metric.value, 4))
