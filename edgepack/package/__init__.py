@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model, task_of
+from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
 from edgepack.machine.extras import one_line_errors
@@ -151,11 +151,6 @@ def check_output(output: Path, bundle: Path, force: bool) -> None:
 
 def check_fits(bundle: Path, manifest: BundleManifest, app: str, runtimes: tuple[str, ...]) -> None:
     """Refuse what the app cannot run, or cannot tokenize exactly as the reference does."""
-    if task_of(manifest).embeds and app != "web":
-        raise InputError(
-            f"bundle {bundle} embeds texts, and of the sample apps only the web app does that yet; read its vectors "
-            f"from the output {manifest.outputs[0].name} in an app of your own, or call it from Python"
-        )
     if manifest.runtime.name not in runtimes:
         raise InputError(
             f"bundle {bundle} is for {manifest.runtime.name}; the {app} app runs {', '.join(runtimes)}; "

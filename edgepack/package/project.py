@@ -99,6 +99,11 @@ def copy_file(bundle: Path, record: FileRecord, folder: Path) -> None:
     check_file(folder, record)
 
 
+def outputs(manifest: BundleManifest) -> str:
+    """What a text becomes, in words."""
+    return f"vectors of {manifest.vector.size} numbers" if manifest.vector else f"{len(manifest.labels)} labels"
+
+
 def write_readme(
     bundle: Path,
     manifest: BundleManifest,
@@ -119,7 +124,7 @@ def write_readme(
         f"# {options.name}",
         "",
         f"{kind}, packaged by edgepack {manifest.edgepack_version} from a bundle for `{manifest.target}`: "
-        f"{manifest.task}, {len(manifest.labels)} labels, at most {manifest.max_length} tokens, "
+        f"{manifest.task}, {outputs(manifest)}, at most {manifest.max_length} tokens, "
         f"{manifest.shipped_bytes:,} bytes shipped. Application id: `{options.application_id}`.",
         "",
         "## Build and run",

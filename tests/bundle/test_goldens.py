@@ -242,7 +242,9 @@ def test_logits_may_differ_by_a_share_of_the_largest(monkeypatch: pytest.MonkeyP
 
 def test_the_share_of_the_largest_logit_is_15_percent() -> None:
     assert logits_failure(np.array([1.0, -8.0]), np.array([2.0, -8.0]), 0.0) is None
-    assert logits_failure(np.array([3.5, -8.0]), np.array([2.0, -8.0]), 0.0) == "logits differ by 1.5, at most 1.2 allowed"
+    assert (
+        logits_failure(np.array([3.5, -8.0]), np.array([2.0, -8.0]), 0.0) == "logits differ by 1.5, at most 1.2 allowed"
+    )
 
 
 def test_logits_that_cancel_out_may_differ_by_a_share_of_the_usual_ones() -> None:
@@ -265,7 +267,9 @@ def test_a_text_of_small_logits_is_held_to_what_the_others_have(
     ids, run = goldens[0]["input_ids"], MadeSession.run
     goldens[0]["logits"] = [0.001, 0.0, -0.001]
     small = np.array([[0.001 + error, 0.0, -0.001]])
-    monkeypatch.setattr(MadeSession, "run", lambda s, given: small if [*given["input_ids"][0]] == ids else run(s, given))
+    monkeypatch.setattr(
+        MadeSession, "run", lambda s, given: small if [*given["input_ids"][0]] == ids else run(s, given)
+    )
     failures = compared(goldens, MadeSession())
     assert [failure.startswith("golden 1: logits differ by 5, at most ") for failure in failures] == [True] * fails
 

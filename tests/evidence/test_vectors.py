@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.bundle.manifest import load_manifest
 from edgepack.bundle.write import Bundle
-from edgepack.errors import InputError, MissingDependency
+from edgepack.errors import MissingDependency
 from edgepack.evidence.gate import gate
 from edgepack.package import package_app
 from edgepack.target import load_target
@@ -50,12 +51,17 @@ def test_every_runtime_gives_the_students_vectors(
     assert found.passed == ran
 
 
-@pytest.mark.parametrize("app", ["android", "ios"])
-def test_the_phones_apps_take_no_vectors_yet(bundle: tuple[Bundle, Path], tmp_path: Path, app: str) -> None:
-    with pytest.raises(InputError, match="embeds texts, and of the sample apps only the web app does that yet"):
-        package_app(bundle[0].folder, app=app, output=tmp_path / "app")
-
-
-def test_the_web_app_takes_them(bundle: tuple[Bundle, Path], tmp_path: Path) -> None:
-    packaged = package_app(bundle[0].folder, app="web", output=tmp_path / "app")
-    assert {Path("core/search.js"), Path("model/onnx/model_quantized.onnx")} <= set(map(Path, packaged.files))
+@pytest.mark.parametrize(
+    ("app", "searches"),
+    [
+        ("android", "core/src/main/kotlin/dev/edgepack/core/KeptVectors.kt"),
+        ("ios", "EdgepackCore/Sources/EdgepackCore/KeptVectors.swift"),
+        ("web", "core/search.js"),
+    ],
+)
+def test_every_app_takes_them(bundle: tuple[Bundle, Path], tmp_path: Path, app: str, searches: str) -> None:
+    packaged = package_app(bundle[0].folder, app=app, output=tmp_path / "app")
+    assert searches in packaged.files
+    assert any(file.endswith("model_quantized.onnx") for file in packaged.files)
+    size = load_manifest(bundle[0].folder).vector.size  # type: ignore[union-attr]
+    assert f"feature-extraction, vectors of {size} numbers" in (tmp_path / "app" / "README.md").read_text()

@@ -35,9 +35,10 @@ fun Answer(manifest: BundleManifest, input: Input, output: Output?) {
     ) {
         val prediction = output?.prediction
         val error = output?.error
+        val ranks = input.ranked(manifest) != null
         when {
             input.text.isBlank() ->
-                Text(stringResource(if (input.ranked(manifest) != null) R.string.type_query else R.string.type_something))
+                Text(if (ranks) stringResource(R.string.type_query) else stringResource(R.string.type_something))
             error != null -> Text(error, color = MaterialTheme.colorScheme.error)
             prediction != null -> Predicted(output.input, prediction)
             output != null && output.input.ranked(manifest) != null -> Text(stringResource(R.string.write_list))

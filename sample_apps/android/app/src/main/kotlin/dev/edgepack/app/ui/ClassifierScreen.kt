@@ -102,7 +102,8 @@ private fun Failed(state: ModelState.Failed, onTryAgain: () -> Unit) {
 private fun TextFields(manifest: BundleManifest, input: Input, onType: (Input) -> Unit) {
     val entailment = Entailment.of(manifest)
     val ranks = input.ranked(manifest) != null
-    Field(stringResource(if (ranks) R.string.query_label else R.string.text_label), input.text) { onType(input.copy(text = it)) }
+    val label = if (ranks) stringResource(R.string.query_label) else stringResource(R.string.text_label)
+    Field(label, input.text) { onType(input.copy(text = it)) }
     if (manifest.pair && !ranks && !(input.own && entailment != null)) {
         Field(stringResource(R.string.pair_label), input.pair) { onType(input.copy(pair = it)) }
     }

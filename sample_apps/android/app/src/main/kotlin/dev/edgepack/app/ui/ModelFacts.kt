@@ -29,8 +29,8 @@ fun ModelFacts(model: ModelState.Ready) {
             val megabytes = number(manifest.shippedBytes / 1e6, 2)
             Fact(stringResource(R.string.fact_size), stringResource(R.string.megabytes, megabytes))
             val size = manifest.vectorSize
-            val outputs = if (size == null) R.string.fact_labels else R.string.fact_vector
-            Fact(stringResource(outputs), (size ?: manifest.labels.size).toString())
+            val outputs = if (size == null) stringResource(R.string.fact_labels) else stringResource(R.string.fact_vector)
+            Fact(outputs, (size ?: manifest.labels.size).toString())
             Fact(stringResource(R.string.fact_length), manifest.maxLength.toString())
             if (metric != null) {
                 Fact(stringResource(R.string.fact_metric, metric.name, metric.n), number(metric.value, 4))

@@ -1,0 +1,147 @@
+// Texts in the order that they suit a query, by vectors that are computed once and kept, or by scores of pairs.
+import XCTest
+
+@testable import EdgepackCore
+
+final class RankingTests: XCTestCase {
+    private let files = ["tokenizer.bin": Fixtures.tokenizer(), "onnx/model.onnx": Array("model".utf8)]
+    private static let vector = #""vector": {"size": 2, "normalized": true, "judged": "pairs"}, "#
+
+    /// Texts that a model was run on.
+    private final class Runs: @unchecked Sendable {  // one call at a time
+        var count = 0
+    }
+
+    private func embedding(_ more: String = vector, labels: [String] = []) -> String {
+        Fixtures.manifest(files, task: "feature-extraction", labels: labels, more: more)
+    }
+
+    private func classifier(_ manifest: String, vectors: URL? = nil, _ rows: @escaping @Sendable (ModelInputs) -> [Float])
+        throws -> Classifier
+    {
+        let bundle = try Fixtures.bundle(self, files, manifest: manifest)
+        let runtime = FakeRuntime(rows: rows)
+        return try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime], vectors: vectors)
+    }
+
+    private func ranked(_ answer: Answer) -> [RankedText] {
+        guard case .ranked(let found) = answer.content else { return [] }
+        return found
+    }
+
+    func testTheCosineIsOfDirectionsAlone() {
+        XCTAssertEqual(cosine([1, 2], [10, 20]), 1, accuracy: 1e-7)
+        XCTAssertEqual(cosine([1, 2], [-1, -2]), -1, accuracy: 1e-7)
+        XCTAssertEqual(cosine([3, 4], [2, 0]), 0.6, accuracy: 1e-7)
+        XCTAssertEqual(cosine([0, 0], [1, 2]), 0)
+    }
+
+    func testTheBestComesFirstAndEqualOnesAsTheyWereGiven() {
+        let found = rankedTexts(["a", "b", "c", "d"], [0.1, 0.5, 0.5, 0.9])
+        XCTAssertEqual(found.map(\.text), ["d", "b", "c", "a"])
+        XCTAssertEqual(found.map(\.score), [0.9, 0.5, 0.5, 0.1])
+    }
+
+    func testAListIsReadLineByLine() {
+        XCTAssertEqual(list(in: " a\n\nb c\r\na "), ["a", "b c"])
+        XCTAssertEqual(list(in: " \n"), [])
+    }
+
+    func testAVectorIsComputedOnceAndKept() throws {
+        let file = try Fixtures.folder(self).appendingPathComponent("kept")
+        var asked = [String]()
+        let embed = { (text: String) -> [Float] in
+            asked.append(text)
+            return [Float(text.count), 1]
+        }
+        _ = KeptVectors(file, size: 2).of(["a", "bcé"], embed)
+        let again = KeptVectors(file, size: 2)
+        XCTAssertEqual(again.texts, ["a", "bcé"])
+        XCTAssertEqual(again.of(["bcé", "de"], embed), [[3, 1], [2, 1]])
+        XCTAssertEqual(asked, ["a", "bcé", "de"])
+        XCTAssertEqual(KeptVectors(file, size: 2).texts, ["bcé", "de"])
+        let folder = file.deletingLastPathComponent()
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path), ["kept"])
+    }
+
+    func testWhatIsDamagedCountsAsNone() throws {
+        let file = try Fixtures.folder(self).appendingPathComponent("kept")
+        _ = KeptVectors(file, size: 2).of(["a", "b"]) { _ in [0, 1] }
+        let whole = try Data(contentsOf: file)
+        XCTAssertEqual(KeptVectors(file, size: 2).texts, ["a", "b"])
+        XCTAssertEqual(KeptVectors(file, size: 3).texts, [])
+        for place in whole.indices {
+            var changed = whole
+            changed[place] ^= 1
+            try changed.write(to: file)
+            XCTAssertEqual(KeptVectors(file, size: 2).texts, [], "byte \(place)")
+            try whole.prefix(place).write(to: file)
+            XCTAssertEqual(KeptVectors(file, size: 2).texts, [], "\(place) bytes")
+        }
+    }
+
+    func testAFolderThatCannotBeWrittenKeepsThemInMemory() throws {
+        let file = try Fixtures.folder(self).appendingPathComponent("a file")
+        try Data("in the way".utf8).write(to: file)
+        let kept = KeptVectors(file.appendingPathComponent("kept"), size: 1)
+        XCTAssertEqual(kept.of(["a"]) { _ in [1] }, [[1]])
+        XCTAssertEqual(kept.texts, ["a"])
+    }
+
+    func testTextsAreRankedByTheirVectors() throws {
+        let folder = try Fixtures.folder(self)
+        try Data("old".utf8).write(to: folder.appendingPathComponent("old.vectors"))
+        let runs = Runs()
+        let rows: @Sendable (ModelInputs) -> [Float] = { inputs in
+            runs.count += 1
+            return [Float(inputs.tokenCount), 3]
+        }
+        let classifier = try classifier(embedding(), vectors: folder, rows)
+        XCTAssertEqual(runs.count, 1)  // to warm up
+        let answer = try classifier.rank("good film", ["good", "good a", "good film a a"])
+        XCTAssertEqual(ranked(answer).first?.text, "good a")
+        XCTAssertEqual(ranked(answer)[0].score, 1, accuracy: 1e-6)
+        XCTAssertEqual(answer.tokenCount, 4 + 3 + 4 + 6)
+        XCTAssertEqual(runs.count, 5)
+        _ = try classifier.rank("a", ["good a", "good"])
+        XCTAssertEqual(runs.count, 6)  // of the query alone
+        XCTAssertEqual(classifier.vectors?.texts, ["good a", "good"])
+        XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path).count, 1)
+        let again = try self.classifier(embedding(), vectors: folder, rows)
+        XCTAssertEqual(again.vectors?.texts, ["good a", "good"])
+        XCTAssert(message { _ = try classifier.answer("good") }.contains("embeds texts"))
+    }
+
+    func testVectorsOfAnotherLengthAndNumbersThatAreNoneAreRefused() {
+        for row: [Float] in [[1], [1, 2, 3], [1, .nan]] {
+            XCTAssert(message { _ = try classifier(embedding()) { _ in row } }.contains("other numbers"))
+        }
+    }
+
+    func testAModelThatScoresPairsRunsForEach() throws {
+        let scores = #""problem": "regression", "activation": "sigmoid", "#
+        let text = Fixtures.manifest(files, labels: ["score"], more: scores)
+            .replacingOccurrences(of: #""pair": false"#, with: #""pair": true"#)
+        let classifier = try classifier(text) { inputs in [Float(inputs.tokenCount) - 6] }
+        let found = ranked(try classifier.rank("a", ["a", "good film a", "good film"]))
+        XCTAssertEqual(found.map(\.text), ["good film a", "good film", "a"])
+        XCTAssertTrue(found.allSatisfy { 0...1 ~= $0.score })
+        let other = try self.classifier(Fixtures.manifest(files)) { _ in [0, 1] }
+        XCTAssertFalse(other.manifest.ranksTexts)
+        XCTAssert(message { _ = try other.rank("a", ["a"]) }.contains("cannot rank"))
+    }
+
+    func testAManifestOfVectorsIsReadStrictly() throws {
+        XCTAssertEqual(try Manifest.read(Data(embedding().utf8)).vector?.size, 2)
+        let wrong = [
+            embedding(""), embedding(labels: ["a"]), Fixtures.manifest(files, more: Self.vector),
+            embedding(Self.vector.replacingOccurrences(of: "2", with: "0")),
+            embedding(Self.vector.replacingOccurrences(of: "2", with: "65537")),
+            embedding(Self.vector + #""windows": {"overlap": 2, "combine": "mean"}, "#),
+            embedding(Self.vector + #""problem": "regression", "#),
+            embedding().replacingOccurrences(of: #""pair": false"#, with: #""pair": true"#),
+            Fixtures.manifest(files, labels: []),
+        ]
+        for text in wrong { XCTAssertThrowsError(try Manifest.read(Data(text.utf8)), text) }
+    }
+}
