@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from edgepack._version import __version__
-from edgepack.cli.building import build, demo, finetune, plan, recipes
+from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
@@ -23,7 +23,17 @@ from edgepack.errors import CheckFailed, EdgepackError, printable
 from edgepack.machine.extras import plain_error
 
 SECTIONS = {
-    'Make a model; needs "edgepack[build]"': (finetune, plan, recipes, build, export, validate, bundle, demo),
+    'Make a model; needs "edgepack[build]"': (
+        finetune,
+        cut_vectors,
+        plan,
+        recipes,
+        build,
+        export,
+        validate,
+        bundle,
+        demo,
+    ),
     "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
     "This installation": (targets, doctor),
 }

@@ -17,9 +17,11 @@ from edgepack.cli.options import (
     length_option,
     make_console,
     output_options,
+    pooling_option,
     print_result,
     seed_option,
     take_columns,
+    text_columns,
 )
 from edgepack.cli.request_file import RequestCommand, config_options
 from edgepack.task.schemes import SCHEMES
@@ -128,6 +130,43 @@ def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool
         base, train, evaluation, output, columns=columns, options=Options(**settings), console=console
     )
     print_result(result, as_json)
+
+
+@click.command("cut-vectors")
+@click.option(
+    "-m",
+    "--model",
+    "teacher",
+    required=True,
+    help="Teacher that embeds texts: a sentence-transformers folder, or an encoder with --pooling.",
+)
+@click.option("-d", "--data", "train", required=True, help="Texts like those that will be embedded; no labels needed.")
+@click.option("--size", type=click.IntRange(min=1), required=True, help="Numbers of a vector that are kept.")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the new teacher; new or empty.")
+@click.option(
+    "--by",
+    type=click.Choice(["pca", "first"]),
+    default="pca",
+    show_default=True,
+    help="What is kept: the directions that the texts' vectors have most of, or the first numbers, for a teacher that "
+    "was trained so (Matryoshka).",
+)
+@pooling_option
+@click.option("--eval", "evaluation", help="Scored pairs or a search folder, to say what the cut costs.")
+@text_columns
+@seed_option
+@output_options
+def cut_vectors(teacher: str, train: str, size: int, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
+    """Make a teacher whose vectors have fewer numbers.
+
+    The new folder is a sentence-transformers one with a linear layer more; `edgepack build -m` takes it like any other.
+    """
+    from edgepack.finetune import cut_vectors as run_cut
+    from edgepack.task.examples import Columns
+
+    names = {part: settings.pop(f"{part}_column") for part in ("text", "pair", "label")}
+    columns, console = Columns(**names), make_console(quiet)
+    print_result(run_cut(teacher, train, output, size, columns=columns, console=console, **settings), as_json)
 
 
 @click.command()

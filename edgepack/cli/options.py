@@ -147,6 +147,11 @@ column_options = options(
     ),
     outside_option,
 )
+pooling_option = click.option(
+    "--pooling",
+    type=click.Choice(["mean", "first", "last"]),
+    help="How an encoder that is to embed makes a vector of a text. [default: from its modules.json]",
+)
 build_options = options(
     click.option(
         "-m", "--model", "teacher", required=True, help="Teacher: a fine-tuned checkpoint, as a folder or a hub id."
@@ -184,11 +189,7 @@ build_options = options(
         help="What the teacher's tags mean; types have no prefix, plain ones mark no entities. "
         "[default: from labels and answers]",
     ),
-    click.option(
-        "--pooling",
-        type=click.Choice(["mean", "first", "last"]),
-        help="How an encoder that is to embed makes a vector of a text. [default: from its modules.json]",
-    ),
+    pooling_option,
     column_options,
     click.option(
         "--max-drop",
