@@ -253,6 +253,13 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     metavar="URL",
     help="Leave the model out; the app fetches it from this folder. [default: it is in the app]",
 )
+@click.option(
+    "--vectors",
+    type=click.Choice(["float32", "int8", "binary"]),
+    default="float32",
+    show_default=True,
+    help="How the app keeps the vectors of the texts that it searches: in 4 bytes, a byte or a bit for each number.",
+)
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
 @click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options

@@ -28,6 +28,7 @@ from edgepack.package.pins import check_version
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
+    VECTOR_FORMS,
     AppOptions,
     check_file,
     check_options,
@@ -78,18 +79,20 @@ def package_app(
     name: str = DEFAULT_NAME,
     application_id: str = DEFAULT_APPLICATION_ID,
     download_url: str | None = None,
+    vectors: str = VECTOR_FORMS[0],
     force: bool = False,
     force_failed: bool = False,
 ) -> Packaged:
     """Write an app project with the bundle's model in it, every file compared with the manifest.
 
     `output` is a new or empty folder, or with `force` one that is replaced. With `download_url` the app fetches the
-    model. A bundle whose verdict failed is refused with `CheckFailed`, unless `force_failed`.
+    model. `vectors` is how those of searched texts are kept: `float32`, `int8` or `binary`. A bundle whose verdict
+    failed is refused with `CheckFailed`, unless `force_failed`.
     """
     for keyword, value in (("name", name), ("application_id", application_id), ("download_url", download_url or "")):
         if not isinstance(value, str):
             raise InputError(f"package_app: {keyword} is {shown(value)}; give a string")
-    options = AppOptions(name, application_id, download_url)
+    options = AppOptions(name, application_id, download_url, vectors)
     return package_bundle(as_path("bundle", bundle), app, as_path("output", output), options, force, force_failed)
 
 
@@ -107,6 +110,10 @@ def package_bundle(
     check_output(output, bundle, force)
     module = cast(App, import_module(APPS[app]))
     check_fits(bundle, manifest, app, module.RUNTIMES)
+    if options.vectors != VECTOR_FORMS[0] and manifest.vector is None:
+        raise InputError(
+            f"vectors is {options.vectors}; bundle {bundle} embeds no texts, so no app of it keeps vectors"
+        )
     for record in manifest.files:
         check_file(bundle, record)
     if not force_failed:

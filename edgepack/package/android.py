@@ -22,6 +22,7 @@ from edgepack.errors import InputError
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
+    VECTOR_FORMS,
     AppOptions,
     copy_assets,
     copy_file,
@@ -125,6 +126,7 @@ def replacements(manifest: BundleManifest, options: AppOptions) -> dict[str, dic
         "app/src/main/res/values/app.xml": {
             f">{DEFAULT_NAME}<": f">{android_string(options.name)}<",
             'name="model_folder_url" translatable="false"><': f'name="model_folder_url" translatable="false">{url}<',
+            f">{VECTOR_FORMS[0]}<": f">{options.vectors}<",
         },
     }
     if options.download_url:

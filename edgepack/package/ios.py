@@ -14,7 +14,14 @@ from urllib.parse import urlsplit
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError
 from edgepack.package.pins import load_pins, numbers
-from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
+from edgepack.package.project import (
+    DEFAULT_APPLICATION_ID,
+    DEFAULT_NAME,
+    VECTOR_FORMS,
+    AppOptions,
+    copy_assets,
+    write_readme,
+)
 from edgepack.package.template import copy_template
 
 RUNTIMES = ("onnxruntime", "coreml")
@@ -124,6 +131,7 @@ def replacements(options: AppOptions, oldest: str) -> dict[str, dict[str, str]]:
     }
     project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = f"IPHONEOS_DEPLOYMENT_TARGET = {oldest};"
     settings = {f'title = "{DEFAULT_NAME}"': f"title = {quoted(options.name)}"}
+    settings[f"VectorForm.{VECTOR_FORMS[0]}"] = f"VectorForm.{options.vectors}"
     if options.download_url:
         settings['downloadURL = ""'] = f"downloadURL = {quoted(options.download_url)}"
     return {PROJECT: project, SETTINGS: settings}

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
 from edgepack.bundle.model_card import predict_command
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
-from edgepack.errors import CheckFailed, InputError
+from edgepack.errors import CheckFailed, InputError, shown
 from edgepack.target import load_target
 from edgepack.workspace import sha256_file, write_atomic
 
@@ -27,13 +27,20 @@ APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "10.0.2.2")  # the last is the host as an Android emulator sees it
 
 
+VECTOR_FORMS = ("float32", "int8", "binary")
+
+
 @dataclass(frozen=True)
 class AppOptions:
-    """What the user chooses: the app's name as people see it, its reverse-DNS id, where the model is fetched."""
+    """What the user chooses: the app's name as people see it, its reverse-DNS id, where the model is fetched.
+
+    `vectors`: how those of searched texts are kept, one of `VECTOR_FORMS`.
+    """
 
     name: str = DEFAULT_NAME
     application_id: str = DEFAULT_APPLICATION_ID
     download_url: str | None = None
+    vectors: str = VECTOR_FORMS[0]
 
 
 def check_options(options: AppOptions) -> None:
@@ -42,6 +49,8 @@ def check_options(options: AppOptions) -> None:
         raise InputError(f"name is {options.name!r}; allowed: 1 to {LONGEST_NAME} printable characters")
     if not APPLICATION_ID.fullmatch(options.application_id):
         raise InputError(f"application id is {options.application_id!r}; give a reverse-DNS name as com.example.app")
+    if options.vectors not in VECTOR_FORMS:
+        raise InputError(f"vectors is {shown(options.vectors)}; allowed: {', '.join(VECTOR_FORMS)}")
     if options.download_url is None:
         return
     url = urlsplit(options.download_url)

@@ -15,7 +15,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgepack.bundle.manifest import BundleManifest
-from edgepack.package.project import DEFAULT_APPLICATION_ID, DEFAULT_NAME, AppOptions, copy_assets, write_readme
+from edgepack.package.project import (
+    DEFAULT_APPLICATION_ID,
+    DEFAULT_NAME,
+    VECTOR_FORMS,
+    AppOptions,
+    copy_assets,
+    write_readme,
+)
 from edgepack.package.template import copy_template, replaced
 from edgepack.workspace import sha256_file
 
@@ -85,10 +92,12 @@ def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
             json.dumps(DEFAULT_APPLICATION_ID): json.dumps(options.application_id),
         },
     }
+    settings = {f'VECTOR_FORM = "{VECTOR_FORMS[0]}"': f'VECTOR_FORM = "{options.vectors}"'}
     if options.download_url is not None:
         url = urlsplit(options.download_url)
         page[CONNECT] = f"{CONNECT} {url.scheme}://{url.netloc}"
-        files["config.js"] = {'DOWNLOAD_URL = ""': f"DOWNLOAD_URL = {json.dumps(options.download_url)}"}
+        settings['DOWNLOAD_URL = ""'] = f"DOWNLOAD_URL = {json.dumps(options.download_url)}"
+    files["config.js"] = settings
     return files
 
 

@@ -9,6 +9,7 @@ import { readTokenizer } from "./core/tokenizer.js";
 import { KeptVectors, cosine, ranked } from "./core/search.js";
 import { combineWindows, windowInput, windowSpans } from "./core/windows.js";
 import { words } from "./core/words.js";
+import { VECTOR_FORM } from "./config.js";
 import { openModel } from "./runtime.js";
 
 /**
@@ -18,8 +19,8 @@ import { openModel } from "./runtime.js";
 export async function openPipeline({ folder, download, store }, onProgress) {
   const manifest = readManifest(await fetchManifest(`${folder}edgepack.json`));
   const { tokenizer, model } = manifest;
-  const vectors = `${model.sha256}-vectors`;
-  await store.keepOnly([tokenizer.sha256, model.sha256, vectors]);
+  const kept = new KeptVectors(store, `${model.sha256}-vectors`, manifest.vectorSize ?? 0, VECTOR_FORM);
+  await store.keepOnly([tokenizer.sha256, model.sha256, kept.name]);
   onProgress("Reading the tokenizer", 0);
   const words = await openFile(tokenizer, folder + tokenizer.path, store);
   const report = (bytes) =>
@@ -27,7 +28,6 @@ export async function openPipeline({ folder, download, store }, onProgress) {
   const url = (download === "" ? folder : download.replace(/\/*$/, "/")) + model.path;
   const bytes = await openFile(model, url, store, { onProgress: report });
   onProgress("Loading the model", 1);
-  const kept = new KeptVectors(store, vectors, manifest.vectorSize ?? 0);
   return new Pipeline(manifest, await readTokenizer(words), await openModel(bytes, manifest), kept);
 }
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
+import click
 import pytest
 
 from edgepack.bundle.manifest import load_manifest
 from edgepack.bundle.write import Bundle
-from edgepack.errors import MissingDependency
+from edgepack.cli.release import package
+from edgepack.errors import InputError, MissingDependency
 from edgepack.evidence.gate import gate
 from edgepack.package import package_app
+from edgepack.package.project import VECTOR_FORMS
 from edgepack.target import load_target
 from tests.evidence.planted import Fault
 from tests.evidence.test_planted_faults import check_caught
@@ -49,6 +53,27 @@ def test_every_runtime_gives_the_students_vectors(
     failed = {check.name: check.reason for check in found.bundles[0].checks if check.status == "failed"}
     assert not failed
     assert found.passed == ran
+
+
+@pytest.mark.parametrize(
+    ("app", "place", "line"),
+    [
+        ("android", "app/src/main/res/values/app.xml", 'name="vector_form" translatable="false">{}<'),
+        ("ios", "Sample/Settings.swift", "static let vectorForm = VectorForm.{}\n"),
+        ("web", "config.js", 'export const VECTOR_FORM = "{}";'),
+    ],
+)
+def test_vectors_are_kept_as_the_user_says(
+    bundle: tuple[Bundle, Path], tmp_path: Path, app: Literal["android", "ios", "web"], place: str, line: str
+) -> None:
+    for form in VECTOR_FORMS:
+        package_app(bundle[0].folder, app=app, output=tmp_path / form, vectors=form)
+        assert line.format(form) in (tmp_path / form / place).read_text()
+    with pytest.raises(InputError, match=r"vectors is 'float16'; allowed: float32, int8, binary"):
+        package_app(bundle[0].folder, app=app, output=tmp_path / "app", vectors="float16")
+    option = next(each for each in package.params if each.name == "vectors")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == VECTOR_FORMS
 
 
 @pytest.mark.parametrize(

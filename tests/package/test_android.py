@@ -177,7 +177,7 @@ def test_strings_are_given_the_arguments_that_they_take(package: Callable[..., P
     wanted = {name: len(set(re.findall(r"%(\d+)\$", text))) for name, text in strings(project).items()}
     source = "\n".join(path.read_text() for path in (project / MAIN / "kotlin").rglob("*.kt"))
     used = re.findall(r"stringResource\(\s*R\.string\.(\w+)", source)
-    assert set(used) | {"app_name", "model_folder_url", "search_examples"} == set(wanted)
+    assert set(used) | {"app_name", "model_folder_url", "search_examples", "vector_form"} == set(wanted)
     for match in re.finditer(r"stringResource\(\s*R\.string\.(\w+)", source):
         assert argument_count(source[match.end() :]) == wanted[match.group(1)], match.group(1)
 

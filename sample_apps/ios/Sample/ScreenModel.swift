@@ -134,7 +134,8 @@ final class ScreenModel {
             for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
         let cache = ModelCache(caches.appendingPathComponent("edgepack"))
         let vectors = storage.appendingPathComponent("vectors")
-        return try Classifier(files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors)
+        return try Classifier(
+            files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors, form: Settings.vectorForm)
     }
 
     /// The checked model: the one in the app, or the one that was fetched.

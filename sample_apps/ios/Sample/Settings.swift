@@ -1,7 +1,10 @@
 // What packaging fills in.
+import EdgepackCore
 
 enum Settings {
     static let title = "edgepack sample"
     /// The folder that the model is fetched from; empty where it came with the app.
     static let downloadURL = ""
+    /// How vectors of searched texts are kept.
+    static let vectorForm = VectorForm.float32
 }

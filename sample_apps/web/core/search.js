@@ -1,5 +1,7 @@
 // Texts in the order that they suit a query, by their vectors; the vectors of a list are computed once and kept.
 
+import { BundleError } from "./errors.js";
+
 /**
  * The cosine of two vectors; 0 where one has no length.
  * @param {Float32Array} a
@@ -26,24 +28,53 @@ export function ranked(texts, scores) {
 }
 
 /**
+ * How a vector is kept: in so many bytes, packed, and what is left of it, which is its direction. `float32` has 4 bytes
+ * for each number, `int8` one, as 127ths of the largest, `binary` a bit, its sign.
+ */
+export const FORMS = {
+  float32: {
+    bytes: (size) => 4 * size,
+    pack: (vector, view) => vector.forEach((value, i) => view.setFloat32(4 * i, value, true)),
+    unpack: (view, size) => Float32Array.from({ length: size }, (_, i) => view.getFloat32(4 * i, true)),
+  },
+  int8: {
+    bytes: (size) => size,
+    pack(vector, view) {
+      const largest = Math.max(...vector.map(Math.abs)) || 1;
+      vector.forEach((value, i) => view.setInt8(i, Math.round((127 * value) / largest)));
+    },
+    unpack: (view, size) => Float32Array.from({ length: size }, (_, i) => view.getInt8(i)),
+  },
+  binary: {
+    bytes: (size) => Math.ceil(size / 8),
+    pack: (vector, view) =>
+      vector.forEach((value, i) => view.setUint8(i >> 3, view.getUint8(i >> 3) | ((value >= 0 ? 1 : 0) << (i & 7)))),
+    unpack: (view, size) =>
+      Float32Array.from({ length: size }, (_, i) => ((view.getUint8(i >> 3) >> (i & 7)) & 1 ? 1 : -1)),
+  },
+};
+
+/**
  * Vectors by text, under the name of the model that made them: another model makes its own.
  *
- * The file: SHA-256 of the rest, u32 length of a JSON list of the texts, that list, their vectors as f32, little-endian.
- * One that is cut or altered counts as none.
+ * The file: SHA-256 of the rest, u32 length of a JSON list of the texts, that list, their vectors in their form,
+ * little-endian. One that is cut or altered counts as none.
  */
 export class KeptVectors {
   /**
    * @param {import("./store.js").CacheStore} store
    * @param {string} name
    * @param {number} size numbers of a vector
+   * @param {keyof typeof FORMS} form
    */
-  constructor(store, name, size) {
-    Object.assign(this, { store, name, size, vectors: null, last: Promise.resolve() });
+  constructor(store, name, size, form = "float32") {
+    if (!Object.hasOwn(FORMS, form)) throw new BundleError(`Vectors are kept as ${form}; package the app again`);
+    Object.assign(this, { store, name: `${name}-${form}`, size, form: FORMS[form], vectors: null, last: Promise.resolve() });
   }
 
   /** The texts that are kept, in order; none at first. */
   async texts() {
-    this.vectors ??= await unpack(await this.store.read(this.name), this.size);
+    this.vectors ??= await unpack(await this.store.read(this.name), this.form.bytes(this.size));
     return [...this.vectors.keys()];
   }
 
@@ -61,44 +92,46 @@ export class KeptVectors {
   async #of(texts, embed) {
     const kept = await this.texts();
     const vectors = new Map();
-    for (const text of texts) vectors.set(text, this.vectors.get(text) ?? (await embed(text)));
+    for (const text of texts) vectors.set(text, this.vectors.get(text) ?? this.#packed(await embed(text)));
     const same = kept.length === texts.length && kept.every((text, i) => text === texts[i]);
     this.vectors = vectors;
-    if (!same) await this.store.write(this.name, await pack(vectors, this.size));
-    return [...vectors.values()];
+    if (!same) await this.store.write(this.name, await pack(vectors));
+    return [...vectors.values()].map((bytes) => this.form.unpack(viewOf(bytes), this.size));
+  }
+
+  #packed(vector) {
+    const bytes = new Uint8Array(this.form.bytes(this.size));
+    this.form.pack(vector, viewOf(bytes));
+    return bytes;
   }
 }
 
+const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 const HASH = 32;
 
-async function pack(vectors, size) {
+async function pack(vectors) {
   const texts = new TextEncoder().encode(JSON.stringify([...vectors.keys()]));
-  const body = new Uint8Array(4 + texts.length + 4 * size * vectors.size);
-  const view = new DataView(body.buffer);
-  view.setUint32(0, texts.length, true);
-  body.set(texts, 4);
-  let at = 4 + texts.length;
-  for (const vector of vectors.values()) for (const value of vector) view.setFloat32((at += 4) - 4, value, true);
+  const length = new Uint8Array(4);
+  viewOf(length).setUint32(0, texts.length, true);
+  const body = new Uint8Array(await new Blob([length, texts, ...vectors.values()]).arrayBuffer());
   const packed = new Uint8Array(HASH + body.length);
   packed.set(await sha256(body));
   packed.set(body, HASH);
   return packed;
 }
 
-async function unpack(bytes, size) {
+/** Vectors of so many bytes each, by text. */
+async function unpack(bytes, each) {
   const vectors = new Map();
   if (bytes === null || bytes.length < HASH + 4) return vectors;
   const body = bytes.slice(HASH);
   const hash = await sha256(body);
   if (!hash.every((value, i) => value === bytes[i])) return vectors;
-  const view = new DataView(body.buffer);
-  const start = 4 + view.getUint32(0, true);
+  const start = 4 + viewOf(body).getUint32(0, true);
   const texts = parse(new TextDecoder().decode(body.subarray(4, start)));
-  if (body.length !== start + 4 * size * texts.length) return vectors;
-  texts.forEach((text, row) => {
-    const numbers = Float32Array.from({ length: size }, (_, i) => view.getFloat32(start + 4 * (row * size + i), true));
-    vectors.set(text, numbers);
-  });
+  if (body.length !== start + each * texts.length) return vectors;
+  texts.forEach((text, row) => vectors.set(text, body.slice(start + each * row, start + each * (row + 1))));
   return vectors;
 }
 

@@ -91,23 +91,47 @@ test("vectors are computed once for a text, kept, and gone with it", async () =>
   assert.deepEqual(await new KeptVectors(store, "other model", 3).texts(), []);
 });
 
+test("a form keeps the direction of a vector in fewer bytes", async () => {
+  const wave = (step) => Float32Array.from({ length: 19 }, (_, i) => Math.sin(step * i + 0.1));
+  const [vector, query] = [wave(1.7), wave(0.4)];
+  const kept = {};
+  for (const form of ["float32", "int8", "binary"]) {
+    const store = memory();
+    await new KeptVectors(store, "m", 19, form).of(["a", "b"], async () => vector);
+    const again = new KeptVectors(store, "m", 19, form);
+    assert.deepEqual(await again.texts(), ["a", "b"]);
+    const [found] = await again.of(["a", "b"], () => assert.fail("computed again"));
+    kept[form] = { found, bytes: store.files.get(`m-${form}`).length };
+    store.files.set(`m-${form}`, store.files.get(`m-${form}`).subarray(0, -1));
+    assert.deepEqual(await new KeptVectors(store, "m", 19, form).texts(), []);
+  }
+  assert.deepEqual(kept.float32.found, vector);
+  assert.ok(Math.abs(cosine(query, kept.int8.found) - cosine(query, vector)) < 0.01);
+  assert.deepEqual(kept.binary.found, vector.map((value) => (value >= 0 ? 1 : -1)));
+  assert.equal(kept.float32.bytes - kept.int8.bytes, 2 * 57);
+  assert.equal(kept.float32.bytes - kept.binary.bytes, 2 * 73);
+  const zeros = new KeptVectors(memory(), "m", 2, "int8");
+  assert.deepEqual(await zeros.of(["a"], async () => new Float32Array(2)), [new Float32Array(2)]);
+  assert.throws(() => new KeptVectors(memory(), "m", 2, "float16"), /float16/);
+});
+
 test("kept vectors that are cut, altered or of another size count as none", async () => {
   const store = memory();
   const embed = async (text) => Float32Array.from(VECTORS[text]);
   await new KeptVectors(store, "m", 3).of(["up", "right"], embed);
-  const whole = store.files.get("m");
+  const whole = store.files.get("m-float32");
   for (const place of whole.keys()) {
-    store.files.set("m", whole.with(place, whole[place] ^ 1));
+    store.files.set("m-float32", whole.with(place, whole[place] ^ 1));
     assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], `byte ${place}`);
-    store.files.set("m", whole.subarray(0, place));
+    store.files.set("m-float32", whole.subarray(0, place));
     assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], `${place} bytes`);
   }
   for (const list of ["{", "7", "[1]", '{"length":0}']) {
     const body = Buffer.concat([Buffer.from([list.length, 0, 0, 0]), Buffer.from(list), Buffer.alloc(12)]);
-    store.files.set("m", new Uint8Array(Buffer.concat([createHash("sha256").update(body).digest(), body])));
+    store.files.set("m-float32", new Uint8Array(Buffer.concat([createHash("sha256").update(body).digest(), body])));
     assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), [], list);
   }
-  store.files.set("m", whole);
+  store.files.set("m-float32", whole);
   assert.deepEqual(await new KeptVectors(store, "m", 4).texts(), []);
   assert.deepEqual(await new KeptVectors(store, "m", 3).texts(), ["up", "right"]);
 });

@@ -98,12 +98,13 @@ public struct Classifier: Sendable {
     private let marks: [Mark]  // of labels of words
 
     /// Loads the model that is at `model` and runs it once; `cache` keeps what a runtime makes of it, and the folder
-    /// `vectors`, which is for this alone, those of the texts that are searched.
+    /// `vectors`, which is for this alone, those of the texts that are searched, in this form.
     public init(
-        _ files: BundleFiles, model: URL, runtimes: [ModelRuntime], cache: ModelCache? = nil, vectors: URL? = nil
+        _ files: BundleFiles, model: URL, runtimes: [ModelRuntime], cache: ModelCache? = nil, vectors: URL? = nil,
+        form: VectorForm = .float32
     ) throws {
         manifest = files.manifest
-        self.vectors = KeptVectors(manifest, vectors)
+        self.vectors = KeptVectors(manifest, vectors, form)
         tokenizer = try files.tokenizer()
         let scheme = manifest.tagScheme ?? .bio
         marks = manifest.task == .tokenClassification ? try manifest.labels.map { try Mark($0, scheme) } : []

@@ -64,6 +64,24 @@ final class RankingTests: XCTestCase {
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path), ["kept"])
     }
 
+    func testAFormKeepsTheDirectionInFewerBytes() throws {
+        let vector = (0..<19).map { sin(1.7 * Float($0)) }
+        let query = (0..<19).map { cos(0.4 * Float($0)) }
+        let kept = VectorForm.allCases.map { $0.unpacked($0.packed(vector), size: 19) }
+        XCTAssertEqual(kept[0], vector)
+        XCTAssertEqual(cosine(query, kept[1]), cosine(query, vector), accuracy: 0.01)
+        XCTAssertEqual(kept[2], vector.map { $0 >= 0 ? 1 : -1 })
+        XCTAssertEqual(VectorForm.allCases.map { $0.packed(vector).count }, [76, 19, 3])
+        XCTAssertEqual(VectorForm.int8.unpacked(VectorForm.int8.packed([0, 0]), size: 2), [0, 0])
+        for (form, expected) in zip(VectorForm.allCases, kept) {
+            let file = try Fixtures.folder(self).appendingPathComponent(form.rawValue)
+            _ = KeptVectors(file, size: 19, form: form).of(["a"]) { _ in vector }
+            let again = KeptVectors(file, size: 19, form: form)
+            XCTAssertEqual(again.texts, ["a"])
+            XCTAssertEqual(again.of(["a"]) { _ in [] }, [expected])
+        }
+    }
+
     func testWhatIsDamagedCountsAsNone() throws {
         let file = try Fixtures.folder(self).appendingPathComponent("kept")
         _ = KeptVectors(file, size: 2).of(["a", "b"]) { _ in [0, 1] }
@@ -90,7 +108,7 @@ final class RankingTests: XCTestCase {
 
     func testTextsAreRankedByTheirVectors() throws {
         let folder = try Fixtures.folder(self)
-        try Data("old".utf8).write(to: folder.appendingPathComponent("old.vectors"))
+        try Data("old".utf8).write(to: folder.appendingPathComponent("old.float32"))
         let runs = Runs()
         let rows: @Sendable (ModelInputs) -> [Float] = { inputs in
             runs.count += 1

@@ -7,6 +7,7 @@ import dev.edgepack.core.FileRecord
 import dev.edgepack.core.ModelDownloader
 import dev.edgepack.core.ModelStore
 import dev.edgepack.core.TextClassifier
+import dev.edgepack.core.VectorForm
 import dev.edgepack.runtime.PackagedRuntime
 import java.io.File
 import java.io.FileNotFoundException
@@ -33,7 +34,8 @@ class ModelLoader(private val context: Context) {
         val model = if (folderUrl.isEmpty()) fromAssets(record) else download(record, folderUrl, progress)
         try {
             val (cache, vectors) = File(context.cacheDir, "model") to File(context.noBackupFilesDir, "vectors")
-            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime, cache, vectors)
+            val form = VectorForm.of(context.getString(R.string.vector_form))
+            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime, cache, vectors, form)
         } catch (e: BundleException) { // bring it in again next time: the copy may have been damaged since
             store.remove(manifest.tokenizer)
             store.remove(manifest.model)

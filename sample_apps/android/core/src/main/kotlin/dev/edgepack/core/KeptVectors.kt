@@ -9,24 +9,28 @@ import java.io.IOException
 import java.security.MessageDigest
 
 /**
- * The vectors of a list of texts, so that the model runs once for each; [size]: numbers of a vector.
+ * The vectors of a list of texts, in a [form], so that the model runs once for each; [size]: numbers of a vector.
  *
  * They are kept in [file] for the next start: SHA-256 of the rest, how many texts there are, each as its length and its
  * UTF-8, then the vectors. A file that is cut or altered counts as none; on a full disk they are in memory alone.
  */
-class KeptVectors(private val file: File?, private val size: Int) {
-    private var vectors: Map<String, FloatArray> = file?.let(::read).orEmpty()
+class KeptVectors(
+    private val file: File?,
+    private val size: Int,
+    private val form: VectorForm = VectorForm.FLOAT32,
+) {
+    private var vectors: Map<String, ByteArray> = file?.let(::read).orEmpty()
 
     /** The texts, in order; none at first. */
     val texts: List<String> get() = vectors.keys.toList()
 
     /** The vectors of [texts], of those that are not kept by [embed]; what is then kept are these texts alone. */
     fun of(texts: List<String>, embed: (String) -> FloatArray): List<FloatArray> {
-        val found = texts.distinct().associateWith { vectors[it] ?: embed(it) }
+        val found = texts.distinct().associateWith { vectors[it] ?: form.pack(embed(it)) }
         val same = found.keys.toList() == this.texts
         vectors = found
         if (!same && file != null) write(file)
-        return texts.map(found::getValue)
+        return texts.map { form.unpack(found.getValue(it), size) }
     }
 
     private fun write(file: File) {
@@ -37,7 +41,7 @@ class KeptVectors(private val file: File?, private val size: Int) {
                 out.writeInt(text.size)
                 out.write(text)
             }
-            for (vector in vectors.values) vector.forEach(out::writeFloat)
+            vectors.values.forEach(out::write)
         }
         val part = File("${file.path}.part")
         try {
@@ -49,7 +53,7 @@ class KeptVectors(private val file: File?, private val size: Int) {
         }
     }
 
-    private fun read(file: File): Map<String, FloatArray>? = try {
+    private fun read(file: File): Map<String, ByteArray>? = try {
         val bytes = file.readBytes()
         val body = bytes.copyOfRange(minOf(HASH, bytes.size), bytes.size)
         if (sha256(body).contentEquals(bytes.copyOf(HASH))) unpack(DataInputStream(ByteArrayInputStream(body))) else null
@@ -57,9 +61,10 @@ class KeptVectors(private val file: File?, private val size: Int) {
         null
     }
 
-    private fun unpack(input: DataInputStream): Map<String, FloatArray> {
-        val texts = List(input.readInt()) { ByteArray(input.readInt()).also(input::readFully).decodeToString() }
-        return texts.associateWith { FloatArray(size) { input.readFloat() } }
+    private fun unpack(input: DataInputStream): Map<String, ByteArray> {
+        fun bytes(count: Int) = ByteArray(count).also(input::readFully)
+        val texts = List(input.readInt()) { bytes(input.readInt()).decodeToString() }
+        return texts.associateWith { bytes(form.bytes(size)) }
     }
 
     companion object {
@@ -67,11 +72,11 @@ class KeptVectors(private val file: File?, private val size: Int) {
         private const val LETTERS = 16
 
         /** Those of the manifest's model, in [folder], which is for this alone: what another model made is deleted. */
-        fun of(manifest: BundleManifest, folder: File?): KeptVectors? {
+        fun of(manifest: BundleManifest, folder: File?, form: VectorForm = VectorForm.FLOAT32): KeptVectors? {
             val size = manifest.vectorSize ?: return null
-            val file = folder?.let { File(it, "${manifest.model.sha256.take(LETTERS)}-$size.vectors") }
+            val file = folder?.let { File(it, "${manifest.model.sha256.take(LETTERS)}-$size.${form.id}") }
             folder?.listFiles().orEmpty().filter { it != file }.forEach { it.delete() }
-            return KeptVectors(file, size)
+            return KeptVectors(file, size, form)
         }
 
         private fun sha256(bytes: ByteArray): ByteArray = MessageDigest.getInstance("SHA-256").digest(bytes)

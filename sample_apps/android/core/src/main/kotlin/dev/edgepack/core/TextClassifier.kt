@@ -128,7 +128,7 @@ class TextClassifier(
          * Opens tokenizer and model and runs the model a little: the first runs of every runtime are slow.
          *
          * [cache]: a folder of the app's, as `cacheDir/model`, where the runtime keeps what opens the model sooner.
-         * [vectors]: another, as `noBackupFilesDir/vectors`, for those of the texts that are searched.
+         * [vectors]: another, as `noBackupFilesDir/vectors`, for those of the texts that are searched, in this [form].
          */
         fun load(
             manifest: BundleManifest,
@@ -137,10 +137,11 @@ class TextClassifier(
             runtime: ModelRuntime,
             cache: File? = null,
             vectors: File? = null,
+            form: VectorForm = VectorForm.FLOAT32,
         ): TextClassifier {
             runtime.requireFor(manifest)
             val session = if (cache == null) runtime.load(model, manifest) else runtime.load(model, manifest, cache)
-            val kept = KeptVectors.of(manifest, vectors)
+            val kept = KeptVectors.of(manifest, vectors, form)
             val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), session, kept)
             repeat(WARM_UP_RUNS) { classifier.run("warm up", if (manifest.pair) "warm up" else null) }
             return classifier

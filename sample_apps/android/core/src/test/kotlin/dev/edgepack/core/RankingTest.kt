@@ -54,6 +54,30 @@ class RankingTest {
     }
 
     @Test
+    fun aFormKeepsTheDirectionInFewerBytes() {
+        val vector = FloatArray(19) { kotlin.math.sin(1.7f * it) }
+        val query = FloatArray(19) { kotlin.math.cos(0.4f * it) }
+        val (whole, byte, bit) = VectorForm.entries.map { it.unpack(it.pack(vector), 19) }
+        assertEquals(vector.toList(), whole.toList())
+        assertEquals(cosine(query, vector), cosine(query, byte), 0.01)
+        assertEquals(vector.map { if (it >= 0) 1f else -1f }, bit.toList())
+        assertEquals(listOf(76, 19, 3), VectorForm.entries.map { it.bytes(19) })
+        assertEquals(List(3) { 0f }, VectorForm.INT8.unpack(VectorForm.INT8.pack(FloatArray(3)), 3).toList())
+        val sizes = VectorForm.entries.map { form ->
+            val file = File(folder, form.id)
+            KeptVectors(file, 19, form).of(listOf("a")) { vector }
+            val again = KeptVectors(file, 19, form)
+            assertEquals(listOf("a"), again.texts)
+            val kept = again.of(listOf("a")) { error("computed again") }.single()
+            assertEquals(form.unpack(form.pack(vector), 19).toList(), kept.toList())
+            file.length().toInt()
+        }
+        assertEquals(listOf(57, 73), listOf(sizes[0] - sizes[1], sizes[0] - sizes[2]))
+        assertEquals(VectorForm.INT8, VectorForm.of("int8"))
+        assertFailsWith<BundleException> { VectorForm.of("float16") }
+    }
+
+    @Test
     fun whatIsDamagedCountsAsNone() {
         val file = File(folder, "kept")
         KeptVectors(file, 2).of(listOf("a", "b")) { FloatArray(2) }
@@ -79,10 +103,10 @@ class RankingTest {
 
     @Test
     fun anotherModelsVectorsGo() {
-        File(folder, "0123456789abcdef-2.vectors").writeText("old")
+        File(folder, "0123456789abcdef-2.int8").writeText("old")
         val manifest = BundleManifest.parse(EMBEDS)
         KeptVectors.of(manifest, folder)!!.of(listOf("a")) { FloatArray(2) }
-        assertEquals(listOf("${manifest.model.sha256.take(16)}-2.vectors"), folder.list()?.toList())
+        assertEquals(listOf("${manifest.model.sha256.take(16)}-2.float32"), folder.list()?.toList())
         assertNull(KeptVectors.of(BundleManifest.parse(BundleManifestTest.MANIFEST), folder))
         assertEquals(2, BundleManifest.parse(EMBEDS).vectorSize)
     }
