@@ -107,6 +107,18 @@ def beside_folder(destination: Path) -> Path:
     return destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
 
 
+@contextmanager
+def written_folder(destination: Path) -> Iterator[Path]:
+    """A hidden sibling, not made yet, to write a folder in; after the block it takes `destination`'s place at once."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    beside = beside_folder(destination)
+    try:
+        yield beside
+        publish_folder(beside, destination)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def publish_folder(source: Path, destination: Path) -> None:
     """Rename `source` to `destination` once all that is in it is on disk; what was there before is removed."""
     for path in sorted(source.rglob("*")):

@@ -82,7 +82,7 @@ from edgepack.train import (
 from edgepack.train.processes import from_main, same_view
 from edgepack.train.state_budget import OutputsPlan
 from edgepack.train.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
-from edgepack.workspace import Stage, Workspace, beside_folder, hash_json, publish_folder, sha256_file, source_hash
+from edgepack.workspace import Stage, Workspace, hash_json, sha256_file, source_hash, written_folder
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
@@ -372,13 +372,11 @@ class Build:
     def write_student(self, student: Student) -> None:
         """OUT/student: the trained student with its tokenizer, for transformers."""
         final = self.inputs.request.output / "student"
-        beside = beside_folder(final)
         tokenizer = copy(self.tokenizer)  # its limit is the student's, so that truncation cuts where the student ends
         tokenizer.model_max_length = student.config.max_position_embeddings
-        with quiet_transformers():
+        with written_folder(final) as beside, quiet_transformers():
             student.save_pretrained(beside)
             tokenizer.save_pretrained(beside)
-        publish_folder(beside, final)
 
     def write_manifest(self, made: Made, trained: list[Stage], linear: dict[str, Any]) -> None:
         """OUT/edgepack.json."""

@@ -63,7 +63,7 @@ from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
 from edgepack.task.windows import Longest, Windows
 from edgepack.tokenizer.asset import backend_tokenizer, write_tokenizer_asset
-from edgepack.workspace import beside_folder, publish_folder, sha256_file
+from edgepack.workspace import sha256_file, written_folder
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,11 @@ class Contents:
 
 def write_bundle(folder: Path, contents: Contents) -> Bundle:
     """Write a bundle to `folder`; what was there before is replaced."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = beside_folder(folder)
-    try:
+    with written_folder(folder) as beside:
         asset = write_files(beside, contents)
         verdict = write_evidence(beside, contents)
         manifest = describe(beside, contents, verdict, asset)
         write_model(beside / MANIFEST_NAME, manifest)
-        publish_folder(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return Bundle(folder, manifest, verdict)
 
 

@@ -49,7 +49,7 @@ from edgepack.teacher import (
     quiet_transformers,
 )
 from edgepack.train.processes import find_device, has_bf16
-from edgepack.workspace import HIDDEN_FOLDER, Workspace, beside_folder, publish_folder, sha256_file, source_hash
+from edgepack.workspace import HIDDEN_FOLDER, Workspace, sha256_file, source_hash, written_folder
 
 STAGE = "finetune"
 
@@ -268,12 +268,6 @@ def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
     """Write the teacher beside `output`, then rename; the workspace goes with the folder that was there."""
-    beside = beside_folder(output.resolve())
-    beside.mkdir(parents=True)
-    try:
-        with quiet_transformers():
-            model.save_pretrained(beside)
-            tokenizer.save_pretrained(beside)
-        publish_folder(beside, output.resolve())
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with written_folder(output.resolve()) as beside, quiet_transformers():
+        model.save_pretrained(beside)
+        tokenizer.save_pretrained(beside)

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +21,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch.nn import Module
 
 from edgepack.console import Console
 from edgepack.errors import CheckFailed, InputError
@@ -29,13 +29,13 @@ from edgepack.inference import predict
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, show_notes
-from edgepack.task.similarity import EMBEDS, Judged
+from edgepack.task.similarity import EMBEDS, Judged, unit
 from edgepack.task.tokenize import encode
 from edgepack.task.vector_data import check_vectors, read_judged, read_training_texts
 from edgepack.teacher import Teacher, load_teacher
 from edgepack.teacher.embedding import FLAGS, MODULES, OWN_CONFIG, SETTINGS, Embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
-from edgepack.workspace import beside_folder, publish_folder
+from edgepack.workspace import written_folder
 
 Cut = Literal["pca", "first"]
 CUTS: tuple[Cut, ...] = get_args(Cut)
@@ -104,17 +104,22 @@ def cut_vectors(
     rest, held_out = choose_texts(texts, size, by, seed)
     model = teacher.load_model()
     assert isinstance(model, EmbeddingModel)
-    basis = first_numbers(teacher, size)
     if by == "pca":
         with console.progress("vectors", len(rest)) as advance:
             basis = find_directions(predict(model, encoded(teacher, rest), advance=advance), size)
+    else:
+        basis = np.eye(teacher.task.vector_size, size, dtype=np.float32)
     others = predict(model, encoded(teacher, held_out))
-    with new_folder(output) as beside:
+    left = others @ basis
+    with written_folder(output.resolve()) as beside:
         write_teacher(teacher, model, basis, Path(source), beside)
         cut = load_teacher(str(beside), EMBEDS)
-        check_vectors_of(cut, held_out, normalized(others @ basis, cut), console)
-        figures = {} if judged is None else measure(teacher, cut, *judged)
-    kept = float(np.square(others @ basis).sum() / np.square(others).sum())
+        new = cut.load_model()
+        expected = unit(left) if model.embedding.normalized else left
+        with console.progress("check", len(held_out)) as advance:
+            check_vectors_of(predict(new, encoded(cut, held_out), advance=advance), expected)
+        figures = {} if judged is None else measure([(teacher, model), (cut, new)], *judged)
+    kept = float(np.square(left).sum() / np.square(others).sum())
     before = teacher.task.vector_size
     return CutResult(output, before, size, by, len(held_out), kept, **figures)
 
@@ -165,15 +170,11 @@ def find_directions(vectors: np.ndarray, size: int) -> np.ndarray:
     return (basis * np.sign(largest)).astype(np.float32)  # of two directions that differ in sign, always the same
 
 
-def first_numbers(teacher: Teacher, size: int) -> np.ndarray:
-    """What keeps the first numbers, `(before, size)`."""
-    return np.eye(teacher.task.vector_size, size, dtype=np.float32)
-
-
 def write_teacher(teacher: Teacher, model: EmbeddingModel, basis: np.ndarray, source: Path, folder: Path) -> None:
     """A sentence-transformers folder: the encoder's files, its pooling, the linear layer, length 1 where it was."""
     embedding = teacher.embedding
     assert embedding is not None
+    folder.mkdir()
     for path in teacher.checkpoint.files():
         shutil.copyfile(path, folder / path.name)
     for name in (OWN_CONFIG, "README.md"):
@@ -221,46 +222,24 @@ def encoded(teacher: Teacher, data: Dataset) -> Encoded:
     return encode(data, teacher.task, teacher.tokenizer, teacher.max_length)
 
 
-def normalized(vectors: np.ndarray, teacher: Teacher) -> np.ndarray:
-    """Of length 1, where the teacher's are."""
-    assert teacher.embedding is not None
-    if not teacher.embedding.normalized:
-        return vectors
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-
-
-def check_vectors_of(cut: Teacher, texts: Dataset, expected: np.ndarray, console: Console) -> None:
+def check_vectors_of(found: np.ndarray, expected: np.ndarray) -> None:
     """`CheckFailed` where the folder as written gives other vectors than were cut."""
-    with console.progress("check", len(texts)) as advance:
-        found = predict(cut.load_model(), encoded(cut, texts), advance=advance)
     error = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not error <= CLOSE:
         raise CheckFailed(f"the folder gives vectors that differ by {error:.2g} of the largest number; {CLOSE} allowed")
 
 
-def measure(teacher: Teacher, cut: Teacher, judged: Judged, data: Dataset) -> dict[str, Any]:
-    """The metric of evaluation data, before and after."""
+def measure(models: Sequence[tuple[Teacher, Module]], judged: Judged, data: Dataset) -> dict[str, Any]:
+    """The metric of evaluation data, before and after, by the teachers and their models."""
     figures: list[float] = []
-    for each in (teacher, cut):
+    for each, model in models:
         task = replace(each.task, judged=judged)
         check_vectors(data, task)
         texts = encode(data, task, each.tokenizer, each.max_length)
-        figures.append(task.score(predict(each.load_model(), texts), texts))
+        figures.append(task.score(predict(model, texts), texts))
     return {
         "metric_name": task.metric_name,
         "metric_before": figures[0],
         "metric": figures[1],
         "n": task.observations(data),
     }
-
-
-@contextmanager
-def new_folder(output: Path) -> Iterator[Path]:
-    """A folder that takes the place of `output` once it is whole, or not at all."""
-    beside = beside_folder(output.resolve())
-    beside.mkdir(parents=True)
-    try:
-        yield beside
-        publish_folder(beside, output.resolve())
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

@@ -14,7 +14,6 @@ Each kind of app is a module of its own with `RUNTIMES`, the runtimes that it ha
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -36,7 +35,7 @@ from edgepack.package.project import (
 )
 from edgepack.parameters import AnyPath, as_path
 from edgepack.tokenizer.asset import ASSET_NAME
-from edgepack.workspace import beside_folder, publish_folder
+from edgepack.workspace import written_folder
 
 __all__ = ["APPS", "AppOptions", "Packaged", "package_app", "package_bundle"]
 
@@ -120,13 +119,8 @@ def package_bundle(
         refuse_failed(bundle)
     place = output.resolve()  # a link stays, and what it leads to is replaced
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = beside_folder(place)
-        try:
+        with written_folder(place) as beside:
             module.write_project(bundle, manifest, options, beside)
-            publish_folder(beside, place)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
     except OSError as e:
         raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())

@@ -25,9 +25,7 @@ DEFAULT_NAME, DEFAULT_APPLICATION_ID = "edgepack sample", "dev.edgepack.sample"
 LONGEST_NAME = 50
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "10.0.2.2")  # the last is the host as an Android emulator sees it
-
-
-VECTOR_FORMS = ("float32", "int8", "binary")
+VECTOR_FORMS = ("float32", "int8", "binary")  # how apps keep vectors
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 // The page: opens the pipeline, answers as one types, says what went wrong.
 
 import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
-import { canJudge, readLabels } from "./core/entailment.js";
+import { canJudge } from "./core/entailment.js";
 import { BundleError } from "./core/errors.js";
-import { readTexts } from "./core/search.js";
+import { readList } from "./core/search.js";
 import { CacheStore } from "./core/store.js";
 import { openPipeline } from "./pipeline.js";
 import {
@@ -95,11 +95,11 @@ function showAnswer(text, { ranked, sure, set, score, entities, found }) {
 /** The answer of the model; null where texts are to be put in order and there are none, or labels are not enough. */
 function ask(text, pair) {
   if (ranksTexts()) {
-    const texts = readTexts(element("list").value);
+    const texts = readList(element("list").value);
     return texts.length > 0 ? pipeline.rank(text, texts) : null;
   }
   if (!sortsText()) return pipeline.answer(text, pair);
-  const [labels, several] = [readLabels(element("own-labels").value), element("several").checked];
+  const [labels, several] = [readList(element("own-labels").value), element("several").checked];
   return canJudge(pipeline.entailment, labels.length, several) ? pipeline.judge(text, labels, several) : null;
 }
 

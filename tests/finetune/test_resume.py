@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from edgepack import workspace
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.finetune import loop, settings
-from edgepack.finetune import run as flow
 from edgepack.finetune.loop import Step
 from edgepack.finetune.result import FinetuneResult
 from edgepack.workspace import Workspace
@@ -162,7 +162,7 @@ def test_a_failed_save_leaves_the_workspace_alone(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(flow, "publish_folder", fail)
+        patch.setattr(workspace, "publish_folder", fail)
         with pytest.raises(OSError, match="disk full"):
             run(files, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

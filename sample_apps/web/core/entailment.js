@@ -24,11 +24,6 @@ export function hypothesis(label) {
   return TEMPLATE.join(label);
 }
 
-/** The labels that a person has written, one on a line, each once. */
-export function readLabels(text) {
-  return [...new Set(text.split("\n").map((line) => line.trim()))].filter((line) => line !== "");
-}
-
 /** Whether labels can be judged: two or more, of which one is true, need no contradiction. */
 export function canJudge({ contradiction }, count, severalTrue) {
   return count > 0 && (contradiction !== null || (count > 1 && !severalTrue));

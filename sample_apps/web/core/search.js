@@ -13,8 +13,8 @@ export function cosine(a, b) {
   return lengths > 0 ? dot(a, b) / lengths : 0;
 }
 
-/** The texts of a field, one on a line, each once, without the spaces around them. */
-export function readTexts(lines) {
+/** What a field has, one on a line, each once, without the spaces around it. */
+export function readList(lines) {
   return [...new Set(lines.split("\n").map((line) => line.trim()))].filter((line) => line !== "");
 }
 

@@ -6,12 +6,12 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
 import { argmax, entities, isSure, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
-import { canJudge, hypothesis, judge, readEntailment, readLabels } from "../../../sample_apps/web/core/entailment.js";
+import { canJudge, hypothesis, judge, readEntailment } from "../../../sample_apps/web/core/entailment.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
 import { readManifest, requireRuntime } from "../../../sample_apps/web/core/manifest.js";
 import { longestFirst } from "../../../sample_apps/web/core/encoding.js";
-import { KeptVectors, cosine, ranked, readTexts } from "../../../sample_apps/web/core/search.js";
+import { KeptVectors, cosine, ranked, readList } from "../../../sample_apps/web/core/search.js";
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 import { windowSpans } from "../../../sample_apps/web/core/windows.js";
 import { words } from "../../../sample_apps/web/core/words.js";
@@ -161,7 +161,7 @@ test("texts are ranked by cosine, equal ones as they were given", () => {
   const found = ranked(texts, texts.map((text) => cosine(of("up"), of(text))));
   assert.deepEqual(found.map(({ text }) => text), ["north", "né 😀", "right", "nowhere"]);
   assert.ok(Math.abs(found[1].score - Math.SQRT1_2) < 1e-6);
-  assert.deepEqual(readTexts(" a \n\nb\r\na\n "), ["a", "b"]);
+  assert.deepEqual(readList(" a \n\nb\r\na\n "), ["a", "b"]);
 });
 
 test("what is no manifest of this version says so", () => {
@@ -314,7 +314,7 @@ test("entailment is found by name alone", () => {
   assert.equal(read({ pair: false, labels: ["entailment", "no"] }), null);
   const half = read({ labels: ["neutral", "entailment", "other"] });
   assert.deepEqual([canJudge(half, 2, false), canJudge(half, 1, false), canJudge(half, 2, true)], [true, false, false]);
-  assert.deepEqual(readLabels(" a\n\nb c\na "), ["a", "b c"]);
+  assert.deepEqual(readList(" a\n\nb c\na "), ["a", "b c"]);
   assert.equal(hypothesis("sports"), "This example is sports.");
 });
 
