@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch.nn import Module
 
 from edgepack.console import Console
-from edgepack.errors import CheckFailed, InputError
+from edgepack.errors import CheckFailed, InputError, shown
 from edgepack.inference import predict
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
@@ -94,6 +94,8 @@ def cut_vectors(
 ) -> CutResult:
     """Write the teacher at `source` to `output` with vectors of `size` numbers; `train`: texts of the task."""
     columns = columns or Columns()
+    if by not in CUTS:
+        raise InputError(f"by is {shown(by)}; allowed: {', '.join(CUTS)}")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"output {output}: exists and is not an empty folder; name a new one")
     teacher = load_teacher(source, EMBEDS, pooling=pooling)

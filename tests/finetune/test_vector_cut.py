@@ -129,6 +129,7 @@ def test_the_same_texts_give_the_same_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"by": "PCA"}, r"by is 'PCA'; allowed: pca, first"),
         ({"size": BEFORE}, r"size is 16; the teacher's vectors have 16 numbers, so allowed: 1 to 15"),
         ({"evaluation": "texts.txt"}, r"train and eval are the same data"),
         ({"evaluation": "others.txt"}, r"others\.txt: texts alone measure no cut; give scored pairs, or a search"),
