@@ -39,9 +39,10 @@ class OnnxGoldenTest {
         var lines = 0
         var sameLabel = 0
         var worst = 0.0
-        val usual = sqrt(goldens(bundle).flatMap { it.logits }.map { it * it }.average())
+        val goldens = goldens(bundle)
+        val usual = sqrt(goldens.flatMap { it.logits }.map { it * it }.average())
         PackagedRuntime.load(File(bundle, manifest.model.path), manifest).use { session ->
-            for (golden in goldens(bundle)) {
+            for (golden in goldens) {
                 val encoding = tokenizer.encode(golden.text, golden.pair, manifest.maxLength, manifest.windows != null)
                 val logits = session.run(encoding, manifest)
                 assertEquals(golden.logits.size, logits.size)
