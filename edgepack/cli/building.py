@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @output_options
 @click.pass_context
 def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
-    """Make an artifact for each target that fits the budget, and check it."""
+    """Make an artifact for each target within the budget, and check it."""
     from edgepack.build.flow import build as run_build
     from edgepack.build.flow import plan_build
 
@@ -148,8 +148,7 @@ def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool
     type=click.Choice(["pca", "first"]),
     default="pca",
     show_default=True,
-    help="What is kept: the directions that the texts' vectors have most of, or the first numbers, for a teacher that "
-    "was trained so (Matryoshka).",
+    help="Keep the directions that the vectors have most of, or the first numbers, as of a Matryoshka teacher.",
 )
 @pooling_option
 @click.option("--eval", "evaluation", help="Scored pairs or a search folder, to say what the cut costs.")
