@@ -151,7 +151,16 @@ def compile_swift(folder: Path) -> Path:
     core = REPOSITORY / "sample_apps" / "ios" / "EdgepackCore" / "Sources" / "EdgepackCore"
     sources = [str(path) for path in sorted(core.rglob("*.swift"))]
     program = folder / "tokenize"
-    command = ["swiftc", "-O", "-whole-module-optimization", *sources]
+    command = [
+        "swiftc",
+        "-swift-version",
+        "6",
+        "-O",
+        "-whole-module-optimization",
+        "-module-name",
+        "EdgepackCore",
+        *sources,
+    ]
     target = json.loads(checks.run(["swiftc", "-print-target-info"]))
     for place in target["paths"]["runtimeLibraryPaths"]:
         command += ["-Xlinker", "-rpath", "-Xlinker", place]

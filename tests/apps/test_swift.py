@@ -92,10 +92,29 @@ def test_the_comparison_sees_a_difference(
 
 
 def test_the_apps_files_agree_with_the_core_and_the_stubs(scratch: Path, tmp_path: Path) -> None:
-    assert "error" not in checks.check_app(scratch / "stubs", checkout() / "ios")
-    broken = tmp_path / "ios"
-    shutil.copytree(checkout() / "ios", broken)
-    screen = broken / "Sample" / "ResultView.swift"
-    screen.write_text(screen.read_text().replace("entity.probability", "entity.likelihood"))
-    with pytest.raises(AssertionError, match="has no member 'likelihood'"):
+    assert checks.check_app(scratch / "stubs", checkout() / "ios") == ""
+    broken = shutil.copytree(checkout() / "ios", tmp_path / "ios")
+    for name, text, other in (
+        ("ResultView", "entity.probability", "entity.likelihood"),
+        ("ContentView", "let retry: @MainActor ()", "let retry: ()"),
+        ("Inference", "let vectors = storage", "var vectors = storage"),
+    ):
+        change(broken / "Sample" / f"{name}.swift", text, other)
+    with pytest.raises(AssertionError) as failed:
         checks.check_app(tmp_path / "stubs", broken)
+    for diagnostic in ("has no member 'likelihood'", "may introduce data races", "'vectors' was never mutated"):
+        assert diagnostic in str(failed.value)
+
+
+def test_a_warning_in_the_core_is_an_error(tmp_path: Path) -> None:
+    core = shutil.copytree(checkout() / "ios", tmp_path / "ios") / "EdgepackCore" / "Sources" / "EdgepackCore"
+    change(core / "KeptVectors.swift", "final class KeptVectors: @unchecked Sendable", "final class KeptVectors")
+    with pytest.raises(AssertionError, match="non-sendable type 'KeptVectors"):
+        checks.check_app(tmp_path / "stubs", tmp_path / "ios")
+
+
+def change(path: Path, text: str, other: str) -> None:
+    """Put another text into a file that has it once."""
+    found = path.read_text()
+    assert found.count(text) == 1
+    path.write_text(found.replace(text, other))

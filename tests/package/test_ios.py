@@ -110,6 +110,13 @@ def test_the_templates_project_is_whole() -> None:
     assert remote["requirement"]["kind"] == "exactVersion"
 
 
+def test_package_app_and_type_check_are_in_swift_6_mode() -> None:
+    assert settings(parse((TEMPLATE / PROJECT).read_text(encoding="utf-8")), "SWIFT_VERSION") == {"6.0"}
+    assert "swiftLanguageModes: [.v6]" in (TEMPLATE / "EdgepackCore" / "Package.swift").read_text(encoding="utf-8")
+    check = (Path(__file__).parents[1] / "apps" / "swift" / "check_app.sh").read_text(encoding="utf-8")
+    assert "swiftc -swift-version 6 -warnings-as-errors" in check
+
+
 def test_the_assets_are_a_folder_that_is_copied_as_it_is() -> None:
     objects = parse((TEMPLATE / PROJECT).read_text(encoding="utf-8"))["objects"]
     (resources,) = (each for each in objects.values() if each["isa"] == "PBXResourcesBuildPhase")

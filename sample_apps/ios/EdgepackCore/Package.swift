@@ -1,4 +1,4 @@
-// swift-tools-version: 5.9
+// swift-tools-version: 6.0
 // Foundation only, so that the tokenizer and all that decides can be tested where there is no Xcode.
 import PackageDescription
 
@@ -9,5 +9,6 @@ let package = Package(
     targets: [
         .target(name: "EdgepackCore"),
         .testTarget(name: "EdgepackCoreTests", dependencies: ["EdgepackCore"]),
-    ]
+    ],
+    swiftLanguageModes: [.v6]
 )

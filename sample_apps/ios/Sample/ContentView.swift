@@ -30,7 +30,7 @@ struct ContentView: View {
 /// What went wrong, and a way to try again.
 struct FailureView: View {
     let message: String
-    let retry: () -> Void
+    let retry: @MainActor () -> Void
 
     var body: some View {
         ContentUnavailableView {

@@ -1,5 +1,4 @@
-// What the screen shows, and the work behind it: files are read, hashed and fetched, and the model is loaded, warmed up
-// and run, off the main thread.
+// What the screen shows. Reading the bundle and running the model is Inference's, off the main thread.
 import EdgepackCore
 import Foundation
 import Observation
@@ -12,13 +11,6 @@ final class ScreenModel {
         case fetching(Double)  // share of the model that is there
         case ready(Classifier)
         case failed(String)
-    }
-
-    /// What is asked of a text.
-    private enum Question: Sendable {
-        case pair(String?)
-        case labels([String], severalTrue: Bool)
-        case rank([String])
     }
 
     private(set) var state = State.loading
@@ -46,6 +38,7 @@ final class ScreenModel {
         Rain is expected over the weekend.
         How do I change my password?
         """
+    @ObservationIgnored private let inference = Inference()
     @ObservationIgnored private var running: Task<Void, Never>?
     private static let pause = Duration.milliseconds(150)  // typing goes on meanwhile
 
@@ -54,7 +47,7 @@ final class ScreenModel {
         state = .loading
         do {
             state = .ready(
-                try await Self.classifier { [weak self] share in
+                try await inference.classifier { [weak self] share in
                     Task { @MainActor in self?.show(share) }
                 })
             if case .ready(let classifier) = state, let kept = classifier.vectors?.texts, !kept.isEmpty {
@@ -101,52 +94,12 @@ final class ScreenModel {
         running = Task {
             try? await Task.sleep(for: Self.pause)
             if Task.isCancelled { return }
-            let result = await Self.answer(classifier, text, question)
+            let result = await inference.answer(classifier, text, question)
             if Task.isCancelled { return }
             switch result {
             case .success(let found): (answer, answeredText, problem) = (found, text, nil)
             case .failure(let error): (answer, answeredText, problem) = (nil, "", error.localizedDescription)
             }
         }
-    }
-
-    private nonisolated static func answer(
-        _ classifier: Classifier, _ text: String, _ question: Question
-    ) async -> Result<Answer, Error> {
-        Result {
-            switch question {
-            case .pair(let pair): try classifier.answer(text, pair: pair)
-            case .labels(let labels, let severalTrue): try classifier.judge(text, labels, severalTrue: severalTrue)
-            case .rank(let texts): try classifier.rank(text, texts)
-            }
-        }
-    }
-
-    private nonisolated static func classifier(
-        _ progress: @escaping @Sendable (Double) -> Void
-    ) async throws -> Classifier {
-        let storage = try FileManager.default.url(
-            for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true
-        ).appendingPathComponent("edgepack")
-        let files = try BundleFiles(assets: Bundle.main.bundleURL.appendingPathComponent("assets"), storage: storage)
-        let model = try await place(of: files, progress)
-        let caches = try FileManager.default.url(
-            for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
-        let cache = ModelCache(caches.appendingPathComponent("edgepack"))
-        let vectors = storage.appendingPathComponent("vectors")
-        return try Classifier(
-            files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors, form: Settings.vectorForm)
-    }
-
-    /// The checked model: the one in the app, or the one that was fetched.
-    private nonisolated static func place(
-        of files: BundleFiles, _ progress: @escaping @Sendable (Double) -> Void
-    ) async throws -> URL {
-        guard let folder = URL(string: Settings.downloadURL), !Settings.downloadURL.isEmpty else {
-            return try files.shippedModel()
-        }
-        let file = files.manifest.modelFiles[0]
-        let download = ModelDownload(file, from: folder.appendingPathComponent(file.path), into: files.storage)
-        return try await download.run { progress(Double($0) / Double(max(file.bytes, 1))) }
     }
 }

@@ -6,14 +6,16 @@
 
 import Foundation
 
-setvbuf(stdout, nil, _IOLBF, 0)
+/// A line that is not held back in a buffer.
+func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+
 let arguments = CommandLine.arguments
 let clock = ContinuousClock()
 var tokenizer: Tokenizer!
 let loading = try clock.measure {
     tokenizer = try Tokenizer(Data(contentsOf: URL(fileURLWithPath: arguments[1])))
 }
-print(Double(loading.components.attoseconds) / 1e15 + Double(loading.components.seconds) * 1e3)
+say("\(Double(loading.components.attoseconds) / 1e15 + Double(loading.components.seconds) * 1e3)")
 let texts = try String(contentsOfFile: arguments[2], encoding: .utf8).split(separator: "\n").map(String.init)
 let maxLength = Int(arguments[3])!
 while readLine() != nil {
@@ -26,5 +28,5 @@ while readLine() != nil {
             sum += encoding.inputIDs.reduce(0, +)
         }
     }
-    print("\(round.components.seconds * 1_000_000_000 + round.components.attoseconds / 1_000_000_000) \(tokens) \(sum)")
+    say("\(round.components.seconds * 1_000_000_000 + round.components.attoseconds / 1_000_000_000) \(tokens) \(sum)")
 }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from tests.apps.decisions import VECTORS as DECISIONS
 from tests.apps.entities import VECTORS
 
 HERE = Path(__file__).parent
-TEST_FLAGS = ["-c", "release", "-Xswiftc", "-enable-testing"]
+TEST_FLAGS = ["-c", "release", "-Xswiftc", "-enable-testing", "-Xswiftc", "-warnings-as-errors"]
 
 
 def missing() -> str | None:
@@ -28,13 +29,15 @@ def missing() -> str | None:
 def run_core_tests(scratch: Path, goldens: Sequence[Path] = (), app: Path | None = None) -> str:
     """What EdgepackCore's tests print; each folder of `goldens` holds tokenizer.bin, edgepack.json and *.jsonl.
 
-    `app`: a packaged project, instead of the checkout's.
+    `app`: a packaged project, instead of the checkout's. Any diagnostic of the compiler fails.
     """
     package = ["--package-path", (app or checkout() / "ios") / "EdgepackCore", "--scratch-path", scratch]
     environment = {"EDGEPACK_ENTITIES": str(VECTORS), "EDGEPACK_DECISIONS": str(DECISIONS)}
     if goldens:
         environment["EDGEPACK_GOLDENS"] = ":".join(str(folder.resolve()) for folder in goldens)
-    return run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)
+    out = run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)
+    assert not re.search(r"^(warning|error):", out, re.MULTILINE), out  # the package manager's own
+    return out
 
 
 def check_app(scratch: Path, app: Path) -> str:

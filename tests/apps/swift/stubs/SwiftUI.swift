@@ -145,7 +145,7 @@ public struct TextField: View {
     public var body: Never { fatalError() }
 }
 
-public struct HorizontalAlignment {
+public struct HorizontalAlignment: Sendable {
     public static let leading = HorizontalAlignment()
 }
 

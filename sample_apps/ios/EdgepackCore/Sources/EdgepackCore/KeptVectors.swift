@@ -39,7 +39,8 @@ public enum VectorForm: String, CaseIterable, Sendable {
         switch self {
         case .float32:
             return (0..<size).map { place in
-                Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[4 * place + $1]) << (8 * UInt32($1)) })
+                let ofOne = bytes[4 * place..<4 * place + 4]
+                return Float(bitPattern: ofOne.reversed().reduce(UInt32(0)) { bits, byte in bits << 8 | UInt32(byte) })
             }
         case .int8: return bytes.map { Float(Int8(bitPattern: $0)) }
         case .binary: return (0..<size).map { bytes[$0 / 8] & 1 << UInt8($0 % 8) != 0 ? 1 : -1 }

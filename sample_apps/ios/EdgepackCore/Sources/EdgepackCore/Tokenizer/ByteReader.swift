@@ -129,6 +129,10 @@ func forEachUTF8(of point: UInt32, _ take: (UInt8) -> Void) {
         take(UInt8(point))
         return
     }
-    take(UInt8(0xF00 >> (more + 1) & 0xFF | point >> (6 * more)))
-    for place in (0..<more).reversed() { take(UInt8(0x80 | point >> (6 * place) & 0x3F)) }
+    let mark: UInt32 = 0xF00 >> (more + 1) & 0xFF
+    take(UInt8(mark | point >> (6 * more)))
+    for place in (0..<more).reversed() {
+        let bits: UInt32 = point >> (6 * place) & 0x3F
+        take(UInt8(0x80 | bits))
+    }
 }
