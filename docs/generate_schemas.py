@@ -16,12 +16,14 @@ from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.signature import SignatureRecord
 from edgepack.bundle.verdict import Verdict
 from edgepack.evidence.outcome import GateRecord
+from edgepack.evidence.speed_profile import SpeedProfile
 
 FOLDER = Path(__file__).parent / "schemas"
 SCHEMAS: dict[str, type[BaseModel]] = {
     "gate": GateRecord,
     "manifest": BundleManifest,
     "signature": SignatureRecord,
+    "speed-profile": SpeedProfile,
     "verdict": Verdict,
 }
 

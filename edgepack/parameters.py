@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ UNITS = {
     "gib": 2**30,
 }
 SIZE_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
+LATENCY_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*ms\s*@\s*(\d{1,4})", re.ASCII)
 PERCENT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
 
 
@@ -75,6 +77,33 @@ def parse_share(text: str) -> float:
     if share >= 1:
         raise ValueError(f"{text!r} is {share * 100:g}%; write a share below 100%, as 2% or 0.02")
     return float(share)
+
+
+@dataclass(frozen=True)
+class LatencyLimit:
+    """The longest median time of one text that is allowed, at a count of tokens, one thread."""
+
+    ms: float
+    tokens: int
+
+    def __str__(self) -> str:
+        return f"{self.ms:g}ms@{self.tokens}"
+
+
+def parse_latency(text: str) -> LatencyLimit:
+    """A limit from `2ms@32`; `ValueError` with the reason and what is allowed."""
+    match = LATENCY_PATTERN.fullmatch(text.strip().lower())
+    if match is None or not float(match[1]) or not int(match[2]):
+        raise ValueError(f"{text!r} is not a time at a count of tokens; write 2ms@32, for 2 ms at 32 tokens")
+    return LatencyLimit(float(match[1]), int(match[2]))
+
+
+def as_latency(name: str, value: str) -> LatencyLimit:
+    """A limit as a person writes it; `InputError` names the keyword."""
+    try:
+        return parse_latency(value)
+    except ValueError as e:
+        raise InputError(f"{name}: {e}") from e
 
 
 def as_size(name: str, value: int | float | str) -> int:
@@ -138,6 +167,22 @@ class Size(click.ParamType):
             return value
         try:
             return parse_size(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
+
+
+class Latency(click.ParamType):
+    """A median time at a count of tokens."""
+
+    name = "latency"
+
+    def convert(
+        self, value: str | LatencyLimit, param: click.Parameter | None, ctx: click.Context | None
+    ) -> LatencyLimit:
+        if isinstance(value, LatencyLimit):
+            return value
+        try:
+            return parse_latency(value)
         except ValueError as e:
             self.fail(str(e), param, ctx)
 

@@ -27,7 +27,7 @@ from edgepack.parameters import format_size, parse_share, parse_size
 from edgepack.target import list_targets
 
 COMMANDS = {
-    *("build", "plan", "recipes", "finetune", "cut-vectors", "export", "validate", "bundle", "demo"),
+    *("build", "plan", "recipes", "finetune", "cut-vectors", "profile", "export", "validate", "bundle", "demo"),
     *("predict", "gate", "compare", "sign", "bom", "package", "inspect", "report"),
     *("targets", "doctor"),
 }

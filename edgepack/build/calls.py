@@ -18,8 +18,10 @@ from edgepack.build.results import BuildResult, PlanReport
 from edgepack.build.tokens import LongTexts
 from edgepack.console import Console
 from edgepack.errors import InputError
+from edgepack.evidence.speed_profile import read_speed_profile
 from edgepack.machine.extras import one_line_errors
-from edgepack.parameters import AnyPath, as_list, as_path, as_share, as_size, as_text, check_options
+from edgepack.parameters import AnyPath, as_latency, as_list, as_path, as_share, as_size, as_text, check_options
+from edgepack.plan.wanted import Objective
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of
 from edgepack.task.schemes import SchemeName
@@ -43,6 +45,9 @@ class BuildOptions(ColumnOptions, total=False):
     seed: Annotated[int, Field(ge=0)]  # 0
     device: str  # auto, cpu, cuda, cuda:1; auto
     raw_text: AnyPath | None  # a file of raw text, one sentence on a line
+    max_latency: str | None  # longest median time at a count of tokens, as "2ms@32"; estimated, then measured
+    speed_profile: AnyPath | None  # a file of `edgepack profile`; the built-in figures
+    objective: Objective  # which of the shapes that fit is taken: the least loss, bytes, latency or memory; loss
     disk_budget: int | str  # of the teacher's outputs while a student is trained: bytes or "8GB"; 8 GB
     student_tokenizer: AnyPath | None  # a folder or hub id: the student's tokenizer instead of the teacher's
     max_length: Annotated[int, Field(ge=8)] | None  # longest input in tokens; from the data
@@ -108,8 +113,10 @@ def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[s
         given["disk_budget"] = as_size("disk_budget", given["disk_budget"])
     if given.get("student_tokenizer") is not None:
         given["student_tokenizer"] = as_text("student_tokenizer", given["student_tokenizer"])
-    if "raw_text" in given:
-        given["raw_text"] = as_path("raw_text", given["raw_text"])
+    if "max_latency" in given:
+        given["max_latency"] = as_latency("max_latency", given["max_latency"])
+    for path in {"raw_text", "speed_profile"} & set(given):
+        given[path] = as_path(path, given[path])
     return make_request(
         {
             **given,
@@ -135,6 +142,8 @@ def make_request(inputs: Mapping[str, Any]) -> BuildRequest:
     if name:
         found = open_recipe(str(name))
         chosen = {"effort": found.name, "recipe": found.recipe}
+    if rest.get("speed_profile") is not None:
+        rest["speed_profile"] = read_speed_profile(Path(rest["speed_profile"]))
     if rest.get("answer_rate") == 0:
         raise InputError("answer rate is 0: no answer would be given; write a share above it, as 95%")
     return BuildRequest(columns=columns_of(inputs), budget_bytes=rest.pop("budget"), **rest, **chosen)

@@ -151,6 +151,7 @@ class Delivery:
             "answer_rate": request.answer_rate,
             "timed": request.timed,
             "linear": self.linear.key,
+            **({} if request.max_latency is None else {"timed_tokens": self.token_counts}),
         }
 
         key = hash_json([what_runs(target), model_hashes(exported.folder / target.file, target)])
@@ -287,8 +288,9 @@ class Delivery:
     @property
     def token_counts(self) -> list[int]:
         """The lengths of text that are timed."""
-        longest = self.inputs.max_length
-        return [count for count in TOKEN_COUNTS if count <= longest] or [longest]
+        longest, limit = self.inputs.max_length, self.inputs.request.max_latency
+        counts = [count for count in TOKEN_COUNTS if count <= longest] or [longest]
+        return counts if limit is None else sorted({*counts, limit.tokens})
 
     def write_bundle(self, target: Target, student: Student, exported: Stage, validated: Stage) -> Bundle:
         """The folder that an app ships."""

@@ -25,13 +25,8 @@ from edgepack._version import __version__
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery, Made
 from edgepack.build.duration import estimate_training
-from edgepack.build.inputs import (
-    BuildRequest,
-    Inputs,
-    check_request,
-    inputs_record,
-    open_with_texts,
-)
+from edgepack.build.input_records import inputs_record
+from edgepack.build.inputs import BuildRequest, Inputs, check_request, open_with_texts
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
 from edgepack.build.recipe import (
@@ -44,7 +39,7 @@ from edgepack.build.recipe import (
 )
 from edgepack.build.recipe_check import check_shape
 from edgepack.build.results import BuildResult, PlanReport, artifact_record
-from edgepack.build.search_space import make_search_space
+from edgepack.build.search_space import make_search_space, make_wanted
 from edgepack.build.stage_results import is_usable, make_stage, refuse_training, stage_record, start_after
 from edgepack.build.starting_student import carve_start, widths_of
 from edgepack.build.training_data import (
@@ -91,7 +86,7 @@ def plan_build(request: BuildRequest, console: Console, show_tensors: bool = Fal
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs, train_texts = open_with_texts(request, console)
     space = make_search_space(inputs)
-    plan = search(space, request.budget_bytes)
+    plan = search(space, request.budget_bytes, make_wanted(request, inputs.targets))
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
     data = plan_data(inputs, plan.chosen, space.full, text_data(inputs, plan.chosen.config))
     if (problem := free_space_problem(request, data)) is not None:
@@ -126,7 +121,7 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
         inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     accelerator, space = make_accelerator(request.device), make_search_space(inputs)
-    plan = from_main(accelerator, search(space, request.budget_bytes))
+    plan = from_main(accelerator, search(space, request.budget_bytes, make_wanted(request, inputs.targets)))
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
     text = text_data(inputs, plan.chosen.config)
     data = plan_data(inputs, plan.chosen, space.full, text)
@@ -176,7 +171,7 @@ class Build:
         made = self.delivery(linear).run(student, trained[-1])
         self.write_manifest(made, [outputs, planned, linear, *trained], read_record(linear))
         write_report(request.output)
-        return BuildResult(request.output, tuple(made.bundles.values()), made.missing)
+        return BuildResult(request.output, tuple(made.bundles.values()), made.missing, request.max_latency)
 
     def stage(self, name: str, parts: dict[str, Any], work: Callable[[Stage], None]) -> Stage:
         """The finished stage; `work` fills its scratch folder where it is not finished yet, or damaged since."""

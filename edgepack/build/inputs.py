@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.before_training import target_warnings
 from edgepack.build.pairing import Pairing
-from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, recipe_record, used_recipe
+from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
@@ -28,13 +28,15 @@ from edgepack.build.tokens import (
 )
 from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
 from edgepack.bundle.confidence import ANSWER_RATE
-from edgepack.bundle.places import recorded_place
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
 from edgepack.console import Console
 from edgepack.errors import InputError
+from edgepack.evidence.speed_profile import SpeedProfile
 from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
+from edgepack.parameters import LatencyLimit
+from edgepack.plan.wanted import Objective
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
 from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
@@ -94,6 +96,9 @@ class BuildRequest:
     timed: bool = True  # whether artifacts are timed against the teacher
     disk_budget: int = DISK_BUDGET
     student_tokenizer: str | None = None  # None: the teacher's own
+    max_latency: LatencyLimit | None = None
+    speed_profile: SpeedProfile | None = None  # None: the built-in figures
+    objective: Objective = "loss"
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property
@@ -368,27 +373,3 @@ def sample_examples(train: Encoded, labels: int) -> Encoded:
     if count == len(train):
         return train
     return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))
-
-
-def request_record(request: BuildRequest) -> dict[str, Any]:
-    """A request as JSON; what lies on this machine is named relative to the output folder."""
-    record = asdict(replace(request, recipe=None))
-    for name in ("teacher", "train", "evaluation", "raw_text", "student_tokenizer"):
-        if record[name] is not None:
-            record[name] = recorded_place(str(record[name]), request.output)
-    record["recipe"] = recipe_record(request.chosen_recipe)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in record.items()}
-
-
-def inputs_record(inputs: Inputs) -> dict[str, Any]:
-    """The inputs in a build's manifest: places and content."""
-    request, teacher = inputs.request, inputs.teacher
-    weighed = sum(path.stat().st_size for path in teacher.checkpoint.files())
-    record: dict[str, Any] = {
-        "teacher": {"path": request.teacher, "sha256": teacher.sha256, "bytes": weighed},
-        "train": {"path": request.train, "sha256": inputs.train_sha256},
-        "evaluation": {"path": request.evaluation, "sha256": inputs.evaluation_data.sha256},
-    }
-    if inputs.pairing is not None:
-        record["student_tokenizer"] = {"path": request.student_tokenizer, "sha256": inputs.pairing.other.sha256}
-    return {**record, "request": request_record(request)}

@@ -10,6 +10,7 @@ from typing import Any
 from edgepack.build.data_plan import DataPlan
 from edgepack.build.duration import TrainingTime
 from edgepack.build.linear import as_record, said_of
+from edgepack.bundle.latency import MeasuredLatency, measured_latency
 from edgepack.bundle.linear import compared
 from edgepack.bundle.manifest import artifact_sha256
 from edgepack.bundle.verdict import Verdict
@@ -17,7 +18,7 @@ from edgepack.bundle.write import Bundle
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.evidence.linear.measure import LinearResult
-from edgepack.parameters import format_duration
+from edgepack.parameters import LatencyLimit, format_duration, format_size
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
@@ -69,6 +70,7 @@ class PlanReport:
             **measured,
             "start": self.start_line(),
             "budget_bytes": self.plan.budget_bytes,
+            **self.plan.wanted.to_record(),
             "note": self.plan.note,
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
             "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
@@ -83,6 +85,19 @@ class PlanReport:
         layers = ", ".join(str(layer + 1) for layer in self.plan.chosen.layers)
         return f"the student starts carved from the teacher's layers {layers}"
 
+    def time_lines(self) -> list[str]:
+        """What estimated times are by, where there are some."""
+        wanted = self.plan.wanted
+        if not wanted.estimates_time:
+            return []
+        limit = "" if wanted.latency is None else f"; at most {wanted.latency} is allowed"
+        if wanted.machines is None:
+            return [
+                f"ms: estimated by figures of another machine, x86 with AVX-512 VNNI in ONNX Runtime{limit}; "
+                "`edgepack profile` measures this one, for --speed-profile"
+            ]
+        return [f"ms and memory: estimated by the speed profile, of the target that takes most{limit}"]
+
     def full_record(self) -> dict[str, Any]:
         """The same with the chosen shape in full; its vocabulary map by hash, being long."""
         shape = self.plan.chosen.config
@@ -95,11 +110,13 @@ class PlanReport:
         # two candidates may differ in the units of the head alone; elsewhere the column says nothing
         heads = {candidate.describe()["head"] for candidate in self.plan.candidates}
         shown = [name for name in SHAPE_COLUMNS if name != "head" or len(heads) > 1]
-        header = ["", *(SHAPE_COLUMNS[name] for name in shown), "bits", "score", "est. speed", *targets]
+        asked = [] if self.chosen.estimated_ms is None else [f"ms@{self.plan.wanted.tokens}"]
+        asked += [] if self.chosen.estimated_memory is None else ["memory"]
+        header = ["", *(SHAPE_COLUMNS[name] for name in shown), "bits", "score", "est. speed", *asked, *targets]
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
-        lines += [LEGEND, self.start_line(), *self.data.lines()]
+        lines += [LEGEND, *self.time_lines(), self.start_line(), *self.data.lines()]
         lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:
             lines.append(
@@ -118,6 +135,10 @@ def _candidate_row(number: int, candidate: Candidate, shown: list[str], targets:
     counts = [figures[name] for name in shown]
     bits = f"{figures['body_bits']}/{figures['embedding_bits']}"
     estimates = [f"{candidate.estimated_loss * 100:.2f}", f"{candidate.estimated_speed:.1f} x"]
+    if candidate.estimated_ms is not None:
+        estimates.append(f"{candidate.estimated_ms:.2f}")
+    if candidate.estimated_memory is not None:
+        estimates.append(format_size(candidate.estimated_memory))
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
     return ["→" if number == 0 else "", *map(str, counts), bits, *estimates, *sizes]
 
@@ -129,6 +150,17 @@ class BuildResult:
     output: Path
     bundles: tuple[Bundle, ...]
     missing: Mapping[str, str] = field(default_factory=dict)  # target → what it lacked here
+    max_latency: LatencyLimit | None = None
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """By target."""
+        return {bundle.manifest.target: bundle.verdict for bundle in self.bundles}
+
+    @property
+    def latency(self) -> dict[str, MeasuredLatency]:
+        """The limit that the build was asked for against what was measured, by target; empty without a limit."""
+        return {} if self.max_latency is None else measured_latency(self.max_latency, self.verdicts)
 
     @property
     def passed(self) -> bool:
@@ -143,12 +175,14 @@ class BuildResult:
         return 0 if self.passed else CheckFailed.exit_code
 
     def to_record(self) -> dict[str, Any]:
-        """Verdicts by target."""
+        """Verdicts by target, and whether each is as fast as was asked for."""
+        timed = {name: {**each.model_dump(), "reached": each.reached} for name, each in self.latency.items()}
         return {
             "passed": self.passed,
             "output": str(self.output),
             "missing": dict(self.missing),
-            "verdicts": {b.manifest.target: b.verdict.model_dump(mode="json") for b in self.bundles},
+            "verdicts": {name: verdict.model_dump(mode="json") for name, verdict in self.verdicts.items()},
+            **({"latency": timed} if timed else {}),
         }
 
     def table(self) -> str:
@@ -156,12 +190,15 @@ class BuildResult:
         header = ["target", "shipped bytes", "metric", "retention (95 %)", "agreement", "p50 ms", "verdict"]
         rows = [header, *(_verdict_row(bundle.manifest.target, bundle.verdict) for bundle in self.bundles)]
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
-        return "\n".join([format_table(rows), *lacking, *self.linear_lines(), f"bundles in {self.output / 'bundles'}"])
+        times = [each.describe(name) for name, each in self.latency.items()]
+        return "\n".join(
+            [format_table(rows), *lacking, *times, *self.linear_lines(), f"bundles in {self.output / 'bundles'}"]
+        )
 
     def linear_lines(self) -> list[str]:
         """The linear model compared with the artifacts: one line where these are equally good, else one for each."""
-        verdicts = {bundle.manifest.target: bundle.verdict for bundle in self.bundles}
-        said = {n: compared(v.linear, v.metrics.get("artifact")) for n, v in verdicts.items() if v.linear is not None}
+        found = self.verdicts.items()
+        said = {name: compared(v.linear, v.metrics.get("artifact")) for name, v in found if v.linear is not None}
         if len(set(said.values())) <= 1:
             return list(dict.fromkeys(said.values()))
         return [f"{name}: {line}" for name, line in said.items()]

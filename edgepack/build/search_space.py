@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgepack.build.inputs import Inputs
+from edgepack.build.inputs import BuildRequest, Inputs
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.errors import InputError
+from edgepack.evidence.speed_profile import SpeedProfile, known_tokens
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.space import SearchSpace, Vocabulary
+from edgepack.plan.speed_fit import fit_memory, fit_prices
+from edgepack.plan.wanted import Machine, Wanted
+from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.library import encode_texts
@@ -36,6 +40,27 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
         structure=inputs.request.chosen_recipe.structure,
         new_body=not inputs.teacher.is_carved,
     )
+
+
+def make_wanted(request: BuildRequest, targets: Sequence[Target]) -> Wanted:
+    """What the plan is to look for; `InputError` where the speed profile lacks a target's runtime."""
+    profile, machines = request.speed_profile, None
+    if profile is not None:
+        machines = {target.name: machine_of(profile, target) for target in targets}
+    return Wanted(request.max_latency, request.objective, request.max_drop, machines)
+
+
+def machine_of(profile: SpeedProfile, target: Target) -> Machine:
+    """What a profile tells of a target's runtime."""
+    found = profile.of(target)
+    if found is None:
+        known = ", ".join(each.runtime for each in profile.runtimes)
+        raise InputError(
+            f"speed profile of {profile.device}: nothing of {target.runtime}, which {target.name} runs in, but of "
+            f"{known}; measure it with `edgepack profile -t {target.name}`"
+        )
+    models = found.timed()
+    return Machine(fit_prices(models), fit_memory(models), *known_tokens(found.models))
 
 
 def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:

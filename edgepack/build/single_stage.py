@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from edgepack.build.flow import Build, open_build
 from edgepack.build.inputs import BuildRequest, open_inputs
 from edgepack.build.recipe import read_recipe
@@ -14,7 +16,9 @@ from edgepack.bundle.manifest import load_build_manifest
 from edgepack.bundle.places import check_same, find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
+from edgepack.evidence.speed_profile import SpeedProfile
 from edgepack.export import Artifact, export
+from edgepack.parameters import LatencyLimit
 from edgepack.student.folder import load_student
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
@@ -53,13 +57,17 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
         record["columns"] = Columns(**record["columns"])
         record["targets"] = tuple(record["targets"])
         record["recipe"] = read_recipe(record["recipe"])
+        if record.get("max_latency") is not None:
+            record["max_latency"] = LatencyLimit(**record["max_latency"])
+        if record.get("speed_profile") is not None:
+            record["speed_profile"] = SpeedProfile.model_validate(record["speed_profile"])
         for name, flag in FLAGS.items():
             now = getattr(moved, name)
             if record[name] is not None or now is not None:
                 record[name] = find_place(output, recorded, name, None if now is None else str(now), flag)
         record["raw_text"] = Path(record["raw_text"]) if record["raw_text"] else None
         request = BuildRequest(**{**record, "output": output, "fresh": False})
-    except (KeyError, TypeError) as e:
+    except (KeyError, TypeError, ValidationError) as e:
         raise InputError(
             f"{output}: its record of the build is of another version of edgepack; build again ({e})"
         ) from e

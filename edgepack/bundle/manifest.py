@@ -307,15 +307,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def parse_model(data: bytes, kind: type[Model], where: str) -> Model:
-    """A model from JSON; an `InputError` names `where` it is and the first key that is wrong."""
+def parse_model(data: bytes, kind: type[Model], where: str, remedy: str = "build the bundle again") -> Model:
+    """A model from JSON; an `InputError` names `where` it is, the first key that is wrong and the `remedy`."""
     try:
         return kind.model_validate_json(data)
     except ValidationError as e:
         first = e.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the document"
         raise InputError(
-            f"{bare(where, 200)}: {bare(place)}: {bare(first['msg'], 200)} (schema {SCHEMA}); build the bundle again"
+            f"{bare(where, 200)}: {bare(place)}: {bare(first['msg'], 200)} (schema {SCHEMA}); {remedy}"
         ) from e
 
 

@@ -16,7 +16,7 @@ import click
 from edgepack._version import __version__
 from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
-from edgepack.cli.machine import doctor, targets
+from edgepack.cli.machine import doctor, profile, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.errors import CheckFailed, EdgepackError, printable
@@ -26,6 +26,7 @@ SECTIONS = {
     'Make a model; needs "edgepack[build]"': (
         finetune,
         cut_vectors,
+        profile,
         plan,
         recipes,
         build,

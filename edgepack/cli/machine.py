@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
-from edgepack.cli.options import json_option, print_record, print_result
+from edgepack.cli.options import (
+    FILE,
+    TargetName,
+    json_option,
+    make_console,
+    output_options,
+    print_record,
+    print_result,
+)
 
 
 @click.command()
@@ -42,3 +51,26 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     diagnosis = examine()
     print_result(diagnosis, as_json)
     ctx.exit(0 if diagnosis.complete else 3)
+
+
+@click.command()
+@click.option(
+    "-t",
+    "--target",
+    "targets",
+    multiple=True,
+    type=TargetName(),
+    default=["linux-onnx"],
+    show_default=True,
+    help="Target in whose runtime models are timed, once or more.",
+)
+@click.option("-o", "--output", type=FILE, required=True, help="JSON file for the times.")
+@output_options
+def profile(targets: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
+    """Measure how fast this machine runs models, for the plan.
+
+    Models of many shapes are timed, one thread each, in a few minutes; an idle machine gives the truest times.
+    """
+    from edgepack.evidence.profile_machine import profile_machine
+
+    print_result(profile_machine(targets, output, make_console(quiet)), as_json)

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from edgepack.console.colour import coloured, wants_colour
-from edgepack.parameters import Share, Size
+from edgepack.parameters import Latency, Share, Size
 from edgepack.target import list_targets, load_target
 from edgepack.task.schemes import SCHEMES
 
@@ -215,6 +215,25 @@ build_options = options(
         "--recipe",
         metavar="NAME|FILE",
         help="How to train, instead of --effort: a built-in recipe or a .toml file; see `edgepack recipes`.",
+    ),
+    click.option(
+        "--max-latency",
+        type=Latency(),
+        metavar="2ms@32",
+        help="Longest median time of one text, at a count of tokens: estimated for the plan, measured at the end.",
+    ),
+    click.option(
+        "--speed-profile",
+        type=EXISTING_FILE,
+        metavar="FILE",
+        help="Times of a machine for these estimates, by `edgepack profile`. [default: built-in figures]",
+    ),
+    click.option(
+        "--objective",
+        type=click.Choice(["loss", "bytes", "latency", "memory"]),
+        default="loss",
+        show_default=True,
+        help="Which shape that fits is taken; all but loss: the least of it with a score within --max-drop.",
     ),
     seed_option,
     device_option,

@@ -18,7 +18,7 @@ import click
 from edgepack.bounded import Place, read_plain, read_toml
 from edgepack.cli.options import make_console
 from edgepack.errors import EdgepackError, InputError, did_you_mean, shown
-from edgepack.parameters import Share, Size
+from edgepack.parameters import Latency, Share, Size
 
 NOT_ASKED = {"config", "print_config", "tensors", "dry_run", "fresh", "as_json", "quiet", "verbose", "log_file"}
 ELSEWHERE = ("output",)  # keys of the other command, which a file for both has
@@ -179,7 +179,7 @@ def request_text(command: click.Command, ctx: click.Context, values: Mapping[str
 
 def example(option: click.Option) -> str:
     """A value of the option as TOML: its default, or one that shows the form."""
-    forms: dict[type, Any] = {Size: "4MB", click.types.IntRange: 64, click.types.BoolParamType: True}
+    forms: dict[type, Any] = {Size: "4MB", Latency: "2ms@32", click.types.IntRange: 64, click.types.BoolParamType: True}
     if option.multiple:
         return '["android-onnx"]'
     if isinstance(option.default, str | int | float) and not isinstance(option.default, bool):

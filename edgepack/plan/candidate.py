@@ -23,6 +23,9 @@ class Candidate:
     estimated_loss: float
     estimated_speed: float  # times as fast as the teacher's int8 model
     sizes: dict[str, ModelSize]
+    # of the slowest target, and of the one that takes most; None where nobody asked, or nothing is known
+    estimated_ms: float | None = None
+    estimated_memory: int | None = None
 
     @property
     def shipped_bytes(self) -> dict[str, int]:
@@ -32,6 +35,11 @@ class Candidate:
     def describe(self) -> dict[str, Any]:
         """The shape in a few figures."""
         shape = self.config
+        asked: dict[str, Any] = {}
+        if self.estimated_ms is not None:
+            asked["estimated_ms"] = round(self.estimated_ms, 4)
+        if self.estimated_memory is not None:
+            asked["estimated_memory_bytes"] = self.estimated_memory
         return {
             "layers": shape.num_hidden_layers,
             "heads": (shape.num_heads or [])[0],
@@ -44,6 +52,7 @@ class Candidate:
             "estimated_loss": round(self.estimated_loss, 5),
             "estimated_speed": round(self.estimated_speed, 2),
             "bytes": self.shipped_bytes,
+            **asked,
         }
 
 

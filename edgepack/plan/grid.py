@@ -7,14 +7,14 @@ here, and only the best of their pairs become configs (`candidate.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgepack.compress.layers import spread_layers
 from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
 from edgepack.plan.losses import NEW_BODY_LOSS, body_loss, body_rounding_loss, head_loss, table_loss
 from edgepack.plan.space import SearchSpace, Vocabulary
-from edgepack.plan.speed import student_time, token_labels
+from edgepack.plan.speed import BodyShape, student_time, token_labels
 from edgepack.quantization import bit_width
 
 SIZE_STEP, LARGEST_SHARE = 16, 2 / 3  # larger than that, a table mostly costs training time and bytes
@@ -24,7 +24,10 @@ HEAD_SHARES = (1.0, 0.25)
 
 @dataclass(frozen=True)
 class Body:
-    """Layers, heads, FFN, head and bits, with their estimated loss, least bytes and time."""
+    """Layers, heads, FFN, head and bits, with their estimated loss, least bytes and time.
+
+    `shape`: what an estimate of their time is made of.
+    """
 
     layers: tuple[int, ...]
     heads: int
@@ -33,7 +36,8 @@ class Body:
     bits: int
     loss: float
     bytes: float
-    time: float
+    time: float  # by the built-in prices, at 32 tokens
+    shape: BodyShape
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: i
     """The bodies of these layers: each size of the head, each bit width."""
     full, size = space.full, attention_head_size(space)
     layer_weights = _layer_weights(space, layers, heads, ffn)
-    time = student_time(len(layers), heads, size, ffn, space.hidden_size, token_labels(full))
+    shape = BodyShape(len(layers), heads, size, ffn, space.hidden_size, token_labels(full))
+    time = student_time(shape)
     for head_share in HEAD_SHARES if full.has_dense else (1.0,):
         head = round(head_share * space.head_inputs)
         weights = layer_weights + (space.hidden_size * head if full.has_dense else 0)
@@ -79,6 +84,7 @@ def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: i
                 loss=loss,
                 bytes=weights * file_bits(bits) / 8,
                 time=time,
+                shape=replace(shape, bits=bits),
             )
 
 

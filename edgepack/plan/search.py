@@ -12,14 +12,15 @@ What is searched, and why just this:
   bit widths and a vocabulary as it fixes them (`Structure`).
 
 Candidates must be fast: a model k times smaller than the teacher's int8 file should be k^0.64 times as fast, by the
-estimate in `speed.py`; where none is, the fastest ones remain. They are ordered by an estimate of what they lose
+estimate in `speed.py`; where none is, the fastest ones remain. A limit of time in its place is the user's
+(`wanted.py`). They are ordered by an estimate of what they lose
 (`losses.py`); the first that fits on every target is the plan. The estimates only rank: nothing downstream trusts them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,14 @@ import numpy as np
 from edgepack.errors import InputError
 from edgepack.parameters import UNITS
 from edgepack.plan.candidate import Candidate, make_candidate
-from edgepack.plan.grid import Body, list_bodies, list_tables
+from edgepack.plan.grid import Body, Table, list_bodies, list_tables
 from edgepack.plan.space import SearchSpace
 from edgepack.plan.speed import speed_goal, teacher_time
+from edgepack.plan.wanted import Wanted, grid_memory, grid_ms
 
 SHOWN = 8
+NOTHING = Wanted()
+TRIED = 4  # times as many are made as are shown where the order is by what is known of whole shapes alone
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
     budget_bytes: int
     note: str | None
+    wanted: Wanted = NOTHING
 
     @property
     def chosen(self) -> Candidate:
@@ -48,26 +53,103 @@ class Plan:
         return self.candidates[0]
 
 
-def search(space: SearchSpace, budget_bytes: int) -> Plan:
-    """The best candidates within `budget_bytes` on every target; `InputError` with the smallest when none fits."""
-    bodies, tables = _fast_enough(space, list(list_bodies(space)), budget_bytes), list(list_tables(space))
-    # a shape is a body with a table: losses and bytes add up, so the whole grid is two outer sums
-    losses = np.add.outer([body.loss for body in bodies], [table.loss for table in tables]).round(9)
-    rough = np.add.outer([body.bytes for body in bodies], [table.bytes for table in tables])
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Every body with every table: estimated loss, least bytes, and where they are estimated ms and memory."""
+
+    bodies: list[Body]
+    tables: list[Table]
+    losses: np.ndarray
+    bytes: np.ndarray
+    ms: np.ndarray | None
+    memory: np.ndarray | None
+
+    def candidate(self, space: SearchSpace, place: int) -> Candidate:
+        """The pair with this number, exact."""
+        b, t = np.unravel_index(place, self.losses.shape)
+        found = make_candidate(space, self.bodies[b], self.tables[t])
+        ms, memory = (None if grid is None else grid[b, t] for grid in (self.ms, self.memory))
+        return replace(
+            found,
+            estimated_ms=None if ms is None else float(ms),
+            estimated_memory=None if memory is None else round(memory),
+        )
+
+
+def search(space: SearchSpace, budget_bytes: int, wanted: Wanted = NOTHING, count: int = SHOWN) -> Plan:
+    """The `count` best candidates within `budget_bytes` on every target; `InputError` says what would do if none is."""
+    wanted.check(space)
+    grid = make_grid(space, budget_bytes, wanted)
+    fitting = grid.bytes.ravel() <= budget_bytes
+    quick = np.ones_like(fitting) if wanted.latency is None else grid_within(grid, wanted)
+    places = np.flatnonzero(fitting & quick)
+    by_bytes = wanted.objective == "bytes"
+    found = _exact(space, grid, _order(grid, places, wanted), budget_bytes, count * (TRIED if by_bytes else 1))
+    if by_bytes:
+        found = sorted(found, key=lambda each: (max(each.shipped_bytes.values()), each.estimated_loss))[:count]
+    if not found and wanted.objective != "loss":
+        best = _exact(space, grid, _order(grid, places, replace(wanted, objective="loss")), budget_bytes, 1)
+        if best:
+            raise InputError(_no_such_loss(wanted, best[0], budget_bytes))
+    if not found:
+        near = _exact(space, grid, fastest(grid, fitting), budget_bytes, 1) if not quick.all() else []
+        raise InputError(_too_slow(wanted, near[0], budget_bytes) if near else _nothing_fits(space, budget_bytes))
+    return Plan(tuple(found), budget_bytes, _note(found[0], budget_bytes, wanted), wanted)
+
+
+def make_grid(space: SearchSpace, budget_bytes: int, wanted: Wanted) -> Grid:
+    """All pairs; a shape is a body with a table: losses, bytes and times add up, so these are outer sums."""
+    bodies, tables = list(list_bodies(space)), list(list_tables(space))
+    if wanted.latency is None:
+        bodies = _fast_enough(space, bodies, budget_bytes)
+    return Grid(
+        bodies,
+        tables,
+        np.add.outer([body.loss for body in bodies], [table.loss for table in tables]).round(9),
+        np.add.outer([body.bytes for body in bodies], [table.bytes for table in tables]),
+        grid_ms(space, wanted, bodies, tables) if wanted.estimates_time else None,
+        grid_memory(space, wanted, bodies, tables) if wanted.machines is not None else None,
+    )
+
+
+def grid_within(grid: Grid, wanted: Wanted) -> np.ndarray:
+    """Which pairs are estimated to be as fast as they must be, flat."""
+    assert wanted.latency is not None
+    assert grid.ms is not None
+    return grid.ms.ravel() <= wanted.latency.ms
+
+
+def fastest(grid: Grid, fitting: np.ndarray) -> np.ndarray:
+    """The pairs that fit, the fastest first."""
+    assert grid.ms is not None
+    places = np.flatnonzero(fitting)
+    return places[np.argsort(grid.ms.ravel()[places], kind="stable")]
+
+
+def _order(grid: Grid, places: np.ndarray, wanted: Wanted) -> np.ndarray:
+    """These pairs, the best by the objective first, without those that lose too much for it."""
+    losses = grid.losses.ravel()[places]
+    if wanted.objective == "loss":
+        return places[np.argsort(losses, kind="stable")]
+    values = {"bytes": grid.bytes, "latency": grid.ms, "memory": grid.memory}[wanted.objective]
+    assert values is not None
+    within = losses <= wanted.max_loss
+    places, losses = places[within], losses[within]
+    return places[np.lexsort((losses, values.ravel()[places]))]
+
+
+def _exact(space: SearchSpace, grid: Grid, order: np.ndarray, budget_bytes: int, count: int) -> list[Candidate]:
+    """The first `count` different candidates of these pairs whose files are within the budget."""
     found: list[Candidate] = []
     shown: list[dict[str, Any]] = []
-    fitting = np.flatnonzero(rough <= budget_bytes)
-    for place in fitting[np.argsort(losses.ravel()[fitting], kind="stable")]:
-        b, t = np.unravel_index(place, losses.shape)
-        candidate = make_candidate(space, bodies[b], tables[t])
+    for place in order:
+        candidate = grid.candidate(space, place)
         if max(candidate.shipped_bytes.values()) <= budget_bytes and candidate.describe() not in shown:
             shown.append(candidate.describe())  # a small teacher's grid holds a shape more than once
             found.append(candidate)
-            if len(found) == SHOWN:
+            if len(found) == count:
                 break
-    if not found:
-        raise InputError(_nothing_fits(space, budget_bytes))
-    return Plan(tuple(found), budget_bytes, _note(found[0], budget_bytes))
+    return found
 
 
 def _fast_enough(space: SearchSpace, bodies: list[Body], budget_bytes: int) -> list[Body]:
@@ -75,6 +157,27 @@ def _fast_enough(space: SearchSpace, bodies: list[Body], budget_bytes: int) -> l
     goal = teacher_time(space.full) / speed_goal(space.full, budget_bytes)
     limit = max(goal, min(body.time for body in bodies))
     return [body for body in bodies if body.time <= limit]
+
+
+def _too_slow(wanted: Wanted, fastest: Candidate, budget_bytes: int) -> str:
+    """One line with the limit that would do."""
+    assert wanted.latency is not None
+    assert fastest.estimated_ms is not None
+    enough = math.ceil(fastest.estimated_ms * 1e3) / 1e3
+    return (
+        f"max latency {wanted.latency}: no shape within {budget_bytes:,} bytes is estimated so fast; the fastest takes "
+        f"{enough:g} ms; give at least --max-latency {enough:g}ms@{wanted.tokens}"
+    )
+
+
+def _no_such_loss(wanted: Wanted, best: Candidate, budget_bytes: int) -> str:
+    """One line with the score that would do."""
+    enough = math.ceil(best.estimated_loss * 1e4) / 1e2
+    return (
+        f"objective {wanted.objective}: no shape within {budget_bytes:,} bytes has a score of at most "
+        f"{100 * wanted.max_loss:g} (--max-drop); the lowest is {enough:g}; give --max-drop {enough:g}%, a larger "
+        "budget, or --objective loss"
+    )
 
 
 def _nothing_fits(space: SearchSpace, budget_bytes: int) -> str:
@@ -90,7 +193,7 @@ def _nothing_fits(space: SearchSpace, budget_bytes: int) -> str:
     )
 
 
-def _note(chosen: Candidate, budget_bytes: int) -> str | None:
+def _note(chosen: Candidate, budget_bytes: int, wanted: Wanted) -> str | None:
     """Why the budget is not used up, where less than 90 % of it is."""
     short = {name: size for name, size in chosen.shipped_bytes.items() if size < 0.9 * budget_bytes}
     if not short:
@@ -99,6 +202,11 @@ def _note(chosen: Candidate, budget_bytes: int) -> str | None:
     tightest = max(chosen.shipped_bytes, key=lambda name: chosen.shipped_bytes[name])
     if tightest not in short:
         return f"budget not used up ({parts}): one student serves all targets, and {tightest} has no room for more"
+    if wanted.objective != "loss":
+        return (
+            f"budget not used up ({parts}): --objective {wanted.objective} takes the least of it with a score of at "
+            f"most {100 * wanted.max_loss:g} (--max-drop)"
+        )
     return (
         f"budget not used up ({parts}): more bytes are estimated to cost more in latency than they gain in the metric"
     )

@@ -1,21 +1,56 @@
-"""An estimate of how fast a shape is compared with its teacher, which the plan needs before there is a file to time.
+"""An estimate of how fast a shape is, which the plan needs before there is a file to time.
 
-Microseconds at 32 tokens, one thread, ONNX Runtime 1.32 on x86 with AVX-512 VNNI: a constant, a price for each layer
-(its nodes and element-wise work), and a price for each weight that every token is multiplied with. The constants were
-fitted to 13 students of a 6 × 384 teacher (2 to 6 layers, 1 to 4 heads, 64 to 512 FFN units; all within 8 %) and to
-that teacher's int8 model; only ratios are used, which move less between machines than times do. What an artifact's
-latency really is, `validate` measures.
+Microseconds of one text, one thread: a constant, a price for each layer (its nodes), and prices for what every token
+takes: each weight that it is multiplied with, each unit of element-wise work, each pair of tokens in attention. Time is
+linear in the prices, so `speed_fit.py` finds those of a machine from models that were timed there (`edgepack profile`).
+
+The built-in prices are of 32 tokens in ONNX Runtime 1.32 on x86 with AVX-512 VNNI, fitted to 13 students of a 6 × 384
+teacher (2 to 6 layers, 1 to 4 heads, 64 to 512 FFN units; all within 8 %) and to that teacher's int8 model. Of these
+only ratios are used, which move less between machines than times do. What an artifact's latency really is, `validate`
+measures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from edgepack.student.config import StudentConfig
 
-WEIGHT = 0.193e-3  # µs for each weight of a matrix that all tokens go through
-STUDENT_LAYER, STUDENT_FIXED = 47.0, 62.0
-FIRST_TOKEN_LAYER = 69.0  # a last layer of which the head reads one token, without its keys and values
+TOKENS = 32  # at which shapes are compared with the teacher
+WEIGHT = 0.193e-3  # µs for each weight of a matrix that all of these tokens go through
 TEACHER_LAYER, TEACHER_FIXED = 120.0, 60.0  # ONNX Runtime's own int8 model of the teacher
 SPEED_POWER = 0.64  # a model k times smaller than the teacher's int8 file should be k^0.64 times as fast
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a runtime on a machine takes for the parts of a student, in µs.
+
+    `products`: of a weight, for each token that it is multiplied with, by bit width. `first_layer`: of a last layer of
+    which the head reads one token, and `once` of each weight that only this token is multiplied with. `element`: of a
+    hidden unit of a token in a layer. `score`: of an attention unit, for each pair of tokens.
+    """
+
+    products: Mapping[int, float]
+    fixed: float = 0.0
+    layer: float = 0.0
+    first_layer: float = 0.0
+    once: float = 0.0
+    element: float = 0.0
+    score: float = 0.0
+
+    def product(self, bits: int) -> float:
+        """The price at this bit width."""
+        return near(self.products, bits)
+
+
+def near(prices: Mapping[int, float], bits: int) -> float:
+    """The price at this bit width: its own, else that of the next wider one known, else of the widest."""
+    return prices[min((known for known in prices if known >= bits), default=max(prices))]
+
+
+BUILT_IN = Prices({8: WEIGHT / TOKENS}, fixed=62.0, layer=47.0, first_layer=69.0)
 
 
 def layer_weights(heads: int, head_size: int, ffn: int, hidden: int) -> int:
@@ -23,16 +58,36 @@ def layer_weights(heads: int, head_size: int, ffn: int, hidden: int) -> int:
     return hidden * (4 * heads * head_size + 2 * ffn)
 
 
-def student_time(layers: int, heads: int, head_size: int, ffn: int, hidden: int, labels: int) -> float:
-    """Estimated µs; `labels`: of each token, 0 where the head reads the first token alone.
+@dataclass(frozen=True)
+class BodyShape:
+    """What a body's time depends on; `labels`: of each token, 0 where the head reads the first token alone."""
 
-    Then the last layer makes keys and values of all tokens, the rest of one.
+    layers: int
+    heads: int
+    head_size: int
+    ffn: int
+    hidden: int
+    labels: int
+    bits: int = 8
+
+
+def student_time(body: BodyShape, prices: Prices = BUILT_IN, tokens: int = TOKENS) -> float:
+    """Estimated µs without the embedding's projection.
+
+    Where the head reads the first token alone, the last layer makes keys and values of all tokens, the rest of one.
     """
-    weights = layer_weights(heads, head_size, ffn, hidden)
-    if labels:
-        return STUDENT_FIXED + layers * (STUDENT_LAYER + WEIGHT * weights) + WEIGHT * hidden * labels
-    last = FIRST_TOKEN_LAYER + WEIGHT * 2 * heads * head_size * hidden
-    return STUDENT_FIXED + (layers - 1) * (STUDENT_LAYER + WEIGHT * weights) + last
+    units, hidden = body.heads * body.head_size, body.hidden
+    weights, each = layer_weights(body.heads, body.head_size, body.ffn, hidden), prices.product(body.bits) * tokens
+    layer = prices.layer + each * weights + prices.element * tokens * hidden + prices.score * tokens * tokens * units
+    if body.labels:
+        return prices.fixed + body.layers * layer + each * hidden * body.labels
+    last = prices.first_layer + each * 2 * body.heads * body.head_size * hidden
+    return prices.fixed + (body.layers - 1) * layer + last + prices.once * (weights - 2 * units * hidden)
+
+
+def projection_time(embedding: int, hidden: int, bits: int, prices: Prices, tokens: int) -> float:
+    """Estimated µs of the way from the embedding size to the hidden size, where these differ."""
+    return prices.product(bits) * tokens * embedding * hidden if embedding != hidden else 0.0
 
 
 def teacher_time(full: StudentConfig) -> float:

@@ -53,6 +53,21 @@ class PlanCandidate(Record):
     vocabulary: int | None = None
     body_bits: int | None = None
     embedding_bits: int | None = None
+    estimated_ms: Figure | None = None
+    estimated_memory_bytes: ByteCount | None = None
+
+
+class LatencyRecord(Record):
+    """The limit of time that a build was asked for, as `Wanted.to_record` writes it."""
+
+    ms: float = Field(gt=0, le=MOST)
+    tokens: int = Field(gt=0)
+
+
+class TimesRecord(Record):
+    """What the plan's times are of."""
+
+    tokens: int
 
 
 class PlanRecord(Record):
@@ -63,6 +78,8 @@ class PlanRecord(Record):
     tensors: dict[str, dict[str, ByteCount]] = Field(default_factory=dict)
     tokenizer_bytes: ByteCount = 0
     note: str | None = None
+    max_latency: LatencyRecord | None = None
+    times: TimesRecord | None = None
 
 
 class StageSeconds(Record):

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgepack.bundle.latency import measured_latency
 from edgepack.bundle.linear import NAME as LINEAR
 from edgepack.bundle.manifest import model_text
 from edgepack.bundle.verdict import FORMS, FormParity
-from edgepack.parameters import format_duration
+from edgepack.parameters import LatencyLimit, format_duration
 from edgepack.report.charts import Chart, candidates, losses, treemap
 from edgepack.report.glance import WORDS, reason
 from edgepack.report.groups import TargetBytes, target_bytes
@@ -213,10 +214,23 @@ def plan_section(facts: Facts) -> PlanSection | None:
         "bits",
         "loss, short training",
         "speed",
+        *([] if plan.times is None else [f"time, {plan.times.tokens} tokens"]),
+        *([] if plan.candidates[0].estimated_memory_bytes is None else ["memory"]),
         *targets,
     )
     rows = tuple(candidate_row(number, each, targets) for number, each in enumerate(plan.candidates))
-    return PlanSection(tuple(charts), Table("Candidates, estimated", columns, rows), plan.note or None)
+    notes = "; ".join([*([plan.note] if plan.note else []), *latency_notes(facts)])
+    return PlanSection(tuple(charts), Table("Candidates, estimated", columns, rows), notes or None)
+
+
+def latency_notes(facts: Facts) -> list[str]:
+    """Whether each artifact is as fast as the build was asked to make it."""
+    limit = None if facts.plan is None else facts.plan.max_latency
+    if limit is None:
+        return []
+    verdicts = {bundle.name: bundle.verdict for bundle in facts.bundles}
+    found = measured_latency(LatencyLimit(limit.ms, limit.tokens), verdicts)
+    return [each.describe(name) for name, each in found.items()]
 
 
 def candidate_row(number: int, each: PlanCandidate, targets: Sequence[str]) -> tuple[str, ...]:
@@ -225,7 +239,10 @@ def candidate_row(number: int, each: PlanCandidate, targets: Sequence[str]) -> t
     counts = [shown(value) for value in (each.layers, each.heads, each.ffn, each.embedding, each.vocabulary)]
     sizes = [size(each.bytes[target]) if target in each.bytes else "" for target in targets]
     first = "this build" if number == 0 else str(number + 1)
-    return (first, *counts, bits, percent(each.estimated_loss), f"{three_digits(each.estimated_speed)} ×", *sizes)
+    estimates = [percent(each.estimated_loss), f"{three_digits(each.estimated_speed)} ×"]
+    estimates += [] if each.estimated_ms is None else [milliseconds(each.estimated_ms)]
+    estimates += [] if each.estimated_memory_bytes is None else [size(each.estimated_memory_bytes)]
+    return (first, *counts, bits, *estimates, *sizes)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgepack.build import flow
-from edgepack.build.inputs import BuildRequest, request_record
+from edgepack.build.input_records import request_record
+from edgepack.build.inputs import BuildRequest
 from edgepack.cli import main
 from edgepack.cli.building import build, plan
 from edgepack.cli.request_file import NOT_ASKED, options_by_key
+from tests.evidence.test_speed_profile import PROFILE
 
 WHOLE = """
 model = "teacher"
@@ -35,6 +37,9 @@ out-of-scope = "oos"
 max-drop = 0.03
 answer-rate = 0.9
 effort = "quick"
+max-latency = "2ms@32"
+speed-profile = "machine.json"
+objective = "bytes"
 seed = 4
 device = "cpu"
 raw-text = "raw.txt"
@@ -49,6 +54,7 @@ TYPED = """build -m project/teacher -d project/data/train.tsv --eval project/dat
  -t ios-onnx --task text-classification --tag-scheme plain --pooling mean
  --text-column words --pair-column second --label-column kind --labels no,yes
  --out-of-scope oos --answer-rate 90% --max-drop 3% --effort quick --seed 4
+ --max-latency 2ms@32 --speed-profile project/machine.json --objective bytes
  --device cpu --raw-text project/raw.txt --max-length 32 --long-texts windows --student-tokenizer google/other
  --disk-budget 2GB --allow-untrained -o project/out"""
 
@@ -61,6 +67,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "teacher").mkdir()
     for name in ("data/train.tsv", "data/dev.tsv", "raw.txt"):
         (folder / name).write_text("x\n")
+    (folder / "machine.json").write_text(json.dumps(PROFILE))
     (folder / "build.toml").write_text(WHOLE)
     monkeypatch.chdir(tmp_path)
     return folder
@@ -98,7 +105,10 @@ def test_a_file_asks_for_the_same_as_flags(project: Path, asked: list[BuildReque
         result = call(*words)
         assert result.exit_code == 0, result.output
     assert asked[0] == asked[1]
-    assert request_record(asked[0])["max_drop"] == 0.03
+    record = request_record(asked[0])
+    assert record["max_drop"] == 0.03
+    assert record["max_latency"] == {"ms": 2.0, "tokens": 32}
+    assert record["speed_profile"]["device"] == PROFILE["device"], "what was measured, wherever the file goes"
 
 
 def test_every_option_of_a_request_is_in_the_file_that_is_tried_here() -> None:

@@ -18,7 +18,7 @@ from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError
 from edgepack.report import write_report
 from edgepack.report.answers import example
-from tests.report.made import HOSTILE, analysis, verdict, write_build
+from tests.report.made import HOSTILE, analysis, plan, verdict, write_build
 
 TARGETS = ("android-onnx", "android-torchscript")
 VOID = {"meta", "link", "br", "hr", "img", "input", "line", "rect", "circle", "path"}
@@ -284,6 +284,24 @@ def test_the_linear_model_stands_beside_teacher_and_artifact(tmp_path: Path) -> 
     text = Page(page.read_text()).text
     assert said in text
     assert "linear model of 600 kB, to compare with" in text
+
+
+def test_a_limit_of_time_is_held_against_what_was_measured(tmp_path: Path) -> None:
+    measured = verdict("android-onnx")
+    tokens, ms = next(iter(measured.speed["artifact"].p50_ms.items()))
+    for limit, said in ((2 * ms, "reached"), (ms / 2, "not reached")):
+        asked = plan(["android-onnx"])
+        asked |= {"max_latency": {"ms": limit, "tokens": tokens}, "times": {"tokens": tokens, "source": "profile"}}
+        for each in asked["candidates"]:
+            each |= {"estimated_ms": 1.25, "estimated_memory_bytes": 12_000_000}
+        folder = write_build(tmp_path / said, [measured, verdict("ios-coreml", speed={})], plan=asked)
+        text = Page(write_report(folder)[1].read_text()).text
+        assert f"android-onnx: max latency {limit:g} ms at {tokens} tokens {said}: {ms:.3g} ms measured here" in text
+        assert "ios-coreml: max latency" in text
+        assert "not measured here" in text
+        assert f"time, {tokens} tokens" in text
+        assert "1.25 ms" in text
+        assert "12 MB" in text
 
 
 def test_a_build_of_tagging_says_that_it_has_no_linear_model(tmp_path: Path) -> None:
