@@ -46,6 +46,15 @@ def web_runtime(require: Callable[[str, str], None]) -> None:
 
 
 @pytest.fixture(scope="session")
+def swift_toolchain(require: Callable[[str, str], None]) -> None:
+    """Swift's compiler and package manager."""
+    from tests.apps.swift.checks import missing
+
+    if reason := missing():
+        require("swift", reason)
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The research data and teachers beside the checkout; skips the test where they are missing."""
     folder = REPOSITORY.parent / "shared"

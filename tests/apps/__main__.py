@@ -6,8 +6,9 @@ For each bundle the JavaScript and Kotlin tokenizers are compared with the refer
 strings, the Android app's own code runs an ONNX bundle's goldens on the JVM, and the web app is packaged and opened in
 headless Chromium (web/browser.mjs), and in Firefox where that is installed. The Android template is compiled as far as
 it can be here, and the iOS app's core is tested and its files are type-checked where there is Swift. What lacks a tool
-is reported as not run, with the reason; with `--require` that is a failure, but for Firefox and Swift. npm fetches what
-the browser tests and the web app's runtime need, and `python -m tests.apps.kotlin.toolchain` what Kotlin does.
+is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches what the
+browser tests and the web app's runtime need, `python -m tests.apps.kotlin.toolchain` what Kotlin does, and
+`tests/apps/swift/install.sh` Swift.
 """
 
 from __future__ import annotations
@@ -105,10 +106,11 @@ def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
 
 
 def check_swift(goldens: Path, work: Path) -> None:
-    """EdgepackCore's tests, on these goldens too, and the app's files against stubs."""
-    out = swift.run_core_tests(work, [goldens])
+    """The app's files against stubs, once, and EdgepackCore's tests, on these goldens too."""
+    if not work.exists():
+        swift.check_app(work / "stubs", checkout() / "ios")
+    out = swift.run_core_tests(work / "core", [goldens])
     print("\n".join(line for line in out.splitlines() if line.startswith("compared") or "Executed" in line), flush=True)
-    swift.check_app(work / "stubs", checkout() / "ios")
 
 
 def browser_programs(work: Path) -> Path:
@@ -145,7 +147,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--screenshots", type=Path, help="folder for pictures of the web app")
     given = parser.parse_args(arguments)
     skipped: list[str] = []
-    optional: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for bundle in given.bundles:
@@ -161,7 +162,7 @@ def main(arguments: list[str]) -> None:
             if not reason:
                 check_kotlin(bundle, goldens, work / "kotlin")
             reason = swift.missing()
-            optional += [f"Swift: {reason}"] if reason else []
+            skipped += [f"Swift: {reason}"] if reason else []
             if not reason:
                 check_swift(goldens, work / "swift")
             shutil.rmtree(goldens)
@@ -171,7 +172,7 @@ def main(arguments: list[str]) -> None:
             skipped += [f"web app in Chromium: {reason}"] if reason else []
             if not reason:
                 check_web(bundle, work, given.screenshots)
-    for line in dict.fromkeys([*skipped, *optional]):
+    for line in dict.fromkeys(skipped):
         print(f"not run: {line}")
     sys.exit(1 if skipped and given.require else 0)
 

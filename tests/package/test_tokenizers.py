@@ -15,6 +15,7 @@ from edgepack.bundle.goldens import GOLDEN_NAME
 from edgepack.bundle.write import write_bundle
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.android import ASSETS, GOLDENS
+from edgepack.package.template import checkout
 from edgepack.tokenizer.asset import ASSET_NAME, VERSION
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
@@ -78,10 +79,16 @@ def test_the_android_apps_core_and_its_model(bundle: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.needs_swift
-@pytest.mark.skipif(swift.missing() is not None, reason=str(swift.missing()))
+@pytest.mark.usefixtures("swift_toolchain")
 def test_the_ios_apps_core(bundle: Path, tmp_path: Path) -> None:
-    project = tmp_path / "app"
+    project, core = tmp_path / "app", "EdgepackCore/Sources"
     package_bundle(bundle, "ios", project, AppOptions())
     assert (project / "assets" / ASSET_NAME).read_bytes() == (bundle / ASSET_NAME).read_bytes()
-    printed = swift.run_core_tests(tmp_path / "build", [bundle], project)
+    assert contents(project / core) == contents(checkout() / "ios" / core)  # which is built once for all bundles
+    printed = swift.run_core_tests(tmp_path / "build", [bundle])
     assert f"compared {goldens(bundle)} lines of {bundle.name}/{GOLDEN_NAME}: 0 differ" in printed
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The files of a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

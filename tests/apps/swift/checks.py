@@ -26,12 +26,13 @@ def missing() -> str | None:
     return f"{absent} is not on the path; tests/apps/swift/install.sh puts it into a folder" if absent else None
 
 
-def run_core_tests(scratch: Path, goldens: Sequence[Path] = (), app: Path | None = None) -> str:
+def run_core_tests(scratch: Path, goldens: Sequence[Path] = ()) -> str:
     """What EdgepackCore's tests print; each folder of `goldens` holds tokenizer.bin, edgepack.json and *.jsonl.
 
-    `app`: a packaged project, instead of the checkout's. Any diagnostic of the compiler fails.
+    Built in `scratch`, or in EDGEPACK_SWIFT_BUILD, once for all that call this. Any diagnostic of the compiler fails.
     """
-    package = ["--package-path", (app or checkout() / "ios") / "EdgepackCore", "--scratch-path", scratch]
+    build = os.environ.get("EDGEPACK_SWIFT_BUILD", scratch)
+    package = ["--package-path", checkout() / "ios" / "EdgepackCore", "--scratch-path", build]
     environment = {"EDGEPACK_ENTITIES": str(VECTORS), "EDGEPACK_DECISIONS": str(DECISIONS)}
     if goldens:
         environment["EDGEPACK_GOLDENS"] = ":".join(str(folder.resolve()) for folder in goldens)

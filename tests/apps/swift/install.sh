@@ -3,10 +3,15 @@
 #
 #   tests/apps/swift/install.sh FOLDER && PATH=FOLDER/bin:$PATH make test-apps
 #
-# Needs root: the compiler needs a newer C library than Debian 12's, so the packages are unpacked into FOLDER/system, which
-# the two commands enter by chroot, in a mount namespace of their own, with the machine's other folders where they were.
-# About 590 MB are fetched, from where this machine's apt fetches Debian; 2.6 GB stay.
+# The compiler needs a newer C library than Debian 12's, so the packages are unpacked into FOLDER/system, which the two
+# commands enter by chroot, in a mount namespace of their own, with the machine's other folders where they were: by root, or
+# by anyone where the machine allows user namespaces. About 590 MB are fetched, from where this machine's apt fetches Debian;
+# 1.4 GB stay, without the debugger, the editor's server, static libraries and what embedded systems need.
 set -euo pipefail
+stop() { echo "install.sh: $1" >&2; exit 1; }
+command -v apt-get dpkg-deb > /dev/null || stop "this machine has no apt-get and dpkg-deb; take Swift 6 from swift.org"
+as_root=$([[ $EUID == 0 ]] || echo --map-root-user)
+unshare --mount $as_root true 2> /dev/null || stop "unshare --mount${as_root:+ $as_root} is not allowed here; run it as root"
 mkdir -p "$1/apt/lists/partial" "$1/apt/archives/partial" "$1/system/usr" "$1/bin"
 folder=$(cd "$1" && pwd)
 mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' | sed -n 's/ Debian$//p' | grep -v security | head -1)
@@ -29,13 +34,16 @@ for name in bin sbin lib lib64; do
   mkdir -p "$folder/system/usr/$name"
   ln -sfn "usr/$name" "$folder/system/$name"
 done
+unused=(clangd docc embedded 'liblldb*' 'libsourcekitd*' 'lldb*' sourcekit-lsp swift_static usr/share/doc usr/share/locale)
 for package in "$folder"/apt/archives/*.deb; do
-  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$folder/system" --keep-directory-symlink
+  dpkg-deb --fsys-tarfile "$package" \
+    | tar -x -C "$folder/system" --keep-directory-symlink --no-same-owner "${unused[@]/#/--exclude=}"
+  rm "$package"
 done
 rm -rf "$folder/apt"
 cat > "$folder/bin/swiftc" <<WRAPPER
 #!/usr/bin/env bash
-exec unshare --mount bash -c '
+exec unshare --mount \$([[ \$EUID == 0 ]] || echo --map-root-user) bash -c '
   root=\$1; shift
   for place in /*; do
     case \$place in /usr|/bin|/sbin|/lib*|/etc|/var) continue ;; esac
