@@ -113,6 +113,10 @@ def test_runtime_modules_compile(checker: Checker, name: str) -> None:
     assert checker.runtime(name).is_file()
 
 
+def test_what_was_typed_is_kept_for_the_next_process(checker: Checker) -> None:
+    assert "OK (3 tests)" in checker.test_app()
+
+
 def test_rules_of_compose_and_names_of_resources_are_checked(checker: Checker, tmp_path: Path) -> None:
     composable = "import androidx.compose.runtime.Composable\n@Composable fun a() {}\n"
     bad = tmp_path / "Bad.kt"

@@ -60,5 +60,9 @@ dependencies {
     implementation(libs.compose.material3)
     implementation(libs.compose.ui)
     implementation(libs.coroutines.android)
+    implementation(libs.lifecycle.runtime.compose)
+    implementation(libs.lifecycle.savedstate)
     implementation(libs.lifecycle.viewmodel)
+    testImplementation(libs.kotlin.test.junit)
+    testImplementation(libs.junit)
 }

@@ -83,6 +83,12 @@ class Checker:
         self.check_compose(sources)
         return self.compile_app(sources, out)
 
+    def test_app(self) -> str:
+        """Run the tests of :app that need no device, against the stubs."""
+        app, sources, tests = self.app(), self.project / "app" / TESTS, self.work / "app-tests.jar"
+        self.tools.compile([sources], tests, self.tools.test_libraries, friends=[app])
+        return self.tools.test(sources, [app, tests, self.core()], {})
+
     def compile_app(self, sources: Sequence[Path], out: Path, options: Sequence[str] = ()) -> Path:
         """Compile files of the app, or others that use Compose, together with the stubs."""
         coroutines = self.tools.library("kotlinx-coroutines-core-jvm")

@@ -14,4 +14,16 @@ open class AndroidViewModel(private val application: Application) : ViewModel() 
     open fun <T : Application> getApplication(): T = application as T
 }
 
+/** Keeps what it is given, as the real one does in memory; what a bundle cannot hold is not refused. */
+class SavedStateHandle {
+    private val values = mutableMapOf<String, Any?>()
+
+    @Suppress("UNCHECKED_CAST")
+    operator fun <T> get(key: String): T? = values[key] as T?
+
+    operator fun <T> set(key: String, value: T?) {
+        values[key] = value
+    }
+}
+
 val ViewModel.viewModelScope: CoroutineScope get() = TODO()

@@ -3,6 +3,7 @@ package dev.edgepack.app
 import android.app.Application
 import android.os.SystemClock
 import androidx.lifecycle.AndroidViewModel
+import androidx.lifecycle.SavedStateHandle
 import androidx.lifecycle.viewModelScope
 import dev.edgepack.core.Entailment
 import dev.edgepack.core.Prediction
@@ -21,11 +22,15 @@ import kotlinx.coroutines.launch
 import kotlinx.coroutines.runInterruptible
 import kotlinx.coroutines.withContext
 
-/** Holds the model over rotations. All that touches it runs on one thread of its own, never on the main one. */
-class ClassifierViewModel(application: Application) : AndroidViewModel(application) {
+/**
+ * Holds the model over rotations, and what was typed over the end of the process too. All that touches the model runs on one
+ * thread of its own, never on the main one.
+ */
+class ClassifierViewModel(application: Application, saved: SavedStateHandle) : AndroidViewModel(application) {
     private val worker = Executors.newSingleThreadExecutor().asCoroutineDispatcher()
     private val modelState = MutableStateFlow<ModelState>(ModelState.Preparing(null))
-    private val inputState = MutableStateFlow(Input())
+    private val savedInput = SavedInput(saved)
+    private val inputState = MutableStateFlow(savedInput.input)
     private val outputState = MutableStateFlow<Output?>(null)
     private var classifier: TextClassifier? = null // the worker's own
     private var loading: Job? = null
@@ -51,6 +56,7 @@ class ClassifierViewModel(application: Application) : AndroidViewModel(applicati
     /** What the user has typed; the latest is classified, earlier ones may be skipped. */
     fun type(input: Input) {
         inputState.value = input
+        savedInput.input = input
     }
 
     private fun open(): ModelState {

@@ -5,8 +5,8 @@ import androidx.activity.ComponentActivity
 import androidx.activity.compose.setContent
 import androidx.activity.enableEdgeToEdge
 import androidx.activity.viewModels
-import androidx.compose.runtime.collectAsState
 import androidx.compose.runtime.getValue
+import androidx.lifecycle.compose.collectAsStateWithLifecycle
 import dev.edgepack.app.ui.ClassifierScreen
 import dev.edgepack.app.ui.EdgepackTheme
 
@@ -18,9 +18,9 @@ class MainActivity : ComponentActivity() {
         super.onCreate(savedInstanceState)
         enableEdgeToEdge()
         setContent {
-            val model by viewModel.model.collectAsState()
-            val input by viewModel.input.collectAsState()
-            val output by viewModel.output.collectAsState()
+            val model by viewModel.model.collectAsStateWithLifecycle()
+            val input by viewModel.input.collectAsStateWithLifecycle()
+            val output by viewModel.output.collectAsStateWithLifecycle()
             EdgepackTheme { ClassifierScreen(model, input, output, viewModel::type, viewModel::load) }
         }
     }
