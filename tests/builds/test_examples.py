@@ -71,7 +71,6 @@ def test_the_gate_in_ci(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sentiment", "honestly the story charming and warm: positive, "),
         ("intents", "decisions differ"),
         ("entities", "'New York'"),
         ("custom_recipe", "until 0.4 ['last_layer_attention', 'soft_targets']"),
@@ -87,7 +86,13 @@ def test_a_script(
 
 
 @pytest.mark.slow
-def test_the_gate_builds_a_bundle_where_none_is_given(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentiment_and_the_gate_that_builds_its_bundle_where_none_is_given(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start("sentiment", monkeypatch, "example-out/gate-in-ci")  # where the gate builds: it asks for the same
+    told = capsys.readouterr().out
+    assert "honestly the story charming and warm: positive, " in told
+    assert "passed" in told
     with pytest.raises(SystemExit) as ended:
         start("gate_in_ci", monkeypatch)
     assert ended.value.code == 0

@@ -340,7 +340,9 @@ if accelerator.is_main_process:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kept", [EVERY, PART], ids=["all", "part"])
+@pytest.mark.parametrize(
+    ("task", "kept"), [("text-classification", EVERY), ("token-classification", PART)], ids=["all", "part"]
+)
 def test_two_processes_train_as_one(task: str, kept: KeptStates, tmp_path: Path) -> None:
     """21 examples in batches of 4: the last batch of each pass is one example, so a process's share is empty."""
     teacher, data = make_student(task), make_data(task)
