@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,46 @@ def shared() -> Path:
     if not (folder / "models").is_dir():
         pytest.skip("../shared is not beside this checkout")
     return folder
+
+
+PROCESSOR_SECONDS = "processor seconds"
+MOST_FILES = 25
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note what a test and the processes that it waited for took; the clock says little where cores are shared."""
+    before = sum(os.times()[:4])
+    try:
+        return (yield)
+    finally:
+        spent.append((item.path.relative_to(REPOSITORY).as_posix(), sum(os.times()[:4]) - before))
+
+
+spent: list[tuple[str, float]] = []  # by this process's tests: file, seconds
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands its figures to whom it works for."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[PROCESSOR_SECONDS] = spent
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Take over what a worker handed in."""
+    spent.extend(map(tuple, getattr(node, "workeroutput", {}).get(PROCESSOR_SECONDS, [])))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The files that take most of the processors' time."""
+    files: Counter[str] = Counter()
+    for name, seconds in spent:
+        files[name] += seconds  # type: ignore[assignment]
+    total = sum(files.values())
+    if total < 60:
+        return
+    terminalreporter.section(f"{total:.0f} s of processor time, by file")
+    for name, seconds in files.most_common(MOST_FILES):
+        terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
