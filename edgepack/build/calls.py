@@ -15,7 +15,6 @@ from edgepack.build import flow
 from edgepack.build.inputs import BuildRequest
 from edgepack.build.recipe_file import open_recipe
 from edgepack.build.results import BuildResult, PlanReport
-from edgepack.build.tokens import LongTexts
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import read_speed_profile
@@ -24,6 +23,7 @@ from edgepack.parameters import AnyPath, as_latency, as_list, as_path, as_share,
 from edgepack.plan.wanted import Objective
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of
+from edgepack.task.read_long import LongTexts
 from edgepack.task.schemes import SchemeName
 from edgepack.task.task import TaskName
 

@@ -18,7 +18,6 @@ from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.thresholds import with_thresholds
 from edgepack.build.tokens import (
-    LongTexts,
     Tokens,
     hold_out,
     input_warnings,
@@ -44,6 +43,7 @@ from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_ranking, infer_task, read_both, show_notes
 from edgepack.task.intervals import Interval, metric_interval
+from edgepack.task.read_long import LongTexts
 from edgepack.task.schemes import SchemeName
 from edgepack.task.similarity import EMBEDS
 from edgepack.task.vector_data import read_vector_data

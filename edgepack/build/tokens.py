@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.before_training import app_warnings
 from edgepack.build.pairing import Pairing
@@ -17,6 +15,7 @@ from edgepack.task.alignment import seen_by_student
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.long_texts import split
+from edgepack.task.read_long import LongRead, LongTexts, read_long
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, encode_spans, lengthen, shorten, suggest_max_length
 from edgepack.task.windows import Windows
@@ -35,7 +34,6 @@ MOST_FOR_SETS, MOST = 4_000, 1_000  # more would hardly move a label's threshold
 FEWEST_OUTSIDE = 100  # texts that belong to no label: half of them decide, half are measured
 FEWEST_FOR_SETS = 100  # training examples: of fewer none is held out, and each threshold is 0.5
 SEED = 0  # the same examples for every build of the data
-LongTexts = Literal["cut", "windows"]
 MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
 
 
@@ -138,31 +136,10 @@ def tokens_of(
     train, evaluation = (encode(each, task, tokenizer, asked or limit) for each in data)
     found = asked or suggest_max_length(train, evaluation, limit)
     train = shorten(train, data[0], task, tokenizer, found)
-    windows, whole, longer = read_long(evaluation, data[1], task, tokenizer, found, long_texts)
-    if windows is not None:
-        train = lengthen(train, data[0], task, tokenizer, windows)
-    return Tokens(train, whole, found, windows=windows, longer=longer)
-
-
-def read_long(
-    evaluation: Encoded,
-    data: Dataset,
-    task: Task,
-    tokenizer: PreTrainedTokenizerFast,
-    length: int,
-    asked: LongTexts | None,
-) -> tuple[Windows | None, Encoded, int]:
-    """How texts of more than `length` tokens are read, the evaluation data read so, and how many of them there are.
-
-    As asked; else words of long texts in windows, since behind a cut they would have no tag, and long texts that have
-    a label are cut, as their teachers were trained.
-    """
-    windows = task.windows(length)
-    whole = lengthen(evaluation, data, task, tokenizer, windows)
-    longer = int((whole.lengths > length).sum())
-    if asked == "windows" or (asked is None and task.is_tagging and longer):
-        return windows, whole, longer
-    return None, evaluation, longer
+    read = read_long(evaluation, data[1], task, tokenizer, found, long_texts)
+    if read.windows is not None:
+        train = lengthen(train, data[0], task, tokenizer, read.windows)
+    return Tokens(train, read.encoded, found, windows=read.windows, longer=read.longer)
 
 
 def pair_tokens(
@@ -181,27 +158,23 @@ def pair_tokens(
     found = asked or suggest_max_length(student[0][0], student[1][0], limit)
     if int(student[0][0].lengths.max()) > found:
         student[0] = encode_spans(data[0], task, tokenizer, found)
-    windows, _, longer = read_long(student[1][0], data[1], task, tokenizer, found, long_texts)
+    read = read_long(student[1][0], data[1], task, tokenizer, found, long_texts)
     both = [
         seen_by_student(*encode_spans(each, task, teacher.tokenizer, teacher.max_length), *mine)
         for each, mine in zip(data, student, strict=True)
     ]
     evaluation = both[1][0]
-    if windows is not None:
+    if read.windows is not None:
         evaluation = encode(data[1], task, teacher.tokenizer, task.windows(teacher.max_length))
     texts = tuple((" ".join(e.words) if e.words is not None else e.text, e.pair or "") for e in data[0].examples)
     pairing = Pairing(other, task, teacher, texts, student[0], both[0])
-    return Tokens(student[0][0], evaluation, found, pairing, windows, longer)
+    return Tokens(student[0][0], evaluation, found, pairing, read.windows, read.longer)
 
 
 def said_of_long(tokens: Tokens, task: Task) -> str | None:
     """What is done with long texts, where there are some, or windows were asked for."""
-    n, length, windows = len(tokens.evaluation), tokens.max_length, tokens.windows
-    said = f"{tokens.longer} of {n} evaluation texts have more than {length} tokens"
-    if windows is not None:
-        return f"{said}; long texts are read whole, in {windows.describe()}"
-    advice = "" if task.embeds else "; --long-texts windows reads them whole"
-    return f"{said}: they are cut there{advice}" if tokens.longer else None
+    found = LongRead(tokens.evaluation, tokens.windows, tokens.longer)
+    return found.describe("evaluation", tokens.max_length, windows_help=not task.embeds)
 
 
 def input_warnings(teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Tokens) -> list[str]:

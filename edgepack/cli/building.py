@@ -15,6 +15,7 @@ from edgepack.cli.options import (
     device_option,
     json_option,
     length_option,
+    long_texts_option,
     make_console,
     output_options,
     pooling_option,
@@ -116,6 +117,7 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 )
 @seed_option
 @length_option
+@long_texts_option
 @output_options
 def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
     """Make a teacher out of a base checkpoint.

@@ -105,6 +105,12 @@ length_option = click.option(
     type=click.IntRange(min=8),
     help="Longest input in tokens. [default: from the data]",
 )
+long_texts_option = click.option(
+    "--long-texts",
+    type=click.Choice(["cut", "windows"]),
+    help="Texts with more tokens: cut, or read in overlapping windows. [default: cut; windows for words, where texts "
+    "need them]",
+)
 device_option = click.option(
     "--device",
     default="auto",
@@ -245,12 +251,7 @@ build_options = options(
         help="Raw text, one sentence a line: more tokens are kept for it, and training begins with a stage on it.",
     ),
     length_option,
-    click.option(
-        "--long-texts",
-        type=click.Choice(["cut", "windows"]),
-        help="Texts with more tokens: cut, or read in overlapping windows. [default: cut; windows for "
-        "words, where evaluation texts need them]",
-    ),
+    long_texts_option,
     click.option(
         "--student-tokenizer",
         metavar="FOLDER|ID",

@@ -37,6 +37,8 @@ from edgepack.task.examples import (
     read_tag_scheme,
     show_notes,
 )
+from edgepack.task.long_texts import split as split_windows
+from edgepack.task.read_long import LongTexts, read_long
 from edgepack.task.scoring import REGRESSION, recorded_problem
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
@@ -56,12 +58,16 @@ STAGE = "finetune"
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Data and base, read and checked; `evaluation` is encoded as a build of the teacher encodes it."""
+    """Data and base, read and checked; `evaluation` is encoded as a build of the teacher encodes it.
+
+    `training` are single inputs: of long texts the windows (words) or the first one (texts), of `rows` examples.
+    """
 
     checkpoint: Checkpoint
     tokenizer: PreTrainedTokenizerFast
     task: Task
     training: Encoded
+    rows: int
     held_out: Encoded | None
     evaluation: Encoded
     max_length: int
@@ -133,7 +139,7 @@ def train_and_score(
         n=len(prepared.evaluation),
         classes=class_scores(task, logits, prepared.evaluation),
         settings=outcome.settings,
-        rows=len(data),
+        rows=prepared.rows,
         held_out_rows=len(prepared.held_out) if prepared.held_out is not None else 0,
         max_length=prepared.max_length,
         steps=training.step,
@@ -159,24 +165,47 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
     limit = position_limit(checkpoint, tokenizer)
     if options.max_length is not None and options.max_length > limit:
         raise InputError(f"max length is {options.max_length}; {checkpoint.name} allows at most {limit} tokens")
-    encoded, evaluated = (encode(data, task, tokenizer, options.max_length or limit) for data in (training, judged))
+    longest = options.max_length or limit
+    encoded, evaluated = (
+        _read_whole(data, task, tokenizer, longest, options.long_texts, what, console)
+        for data, what in ((training, "training"), (judged, "evaluation"))
+    )
     length = options.max_length or suggest_max_length(encoded, encoded, limit)  # holds all of them
     rest, held = split(training.examples, held_out_count(len(training), options.held_out), options.seed, task.ranks)
     if not len(held) and options.patience is not None:
         raise InputError(f"patience is {options.patience}; it needs held-out examples, and of {len(training)} none are")
     encoded, scale = standardized(encoded, rest, train) if task.is_score else (encoded, None)
+    inputs = split_windows(encoded.select(rest)).training()
     return Prepared(
         checkpoint=checkpoint,
         tokenizer=tokenizer,
         task=task,
-        training=encoded.select(rest),
+        training=inputs,
+        rows=len(rest),
         held_out=encoded.select(held) if len(held) else None,
         evaluation=evaluated,
         max_length=length,
-        trials=choose_trials(options, task.name, checkpoint.sizes.hidden_size, len(rest), bool(len(held))),
+        trials=choose_trials(options, task.name, checkpoint.sizes.hidden_size, len(inputs), bool(len(held))),
         data_sha256=training.sha256,
         scale=scale,
     )
+
+
+def _read_whole(
+    data: Dataset,
+    task: Task,
+    tokenizer: PreTrainedTokenizerFast,
+    longest: int,
+    asked: LongTexts | None,
+    what: str,
+    console: Console,
+) -> Encoded:
+    """A data set as tokens, its long texts cut or in windows, which is said."""
+    read = read_long(encode(data, task, tokenizer, longest), data, task, tokenizer, longest, asked)
+    said = read.describe(what, longest, windows_help=True)
+    if said is not None:
+        console.info(said)
+    return read.encoded
 
 
 def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrainedModel:
@@ -244,6 +273,7 @@ def _key(prepared: Prepared, device: torch.device, bf16: bool) -> dict[str, obje
         "base": {path.name: sha256_file(path) for path in files},
         "data": prepared.data_sha256,
         "examples": prepared.training.sha256(),
+        "held_out": None if prepared.held_out is None else prepared.held_out.sha256(),
         "labels": list(prepared.task.labels),
         "tag_scheme": prepared.task.tag_scheme,
         "problem": prepared.task.problem,
@@ -260,7 +290,7 @@ def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
     judged = f"{len(held_out)} more held out to judge it" if held_out is not None else "none held out"
     epochs = f"{'' if settings.patience is None else 'up to '}{settings.steps / settings.epoch_steps:.0f} epochs"
     console.info(
-        f"training on {len(prepared.training)} examples of {prepared.task.described}, {judged}; {epochs}, "
+        f"training on {prepared.rows} examples of {prepared.task.described}, {judged}; {epochs}, "
         f"batch {settings.batch_size}, learning rate {settings.learning_rate:g}, "
         f"label smoothing {settings.label_smoothing:g}, class weights {settings.class_weights}, on {device}"
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from edgepack.errors import InputError
+from edgepack.task.read_long import LongTexts
 from edgepack.task.task import TaskName
 
 ClassWeights = Literal["none", "sqrt", "balanced"]
@@ -50,10 +51,13 @@ class Options:
     seed: int = 0
     device: str = "auto"
     tag_scheme: str | None = None  # of the teacher's tags; "data": as the training data are written
+    long_texts: LongTexts | None = None  # None: long texts of words are read in windows, labelled ones are cut
 
     def __post_init__(self) -> None:
         if self.class_weights not in CLASS_WEIGHTS:
             raise InputError(f"class weights are {self.class_weights!r}; allowed: {', '.join(CLASS_WEIGHTS)}")
+        if self.long_texts not in (None, *get_args(LongTexts)):
+            raise InputError(f"long texts are {self.long_texts!r}; allowed: {', '.join(get_args(LongTexts))}")
         if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
             raise InputError(f"label smoothing is {self.label_smoothing}; allowed: from 0 to below 1")
         if self.held_out is not None and not 0 <= self.held_out <= 0.5:
