@@ -15,6 +15,7 @@ from edgepack.package.template import checkout
 
 TEMPLATE = checkout() / "web"
 NOT_SERVED = {"README.md", "package.json", "package-lock.json", "vendor.mjs", "serve.mjs", "service-worker.js"}
+NOT_SERVED |= {"core/README.md", "core/package.json", "core/LICENSE"}  # of the core as a package
 FOR_THE_SYSTEM = {"icons/icon-maskable-512.png"}  # asked for at installation, never by the page
 
 

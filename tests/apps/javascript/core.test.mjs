@@ -15,7 +15,7 @@ import { KeptVectors, cosine, ranked, readList } from "../../../sample_apps/web/
 import { readTokenizer } from "../../../sample_apps/web/core/tokenizer.js";
 import { windowSpans } from "../../../sample_apps/web/core/windows.js";
 import { words } from "../../../sample_apps/web/core/words.js";
-import { Pipeline } from "../../../sample_apps/web/pipeline.js";
+import { Pipeline } from "../../../sample_apps/web/core/pipeline.js";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 

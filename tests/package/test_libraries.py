@@ -1,0 +1,83 @@
+"""The apps' cores as libraries: each README's example, as another project's program, answers a bundle's golden."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgepack import __version__
+from edgepack.bundle.goldens import GOLDEN_NAME
+from edgepack.bundle.manifest import load_manifest
+from edgepack.bundle.write import write_bundle
+from edgepack.package.template import checkout
+from edgepack.task.probabilities import softmax
+from tests.apps.swift.checks import run
+from tests.evidence.world import TARGET, make_world
+
+APPS = Path(__file__).parents[1] / "apps"
+LICENSE = Path(__file__).parents[2] / "LICENSE"
+WEB = checkout() / "web" / "core"
+LIBRARIES = [WEB]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX bundle of a classifier."""
+    folder = tmp_path_factory.mktemp("libraries")
+    written = write_bundle(folder / "bundles" / TARGET.name, make_world(folder).contents())
+    assert written.passed, written.verdict.checks
+    return written.folder
+
+
+def example(library: Path, language: str) -> str:
+    """The program in a library's README."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", (library / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found.splitlines()) <= 15
+    return found
+
+
+def hardest(bundle: Path) -> dict[str, Any]:
+    """The golden with the most letters outside ASCII, of those that a command line takes."""
+    lines = [json.loads(line) for line in (bundle / GOLDEN_NAME).read_text(encoding="utf-8").splitlines()]
+    return max((line for line in lines if line["text"].isprintable()), key=lambda line: len(line["text"].encode()))
+
+
+def check_answer(printed: str, bundle: Path) -> None:
+    """A program printed the golden's label and its probability."""
+    label, probability = printed.split()
+    manifest, golden = load_manifest(bundle), hardest(bundle)
+    expected = softmax(np.array(golden["logits"], np.float32)[None] / (manifest.temperature or 1))[0]
+    assert label == golden["label"] == manifest.labels[expected.argmax()]
+    assert float(probability) == pytest.approx(expected.max(), abs=1e-5)
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
+def test_version_and_licence_are_the_projects(library: Path) -> None:
+    assert f"\n\nVersion {__version__}. " in (library / "README.md").read_text(encoding="utf-8")
+    assert (library / "LICENSE").read_bytes() == LICENSE.read_bytes()
+
+
+@pytest.mark.needs_node
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not on the path")
+def test_the_npm_package(bundle: Path, tmp_path: Path) -> None:
+    run(["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(tmp_path), str(WEB)])
+    archive = tmp_path / f"edgepack-core-{__version__}.tgz"
+    package = json.loads((WEB / "package.json").read_text())
+    assert (package["name"], package["version"], package["license"]) == ("@edgepack/core", __version__, "Apache-2.0")
+    with tarfile.open(archive) as tar:
+        assert set(tar.getnames()) == {f"package/{path.name}" for path in WEB.iterdir()}
+    consumer = tmp_path / "consumer"
+    consumer.mkdir()
+    (consumer / "package.json").write_text('{"type": "module"}')
+    options = ["--offline", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    run(["npm", "install", "--prefix", str(consumer), *options, str(archive)])
+    (consumer / "main.js").write_text(example(WEB, "js"))
+    shutil.copyfile(APPS / "javascript" / "library_model.mjs", consumer / "model.js")
+    check_answer(run(["node", str(consumer / "main.js"), str(bundle), hardest(bundle)["text"]]), bundle)
