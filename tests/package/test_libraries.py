@@ -18,13 +18,16 @@ from edgepack.bundle.manifest import load_manifest
 from edgepack.bundle.write import write_bundle
 from edgepack.package.template import checkout
 from edgepack.task.probabilities import softmax
+from tests.apps.kotlin.checks import Checker
+from tests.apps.kotlin.toolchain import default_toolchain
 from tests.apps.swift.checks import run
 from tests.evidence.world import TARGET, make_world
 
 APPS = Path(__file__).parents[1] / "apps"
 LICENSE = Path(__file__).parents[2] / "LICENSE"
 WEB = checkout() / "web" / "core"
-LIBRARIES = [WEB]
+ANDROID = checkout() / "android" / "core"
+LIBRARIES = [WEB, ANDROID]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def check_answer(printed: str, bundle: Path) -> None:
     assert float(probability) == pytest.approx(expected.max(), abs=1e-5)
 
 
-@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.parent.name)
 def test_version_and_licence_are_the_projects(library: Path) -> None:
     assert f"\n\nVersion {__version__}. " in (library / "README.md").read_text(encoding="utf-8")
     assert (library / "LICENSE").read_bytes() == LICENSE.read_bytes()
@@ -81,3 +84,25 @@ def test_the_npm_package(bundle: Path, tmp_path: Path) -> None:
     (consumer / "main.js").write_text(example(WEB, "js"))
     shutil.copyfile(APPS / "javascript" / "library_model.mjs", consumer / "model.js")
     check_answer(run(["node", str(consumer / "main.js"), str(bundle), hardest(bundle)["text"]]), bundle)
+
+
+def test_what_maven_is_told() -> None:
+    script = (ANDROID / "build.gradle.kts").read_text()
+    for line in ('group = "dev.edgepack"', f'version = "{__version__}"', "withSourcesJar()", 'name = "Apache-2.0"'):
+        assert script.count(f"{line}\n") == 1
+    needed = re.findall(r"^    (?:api|implementation|compileOnly|runtimeOnly)\(", script, re.MULTILINE)
+    assert needed == []  # the example is compiled with the standard library alone
+    assert f'implementation("dev.edgepack:core:{__version__}")' in (ANDROID / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.needs_java
+@pytest.mark.skipif(default_toolchain().missing() is not None, reason=str(default_toolchain().missing()))
+def test_the_kotlin_library(bundle: Path, tmp_path: Path) -> None:
+    tools = default_toolchain()
+    core = Checker(tools, checkout() / "android", tmp_path).core()
+    consumer = shutil.copytree(APPS / "kotlin" / "library", tmp_path / "consumer")
+    (consumer / "Main.kt").write_text(example(ANDROID, "kotlin"))
+    program = tools.compile([consumer], tmp_path / "consumer.jar", [core])
+    printed = tools.program("MainKt", [program, core], [str(bundle), hardest(bundle)["text"]])
+    check_answer(printed, bundle)
