@@ -84,23 +84,26 @@ def build_bundles(
     budget: int | str,
     target: str | Sequence[str],
     output: AnyPath,
+    search: int | None = None,
     fresh: bool = False,
     quiet: bool = False,
     **options: Unpack[BuildOptions],
 ) -> BuildResult:
     """A bundle for each target that fits the budget, written below `output`, with the verdict on each.
 
-    Arguments are those of `plan_student`. A build that was stopped resumes in its folder; `fresh` starts over. A
-    verdict that did not pass is in the result and raises nothing.
+    Arguments are those of `plan_student`; with `search` so many candidates are trained shortly, and the best is built.
+    A build that was stopped resumes in its folder; `fresh` starts over. A verdict that did not pass is in the result
+    and raises nothing.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
-    request = asked("build_bundles", needed, as_path("output", output), {**options, "fresh": fresh})
+    request = asked("build_bundles", needed, as_path("output", output), {**options, "search": search, "fresh": fresh})
     return flow.build(request, Console(quiet))
 
 
 class _Asked(BuildOptions, total=False):
     """With what only a build takes."""
 
+    search: Annotated[int, Field(ge=2, le=32)] | None
     fresh: bool
 
 

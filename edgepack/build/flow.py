@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from copy import copy
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -21,14 +20,15 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
 
-from edgepack._version import __version__
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
-from edgepack.build.delivery import Delivery, Made
+from edgepack.build.delivery import Delivery
 from edgepack.build.duration import estimate_training
-from edgepack.build.input_records import inputs_record
+from edgepack.build.halving import check_optuna
+from edgepack.build.input_records import write_manifest
 from edgepack.build.inputs import BuildRequest, Inputs, check_request, open_with_texts
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import check_masked_model, open_masked_model
+from edgepack.build.plan_search import PlanSearch, check_search
 from edgepack.build.recipe import (
     Recipe,
     general_schedule,
@@ -38,26 +38,25 @@ from edgepack.build.recipe import (
     recipe_record,
 )
 from edgepack.build.recipe_check import check_shape
-from edgepack.build.results import BuildResult, PlanReport, artifact_record
-from edgepack.build.search_space import make_search_space, make_wanted
+from edgepack.build.results import BuildResult, PlanReport
+from edgepack.build.search_space import make_plan, make_search_space
 from edgepack.build.stage_results import is_usable, make_stage, refuse_training, stage_record, start_after
 from edgepack.build.starting_student import carve_start, widths_of
 from edgepack.build.training_data import (
     Training,
     TrainingData,
     augment_by_masked_words,
-    layers_followed,
     make_replacing,
+    open_outputs,
     student_tokenizer,
     task_data,
     text_data,
 )
-from edgepack.bundle.manifest import BuildManifest, write_model
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.splicing import single_texts
 from edgepack.console import Console
 from edgepack.machine.memory import keep_large_blocks_apart, return_free_memory
-from edgepack.plan.search import Plan, search
+from edgepack.plan.search import Plan
 from edgepack.report import write_report
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -76,7 +75,7 @@ from edgepack.train import (
 )
 from edgepack.train.processes import from_main, same_view
 from edgepack.train.state_budget import OutputsPlan
-from edgepack.train.teacher_outputs import HIDDEN_FILE, load_teacher_outputs, save_teacher_outputs
+from edgepack.train.teacher_outputs import HIDDEN_FILE, save_teacher_outputs
 from edgepack.workspace import Stage, Workspace, hash_json, sha256_file, source_hash, written_folder
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
@@ -86,7 +85,7 @@ def plan_build(request: BuildRequest, console: Console, show_tensors: bool = Fal
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs, train_texts = open_with_texts(request, console)
     space = make_search_space(inputs)
-    plan = search(space, request.budget_bytes, make_wanted(request, inputs.targets))
+    plan = make_plan(request, space)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
     data = plan_data(inputs, plan.chosen, space.full, text_data(inputs, plan.chosen.config))
     if (problem := free_space_problem(request, data)) is not None:
@@ -103,6 +102,8 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
     Under `accelerate launch` every process trains; the main one alone locks the folder, writes and has bundles.
     """
     keep_large_blocks_apart()
+    if request.search is not None:
+        check_optuna()
     accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
     if not accelerator.is_main_process:
         return open_build(request, workspace, Console(quiet=True), inputs).run()
@@ -112,8 +113,14 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
         return open_build(request, workspace, console, inputs).run()
 
 
-def open_build(request: BuildRequest, workspace: Workspace, console: Console, inputs: Inputs | None = None) -> Build:
-    """Inputs checked and the plan made."""
+def open_build(
+    request: BuildRequest,
+    workspace: Workspace,
+    console: Console,
+    inputs: Inputs | None = None,
+    finished_only: bool = False,
+) -> Build:
+    """Inputs checked and the plan made, with `--search` by short trainings."""
     if inputs is None:
         inputs, _ = open_with_texts(request, console)
     else:  # opened for another recipe, perhaps
@@ -121,13 +128,27 @@ def open_build(request: BuildRequest, workspace: Workspace, console: Console, in
         inputs = replace(inputs, request=request)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     accelerator, space = make_accelerator(request.device), make_search_space(inputs)
-    plan = from_main(accelerator, search(space, request.budget_bytes, make_wanted(request, inputs.targets)))
-    check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
-    text = text_data(inputs, plan.chosen.config)
-    data = plan_data(inputs, plan.chosen, space.full, text)
+    plan = from_main(accelerator, make_plan(request, space))
+    opened = planned_build(inputs, plan, space.full, workspace, console, finished_only)
+    if request.search is None:
+        return opened
+    check_search(inputs, accelerator)
+    trials = PlanSearch(inputs, plan, accelerator, console, opened.bf16)
+    plan = trials.read(opened.shared_stage("search", trials.parts, trials.write))
+    return planned_build(inputs, plan, space.full, workspace, console, finished_only)
+
+
+def planned_build(
+    inputs: Inputs, plan: Plan, full: StudentConfig, workspace: Workspace, console: Console, finished_only: bool
+) -> Build:
+    """A build of the plan's first candidate; says the plan. `full`: the teacher as a student."""
+    request, shape = inputs.request, plan.chosen.config
+    check_shape(request.chosen_recipe, request.effort, shape, request.budget_bytes)
+    text = text_data(inputs, shape)
+    data = plan_data(inputs, plan.chosen, full, text)
     console.info(PlanReport(plan, data, start=inputs.start).table())
     return_free_memory()
-    return Build(inputs, plan, data, text, workspace, console)
+    return Build(inputs, plan, data, text, workspace, console, finished_only)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +190,9 @@ class Build:
         self.write_student(student)
         self.drop_states(outputs)
         made = self.delivery(linear).run(student, trained[-1])
-        self.write_manifest(made, [outputs, planned, linear, *trained], read_record(linear))
+        stages = [stage_record(stage) for stage in [outputs, planned, linear, *trained, *made.stages]]
+        record, libraries = self.report.full_record(), self.decisive["libraries"]
+        write_manifest(self.inputs, record, stages, libraries, made, read_record(linear))
         write_report(request.output)
         return BuildResult(request.output, tuple(made.bundles.values()), made.missing, request.max_latency)
 
@@ -261,12 +284,10 @@ class Build:
 
         def work(stage: Stage) -> None:
             self.restore_states(training)
-            runs = self.recipe.needs_vectors or training.planned.choice.kept.loop_share
-            in_bf16 = self.bf16 and not self.recipe.needs_vectors
-            teacher = self.inputs.load_runner(in_bf16) if runs else None
-            layers, data, seed = layers_followed(self.inputs, self.plan.chosen), training.data, self.inputs.request.seed
-            token_map, folder = self.shape.vocab_map, training.outputs.folder
-            outputs = load_teacher_outputs(folder, layers, teacher, token_map, self.bf16, data.alignment)
+            data, seed, kept = training.data, self.inputs.request.seed, training.planned.choice.kept
+            outputs = open_outputs(
+                self.inputs, self.plan.chosen, training.outputs.folder, kept, self.bf16, data.alignment
+            )
             progress = train(
                 start_after(before),  # not held here: the loop copies it
                 Material(data.student_ids, outputs),
@@ -372,21 +393,3 @@ class Build:
         with written_folder(final) as beside, quiet_transformers():
             student.save_pretrained(beside)
             tokenizer.save_pretrained(beside)
-
-    def write_manifest(self, made: Made, trained: list[Stage], linear: dict[str, Any]) -> None:
-        """OUT/edgepack.json."""
-        inputs, request = self.inputs, self.inputs.request
-        manifest = BuildManifest(
-            inputs=inputs_record(inputs),
-            plan=self.report.full_record(),
-            stages=[stage_record(stage) for stage in [*trained, *made.stages]],
-            versions={"edgepack": __version__, **self.decisive["libraries"]},
-            seed=request.seed,
-            metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
-            artifacts=[artifact_record(bundle) for bundle in made.bundles.values()],
-            missing=made.missing,
-            runtimes=[pair.model_dump(mode="json") for pair in made.pairs],
-            linear=linear,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        write_model(request.output / "edgepack.json", manifest)

@@ -1,14 +1,45 @@
-"""A build's request and inputs as its manifest holds them: what was asked for, where it lay, and its content."""
+"""A build's manifest, and its request and inputs there: what was asked for, where it lay, and its content."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edgepack._version import __version__
+from edgepack.build.delivery import Made
 from edgepack.build.inputs import BuildRequest, Inputs
 from edgepack.build.recipe import recipe_record
+from edgepack.build.results import artifact_record
+from edgepack.bundle.manifest import BuildManifest, write_model
 from edgepack.bundle.places import recorded_place
+
+
+def write_manifest(
+    inputs: Inputs,
+    plan: dict[str, Any],
+    stages: list[dict[str, Any]],
+    libraries: dict[str, str],
+    made: Made,
+    linear: dict[str, Any],
+) -> None:
+    """OUT/edgepack.json. `plan`, `stages`, `linear`: their records; `libraries`: versions by name."""
+    request = inputs.request
+    manifest = BuildManifest(
+        inputs=inputs_record(inputs),
+        plan=plan,
+        stages=stages,
+        versions={"edgepack": __version__, **libraries},
+        seed=request.seed,
+        metrics={"teacher": asdict(inputs.teacher_metric), "metric": inputs.teacher.task.metric_name},
+        artifacts=[artifact_record(bundle) for bundle in made.bundles.values()],
+        missing=made.missing,
+        runtimes=[pair.model_dump(mode="json") for pair in made.pairs],
+        linear=linear,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    write_model(request.output / "edgepack.json", manifest)
 
 
 def request_record(request: BuildRequest) -> dict[str, Any]:

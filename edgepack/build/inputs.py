@@ -99,6 +99,7 @@ class BuildRequest:
     max_latency: LatencyLimit | None = None
     speed_profile: SpeedProfile | None = None  # None: the built-in figures
     objective: Objective = "loss"
+    search: int | None = None  # how many candidates are trained shortly before one is chosen; None: the plan chooses
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property

@@ -39,6 +39,11 @@ LEGEND = (
     "recorded `standard` build lost less (docs/plan.md)"
 )
 
+TRIALS = (
+    "short KL: how far a short training was from the teacher on training examples held out, and the examples that it "
+    "saw; those that came further stand first (--search)"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class PlanReport:
@@ -86,17 +91,20 @@ class PlanReport:
         return f"the student starts carved from the teacher's layers {layers}"
 
     def time_lines(self) -> list[str]:
-        """What estimated times are by, where there are some."""
-        wanted = self.plan.wanted
+        """What short trainings and estimated times are, where there are some."""
+        wanted, lines = self.plan.wanted, []
+        if self.chosen.trial_divergence is not None:
+            lines.append(TRIALS)
         if not wanted.estimates_time:
-            return []
+            return lines
         limit = "" if wanted.latency is None else f"; at most {wanted.latency} is allowed"
         if wanted.machines is None:
             return [
+                *lines,
                 f"ms: estimated by figures of another machine, x86 with AVX-512 VNNI in ONNX Runtime{limit}; "
-                "`edgepack profile` measures this one, for --speed-profile"
+                "`edgepack profile` measures this one, for --speed-profile",
             ]
-        return [f"ms and memory: estimated by the speed profile, of the target that takes most{limit}"]
+        return [*lines, f"ms and memory: estimated by the speed profile, of the target that takes most{limit}"]
 
     def full_record(self) -> dict[str, Any]:
         """The same with the chosen shape in full; its vocabulary map by hash, being long."""
@@ -112,6 +120,7 @@ class PlanReport:
         shown = [name for name in SHAPE_COLUMNS if name != "head" or len(heads) > 1]
         asked = [] if self.chosen.estimated_ms is None else [f"ms@{self.plan.wanted.tokens}"]
         asked += [] if self.chosen.estimated_memory is None else ["memory"]
+        asked += [] if self.chosen.trial_divergence is None else ["short KL"]
         header = ["", *(SHAPE_COLUMNS[name] for name in shown), "bits", "score", "est. speed", *asked, *targets]
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
@@ -139,6 +148,8 @@ def _candidate_row(number: int, candidate: Candidate, shown: list[str], targets:
         estimates.append(f"{candidate.estimated_ms:.2f}")
     if candidate.estimated_memory is not None:
         estimates.append(format_size(candidate.estimated_memory))
+    if candidate.trial_divergence is not None:
+        estimates.append(f"{candidate.trial_divergence:.3g} @{candidate.trial_examples}")
     sizes = [f"{candidate.shipped_bytes[name]:,}" for name in targets]
     return ["→" if number == 0 else "", *map(str, counts), bits, *estimates, *sizes]
 

@@ -13,6 +13,7 @@ from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, re
 from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import SpeedProfile, known_tokens
 from edgepack.plan.losses import embedding_spectrum
+from edgepack.plan.search import SHOWN, Plan, search
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed_fit import fit_memory, fit_prices
 from edgepack.plan.wanted import Machine, Wanted
@@ -40,6 +41,12 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
         structure=inputs.request.chosen_recipe.structure,
         new_body=not inputs.teacher.is_carved,
     )
+
+
+def make_plan(request: BuildRequest, space: SearchSpace) -> Plan:
+    """The candidates; with `--search` as many as are tried, of different kinds."""
+    count, wanted = request.search, make_wanted(request, space.targets)
+    return search(space, request.budget_bytes, wanted, count or SHOWN, kinds=count is not None)
 
 
 def make_wanted(request: BuildRequest, targets: Sequence[Target]) -> Wanted:

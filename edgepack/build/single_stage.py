@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
             check_same(name, getattr(request, name), sha256, str(manifest.inputs[name]["sha256"]), FLAGS[name])
 
     inputs = open_inputs(request, console, compare)
-    return replace(open_build(request, Workspace(output), console, inputs), finished_only=True)
+    return open_build(request, Workspace(output), console, inputs, finished_only=True)
 
 
 def validate_output(output: Path, console: Console, moved: Moved = Moved()) -> BuildResult:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ from edgepack.train import Schedule, StageSettings
 from edgepack.train.processes import UNLABELLED
 from edgepack.train.raw_text import RawText, make_raw_text
 from edgepack.train.replacing import Replacing
-from edgepack.train.state_budget import OutputsPlan
+from edgepack.train.state_budget import KeptStates, OutputsPlan
+from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs
 from edgepack.workspace import Stage
 
 Augment = Callable[[Augmentation], Encoded]  # the training data with synthetic examples behind it
@@ -73,6 +75,21 @@ def layers_followed(inputs: Inputs, candidate: Candidate) -> list[int]:
     """The teacher's layer that each of the student's learns from, by the recipe's map."""
     layers = inputs.teacher.sizes.layers
     return followed_layers(inputs.request.chosen_recipe.layer_map, candidate.layers, layers)
+
+
+def open_outputs(
+    inputs: Inputs,
+    candidate: Candidate,
+    folder: Path,
+    kept: KeptStates,
+    bf16: bool,
+    alignment: Alignment | None = None,
+) -> TeacherOutputs:
+    """The teacher's outputs in `folder` for a candidate, with the teacher itself where training has it run."""
+    vectors = inputs.recipe.needs_vectors
+    teacher = inputs.load_runner(bf16 and not vectors) if vectors or kept.loop_share else None
+    layers = layers_followed(inputs, candidate)
+    return load_teacher_outputs(folder, layers, teacher, candidate.config.vocab_map, bf16, alignment)
 
 
 def make_replacing(inputs: Inputs, candidate: Candidate) -> Replacing | None:

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=FOLDER, required=True, help="Folder for the result; a build that was stopped resumes in it."
 )
+@click.option(
+    "--search",
+    type=click.IntRange(2, 32),
+    metavar="N",
+    help='Train N candidates of the plan shortly and go on with the best; needs "edgepack[search]". [default: the '
+    "plan's first]",
+)
 @click.option("--dry-run", is_flag=True, help="Check the inputs and print the plan; train nothing.")
 @click.option("--fresh", is_flag=True, help="Start over: forget the stages that are finished in this folder.")
 @config_options

@@ -1,7 +1,8 @@
 """What an installation or a machine lacks, as errors of one line: packages of the pip extras, disk, memory, rights.
 
 `pip install edgepack` is light: it checks, packages and reports what was built. Training and exporting need torch,
-transformers and their kin, which `edgepack[build]` adds; signatures and bills of materials need `edgepack[release]`.
+transformers and their kin, which `edgepack[build]` adds; signatures and bills of materials need `edgepack[release]`,
+`build --search` needs `edgepack[search]`.
 Single formats know their own. A command, or a call from Python, that meets one of these things missing ends with an
 `EdgepackError`; every other exception is a defect and goes on as it is.
 """
@@ -33,8 +34,15 @@ BUILD_PACKAGES = {
 }
 IMPORTED_AS = {"sklearn": "scikit-learn"}  # where a module has another name than its package
 RELEASE_PACKAGES = {"cryptography": "signatures", "cyclonedx": "bills of materials"}
+SEARCH_PACKAGES = {"optuna": "short trainings of a plan's candidates"}
 INSTALL_BUILD = 'pip install "edgepack[build]"'
 INSTALL_RELEASE = 'pip install "edgepack[release]"'
+INSTALL_SEARCH = 'pip install "edgepack[search]"'
+EXTRAS = (
+    (BUILD_PACKAGES, INSTALL_BUILD),
+    (RELEASE_PACKAGES, INSTALL_RELEASE),
+    (SEARCH_PACKAGES, INSTALL_SEARCH),
+)
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries
 
@@ -87,7 +95,7 @@ def missing_package(error: ModuleNotFoundError, what: str) -> MissingDependency 
     """The line for a user who does `what` without a package of an extra; None for any other module: a defect."""
     module = (error.name or "").partition(".")[0]
     package = IMPORTED_AS.get(module, module)
-    for packages, install in ((BUILD_PACKAGES, INSTALL_BUILD), (RELEASE_PACKAGES, INSTALL_RELEASE)):
+    for packages, install in EXTRAS:
         if package in packages:
             return MissingDependency(f"{what} needs {package}, which is not installed; run: {install}")
     return None

@@ -26,6 +26,9 @@ class Candidate:
     # of the slowest target, and of the one that takes most; None where nobody asked, or nothing is known
     estimated_ms: float | None = None
     estimated_memory: int | None = None
+    # of a short training (`--search`): divergence from the teacher on examples held out, in nats, and examples seen
+    trial_divergence: float | None = None
+    trial_examples: int | None = None
 
     @property
     def shipped_bytes(self) -> dict[str, int]:
@@ -40,6 +43,8 @@ class Candidate:
             asked["estimated_ms"] = round(self.estimated_ms, 4)
         if self.estimated_memory is not None:
             asked["estimated_memory_bytes"] = self.estimated_memory
+        if self.trial_divergence is not None:
+            asked |= {"trial_divergence": self.trial_divergence, "trial_examples": self.trial_examples}
         return {
             "layers": shape.num_hidden_layers,
             "heads": (shape.num_heads or [])[0],

@@ -20,6 +20,7 @@ estimate in `speed.py`; where none is, the fastest ones remain. A limit of time 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,6 +65,11 @@ class Grid:
     ms: np.ndarray | None
     memory: np.ndarray | None
 
+    def kind(self, place: int) -> tuple[int, int, int]:
+        """Layers and bit widths of the pair with this number."""
+        b, t = np.unravel_index(place, self.losses.shape)
+        return len(self.bodies[b].layers), self.bodies[b].bits, self.tables[t].bits
+
     def candidate(self, space: SearchSpace, place: int) -> Candidate:
         """The pair with this number, exact."""
         b, t = np.unravel_index(place, self.losses.shape)
@@ -76,15 +82,21 @@ class Grid:
         )
 
 
-def search(space: SearchSpace, budget_bytes: int, wanted: Wanted = NOTHING, count: int = SHOWN) -> Plan:
-    """The `count` best candidates within `budget_bytes` on every target; `InputError` says what would do if none is."""
+def search(
+    space: SearchSpace, budget_bytes: int, wanted: Wanted = NOTHING, count: int = SHOWN, kinds: bool = False
+) -> Plan:
+    """The `count` best candidates within `budget_bytes` on every target; `InputError` says what would do if none is.
+
+    `kinds`: no more than the best of each number of layers and bit widths: shapes that short trainings can tell apart.
+    """
     wanted.check(space)
     grid = make_grid(space, budget_bytes, wanted)
     fitting = grid.bytes.ravel() <= budget_bytes
     quick = np.ones_like(fitting) if wanted.latency is None else grid_within(grid, wanted)
     places = np.flatnonzero(fitting & quick)
     by_bytes = wanted.objective == "bytes"
-    found = _exact(space, grid, _order(grid, places, wanted), budget_bytes, count * (TRIED if by_bytes else 1))
+    order = _order(grid, places, wanted)
+    found = _exact(space, grid, order, budget_bytes, count * (TRIED if by_bytes else 1), grid.kind if kinds else None)
     if by_bytes:
         found = sorted(found, key=lambda each: (max(each.shipped_bytes.values()), each.estimated_loss))[:count]
     if not found and wanted.objective != "loss":
@@ -94,7 +106,7 @@ def search(space: SearchSpace, budget_bytes: int, wanted: Wanted = NOTHING, coun
     if not found:
         near = _exact(space, grid, fastest(grid, fitting), budget_bytes, 1) if not quick.all() else []
         raise InputError(_too_slow(wanted, near[0], budget_bytes) if near else _nothing_fits(space, budget_bytes))
-    return Plan(tuple(found), budget_bytes, _note(found[0], budget_bytes, wanted), wanted)
+    return Plan(tuple(found), budget_bytes, left_over(found[0], budget_bytes, wanted), wanted)
 
 
 def make_grid(space: SearchSpace, budget_bytes: int, wanted: Wanted) -> Grid:
@@ -138,15 +150,27 @@ def _order(grid: Grid, places: np.ndarray, wanted: Wanted) -> np.ndarray:
     return places[np.lexsort((losses, values.ravel()[places]))]
 
 
-def _exact(space: SearchSpace, grid: Grid, order: np.ndarray, budget_bytes: int, count: int) -> list[Candidate]:
-    """The first `count` different candidates of these pairs whose files are within the budget."""
+def _exact(
+    space: SearchSpace,
+    grid: Grid,
+    order: np.ndarray,
+    budget_bytes: int,
+    count: int,
+    kind: Callable[[int], Any] | None = None,
+) -> list[Candidate]:
+    """The first `count` different candidates of these pairs whose files are within the budget; one of each `kind`."""
     found: list[Candidate] = []
     shown: list[dict[str, Any]] = []
+    had = set()
     for place in order:
+        if kind is not None and kind(place) in had:
+            continue
         candidate = grid.candidate(space, place)
         if max(candidate.shipped_bytes.values()) <= budget_bytes and candidate.describe() not in shown:
             shown.append(candidate.describe())  # a small teacher's grid holds a shape more than once
             found.append(candidate)
+            if kind is not None:
+                had.add(kind(place))
             if len(found) == count:
                 break
     return found
@@ -193,7 +217,7 @@ def _nothing_fits(space: SearchSpace, budget_bytes: int) -> str:
     )
 
 
-def _note(chosen: Candidate, budget_bytes: int, wanted: Wanted) -> str | None:
+def left_over(chosen: Candidate, budget_bytes: int, wanted: Wanted) -> str | None:
     """Why the budget is not used up, where less than 90 % of it is."""
     short = {name: size for name, size in chosen.shipped_bytes.items() if size < 0.9 * budget_bytes}
     if not short:

@@ -55,6 +55,8 @@ class PlanCandidate(Record):
     embedding_bits: int | None = None
     estimated_ms: Figure | None = None
     estimated_memory_bytes: ByteCount | None = None
+    trial_divergence: Figure | None = None
+    trial_examples: int | None = None
 
 
 class LatencyRecord(Record):

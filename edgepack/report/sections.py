@@ -216,6 +216,7 @@ def plan_section(facts: Facts) -> PlanSection | None:
         "speed",
         *([] if plan.times is None else [f"time, {plan.times.tokens} tokens"]),
         *([] if plan.candidates[0].estimated_memory_bytes is None else ["memory"]),
+        *([] if plan.candidates[0].trial_divergence is None else ["KL, held out"]),
         *targets,
     )
     rows = tuple(candidate_row(number, each, targets) for number, each in enumerate(plan.candidates))
@@ -242,6 +243,8 @@ def candidate_row(number: int, each: PlanCandidate, targets: Sequence[str]) -> t
     estimates = [percent(each.estimated_loss), f"{three_digits(each.estimated_speed)} ×"]
     estimates += [] if each.estimated_ms is None else [milliseconds(each.estimated_ms)]
     estimates += [] if each.estimated_memory_bytes is None else [size(each.estimated_memory_bytes)]
+    if each.trial_divergence is not None:
+        estimates.append(f"{three_digits(each.trial_divergence)} after {shown(each.trial_examples)} examples")
     return (first, *counts, bits, *estimates, *sizes)
 
 
