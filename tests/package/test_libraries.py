@@ -27,7 +27,8 @@ APPS = Path(__file__).parents[1] / "apps"
 LICENSE = Path(__file__).parents[2] / "LICENSE"
 WEB = checkout() / "web" / "core"
 ANDROID = checkout() / "android" / "core"
-LIBRARIES = [WEB, ANDROID]
+IOS = checkout() / "ios" / "EdgepackCore"
+LIBRARIES = [WEB, ANDROID, IOS]
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,41 @@ def test_the_kotlin_library(bundle: Path, tmp_path: Path) -> None:
     program = tools.compile([consumer], tmp_path / "consumer.jar", [core])
     printed = tools.program("MainKt", [program, core], [str(bundle), hardest(bundle)["text"]])
     check_answer(printed, bundle)
+
+
+@pytest.fixture(scope="module")
+def swift_project(swift_toolchain: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package that depends on EdgepackCore, built without a diagnostic."""
+    folder = shutil.copytree(APPS / "swift" / "library", tmp_path_factory.mktemp("swift") / "library")
+    (folder / "EdgepackCore").symlink_to(IOS)
+    main = example(IOS, "swift").replace("import Foundation\n", "import Foundation\nimport Runtime\n")
+    (folder / "Sources" / "Example").mkdir()
+    (folder / "Sources" / "Example" / "main.swift").write_text(main)
+    for name in ("ScreenModel", "Inference", "Settings"):
+        shutil.copy(IOS.parent / "Sample" / f"{name}.swift", folder / "Sources" / "Screen")
+    out = run(["swift", "build", "--package-path", str(folder), "-Xswiftc", "-warnings-as-errors"])
+    assert not re.search(r"\b(warning|error):", out), out
+    return folder
+
+
+def run_swift(project: Path, name: str, *arguments: str, home: Path) -> list[str]:
+    """The lines that a program of a built package prints."""
+    options = ["--skip-build", "--package-path", str(project), "-Xswiftc", "-warnings-as-errors"]
+    return run(["swift", "run", *options, name, *arguments], HOME=str(home), TMPDIR=str(home)).splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.needs_swift
+def test_the_swift_package(bundle: Path, swift_project: Path, tmp_path: Path) -> None:
+    printed = run_swift(swift_project, "Example", str(bundle), hardest(bundle)["text"], home=tmp_path)
+    check_answer(printed[-1], bundle)
+    assert "on the main thread: true" in printed  # a plain program has no other: the next test can tell
+
+
+@pytest.mark.slow
+@pytest.mark.needs_swift
+def test_the_ios_app_runs_the_model_off_the_main_thread(bundle: Path, swift_project: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, swift_project / ".build" / "debug" / "assets")
+    *runs, answer = run_swift(swift_project, "Screen", hardest(bundle)["text"], home=tmp_path)
+    assert [line for line in runs if "main thread" in line] == 2 * ["on the main thread: false"]  # warmed up, then run
+    check_answer(answer, bundle)

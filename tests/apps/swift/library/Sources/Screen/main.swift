@@ -1,0 +1,14 @@
+// The app's ScreenModel and what is behind it, without its views: types a text and prints the answer. The bundle is in the
+// folder `assets` beside this program, as in an app.
+import EdgepackCore
+import Foundation
+import Runtime
+
+func linkedRuntimes() -> [ModelRuntime] { [MyRuntime()] }
+
+let screen = ScreenModel()
+await screen.load()
+screen.text = CommandLine.arguments[1]
+while screen.answer == nil && screen.problem == nil { try await Task.sleep(for: .milliseconds(20)) }
+guard case .labels(let labels) = screen.answer?.content else { fatalError(screen.problem ?? "no labels") }
+print(labels[0].label, labels[0].probability)
