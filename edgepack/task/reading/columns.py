@@ -23,8 +23,10 @@ PAIRS = (
     ("question1", "question2"),
     ("text_a", "text_b"),
     ("question", "sentence"),
-    ("query", "passage"),
+    *(("query", candidate) for candidate in ("passage", "document", "doc", "candidate", "answer", "product_title")),
     ("text", "text_pair"),
+    ("text1", "text2"),
+    ("sentence_a", "sentence_b"),
 )
 TEXTS = (
     *("sentence", "text", "utterance", "question", "premise", "sentence1", "query", "review", "content", "text_a"),

@@ -106,8 +106,9 @@ def test_the_hash_of_examples_knows_their_scores(tmp_path: Path) -> None:
 CANDIDATES = "query\tpassage\trelevance\n" + "".join(f"q{q}\tp{p}\t{int(p == q)}\n" for q in range(3) for p in range(3))
 
 
-def test_a_query_with_several_candidates_is_a_ranking(tmp_path: Path) -> None:
-    source = write(tmp_path, CANDIDATES)
+@pytest.mark.parametrize("candidate", ["passage", "document", "answer", "product_title"])
+def test_a_query_with_several_candidates_is_a_ranking(tmp_path: Path, candidate: str) -> None:
+    source = write(tmp_path, CANDIDATES.replace("passage", candidate))
     assert infer_task(source) == ("text-classification", True)
     assert infer_problem(source) == "regression"
     assert infer_ranking(source)
