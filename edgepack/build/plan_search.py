@@ -165,8 +165,8 @@ class PlanSearch:
             )
             for each in found
         )
-        note = left_over(ordered[0], self.plan.budget_bytes, self.plan.wanted)
-        return replace(self.plan, candidates=ordered, note=note)
+        plan = replace(self.plan, candidates=ordered)
+        return replace(plan, note=left_over(plan))
 
     def said(self, trained: Trained) -> str:
         """A line on a trial's rung."""

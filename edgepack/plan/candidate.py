@@ -23,6 +23,7 @@ class Candidate:
     estimated_loss: float
     estimated_speed: float  # times as fast as the teacher's int8 model
     sizes: dict[str, ModelSize]
+    price: float = 0.0  # the part of the estimated loss that its compute is worth; none with a limit of time
     # of the slowest target, and of the one that takes most; None where nobody asked, or nothing is known
     estimated_ms: float | None = None
     estimated_memory: int | None = None
@@ -72,6 +73,7 @@ def make_candidate(space: SearchSpace, body: Body, table: Table) -> Candidate:
         estimated_loss=round(body.loss + table.loss, 9),
         estimated_speed=teacher_time(space.full) / body.time,
         sizes={target.name: model_size(shape, target) for target in space.targets},
+        price=body.price,
     )
 
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from edgepack.compress.layers import spread_layers
 from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
-from edgepack.plan.losses import NEW_BODY_LOSS, body_loss, body_rounding_loss, head_loss, table_loss
+from edgepack.plan.losses import (
+    NEW_BODY_LOSS,
+    body_loss,
+    body_rounding_loss,
+    compute_price,
+    head_loss,
+    table_loss,
+)
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed import BodyShape, student_time, token_labels
 from edgepack.quantization import bit_width
@@ -38,6 +45,7 @@ class Body:
     bytes: float
     time: float  # by the built-in prices, at 32 tokens
     shape: BodyShape
+    price: float  # the part of `loss` that its compute is worth
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ def _same_layers(space: SearchSpace, layers: tuple[int, ...], heads: int, ffn: i
                 bytes=weights * file_bits(bits) / 8,
                 time=time,
                 shape=replace(shape, bits=bits),
+                price=compute_price(full, len(layers), heads, ffn),
             )
 
 

@@ -30,7 +30,13 @@ def body_loss(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
     """For fewer layers, heads and FFN units than the teacher's."""
     compute = compute_share(full, layers, heads, ffn)
     given_up = 1 - layers / full.num_hidden_layers
-    return BODY_LOSS * (compute**-BODY_POWER - 1) + COMPUTE_PRICE * compute + DEPTH_LOSS * given_up**DEPTH_POWER
+    price = compute_price(full, layers, heads, ffn)
+    return BODY_LOSS * (compute**-BODY_POWER - 1) + price + DEPTH_LOSS * given_up**DEPTH_POWER
+
+
+def compute_price(full: StudentConfig, layers: int, heads: int, ffn: int) -> float:
+    """The part of `body_loss` that is no loss: what its compute is worth."""
+    return COMPUTE_PRICE * compute_share(full, layers, heads, ffn)
 
 
 def head_loss(share: float) -> float:

@@ -47,6 +47,7 @@ class Plan:
     budget_bytes: int
     note: str | None
     wanted: Wanted = NOTHING
+    most: Candidate | None = None  # what loses least within the budget and the goal of speed, whatever its compute
 
     @property
     def chosen(self) -> Candidate:
@@ -106,7 +107,9 @@ def search(
     if not found:
         near = _exact(space, grid, fastest(grid, fitting), budget_bytes, 1) if not quick.all() else []
         raise InputError(_too_slow(wanted, near[0], budget_bytes) if near else _nothing_fits(space, budget_bytes))
-    return Plan(tuple(found), budget_bytes, left_over(found[0], budget_bytes, wanted), wanted)
+    most = _loses_least(space, grid, places, budget_bytes) if _is_short(found[0], budget_bytes) else None
+    plan = Plan(tuple(found), budget_bytes, None, wanted, most)
+    return replace(plan, note=left_over(plan))
 
 
 def make_grid(space: SearchSpace, budget_bytes: int, wanted: Wanted) -> Grid:
@@ -114,6 +117,8 @@ def make_grid(space: SearchSpace, budget_bytes: int, wanted: Wanted) -> Grid:
     bodies, tables = list(list_bodies(space)), list(list_tables(space))
     if wanted.latency is None:
         bodies = _fast_enough(space, bodies, budget_bytes)
+    else:  # how slow a shape may be is the user's word: being slow costs nothing more
+        bodies = [replace(body, loss=body.loss - body.price, price=0.0) for body in bodies]
     return Grid(
         bodies,
         tables,
@@ -217,11 +222,23 @@ def _nothing_fits(space: SearchSpace, budget_bytes: int) -> str:
     )
 
 
-def left_over(chosen: Candidate, budget_bytes: int, wanted: Wanted) -> str | None:
-    """Why the budget is not used up, where less than 90 % of it is."""
-    short = {name: size for name, size in chosen.shipped_bytes.items() if size < 0.9 * budget_bytes}
-    if not short:
+def _loses_least(space: SearchSpace, grid: Grid, places: np.ndarray, budget_bytes: int) -> Candidate:
+    """The pair that fits and loses least, the price of its compute left out."""
+    without = (grid.losses - np.array([body.price for body in grid.bodies])[:, None]).ravel()[places]
+    return _exact(space, grid, places[np.argsort(without, kind="stable")], budget_bytes, 1)[0]
+
+
+def _is_short(chosen: Candidate, budget_bytes: int) -> bool:
+    """Whether less than 90 % of the budget is used on a target."""
+    return min(chosen.shipped_bytes.values()) < 0.9 * budget_bytes
+
+
+def left_over(plan: Plan) -> str | None:
+    """Why the budget is not used up, where less than 90 % of it is; what more bytes would buy."""
+    chosen, budget_bytes, wanted = plan.chosen, plan.budget_bytes, plan.wanted
+    if not _is_short(chosen, budget_bytes):
         return None
+    short = {name: size for name, size in chosen.shipped_bytes.items() if size < 0.9 * budget_bytes}
     parts = ", ".join(f"{name} {size / budget_bytes:.0%}" for name, size in sorted(short.items()))
     tightest = max(chosen.shipped_bytes, key=lambda name: chosen.shipped_bytes[name])
     if tightest not in short:
@@ -231,6 +248,12 @@ def left_over(chosen: Candidate, budget_bytes: int, wanted: Wanted) -> str | Non
             f"budget not used up ({parts}): --objective {wanted.objective} takes the least of it with a score of at "
             f"most {100 * wanted.max_loss:g} (--max-drop)"
         )
+    most = plan.most
+    gain = 0.0 if most is None else 100 * (chosen.estimated_loss - chosen.price - (most.estimated_loss - most.price))
+    if most is None or round(gain, 2) <= 0:
+        return f"budget not used up ({parts}): no shape within it is estimated to lose less"
     return (
-        f"budget not used up ({parts}): more bytes are estimated to cost more in latency than they gain in the metric"
+        f"budget not used up ({parts}): more bytes are estimated to cost more in latency than they gain in the metric: "
+        f"{gain:.2f} % of it, at {most.estimated_speed:.1f} x the teacher's speed instead of "
+        f"{chosen.estimated_speed:.1f} x; with --max-latency compute has no price"
     )

@@ -82,8 +82,21 @@ def test_a_limit_is_kept_at_its_own_length_of_text() -> None:
     limit = 0.7 * min(times(free))
     plan = search(ALONE, 300_000, profiled(latency=LatencyLimit(limit, 32)))
     assert max(times(plan)) <= limit
-    assert plan.chosen.estimated_loss >= free.chosen.estimated_loss
+    assert plan.chosen.estimated_loss >= free.chosen.estimated_loss - free.chosen.price
     assert plan.chosen.describe()["estimated_ms"] == round(times(plan)[0], 4)
+
+
+def test_a_large_budget_is_used_where_time_is_allowed_and_else_the_note_says_what_it_would_buy() -> None:
+    large = 3_000_000
+    free = search(ALONE, large)
+    said = re.search(r"gain in the metric: ([\d.]+) % of it, at ([\d.]+) x the teacher's speed", free.note or "")
+    assert said is not None, free.note
+    allowed = search(ALONE, large, profiled(latency=LatencyLimit(1e6, 32)))
+    gain = free.chosen.estimated_loss - free.chosen.price - allowed.chosen.estimated_loss
+    assert float(said[1]) == pytest.approx(100 * gain, abs=0.006)
+    assert float(said[2]) == pytest.approx(allowed.chosen.estimated_speed, abs=0.06)
+    assert allowed.chosen.shipped_bytes[NAME] > free.chosen.shipped_bytes[NAME]
+    assert "no shape within it is estimated to lose less" in (allowed.note or "")
 
 
 def test_a_limit_that_nothing_reaches_names_the_fastest_that_fits() -> None:
