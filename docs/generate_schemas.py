@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.signature import SignatureRecord
+from edgepack.bundle.sweep import SweepRecord
 from edgepack.bundle.verdict import Verdict
 from edgepack.evidence.outcome import GateRecord
 from edgepack.evidence.speed_profile import SpeedProfile
@@ -23,6 +24,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "gate": GateRecord,
     "manifest": BundleManifest,
     "signature": SignatureRecord,
+    "sweep": SweepRecord,
     "speed-profile": SpeedProfile,
     "verdict": Verdict,
 }

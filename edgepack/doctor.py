@@ -29,7 +29,7 @@ from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
 BASE_PACKAGES = {"numpy": "everything", "onnxruntime": "running ONNX artifacts", "tokenizers": "tokenizers"}
 LIGHT_COMMANDS = "predict, gate, compare, sign, bom, package, inspect, report, targets, doctor"
-BUILD_COMMANDS = "finetune, profile, plan, recipes, build, export, validate, bundle, demo"
+BUILD_COMMANDS = "finetune, profile, plan, recipes, build, sweep, export, validate, bundle, demo"
 BUILD_EXTRA = "extra build"
 EXTRA_PACKAGES = {
     "executorch": ("executorch", "ExecuTorch artifacts"),

@@ -127,6 +127,22 @@ def as_path(name: str, value: AnyPath) -> Path:
     return Path(as_text(name, value))
 
 
+def located(key: str, value: str, file: Path, path_like: bool) -> str:
+    """A path that stands in `file`, relative to it, as seen from here; what is no path, as the id of a hub, as it is.
+
+    `path_like`: it can be nothing but a path. `InputError` for one that is relative to the working folder instead.
+    """
+    here = os.path.expanduser(value)
+    beside = os.path.normpath(file.parent / here)
+    if path_like or os.path.exists(beside):
+        return beside
+    if key != "labels" and os.path.exists(here):
+        raise InputError(
+            f"{file}: {key} is {shown(value)}, which is not in {file.parent}; paths are relative to the file"
+        )
+    return value
+
+
 def as_text(name: str, value: AnyPath) -> str:
     """A path or the id of something on a hub, as a string; `InputError` for what is neither."""
     if not isinstance(value, str | os.PathLike) or not str(value):

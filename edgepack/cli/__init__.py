@@ -19,6 +19,7 @@ from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_
 from edgepack.cli.machine import doctor, profile, targets
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
 from edgepack.cli.stages import bundle, export, validate
+from edgepack.cli.sweeping import sweep
 from edgepack.errors import CheckFailed, EdgepackError, printable
 from edgepack.machine.extras import plain_error
 
@@ -30,6 +31,7 @@ SECTIONS = {
         plan,
         recipes,
         build,
+        sweep,
         export,
         validate,
         bundle,

@@ -8,7 +8,6 @@ is said. `--print-config` prints such a file from what is given, every other opt
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ import click
 
 from edgepack.bounded import Place, read_plain, read_toml
 from edgepack.cli.options import make_console
-from edgepack.errors import EdgepackError, InputError, did_you_mean, shown
-from edgepack.parameters import Latency, Share, Size
+from edgepack.errors import EdgepackError, did_you_mean, shown
+from edgepack.parameters import Latency, Share, Size, located
 
 NOT_ASKED = {"config", "print_config", "tensors", "dry_run", "fresh", "as_json", "quiet", "verbose", "log_file"}
 ELSEWHERE = ("output", "search")  # keys of the other command, which a file for both has
@@ -102,7 +101,10 @@ def read_request(command: click.Command, ctx: click.Context, path: str) -> dict[
     rivals = [key for key in EXCLUSIVE if key in table]
     if len(rivals) > 1:
         raise place.error(f"{' and '.join(rivals)} are both there; allowed: one of them")
-    return {key: located(known[key], key, value, Path(path)) if key in known else value for key, value in table.items()}
+    return {
+        key: as_seen_from_here(known[key], key, value, Path(path)) if key in known else value
+        for key, value in table.items()
+    }
 
 
 def check_value(option: click.Option, ctx: click.Context, value: Any, place: Place) -> None:
@@ -131,20 +133,10 @@ def as_given(option: click.Option, value: Any) -> Any:
     return str(value) if isinstance(option.type, Size | Share) else value
 
 
-def located(option: click.Option, key: str, value: Any, file: Path) -> Any:
+def as_seen_from_here(option: click.Option, key: str, value: Any, file: Path) -> Any:
     """A path of the file as seen from here; what is no path stays as it is."""
-    path_like = isinstance(option.type, click.Path) or key in SOURCES
-    if not (path_like or (key == "recipe" and str(value).endswith(".toml")) or key == "labels"):
-        return value
-    here = os.path.expanduser(str(value))
-    beside = os.path.normpath(file.parent / here)
-    if os.path.exists(beside) or (path_like and key not in SOURCES) or key == "recipe":
-        return beside
-    if key in SOURCES and os.path.exists(here):
-        raise InputError(
-            f"{file}: {key} is {shown(value)}, which is not in {file.parent}; paths are relative to the file"
-        )
-    return value
+    path_like = isinstance(option.type, click.Path) or (key == "recipe" and str(value).endswith(".toml"))
+    return located(key, str(value), file, path_like) if path_like or key in (*SOURCES, "labels") else value
 
 
 def given_by_key(command: click.Command, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,13 +35,16 @@ BUILD_PACKAGES = {
 IMPORTED_AS = {"sklearn": "scikit-learn"}  # where a module has another name than its package
 RELEASE_PACKAGES = {"cryptography": "signatures", "cyclonedx": "bills of materials"}
 SEARCH_PACKAGES = {"optuna": "short trainings of a plan's candidates"}
+RAY_PACKAGES = {"ray": "sweeps on a cluster", "fsspec": "their shared storage"}
 INSTALL_BUILD = 'pip install "edgepack[build]"'
 INSTALL_RELEASE = 'pip install "edgepack[release]"'
 INSTALL_SEARCH = 'pip install "edgepack[search]"'
+INSTALL_RAY = 'pip install "edgepack[ray]"'
 EXTRAS = (
     (BUILD_PACKAGES, INSTALL_BUILD),
     (RELEASE_PACKAGES, INSTALL_RELEASE),
     (SEARCH_PACKAGES, INSTALL_SEARCH),
+    (RAY_PACKAGES, INSTALL_RAY),
 )
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries

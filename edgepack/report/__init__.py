@@ -1,4 +1,4 @@
-"""The report of a build, `report.md` and `report.html`, from its records. Measuring belongs to `evidence`.
+"""The report of a build or a sweep, `report.md` and `report.html`, from records. Measuring belongs to `evidence`.
 
 The page is one file that loads nothing and runs no script; light or dark as the reader's system is. The Markdown fits
 a pull request: what passed, what did not, the figures folded away. Nothing is measured here; a figure that is
@@ -7,6 +7,7 @@ missing was not measured, and the report says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,22 +16,39 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from edgepack.bundle.sweep import SWEEP_NAME, SweepRecord, load_sweep
 from edgepack.report import answers, glance, sections, units
 from edgepack.report.records import Facts, read_facts
+from edgepack.report.sweep import sweep_context
 from edgepack.workspace import write_atomic
 
-TEMPLATES = ("report.md", "report.html")
+KINDS = ("md", "html")
 
 
 def write_report(folder: Path) -> list[Path]:
-    """Write the report of the build in `folder`, where its manifest is; return the files."""
-    context = page_context(read_facts(folder))
-    paths = []
-    for name in TEMPLATES:
-        text = templates().get_template(f"{name}.j2").render(context)
+    """Write the report of the build or the sweep in `folder`, where its record is; return the files."""
+    if (folder / SWEEP_NAME).is_file():
+        pages = sweep_pages(load_sweep(folder))
+    else:
+        pages = filled("report", page_context(read_facts(folder)))
+    for name, text in pages.items():
         write_atomic(folder / name, text.encode(errors="replace"))
-        paths.append(folder / name)
-    return paths
+    return [folder / name for name in pages]
+
+
+def sweep_pages(record: SweepRecord) -> dict[str, str]:
+    """The report of a sweep: each file's name and text."""
+    return filled("sweep", {**sweep_context(record), "style": style()})
+
+
+def filled(template: str, context: Mapping[str, Any]) -> dict[str, str]:
+    """Both files of a report."""
+    return {f"report.{kind}": templates().get_template(f"{template}.{kind}.j2").render(context) for kind in KINDS}
+
+
+def style() -> Markup:
+    """The pages' style sheet."""
+    return Markup(files("edgepack.report").joinpath("templates/report.css").read_text(encoding="utf-8"))
 
 
 @cache
@@ -60,7 +78,7 @@ def page_context(facts: Facts) -> dict[str, Any]:
     bundles = facts.bundles
     return {
         "build": facts.build,
-        "style": Markup(files("edgepack.report").joinpath("templates/report.css").read_text(encoding="utf-8")),
+        "style": style(),
         "headline": glance.headline(facts),
         "words": glance.WORDS,
         "cards": glance.cards(facts),
