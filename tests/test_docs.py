@@ -12,6 +12,7 @@ import pytest
 from edgepack.build.recipe_file import parse_recipe
 from edgepack.build.recipe_settings import Recipe
 from edgepack.evidence.policy import Policy, read_policy
+from edgepack.sweep.file import SweepTable, flat_targets
 from edgepack.target import Target, parse_target
 from tests.pages import INLINE, PAGES, REPOSITORY, blocks, blocks_of, commands, name_of, prose
 from tests.programs import load_program
@@ -135,9 +136,10 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
 
 
 def test_toml_blocks_load(tmp_path: Path) -> None:
-    """Policies, targets and recipes by their own loaders, told by their keys; all others parse."""
+    """Policies, targets, recipes and sweeps by their own loaders, told by their keys; all others parse."""
     kinds = {"policy": set(Policy.model_fields), "target": set(Target.__dataclass_fields__)}
     kinds["recipe"] = {"summary", "base", *Recipe.__dataclass_fields__}
+    kinds["sweep"] = set(SweepTable.model_fields)
     loaded = []
     for block in blocks("toml"):
         keys = set(tomllib.loads(block.text))
@@ -149,8 +151,10 @@ def test_toml_blocks_load(tmp_path: Path) -> None:
             parse_target(block.place, block.text)
         elif keys & kinds["recipe"]:
             parse_recipe(block.place, block.text)
+        elif keys & kinds["sweep"]:
+            SweepTable.model_validate(flat_targets(tomllib.loads(block.text)))
         loaded.append(kind)
-    assert {"policy", "target", "recipe"} <= set(loaded)
+    assert {"policy", "target", "recipe", "sweep"} <= set(loaded)
 
 
 NAMED_TESTS = {

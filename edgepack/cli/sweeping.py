@@ -40,9 +40,9 @@ def sweep(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Make many builds from one file: teachers, budgets, seeds, recipes, targets.
+    """Make many builds from one file, and compare them.
 
-    One table and one report compare them. A build that fails ends no other; the exit code is then 1.
+    It lists teachers, budgets, seeds, recipes and targets. A build that fails ends no other; the exit code is then 1.
     """
     from edgepack.sweep.run import list_sweep, run_sweep
 

@@ -7,7 +7,7 @@ shape, so that one seed stands for all. What the largest build takes of memory a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edgepack.build.data_plan import plan_data
 from edgepack.build.inputs import Inputs, check_request, open_inputs
@@ -19,17 +19,8 @@ from edgepack.console import Console
 from edgepack.errors import EdgepackError
 from edgepack.machine.memory import return_free_memory
 from edgepack.plan.search import search
-from edgepack.sweep.job import OUTPUT, Group, Job
+from edgepack.sweep.job import OUTPUT, Group, Job, Planned
 from edgepack.target import load_target
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a build will ship, and take while it runs."""
-
-    shipped_bytes: dict[str, int]  # by target
-    memory_bytes: int
-    disk_bytes: int
 
 
 def plan_jobs(jobs: Sequence[Job], device: str | None, console: Console) -> dict[Group, Planned]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from edgepack.bundle.sweep import SweepBuild
 from edgepack.machine.memory import free_memory
 from edgepack.parameters import format_size
-from edgepack.sweep.check import Planned
-from edgepack.sweep.job import Job
+from edgepack.sweep.job import Job, Planned
 from edgepack.sweep.worker import log_name, outcome, result_name, start, stop
 
 CORES_EACH = 2  # of a build: small matrices leave further cores waiting

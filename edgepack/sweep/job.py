@@ -78,6 +78,15 @@ class Job:
         return Job(**{**table, "targets": tuple(table["targets"])})
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a build will ship, and take while it runs."""
+
+    shipped_bytes: dict[str, int]  # by target
+    memory_bytes: int
+    disk_bytes: int
+
+
 def shared_outputs(teacher: str, seed: int) -> str:
     """The folder of teacher outputs that builds share: those of other seeds are of other synthetic examples."""
     return f"{teacher}-seed{seed}"

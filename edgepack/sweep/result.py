@@ -12,7 +12,7 @@ from edgepack.bundle.verdict import IntervalRecord
 from edgepack.console import format_table
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.report.sweep import BUILD_COLUMNS, MEAN_COLUMNS, build_rows, mean_rows
-from edgepack.sweep.check import Planned
+from edgepack.sweep.job import Planned
 from edgepack.sweep.seeds import Figured, over_seeds
 
 

@@ -17,9 +17,8 @@ import pytest
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.sweep import on_ray, run
-from edgepack.sweep.check import Planned
 from edgepack.sweep.file import RayTable
-from edgepack.sweep.job import Job
+from edgepack.sweep.job import Job, Planned
 from tests.conftest import REPOSITORY
 from tests.sweep.made import TEXT, fake_apart, write_sweep
 
