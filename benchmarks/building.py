@@ -25,7 +25,6 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import torch
 
-from benchmarks import teacher_cache
 from benchmarks.runs import FRONTIER, REPOSITORY, SHAPE, TARGET, Run, build_request, recipe_of, run_folder
 from benchmarks.speed import Speed, artifact_speed
 from benchmarks.store import Store
@@ -39,6 +38,7 @@ from edgepack.bundle.write import Bundle
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.measure import peak_memory_bytes
+from edgepack.sweep.lending import lend, return_unused, set_aside
 from edgepack.target import load_target
 from edgepack.workspace import HIDDEN_FOLDER, source_hash
 
@@ -90,8 +90,7 @@ def build_one(
     if not resumed:
         shutil.rmtree(request.output, ignore_errors=True)  # a finished build whose result was dropped
     kept = work / "teacher-outputs" / run.task
-    if run.table != FRONTIER:  # whose builds are timed whole
-        teacher_cache.lend(request.output, kept)
+    lent = lend(request.output, kept) if run.table != FRONTIER else []  # whose builds are timed whole
     started = time.perf_counter()
     if inputs is None:
         inputs = open_inputs(request, Console())
@@ -103,7 +102,8 @@ def build_one(
         speed = artifact_speed(run, artifact, bundle.manifest.max_length, shared, work)
     store.save(run.key, describe(run, bundle, request.output, seconds, peak, resumed, speed))
     if run.table != FRONTIER:
-        teacher_cache.set_aside(request.output, kept)
+        return_unused(request.output, lent)
+        set_aside(request.output, kept)
     discard_stages(run, work)
     return inputs
 

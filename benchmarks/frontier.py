@@ -34,16 +34,16 @@ from benchmarks.runs import (
 )
 from benchmarks.speed import TOKENS, artifact_speed
 from benchmarks.store import Store
-from benchmarks.tables import markdown_table, mean_interval
+from benchmarks.tables import markdown_table
 from edgepack.build.inputs import open_inputs
 from edgepack.build.search_space import make_search_space
-from edgepack.bundle.manifest import MetricRecord, load_manifest
-from edgepack.bundle.verdict import IntervalRecord
+from edgepack.bundle.manifest import load_manifest
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.export.onnx import export_onnx
 from edgepack.plan.search import search
 from edgepack.student.model import Student
+from edgepack.sweep.seeds import over_seeds
 from edgepack.target import load_target
 from edgepack.task.intervals import Interval
 
@@ -69,25 +69,18 @@ class Point:
 
     @property
     def metric(self) -> Interval:
-        """Over seeds with a t interval; of one seed with its bootstrap interval."""
+        """Over seeds, with an interval that holds what seeds and dev change; one seed's has dev's part."""
         return over_seeds([result.metric for result in self.results])
 
     @property
     def retention(self) -> Interval:
-        """Over seeds with a t interval; of one seed with its paired-bootstrap interval."""
+        """Over seeds, as the metric; the part that dev has is of a paired test."""
         return over_seeds([result.retention for result in self.results])
 
     @property
     def ratios(self) -> list[float]:
         """How many times as fast as the teacher's int8 model, by seed."""
         return [result.speed.ratio for result in self.results if result.speed is not None]
-
-
-def over_seeds(figures: Sequence[MetricRecord | IntervalRecord]) -> Interval:
-    """The mean of figures: with a t interval over several, with its own interval for one."""
-    if len(figures) == 1:
-        return Interval(figures[0].value, figures[0].low, figures[0].high)
-    return mean_interval([figure.value for figure in figures])
 
 
 def plan_runs(

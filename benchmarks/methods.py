@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from benchmarks.building import Result, run_all
-from benchmarks.frontier import SHAPE_HEADER, over_seeds, shape_words, with_bounds
+from benchmarks.frontier import SHAPE_HEADER, shape_words, with_bounds
 from benchmarks.runs import (
     DEFAULT,
     REPOSITORY,
@@ -39,6 +39,7 @@ from benchmarks.tables import CONFIDENCE, SeedError, markdown_table, mean_interv
 from benchmarks.variants import METHODS
 from edgepack.build.recipe import find_recipe, general_schedule
 from edgepack.evidence.slices import holm
+from edgepack.sweep.seeds import over_seeds
 
 PAGE = REPOSITORY / "docs" / "methods.md"
 BUDGET = 2_000_000

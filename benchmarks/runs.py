@@ -161,7 +161,7 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
         seed=run.seed,
         device=device,
         timed=run.table == FRONTIER,
-        keep_states=run.table != FRONTIER,  # benchmarks/teacher_cache.py hands them on
+        keep_states=run.table != FRONTIER,  # edgepack/sweep/lending.py hands them on
         **changed,
     )
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.errors import InputError
+from edgepack.sweep.seeds import CONFIDENCE, seeds_part
 from edgepack.task.intervals import Interval
 from edgepack.workspace import write_atomic
 
-CONFIDENCE = 0.95
 END = "<!-- end -->"
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
     """The mean of `values` with its 95 % Student t interval, mean ± t(n - 1) · s / √n; NaN bounds for one value.
 
-    It covers what the seed changes. What other evaluation examples would change is the bootstrap's part.
+    It covers what the seed changes, as between two variants on the same examples; `over_seeds` has both parts.
     """
     if not values:
         raise ValueError("no values to take a mean of")
@@ -27,10 +27,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     mean = math.fsum(values) / count
     if count == 1:
         return Interval(mean, math.nan, math.nan)
-    from scipy.stats import t
-
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
+    half = seeds_part(values)
     return Interval(mean, mean - half, mean + half)
 
 
