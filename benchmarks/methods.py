@@ -35,11 +35,11 @@ from benchmarks.runs import (
     variants_of,
 )
 from benchmarks.store import Store
-from benchmarks.tables import CONFIDENCE, SeedError, markdown_table, mean_interval, seed_error, write_table
+from benchmarks.tables import SeedError, markdown_table, mean_interval, seed_error, write_table
 from benchmarks.variants import METHODS
 from edgepack.build.recipe import find_recipe, general_schedule
 from edgepack.evidence.slices import holm
-from edgepack.sweep.seeds import over_seeds
+from edgepack.sweep.seeds import CONFIDENCE, over_seeds
 
 PAGE = REPOSITORY / "docs" / "methods.md"
 BUDGET = 2_000_000

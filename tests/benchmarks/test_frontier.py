@@ -66,9 +66,7 @@ def test_the_frontier_table_says_seeds_intervals_and_what_was_interrupted(found_
         ("snips", 2_000_000, 1),
     ]
     rows = [[c.strip() for c in line.strip("|").split("|")] for line in frontier.frontier_table(found).splitlines()]
-    half = math.hypot(
-        4.302653 * 0.01 / math.sqrt(3), 0.01
-    )  # t(2) · s / √n of 0.99, 1.00, 1.01; each one has 0.01
+    half = math.hypot(4.302653 * 0.01 / math.sqrt(3), 0.01)  # t(2) · s / √n of 0.99, 1.00, 1.01; each one has 0.01
     assert rows[2][:7] == [
         "SST-2",
         "4MB",
