@@ -68,6 +68,7 @@ def test_version_and_licence_are_the_projects(library: Path) -> None:
     assert (library / "LICENSE").read_bytes() == LICENSE.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.needs_node
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not on the path")
 def test_the_npm_package(bundle: Path, tmp_path: Path) -> None:
