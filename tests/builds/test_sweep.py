@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.bundle.sweep import SweepRecord
+from edgepack._version import __version__
+from edgepack.bundle.sweep import SweepBuild, SweepRecord
 from edgepack.errors import InputError
+from edgepack.sweep import worker
 from edgepack.sweep.check import plan_jobs
 from edgepack.sweep.file import read_sweep
+from edgepack.sweep.storage import Storage
 from tests.builds.tiny import QUIET, Files
 
 TEXT = """
@@ -103,3 +106,28 @@ def test_a_sweep_that_was_killed_resumes_and_a_build_that_failed_is_tried_again(
     )
     assert not (output / "teacher-outputs").exists()
     assert (output / "builds" / names[0] / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_at_a_url_a_build_takes_up_the_stages_of_a_node_that_died(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node's own disk is a temporary folder, gone with it; the storage is another folder, by its URL."""
+    text = TEXT.replace('[["android-onnx"], ["android-onnx", "android-torchscript"]]', '["android-onnx"]')
+    (job,) = read_sweep(sweep_file(tmp_path, files, text=text)).jobs
+    place, url = tmp_path / "bucket", f"file://{tmp_path}/bucket"
+    monkeypatch.setattr(worker, "MODULE", "tests.sweep.short_worker")
+    threads = {"OMP_NUM_THREADS": "1"}
+    process = worker.start(job, url, threads, tmp_path / "log")
+    while not list(place.glob("stages/*/distil-*/stage.json")) and process.poll() is None:
+        time.sleep(0.05)
+    worker.stop(process)
+    assert not (place / "results").exists()
+    found = SweepBuild.model_validate_json(worker.run_apart(job.to_json(), url, threads, __version__))
+    assert found.status == "built", found.error
+    log = (place / "logs" / f"{job.name}.log").read_text()
+    assert "distil: finished before" in log
+    assert (place / "builds" / job.name / "bundles" / "android-onnx" / "edgepack.json").exists()
+    assert not (place / "builds" / job.name / ".edgepack").exists()
+    assert not (place / "stages" / job.name).exists()
+    assert worker.read_result(Storage(url), job) == found
