@@ -34,6 +34,7 @@ BUILD_EXTRA = "extra build"
 EXTRA_PACKAGES = {
     "executorch": ("executorch", "ExecuTorch artifacts"),
     "coreml": ("coremltools", "Core ML artifacts, which macOS alone runs"),
+    "coreai": ("coreai-core", "Core AI artifacts"),
     "litert": ("ai-edge-litert", "running LiteRT artifacts"),
 }
 TOOLS = {

@@ -48,6 +48,7 @@ EXPORTERS: dict[str, str] = {
     "executorch": "edgepack.export.executorch:export_executorch",
     "litert": "edgepack.export.litert:export_litert",
     "coreml": "edgepack.export.coreml:export_coreml",
+    "coreai": "edgepack.export.coreai:export_coreai",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgepack.plan import size_coreml, size_executorch, size_litert, size_onnx, size_torchscript
+from edgepack.plan import size_coreai, size_coreml, size_executorch, size_litert, size_onnx, size_torchscript
 from edgepack.plan.model_size import ModelSize
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target
@@ -15,6 +15,7 @@ SIZE_MODELS: dict[str, Callable[[StudentConfig, Target], ModelSize]] = {
     "executorch": size_executorch.model_bytes,
     "litert": size_litert.model_bytes,
     "coreml": size_coreml.model_bytes,
+    "coreai": size_coreai.model_bytes,
 }
 
 

@@ -42,6 +42,7 @@ RUNTIMES: dict[str, str] = {
     "executorch": "edgepack.runtime.executorch:load",
     "litert": "edgepack.runtime.litert:load",
     "coreml": "edgepack.runtime.coreml:load",
+    "coreai": "edgepack.runtime.coreai:load",
 }
 LIBRARIES = {"executorch": "executorch.runtime", "litert": "ai_edge_litert.interpreter"}  # imported when first loaded
 

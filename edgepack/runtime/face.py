@@ -44,6 +44,7 @@ READERS: dict[str, str] = {
     "litert": "edgepack.runtime.litert_face:read",
     "executorch": "edgepack.runtime.session_face:read",
     "coreml": "edgepack.runtime.session_face:read",
+    "coreai": "edgepack.runtime.coreai_face:read",
 }
 
 

@@ -10,19 +10,16 @@ The npm package is looked for in `node_modules` of `$EDGEPACK_NODE`, of the curr
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from weakref import finalize
 
 import numpy as np
 
 from edgepack.errors import InputError, MissingDependency
 from edgepack.runtime.fixed_shape import fixed_length, padded, unpadded
+from edgepack.runtime.line_process import LineProcess
 
 PACKAGE, TRIED_VERSION = "onnxruntime-web", "1.30.0"
 SCRIPT = Path(__file__).with_suffix(".mjs")
@@ -35,11 +32,10 @@ INSTALL_PACKAGE = f"npm install --ignore-scripts --prefix {CACHE} {PACKAGE}@{TRI
 class WebSession:
     """A loaded ONNX file in a Node process of its own."""
 
-    def __init__(self, process: subprocess.Popen[str], path: Path) -> None:
-        self._process, self._path = process, path
-        self._end = finalize(self, _stop, process)
-        loaded = self._answer()
-        self.process_id: int = process.pid
+    def __init__(self, process: LineProcess) -> None:
+        self._process = process
+        loaded = process.answer()
+        self.process_id: int = process.process_id
         self.baseline_bytes: int = loaded["baseline"]
         self.load_ms: float = loaded["ms"]
         self.run_ms = 0.0  # of the last run
@@ -51,32 +47,15 @@ class WebSession:
         """int64 `(batch, seq)` arrays by name (unknown names are ignored) → fp32 logits."""
         arrays = padded(inputs, self.input_names, self._length)
         shape = list(arrays[self.input_names[0]].shape)
-        request = {"shape": shape, "inputs": {name: array.ravel().tolist() for name, array in arrays.items()}}
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        except OSError as e:
-            raise InputError(f"{self._path}: Node ended before it was asked; run the command again") from e
-        answer = self._answer()
+        values = {name: array.ravel().tolist() for name, array in arrays.items()}
+        answer = self._process.ask({"shape": shape, "inputs": values})
         self.run_ms = answer["ms"]
         logits = np.asarray(answer["logits"], dtype=np.float32).reshape(answer["dims"])
         return unpadded(logits, inputs[self.input_names[0]].shape[1])
 
     def close(self) -> None:
         """End the Node process; also done when the session is garbage."""
-        self._end()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.startswith("{"):
-            self._end()
-            raise InputError(f"{self._path}: Node ended without an answer ({line.strip() or 'no output'}); see stderr")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise InputError(f"{self._path} does not run in {PACKAGE}: {answer['error']}; export it again")
-        return answer
+        self._process.close()
 
 
 def load(path: Path, threads: int = 1) -> WebSession:
@@ -84,14 +63,8 @@ def load(path: Path, threads: int = 1) -> WebSession:
     if not path.is_file():
         raise InputError(f"{path} is not a file; export the model again")
     node, modules = find_node(), find_modules()
-    process = subprocess.Popen(
-        [node, str(SCRIPT), str(modules), str(path), str(threads)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    return WebSession(process, path)
+    command = [node, str(SCRIPT), str(modules), str(path), str(threads)]
+    return WebSession(LineProcess(command, path, "Node", PACKAGE))
 
 
 def find_node() -> str:
@@ -111,14 +84,3 @@ def find_modules() -> Path:
         if (modules / PACKAGE / "package.json").is_file():
             return modules
     raise MissingDependency(f"the npm package {PACKAGE} is not installed; run: {INSTALL_PACKAGE}")
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -83,10 +83,11 @@ def test_what_cannot_run_here_is_reported_as_not_run_and_fails_the_gate(
 @pytest.mark.needs_executorch
 @pytest.mark.needs_litert
 @pytest.mark.needs_coreml
+@pytest.mark.needs_coreai
 def test_one_student_for_every_kind_of_target(files: Files, tmp_path: Path) -> None:
-    for package in ("executorch", "ai_edge_litert", "coremltools"):
+    for package in ("executorch", "ai_edge_litert", "coremltools", "coreai"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    targets = (*TARGETS, "android-executorch", "android-litert", "ios-coreml")
+    targets = (*TARGETS, "android-executorch", "android-litert", "ios-coreml", "ios-coreai")
     output = tmp_path / "out"
     result = run_build(request(files, output, targets=targets, budget_bytes=120_000), QUIET)
     assert result.missing == {}
@@ -98,6 +99,10 @@ def test_one_student_for_every_kind_of_target(files: Files, tmp_path: Path) -> N
         statuses = {check.status for check in bundle.verdict.checks if check.name in ("parity", "finite", "goldens")}
         assert statuses == {"not_run" if name == "ios-coreml" else "passed"}, name
     assert result.exit_code == 1  # what was not run has not passed
+    outcome = gate([output / "bundles" / "ios-coreai"], console=QUIET).bundles[0]
+    failures = {check.name for check in outcome.failures}
+    assert failures <= {"retention"}  # of so short a training
+    assert {"artifact", "goldens", "batches"} <= {check.name for check in outcome.checks}
 
 
 def test_equal_artifacts_are_measured_once(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

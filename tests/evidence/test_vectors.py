@@ -22,7 +22,7 @@ from tests.evidence.test_planted_faults import check_caught
 from tests.evidence.vector_faults import VECTOR_FAULTS
 from tests.evidence.vector_world import write_vector_bundle
 
-RUNTIMES = ("android-onnx", "android-torchscript", "android-executorch", "android-litert", "ios-coreml")
+RUNTIMES = ("android-onnx", "android-torchscript", "android-executorch", "android-litert", "ios-coreml", "ios-coreai")
 
 
 @pytest.fixture(scope="module")

@@ -35,8 +35,14 @@ RUN_HERE = [
     *(pytest.param("android-litert", bits, marks=pytest.mark.needs_litert) for bits in WIDTHS),
     # lowering takes half a minute; test_executorch.py has the other widths
     pytest.param("android-executorch", (4, 4), marks=[pytest.mark.needs_executorch, pytest.mark.slow]),
+    pytest.param("ios-coreai", (4, 4), marks=pytest.mark.needs_coreai),  # test_coreai.py has the others
 ]
-PACKAGES = {"android-litert": "ai_edge_litert", "android-executorch": "executorch", "ios-coreml": "coremltools"}
+PACKAGES = {
+    "android-litert": "ai_edge_litert",
+    "android-executorch": "executorch",
+    "ios-coreml": "coremltools",
+    "ios-coreai": "coreai",
+}
 
 
 def layers_in_loops(config: StudentConfig) -> Iterator[Layer]:
@@ -149,7 +155,7 @@ def test_core_ml_writes_what_it_predicts(bits: tuple[int, int], new_axis: Any, t
 
 
 @pytest.mark.parametrize(
-    "name", ["linux-onnx", "android-torchscript", "android-litert", "android-executorch", "ios-coreml"]
+    "name", ["linux-onnx", "android-torchscript", "android-litert", "android-executorch", "ios-coreml", "ios-coreai"]
 )
 def test_every_size_model_sees_the_new_axis(name: str, new_axis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     student, _ = new_axis(8, 8)
