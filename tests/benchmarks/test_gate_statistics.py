@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks.gate_statistics import (
+    HEAVY,
+    KINDS,
+    LEVEL,
     NAME,
     PAGE,
     RESULT,
     TASKS,
+    WHOLE,
     World,
     highest,
     is_false,
@@ -34,10 +38,14 @@ def test_the_page_shows_what_is_recorded(recorded: dict[str, object]) -> None:
 
 
 def test_nowhere_do_more_than_one_in_forty_pass_at_the_margin(recorded: dict[str, object]) -> None:
+    """But where scores have heavy tails, of which the page says that it is one in 25."""
     rows = recorded["worlds"]
     assert isinstance(rows, list)
-    error = np.sqrt(0.025 * 0.975 / int(str(recorded["releases"])))
-    assert highest(rows) <= 0.025 + 2 * error
+    for releases in {row["releases"] for row in rows}:
+        error = np.sqrt(LEVEL * (1 - LEVEL) / releases)
+        mine = [row for row in rows if row["releases"] == releases and row["form"] != HEAVY]
+        assert highest(mine) <= LEVEL + 2 * error
+    assert highest([row for row in rows if row["form"] == HEAVY]) < 0.045
     assert len([row for row in rows if is_false(row)]) > 100
 
 
@@ -46,7 +54,11 @@ def test_nowhere_do_more_than_one_in_forty_pass_at_the_margin(recorded: dict[str
     [
         World("accuracy", 200_000, 0.9, 0.1, 0.95),
         World("entity_f1", 200_000, 0.9, 0.2, 0.95),
-        World("entity_f1", 200_000, 0.8, 0.3, 1.0, together=True),
+        World("entity_f1", 200_000, 0.8, 0.3, 1.0, form=WHOLE),
+        World("pearson", 200_000, 0.8, 0.05, 0.95),
+        World("pearson", 200_000, 0.8, 0.05, 0.95, form=HEAVY),
+        World("spearman", 200_000, 0.85, 0.05, 0.95),
+        World("ndcg_at_10", 200_000, 0.8, 0.3, 0.95),
     ],
 )
 def test_a_world_has_the_truth_that_was_set(world: World) -> None:
@@ -61,6 +73,8 @@ def test_a_world_has_the_truth_that_was_set(world: World) -> None:
 def test_a_world_that_cannot_be_is_left_out() -> None:
     assert share_passed(World("accuracy", 100, 0.99, 0.01, 0.9), 10) is None
     assert share_passed(World("entity_f1", 100, 0.9, 0.01, 0.5), 10) is None
+    assert share_passed(World("pearson", 100, 0.95, 0.01, 0.8), 10) is None
+    assert share_passed(World("ndcg_at_10", 100, 0.9, 0.01, 0.8), 10) is None
 
 
 def test_the_truth_decides_what_passes() -> None:
@@ -73,5 +87,5 @@ def test_the_truth_decides_what_passes() -> None:
 
 def test_worlds_are_at_below_and_above_the_margin() -> None:
     every = list(worlds())
-    assert len({(w.metric, w.together) for w in every}) == 3
+    assert {(w.metric, w.form) for w in every} == set(KINDS)
     assert {round(w.retention + w.margin - 1, 6) for w in every} >= {0.0, -0.01, -0.02, 0.04}
