@@ -26,6 +26,7 @@ COMMANDS = {
     "encoder-teachers": "benchmarks.encoder_teachers",
     "encoders": "benchmarks.encoders",
     "kinds": "benchmarks.kinds",
+    "static-embeddings": "benchmarks.static_embeddings",
     "tokenizers": "benchmarks.tokenizer_assets",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",
