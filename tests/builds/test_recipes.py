@@ -163,12 +163,12 @@ def one_layer(patch: pytest.MonkeyPatch) -> None:
     """Plans of a single layer, carved out of the teacher's first of two: a search that knows of no other."""
     per_set = ("attention_sharing", "ffn_sharing", "num_heads", "head_sizes", "intermediate_sizes")
 
-    def search_one(space: SearchSpace, budget_bytes: int) -> Plan:
+    def search_one(space: SearchSpace, budget_bytes: int, *options: Any, **others: Any) -> Plan:
         first = {name: getattr(space.full, name)[:1] for name in per_set}
         one = changed_config(space.full, num_hidden_layers=1, ranks=None, **first)
-        return search(replace(space, full=one), budget_bytes)
+        return search(replace(space, full=one), budget_bytes, *options, **others)
 
-    patch.setattr("edgepack.build.flow.search", search_one)
+    patch.setattr("edgepack.build.search_space.search", search_one)
 
 
 @pytest.mark.parametrize(("layer_map", "states"), [("carved", [0, 1]), ("uniform", [0, 2]), ("learned", [0, 1, 2])])
