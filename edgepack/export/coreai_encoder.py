@@ -24,12 +24,11 @@ import numpy as np
 from edgepack.export.encoder_walk import LEAST_LENGTH, Table
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format, width_of
-from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.export.onnx_weights import row_codes, row_exponents, row_minima, row_scales, stored_codes
+from edgepack.export.weighted_walk import EmittedWalk
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT2, INT4, INT8, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY, BitWidth
-from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, bucket_by_distance
+from edgepack.student.model import bucket_by_distance
 
 MASKED = -1e9  # added to the scores of padding
 F32, F16, SI8, UI8, SI4, UI4, SI2, UI2, SI32 = "f32", "f16", "si8", "ui8", "si4", "ui4", "si2", "ui2", "si32"
@@ -57,16 +56,8 @@ class Emitter(Protocol):
         ...
 
 
-class CoreaiEncoder(OneTextWalk[Any]):
+class CoreaiEncoder(EmittedWalk[Emitter]):
     """The walk over an emitter's values. `inputs`: int32 `(batch, seq)` by name."""
-
-    def __init__(
-        self, config: StudentConfig, emit: Emitter, inputs: dict[str, Any], student: Student | None = None
-    ) -> None:
-        super().__init__(config)
-        self._emit, self._inputs = emit, inputs
-        self._weights = Weights(student) if student is not None else None
-        self._made: dict[str, Any] = {}
 
     def output(self) -> Any:
         """fp32 `(batch, outputs)` or `(batch, seq, outputs)`."""
@@ -187,12 +178,14 @@ class CoreaiEncoder(OneTextWalk[Any]):
 
     def relative_bias(self, path: str, heads: int) -> Any:
         name, emit = f"{path}.relative", self._emit
-        if name not in self._made:
+
+        def make() -> Any:
             table = self._small(f"{path}.relative_bias", (self.config.relative_attention_buckets, heads))
             by_pair = emit.op("gather_nd", f"{path}.by_pair", table, self._pairs())
             turned = emit.op("transpose", f"{path}.turned", by_pair, np.array([2, 0, 1], np.uint32))
-            self._made[name] = emit.op("expand_dims", name, turned, axes(0))
-        return self._made[name]
+            return emit.op("expand_dims", name, turned, axes(0))
+
+        return self._once(name, make)
 
     # parts of steps
 
@@ -352,18 +345,6 @@ class CoreaiEncoder(OneTextWalk[Any]):
     def _small(self, name: str, shape: tuple[int, int], path: str | None = None) -> Any:
         """A table that is not rounded."""
         return self._emit.constant(name, shape, F32, lambda: self._parameter(path or name))
-
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
-
-    def _taken(self) -> Weights:
-        assert self._weights is not None, "this walk only counts"
-        return self._weights
-
-    def _parameter(self, path: str) -> np.ndarray:
-        return self._taken().parameter(path).numpy()
 
 
 def row_tails(weights: Weights, table: Table) -> np.ndarray:

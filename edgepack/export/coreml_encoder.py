@@ -21,11 +21,9 @@ import numpy as np
 from edgepack.export.encoder_walk import Table
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, kernel_format, kernel_matrix, scales_per_channel
-from edgepack.export.one_text_walk import OneTextWalk
-from edgepack.export.weights import Weights
+from edgepack.export.weighted_walk import EmittedWalk
 from edgepack.quantization import INT8 as INT8_WIDTH
-from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, bucket_by_distance
+from edgepack.student.model import bucket_by_distance
 
 MASKED = -3e4  # added to the scores of padding; fp16 ends at 65504
 SMALLEST_EPS = 2.0**-24  # of fp16: a smaller one would be zero
@@ -49,16 +47,8 @@ class Emitter(Protocol):
         ...
 
 
-class CoremlEncoder(OneTextWalk[Any]):
+class CoremlEncoder(EmittedWalk[Emitter]):
     """The walk over an emitter's values. `inputs`: int32 `(1, seq)` by name."""
-
-    def __init__(
-        self, config: StudentConfig, emit: Emitter, inputs: dict[str, Any], student: Student | None = None
-    ) -> None:
-        super().__init__(config)
-        self._emit, self._inputs = emit, inputs
-        self._weights = Weights(student) if student is not None else None
-        self._made: dict[str, Any] = {}
 
     def output(self) -> Any:
         """fp32 `(1, outputs)` or `(1, seq, outputs)`."""
@@ -173,26 +163,30 @@ class CoremlEncoder(OneTextWalk[Any]):
         return self._emit.op("reshape", f"{tag}.merged", x=turned, shape=[-1, inner])
 
     def relative_bias(self, path: str, heads: int) -> Any:
-        if path not in self._made:
+        def make() -> Any:
             shape = (self.config.relative_attention_buckets, heads)
             parameter = f"{path}.relative_bias"
             table = self._emit.constant(parameter, shape, FP16, lambda: self._parameter(parameter))
             by_pair = self._gather(f"{path}.by_pair", table, self._pairs())
-            self._made[path] = self._emit.op("transpose", f"{path}.relative", x=by_pair, perm=[2, 0, 1])
-        return self._made[path]
+            return self._emit.op("transpose", f"{path}.relative", x=by_pair, perm=[2, 0, 1])
+
+        return self._once(path, make)
 
     def _mask(self) -> Any:
         """0 for a text's own tokens, a large negative number for padding: `(1, 1, seq)`."""
-        if "mask" not in self._made:
+
+        def make() -> Any:
             present = self._emit.op("cast", "m.present", x=self._inputs["attention_mask"], dtype="fp16")
             absent = self._emit.op("sub", "m.absent", x=np.float16(1), y=present)
             scaled = self._emit.op("mul", "m.scaled", x=absent, y=np.float16(MASKED))
-            self._made["mask"] = self._emit.op("expand_dims", "mask", x=scaled, axes=[0])
-        return self._made["mask"]
+            return self._emit.op("expand_dims", "mask", x=scaled, axes=[0])
+
+        return self._once("mask", make)
 
     def _index(self, name: str) -> Any:
         """Indices `(seq,)` of words, positions or types."""
-        if name not in self._made:
+
+        def make() -> Any:
             source = self._inputs[
                 "token_type_ids" if name == "types" and self.config.type_vocab_size > 1 else "input_ids"
             ]
@@ -201,12 +195,14 @@ class CoremlEncoder(OneTextWalk[Any]):
             if name == "positions":
                 ones = self._emit.op("fill_like", "p.ones", ref_tensor=source, value=np.int32(1))
                 source = self._emit.op("cumsum", "p.counted", x=ones, axis=1, exclusive=True)
-            self._made[name] = self._emit.op("squeeze", name, x=source, axes=[0])
-        return self._made[name]
+            return self._emit.op("squeeze", name, x=source, axes=[0])
+
+        return self._once(name, make)
 
     def _pairs(self) -> Any:
         """Bucket of each (query, key), `(seq, seq)`: looked up by their distance, query − key."""
-        if "pairs" not in self._made:
+
+        def make() -> Any:
             most, positions = self.config.max_position_embeddings, self._index("positions")
             table = self._emit.constant(
                 "relative_buckets", (2 * most - 1,), INT32, lambda: bucket_by_distance(self.config).numpy()
@@ -214,8 +210,9 @@ class CoremlEncoder(OneTextWalk[Any]):
             down = self._emit.op("expand_dims", "r.down", x=positions, axes=[1])
             distance = self._emit.op("sub", "r.distance", x=down, y=positions)
             place = self._emit.op("add", "r.place", x=distance, y=np.int32(most - 1))
-            self._made["pairs"] = self._gather("pairs", table, place)
-        return self._made["pairs"]
+            return self._gather("pairs", table, place)
+
+        return self._once("pairs", make)
 
     def _gather(self, name: str, table: Any, indices: Any) -> Any:
         return self._emit.op("gather", name, x=table, indices=indices, axis=0)
@@ -225,7 +222,8 @@ class CoremlEncoder(OneTextWalk[Any]):
         stored = kernel_format(linear, self.config)
         if stored is MatrixFormat.FLOATS:
             return self._emit.constant(f"{name}.weight", shape, FP16, lambda: self._taken().matrix(linear).numpy())
-        if name not in self._made:
+
+        def make() -> Any:
             code, groups = INT4 if stored is MatrixFormat.BLOCKS else INT8, scales_per_channel(linear, stored)
             data = self._emit.constant(
                 f"{name}.codes", shape, code, lambda: kernel_matrix(self._taken(), linear)[0].numpy()
@@ -233,17 +231,9 @@ class CoremlEncoder(OneTextWalk[Any]):
             scale = self._emit.constant(
                 f"{name}.scale", (shape[0], groups), FP16, lambda: kernel_matrix(self._taken(), linear)[1].numpy()
             )
-            self._made[name] = self._emit.op(
-                "constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale
-            )
-        return self._made[name]
+            return self._emit.op("constexpr_blockwise_shift_scale", f"{name}.weight", data=data, scale=scale)
+
+        return self._once(name, make)
 
     def _vector(self, name: str, size: int, make: Make) -> Any:
         return self._emit.constant(name, (size,), FP16, make)
-
-    def _taken(self) -> Weights:
-        assert self._weights is not None, "this walk only counts"
-        return self._weights
-
-    def _parameter(self, path: str) -> np.ndarray:
-        return self._taken().parameter(path).numpy()

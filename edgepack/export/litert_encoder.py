@@ -31,7 +31,6 @@ from edgepack.export.matrix_format import (
     kernel_matrix,
     scales_per_channel,
 )
-from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.export.tflite_file import (
     BOOL,
     FLOAT16,
@@ -45,7 +44,7 @@ from edgepack.export.tflite_file import (
     Shape,
     Tensor,
 )
-from edgepack.export.weights import Weights
+from edgepack.export.weighted_walk import WeightedWalk
 from edgepack.quantization import INT8 as INT8_WIDTH
 from edgepack.quantization import RowTable
 from edgepack.student.config import StudentConfig
@@ -57,13 +56,12 @@ MASKED = -1e9  # added to the scores of padding
 KEEP_DIMS = (Option(0, "b", 1),)
 
 
-class LitertEncoder(OneTextWalk[str]):
+class LitertEncoder(WeightedWalk[str]):
     """A config's graph; with a student, also its weights."""
 
     def __init__(self, config: StudentConfig, student: Student | None = None) -> None:
-        super().__init__(config)
+        super().__init__(config, student)
         self.graph = NamedGraph()
-        self._weights = Weights(student) if student is not None else None
         self._seq = config.max_position_embeddings
         self._build()
 
@@ -323,13 +321,6 @@ class LitertEncoder(OneTextWalk[str]):
         return self.graph.op("GATHER", [table, index], output, (self._seq, columns), type_=type_)
 
     # the student's numbers
-
-    def _taken(self) -> Weights:
-        assert self._weights is not None, "this graph was built to be measured"
-        return self._weights
-
-    def _parameter(self, path: str) -> np.ndarray:
-        return self._taken().parameter(path).numpy()
 
     def _rows(self, table: Table) -> RowTable:
         return self._taken().rows(table.path, table.width)

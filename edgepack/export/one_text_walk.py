@@ -1,4 +1,5 @@
-"""The walk in small operators, for formats that compute one text at a time: ExecuTorch, LiteRT, Core ML.
+"""The walk in small operators, for formats that compute one text at a time: ExecuTorch, LiteRT, Core ML. Core AI's
+values have a batch in front of what is said here.
 
 Values have no batch: a text is `(seq, size)`, heads are `(heads, seq, head size)`, scores `(heads, seq, seq)`; batch 1
 is what a phone runs, and per-token rounding makes the rest of a batch independent anyway. Scores are multiplied by

@@ -8,7 +8,6 @@ setting for the number of threads.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ import numpy as np
 from edgepack.errors import InputError, MissingDependency
 from edgepack.runtime.inputs import as_logits, chosen
 from edgepack.runtime.line_process import LineProcess
+from edgepack.workspace import sha256_file
 
 GRAPH, DIGEST, DESCRIPTION = "main.mlirb", "main.hash", "metadata.json"
 INSTALL = 'Core AI is not installed; run: pip install "edgepack[coreai]"'
@@ -57,7 +57,7 @@ def load(path: Path, threads: int = 1) -> CoreaiSession:
     missing = [name for name in (GRAPH, DIGEST, DESCRIPTION) if not (path / name).is_file()]
     if missing:
         raise InputError(f"{path} has no file {missing[0]}; export the student first")
-    if hashlib.sha256((path / GRAPH).read_bytes()).digest() != (path / DIGEST).read_bytes():
+    if sha256_file(path / GRAPH) != (path / DIGEST).read_bytes().hex():
         raise InputError(f"{path} is damaged: {GRAPH} is not what {DIGEST} is of; export it again")
     command = [sys.executable, "-m", "edgepack.runtime.coreai_process", str(path)]
     return CoreaiSession(LineProcess(command, path, "its process", "Core AI", held=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,6 +85,16 @@ def make_inputs() -> Callable[..., dict[str, torch.Tensor]]:
         }
 
     return make
+
+
+def torch_logits(student: Student, inputs: dict[str, torch.Tensor], activations: str) -> np.ndarray:
+    """What the student itself computes, its activations rounded as a format's runtime rounds them."""
+    student.round_activations_by(activations)
+    with torch.no_grad():
+        logits: np.ndarray = student(
+            inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
+        ).logits.numpy()
+    return logits
 
 
 @pytest.fixture(params=FORMAT_AXES)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from edgepack.errors import CheckFailed, InputError, MissingDependency
 from edgepack.export.coreai import export_coreai, packed
@@ -24,7 +23,7 @@ from edgepack.runtime.coreai import DESCRIPTION, DIGEST, GRAPH, load
 from edgepack.runtime.face import read_face
 from edgepack.student.model import Student
 from edgepack.target import load_target
-from tests.export.conftest import FORMAT_AXES
+from tests.export.conftest import FORMAT_AXES, torch_logits
 
 TARGET = load_target("ios-coreai")
 WIDTHS = [(32, 32), (8, 8), (4, 4), (2, 1), (1, 2)]
@@ -35,15 +34,6 @@ Make = Callable[..., Any]
 def package() -> None:
     """Skips where coreai-core is not installed."""
     pytest.importorskip("coreai", reason="the extra coreai is not installed")
-
-
-def torch_logits(student: Student, inputs: dict[str, torch.Tensor]) -> np.ndarray:
-    student.round_activations_by("nothing")
-    with torch.no_grad():
-        logits: np.ndarray = student(
-            inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
-        ).logits.numpy()
-    return logits
 
 
 @pytest.mark.needs_coreai
@@ -72,7 +62,7 @@ def check_logits(student: Student, make_inputs: Make, folder: Path) -> None:
     session = load(artifact.path)
     for lengths in ((1,), (24,), (7, 3, 1)):
         inputs = make_inputs(lengths, student.config.type_vocab_size)
-        expected, got = torch_logits(student, inputs), session.run({n: t.numpy() for n, t in inputs.items()})
+        expected, got = torch_logits(student, inputs, "nothing"), session.run({n: t.numpy() for n, t in inputs.items()})
         valid = inputs["attention_mask"].numpy().astype(bool) if got.ndim == 3 else ...
         np.testing.assert_allclose(got[valid], expected[valid], rtol=1e-4, atol=1e-4)
     session.close()

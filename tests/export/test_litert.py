@@ -12,28 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from edgepack.errors import CheckFailed, InputError, MissingDependency
 from edgepack.export.litert import export_litert
 from edgepack.export.litert_encoder import LitertEncoder, packed_int4
 from edgepack.plan.size_litert import model_bytes
 from edgepack.runtime.litert import load
-from edgepack.student.model import Student
 from edgepack.target import load_target
+from tests.export.conftest import torch_logits
 
 TARGET = load_target("android-litert")
 WIDTHS = [(8, 8), (4, 4), (32, 32)]
 Make = Callable[..., Any]
-
-
-def torch_logits(student: Student, inputs: dict[str, torch.Tensor]) -> np.ndarray:
-    student.round_activations_by("token")
-    with torch.no_grad():
-        logits: np.ndarray = student(
-            inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
-        ).logits.numpy()
-    return logits
 
 
 @pytest.mark.needs_litert
@@ -47,11 +37,11 @@ def test_runtime_gives_the_students_logits(
     errors, rounding = [], []
     for lengths in ((1,), (24,), (7, 3), (5,)):
         inputs = make_inputs(lengths, student.config.type_vocab_size)
-        expected, got = torch_logits(student, inputs), session.run({n: t.numpy() for n, t in inputs.items()})
+        expected, got = torch_logits(student, inputs, "token"), session.run({n: t.numpy() for n, t in inputs.items()})
         valid = inputs["attention_mask"].numpy().astype(bool) if got.ndim == 3 else ...
         errors.append(np.abs(got[valid] - expected[valid]).max())
         student.set_bits(32, 32)
-        rounding.append(np.abs(torch_logits(student, inputs)[valid] - expected[valid]).max())
+        rounding.append(np.abs(torch_logits(student, inputs, "token")[valid] - expected[valid]).max())
         student.set_bits(body_bits, embedding_bits)
     # a number beside a rounding boundary may tip over, and XNNPACK holds the blocks' scales of 4 bits as bf16
     share = 0.2 if body_bits == 4 else 0.05
