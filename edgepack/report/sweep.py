@@ -23,7 +23,7 @@ STATES = {"waiting": "not built yet", "failed": "failed"}
 def sweep_headline(record: SweepRecord) -> Headline:
     """How many builds passed; the worst status stands for the sweep."""
     builds = record.builds
-    passed, waiting = (sum(each) for each in zip(*((b.passed, b.status == "waiting") for b in builds), strict=True))
+    passed, waiting = sum(b.passed for b in builds), sum(b.status == "waiting" for b in builds)
     statuses = {result.status for build in builds for result in build.results}
     failed = any(build.status == "failed" for build in builds) or "failed" in statuses
     status = "passed" if passed == len(builds) else "failed" if failed else "not_run" if waiting else "undecided"
