@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -22,6 +22,7 @@ from edgepack.errors import InputError, as_demand, did_you_mean, shown
 AnyPath = str | os.PathLike[str]
 
 LEAST_BYTES = 1_000
+Parsed = TypeVar("Parsed")
 UNITS = {
     "": 1,
     "b": 1,
@@ -100,24 +101,24 @@ def parse_latency(text: str) -> LatencyLimit:
 
 def as_latency(name: str, value: str) -> LatencyLimit:
     """A limit as a person writes it; `InputError` names the keyword."""
-    try:
-        return parse_latency(value)
-    except ValueError as e:
-        raise InputError(f"{name}: {e}") from e
+    return _parsed(parse_latency, name, value)
 
 
 def as_size(name: str, value: int | float | str) -> int:
     """Bytes, as a number or as a person writes them; `InputError` names the keyword."""
-    try:
-        return parse_size(str(value))
-    except ValueError as e:
-        raise InputError(f"{name}: {e}") from e
+    return _parsed(parse_size, name, str(value))
 
 
 def as_share(name: str, value: float | str) -> float:
     """A share, as a number or as a person writes it; `InputError` names the keyword."""
+    text = f"{value:.12f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return _parsed(parse_share, name, text)
+
+
+def _parsed(parse: Callable[[str], Parsed], name: str, text: str) -> Parsed:
+    """What a keyword's text stands for."""
     try:
-        return parse_share(f"{value:.12f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
+        return parse(text)
     except ValueError as e:
         raise InputError(f"{name}: {e}") from e
 
@@ -173,45 +174,33 @@ def check_options(call: str, kind: type, options: Mapping[str, Any]) -> dict[str
         raise InputError(f"{call}: {first['loc'][0]} is {value}; {as_demand(first['msg'])}") from e
 
 
-class Size(click.ParamType):
+class Written(click.ParamType):
+    """A value that a person writes as text; one that is no text is parsed already."""
+
+    parse: Callable[[str], Any]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ValueError as e:
+            self.fail(str(e), param, ctx)
+
+
+class Size(Written):
     """A size in bytes."""
 
-    name = "size"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_size(value)
-        except ValueError as e:
-            self.fail(str(e), param, ctx)
+    name, parse = "size", staticmethod(parse_size)
 
 
-class Latency(click.ParamType):
+class Latency(Written):
     """A median time at a count of tokens."""
 
-    name = "latency"
-
-    def convert(
-        self, value: str | LatencyLimit, param: click.Parameter | None, ctx: click.Context | None
-    ) -> LatencyLimit:
-        if isinstance(value, LatencyLimit):
-            return value
-        try:
-            return parse_latency(value)
-        except ValueError as e:
-            self.fail(str(e), param, ctx)
+    name, parse = "latency", staticmethod(parse_latency)
 
 
-class Share(click.ParamType):
+class Share(Written):
     """A share of the teacher's metric."""
 
-    name = "share"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_share(value)
-        except ValueError as e:
-            self.fail(str(e), param, ctx)
+    name, parse = "share", staticmethod(parse_share)

@@ -85,9 +85,9 @@ def student_time(body: BodyShape, prices: Prices = BUILT_IN, tokens: int = TOKEN
     return prices.fixed + (body.layers - 1) * layer + last + prices.once * (weights - 2 * units * hidden)
 
 
-def projection_time(embedding: int, hidden: int, bits: int, prices: Prices, tokens: int) -> float:
-    """Estimated µs of the way from the embedding size to the hidden size, where these differ."""
-    return prices.product(bits) * tokens * embedding * hidden if embedding != hidden else 0.0
+def projection_weights(embedding: int, hidden: int) -> int:
+    """Weights on the way from the embedding size to the hidden size, where these differ."""
+    return embedding * hidden if embedding != hidden else 0
 
 
 def teacher_time(full: StudentConfig) -> float:

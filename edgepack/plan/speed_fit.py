@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from edgepack.plan.speed import BodyShape, Prices, layer_weights, projection_time, student_time
+from edgepack.plan.speed import BodyShape, Prices, layer_weights, projection_weights, student_time
 
 PARTS = ("fixed", "layer", "first_layer", "once", "element", "score")  # of `Prices`, beside the products
 LEAST_SHAPES = len(PARTS)  # of different models in a profile: with fewer, prices follow from single times
@@ -45,8 +45,8 @@ class MemoryPrices:
 def time_of(model: Timed, prices: Prices, tokens: int) -> float:
     """Estimated µs of a whole model."""
     body = model.body
-    way = projection_time(model.embedding, body.hidden, body.bits, prices, tokens)
-    return student_time(body, prices, tokens) + way
+    way = projection_weights(model.embedding, body.hidden)
+    return student_time(body, prices, tokens) + prices.product(body.bits) * tokens * way
 
 
 def fit_prices(models: Sequence[Timed]) -> Prices:
@@ -96,8 +96,8 @@ def fit_memory(models: Sequence[Timed]) -> MemoryPrices | None:
 
 def body_weights(body: BodyShape, embedding: int) -> int:
     """Weights of the layers, and of the way from the embedding size to the hidden size."""
-    way = embedding * body.hidden if embedding != body.hidden else 0
-    return body.layers * layer_weights(body.heads, body.head_size, body.ffn, body.hidden) + way
+    layer = layer_weights(body.heads, body.head_size, body.ffn, body.hidden)
+    return body.layers * layer + projection_weights(embedding, body.hidden)
 
 
 def _positive(columns: np.ndarray) -> list[float]:

@@ -17,7 +17,7 @@ from edgepack.errors import InputError
 from edgepack.parameters import LatencyLimit
 from edgepack.plan.grid import Body, Table
 from edgepack.plan.space import SearchSpace
-from edgepack.plan.speed import BUILT_IN, TOKENS, Prices, near, projection_time, student_time
+from edgepack.plan.speed import BUILT_IN, TOKENS, Prices, near, projection_weights, student_time
 from edgepack.plan.speed_fit import MemoryPrices, body_weights
 
 Objective = Literal["loss", "bytes", "latency", "memory"]
@@ -104,9 +104,8 @@ def grid_ms(space: SearchSpace, wanted: Wanted, bodies: Sequence[Body], tables: 
     for target in space.targets:
         prices, tokens = wanted.of(target.name).prices, wanted.tokens
         own = np.array([student_time(body.shape, prices, tokens) for body in bodies])
-        unit = {body.bits: projection_time(1, 2, body.bits, prices, tokens) / 2 for body in bodies}
-        ways = np.array([table.size * space.hidden_size * (table.size != space.hidden_size) for table in tables])
-        times.append(own[:, None] + np.outer([unit[body.bits] for body in bodies], ways))
+        each = np.array([prices.product(body.bits) * tokens for body in bodies])
+        times.append(own[:, None] + np.outer(each, ways_in(space, tables)))
     return np.maximum.reduce(times) / 1e3
 
 
@@ -121,7 +120,11 @@ def grid_memory(
             return None
         own = np.array([body_weights(body.shape, space.hidden_size) for body in bodies])
         each = np.array([near(prices.body, body.bits) for body in bodies])
-        ways = np.array([table.size * space.hidden_size * (table.size != space.hidden_size) for table in tables])
         words = np.array([table.vocabulary.size * table.size * near(prices.table, table.bits) for table in tables])
-        needed.append(prices.fixed + (own * each)[:, None] + np.outer(each, ways) + words)
+        needed.append(prices.fixed + (own * each)[:, None] + np.outer(each, ways_in(space, tables)) + words)
     return np.maximum.reduce(needed)
+
+
+def ways_in(space: SearchSpace, tables: Sequence[Table]) -> np.ndarray:
+    """Weights between each table and the body `(tables,)`."""
+    return np.array([projection_weights(table.size, space.hidden_size) for table in tables])

@@ -13,12 +13,11 @@ from edgepack.build.data_plan import plan_data
 from edgepack.build.inputs import Inputs, check_request, open_inputs
 from edgepack.build.masked_words import check_masked_model
 from edgepack.build.recipe_check import check_shape
-from edgepack.build.search_space import make_search_space, make_wanted
+from edgepack.build.search_space import make_plan, make_search_space
 from edgepack.build.training_data import text_data
 from edgepack.console import Console
 from edgepack.errors import EdgepackError
 from edgepack.machine.memory import return_free_memory
-from edgepack.plan.search import search
 from edgepack.sweep.job import OUTPUT, Group, Job, Planned
 from edgepack.target import load_target
 
@@ -59,7 +58,7 @@ def plan_job(job: Job, opened: Inputs) -> Planned:
     check_request(request, inputs.teacher, inputs.targets)
     check_masked_model(request.chosen_recipe.augmentation, inputs)
     space = make_search_space(inputs)
-    chosen = search(space, request.budget_bytes, make_wanted(request, inputs.targets)).chosen
+    chosen = make_plan(request, space).chosen
     check_shape(request.chosen_recipe, request.effort, chosen.config, request.budget_bytes)
     data = plan_data(inputs, chosen, space.full, text_data(inputs, chosen.config))
     return Planned(dict(chosen.shipped_bytes), data.memory_bytes, data.bytes)

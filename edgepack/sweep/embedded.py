@@ -9,16 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepack.bundle.sweep import SweepBuild
 from edgepack.machine.memory import free_memory
 from edgepack.parameters import format_size
-from edgepack.sweep.job import Job, Planned
+from edgepack.sweep.job import Job, Planned, Told, thread_settings
 from edgepack.sweep.worker import log_name, outcome, result_name, start, stop
 
 CORES_EACH = 2  # of a build: small matrices leave further cores waiting
 POLL_SECONDS = 0.2
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-Told = Callable[[SweepBuild], None]
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,7 @@ def usable_cores() -> int:
 
 def environment(division: Division, slot: int, gpus: Sequence[str]) -> dict[str, str]:
     """What a build's process is told: its threads, and the GPU of its slot where there are several."""
-    threads = str(division.threads)
-    told = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    told = thread_settings(division.threads)
     return {**told, VISIBLE: gpus[slot % len(gpus)]} if len(gpus) > 1 else told
 
 

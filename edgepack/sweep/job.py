@@ -6,7 +6,7 @@ It travels to other processes and other machines as JSON; nothing heavy is impor
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgepack.build.inputs import BuildRequest
 
 OUTPUT = Path("out")  # of a request that is only looked at
+Told = Callable[[SweepBuild], None]  # what is called for each build that ends
 Group = tuple[str, int, str, tuple[str, ...]]  # of builds that differ in the seed alone
 
 
@@ -85,6 +86,11 @@ class Planned:
     shipped_bytes: dict[str, int]  # by target
     memory_bytes: int
     disk_bytes: int
+
+
+def thread_settings(count: int) -> dict[str, str]:
+    """The environment of a build that may use so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(count))
 
 
 def shared_outputs(teacher: str, seed: int) -> str:

@@ -17,12 +17,11 @@ from edgepack.bundle.sweep import SweepBuild
 from edgepack.errors import InputError, one_line, reason, shown
 from edgepack.machine.extras import import_package
 from edgepack.sweep.file import RayTable
-from edgepack.sweep.job import Job
+from edgepack.sweep.job import Job, Told, thread_settings
 from edgepack.sweep.worker import run_apart
 
 ANSWER_SECONDS = 10.0  # in which a cluster's head takes a connection
 RETRIES = 3  # of a build whose node died
-Told = Callable[[SweepBuild], None]
 
 
 @contextmanager
@@ -75,7 +74,7 @@ def run_on_ray(
 ) -> None:
     """Build all jobs; each that ends is told, whatever it came to."""
     task = ray.remote(num_cpus=asked.cpus, num_gpus=asked.gpus, max_retries=RETRIES)(run_apart)
-    threads = {"OMP_NUM_THREADS": str(asked.cpus), "MKL_NUM_THREADS": str(asked.cpus)}
+    threads = thread_settings(asked.cpus)
     waiting = {}
     for job in jobs:
         begun(job)

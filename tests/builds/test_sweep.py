@@ -32,6 +32,7 @@ model = {teacher!r}
 data = {train!r}
 eval = {evaluation!r}
 """
+ONE_TARGET = TEXT.replace('[["android-onnx"], ["android-onnx", "android-torchscript"]]', '["android-onnx"]')
 RECIPE = 'base = "quick"\nexamples_seen = 640\nbatch_size = 16\n'
 # a sweep with the worker of tests, in a process of its own
 DRIVER = """
@@ -73,8 +74,7 @@ def test_what_a_plan_refuses_is_refused_with_the_builds_name(files: Files, tmp_p
 
 @pytest.mark.slow
 def test_a_sweep_that_was_killed_resumes_and_a_build_that_failed_is_tried_again(files: Files, tmp_path: Path) -> None:
-    text = TEXT.replace('[["android-onnx"], ["android-onnx", "android-torchscript"]]', '["android-onnx"]')
-    file, output = sweep_file(tmp_path, files, text=f"seeds = [0, 1]\n{text}"), tmp_path / "out"
+    file, output = sweep_file(tmp_path, files, text=f"seeds = [0, 1]\n{ONE_TARGET}"), tmp_path / "out"
     names = [f"tiny-0.06MB-tiny-seed{seed}" for seed in (0, 1)]
     (tmp_path / "out-fail").touch()
     command = [sys.executable, "-c", DRIVER, str(file), str(output)]
@@ -113,8 +113,7 @@ def test_at_a_url_a_build_takes_up_the_stages_of_a_node_that_died(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The node's own disk is a temporary folder, gone with it; the storage is another folder, by its URL."""
-    text = TEXT.replace('[["android-onnx"], ["android-onnx", "android-torchscript"]]', '["android-onnx"]')
-    (job,) = read_sweep(sweep_file(tmp_path, files, text=text)).jobs
+    (job,) = read_sweep(sweep_file(tmp_path, files, text=ONE_TARGET)).jobs
     place, url = tmp_path / "bucket", f"file://{tmp_path}/bucket"
     monkeypatch.setattr(worker, "MODULE", "tests.sweep.short_worker")
     threads = {"OMP_NUM_THREADS": "1"}
