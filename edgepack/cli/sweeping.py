@@ -42,7 +42,7 @@ def sweep(
 ) -> None:
     """Make many builds from one file, and compare them.
 
-    It lists teachers, budgets, seeds, recipes and targets. A build that fails ends no other; the exit code is then 1.
+    It lists teachers, budgets, seeds, recipes and targets. If a build fails, the others go on, and the exit code is 1.
     """
     from edgepack.sweep.run import list_sweep, run_sweep
 
