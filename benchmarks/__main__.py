@@ -13,6 +13,7 @@ COMMANDS = {
     "latency": "benchmarks.latency",
     "onnx-graph": "benchmarks.onnx_graph",
     "runtimes": "benchmarks.runtimes",
+    "runtime-sizes": "benchmarks.runtime_sizes",
     "executorch-profile": "benchmarks.executorch_profile",
     "targets": "benchmarks.targets",
     "training": "benchmarks.training",

@@ -1,10 +1,11 @@
-"""Write the lists of documentation that have a source elsewhere: rooms of the package, decisions, the apps' versions.
+"""Write the lists of documentation that have a source elsewhere: rooms of the package, decisions, the apps' versions,
+and the runtimes' sizes.
 
     python docs/generate_lists.py     (part of `make docs`)
 
 A list stands between `<!-- NAME -->` and `<!-- end -->` of one page and is written nowhere else. The rooms come from
 the first docstring lines of what lies in edgepack/; the decisions from the head of each record in docs/decisions/; the
-versions from sample_apps/pins.toml.
+versions from sample_apps/pins.toml; the sizes from edgepack/bundle/runtime_sizes.toml.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ast
 import re
 from pathlib import Path
 
+from edgepack.bundle.growth import load_sizes
 from edgepack.package.pins import load_pins
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -66,10 +68,24 @@ def pins() -> str:
     return "\n".join(rows)
 
 
+def sizes() -> str:
+    """A table: what is known of each runtime's size."""
+    rows = ["| app | it links | version | measured | bytes | with gzip | on |", "|---|---|---|---|---|---|---|"]
+    for size in load_sizes():
+        if size.registry == "system":
+            rows.append(f"| {size.device} | {size.library} | – | part of {size.system} | 0 | 0 | {size.date} |")
+            continue
+        what = "what an app ships" if size.same else f"{size.package} for {size.system}; the app's own: not known here"
+        cells = (size.device, size.library, size.version, what, f"{size.bytes:,}", f"{size.gzip_bytes:,}", size.date)
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(rows)
+
+
 LISTS = {
     DOCS / "architecture.md": ("rooms", rooms),
     DOCS / "decisions" / "index.md": ("decisions", decisions),
     DOCS / "sample-apps.md": ("pins", pins),
+    DOCS / "app-size.md": ("sizes", sizes),
 }
 
 

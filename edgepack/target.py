@@ -29,10 +29,10 @@ class Target:
     they do not apply); `operators` are all that a file may use, with their domain where it is not ONNX's own;
     `static_shape` asks for a file of batch 1 and the student's longest sequence, which some accelerators need, and
     the app pads to;
-    `runtime_library` names what the app links, with its approximate size, which is reported beside the shipped
-    bytes and not counted; `extra` is the pip extra that exporting or running needs. `activations` says what shares a
-    range when activations are rounded: "example", "token", or "nothing" where they are not. `fixed_batch` is the number
-    of texts that a file takes at once (`None`: any), `integers` the type of its inputs.
+    `runtime_library` names what the app links (how large it is: `bundle/runtime_sizes.toml`); `extra` is the pip
+    extra that exporting or running needs. `activations` says what shares a range when activations are rounded:
+    "example", "token", or "nothing" where they are not. `fixed_batch` is the number of texts that a file takes at once
+    (`None`: any), `integers` the type of its inputs.
     """
 
     name: str

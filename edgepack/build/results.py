@@ -10,6 +10,7 @@ from typing import Any
 from edgepack.build.data_plan import DataPlan
 from edgepack.build.duration import TrainingTime
 from edgepack.build.linear import as_record, said_of
+from edgepack.bundle.growth import Growth, growth_of
 from edgepack.bundle.latency import MeasuredLatency, measured_latency
 from edgepack.bundle.linear import compared
 from edgepack.bundle.manifest import artifact_sha256
@@ -22,6 +23,7 @@ from edgepack.parameters import LatencyLimit, format_duration, format_size
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
+from edgepack.target import load_target
 from edgepack.workspace import hash_json
 
 SHAPE_COLUMNS = {  # name in `Candidate.describe` → in the table
@@ -174,6 +176,11 @@ class BuildResult:
         return {} if self.max_latency is None else measured_latency(self.max_latency, self.verdicts)
 
     @property
+    def growth(self) -> dict[str, Growth]:
+        """What an app grows by, by target."""
+        return {name: growth_of(load_target(name), verdict.shipped_bytes) for name, verdict in self.verdicts.items()}
+
+    @property
     def passed(self) -> bool:
         """Whether every target was built and its verdict passed."""
         return not self.missing and all(bundle.passed for bundle in self.bundles)
@@ -193,6 +200,7 @@ class BuildResult:
             "output": str(self.output),
             "missing": dict(self.missing),
             "verdicts": {name: verdict.model_dump(mode="json") for name, verdict in self.verdicts.items()},
+            "growth": {name: each.to_record() for name, each in self.growth.items()},
             **({"latency": timed} if timed else {}),
         }
 
@@ -202,9 +210,9 @@ class BuildResult:
         rows = [header, *(_verdict_row(bundle.manifest.target, bundle.verdict) for bundle in self.bundles)]
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
         times = [each.describe(name) for name, each in self.latency.items()]
-        return "\n".join(
-            [format_table(rows), *lacking, *times, *self.linear_lines(), f"bundles in {self.output / 'bundles'}"]
-        )
+        grown = [f"{name}: {each.describe()}" for name, each in self.growth.items()]
+        rest = [*lacking, *times, *self.linear_lines(), *grown, f"bundles in {self.output / 'bundles'}"]
+        return "\n".join([format_table(rows), *rest])
 
     def linear_lines(self) -> list[str]:
         """The linear model compared with the artifacts: one line where these are equally good, else one for each."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from edgepack.bundle.growth import growth_of
 from edgepack.bundle.linear import card_lines
 from edgepack.bundle.manifest import BundleManifest, TeacherRecord, task_of
 from edgepack.bundle.verdict import Verdict
@@ -27,6 +28,7 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
         origin(task, teacher),
         "",
         shipped(verdict),
+        f"- With it {growth_of(target, verdict.shipped_bytes).describe()}.",
         f"- Runtime: {target.runtime} {target.runtime_min_version} or newer.",
         *inputs(task, longest),
         *tags(task.tag_scheme),

@@ -272,7 +272,8 @@ def package(
     packaged = package_bundle(bundle, app, output, AppOptions(**settings), force, force_failed)
     make_console(quiet).info(f"{packaged.folder / 'README.md'} says how to build and run it, and what was verified")
     record = packaged.to_record()
-    print_record(record if as_json else {**record, "files": f"{len(packaged.files)} files"}, as_json)
+    shown = {"files": f"{len(packaged.files)} files", "growth": packaged.growth.describe()}
+    print_record(record if as_json else {**record, **shown}, as_json)
 
 
 @click.command()

@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
+from edgepack.bundle.growth import Growth
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, bare, shown
@@ -29,6 +30,7 @@ from edgepack.package.project import (
     DEFAULT_NAME,
     VECTOR_FORMS,
     AppOptions,
+    app_growth,
     check_file,
     check_options,
     shipped_records,
@@ -58,15 +60,17 @@ class App(Protocol):
 
 @dataclass(frozen=True)
 class Packaged:
-    """A project folder and the files in it, relative."""
+    """A project folder, the files in it, relative, and what the app grows by."""
 
     folder: Path
     app: str
     files: tuple[str, ...]
+    growth: Growth
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
-        return {"app": self.app, "folder": str(self.folder), "files": list(self.files)}
+        grown = self.growth.to_record()
+        return {"app": self.app, "folder": str(self.folder), "files": list(self.files), "growth": grown}
 
 
 @one_line_errors("package_app")
@@ -124,7 +128,7 @@ def package_bundle(
     except OSError as e:
         raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
-    return Packaged(output, app, tuple(files))
+    return Packaged(output, app, tuple(files), app_growth(manifest, options, app))
 
 
 def refuse_failed(bundle: Path) -> None:

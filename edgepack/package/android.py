@@ -96,6 +96,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         manifest,
         options,
         folder,
+        device="android",
         kind="An Android app",
         assets=ASSETS.as_posix(),
         steps=STEPS.format(module=module, runtime=manifest.runtime.name),

@@ -85,6 +85,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         manifest,
         options,
         folder,
+        device="ios",
         kind="An iOS app",
         assets="assets",
         steps=steps,

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from edgepack.bundle.growth import Growth, growth
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
 from edgepack.bundle.model_card import predict_command
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, shown
+from edgepack.parameters import format_size
 from edgepack.target import load_target
 from edgepack.workspace import sha256_file, write_atomic
 
@@ -78,6 +80,15 @@ def asset_records(manifest: BundleManifest, options: AppOptions) -> list[FileRec
     return [record for record in shipped_records(manifest) if inside or not is_model_file(record.path, target)]
 
 
+def app_growth(manifest: BundleManifest, options: AppOptions, device: str) -> Growth:
+    """What an app for `device` grows by: its own files, and the runtime that it links."""
+    inside = sum(record.bytes for record in asset_records(manifest, options))
+    what = "model and tokenizer"
+    if options.download_url is not None:
+        what = f"tokenizer (the model, {format_size(manifest.shipped_bytes - inside)}, is fetched)"
+    return growth(device, manifest.runtime.name, inside, what)
+
+
 def check_file(folder: Path, record: FileRecord) -> None:
     """`CheckFailed` where a file under `folder` is not the manifest's."""
     relative = PurePosixPath(record.path)
@@ -117,6 +128,7 @@ def write_readme(
     options: AppOptions,
     folder: Path,
     *,
+    device: str,
     kind: str,
     assets: str,
     steps: str,
@@ -125,7 +137,7 @@ def write_readme(
 ) -> None:
     """Write `folder`/README.md: what is in the project, how to build and run it (`steps`), what was seen to work.
 
-    `assets`: the folder of the model's files in the project.
+    `device`: as targets call it; `assets`: the folder of the model's files in the project.
     """
     lines = [
         f"# {options.name}",
@@ -146,6 +158,7 @@ def write_readme(
         "|---|---|---|",
         *(f"| `{r.path}` | {r.bytes:,} | `{r.sha256}` |" for r in shipped_records(manifest)),
         "",
+        *growth_lines(manifest, options, device),
         "## Verified",
         "",
         "- Packaging compared every file of the bundle with its manifest's size and sha256.",
@@ -170,6 +183,11 @@ def download_lines(manifest: BundleManifest, options: AppOptions) -> list[str]:
         "the app takes it only if size and sha256 are those below.",
         "",
     ]
+
+
+def growth_lines(manifest: BundleManifest, options: AppOptions, device: str) -> list[str]:
+    """What the app grows by."""
+    return ["## What the app grows by", "", f"With these files {app_growth(manifest, options, device).describe()}.", ""]
 
 
 def ask_lines(manifest: BundleManifest, options: AppOptions, assets: str) -> list[str]:

@@ -73,6 +73,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         manifest,
         options,
         folder,
+        device="web",
         kind="A web app",
         assets="model",
         steps=STEPS.format(vendor="The runtime is in `vendor/`.\n" if vendored else VENDOR_STEP),

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgepack.bundle.growth import growth_of
 from edgepack.bundle.linear import compared
 from edgepack.bundle.verdict import Check
 from edgepack.report.marks import Gauge, Interval, Intervals, Pair, Reference, gauge, intervals, pair
 from edgepack.report.records import BundleFacts, Facts
 from edgepack.report.units import NOT_MEASURED, capital, metric_name, milliseconds, percent, size, three_digits, times
+from edgepack.target import list_targets, load_target
 
 WORDS = {"passed": "passed", "failed": "failed", "not_run": "not run", "undecided": "undecided"}
 
@@ -27,6 +29,7 @@ class Card:
     gauge: Gauge
     shipped: str
     room: str  # of the budget
+    growth: str  # what an app grows by, its runtime included
     kept_value: str
     retention: str
     limit: str
@@ -71,6 +74,7 @@ def card(bundle: BundleFacts, teacher_bytes: int | None, absent: str = "") -> Ca
         gauge=gauge(f"budget-{bundle.name}", manifest.shipped_bytes, manifest.budget_bytes),
         shipped=size(manifest.shipped_bytes),
         room=room_text(manifest.shipped_bytes, manifest.budget_bytes),
+        growth=growth_text(bundle),
         kept_value=NOT_MEASURED if verdict.retention is None else percent(verdict.retention.value),
         retention=retention_text(bundle),
         limit=capital(limit_text(bundle)),
@@ -117,6 +121,14 @@ def room_text(shipped: int, budget: int) -> str:
     """What is left of the budget."""
     left = budget - shipped
     return f"of {size(budget)}, {f'{size(left)} left' if left >= 0 else f'{size(-left)} too many'}"
+
+
+def growth_text(bundle: BundleFacts) -> str:
+    """What an app grows by; nothing where the target is not of this edgepack."""
+    manifest = bundle.manifest
+    if manifest.target not in list_targets():
+        return ""
+    return f"{capital(growth_of(load_target(manifest.target), manifest.shipped_bytes).describe())}."
 
 
 def retention_text(bundle: BundleFacts) -> str:

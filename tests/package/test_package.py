@@ -39,6 +39,15 @@ def test_the_project_holds_the_shipped_files_the_manifest_and_a_page(bundle: Pat
     assert "`com.example.app`" in page
     for part in ("## Build and run", "## Verified", "## Not verified", "verdict passed", "accuracy 0.9000 on 10"):
         assert part in page
+    assert f"## What the app grows by\n\nWith these files {packaged.growth.describe()}.\n" in page
+    assert packaged.to_record()["growth"]["own_bytes"] == sum(map(len, SHIPPED.values()))
+
+
+def test_a_model_that_is_fetched_is_not_in_the_growth(bundle: Path, tmp_path: Path) -> None:
+    options = AppOptions(download_url="https://example.com/1")
+    packaged = package_bundle(bundle, "web", tmp_path / "app", options)
+    assert packaged.growth.own_bytes == len(SHIPPED["tokenizer.bin"])
+    assert "5 bytes of tokenizer (the model, 5 bytes, is fetched)" in packaged.growth.describe()
 
 
 def test_every_target_of_a_device_with_an_app_is_packaged_or_named(

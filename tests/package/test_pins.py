@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgepack.bundle.growth import RuntimeSize, load_sizes
 from edgepack.bundle.manifest import load_manifest, write_model
 from edgepack.errors import InputError
 from edgepack.package import APPS, AppOptions, package_bundle
 from edgepack.package.pins import Pin, load_pins, numbers, runtime_pin
 from edgepack.package.template import checkout
 from edgepack.target import list_targets, load_target
+from tests.pages import REPOSITORY
 
 SYSTEM = {"coreml"}  # runtimes that are part of the system
 # gradle-wrapper.jar of Gradle 9.4.1, as Gradle publishes it
@@ -54,6 +56,28 @@ def test_a_runtime_is_at_least_the_targets_minimum() -> None:
         seen += 1
         assert numbers(target.runtime_min_version) <= numbers(pin.version) <= numbers(pin.newest), name
     assert seen >= 6
+
+
+@pytest.mark.parametrize("size", load_sizes(), ids=lambda size: f"{size.device}: {size.library}")
+def test_a_size_is_of_the_version_that_the_app_links(size: RuntimeSize) -> None:
+    for runtime in size.runtimes:
+        pin = runtime_pin(size.device, runtime)
+        if size.registry == "system":
+            assert (pin, size.bytes) == (None, 0)
+        elif size.device in APPS:
+            assert pin is not None
+            assert (pin.name, pin.version) == (size.library, size.version)
+        else:  # no app: what the tests run
+            assert f"{size.package}=={size.version}" in (REPOSITORY / "constraints.txt").read_text().splitlines()
+
+
+def test_a_size_is_measured_and_found_once() -> None:
+    for size in load_sizes():
+        assert size.registry == "system" or (size.files and 0 < size.gzip_bytes < size.bytes)
+    found = [(size.device, runtime) for size in load_sizes() for runtime in size.runtimes]
+    assert len(found) == len(set(found))
+    targets = {(load_target(name).device, load_target(name).runtime) for name in list_targets()}
+    assert {(device, runtime) for device, runtime in found if device != "web"} <= targets  # web's app runs both
 
 
 def test_a_bundle_that_is_newer_than_the_apps_runtime_is_refused(bundle: Path, tmp_path: Path) -> None:

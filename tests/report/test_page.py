@@ -77,6 +77,7 @@ def test_the_first_screen_has_figures_with_their_units(whole: tuple[str, Page, s
     _, page, _ = whole
     assert "2 of 3 targets passed" in page.text
     assert "3.88 MB of 4 MB, 125 kB left" in page.text
+    assert "An app grows by 3.9 MB of model and tokenizer and by the runtime" in page.text
     assert "99 % 95 % interval 97 to 101 %" in page.text
     assert "Limit 98 %: the whole interval is above" in page.text
     assert "11 × smaller" in page.text
@@ -269,7 +270,9 @@ def test_a_bundle_outside_is_refused(tmp_path: Path) -> None:
 def test_the_markdown_is_short_and_the_same_each_time(whole: tuple[str, Page, str], tmp_path: Path) -> None:
     markdown, _, _ = whole
     before_details = markdown.split("<details>")[0].strip().splitlines()
-    assert len(before_details) < 20
+    assert len(before_details) < 24
+    grown = [line.split(":")[0] for line in before_details if ": An app grows by 3.9 MB of model and" in line]
+    assert grown == [f"- {target}" for target in TARGETS]
     assert markdown.count("<details>") == markdown.count("</details>") == 3
     assert "| size | passed | 3,875,190 bytes are shipped; at most 4,000,000 are allowed |" in markdown
     folder = write_build(tmp_path / "out", [verdict("android-onnx", analysis=analysis())])
