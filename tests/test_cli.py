@@ -29,7 +29,7 @@ from edgepack.target import list_targets
 COMMANDS = {
     *("build", "plan", "recipes", "finetune", "cut-vectors", "profile", "export", "validate", "bundle", "demo"),
     "sweep",
-    *("predict", "gate", "compare", "sign", "bom", "package", "inspect", "report"),
+    *("predict", "gate", "compare", "sign", "bom", "package", "reduce-runtime", "inspect", "report"),
     *("targets", "doctor"),
 }
 

@@ -17,7 +17,7 @@ from edgepack._version import __version__
 from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, profile, targets
-from edgepack.cli.release import bom, compare, gate, inspect, package, predict, report, sign
+from edgepack.cli.release import bom, compare, gate, inspect, package, predict, reduce_runtime, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.cli.sweeping import sweep
 from edgepack.errors import CheckFailed, EdgepackError, printable
@@ -37,7 +37,7 @@ SECTIONS = {
         bundle,
         demo,
     ),
-    "Ship it": (predict, gate, compare, sign, bom, package, inspect, report),
+    "Ship it": (predict, gate, compare, sign, bom, package, reduce_runtime, inspect, report),
     "This installation": (targets, doctor),
 }
 

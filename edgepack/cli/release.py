@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 @output_options
 @click.pass_context
 def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Check bundles again under a policy: exit 0 if all pass, 1 if not."""
+    """Check bundles again under a policy; exit 1 if one fails."""
     from edgepack.evidence.gate import gate as run_gate
 
     columns = take_columns(settings)
@@ -274,6 +274,24 @@ def package(
     record = packaged.to_record()
     shown = {"files": f"{len(packaged.files)} files", "growth": packaged.growth.describe()}
     print_record(record if as_json else {**record, **shown}, as_json)
+
+
+@click.command("reduce-runtime")
+@click.argument("bundle", type=EXISTING_FOLDER)
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the files; new or empty.")
+@output_options
+def reduce_runtime(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
+    """Write what a runtime of a bundle's operators is built from.
+
+    For ONNX Runtime: the operators with their types, as its build takes them, and the model in its own format. For
+    ExecuTorch: the operators.
+    """
+    from edgepack.package.reduced_runtime import reduce_runtime as run_reduce_runtime
+
+    reduced = run_reduce_runtime(bundle, output)
+    make_console(quiet).info(f"{reduced.folder / 'README.md'} says how to build the runtime, and what was verified")
+    record = reduced.to_record()
+    print_record(record if as_json else {**record, "operators": len(reduced.operators)}, as_json)
 
 
 @click.command()

@@ -18,6 +18,7 @@ import torch
 from edgepack.errors import CheckFailed, MissingDependency
 from edgepack.export.executorch import export_executorch
 from edgepack.export.executorch_encoder import packed_codes, zero_points
+from edgepack.package.reduced_runtime import write_operator_list
 from edgepack.plan.size_executorch import SizeWalk, model_bytes
 from edgepack.quantization import INT4, INT8, BitWidth, quantize_rows
 from edgepack.runtime.executorch import load
@@ -66,6 +67,10 @@ def test_runtime_gives_the_students_logits(
     student = make_student(*bits, **changes, vocab_size=VOCABULARY)
     artifact = export_executorch(student, TARGET, tmp_path)
     assert set(artifact.operators) <= set(TARGET.operators)
+    listed = write_operator_list(artifact.path, tmp_path / "list.yaml")
+    assert str(tmp_path) not in (tmp_path / "list.yaml").read_text()
+    called = {name.split(".")[1] for name in artifact.operators if not name.startswith("xnnpack:")}
+    assert {name.split("::")[1].split(".")[0] for name in listed} - {"sym_size"} == called
     size = model_bytes(student.config)
     assert size.total == pytest.approx(artifact.size_bytes, rel=0.005)
     session, errors, rounding = load(artifact.path), [], []
