@@ -314,7 +314,7 @@ def reduce_runtime(bundle: Path, output: Path, as_json: bool, quiet: bool) -> No
 @json_option
 @click.pass_context
 def inspect(ctx: click.Context, /, app: Path, as_json: bool, **settings: Any) -> None:
-    """Check a built .apk, .aab or .ipa for what stores and phones reject."""
+    """Check an .apk, .aab or .ipa for what stores and phones reject."""
     from edgepack.inspect.app import inspect_app
 
     result = inspect_app(app, settings["bundles"], settings["on_demand"], settings["allowed"])
