@@ -16,11 +16,13 @@ from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.signature import SignatureRecord
 from edgepack.bundle.sweep import SweepRecord
 from edgepack.bundle.verdict import Verdict
+from edgepack.evidence.device import DeviceReport
 from edgepack.evidence.outcome import GateRecord
 from edgepack.evidence.speed_profile import SpeedProfile
 
 FOLDER = Path(__file__).parent / "schemas"
 SCHEMAS: dict[str, type[BaseModel]] = {
+    "device-report": DeviceReport,
     "gate": GateRecord,
     "manifest": BundleManifest,
     "signature": SignatureRecord,

@@ -122,6 +122,15 @@ def all_passed(checks: list[Check]) -> bool:
     return all(check.status == "passed" for check in checks)
 
 
+def first_failures(checks: Sequence[Check]) -> list[Check]:
+    """One check of each name: the first that did not pass, else the last."""
+    kept: dict[str, Check] = {}
+    for check in checks:
+        if check.name not in kept or kept[check.name].status == "passed":
+            kept[check.name] = check
+    return list(kept.values())
+
+
 def limit_check(name: str, value: float, limit: float, at_most: bool, what: str) -> Check:
     """A check of a figure against a limit, with a reason that says both."""
     good = value <= limit if at_most else value >= limit  # NaN is neither

@@ -334,13 +334,22 @@ def inspect(ctx: click.Context, /, app: Path, as_json: bool, **settings: Any) ->
     metavar="[PORT]",
     help="Serve the two files to this machine alone, until Ctrl-C; without PORT at a free one. Give it after OUTPUT.",
 )
+@click.option(
+    "--device-report",
+    "device_reports",
+    multiple=True,
+    type=EXISTING_FILE,
+    help="JSON file with a phone's figures, which the page then shows.",
+)
 @output_options
-def report(output: Path, opened: bool, port: int | None, as_json: bool, quiet: bool) -> None:
+def report(
+    output: Path, opened: bool, port: int | None, device_reports: tuple[Path, ...], as_json: bool, quiet: bool
+) -> None:
     """Write report.html and report.md of a build."""
     from edgepack.report import write_report
     from edgepack.report.serve import open_report, serve_report
 
-    paths, console = write_report(output), make_console(quiet)
+    paths, console = write_report(output, device_reports), make_console(quiet)
     written = {path.suffix.removeprefix("."): str(path) for path in paths}
     if port is not None:
         serve_report(paths, console, port, opened, lambda url: print_record(written | {"address": url}, as_json))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.bundle.manifest import BundleManifest, artifact_sha256, load_manifest
-from edgepack.errors import EdgepackError, InputError, shown
-from edgepack.evidence.device import DeviceReport
+from edgepack.errors import EdgepackError
+from edgepack.evidence.device import DeviceReport, refuse_foreign
 from edgepack.evidence.metric_check import Given
 from edgepack.target import load_target
 
@@ -38,12 +38,7 @@ def refuse_unused(reports: Sequence[DeviceReport], bundles: Sequence[Path]) -> N
     for manifest in readable_manifests(bundles) if reports else ():
         with suppress(EdgepackError):  # an unknown target
             known.add(artifact_sha256(manifest))
-    for report in reports:
-        if report.artifact_sha256 not in known:
-            raise InputError(
-                f"the device report of {shown(report.device)} is of artifact {report.artifact_sha256[:12]}…; "
-                "none of the bundles holds it: measure the one that is to be released"
-            )
+    refuse_foreign(reports, known)
 
 
 def missing_targets(required: Sequence[str], bundles: Sequence[Path]) -> tuple[str, ...]:

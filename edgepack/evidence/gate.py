@@ -21,7 +21,7 @@ from pathlib import Path
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, refuse_build, refuse_other_folder
 from edgepack.bundle.signature import public_key as read_public_key
 from edgepack.bundle.signature import signature_check
-from edgepack.bundle.verdict import Check, Status
+from edgepack.bundle.verdict import Check, Status, first_failures
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError, MissingDependency, NotRunHere, first_line, printable
 from edgepack.evidence.against import Against, missing_targets, refuse_unused
@@ -30,7 +30,7 @@ from edgepack.evidence.batches import batches_check, vocabulary_check
 from edgepack.evidence.bundle_files import files_check, size_check
 from edgepack.evidence.compare import baseline_check
 from edgepack.evidence.consistency import consistency_check, evidence_check
-from edgepack.evidence.device import read_device_report, report_of
+from edgepack.evidence.device import DeviceReport, device_check, read_device_report, reports_of
 from edgepack.evidence.golden_contents import goldens_check
 from edgepack.evidence.junit import junit_xml
 from edgepack.evidence.markdown import markdown as markdown_text
@@ -149,8 +149,10 @@ def questions(bundle: OpenBundle, policy: Policy, against: Against) -> Iterator[
     yield "consistency", lambda: [consistency_check(bundle)]
     yield "tokenizer", lambda: [tokenizer_check(bundle)]
     yield "artifact", lambda: [artifact_check(bundle)]
-    report = report_of(bundle.manifest, against.reports)
-    yield "verdict", lambda: verdict_checks(bundle.verdict, bundle.manifest, policy, report)
+    reports = reports_of(bundle.manifest, against.reports)
+    yield "verdict", lambda: verdict_checks(bundle.verdict, bundle.manifest, policy, reports)
+    if reports:
+        yield "device", lambda: device_checks(bundle, reports)
     yield "goldens", lambda: [goldens_check(bundle)]
     yield "batches", lambda: [batches_check(bundle)]
     yield "vocabulary", lambda: [vocabulary_check(bundle)]
@@ -182,6 +184,11 @@ def answered(name: str, ask: Callable[[], list[Check]], seconds: dict[str, float
     for check in checks:
         seconds[check.name] = (time.perf_counter() - started) / len(checks)
     return [check.model_copy(update={"reason": printable(check.reason)}) for check in checks]
+
+
+def device_checks(bundle: OpenBundle, reports: Sequence[DeviceReport]) -> list[Check]:
+    """What devices say of the bundle's goldens and of how warm they were; of several the first that did not pass."""
+    return first_failures([device_check(report, len(bundle.goldens)) for report in reports])
 
 
 def targets_check(missing: Sequence[str]) -> Check:

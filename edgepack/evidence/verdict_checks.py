@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from edgepack.bundle.analysis import Analysis
 from edgepack.bundle.manifest import BundleManifest, task_of
-from edgepack.bundle.verdict import Check, Verdict, limit_check
-from edgepack.evidence.device import DeviceReport, device_check
+from edgepack.bundle.verdict import Check, Verdict, first_failures, limit_check
+from edgepack.evidence.device import DeviceReport
 from edgepack.evidence.linear_check import linear_check
 from edgepack.evidence.noninferiority import judge_retention, retention_check, rows_of
 from edgepack.evidence.policy import Policy
@@ -17,11 +17,11 @@ CLOSE = 1e-6  # figures that were computed twice from the same counts
 
 
 def verdict_checks(
-    verdict: Verdict, manifest: BundleManifest, policy: Policy, device: DeviceReport | None = None
+    verdict: Verdict, manifest: BundleManifest, policy: Policy, devices: Sequence[DeviceReport] = ()
 ) -> list[Check]:
     """What the validation found, under the policy's limits, which replace the verdict's own.
 
-    `device`: a report of this artifact from a phone; limits of time and memory are then held against it.
+    `devices`: reports of this artifact from phones; limits of time and memory are then held against each of them.
     """
     task = task_of(manifest)
     checks = [retention_again(verdict, task, policy), verdict.check("parity"), verdict.check("finite")]
@@ -31,9 +31,8 @@ def verdict_checks(
     if policy.min_gain_over_linear is not None:
         checks.append(linear_check(verdict, policy, policy.min_gain_over_linear))
     checks += analysis_checks(verdict.analysis or Analysis(), policy)
-    if device is not None:
-        checks.append(device_check(device))
-    return checks + cost_checks(verdict, policy, device)
+    costs = [check for device in devices or (None,) for check in cost_checks(verdict, policy, device)]
+    return checks + first_failures(costs)
 
 
 def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
@@ -127,17 +126,12 @@ def cost_checks(verdict: Verdict, policy: Policy, device: DeviceReport | None) -
             lambda: (own.resident_bytes if own else None, f"bytes resident after loading{where}"),
         ),
     ]
-    checks: list[Check] = []
+    checks = []
     for name, limit, measured in asked:
         if limit is not None:
             value, what = measured()
-            check = at_limit(name, value, limit, True, what)
-            before = next((c for c in checks if c.name == name), None)
-            if before is None:
-                checks.append(check)
-            elif before.status == "passed":  # one check of a name: p95 instead of p50, what stays instead of the peak
-                checks[checks.index(before)] = check
-    return checks
+            checks.append(at_limit(name, value, limit, True, what))
+    return checks  # p50 and p95 have one name, as peak and what stays
 
 
 def _at_tokens(times: Mapping[int, float], tokens: int, what: str) -> tuple[float | None, str]:

@@ -7,7 +7,7 @@ missing was not measured, and the report says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from edgepack.bundle.sweep import SWEEP_NAME, SweepRecord, load_sweep
+from edgepack.errors import InputError
 from edgepack.report import answers, glance, sections, units
 from edgepack.report.records import Facts, read_facts
 from edgepack.report.sweep import sweep_context
@@ -25,12 +26,17 @@ from edgepack.workspace import write_atomic
 KINDS = ("md", "html")
 
 
-def write_report(folder: Path) -> list[Path]:
-    """Write the report of the build or the sweep in `folder`, where its record is; return the files."""
+def write_report(folder: Path, device_reports: Sequence[Path] = ()) -> list[Path]:
+    """Write the report of the build or the sweep in `folder`, where its record is; return the files.
+
+    `device_reports`: JSON files with figures from phones, for a build.
+    """
     if (folder / SWEEP_NAME).is_file():
+        if device_reports:
+            raise InputError(f"{folder} is a sweep; device reports go with the report of one build")
         pages = sweep_pages(load_sweep(folder))
     else:
-        pages = filled("report", page_context(read_facts(folder)))
+        pages = filled("report", page_context(read_facts(folder, device_reports)))
     for name, text in pages.items():
         write_atomic(folder / name, text.encode(errors="replace"))
     return [folder / name for name in pages]

@@ -20,6 +20,7 @@ from edgepack.bundle.analysis import Analysis
 from edgepack.bundle.manifest import (
     BuildManifest,
     BundleManifest,
+    artifact_sha256,
     load_build_manifest,
     load_manifest,
     read_bounded,
@@ -29,6 +30,7 @@ from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict
 from edgepack.errors import InputError
 from edgepack.evidence.compare_runtimes import RuntimePair
+from edgepack.evidence.device import DeviceReport, read_device_report, refuse_foreign
 from edgepack.workspace import HIDDEN_FOLDER, stage_label
 
 STATUSES = ("failed", "undecided", "not_run")  # the worst first
@@ -157,6 +159,7 @@ class Facts:
     folder: Path
     build: BuildManifest
     bundles: tuple[BundleFacts, ...]
+    devices: tuple[DeviceReport, ...] = ()
 
     @cached_property
     def plan(self) -> PlanRecord | None:
@@ -192,8 +195,8 @@ class Facts:
         return found
 
 
-def read_facts(folder: Path) -> Facts:
-    """The build in `folder`; `InputError` where that is none."""
+def read_facts(folder: Path, device_reports: Sequence[Path] = ()) -> Facts:
+    """The build in `folder`, with what devices measured; `InputError` where it is none, or they are of another."""
     build = load_build_manifest(folder)
     bundles = []
     for artifact in build.artifacts:
@@ -205,7 +208,9 @@ def read_facts(folder: Path) -> Facts:
             if not 0 <= getattr(manifest, name) <= MOST_BYTES:
                 raise InputError(f"{place}: {name} is no size of a file; build again")
         bundles.append(BundleFacts(manifest, verdict))
-    return Facts(folder, build, tuple(bundles))
+    devices = tuple(read_device_report(path) for path in device_reports)
+    refuse_foreign(devices, {artifact_sha256(bundle.manifest) for bundle in bundles} if devices else set())
+    return Facts(folder, build, tuple(bundles), devices)
 
 
 Known = TypeVar("Known", bound=Record)

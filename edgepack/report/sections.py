@@ -11,6 +11,7 @@ from edgepack.bundle.latency import measured_latency
 from edgepack.bundle.linear import NAME as LINEAR
 from edgepack.bundle.manifest import model_text
 from edgepack.bundle.verdict import FORMS, FormParity
+from edgepack.evidence.device import DeviceReport, reports_of
 from edgepack.parameters import LatencyLimit, format_duration
 from edgepack.report.charts import Chart, candidates, losses, treemap
 from edgepack.report.glance import WORDS, reason
@@ -255,6 +256,7 @@ class TargetSection:
     latency: Spans | None
     table: Table
     pairs: Table | None
+    devices: Table | None
 
 
 def target_section(facts: Facts) -> TargetSection | None:
@@ -278,7 +280,38 @@ def target_section(facts: Facts) -> TargetSection | None:
     )
     columns = ("runtimes", "targets", "same answers", "relative error", "largest difference", "metrics")
     compared = Table("Runtimes compared with each other", columns, pairs) if pairs else None
-    return TargetSection(latency_picture(facts), table, compared)
+    return TargetSection(latency_picture(facts), table, compared, device_table(facts))
+
+
+def device_table(facts: Facts) -> Table | None:
+    """What phones measured: a column for each report."""
+    if not facts.devices:
+        return None
+    found = [(bundle, report) for bundle in facts.bundles for report in reports_of(bundle.manifest, facts.devices)]
+    figures = [device_figures(report) for _, report in found]
+    names = list(dict.fromkeys(name for each in figures for name in each))
+    rows = tuple((name, *(each.get(name, NOT_MEASURED) for each in figures)) for name in names)
+    columns = ("", *(f"{bundle.name} on {report.device}" for bundle, report in found))
+    return Table("Figures of devices", columns, rows)
+
+
+def device_figures(report: DeviceReport) -> dict[str, str]:
+    """One report's."""
+    figures = {"system": report.os, "runtime": report.runtime, "loading": milliseconds(report.load_ms)}
+    if report.first_ms is not None:
+        figures["first inference"] = milliseconds(report.first_ms)
+    for tokens, ms in sorted(report.p50_ms.items()):
+        figures[f"latency, {tokens} tokens"] = milliseconds(ms)
+        if tokens in report.p95_ms:
+            figures[f"95 of 100 within, {tokens} tokens"] = milliseconds(report.p95_ms[tokens])
+    figures["peak memory of the app"] = size(report.peak_bytes)
+    if report.resident_bytes is not None:
+        figures["memory after loading"] = size(report.resident_bytes)
+    return figures | {
+        "goldens": f"{report.goldens_passed} of {report.goldens} came out",
+        "thermal state": report.thermal,
+        "app": report.app or NOT_MEASURED,
+    }
 
 
 def target_figures(bundle: BundleFacts) -> dict[str, str]:

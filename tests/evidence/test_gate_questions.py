@@ -44,7 +44,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, *names: str, asked: list[Any], man
         def check(*args: Any) -> Any:
             asked.append((name, *args))
             found = Check(name=name, status="passed")
-            return [found] if name == "verdict_checks" else found
+            return [found] if name.endswith("_checks") else found
 
         return check
 
@@ -56,24 +56,25 @@ def test_each_question_is_asked_of_its_own_check(monkeypatch: pytest.MonkeyPatch
     asked: list[Any] = []
     named = (
         "size_check", "evidence_check", "consistency_check", "tokenizer_check", "artifact_check", "verdict_checks",
-        "goldens_check", "batches_check", "vocabulary_check", "student_check", "metric_check", "baseline_check",
-        "targets_check",
+        "device_checks", "goldens_check", "batches_check", "vocabulary_check", "student_check", "metric_check",
+        "baseline_check", "targets_check",
     )  # fmt: skip
     stand_in(monkeypatch, *named, asked=asked)
     reports: list[Any] = []
-    monkeypatch.setattr(gate_module, "report_of", lambda *of: reports.append(of) or "the report")
+    monkeypatch.setattr(gate_module, "reports_of", lambda *of: reports.append(of) or ("the report",))
     given: Any = "the data"
     against = Against(given, Path("old"), ("a report",), Path("student"), ("ios-onnx",))  # type: ignore[arg-type]
     policy = Policy(require_targets=["ios-onnx"])
     answers = {name: ask() for name, ask in questions(BUNDLE, policy, against)}
-    assert tuple(answers) == (*ALWAYS, "student", "metric", "baseline", "targets")
+    assert tuple(answers) == (*ALWAYS[:6], "device", *ALWAYS[6:], "student", "metric", "baseline", "targets")
     assert asked == [
         ("size_check", MANIFEST, policy),
         ("evidence_check", BUNDLE),
         ("consistency_check", BUNDLE),
         ("tokenizer_check", BUNDLE),
         ("artifact_check", BUNDLE),
-        ("verdict_checks", "the verdict", MANIFEST, policy, "the report"),
+        ("verdict_checks", "the verdict", MANIFEST, policy, ("the report",)),
+        ("device_checks", BUNDLE, ("the report",)),
         ("goldens_check", BUNDLE),
         ("batches_check", BUNDLE),
         ("vocabulary_check", BUNDLE),
@@ -102,7 +103,7 @@ def test_each_question_is_asked_of_its_own_check(monkeypatch: pytest.MonkeyPatch
 def test_what_is_given_or_required_is_asked(
     monkeypatch: pytest.MonkeyPatch, against: Against, policy: Policy, more: Sequence[str]
 ) -> None:
-    monkeypatch.setattr(gate_module, "report_of", lambda *_: None)
+    monkeypatch.setattr(gate_module, "reports_of", lambda *_: ())
     assert [name for name, _ in questions(BUNDLE, policy, against)] == [*ALWAYS, *more]
 
 

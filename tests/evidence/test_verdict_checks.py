@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,14 @@ from edgepack.bundle.manifest import MetricRecord, artifact_sha256
 from edgepack.bundle.verdict import Check, Speed, Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.errors import InputError
-from edgepack.evidence.device import DeviceReport, read_device_report
+from edgepack.evidence.device import DeviceReport, device_check, read_device_report
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import Policy, read_policy
 from edgepack.evidence.verdict_checks import verdict_checks
 
 
-def check_of(name: str, verdict: Verdict, bundle: Bundle, device: DeviceReport | None = None, **rules: Any) -> Check:
-    checks = [c for c in verdict_checks(verdict, bundle.manifest, Policy(**rules), device) if c.name == name]
+def check_of(name: str, verdict: Verdict, bundle: Bundle, *devices: DeviceReport, **rules: Any) -> Check:
+    checks = [c for c in verdict_checks(verdict, bundle.manifest, Policy(**rules), devices) if c.name == name]
     assert len(checks) == 1, checks
     return checks[0]
 
@@ -156,7 +158,6 @@ def report(bundle: Bundle, path: Path | None = None, **changes: Any) -> DeviceRe
 
 def test_limits_are_held_against_the_device(bundle: Bundle) -> None:
     device, verdict = report(bundle), changed(bundle.verdict, speed=SPEED)
-    assert check_of("device", verdict, bundle, device).status == "passed"
     check = check_of("latency", verdict, bundle, device, max_p50_ms=4.0)
     assert check.status == "failed"
     assert "on Phone 1" in check.reason
@@ -167,18 +168,40 @@ def test_limits_are_held_against_the_device(bundle: Bundle) -> None:
     assert check_of("load", verdict, bundle, device, max_load_ms=25.0).status == "failed"
 
 
+def test_each_of_several_devices_keeps_the_limits(bundle: Bundle) -> None:
+    fast, slow = report(bundle), report(bundle, device="Phone 2", p50_ms={"32": 9.0}, p95_ms={"32": 9.0})
+    for devices in ((fast, slow), (slow, fast), (slow, slow)):
+        check = check_of("latency", bundle.verdict, bundle, *devices, max_p50_ms=6.0)
+        assert check.status == "failed"
+        assert "on Phone 2" in check.reason
+    assert check_of("latency", bundle.verdict, bundle, fast, slow, max_p50_ms=10.0).status == "passed"
+
+
 @pytest.mark.parametrize(
-    "changes", [{"thermal": "serious"}, {"goldens_passed": 9}, {"goldens": 0, "goldens_passed": 0}]
+    ("changes", "status"),
+    [
+        ({}, "passed"),
+        ({"thermal": "fair"}, "passed"),
+        ({"thermal": "serious"}, "failed"),
+        ({"thermal": "critical"}, "failed"),
+        ({"thermal": "unknown"}, "not_run"),
+        ({"thermal": "unknown", "goldens_passed": 9}, "failed"),
+        ({"goldens_passed": 9}, "failed"),
+        ({"goldens": 0, "goldens_passed": 0}, "failed"),
+        ({"goldens": 9, "goldens_passed": 9}, "failed"),  # of the ten that the bundle has
+    ],
 )
-def test_a_hot_phone_or_a_golden_that_does_not_come_out_fails(bundle: Bundle, changes: dict[str, Any]) -> None:
-    assert check_of("device", bundle.verdict, bundle, report(bundle, **changes)).status == "failed"
+def test_a_phone_shows_all_goldens_and_that_it_was_cool(bundle: Bundle, changes: dict[str, Any], status: str) -> None:
+    assert device_check(report(bundle, **changes), 10).status == status
 
 
 def test_the_gate_takes_the_report_of_its_artifact_alone(bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "phone.json"
-    report(bundle, path)
-    (result,) = gate([bundle.folder], device_reports=[path]).bundles
-    assert [c.status for c in result.checks if c.name == "device"] == ["passed"]
+    goldens = len((bundle.folder / "golden.jsonl").read_text().splitlines())
+    for few, status in ((0, "passed"), (1, "failed")):
+        report(bundle, path, goldens=goldens - few, goldens_passed=goldens - few)
+        (result,) = gate([bundle.folder], device_reports=[path]).bundles
+        assert [c.status for c in result.checks if c.name == "device"] == [status]
     report(bundle, path, artifact_sha256="0" * 64)
     with pytest.raises(InputError, match="none of the bundles holds it"):
         gate([bundle.folder], device_reports=[path])
@@ -191,6 +214,21 @@ def test_the_gate_takes_the_report_of_its_artifact_alone(bundle: Bundle, tmp_pat
         ({"p50_ms": {}}, "p50_ms"),
         ({"thermal": "warm"}, "thermal"),
         ({"artifact_sha256": "x"}, "artifact_sha256"),
+        ({"load_ms": "41"}, "load_ms"),
+        ({"load_ms": math.nan}, "load_ms"),
+        ({"p50_ms": {"32": math.inf}}, "p50_ms.32"),
+        ({"p50_ms": {"32": 1e300}}, "p50_ms.32"),
+        ({"p50_ms": {"-1": 2.0}}, "p50_ms.-1"),
+        ({"p50_ms": {str(n): 1.0 for n in range(1, 99)}}, "p50_ms"),
+        ({"p50_ms": [2.0]}, "p50_ms"),
+        ({"peak_bytes": True}, "peak_bytes"),
+        ({"peak_bytes": 10**30}, "peak_bytes"),
+        ({"goldens": None}, "goldens"),
+        ({"device": "d" * 201}, "device"),
+        ({"schema": 2}, "schema"),
+        ({"goldens": 1, "goldens_passed": 2}, "the document: Value error, 2 of 1 goldens passed"),
+        ({"p95_ms": {"32": 4.0}}, "the document: Value error, at 32 tokens p95 is 4 ms and p50 5 ms"),
+        ({"resident_bytes": 70_000_000}, "the document: Value error, 70,000,000 bytes stayed of a peak of 60,000,000"),
     ],
 )
 def test_a_report_that_cannot_be_names_its_key(
@@ -198,8 +236,25 @@ def test_a_report_that_cannot_be_names_its_key(
 ) -> None:
     path = tmp_path / "phone.json"
     path.write_text(json.dumps({**json.loads(report(bundle).model_dump_json()), **changes}))
-    with pytest.raises(InputError, match=rf"phone\.json: {said}"):
+    with pytest.raises(InputError, match=rf"^[^\n]*phone\.json: {said}[^\n]*; let the app write it again[^\n]*$"):
         read_device_report(path)
+
+
+def test_a_file_that_is_no_report_is_one_line(bundle: Bundle, tmp_path: Path) -> None:
+    path, pipe = tmp_path / "phone.json", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for data in (b"", b"{", b"[" * 100_000, b"[]", b"\xff", b"null"):
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"^[^\n]*phone\.json: the document: [^\n]*$"):
+            gate([bundle.folder], device_reports=[path])
+    path.write_bytes(b" " * 1_000_001)
+    for place, said in (
+        (path, "is larger than 1,000,000 bytes"),
+        (pipe, "no regular file"),
+        (tmp_path / "no", "No such"),
+    ):
+        with pytest.raises(InputError, match=said):
+            gate([bundle.folder], device_reports=[place])
 
 
 def test_a_waiver_has_a_reason_and_an_end(bundle: Bundle, tmp_path: Path) -> None:

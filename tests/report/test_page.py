@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edgepack.bundle.analysis import Analysis, Differing
+from edgepack.bundle.manifest import artifact_sha256, load_manifest
 from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError
 from edgepack.report import write_report
@@ -317,3 +318,24 @@ def test_a_build_of_tagging_says_that_it_has_no_linear_model(tmp_path: Path) -> 
 def test_a_build_of_an_older_version_says_nothing_of_a_linear_model(tmp_path: Path) -> None:
     markdown, page = write_report(write_build(tmp_path, [verdict("android-onnx", linear=None)]))
     assert "cheap baseline" not in markdown.read_text() + page.read_text()
+
+
+def test_figures_of_devices_are_shown_and_those_of_others_refused(tmp_path: Path) -> None:
+    folder = write_build(tmp_path / "out", [verdict("android-onnx")])
+    known = {
+        "device": HOSTILE, "os": "Android 16", "runtime": "onnxruntime 1.27.0", "load_ms": 41.0, "first_ms": 9.5,
+        "artifact_sha256": artifact_sha256(load_manifest(folder / "bundles/android-onnx")), "p50_ms": {"32": 3.4},
+        "p95_ms": {"32": 4.4}, "peak_bytes": 61_000_000, "thermal": "nominal", "goldens": 87, "goldens_passed": 87,
+    }  # fmt: skip
+    path = tmp_path / "phone.json"
+    path.write_text(json.dumps(known))
+    markdown, html = (each.read_text() for each in write_report(folder, [path]))
+    page = Page(html)
+    assert HOSTILE.split("\x00")[0] in page.text
+    for said in ("On devices", "latency, 32 tokens 3.4 ms", "first inference 9.5 ms", "61 MB", "87 of 87 came out"):
+        assert said in page.text
+    assert "Figures of devices" in markdown
+    assert "<script" not in markdown
+    path.write_text(json.dumps(known | {"artifact_sha256": "0" * 64}))
+    with pytest.raises(InputError, match="none of the bundles holds it"):
+        write_report(folder, [path])
