@@ -2,7 +2,8 @@
 
 Of the template's runtime modules only the bundle's own stays, since each brings a native library of 15 to 20 MB. The
 model goes into the assets as it is and is kept uncompressed in the APK; `:core` gets the bundle's goldens as test
-resources, so that `gradle :core:test` proves the tokenizer on this very vocabulary. The app has no permission at all
+resources, so that `gradle :core:test` proves the tokenizer on this very vocabulary, and the tests on a phone get them
+for its device report. The app has no permission at all
 unless the model is downloaded.
 
 The Gradle wrapper's jar is the one that Gradle publishes; tests/package/test_pins.py compares its sha256.
@@ -39,6 +40,7 @@ TEMPLATE_MODULE = "onnx"  # what gradle.properties of the template says
 SUFFIXES = ("onnx", "ptl", "pte", "tflite")
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
+DEVICE_GOLDENS = Path("app/src/androidTest/assets")  # of the tests that run on a phone, not of the app
 ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
 WRAPPER = "gradlew"
 NETWORK = Path("app/src/main/res/xml/network_security_config.xml")
@@ -58,6 +60,17 @@ Android SDK (`ANDROID_HOME`); the wrapper fetches Gradle:
 `:app` is the screen (Compose), `:core` is pure Kotlin without dependencies (tokenizer, manifest, labels, entities,
 files checked and fetched), `:runtime-{module}` runs the model in {runtime}. To move the model into an app of yours,
 copy `:core`, `:runtime-{module}` and the assets, and call `TextClassifier`.
+
+What the model takes on a phone, as a device report for the gate; this opens and times the model in a process of its own
+and runs the bundle's golden vectors there:
+
+```bash
+./gradlew :app:installDebug :app:installDebugAndroidTest
+adb shell am instrument -w -e class dev.edgepack.app.DeviceReportTest \\
+  {application_id}.test/androidx.test.runner.AndroidJUnitRunner
+adb pull /sdcard/Android/data/{application_id}/files/device-report.json
+edgepack gate BUNDLE --device-report device-report.json
+```
 """
 
 VERIFIED = (
@@ -69,6 +82,7 @@ NOT_VERIFIED = (
     "No Gradle build and no run on a phone or an emulator: edgepack's tests have no access to Google's Maven "
     "repository. The versions in `gradle/libs.versions.toml` were not resolved.",
     "How the screen looks, and how it works with TalkBack.",
+    "The test that writes the device report was compiled against stubs; what it calls to measure ran on a desktop JVM.",
 )
 RUNTIME_NOT_VERIFIED = {
     "onnxruntime": "Latency and memory on a phone. On a desktop JVM the runtime module was run with ONNX Runtime 1.17.",
@@ -88,7 +102,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     for other in set(MODULES.values()) - {module}:
         shutil.rmtree(folder / f"runtime-{other}")
     copy_assets(bundle, manifest, options, folder / ASSETS)
-    copy_goldens(bundle, manifest, folder / GOLDENS)
+    copy_goldens(bundle, manifest, folder)
     if is_cleartext(options):
         write_network_config(options, folder / NETWORK)
     write_readme(
@@ -99,7 +113,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         device="android",
         kind="An Android app",
         assets=ASSETS.as_posix(),
-        steps=STEPS.format(module=module, runtime=manifest.runtime.name),
+        steps=STEPS.format(module=module, runtime=manifest.runtime.name, application_id=options.application_id),
         verified=VERIFIED,
         not_verified=(*NOT_VERIFIED, RUNTIME_NOT_VERIFIED[manifest.runtime.name]),
     )
@@ -147,12 +161,13 @@ def android_string(text: str) -> str:
 
 
 def copy_goldens(bundle: Path, manifest: BundleManifest, folder: Path) -> None:
-    """Test resources of `:core`: the golden vectors and what they were made with."""
-    wanted = (ASSET_NAME, GOLDEN_NAME)
+    """The golden vectors: test resources of `:core` with what they were made with, and assets of the tests on a phone."""
     for record in manifest.files:
-        if record.path in wanted:
-            copy_file(bundle, record, folder)
-    shutil.copyfile(bundle / MANIFEST_NAME, folder / MANIFEST_NAME)
+        if record.path in (ASSET_NAME, GOLDEN_NAME):
+            copy_file(bundle, record, folder / GOLDENS)
+        if record.path == GOLDEN_NAME:
+            copy_file(bundle, record, folder / DEVICE_GOLDENS)
+    shutil.copyfile(bundle / MANIFEST_NAME, folder / GOLDENS / MANIFEST_NAME)
 
 
 def is_cleartext(options: AppOptions) -> bool:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.bundle.write import write_bundle
 from edgepack.task.scores import Activation
+from tests.apps.device_report import check_report
 from tests.apps.kotlin.checks import Checker, resources
 from tests.apps.kotlin.toolchain import ROOT, ToolFailed, default_toolchain
 from tests.apps.label_sets import write_label_sets
@@ -17,6 +19,7 @@ from tests.apps.reference import MANIFEST, write_reference, write_words
 from tests.apps.scores import write_scores
 from tests.apps.unigrams import SOURCES, source_of, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
+from tests.evidence.world import make_world
 
 TEMPLATE = ROOT / "sample_apps" / "android"
 COUNT = 1000  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
@@ -115,6 +118,17 @@ def test_runtime_modules_compile(checker: Checker, name: str) -> None:
 
 def test_what_was_typed_is_kept_for_the_next_process(checker: Checker) -> None:
     assert "OK (3 tests)" in checker.test_app()
+
+
+def test_what_measures_on_a_phone_compiles(checker: Checker) -> None:
+    assert checker.device_tests().is_file()
+
+
+def test_the_report_of_the_apps_own_code_passes_the_gate(checker: Checker, tmp_path: Path) -> None:
+    """From the code that measures on a phone, here over ONNX Runtime's Java library, to the gate."""
+    bundle, path = write_bundle(tmp_path / "bundle", make_world(tmp_path).contents()).folder, tmp_path / "report.json"
+    checker.test_onnx([bundle], path)
+    check_report(bundle, path)
 
 
 def test_rules_of_compose_and_names_of_resources_are_checked(checker: Checker, tmp_path: Path) -> None:

@@ -146,7 +146,12 @@ def test_goldens_are_test_resources_and_not_in_the_app(package: Callable[..., Pa
     goldens = project / "core/src/test/resources/golden"
     assert sorted(path.name for path in goldens.iterdir()) == ["edgepack.json", "golden.jsonl", "tokenizer.bin"]
     assert (goldens / "tokenizer.bin").read_bytes() == SHIPPED["tokenizer.bin"]
-    assert not list((project / "app").rglob("golden*"))
+    assert list((project / "app").rglob("golden*")) == [project / "app/src/androidTest/assets/golden.jsonl"]
+    page = (project / "README.md").read_text()
+    assert "  com.example.my_app.test/androidx.test.runner.AndroidJUnitRunner\n" in page
+    assert "adb pull /sdcard/Android/data/com.example.my_app/files/device-report.json\n" in page
+    (named,) = re.findall(r"-e class (\S+) \\\n", page)
+    assert (project / "app/src/androidTest/kotlin" / f"{named.replace('.', '/')}.kt").is_file()
 
 
 def test_versions_are_exact_and_every_alias_is_defined(package: Callable[..., Path]) -> None:

@@ -15,6 +15,7 @@ android {
         targetSdk = libs.versions.targetSdk.get().toInt()
         versionCode = 1
         versionName = "1.0"
+        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner" // of the device report
         ndk.abiFilters += listOf("arm64-v8a", "x86_64") // phones and the emulator
     }
 
@@ -65,4 +66,7 @@ dependencies {
     implementation(libs.lifecycle.viewmodel)
     testImplementation(libs.kotlin.test.junit)
     testImplementation(libs.junit)
+    androidTestImplementation(libs.androidx.test.runner)
+    androidTestImplementation(libs.kotlin.test.junit)
+    androidTestImplementation(libs.junit)
 }

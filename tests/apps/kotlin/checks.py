@@ -18,7 +18,7 @@ from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
 
 STUBS = Path(__file__).parent / "stubs"
 RUNTIMES = ("onnx", "pytorch", "executorch", "litert")
-SOURCES, TESTS = Path("src/main/kotlin"), Path("src/test/kotlin")
+SOURCES, TESTS, DEVICE_TESTS = (Path("src", kind, "kotlin") for kind in ("main", "test", "androidTest"))
 SECOND_HALF = "IncompatibleComposeRuntimeVersionException"
 RESOURCE_KINDS = {"string": "string", "color": "color", "style": "style"}
 
@@ -58,8 +58,11 @@ class Checker:
         classpath = [self.core(), library, self.stubs()]
         return self.tools.compile([self.project / f"runtime-{name}" / SOURCES], out, classpath)
 
-    def test_onnx(self, bundles: Sequence[Path]) -> str:
-        """Run the bundles' models through the app's own code in ONNX Runtime's Java library."""
+    def test_onnx(self, bundles: Sequence[Path], report: Path | None = None) -> str:
+        """Run the bundles' models through the app's own code in ONNX Runtime's Java library.
+
+        `report`: where the device report of the first one is written.
+        """
         sources = self.project / "runtime-onnx" / TESTS
         used = [self.core(), self.runtime("onnx"), self.tools.onnxruntime]
         tests = self.work / "runtime-onnx-tests.jar"
@@ -67,6 +70,8 @@ class Checker:
             self.tools.compile([sources], tests, [*used, *self.tools.test_libraries], friends=[self.runtime("onnx")])
         goldens = self.project / "core/src/test/resources/golden"
         properties = {"edgepack.bundles": joined(bundles), "edgepack.goldens": str(goldens)}
+        if report is not None:
+            properties["edgepack.report"] = str(report)
         return self.tools.test(sources, [*used, tests, self.stubs()], properties)
 
     def runtime_names(self) -> list[str]:
@@ -88,6 +93,12 @@ class Checker:
         app, sources, tests = self.app(), self.project / "app" / TESTS, self.work / "app-tests.jar"
         self.tools.compile([sources], tests, self.tools.test_libraries, friends=[app])
         return self.tools.test(sources, [app, tests, self.core()], {})
+
+    def device_tests(self) -> Path:
+        """The tests of :app that run on a phone, compiled against the stubs."""
+        sources, out = self.project / "app" / DEVICE_TESTS, self.work / "app-device-tests.jar"
+        classpath = [self.core(), self.runtime(self.runtime_names()[0]), self.stubs(), *self.tools.test_libraries]
+        return self.tools.compile([sources], out, classpath, friends=[self.app()])
 
     def compile_app(self, sources: Sequence[Path], out: Path, options: Sequence[str] = ()) -> Path:
         """Compile files of the app, or others that use Compose, together with the stubs."""

@@ -13,6 +13,9 @@ import java.io.File
 import java.io.FileNotFoundException
 import java.net.URI
 
+/** The bundle's files where a runtime opens them. */
+class ModelFiles(val manifest: BundleManifest, val tokenizer: File, val model: File)
+
 /**
  * Brings the bundle to where the runtime can open it by path, and opens it.
  *
@@ -25,6 +28,21 @@ class ModelLoader(private val context: Context) {
 
     /** The bundle, warmed up; [progress] hears what share of a download is there. */
     fun load(progress: (Float) -> Unit): TextClassifier {
+        val files = files(progress)
+        val manifest = files.manifest
+        try {
+            val (cache, vectors) = File(context.cacheDir, "model") to File(context.noBackupFilesDir, "vectors")
+            val form = VectorForm.of(context.getString(R.string.vector_form))
+            return TextClassifier.load(manifest, files.tokenizer, files.model, PackagedRuntime, cache, vectors, form)
+        } catch (e: BundleException) { // bring it in again next time: the copy may have been damaged since
+            store.remove(manifest.tokenizer)
+            store.remove(manifest.model)
+            throw e
+        }
+    }
+
+    /** The bundle's files, checked and in their place. */
+    fun files(progress: (Float) -> Unit): ModelFiles {
         val manifest = manifest()
         folder.mkdirs()
         store.keepOnly(listOf(manifest.tokenizer, manifest.model))
@@ -32,15 +50,7 @@ class ModelLoader(private val context: Context) {
         val folderUrl = context.getString(R.string.model_folder_url)
         val record = manifest.model
         val model = if (folderUrl.isEmpty()) fromAssets(record) else download(record, folderUrl, progress)
-        try {
-            val (cache, vectors) = File(context.cacheDir, "model") to File(context.noBackupFilesDir, "vectors")
-            val form = VectorForm.of(context.getString(R.string.vector_form))
-            return TextClassifier.load(manifest, tokenizer, model, PackagedRuntime, cache, vectors, form)
-        } catch (e: BundleException) { // bring it in again next time: the copy may have been damaged since
-            store.remove(manifest.tokenizer)
-            store.remove(manifest.model)
-            throw e
-        }
+        return ModelFiles(manifest, tokenizer, model)
     }
 
     private fun manifest(): BundleManifest = try {

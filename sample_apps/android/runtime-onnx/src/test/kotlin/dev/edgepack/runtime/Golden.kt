@@ -17,7 +17,7 @@ fun goldens(bundle: File): List<Golden> = goldenFile(bundle).readLines().map { l
     )
 }
 
-private fun goldenFile(bundle: File): File =
+internal fun goldenFile(bundle: File): File =
     File(bundle, NAME).takeIf { it.isFile }
         ?: File(System.getProperty("edgepack.goldens") ?: error("$bundle has no $NAME"), NAME)
 
