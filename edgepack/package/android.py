@@ -161,7 +161,7 @@ def android_string(text: str) -> str:
 
 
 def copy_goldens(bundle: Path, manifest: BundleManifest, folder: Path) -> None:
-    """The golden vectors: test resources of `:core` with what they were made with, and assets of the tests on a phone."""
+    """The golden vectors: test resources of `:core`, with what they were made with, and assets of the phone's tests."""
     for record in manifest.files:
         if record.path in (ASSET_NAME, GOLDEN_NAME):
             copy_file(bundle, record, folder / GOLDENS)
