@@ -20,7 +20,9 @@ from edgepack.inspect.check import Check, verdict_of
 from edgepack.target import load_target
 
 LARGEST_MANIFESTS = 16 << 20  # bytes of all edgepack.json files; a real one has some thousand
-MODEL_ENDINGS = (".onnx", ".ort", ".ptl", ".pte", ".tflite", ".mlmodel", ".mlmodelc", ".mlpackage")
+MODEL_ENDINGS = (
+    ".onnx", ".ort", ".ptl", ".pte", ".tflite", ".mlmodel", ".mlmodelc", ".mlpackage", ".aimodel", ".aimodelc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

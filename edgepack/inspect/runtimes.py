@@ -3,7 +3,7 @@
 Runtimes are tens of megabytes, and two libraries that bring the same one crash or double an app's size. A library is
 known by its file name, or, when a runtime was linked into another binary (on iOS into the app itself), by C++ names
 that only an implementation holds: type information keeps them in stripped files. Libraries of a known helper, such as
-a JNI bridge or a GPU delegate, hold no copy of their own. Core ML is part of iOS and is not looked for.
+a JNI bridge or a GPU delegate, hold no copy of their own. Core ML and Core AI are part of iOS and are not looked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgepack.inspect.check import Check, verdict_of
 from edgepack.inspect.native_libraries import abi_of, native_libraries
 
 MACH_O_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")  # 64-bit, and several architectures in one file
-SYSTEM_RUNTIMES = ("coreml",)
+SYSTEM_RUNTIMES = ("coreml", "coreai")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 `sample_apps/ios` is the app. Here its defaults give way to the user's name, bundle identifier and download URL, and the
 bundle's files go to `assets/`, which Xcode copies into the app as a folder. The project links ONNX Runtime's Swift
-package, which Xcode fetches when it opens the project; a Core ML bundle needs none, so the reference is taken out.
+package, which Xcode fetches when it opens the project; a Core ML or Core AI bundle needs none, so the reference is
+taken out. Core AI's adapter goes only with bundles for it: no Xcode has compiled it yet, and it would be in the way of
+the others.
 """
 
 from __future__ import annotations
@@ -24,18 +26,20 @@ from edgepack.package.project import (
 )
 from edgepack.package.template import copy_template
 
-RUNTIMES = ("onnxruntime", "coreml")
+RUNTIMES = ("onnxruntime", "coreml", "coreai")
 PROJECT = "Sample.xcodeproj/project.pbxproj"
 SETTINGS = "Sample/Settings.swift"
+APP = "Sample/SampleApp.swift"
 PLACEHOLDER = "assets/PLACEHOLDER.txt"
+COREAI, COREAI_LINKED = "Sample/Runtimes/CoreAIRuntime.swift", "    runtimes.append(CoreAIRuntime())\n"
 # Ids in the project of what is there for ONNX Runtime alone: build file, product, package.
 ONNX_RUNTIME_IDS = ("ED6E00000000000000000B03", "ED6E00000000000000000D02", "ED6E00000000000000000D12")
 BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]+")
 
-STEPS = """Needs a Mac with Xcode 16 or newer, 26 or newer for the App Store; the app runs on iOS {oldest} or newer.
+STEPS = """Needs a Mac with {xcode}; the app runs on iOS {oldest} or newer.
 
 1. Open `Sample.xcodeproj`. {packages}
-2. For a device, choose your team under Signing & Capabilities of the target Sample; a simulator needs none.
+2. {devices}
 3. Choose a device and run.
 
 The tokenizer's tests need no Mac; `BUNDLE` is the bundle's folder, whose golden vectors they compare with:
@@ -47,36 +51,63 @@ cd EdgepackCore && EDGEPACK_GOLDENS=BUNDLE swift test -c release -Xswiftc -enabl
 Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{on_demand}`.
 """
 FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once)."
-FETCHES_NOTHING = "It needs no package from the network: Core ML is part of iOS."
+FETCHES_NOTHING = "It needs no package from the network: {runtime} is part of iOS."
+SYSTEM_RUNTIMES = {"coreml": "Core ML", "coreai": "Core AI"}
+XCODE = "Xcode 16 or newer, 26 or newer for the App Store"
+XCODE_COREAI = "Xcode 27 or newer, whose SDK is the first with Core AI"
+DEVICES = "For a device, choose your team under Signing & Capabilities of the target Sample; a simulator needs none."
+DEVICES_COREAI = (
+    "Choose your team under Signing & Capabilities of the target Sample. It takes an iPhone or iPad: no simulator has "
+    "Core AI, and the app says so there."
+)
 
 VERIFIED = (
     "EdgepackCore was compiled and its tests were run with Swift 6.0.3 on Linux: ids and offsets equal to the Hugging "
     "Face fast tokenizer's on golden vectors and fuzzed strings, of WordPiece and byte-level BPE; manifest, file "
     "checks, download and decisions.",
-    "The app's own files were type-checked against EdgepackCore and against declarations of the parts of SwiftUI, ONNX "
-    "Runtime and Core ML that they use.",
+    "The app's own files were compiled against EdgepackCore and against declarations of the parts of SwiftUI, ONNX "
+    "Runtime, Core ML and Core AI that they use.",
     "At each start the app compares the size of model and tokenizer with the manifest; the first time, also their "
     "sha256.",
 )
 NOT_VERIFIED = (
     "Nothing was built with Xcode, and nothing ran on an iPhone or in a simulator: not the project file, not the "
-    "screens, not ONNX Runtime or Core ML under them.",
+    "screens, not ONNX Runtime, Core ML or Core AI under them.",
     "Latency and memory on a device were not measured.",
+)
+VERIFIED_COREAI = (
+    "Each Core AI function that the app calls has the identifier that Apple's documentation of iOS 27 gives it "
+    "(`AIModel(contentsOf:options:)`, `loadFunction(named:)`, `InferenceFunction.run`, `Outputs.remove`, "
+    "`InferenceValue.ndArray`, `NDArray(scalars:shape:)`, `view(as:)`, `withUnsafePointer`, "
+    "`SpecializationOptions.cpuOnly`, `expectFrequentReshapes`), so names, types and effects are those of the "
+    "documentation. The same asset was run in Core AI's runtime for Linux, against the golden vectors.",
+)
+NOT_VERIFIED_COREAI = (
+    "`Sample/Runtimes/CoreAIRuntime.swift` was compiled by Swift 6.0 against declarations, not by Xcode 27 against "
+    "Apple's SDK. The documentation's pages of `NDArray.scalarType` and of `MutableViews()`, a default argument, were "
+    "not read; both are named on the pages of their types.",
+    "The model was not run on a device: not its numbers, not the time that the system takes to prepare it at the first "
+    "start, not whether a text of a new length is slower. It runs on the CPU alone, with the hint that lengths change.",
 )
 
 
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
     """Write the Xcode project."""
     needs_package = manifest.runtime.name == "onnxruntime"
-    check_options(options, needs_package)
-    copy_template("ios", folder, replacements(options, deployment_target(manifest)))
+    check_options(options, manifest.runtime.name)
+    is_coreai = manifest.runtime.name == "coreai"
+    copy_template("ios", folder, replacements(options, deployment_target(manifest), is_coreai))
     (folder / PLACEHOLDER).unlink()
+    if not is_coreai:
+        (folder / COREAI).unlink()
     if not needs_package:
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
     copy_assets(bundle, manifest, options, folder / "assets")
     steps = STEPS.format(
-        packages=FETCHES if needs_package else FETCHES_NOTHING,
+        packages=FETCHES if needs_package else FETCHES_NOTHING.format(runtime=SYSTEM_RUNTIMES[manifest.runtime.name]),
+        xcode=XCODE_COREAI if is_coreai else XCODE,
+        devices=DEVICES_COREAI if is_coreai else DEVICES,
         on_demand=" --on-demand" if options.download_url else "",
         oldest=deployment_target(manifest).removesuffix(".0"),
     )
@@ -89,12 +120,12 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         kind="An iOS app",
         assets="assets",
         steps=steps,
-        verified=VERIFIED,
-        not_verified=NOT_VERIFIED,
+        verified=VERIFIED + (VERIFIED_COREAI if is_coreai else ()),
+        not_verified=NOT_VERIFIED + (NOT_VERIFIED_COREAI if is_coreai else ()),
     )
 
 
-def check_options(options: AppOptions, is_one_file: bool) -> None:
+def check_options(options: AppOptions, runtime: str) -> None:
     """Refuse what Xcode or iOS would not take."""
     if not BUNDLE_ID.fullmatch(options.application_id):
         raise InputError(
@@ -104,12 +135,14 @@ def check_options(options: AppOptions, is_one_file: bool) -> None:
         raise InputError(f"name is {options.name!r}; Xcode would replace what begins with $( or ${{; give another name")
     if options.download_url and urlsplit(options.download_url).scheme != "https":
         raise InputError(f"download URL is {options.download_url!r}; iOS apps load https:// only")
-    if options.download_url and not is_one_file:
-        raise InputError("a Core ML model is a folder and cannot be downloaded; package without --download-url")
+    if options.download_url and runtime in SYSTEM_RUNTIMES:
+        raise InputError(
+            f"a {SYSTEM_RUNTIMES[runtime]} model is a folder and cannot be downloaded; package without --download-url"
+        )
 
 
 def deployment_target(manifest: BundleManifest) -> str:
-    """The oldest iOS that the app runs on: the template's, or what a Core ML model needs (`iOS 18`)."""
+    """The oldest iOS that the app runs on: the template's, or what the system's runtime needs (`iOS 18`)."""
     own, needed = template_target(), manifest.runtime.min_version
     is_newer = needed.startswith("iOS ") and numbers(needed) > numbers(own)
     return ".".join(map(str, numbers(needed))) + ".0" if is_newer else own
@@ -120,7 +153,7 @@ def template_target() -> str:
     return next(pin.version for pin in load_pins() if pin.name == "iOS")
 
 
-def replacements(options: AppOptions, oldest: str) -> dict[str, dict[str, str]]:
+def replacements(options: AppOptions, oldest: str, has_coreai: bool) -> dict[str, dict[str, str]]:
     """The user's values where the template's defaults stand; `oldest`: the iOS that the app runs on."""
     project = {
         f'INFOPLIST_KEY_CFBundleDisplayName = "{DEFAULT_NAME}";': (
@@ -135,7 +168,7 @@ def replacements(options: AppOptions, oldest: str) -> dict[str, dict[str, str]]:
     settings[f"VectorForm.{VECTOR_FORMS[0]}"] = f"VectorForm.{options.vectors}"
     if options.download_url:
         settings['downloadURL = ""'] = f"downloadURL = {quoted(options.download_url)}"
-    return {PROJECT: project, SETTINGS: settings}
+    return {PROJECT: project, SETTINGS: settings, APP: {} if has_coreai else {COREAI_LINKED: ""}}
 
 
 def quoted(text: str) -> str:

@@ -89,6 +89,7 @@ def test_the_comparison_sees_a_difference(
 
 def test_the_apps_files_agree_with_the_core_and_the_stubs(scratch: Path, tmp_path: Path) -> None:
     assert checks.check_app(scratch / "stubs", checkout() / "ios") == ""
+    assert checks.called(scratch / "stubs", ["CoreAIRuntime", "CoreAIDelegates"]) == checks.documented()
     broken = shutil.copytree(checkout() / "ios", tmp_path / "ios")
     for name, text, other in (
         ("ResultView", "entity.probability", "entity.likelihood"),

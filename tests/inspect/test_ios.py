@@ -12,6 +12,7 @@ import pytest
 
 from edgepack.inspect.app import Inspection, inspect_app
 from edgepack.inspect.privacy import privacy_faults
+from tests.inspect.conftest import with_bundle
 
 PRIVACY_NAME = "Payload/Sample.app/PrivacyInfo.xcprivacy"
 MODEL_NAME = "Payload/Sample.app/assets/onnx/model_quantized.onnx"
@@ -42,6 +43,7 @@ BROKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     ),
     "altered model": ("model", lambda app: app.put(MODEL_NAME, b"Model " * 500)),
     "model beside": ("model", lambda app: app.put("Payload/Sample.app/Old.mlmodelc/weights.bin", b"x")),
+    "a Core AI asset beside": ("model", lambda app: app.put("Payload/Sample.app/Old.aimodel/main.mlirb", b"x")),
     "no bundle": (
         "bundle",
         lambda app: app.without("Payload/Sample.app/assets/edgepack.json").without(MODEL_NAME),
@@ -75,6 +77,13 @@ def test_an_unsigned_ipa_is_a_warning(ipa: Any, tmp_path: Path) -> None:
     result = inspect_app(unsigned.write(tmp_path / "app.ipa"))
     assert result.passed
     assert [check.name for check in result.checks if check.status == "warning"] == ["signature"]
+
+
+@pytest.mark.parametrize("target", ["ios-coreml", "ios-coreai"])
+def test_a_runtime_of_the_system_is_not_looked_for(make_bundle: Any, ipa: Any, tmp_path: Path, target: str) -> None:
+    app = ipa.without(MODEL_NAME).put("Payload/Sample.app/Sample", MACH_O)
+    app = with_bundle(app, make_bundle(target), "Payload/Sample.app/assets/")
+    assert failures(inspect_app(app.write(tmp_path / "app.ipa"))) == []
 
 
 def test_a_text_that_names_a_runtime_is_none(ipa: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from edgepack.errors import InputError
 from edgepack.inspect.privacy import privacy_faults
 from edgepack.package import AppOptions, package_bundle
-from edgepack.package.ios import ONNX_RUNTIME_IDS, PROJECT, without_objects
+from edgepack.package.ios import APP, COREAI, COREAI_LINKED, ONNX_RUNTIME_IDS, PROJECT, without_objects
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "sample_apps" / "ios"
 TOKEN = re.compile(r'\s+|//[^\n]*|/\*.*?\*/|([{}()=;,])|"((?:\\.|[^"\\])*)"|([\w./$-]+)', re.DOTALL)
@@ -194,13 +194,17 @@ def test_what_ios_does_not_take_is_refused(bundle: Path, tmp_path: Path, options
 
 def test_a_runtime_that_the_app_has_no_code_for_is_refused(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
     torchscript = make_bundle({"model.ptl": b"m", "tokenizer.bin": b"w"}, target="ios-torchscript")
-    with pytest.raises(InputError, match="the ios app runs onnxruntime, coreml"):
+    with pytest.raises(InputError, match="the ios app runs onnxruntime, coreml, coreai"):
         package_bundle(torchscript, "ios", tmp_path / "app", AppOptions())
 
 
 @pytest.mark.parametrize(
     ("target", "model", "oldest"),
-    [("ios-onnx", "onnx/model_quantized.onnx", "17"), ("ios-coreml", "model.mlpackage/a", "18")],
+    [
+        ("ios-onnx", "onnx/model_quantized.onnx", "17"),
+        ("ios-coreml", "model.mlpackage/a", "18"),
+        ("ios-coreai", "model.aimodel/main.mlirb", "27"),
+    ],
 )
 def test_an_app_runs_on_no_older_system_than_its_model(
     make_bundle: Callable[..., Path], tmp_path: Path, target: str, model: str, oldest: str
@@ -219,3 +223,46 @@ def test_a_project_for_core_ml_has_no_package_to_fetch() -> None:
     kinds = {each["isa"] for each in document["objects"].values()}
     assert "XCRemoteSwiftPackageReference" not in kinds
     assert "XCLocalSwiftPackageReference" in kinds
+
+
+@pytest.fixture
+def coreai(make_bundle: Callable[..., Path]) -> Path:
+    """A bundle with an asset's three files."""
+    files = {f"model.aimodel/{name}": name.encode() for name in ("main.mlirb", "main.hash", "metadata.json")}
+    return make_bundle({**files, "tokenizer.bin": b"w"}, target="ios-coreai")
+
+
+def test_a_core_ai_project_has_its_adapter_and_no_package(coreai: Path, tmp_path: Path) -> None:
+    out = tmp_path / "app"
+    packaged = package_bundle(coreai, "ios", out, AppOptions())
+    document = parse((out / PROJECT).read_text(encoding="utf-8"))
+    check_project(document, out)
+    assert "XCRemoteSwiftPackageReference" not in {each["isa"] for each in document["objects"].values()}
+    assets = {name for name in packaged.files if name.startswith("assets/")}
+    assert assets == {
+        "assets/edgepack.json",
+        "assets/model.aimodel/main.hash",
+        "assets/model.aimodel/main.mlirb",
+        "assets/model.aimodel/metadata.json",
+        "assets/tokenizer.bin",
+    }
+    assert COREAI in packaged.files
+    assert COREAI_LINKED in (out / APP).read_text(encoding="utf-8")
+    verified, not_verified = (out / "README.md").read_text(encoding="utf-8").split("## Not verified")
+    assert "Xcode 27 or newer" in verified
+    assert "Core AI is part of iOS" in verified
+    assert "no simulator has Core AI" in verified
+    assert "CoreAIRuntime.swift" in not_verified
+    assert "was not run on a device" in not_verified
+
+
+def test_other_projects_have_no_core_ai(bundle: Path, tmp_path: Path) -> None:
+    packaged = package_bundle(bundle, "ios", tmp_path / "app", AppOptions())
+    swift = [tmp_path / "app" / name for name in packaged.files if name.endswith(".swift")]
+    assert len(swift) > 20
+    assert not any("CoreAI" in path.read_text(encoding="utf-8") for path in swift)
+
+
+def test_a_model_that_is_a_folder_is_not_downloaded(coreai: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a Core AI model is a folder and cannot be downloaded"):
+        package_bundle(coreai, "ios", tmp_path / "app", AppOptions(download_url="https://example.com/models/1"))

@@ -22,7 +22,7 @@ from edgepack.package.template import checkout
 from edgepack.target import list_targets, load_target
 from tests.pages import REPOSITORY
 
-SYSTEM = {"coreml"}  # runtimes that are part of the system
+SYSTEM = {"coreml", "coreai"}  # runtimes that are part of the system
 # gradle-wrapper.jar of Gradle 9.4.1, as Gradle publishes it
 WRAPPER = "55243ef57851f12b070ad14f7f5bb8302daceeebc5bce5ece5fa6edb23e1145c"
 

@@ -2,7 +2,7 @@
 //
 // An actor, for one reason: its methods never run on the main thread, whatever the project's settings. A `nonisolated`
 // function leaves the main actor in Swift 6.0, and stays on it in a project of Swift 6.2 with approachable concurrency; the
-// attribute that says so, `@concurrent`, is not in Swift 6.0. It also has the model run for one text at a time.
+// attribute that says so, `@concurrent`, is not in Swift 6.0.
 import EdgepackCore
 import Foundation
 
@@ -17,12 +17,17 @@ actor Inference {
     func answer(
         _ classifier: Classifier, _ text: String, _ question: Question
     ) async -> Result<Answer, Error> {
-        Result {
+        do {
             switch question {
-            case .pair(let pair): try classifier.answer(text, pair: pair)
-            case .labels(let labels, let severalTrue): try classifier.judge(text, labels, severalTrue: severalTrue)
-            case .rank(let texts): try classifier.rank(text, texts)
+            case .pair(let pair):
+                return .success(try await classifier.answer(text, pair: pair))
+            case .labels(let labels, let severalTrue):
+                return .success(try await classifier.judge(text, labels, severalTrue: severalTrue))
+            case .rank(let texts):
+                return .success(try await classifier.rank(text, texts))
             }
+        } catch {
+            return .failure(error)
         }
     }
 
@@ -38,7 +43,7 @@ actor Inference {
             for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
         let cache = ModelCache(caches.appendingPathComponent("edgepack"))
         let vectors = storage.appendingPathComponent("vectors")
-        return try Classifier(
+        return try await Classifier(
             files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors, form: Settings.vectorForm)
     }
 

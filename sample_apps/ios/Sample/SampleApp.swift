@@ -23,5 +23,6 @@ func linkedRuntimes() -> [ModelRuntime] {
     #if canImport(CoreML)
     runtimes.append(CoreMLRuntime())
     #endif
+    runtimes.append(CoreAIRuntime())
     return runtimes
 }

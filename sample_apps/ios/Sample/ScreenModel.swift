@@ -83,7 +83,8 @@ final class ScreenModel {
     }
 
     private func classifySoon() {
-        running?.cancel()
+        let before = running
+        before?.cancel()
         guard case .ready(let classifier) = state else { return }
         let text = text
         guard !text.isEmpty, let question = question(classifier) else {
@@ -92,6 +93,7 @@ final class ScreenModel {
             return
         }
         running = Task {
+            await before?.value  // the model runs for one text at a time
             try? await Task.sleep(for: Self.pause)
             if Task.isCancelled { return }
             let result = await inference.answer(classifier, text, question)

@@ -17,6 +17,9 @@ from tests.apps.decisions import VECTORS as DECISIONS
 from tests.apps.entities import VECTORS
 
 HERE = Path(__file__).parent
+FOUNDATION = "20FoundationEssentials"  # where Debian's Foundation has URL
+CALL = re.compile(r"(.*?)(F|fC|v[gs]Z?)")
+ENDS = {"fC": "fc", "vg": "vp", "vs": "vp", "vgZ": "vpZ", "vsZ": "vpZ"}  # a call's end, and its declaration's
 TEST_FLAGS = ["-c", "release", "-Xswiftc", "-enable-testing", "-Xswiftc", "-warnings-as-errors"]
 
 
@@ -44,6 +47,22 @@ def run_core_tests(scratch: Path, goldens: Sequence[Path] = ()) -> str:
 def check_app(scratch: Path, app: Path) -> str:
     """What the type check of an iOS project prints: nothing, where all is well."""
     return run([str(HERE / "check_app.sh"), str(scratch), str(app)])
+
+
+def called(scratch: Path, modules: Sequence[str]) -> set[str]:
+    """What a type-checked app calls of these modules, each as `documented` has it."""
+    names = "|".join(f"{len(name)}{name}" for name in modules)
+    symbols = re.findall(rf"\$s((?:{names})\w+)", (scratch / "sample.s").read_text(encoding="utf-8"))
+    for of_debian, of_ios in ((FOUNDATION, "10Foundation"), ("AA4Span", "s4Span")):
+        symbols = [symbol.replace(of_debian, of_ios) for symbol in symbols if "4SpanV" not in symbol[:30]]
+    calls = (CALL.fullmatch(symbol) for symbol in symbols)
+    return {f"s:{call[1]}{ENDS.get(call[2], call[2])}" for call in calls if call}
+
+
+def documented() -> set[str]:
+    """The identifiers of Core AI's documentation that the app may call."""
+    lines = (HERE / "stubs" / "coreai-symbols.txt").read_text(encoding="utf-8").splitlines()
+    return {line.split()[0] for line in lines if not line.startswith("#")}
 
 
 def run(command: list[str], **environment: str) -> str:

@@ -6,10 +6,7 @@ import Foundation
 
 struct CoreMLRuntime: ModelRuntime {
     let name = "coreml"
-    var version: String {
-        let system = ProcessInfo.processInfo.operatingSystemVersion
-        return "\(system.majorVersion).\(system.minorVersion)"
-    }
+    var version: String { systemVersion }
 
     func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession {
         do {

@@ -5,7 +5,7 @@ import Foundation
 /// A model that a runtime has loaded.
 public protocol ModelSession: Sendable {
     /// Logits for one text, all in one: a row of labels, or for token classification a row for each token and padding.
-    func logits(_ inputs: ModelInputs) throws -> [Float]
+    func logits(_ inputs: ModelInputs) async throws -> [Float]
 }
 
 /// A runtime; the app has an implementation for each that it links.
@@ -14,14 +14,20 @@ public protocol ModelRuntime: Sendable {
     var name: String { get }
     /// As the library, or the system that it is part of, says it.
     var version: String { get }
-    func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession
+    func load(_ model: URL, _ manifest: Manifest) async throws -> ModelSession
     /// The same, by way of what is kept of the model.
-    func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) throws -> ModelSession
+    func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) async throws -> ModelSession
 }
 
 extension ModelRuntime {
-    public func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) throws -> ModelSession {
-        try load(model, manifest)
+    public func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) async throws -> ModelSession {
+        try await load(model, manifest)
+    }
+
+    /// The version of a runtime that is part of the system.
+    public var systemVersion: String {
+        let system = ProcessInfo.processInfo.operatingSystemVersion
+        return "\(system.majorVersion).\(system.minorVersion)"
     }
 }
 
@@ -102,7 +108,7 @@ public struct Classifier: Sendable {
     public init(
         _ files: BundleFiles, model: URL, runtimes: [ModelRuntime], cache: ModelCache? = nil, vectors: URL? = nil,
         form: VectorForm = .float32
-    ) throws {
+    ) async throws {
         manifest = files.manifest
         self.vectors = KeptVectors(manifest, vectors, form)
         tokenizer = try files.tokenizer()
@@ -113,23 +119,28 @@ public struct Classifier: Sendable {
             throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
         }
         if let oldest = manifest.runtime.minVersion, isOlder(runtime.version, than: oldest) {
+            let (needed, owner) = oldest.hasPrefix("iOS") ? (oldest, "device") : ("\(name) \(oldest)", "app")
             throw BundleError(
-                "the model needs \(name) \(oldest), this app has \(runtime.version); update the app", .unsupported)
+                "the model needs \(needed), this \(owner) has \(runtime.version); update the \(owner)", .unsupported)
         }
         if let cache {
-            session = try runtime.load(model, manifest, cache)
+            session = try await runtime.load(model, manifest, cache)
         } else {
-            session = try runtime.load(model, manifest)
+            session = try await runtime.load(model, manifest)
         }
-        if manifest.vector != nil { _ = try rank("a", []) } else { _ = try answer("a", pair: manifest.pair ? "a" : nil) }
+        if manifest.vector != nil {
+            _ = try await rank("a", [])
+        } else {
+            _ = try await answer("a", pair: manifest.pair ? "a" : nil)
+        }
     }
 
-    public func answer(_ text: String, pair: String? = nil) throws -> Answer {
+    public func answer(_ text: String, pair: String? = nil) async throws -> Answer {
         if manifest.vector != nil {
             throw BundleError("the model embeds texts and gives no answer; rank some", .unsupported)
         }
-        var answer = try timed { runs in
-            let (encoding, logits) = try runs.run(text, pair)
+        var answer = try await timed { runs in
+            let (encoding, logits) = try await runs.run(text, pair)
             return try decide(text, encoding, logits)
         }
         if case .labels(let found) = answer.content {
@@ -140,27 +151,30 @@ public struct Classifier: Sendable {
 
     /// The texts in the order that they suit a query: by vectors, which are computed once for a text and kept, or by a
     /// model that scores pairs, which runs once for each text.
-    public func rank(_ query: String, _ texts: [String]) throws -> Answer {
+    public func rank(_ query: String, _ texts: [String]) async throws -> Answer {
         guard manifest.ranksTexts else {
             throw BundleError("the model neither embeds texts nor scores pairs; it cannot rank", .unsupported)
         }
-        return try timed { runs in
+        return try await timed { runs in
             guard let vectors else {
-                let scores = try texts.map { text in
-                    let (encoding, logits) = try runs.run(query, text)
-                    guard case .score(let score) = try decide(query, encoding, logits) else { return 0.0 }
-                    return score
-                }
+                var scores = [Double]()
+                for text in texts { scores.append(try await score(query, text, runs)) }
                 return .ranked(rankedTexts(texts, scores))
             }
-            let asked = try vector(query, runs)
-            let found = texts.isEmpty ? [] : try vectors.of(texts) { try vector($0, runs) }
+            let asked = try await vector(query, runs)
+            let found = texts.isEmpty ? [] : try await vectors.of(texts) { try await vector($0, runs) }
             return .ranked(rankedTexts(texts, found.map { cosine(asked, $0) }))
         }
     }
 
-    private func vector(_ text: String, _ runs: Runs) throws -> [Float] {
-        let found = try runs.run(text, nil).logits
+    private func score(_ query: String, _ text: String, _ runs: Runs) async throws -> Double {
+        let (encoding, logits) = try await runs.run(query, text)
+        guard case .score(let score) = try decide(query, encoding, logits) else { return 0 }
+        return score
+    }
+
+    private func vector(_ text: String, _ runs: Runs) async throws -> [Float] {
+        let found = try await runs.run(text, nil).logits
         guard found.count == manifest.vector?.size, found.allSatisfy(\.isFinite) else {
             throw BundleError("the model gave other numbers than its manifest says; install the app again")
         }
@@ -174,18 +188,18 @@ public struct Classifier: Sendable {
 
         init(_ classifier: Classifier) { self.classifier = classifier }
 
-        func run(_ text: String, _ pair: String?) throws -> (encoding: Encoding, logits: [Float]) {
+        func run(_ text: String, _ pair: String?) async throws -> (encoding: Encoding, logits: [Float]) {
             let (manifest, whole) = (classifier.manifest, classifier.manifest.windows != nil)
             let encoding = classifier.tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength, whole: whole)
             tokenCount += encoding.inputIDs.count
-            return (encoding, try classifier.logits(encoding))
+            return (encoding, try await classifier.logits(encoding))
         }
     }
 
-    private func timed(_ answer: (Runs) throws -> Answer.Content) throws -> Answer {
+    private func timed(_ answer: (Runs) async throws -> Answer.Content) async throws -> Answer {
         let (clock, runs) = (ContinuousClock(), Runs(self))
         let start = clock.now
-        let content = try answer(runs)
+        let content = try await answer(runs)
         let elapsed = (clock.now - start).components
         let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
         return Answer(content: content, tokenCount: runs.tokenCount, milliseconds: milliseconds)
@@ -195,36 +209,38 @@ public struct Classifier: Sendable {
     public var entailment: Entailment? { Entailment(manifest) }
 
     /// Which of the labels a text is of, by a model that judges entailment; it runs once for each.
-    public func judge(_ text: String, _ labels: [String], severalTrue: Bool) throws -> Answer {
+    public func judge(_ text: String, _ labels: [String], severalTrue: Bool) async throws -> Answer {
         guard let entailment, entailment.canJudge(labels.count, severalTrue: severalTrue) else {
             throw BundleError("the model cannot judge \(labels.count) labels; give two or more, of which one is true")
         }
-        return try timed { runs in
-            let rows = try labels.map { label in
-                let (encoding, logits) = try runs.run(text, Entailment.hypothesis(label))
+        return try await timed { runs in
+            var rows = [[Float]]()
+            for label in labels {
+                let (encoding, logits) = try await runs.run(text, Entailment.hypothesis(label))
                 _ = try decide(text, encoding, logits)  // as many numbers as labels, all finite
-                return logits
+                rows.append(logits)
             }
             return .labels(entailment.judged(rows, labels, severalTrue: severalTrue))
         }
     }
 
     /// The model's logits, of a long text those of its windows together.
-    private func logits(_ encoding: Encoding) throws -> [Float] {
+    private func logits(_ encoding: Encoding) async throws -> [Float] {
         let count = encoding.inputIDs.count
         guard let windows = manifest.windows, count > manifest.maxLength else {
-            return try session.logits(ModelInputs(encoding, manifest))
+            return try await session.logits(ModelInputs(encoding, manifest))
         }
         let spans = try Windows.spans(encoding.sequences, maxLength: manifest.maxLength, overlap: windows.overlap)
         let columns = manifest.labels.count
-        let found = try spans.map { span in
+        var found = [[Float]]()
+        for span in spans {
             let piece = encoding.window(spans, span)
-            let logits = try session.logits(ModelInputs(piece, manifest))
+            let logits = try await session.logits(ModelInputs(piece, manifest))
             let wanted = windows.combine == .inner ? piece.inputIDs.count * columns : columns
             guard logits.count >= wanted else {
                 throw BundleError("the model gave other numbers than its manifest says; install the app again")
             }
-            return logits
+            found.append(logits)
         }
         return Windows.combined(found, spans, count: count, columns: columns, by: windows.combine)
     }

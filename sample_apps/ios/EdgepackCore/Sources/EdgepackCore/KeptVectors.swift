@@ -87,10 +87,10 @@ public final class KeptVectors: @unchecked Sendable {  // `lock` guards what cha
     public var texts: [String] { lock.withLock { record.texts } }
 
     /// The vectors of the texts, of those that are not kept by `embed`; what is then kept are these texts alone.
-    func of(_ texts: [String], _ embed: (String) throws -> [Float]) rethrows -> [[Float]] {
+    func of(_ texts: [String], _ embed: (String) async throws -> [Float]) async rethrows -> [[Float]] {
         let before = lock.withLock { record }
         var known = [String: Data](zip(before.texts, before.vectors)) { first, _ in first }
-        for text in texts where known[text] == nil { known[text] = form.packed(try embed(text)) }
+        for text in texts where known[text] == nil { known[text] = form.packed(try await embed(text)) }
         let kept = Record(texts: texts, vectors: texts.map { known[$0]! })
         lock.withLock { record = kept }
         if texts != before.texts { write(kept) }

@@ -82,10 +82,10 @@ final class BundleTests: XCTestCase {
         XCTAssert(message { _ = try BundleFiles(assets: folder, storage: folder) }.contains("edgepack.json is missing"))
     }
 
-    func testAClassifierRanksLabels() throws {
+    func testAClassifierRanksLabels() async throws {
         let bundle = try Fixtures.bundle(self, files)
-        let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [FakeRuntime()])
-        let answer = try classifier.answer("good films")
+        let classifier = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [FakeRuntime()])
+        let answer = try await classifier.answer("good films")
         guard case .labels(let found) = answer.content else { return XCTFail("no labels") }
         XCTAssertEqual(found.map(\.label), ["yes", "no"])
         XCTAssertEqual(found[0].probability, 1 / (1 + exp(-1)), accuracy: 1e-12)
@@ -93,15 +93,15 @@ final class BundleTests: XCTestCase {
         XCTAssertGreaterThan(answer.milliseconds, 0)
     }
 
-    func testAClassifierFindsEntities() throws {
+    func testAClassifierFindsEntities() async throws {
         let labels = ["O", "B-x", "I-x"]
         let text = Fixtures.manifest(files, task: "token-classification", labels: labels)
         let bundle = try Fixtures.bundle(self, files, manifest: text)
         let runtime = FakeRuntime { inputs in
             inputs.inputIDs.flatMap { id -> [Float] in id == 5 ? [0, 9, 0] : id == 6 ? [0, 0, 8] : [9, 0, 0] }
         }
-        let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
-        guard case .entities(let found) = try classifier.answer("a good films a").content else {
+        let classifier = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+        guard case .entities(let found) = try await classifier.answer("a good films a").content else {
             return XCTFail("no entities")
         }
         XCTAssertEqual(found.map(\.type), ["x"])
@@ -109,13 +109,13 @@ final class BundleTests: XCTestCase {
         XCTAssertEqual(found[0].probability, softmax([0, 0, 8])[2], accuracy: 1e-12)
     }
 
-    func testAClassifierFindsLabelSetsPerhapsEmptyOnes() throws {
+    func testAClassifierFindsLabelSetsPerhapsEmptyOnes() async throws {
         let sets = #""problem": "multi_label_classification", "thresholds": [0.5, 0.6], "#
         let bundle = try Fixtures.bundle(self, files, manifest: Fixtures.manifest(files, more: sets))
         for (logits, expected) in [([0, 2], ["yes", "no"]), ([-1, 0.4], []), ([1, -1], ["no"])] as [([Float], [String])] {
             let runtime = FakeRuntime { _ in logits }
-            let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
-            guard case .labelSet(let found) = try classifier.answer("good films").content else {
+            let classifier = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+            guard case .labelSet(let found) = try await classifier.answer("good films").content else {
                 return XCTFail("no label set")
             }
             XCTAssertEqual(found.map(\.label), expected)
@@ -129,19 +129,29 @@ final class BundleTests: XCTestCase {
         XCTAssert(message { _ = try Manifest.read(Data(other.utf8)) }.contains("problem"))
     }
 
-    func testAModelThatGivesOtherNumbersOrAnotherRuntime() throws {
+    func testAModelThatGivesOtherNumbersOrAnotherRuntime() async throws {
         let bundle = try Fixtures.bundle(self, files)
-        let model = try bundle.shippedModel()
         for rows: [Float] in [[], [1], [1, 2, 1, 2], [.nan, 1], [.infinity, 1]] {
-            let runtime = FakeRuntime { _ in rows }
-            XCTAssert(
-                message { _ = try Classifier(bundle, model: model, runtimes: [runtime]) }.contains("other numbers"))
+            let refusal = await refusal(bundle, [FakeRuntime { _ in rows }])
+            XCTAssert(refusal.contains("other numbers"), refusal)
         }
-        XCTAssert(message { _ = try Classifier(bundle, model: model, runtimes: []) }.contains("the model is for fake"))
-        let older = FakeRuntime(version: "1.9") { _ in [1, 0] }
-        XCTAssert(
-            message { _ = try Classifier(bundle, model: model, runtimes: [older]) }
-                .contains("the model needs fake 1.16, this app has 1.9"))
+        let none = await refusal(bundle, [])
+        XCTAssert(none.contains("the model is for fake"), none)
+        let older = await refusal(bundle, [FakeRuntime(version: "1.9") { _ in [1, 0] }])
+        XCTAssert(older.contains("the model needs fake 1.16, this app has 1.9"), older)
+    }
+
+    func testARuntimeOfTheSystemAsksForANewerSystem() async throws {
+        let text = Fixtures.manifest(files).replacingOccurrences(of: #""min_version": "1.16""#, with: #""min_version": "iOS 27""#)
+        let bundle = try Fixtures.bundle(self, files, manifest: text)
+        let older = await refusal(bundle, [FakeRuntime(version: "26.1")])
+        XCTAssertEqual(older, "the model needs iOS 27, this device has 26.1; update the device")
+        _ = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [FakeRuntime(version: "27.0")])
+    }
+
+    /// What is said where the model of a bundle cannot be used.
+    private func refusal(_ bundle: BundleFiles, _ runtimes: [ModelRuntime]) async -> String {
+        await message { _ = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: runtimes) }
     }
 
     func testVersionsCompareAsNumbers() {
@@ -252,13 +262,14 @@ final class BundleTests: XCTestCase {
         XCTAssert(half.canJudge(2, severalTrue: false))
     }
 
-    func testAModelThatIsNotSureSaysSo() throws {
+    func testAModelThatIsNotSureSaysSo() async throws {
         let unsure = Fixtures.manifest(files, more: #""min_confidence": 0.8, "#)
         let bundle = try Fixtures.bundle(self, files, manifest: unsure)
         for (logits, sure) in [([0, 1], false), ([0, 3], true)] as [([Float], Bool)] {
             let runtime = FakeRuntime { _ in logits }
-            let classifier = try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
-            XCTAssertEqual(try classifier.answer("good films").isSure, sure)
+            let classifier = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+            let answer = try await classifier.answer("good films")
+            XCTAssertEqual(answer.isSure, sure)
         }
         let text = Fixtures.manifest(files, more: #""min_confidence": 0, "#)
         XCTAssert(message { _ = try Manifest.read(Data(text.utf8)) }.contains("min_confidence"))

@@ -145,12 +145,18 @@ enum Fixtures {
 
 /// The error's message, or a failure.
 func message(_ file: StaticString = #filePath, _ line: UInt = #line, of body: () throws -> Void) -> String {
-    do {
-        try body()
-        XCTFail("nothing was thrown", file: file, line: line)
-        return ""
-    } catch {
-        XCTAssert(error is BundleError, "\(error)", file: file, line: line)
-        return error.localizedDescription
-    }
+    var thrown: Error?
+    do { try body() } catch { thrown = error }
+    return message(of: thrown, file, line)
+}
+
+func message(_ file: StaticString = #filePath, _ line: UInt = #line, of body: () async throws -> Void) async -> String {
+    var thrown: Error?
+    do { try await body() } catch { thrown = error }
+    return message(of: thrown, file, line)
+}
+
+private func message(of thrown: Error?, _ file: StaticString, _ line: UInt) -> String {
+    XCTAssert(thrown is BundleError, thrown.map { "\($0)" } ?? "nothing was thrown", file: file, line: line)
+    return thrown?.localizedDescription ?? ""
 }

@@ -17,11 +17,11 @@ final class RankingTests: XCTestCase {
     }
 
     private func classifier(_ manifest: String, vectors: URL? = nil, _ rows: @escaping @Sendable (ModelInputs) -> [Float])
-        throws -> Classifier
+        async throws -> Classifier
     {
         let bundle = try Fixtures.bundle(self, files, manifest: manifest)
         let runtime = FakeRuntime(rows: rows)
-        return try Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime], vectors: vectors)
+        return try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime], vectors: vectors)
     }
 
     private func ranked(_ answer: Answer) -> [RankedText] {
@@ -47,24 +47,25 @@ final class RankingTests: XCTestCase {
         XCTAssertEqual(list(in: " \n"), [])
     }
 
-    func testAVectorIsComputedOnceAndKept() throws {
+    func testAVectorIsComputedOnceAndKept() async throws {
         let file = try Fixtures.folder(self).appendingPathComponent("kept")
         var asked = [String]()
         let embed = { (text: String) -> [Float] in
             asked.append(text)
             return [Float(text.count), 1]
         }
-        _ = KeptVectors(file, size: 2).of(["a", "bcé"], embed)
+        _ = await KeptVectors(file, size: 2).of(["a", "bcé"], embed)
         let again = KeptVectors(file, size: 2)
         XCTAssertEqual(again.texts, ["a", "bcé"])
-        XCTAssertEqual(again.of(["bcé", "de"], embed), [[3, 1], [2, 1]])
+        let found = await again.of(["bcé", "de"], embed)
+        XCTAssertEqual(found, [[3, 1], [2, 1]])
         XCTAssertEqual(asked, ["a", "bcé", "de"])
         XCTAssertEqual(KeptVectors(file, size: 2).texts, ["bcé", "de"])
         let folder = file.deletingLastPathComponent()
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path), ["kept"])
     }
 
-    func testAFormKeepsTheDirectionInFewerBytes() throws {
+    func testAFormKeepsTheDirectionInFewerBytes() async throws {
         let vector = (0..<19).map { sin(1.7 * Float($0)) }
         let query = (0..<19).map { cos(0.4 * Float($0)) }
         let kept = VectorForm.allCases.map { $0.unpacked($0.packed(vector), size: 19) }
@@ -75,16 +76,17 @@ final class RankingTests: XCTestCase {
         XCTAssertEqual(VectorForm.int8.unpacked(VectorForm.int8.packed([0, 0]), size: 2), [0, 0])
         for (form, expected) in zip(VectorForm.allCases, kept) {
             let file = try Fixtures.folder(self).appendingPathComponent(form.rawValue)
-            _ = KeptVectors(file, size: 19, form: form).of(["a"]) { _ in vector }
+            _ = await KeptVectors(file, size: 19, form: form).of(["a"]) { _ in vector }
             let again = KeptVectors(file, size: 19, form: form)
             XCTAssertEqual(again.texts, ["a"])
-            XCTAssertEqual(again.of(["a"]) { _ in [] }, [expected])
+            let found = await again.of(["a"]) { _ in [] }
+            XCTAssertEqual(found, [expected])
         }
     }
 
-    func testWhatIsDamagedCountsAsNone() throws {
+    func testWhatIsDamagedCountsAsNone() async throws {
         let file = try Fixtures.folder(self).appendingPathComponent("kept")
-        _ = KeptVectors(file, size: 2).of(["a", "b"]) { _ in [0, 1] }
+        _ = await KeptVectors(file, size: 2).of(["a", "b"]) { _ in [0, 1] }
         let whole = try Data(contentsOf: file)
         XCTAssertEqual(KeptVectors(file, size: 2).texts, ["a", "b"])
         XCTAssertEqual(KeptVectors(file, size: 3).texts, [])
@@ -98,15 +100,16 @@ final class RankingTests: XCTestCase {
         }
     }
 
-    func testAFolderThatCannotBeWrittenKeepsThemInMemory() throws {
+    func testAFolderThatCannotBeWrittenKeepsThemInMemory() async throws {
         let file = try Fixtures.folder(self).appendingPathComponent("a file")
         try Data("in the way".utf8).write(to: file)
         let kept = KeptVectors(file.appendingPathComponent("kept"), size: 1)
-        XCTAssertEqual(kept.of(["a"]) { _ in [1] }, [[1]])
+        let found = await kept.of(["a"]) { _ in [1] }
+        XCTAssertEqual(found, [[1]])
         XCTAssertEqual(kept.texts, ["a"])
     }
 
-    func testTextsAreRankedByTheirVectors() throws {
+    func testTextsAreRankedByTheirVectors() async throws {
         let folder = try Fixtures.folder(self)
         try Data("old".utf8).write(to: folder.appendingPathComponent("old.float32"))
         let runs = Runs()
@@ -114,39 +117,42 @@ final class RankingTests: XCTestCase {
             runs.count += 1
             return [Float(inputs.tokenCount), 3]
         }
-        let classifier = try classifier(embedding(), vectors: folder, rows)
+        let classifier = try await classifier(embedding(), vectors: folder, rows)
         XCTAssertEqual(runs.count, 1)  // to warm up
-        let answer = try classifier.rank("good film", ["good", "good a", "good film a a"])
+        let answer = try await classifier.rank("good film", ["good", "good a", "good film a a"])
         XCTAssertEqual(ranked(answer).first?.text, "good a")
         XCTAssertEqual(ranked(answer)[0].score, 1, accuracy: 1e-6)
         XCTAssertEqual(answer.tokenCount, 4 + 3 + 4 + 6)
         XCTAssertEqual(runs.count, 5)
-        _ = try classifier.rank("a", ["good a", "good"])
+        _ = try await classifier.rank("a", ["good a", "good"])
         XCTAssertEqual(runs.count, 6)  // of the query alone
         XCTAssertEqual(classifier.vectors?.texts, ["good a", "good"])
         XCTAssertEqual(try FileManager.default.contentsOfDirectory(atPath: folder.path).count, 1)
-        let again = try self.classifier(embedding(), vectors: folder, rows)
+        let again = try await self.classifier(embedding(), vectors: folder, rows)
         XCTAssertEqual(again.vectors?.texts, ["good a", "good"])
-        XCTAssert(message { _ = try classifier.answer("good") }.contains("embeds texts"))
+        let refusal = await message { _ = try await classifier.answer("good") }
+        XCTAssert(refusal.contains("embeds texts"), refusal)
     }
 
-    func testVectorsOfAnotherLengthAndNumbersThatAreNoneAreRefused() {
+    func testVectorsOfAnotherLengthAndNumbersThatAreNoneAreRefused() async {
         for row: [Float] in [[1], [1, 2, 3], [1, .nan]] {
-            XCTAssert(message { _ = try classifier(embedding()) { _ in row } }.contains("other numbers"))
+            let refusal = await message { _ = try await classifier(embedding()) { _ in row } }
+            XCTAssert(refusal.contains("other numbers"), refusal)
         }
     }
 
-    func testAModelThatScoresPairsRunsForEach() throws {
+    func testAModelThatScoresPairsRunsForEach() async throws {
         let scores = #""problem": "regression", "activation": "sigmoid", "#
         let text = Fixtures.manifest(files, labels: ["score"], more: scores)
             .replacingOccurrences(of: #""pair": false"#, with: #""pair": true"#)
-        let classifier = try classifier(text) { inputs in [Float(inputs.tokenCount) - 6] }
-        let found = ranked(try classifier.rank("a", ["a", "good film a", "good film"]))
+        let classifier = try await classifier(text) { inputs in [Float(inputs.tokenCount) - 6] }
+        let found = ranked(try await classifier.rank("a", ["a", "good film a", "good film"]))
         XCTAssertEqual(found.map(\.text), ["good film a", "good film", "a"])
         XCTAssertTrue(found.allSatisfy { 0...1 ~= $0.score })
-        let other = try self.classifier(Fixtures.manifest(files)) { _ in [0, 1] }
+        let other = try await self.classifier(Fixtures.manifest(files)) { _ in [0, 1] }
         XCTAssertFalse(other.manifest.ranksTexts)
-        XCTAssert(message { _ = try other.rank("a", ["a"]) }.contains("cannot rank"))
+        let refusal = await message { _ = try await other.rank("a", ["a"]) }
+        XCTAssert(refusal.contains("cannot rank"), refusal)
     }
 
     func testAManifestOfVectorsIsReadStrictly() throws {

@@ -1,4 +1,5 @@
-// Gives the logits that golden.jsonl has for the same ids, zeros for others, and says once where it was called.
+// Gives the logits that golden.jsonl has for the same ids, zeros for others, after a while, and says where it was called and
+// with how many others.
 import EdgepackCore
 import Foundation
 
@@ -6,7 +7,7 @@ public struct MyRuntime: ModelRuntime {
     public let name = "onnxruntime"
     public let version = "999"
 
-    public init() {}
+    public init() { say("made on the main thread: \(Thread.isMainThread)") }
 
     public func load(_ model: URL, _ manifest: Manifest) throws -> ModelSession {
         let folder = model.deletingLastPathComponent().deletingLastPathComponent()
@@ -17,17 +18,29 @@ public struct MyRuntime: ModelRuntime {
     }
 }
 
+private func say(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+
 private struct Golden: Decodable {
     let input_ids: [Int64]
     let logits: [Float]
 }
 
-private struct Session: ModelSession {
-    let known: [[Int64]: [Float]]
-    let count: Int
+private actor Session: ModelSession {
+    private let known: [[Int64]: [Float]]
+    private let count: Int
+    private var running = 0
 
-    func logits(_ inputs: ModelInputs) throws -> [Float] {
-        FileHandle.standardError.write(Data("on the main thread: \(Thread.isMainThread)\n".utf8))
+    init(known: [[Int64]: [Float]], count: Int) {
+        self.known = known
+        self.count = count
+    }
+
+    func logits(_ inputs: ModelInputs) async throws -> [Float] {
+        say("run on the main thread: \(Thread.isMainThread)")
+        running += 1
+        if running > 1 { say("several texts at once") }
+        try? await Task.sleep(for: .milliseconds(300))
+        running -= 1
         return known[inputs.inputIDs] ?? [Float](repeating: 0, count: count)
     }
 }

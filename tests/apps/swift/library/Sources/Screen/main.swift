@@ -1,5 +1,5 @@
-// The app's ScreenModel and what is behind it, without its views: types a text and prints the answer. The bundle is in the
-// folder `assets` beside this program, as in an app.
+// The app's ScreenModel and what is behind it, without its views: types a text, then another while the model runs, and prints
+// the answer to that. The bundle is in the folder `assets` beside this program, as in an app.
 import EdgepackCore
 import Foundation
 import Runtime
@@ -8,6 +8,8 @@ func linkedRuntimes() -> [ModelRuntime] { [MyRuntime()] }
 
 let screen = ScreenModel()
 await screen.load()
+screen.text = "first"
+try await Task.sleep(for: .milliseconds(250))
 screen.text = CommandLine.arguments[1]
 while screen.answer == nil && screen.problem == nil { try await Task.sleep(for: .milliseconds(20)) }
 guard case .labels(let labels) = screen.answer?.content else { fatalError(screen.problem ?? "no labels") }
