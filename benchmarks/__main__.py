@@ -27,6 +27,7 @@ COMMANDS = {
     "encoder-teachers": "benchmarks.encoder_teachers",
     "encoders": "benchmarks.encoders",
     "kinds": "benchmarks.kinds",
+    "plan-search": "benchmarks.plan_search",
     "static-embeddings": "benchmarks.static_embeddings",
     "tokenizers": "benchmarks.tokenizer_assets",
     "finetune-grid": "benchmarks.finetune_grid",

@@ -17,13 +17,14 @@ from edgepack.errors import InputError
 from edgepack.workspace import write_atomic
 
 Words = tuple[str, ...]
+TEXT_COLUMNS = ("text", "sentence", "sentence1", "sentence2")
 
 
 def hold_out(train: Path, count: int, folder: Path) -> tuple[Path, Path]:
     """Two files of a training file's lines: what is left to train on, and `count` whole examples (seed 0).
 
-    `train`: TSV with a header and the text in its column `sentence`, or JSON lines with `tokens`. A TSV's header is
-    in both. `InputError` where too few whole examples are there.
+    `train`: TSV with a header and text in columns of `TEXT_COLUMNS`, or JSON lines with `tokens`. A TSV's header is in
+    both. `InputError` where too few whole examples are there.
     """
     lines = train.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     header, examples = (lines[:1], lines[1:]) if train.suffix == ".tsv" else ([], lines)
@@ -45,10 +46,11 @@ def hold_out(train: Path, count: int, folder: Path) -> tuple[Path, Path]:
 
 
 def words_of(line: str, header: Sequence[str]) -> Words:
-    """The words of one line."""
+    """The words of one line, of a pair those of both texts."""
     if not header:
         return tuple(json.loads(line)["tokens"])
-    return tuple(line.split("\t")[header[0].split("\t").index("sentence")].split())
+    columns = zip(header[0].split("\t"), line.split("\t"), strict=True)
+    return tuple(word for name, cell in columns if name in TEXT_COLUMNS for word in cell.split())
 
 
 def whole_examples(texts: Sequence[Words]) -> list[int]:

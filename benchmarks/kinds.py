@@ -72,6 +72,9 @@ SETS = {
     "sick-entailment": Kind(
         "label of a pair: SICK entailment", GOALS, "sick/train.tsv", "sick/dev.tsv", Columns(label="label")
     ),
+    "tweeteval-emotion": Kind(
+        "label of a text: TweetEval emotion", GOALS, "tweeteval-emotion/train.tsv", "tweeteval-emotion/dev.tsv"
+    ),
     "wikigold-iobes": Kind(
         "entities, IOBES tags: WikiGold",
         GOALS,

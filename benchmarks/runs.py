@@ -22,7 +22,7 @@ from edgepack.parameters import parse_size
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TARGET = "android-onnx"
-FRONTIER, ENCODERS, KINDS = "frontier", "encoders", "kinds"
+FRONTIER, ENCODERS, KINDS, PLAN_SEARCH = "frontier", "encoders", "kinds", "plan-search"
 DEFAULT = "default"
 SHAPE = ("layers", "heads", "ffn", "embedding", "vocabulary", "body_bits", "embedding_bits")
 
@@ -47,16 +47,20 @@ TEXT = "data/text/wikitext2-valid.txt"  # running text, under the shared folder
 
 @dataclass(frozen=True)
 class Variant:
-    """A change of the recipe, and a row's words for it; `text`: built with `--raw-text`; `tasks`: those it is for."""
+    """A change of the recipe, and a row's words for it; `text`: built with `--raw-text`; `tasks`: those it is for.
+
+    `search`: how many of the plan's candidates are tried.
+    """
 
     what: str
     change: Callable[[Recipe], Recipe]
     text: bool = False
     tasks: tuple[str, ...] = tuple(TASKS)
+    search: int | None = None
 
     def differs(self, recipe: Recipe) -> bool:
         """Whether a build is another with this variant than with the recipe as it is."""
-        return self.text or self.change(recipe) != recipe
+        return self.text or self.search is not None or self.change(recipe) != recipe
 
 
 AS_IT_IS = Variant("the recipe as it is", lambda recipe: recipe)
@@ -66,6 +70,7 @@ TABLES = {
     FRONTIER: "benchmarks.frontier",
     ENCODERS: "benchmarks.encoders",
     KINDS: "benchmarks.kinds",
+    PLAN_SEARCH: "benchmarks.plan_search",
     "methods": "benchmarks.methods",
     "ablation": "benchmarks.ablation",
 }
@@ -132,7 +137,7 @@ def recipe_of(run: Run) -> Recipe:
 
 def task_files(run: Run, shared: Path, work: Path) -> TaskFiles:
     """Teacher and data of a run; paths are whole where the teachers of its table are made in `work`."""
-    if run.table not in (ENCODERS, KINDS):
+    if run.table not in (ENCODERS, KINDS, PLAN_SEARCH):
         return TASKS[run.task]
     return cast(TaskFiles, import_module(TABLES[run.table]).task_files(run.task, shared, work))
 
@@ -161,6 +166,7 @@ def build_request(run: Run, shared: Path, work: Path, device: str) -> BuildReque
         seed=run.seed,
         device=device,
         timed=run.table == FRONTIER,
+        search=variant_of(run).search,
         keep_states=run.table != FRONTIER,  # edgepack/sweep/lending.py hands them on
         **changed,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.held_out import hold_out, whole_examples
+from benchmarks.held_out import hold_out, whole_examples, words_of
 from edgepack.errors import InputError
 
 WHOLES = [f"sentence {i} says\u2028something of its own" for i in range(20)]
@@ -52,3 +52,7 @@ def test_too_few_whole_examples_are_one_line(tmp_path: Path, count: int) -> None
 
 def test_of_equal_examples_the_first_is_whole() -> None:
     assert whole_examples([("a", "b"), ("b",), ("a", "b"), ("c",), ("a", "c")]) == [0, 4]
+
+
+def test_a_pair_has_the_words_of_both_texts() -> None:
+    assert words_of("a b\tc\tyes", ["sentence1\tsentence2\tlabel"]) == ("a", "b", "c")
