@@ -1,9 +1,10 @@
 """Load time, latency and peak memory of one model, in a process that holds nothing else.
 
-`python -m edgepack.evidence.measure artifact|teacher PATH …` loads one model, runs it at each token count with one
-thread and batch 1, and prints one JSON line. `measure` starts such processes in turn (artifact, teacher,
-artifact, …) so that a change in the machine's load falls on both, and takes medians. Sequence lengths are interleaved
-inside a process for the same reason.
+`python -m edgepack.evidence.measure artifact|teacher PATH …` loads one model; for each line that it reads it runs the
+model at each token count with one thread and batch 1, and prints one JSON line. `measure` asks such processes in turn
+(artifact, teacher, artifact, …) so that a change in the machine's load falls on both, and takes medians. An artifact
+has a fresh process each time. A teacher keeps its own, whose start takes far longer than a sample. Sequence lengths
+are interleaved inside a process, as models are among processes.
 
 Peak memory is the process's highest resident size (`VmHWM`; elsewhere `ru_maxrss`, which on Linux would
 count the parent's memory before `exec`); `baseline_bytes` is what the interpreter and its libraries took before
@@ -23,9 +24,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Event, Timer
 from typing import Any
 
 import numpy as np
@@ -38,7 +42,8 @@ log = logging.getLogger(__name__)
 
 TOKEN_COUNTS = (16, 32, 64, 128)
 RUNS, WARM_UPS, REPEATS = 30, 3, 3
-TIMEOUT_S = 300
+TIMEOUT_S = 300  # of one sample, with loading
+ENDS_IN_S = 10
 TOKEN_ID = 5  # any id that every vocabulary has; the time does not depend on it
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -68,36 +73,84 @@ def measure(
     runs: int | None = None,
     repeats: int | None = None,
 ) -> dict[str, Speed]:
-    """Measure each subject `repeats` (3) times, one process at a time, in turn; medians by subject."""
+    """Measure each subject `repeats` (3) times, one at a time, in turn; medians by subject."""
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in subjects}
-    for _ in range(repeats or REPEATS):
-        for name, subject in subjects.items():
-            samples[name].append(measure_once(subject, token_counts, runs or RUNS))
+    asked = token_counts, runs or RUNS
+    with ExitStack() as kept:
+        teachers: dict[str, Callable[[], dict[str, Any]]] = {}
+        for _ in range(repeats or REPEATS):
+            for name, subject in subjects.items():
+                if subject.kind == "teacher" and name not in teachers:
+                    teachers[name] = kept.enter_context(started(subject, *asked))
+                samples[name].append(teachers[name]() if name in teachers else measure_once(subject, *asked))
     return {name: median_speed(found) for name, found in samples.items()}
 
 
 def measure_once(subject: Subject, token_counts: Sequence[int], runs: int) -> dict[str, Any]:
-    """One fresh process; `CheckFailed` with its last words if it dies."""
+    """In a fresh process; `CheckFailed` with its last words if it dies."""
+    with started(subject, token_counts, runs) as sample:
+        return sample()
+
+
+@contextmanager
+def started(subject: Subject, token_counts: Sequence[int], runs: int) -> Iterator[Callable[[], dict[str, Any]]]:
+    """A process with the model, which ends with the block; calling what this gives measures there once more.
+
+    `CheckFailed` with the process's last words if it dies, or takes more than `TIMEOUT_S` for one sample.
+    """
     lengths = ",".join(map(str, token_counts))
     command = [sys.executable, "-m", "edgepack.evidence.measure", subject.kind, str(subject.path), subject.name]
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "ORT_DISABLE_TELEMETRY": "1"}
-    try:
-        done = subprocess.run(
+    with TemporaryFile("w+", errors="replace") as errors:
+        process = subprocess.Popen(
             [*command, "--tokens", lengths, "--runs", str(runs)],
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
             text=True,
-            timeout=TIMEOUT_S,
             env=environment,
-            check=True,
         )
-    except subprocess.TimeoutExpired as e:
-        raise CheckFailed(f"measuring {subject.path} took more than {TIMEOUT_S} s; measure fewer tokens or runs") from e
-    except subprocess.CalledProcessError as e:
-        last = (e.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CheckFailed(f"measuring {subject.path} ended with code {e.returncode}: {last}") from e
-    sample: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    log.debug("%s: %s", subject.path, sample)
-    return sample
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asks, answers, late = process.stdin, process.stdout, Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        def sample() -> dict[str, Any]:
+            timer = Timer(TIMEOUT_S, give_up)
+            timer.start()
+            try:
+                with suppress(BrokenPipeError):
+                    print(file=asks, flush=True)
+                answer = next((line for line in answers if line.startswith("{")), None)
+            finally:
+                timer.cancel()
+            if answer is None and late.is_set():
+                raise CheckFailed(
+                    f"measuring {subject.path} took more than {TIMEOUT_S} s; measure fewer tokens or runs"
+                )
+            if answer is None:
+                code = process.wait()
+                errors.seek(0)
+                last = (errors.read().strip().splitlines() or ["no message"])[-1]
+                raise CheckFailed(f"measuring {subject.path} ended with code {code}: {last}")
+            found: dict[str, Any] = json.loads(answer)
+            log.debug("%s: %s", subject.path, found)
+            return found
+
+        try:
+            yield sample
+        finally:
+            with suppress(BrokenPipeError):
+                asks.close()  # which ends it, and what it has started
+            try:
+                process.wait(ENDS_IN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            answers.close()
 
 
 def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:
@@ -116,25 +169,26 @@ def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:
     )
 
 
-def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: int) -> dict[str, Any]:
-    """Load and run in this process; the figures as plain JSON."""
+def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: int) -> Iterator[dict[str, Any]]:
+    """Load in this process, then run for each figure that is taken from this; all as plain JSON."""
     own_bytes = peak_memory_bytes()
     loaded = load()
     resident_bytes = psutil.Process(loaded.process_id).memory_info().rss
-    for _ in range(WARM_UPS):
-        for count in token_counts:
-            loaded.run(count)
-    times_ms: dict[int, list[float]] = {count: [] for count in token_counts}
-    for _ in range(runs):
-        for count in token_counts:
-            times_ms[count].append(loaded.run(count))
-    return {
-        "load_ms": loaded.load_ms,
-        "p50_ms": {count: float(np.percentile(times, 50)) for count, times in times_ms.items()},
-        "peak_bytes": peak_memory_bytes(loaded.process_id),
-        "resident_bytes": resident_bytes,
-        "baseline_bytes": own_bytes if loaded.baseline_bytes is None else loaded.baseline_bytes,
-    }
+    while True:
+        for _ in range(WARM_UPS):
+            for count in token_counts:
+                loaded.run(count)
+        times_ms: dict[int, list[float]] = {count: [] for count in token_counts}
+        for _ in range(runs):
+            for count in token_counts:
+                times_ms[count].append(loaded.run(count))
+        yield {
+            "load_ms": loaded.load_ms,
+            "p50_ms": {count: float(np.percentile(times, 50)) for count, times in times_ms.items()},
+            "peak_bytes": peak_memory_bytes(loaded.process_id),
+            "resident_bytes": resident_bytes,
+            "baseline_bytes": own_bytes if loaded.baseline_bytes is None else loaded.baseline_bytes,
+        }
 
 
 def peak_memory_bytes(process_id: int | None = None) -> int:
@@ -214,7 +268,7 @@ def since_ms(started: float) -> float:
 
 
 def main() -> None:
-    """Measure one model in this process and print one JSON line."""
+    """Measure one model in this process, and print one JSON line, for each line of the standard input."""
     parser = argparse.ArgumentParser(prog="python -m edgepack.evidence.measure", description=main.__doc__)
     parser.add_argument("kind", choices=("artifact", "teacher"))
     parser.add_argument("path", type=Path)
@@ -224,7 +278,9 @@ def main() -> None:
     options = parser.parse_args()
     loaders = {"artifact": artifact_loader, "teacher": teacher_loader}
     loader = loaders[options.kind](options.path, options.name)
-    print(json.dumps(measure_here(loader, [int(n) for n in options.tokens.split(",")], options.runs)))
+    samples = measure_here(loader, [int(n) for n in options.tokens.split(",")], options.runs)
+    for _ in sys.stdin:
+        print(json.dumps(next(samples)), flush=True)
 
 
 if __name__ == "__main__":

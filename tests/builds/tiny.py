@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,20 +91,24 @@ def shorten(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(recipe.RECIPES, "quick", TINY)
     patch.setattr(measure, "REPEATS", 1)
     patch.setattr(measure, "RUNS", 2)
-    patch.setattr(measure, "measure_once", measure_first)
+    patch.setattr(measure, "started", started_first)
 
 
 _FIRST: dict[tuple[object, ...], dict[str, Any]] = {}  # samples of this process, by kind of model
-measure_really = measure.measure_once
+started_really = measure.started
 
 
-def measure_first(subject: measure.Subject, token_counts: Sequence[int], runs: int) -> dict[str, Any]:
+@contextmanager
+def started_first(
+    subject: measure.Subject, token_counts: Sequence[int], runs: int
+) -> Iterator[Callable[[], dict[str, Any]]]:
     """The first sample of such a model in this process: each takes seconds, nearly all of them imports."""
     assert subject.path.exists()
     key = (subject.kind, subject.name, subject.path.name, *token_counts)
     if key not in _FIRST:
-        _FIRST[key] = measure_really(subject, token_counts, runs)
-    return _FIRST[key]
+        with started_really(subject, token_counts, runs) as sample:
+            _FIRST[key] = sample()
+    yield lambda: _FIRST[key]
 
 
 def request(files: Files, output: Path, **changes: object) -> BuildRequest:

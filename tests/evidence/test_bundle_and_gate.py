@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,10 +17,11 @@ from edgepack.bundle.goldens import HARD_TEXTS, check_goldens, read_goldens
 from edgepack.bundle.manifest import BuildManifest, load_manifest, write_model
 from edgepack.bundle.verdict import Verdict
 from edgepack.bundle.write import Bundle, write_bundle
-from edgepack.errors import InputError
+from edgepack.errors import CheckFailed, InputError
+from edgepack.evidence import measure as measuring
 from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, pair_decisions, parity_check
 from edgepack.evidence.gate import gate
-from edgepack.evidence.measure import Subject, measure
+from edgepack.evidence.measure import Subject, measure, measure_once
 from edgepack.evidence.policy import JUDGED, read_policy
 from edgepack.evidence.validate import blame
 from edgepack.export import export
@@ -257,6 +260,33 @@ def test_measuring_in_a_fresh_process(bundle: Bundle) -> None:
     assert speed.resident_bytes is not None
     assert speed.baseline_bytes * 0.9 <= speed.resident_bytes <= speed.peak_bytes
     assert speed.baseline_bytes <= speed.peak_bytes < 600e6  # torch's process alone would take about as much
+
+
+def test_a_process_that_dies_or_does_not_answer_is_one_line(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = Subject("artifact", tmp_path / "missing.onnx", TARGET.name)
+    with pytest.raises(CheckFailed, match=r"missing\.onnx ended with code 1: .*missing\.onnx"):
+        measure({"artifact": missing}, token_counts=(4,), runs=1, repeats=1)
+    monkeypatch.setattr(measuring, "TIMEOUT_S", 0.01)
+    with pytest.raises(CheckFailed, match=r"more than 0\.01 s; measure fewer tokens or runs"):
+        measure_once(Subject("artifact", bundle.folder / TARGET.file, TARGET.name), (4,), 1)
+
+
+def test_a_teacher_keeps_its_process_and_an_artifact_has_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def started(subject: Subject, *_: object) -> Iterator[Callable[[], dict[str, object]]]:
+        seen.append(f"{subject.kind} starts")
+        figures = dict.fromkeys(("load_ms", "peak_bytes", "baseline_bytes", "resident_bytes"), 1)
+        yield lambda: seen.append(subject.kind) or {**figures, "p50_ms": {"4": 1}}
+        seen.append(f"{subject.kind} ends")
+
+    monkeypatch.setattr(measuring, "started", started)
+    measure({kind: Subject(kind, Path(), "") for kind in ("artifact", "teacher")}, token_counts=(4,), repeats=2)
+    artifact = ["artifact starts", "artifact", "artifact ends"]
+    assert seen == [*artifact, "teacher starts", "teacher", *artifact, "teacher", "teacher ends"]
 
 
 def test_report(bundle: Bundle, tmp_path: Path) -> None:
