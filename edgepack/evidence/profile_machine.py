@@ -2,8 +2,9 @@
 
 Weights do not change how long a model takes. The shapes lie around those that plans choose: 1 to 6 layers, hidden sizes
 128 to 768, few heads and many. All run at the target's first bit width, a few of them at every other, each in a process
-of its own, one at a time (`measure.py`). What is estimated from them is said with its error: each shape's times are
-estimated from the models of all others.
+of its own, one at a time (`measure.py`). All run once before any runs again, and of a model the fastest of its rounds
+counts: other programs, and a processor that clocks down for half a minute, only slow. What is estimated from them is
+said with its error: each shape's times are estimated from the models of all others.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 
-RUNS, REPEATS = 20, 2  # of each model at each length, and processes: the faster counts, as other programs only slow
+RUNS, ROUNDS = 20, 3  # of each model at each length, and of all models
 MOST_BUSY = 1.7  # processes that want to run, this command's own included
 PACKAGES = {  # of runtimes that are one
     "onnxruntime": "onnxruntime",
@@ -158,23 +159,28 @@ def profile_runtime(target: Target, console: Console) -> RuntimeProfile:
     """Export and time every model for one target."""
     first, *others = target.body_bits
     wanted = [(probe, first) for probe in PROBES] + [(probe, bits) for bits in others for probe in OFTEN]
-    models = []
-    with TemporaryDirectory() as folder, console.progress(f"profile {target.runtime}", len(wanted)) as advance:
-        for number, (probe, bits) in enumerate(wanted):
-            models.append(time_probe(probe, bits, target, Path(folder) / str(number)))
-            advance()
+    with TemporaryDirectory() as folder:
+        subjects = []
+        with console.progress(f"export {target.runtime}", len(wanted)) as advance:
+            for number, (probe, bits) in enumerate(wanted):
+                torch.manual_seed(0)
+                artifact = export(Student(probe.config(target, bits)).eval(), target, Path(folder) / str(number))
+                subjects.append(Subject("artifact", artifact.path, target.name))
+                advance()
+        samples: list[list[dict[str, Any]]] = [[] for _ in subjects]
+        with console.progress(f"profile {target.runtime}", len(wanted) * ROUNDS) as advance:
+            for _ in range(ROUNDS):
+                for subject, own in zip(subjects, samples, strict=True):
+                    own.append(measure_once(subject, TOKEN_COUNTS, RUNS))
+                    advance()
+    models = [profiled(probe, bits, target, own) for (probe, bits), own in zip(wanted, samples, strict=True)]
     return RuntimeProfile(
         runtime=target.runtime, version=runtime_version(target), static_shape=target.static_shape, models=models
     )
 
 
-def time_probe(probe: Probe, bits: int, target: Target, folder: Path) -> ProfiledModel:
-    """One model, exported into `folder` and run in a process of its own."""
-    torch.manual_seed(0)
-    config = probe.config(target, bits)
-    artifact = export(Student(config).eval(), target, folder)
-    subject = Subject("artifact", artifact.path, target.name)
-    samples = [measure_once(subject, TOKEN_COUNTS, RUNS) for _ in range(REPEATS)]
+def profiled(probe: Probe, bits: int, target: Target, samples: Sequence[dict[str, Any]]) -> ProfiledModel:
+    """A model's shape and the fastest of its samples."""
     p50_ms = {tokens: min(sample["p50_ms"][str(tokens)] for sample in samples) for tokens in TOKEN_COUNTS}
     return ProfiledModel(
         layers=probe.layers,
@@ -186,7 +192,7 @@ def time_probe(probe: Probe, bits: int, target: Target, folder: Path) -> Profile
         vocabulary=probe.vocabulary,
         token_labels=LABELS[probe.task],
         body_bits=bits,
-        embedding_bits=config.embedding_bits,
+        embedding_bits=probe.config(target, bits).embedding_bits,
         p50_ms={tokens: round(ms, 4) for tokens, ms in p50_ms.items()},
         peak_bytes=max(1, *(sample["peak_bytes"] - sample["baseline_bytes"] for sample in samples)),
     )

@@ -32,7 +32,7 @@ def written(folder: Path, profile: object) -> Path:
 def test_a_file_is_measured_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real models; the others, which differ in size alone, take what the first two took."""
     monkeypatch.setattr(profile_machine, "RUNS", 2)
-    monkeypatch.setattr(profile_machine, "REPEATS", 1)
+    monkeypatch.setattr(profile_machine, "ROUNDS", 1)
     probes = (Probe(1, 32, 1, 32), Probe(2, 32, 1, 32, tags=True))
     monkeypatch.setattr(profile_machine, "PROBES", probes)
     monkeypatch.setattr(profile_machine, "OFTEN", ())
