@@ -52,7 +52,7 @@ MUST_PASS = ("size", "parity", "finite", "goldens", "tokenizer", "integrity")
 def write_data(folder: Path, task: str) -> tuple[Path, Path]:
     generator = np.random.default_rng(0)
     paths = []
-    for name, count in (("train", 96), ("eval", 32)):
+    for name, count in (("train", 96), ("eval", 128)):  # of these one may flip, where two answers are as likely
         lines = []
         for _ in range(count):
             words = generator.choice(WORDS, generator.integers(2, 9)).tolist()

@@ -27,10 +27,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event, Timer
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -100,57 +101,53 @@ def started(subject: Subject, token_counts: Sequence[int], runs: int) -> Iterato
     """
     lengths = ",".join(map(str, token_counts))
     command = [sys.executable, "-m", "edgepack.evidence.measure", subject.kind, str(subject.path), subject.name]
+    command += ["--tokens", lengths, "--runs", str(runs)]
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "ORT_DISABLE_TELEMETRY": "1"}
+    pipe = subprocess.PIPE
     with TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            [*command, "--tokens", lengths, "--runs", str(runs)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asks, answers, late = process.stdin, process.stdout, Event()
-
-        def give_up() -> None:
-            late.set()
-            process.kill()
-
-        def sample() -> dict[str, Any]:
-            timer = Timer(TIMEOUT_S, give_up)
-            timer.start()
-            try:
-                with suppress(BrokenPipeError):
-                    print(file=asks, flush=True)
-                answer = next((line for line in answers if line.startswith("{")), None)
-            finally:
-                timer.cancel()
-            if answer is None and late.is_set():
-                raise CheckFailed(
-                    f"measuring {subject.path} took more than {TIMEOUT_S} s; measure fewer tokens or runs"
-                )
-            if answer is None:
-                code = process.wait()
-                errors.seek(0)
-                last = (errors.read().strip().splitlines() or ["no message"])[-1]
-                raise CheckFailed(f"measuring {subject.path} ended with code {code}: {last}")
-            found: dict[str, Any] = json.loads(answer)
-            log.debug("%s: %s", subject.path, found)
-            return found
-
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=environment)
         try:
-            yield sample
+            yield partial(next_sample, process, subject.path, errors)
         finally:
+            assert process.stdin is not None
             with suppress(BrokenPipeError):
-                asks.close()  # which ends it, and what it has started
+                process.stdin.close()  # which ends it, and what it has started
             try:
                 process.wait(ENDS_IN_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
-            answers.close()
+            with process:
+                pass  # waits for it and closes what it printed
+
+
+def next_sample(process: subprocess.Popen[str], path: Path, errors: IO[str]) -> dict[str, Any]:
+    """Ask the process that measures `path` for one more; `errors`: what it says where it fails."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    late = Event()
+
+    def give_up() -> None:
+        late.set()
+        process.kill()
+
+    timer = Timer(TIMEOUT_S, give_up)
+    timer.start()
+    try:
+        with suppress(BrokenPipeError):
+            print(file=process.stdin, flush=True)
+        answer = next((line for line in process.stdout if line.startswith("{")), None)
+    finally:
+        timer.cancel()
+    if answer is None and late.is_set():
+        raise CheckFailed(f"measuring {path} took more than {TIMEOUT_S} s; measure fewer tokens or runs")
+    if answer is None:
+        code = process.wait()
+        errors.seek(0)
+        last = (errors.read().strip().splitlines() or ["no message"])[-1]
+        raise CheckFailed(f"measuring {path} ended with code {code}: {last}")
+    found: dict[str, Any] = json.loads(answer)
+    log.debug("%s: %s", path, found)
+    return found
 
 
 def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:

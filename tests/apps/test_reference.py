@@ -77,7 +77,7 @@ def test_it_finds_added_tokens_in_normalized_text(source: Path, tmp_path: Path) 
 @pytest.mark.parametrize(("name", "source"), CASES)
 def test_it_reads_unigram_tokenizers_of_every_option(tmp_path: Path, name: str, source: str) -> None:
     (folder,) = write_unigrams(tmp_path, [name], source_of(source))
-    check_reader(folder, 500)
+    check_reader(folder, 300)
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_byte_level_options_make_a_difference(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_it_does_so_with_every_option(variants: Path, name: str) -> None:
-    check_reader(variants / name, 2000)
+    check_reader(variants / name, 500)
 
 
 @pytest.mark.slow

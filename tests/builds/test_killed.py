@@ -37,7 +37,7 @@ STAGES = (
     "validate-android-torchscript",
     "bundle",
 )
-KILLS = int(os.environ.get("EDGEPACK_KILLS", "4"))
+KILLS = int(os.environ.get("EDGEPACK_KILLS", "2"))
 
 # runs a build with the tiny recipe in a process of its own, to be killed
 DRIVER = f"""

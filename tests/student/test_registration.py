@@ -114,9 +114,7 @@ def probabilities(student: Student, tokenizer: PreTrainedTokenizerFast, text: st
     "imports",
     [
         "import edgepack, transformers",
-        "import transformers, edgepack",
         "from transformers import AutoConfig, AutoModelForTokenClassification, pipeline; import edgepack",
-        "import edgepack.student.model; import transformers",
         "import edgepack.build.flow; import transformers",
     ],
 )
