@@ -48,6 +48,17 @@ The tokenizer's tests need no Mac; `BUNDLE` is the bundle's folder, whose golden
 cd EdgepackCore && EDGEPACK_GOLDENS=BUNDLE swift test -c release -Xswiftc -enable-testing
 ```
 
+What the model takes on a phone, as a device report for the gate, from the installed app (a release build, to be timed):
+
+```bash
+xcrun devicectl device copy to --device DEVICE --domain-type appDataContainer \\
+  --domain-identifier {application_id} --source BUNDLE/golden.jsonl --destination Documents/golden.jsonl
+xcrun devicectl device process launch --device DEVICE --console {application_id} device-report
+xcrun devicectl device copy from --device DEVICE --domain-type appDataContainer \\
+  --domain-identifier {application_id} --source Documents/device-report.json --destination device-report.json
+edgepack gate BUNDLE --device-report device-report.json
+```
+
 Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{on_demand}`.
 """
 FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once)."
@@ -73,7 +84,8 @@ VERIFIED = (
 NOT_VERIFIED = (
     "Nothing was built with Xcode, and nothing ran on an iPhone or in a simulator: not the project file, not the "
     "screens, not ONNX Runtime, Core ML or Core AI under them.",
-    "Latency and memory on a device were not measured.",
+    "Latency and memory on a device were not measured. What measures them ran on Linux; its calls of iOS were "
+    "type-checked against declarations of them, or not at all.",
 )
 VERIFIED_COREAI = (
     "Each Core AI function that the app calls has the identifier that Apple's documentation of iOS 27 gives it "
@@ -110,6 +122,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         devices=DEVICES_COREAI if is_coreai else DEVICES,
         on_demand=" --on-demand" if options.download_url else "",
         oldest=deployment_target(manifest).removesuffix(".0"),
+        application_id=options.application_id,
     )
     write_readme(
         bundle,

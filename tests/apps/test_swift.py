@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.bundle.write import write_bundle
 from edgepack.package.template import checkout
+from tests.apps.device_report import check_report
 from tests.apps.label_sets import write_label_sets
 from tests.apps.long_texts import write_windows
 from tests.apps.reference import write_reference, write_words
@@ -17,6 +19,7 @@ from tests.apps.scores import write_scores
 from tests.apps.swift import checks
 from tests.apps.unigrams import ALBERT, T5, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
+from tests.evidence.world import make_world
 
 COUNT, FEWER = 500, 150  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
 FILES = [{"path": path, "bytes": 1, "sha256": "0" * 64, "shipped": True} for path in ("m.onnx", "tokenizer.bin")]
@@ -87,6 +90,13 @@ def test_the_comparison_sees_a_difference(
         checks.run_core_tests(scratch, [folder])
 
 
+def test_the_report_of_the_apps_own_code_passes_the_gate(scratch: Path, tmp_path: Path) -> None:
+    """From the code that measures on a phone, here over the goldens' own answers, to the gate."""
+    bundle, path = write_bundle(tmp_path / "bundle", make_world(tmp_path).contents()).folder, tmp_path / "report.json"
+    assert "with 0 failures" in checks.run_core_tests(scratch, only="DeviceBenchmarkTests", report=(bundle, path))
+    check_report(bundle, path)
+
+
 def test_the_apps_files_agree_with_the_core_and_the_stubs(scratch: Path, tmp_path: Path) -> None:
     assert checks.check_app(scratch / "stubs", checkout() / "ios") == ""
     assert checks.called(scratch / "stubs", ["CoreAIRuntime", "CoreAIDelegates"]) == checks.documented()
@@ -94,7 +104,7 @@ def test_the_apps_files_agree_with_the_core_and_the_stubs(scratch: Path, tmp_pat
     for name, text, other in (
         ("ResultView", "entity.probability", "entity.likelihood"),
         ("ContentView", "let retry: @MainActor ()", "let retry: ()"),
-        ("Inference", "let vectors = storage", "var vectors = storage"),
+        ("Inference", "let vectors = files.storage", "var vectors = files.storage"),
     ):
         change(broken / "Sample" / f"{name}.swift", text, other)
     with pytest.raises(AssertionError) as failed:

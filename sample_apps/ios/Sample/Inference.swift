@@ -34,17 +34,22 @@ actor Inference {
     func classifier(
         _ progress: @escaping @Sendable (Double) -> Void
     ) async throws -> Classifier {
+        let (files, model) = try await bundle(progress)
+        let caches = try FileManager.default.url(
+            for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
+        let cache = ModelCache(caches.appendingPathComponent("edgepack"))
+        let vectors = files.storage.appendingPathComponent("vectors")
+        return try await Classifier(
+            files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors, form: Settings.vectorForm)
+    }
+
+    /// The bundle's files and the checked model.
+    func bundle(_ progress: @escaping @Sendable (Double) -> Void) async throws -> (files: BundleFiles, model: URL) {
         let storage = try FileManager.default.url(
             for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true
         ).appendingPathComponent("edgepack")
         let files = try BundleFiles(assets: Bundle.main.bundleURL.appendingPathComponent("assets"), storage: storage)
-        let model = try await place(of: files, progress)
-        let caches = try FileManager.default.url(
-            for: .cachesDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
-        let cache = ModelCache(caches.appendingPathComponent("edgepack"))
-        let vectors = storage.appendingPathComponent("vectors")
-        return try await Classifier(
-            files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors, form: Settings.vectorForm)
+        return (files, try await place(of: files, progress))
     }
 
     /// The checked model: the one in the app, or the one that was fetched.

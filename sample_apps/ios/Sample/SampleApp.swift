@@ -10,7 +10,9 @@ struct SampleApp: App {
     }
 
     var body: some Scene {
-        WindowGroup { ContentView() }
+        WindowGroup {
+            if DeviceReportView.isWanted { DeviceReportView() } else { ContentView() }
+        }
     }
 }
 

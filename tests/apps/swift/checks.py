@@ -29,8 +29,12 @@ def missing() -> str | None:
     return f"{absent} is not on the path; tests/apps/swift/install.sh puts it into a folder" if absent else None
 
 
-def run_core_tests(scratch: Path, goldens: Sequence[Path] = ()) -> str:
+def run_core_tests(
+    scratch: Path, goldens: Sequence[Path] = (), only: str | None = None, report: tuple[Path, Path] | None = None
+) -> str:
     """What EdgepackCore's tests print; each folder of `goldens` holds tokenizer.bin, edgepack.json and *.jsonl.
+
+    `only`: a class of tests; `report`: a bundle, and where the device report of this computer is written for it.
 
     Built in `scratch`, or in EDGEPACK_SWIFT_BUILD, once for all that call this. Any diagnostic of the compiler fails.
     """
@@ -39,7 +43,10 @@ def run_core_tests(scratch: Path, goldens: Sequence[Path] = ()) -> str:
     environment = {"EDGEPACK_ENTITIES": str(VECTORS), "EDGEPACK_DECISIONS": str(DECISIONS)}
     if goldens:
         environment["EDGEPACK_GOLDENS"] = ":".join(str(folder.resolve()) for folder in goldens)
-    out = run(["swift", "test", *map(str, package), *TEST_FLAGS], **environment)
+    if report is not None:
+        environment |= {"EDGEPACK_BUNDLE": str(report[0].resolve()), "EDGEPACK_REPORT": str(report[1].resolve())}
+    chosen = [] if only is None else ["--filter", only]
+    out = run(["swift", "test", *map(str, package), *TEST_FLAGS, *chosen], **environment)
     assert not re.search(r"^(warning|error):", out, re.MULTILINE), out  # the package manager's own
     return out
 

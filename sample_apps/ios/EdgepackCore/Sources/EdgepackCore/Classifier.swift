@@ -8,6 +8,29 @@ public protocol ModelSession: Sendable {
     func logits(_ inputs: ModelInputs) async throws -> [Float]
 }
 
+extension ModelSession {
+    /// The model's logits, of a long text those of its windows together.
+    func logits(_ encoding: Encoding, _ manifest: Manifest) async throws -> [Float] {
+        let count = encoding.inputIDs.count
+        guard let windows = manifest.windows, count > manifest.maxLength else {
+            return try await logits(ModelInputs(encoding, manifest))
+        }
+        let spans = try Windows.spans(encoding.sequences, maxLength: manifest.maxLength, overlap: windows.overlap)
+        let columns = manifest.labels.count
+        var found = [[Float]]()
+        for span in spans {
+            let piece = encoding.window(spans, span)
+            let logits = try await logits(ModelInputs(piece, manifest))
+            let wanted = windows.combine == .inner ? piece.inputIDs.count * columns : columns
+            guard logits.count >= wanted else {
+                throw BundleError("the model gave other numbers than its manifest says; install the app again")
+            }
+            found.append(logits)
+        }
+        return Windows.combined(found, spans, count: count, columns: columns, by: windows.combine)
+    }
+}
+
 /// A runtime; the app has an implementation for each that it links.
 public protocol ModelRuntime: Sendable {
     /// As in a manifest's `runtime`.
@@ -44,6 +67,22 @@ func isOlder(_ version: String, than other: String) -> Bool {
     return false
 }
 
+extension Manifest {
+    /// The runtime that the model is for, where the app has it, and in a version that is new enough.
+    func runtime(among runtimes: [ModelRuntime]) throws -> ModelRuntime {
+        let name = runtime.name
+        guard let found = runtimes.first(where: { $0.name == name }) else {
+            throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
+        }
+        if let oldest = runtime.minVersion, isOlder(found.version, than: oldest) {
+            let (needed, owner) = oldest.hasPrefix("iOS") ? (oldest, "device") : ("\(name) \(oldest)", "app")
+            throw BundleError(
+                "the model needs \(needed), this \(owner) has \(found.version); update the \(owner)", .unsupported)
+        }
+        return found
+    }
+}
+
 /// What a model is fed for one text.
 public struct ModelInputs: Sendable {
     public let inputIDs: [Int64]
@@ -54,12 +93,16 @@ public struct ModelInputs: Sendable {
 
     /// Padded where the model's inputs have a fixed length.
     public init(_ encoding: Encoding, _ manifest: Manifest) {
-        tokenCount = encoding.inputIDs.count
+        self.init(encoding.inputIDs, encoding.tokenTypeIDs, manifest)
+    }
+
+    init(_ ids: [Int], _ typeIDs: [Int], _ manifest: Manifest) {
+        tokenCount = ids.count
         let length = manifest.inputs.first?.sizes.dropFirst().first ?? nil
         let padding = max(0, (length ?? 0) - tokenCount)
         let zeros = [Int64](repeating: 0, count: padding)
-        inputIDs = encoding.inputIDs.map(Int64.init) + [Int64](repeating: Int64(manifest.padding.id), count: padding)
-        tokenTypeIDs = encoding.tokenTypeIDs.map(Int64.init) + zeros
+        inputIDs = ids.map(Int64.init) + [Int64](repeating: Int64(manifest.padding.id), count: padding)
+        tokenTypeIDs = typeIDs.map(Int64.init) + zeros
         attentionMask = [Int64](repeating: 1, count: tokenCount) + zeros
     }
 
@@ -114,15 +157,7 @@ public struct Classifier: Sendable {
         tokenizer = try files.tokenizer()
         let scheme = manifest.tagScheme ?? .bio
         marks = manifest.task == .tokenClassification ? try manifest.labels.map { try Mark($0, scheme) } : []
-        let name = manifest.runtime.name
-        guard let runtime = runtimes.first(where: { $0.name == name }) else {
-            throw BundleError("the model is for \(name), which this app does not have; update the app", .unsupported)
-        }
-        if let oldest = manifest.runtime.minVersion, isOlder(runtime.version, than: oldest) {
-            let (needed, owner) = oldest.hasPrefix("iOS") ? (oldest, "device") : ("\(name) \(oldest)", "app")
-            throw BundleError(
-                "the model needs \(needed), this \(owner) has \(runtime.version); update the \(owner)", .unsupported)
-        }
+        let runtime = try manifest.runtime(among: runtimes)
         if let cache {
             session = try await runtime.load(model, manifest, cache)
         } else {
@@ -192,7 +227,7 @@ public struct Classifier: Sendable {
             let (manifest, whole) = (classifier.manifest, classifier.manifest.windows != nil)
             let encoding = classifier.tokenizer.encode(text, pair: pair, maxLength: manifest.maxLength, whole: whole)
             tokenCount += encoding.inputIDs.count
-            return (encoding, try await classifier.logits(encoding))
+            return (encoding, try await classifier.session.logits(encoding, manifest))
         }
     }
 
@@ -200,9 +235,8 @@ public struct Classifier: Sendable {
         let (clock, runs) = (ContinuousClock(), Runs(self))
         let start = clock.now
         let content = try await answer(runs)
-        let elapsed = (clock.now - start).components
-        let milliseconds = Double(elapsed.seconds) * 1e3 + Double(elapsed.attoseconds) / 1e15
-        return Answer(content: content, tokenCount: runs.tokenCount, milliseconds: milliseconds)
+        return Answer(
+            content: content, tokenCount: runs.tokenCount, milliseconds: EdgepackCore.milliseconds(clock.now - start))
     }
 
     /// What judges labels of one's own; none where the model judges no entailment.
@@ -222,27 +256,6 @@ public struct Classifier: Sendable {
             }
             return .labels(entailment.judged(rows, labels, severalTrue: severalTrue))
         }
-    }
-
-    /// The model's logits, of a long text those of its windows together.
-    private func logits(_ encoding: Encoding) async throws -> [Float] {
-        let count = encoding.inputIDs.count
-        guard let windows = manifest.windows, count > manifest.maxLength else {
-            return try await session.logits(ModelInputs(encoding, manifest))
-        }
-        let spans = try Windows.spans(encoding.sequences, maxLength: manifest.maxLength, overlap: windows.overlap)
-        let columns = manifest.labels.count
-        var found = [[Float]]()
-        for span in spans {
-            let piece = encoding.window(spans, span)
-            let logits = try await session.logits(ModelInputs(piece, manifest))
-            let wanted = windows.combine == .inner ? piece.inputIDs.count * columns : columns
-            guard logits.count >= wanted else {
-                throw BundleError("the model gave other numbers than its manifest says; install the app again")
-            }
-            found.append(logits)
-        }
-        return Windows.combined(found, spans, count: count, columns: columns, by: windows.combine)
     }
 
     private func decide(_ text: String, _ encoding: Encoding, _ logits: [Float]) throws -> Answer.Content {
