@@ -1,8 +1,9 @@
 """One trained student on every target that it is exported to, each run in its own runtime over an evaluation set.
 
 For each target: seconds to export, predicted and shipped bytes, the metric, relative error and agreement beside the
-torch model at the target's rounding, agreement with the teacher, and, each in a process of its own, load time, latency
-and peak memory. Sessions run one text at a time, one thread. A runtime that is not here leaves its cells "not run".
+torch model at the target's rounding, agreement with the teacher, and, each in a process of its own, load time, the
+first inference, latency, and memory above that of the libraries, once the model is loaded and at the peak. Sessions run
+one text at a time, one thread. A runtime that is not here leaves its cells "not run".
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from transformers import AutoTokenizer
 
-from edgepack.bundle.verdict import Verdict
+from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.console import format_table
 from edgepack.errors import MissingDependency
 from edgepack.evidence.measure import Subject, measure
@@ -111,7 +112,13 @@ def record_of(name: str, verdict: Verdict | None) -> dict[str, Any]:
         "agreement": f"{parity.agreement:.4f}" if parity else "not run",
         "with teacher": f"{verdict.agreement:.4f}" if verdict and verdict.agreement is not None else "not run",
         "load ms": f"{speed.load_ms:.1f}" if speed else "not run",
+        "first ms, 32 tokens": f"{speed.first_ms:.1f}" if speed else "not run",
         "p50 ms, 32 tokens": f"{speed.p50_ms[TOKENS[0]]:.2f}" if speed else "not run",
-        "peak MB": f"{speed.peak_bytes / 1e6:.0f}" if speed else "not run",
-        "peak above libraries MB": f"{(speed.peak_bytes - speed.baseline_bytes) / 1e6:.0f}" if speed else "not run",
+        "loaded MB": above(speed, speed.resident_bytes) if speed else "not run",
+        "peak MB": above(speed, speed.peak_bytes) if speed else "not run",
     }
+
+
+def above(speed: Speed, resident_bytes: int | None) -> str:
+    """Megabytes above what the libraries took before the model was loaded."""
+    return "not measured" if resident_bytes is None else f"{(resident_bytes - speed.baseline_bytes) / 1e6:.0f}"

@@ -62,6 +62,7 @@ class Speed(Record):
     peak_bytes: int
     baseline_bytes: int  # resident before the model was loaded: the interpreter and its libraries
     resident_bytes: int | None = None  # resident once it was loaded, before the first run; older verdicts have none
+    first_ms: float | None = None  # the first run, at the first of the token counts; older verdicts have none
 
 
 class IntervalRecord(Record):

@@ -8,9 +8,10 @@ are interleaved inside a process, as models are among processes.
 
 Peak memory is the process's highest resident size (`VmHWM`; elsewhere `ru_maxrss`, which on Linux would
 count the parent's memory before `exec`); `baseline_bytes` is what the interpreter and its libraries took before
-the model, `resident_bytes` the resident size between loading and the first run: what an idle app keeps. A runtime
-that runs in a process of its own (`runtime.ProcessSession`) is measured there. Figures are this machine's: they
-compare models, they do not predict a phone.
+the model, `resident_bytes` the resident size between loading and the first run: what an idle app keeps. The first run
+(`first_ms`) is at the first of the token counts; three warm-ups follow, which count for nothing. A runtime that runs in
+a process of its own (`runtime.ProcessSession`) is measured there. Figures are this machine's: they compare models, they
+do not predict a phone.
 """
 
 from __future__ import annotations
@@ -163,6 +164,7 @@ def median_speed(samples: Sequence[dict[str, Any]]) -> Speed:
         peak_bytes=int(median(lambda s: s["peak_bytes"])),
         baseline_bytes=int(median(lambda s: s["baseline_bytes"])),
         resident_bytes=int(median(lambda s: s["resident_bytes"])),
+        first_ms=median(lambda s: s["first_ms"]),
     )
 
 
@@ -171,6 +173,7 @@ def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: 
     own_bytes = peak_memory_bytes()
     loaded = load()
     resident_bytes = psutil.Process(loaded.process_id).memory_info().rss
+    first_ms = loaded.run(token_counts[0])
     while True:
         for _ in range(WARM_UPS):
             for count in token_counts:
@@ -181,6 +184,7 @@ def measure_here(load: Callable[[], Loaded], token_counts: Sequence[int], runs: 
                 times_ms[count].append(loaded.run(count))
         yield {
             "load_ms": loaded.load_ms,
+            "first_ms": first_ms,
             "p50_ms": {count: float(np.percentile(times, 50)) for count, times in times_ms.items()},
             "peak_bytes": peak_memory_bytes(loaded.process_id),
             "resident_bytes": resident_bytes,

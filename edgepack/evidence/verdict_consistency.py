@@ -166,7 +166,8 @@ def speed_faults(verdict: Verdict) -> list[str]:
     if verdict.blame is not None and verdict.blame not in BLAMES.values():
         faults.append(f"it blames {bare(verdict.blame)}; stages are {', '.join(BLAMES.values())}")
     for name, speed in verdict.speed.items():
-        figures = (speed.load_ms, speed.peak_bytes, *speed.p50_ms, *speed.p50_ms.values())
+        figures = [speed.load_ms, speed.peak_bytes, *speed.p50_ms, *speed.p50_ms.values()]
+        figures += [] if speed.first_ms is None else [speed.first_ms]
         resident = speed.resident_bytes is None or 0 < speed.resident_bytes <= speed.peak_bytes
         if name not in TIMED or not all(figure > 0 for figure in figures) or speed.baseline_bytes < 0 or not resident:
             faults.append(f"speed of {bare(name)} is of no model, or has a time or size that cannot be")

@@ -92,7 +92,7 @@ VERIFIED_COREAI = (
     "(`AIModel(contentsOf:options:)`, `loadFunction(named:)`, `InferenceFunction.run`, `Outputs.remove`, "
     "`InferenceValue.ndArray`, `NDArray(scalars:shape:)`, `view(as:)`, `withUnsafePointer`, "
     "`SpecializationOptions.cpuOnly`, `expectFrequentReshapes`), so names, types and effects are those of the "
-    "documentation. The same asset was run in Core AI's runtime for Linux, against the golden vectors.",
+    "documentation.",
 )
 NOT_VERIFIED_COREAI = (
     "`Sample/Runtimes/CoreAIRuntime.swift` was compiled by Swift 6.0 against declarations, not by Xcode 27 against "

@@ -333,6 +333,8 @@ def target_figures(bundle: BundleFacts) -> dict[str, str]:
     if speed is not None:
         figures |= {f"latency, {n} tokens": milliseconds(ms) for n, ms in speed.p50_ms.items()}
         figures |= {"loading": milliseconds(speed.load_ms), "peak memory": size(speed.peak_bytes)}
+        if speed.first_ms is not None:
+            figures["first inference"] = milliseconds(speed.first_ms)
         if speed.resident_bytes is not None:
             figures["memory after loading"] = size(speed.resident_bytes)
     return figures

@@ -38,6 +38,7 @@ from tests.evidence.world import MAX_LENGTH, TARGET
 M, V, INF = "edgepack.json", "verdict.json", float("inf")
 C, TC, T = "config.json", "tokenizer_config.json", "tokenizer.json"
 BACKWARDS = {"load_ms": 1, "p50_ms": {"32": -1}, "peak_bytes": 1, "baseline_bytes": 1}
+AT_ONCE = {**BACKWARDS, "p50_ms": {"32": 1}, "first_ms": 0}
 TO_LEFT = {"strategy": "BatchLongest", "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0}
 
 
@@ -311,6 +312,7 @@ FAULTS: list[Fault] = [
         more_answered_than_there_are=put(V, "analysis", "sureness", "answered", to=10**6),
         no_examples=put(V, "metrics", "artifact", "n", to=0),
         negative_latency=put(V, "speed", to={"artifact": BACKWARDS}),
+        no_time_for_the_first=put(V, "speed", to={"artifact": AT_ONCE}),
         fewer_than_no_faults=check("finite", value=-1.0),
         a_limit_of_faults=check("finite", value=3.0, limit=9.0),
         unknown_blame=put(V, "blame", to="weather"), no_json=write(V, b"{"),

@@ -258,6 +258,8 @@ def test_measuring_in_a_fresh_process(bundle: Bundle) -> None:
     assert set(speed.p50_ms) == {4, 8}
     assert speed.p50_ms[4] > 0
     assert speed.resident_bytes is not None
+    assert speed.first_ms is not None
+    assert speed.first_ms > 0
     assert speed.baseline_bytes * 0.9 <= speed.resident_bytes <= speed.peak_bytes
     assert speed.baseline_bytes <= speed.peak_bytes < 600e6  # torch's process alone would take about as much
 
@@ -279,7 +281,7 @@ def test_a_teacher_keeps_its_process_and_an_artifact_has_a_new_one(monkeypatch: 
     @contextmanager
     def started(subject: Subject, *_: object) -> Iterator[Callable[[], dict[str, object]]]:
         seen.append(f"{subject.kind} starts")
-        figures = dict.fromkeys(("load_ms", "peak_bytes", "baseline_bytes", "resident_bytes"), 1)
+        figures = dict.fromkeys(("load_ms", "first_ms", "peak_bytes", "baseline_bytes", "resident_bytes"), 1)
         yield lambda: seen.append(subject.kind) or {**figures, "p50_ms": {"4": 1}}
         seen.append(f"{subject.kind} ends")
 
