@@ -106,6 +106,7 @@ function ask(text, pair) {
 /** Answer the text that is there; an answer that a newer one has overtaken is not shown. */
 async function answer() {
   const mine = ++turn;
+  clearTimeout(spokenTimer); // of an answer to another text
   const [text, pair] = [element("text").value, element("pair").value];
   const blank = text.trim() === "";
   element("empty").hidden = !blank;
@@ -127,7 +128,6 @@ async function answer() {
   element("latency").title =
     `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;
   element("count").textContent = countLine(text, found.encoding);
-  clearTimeout(spokenTimer);
   spokenTimer = setTimeout(() => (element("spoken").textContent = words), SPOKEN_PAUSE_MS);
 }
 

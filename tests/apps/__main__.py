@@ -4,11 +4,10 @@
 
 For each bundle the JavaScript and Kotlin tokenizers are compared with the reference on every golden and on fuzzed
 strings, the Android app's own code runs an ONNX bundle's goldens on the JVM, and the web app is packaged and opened in
-headless Chromium (web/browser.mjs), and in Firefox where that is installed. The Android template is compiled as far as
-it can be here, and the iOS app's core is tested and its files are type-checked where there is Swift. What lacks a tool
-is reported as not run, with the reason; with `--require` that is a failure, but for Firefox. npm fetches what the
-browser tests and the web app's runtime need, `python -m tests.apps.kotlin.toolchain` what Kotlin does, and
-`tests/apps/swift/install.sh` Swift.
+headless Chromium (web/browser.mjs) and Firefox (web/firefox.mjs). The Android template is compiled as far as it can be
+here, and the iOS app's core is tested and its files are type-checked where there is Swift. What lacks a tool is
+reported as not run, with the reason; with `--require` that is a failure. npm fetches what the browser tests and the web
+app's runtime need, `python -m tests.apps.kotlin.toolchain` what Kotlin does, and `tests/apps/swift/install.sh` Swift.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from tests.apps.reference import write_reference
 from tests.apps.swift import checks as swift
 
 HERE = Path(__file__).parent
+FIREFOX = "firefox-esr"
 NPM_INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
 
 
@@ -85,7 +85,7 @@ def check_kotlin(bundle: Path, goldens: Path, work: Path) -> None:
 
 
 def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
-    """The packaged page in Chromium; its runtime fetched as its README says."""
+    """The packaged page in Chromium, and in Firefox where that is; its runtime fetched as its README says."""
     programs = browser_programs(work)
     site, download = work / "site", work / "site-download"
     with socket.socket() as free:
@@ -98,11 +98,8 @@ def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
     shown = ["--screenshots", screenshots.resolve(), "--prefix", f"web-{bundle_name(bundle)}"] if screenshots else []
     command = ["node", programs / "browser.mjs", bundle.resolve(), site, "--download", download, *shown]
     run(command, MODEL_PORT=port, CHROMIUM=str(shutil.which("chromium")))
-    firefox = shutil.which("firefox-esr") or shutil.which("firefox")
-    if firefox:
+    if firefox := shutil.which(FIREFOX):
         run(["node", programs / "firefox.mjs", bundle.resolve(), site], FIREFOX=firefox)
-    else:
-        print("not run: web app in Firefox: it is not on the path")
 
 
 def check_swift(goldens: Path, work: Path) -> None:
@@ -172,6 +169,8 @@ def main(arguments: list[str]) -> None:
             skipped += [f"web app in Chromium: {reason}"] if reason else []
             if not reason:
                 check_web(bundle, work, given.screenshots)
+            reason = missing_tool(FIREFOX)
+            skipped += [f"web app in Firefox: {reason}"] if reason else []
     for line in dict.fromkeys(skipped):
         print(f"not run: {line}")
     sys.exit(1 if skipped and given.require else 0)

@@ -16,6 +16,7 @@ import { checkPipeline, decided, readBundle } from "./goldens.mjs";
 import { Site } from "./site.mjs";
 
 const [LISTED, QUERIES] = [12, 4]; // of goldens that are searched
+const PAST_PAUSE_MS = 1500; // after which the page has said what it had to say
 const TYPED = 50; // goldens typed into the page; all of them go through its pipeline
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -142,7 +143,17 @@ async function checkAccessible(page, state) {
 }
 
 async function checkKeyboard(page) {
-  await page.fill("#text", "");
+  const fill = async (text) => {
+    await page.fill("#text", text);
+    await page.waitForFunction((isBlank) => (document.getElementById("latency").textContent === "") === isBlank, text === "");
+  };
+  await fill("");
+  if (!embeds) {
+    await fill("what nobody hears"); // answered, not spoken of yet
+    await fill("");
+    await page.waitForTimeout(PAST_PAUSE_MS);
+  }
+  assert.equal(await page.textContent("#spoken"), "", "a text that is gone is not spoken of");
   await page.locator("body").click({ position: { x: 2, y: 2 } });
   await page.keyboard.press("Tab");
   await page.keyboard.type("good");
