@@ -1,9 +1,10 @@
 """One trained student on every target that it is exported to, each run in its own runtime over an evaluation set.
 
 For each target: seconds to export, predicted and shipped bytes, the metric, relative error and agreement beside the
-torch model at the target's rounding, agreement with the teacher, and, each in a process of its own, load time, the
-first inference, latency, and memory above that of the libraries, once the model is loaded and at the peak. Sessions run
-one text at a time, one thread. A runtime that is not here leaves its cells "not run".
+torch model at the target's rounding, agreement with the teacher, and, each in processes of its own, load time, the
+first inference, latency, and memory above that of the libraries, once the model is loaded and at the peak: medians of
+processes that take turns over all targets. Sessions run one text at a time, one thread. A runtime that is not here
+leaves its cells "not run".
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from edgepack.task.tokenize import encode
 from edgepack.teacher import load_teacher, quiet_transformers
 
 TOKENS = (32,)
+COSTS = ("load ms", "first ms, 32 tokens", "p50 ms, 32 tokens", "loaded MB", "peak MB")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,8 +49,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("evaluation", type=Path)
     parser.add_argument("-t", "--target", action="append", required=True)
     parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=5, help="processes of each target")
     options = parser.parse_args(arguments)
-    records = compare(options.teacher, options.student, options.evaluation, options.target, options.runs)
+    timing = options.runs, options.repeats
+    records = compare(options.teacher, options.student, options.evaluation, options.target, timing)
     header = list(records[0])
     print(format_table([header, *([str(record[key]) for key in header] for record in records)]))
     print(
@@ -59,9 +63,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def compare(
-    teacher_folder: Path, folder: Path, evaluation: Path, targets: Sequence[str], runs: int
+    teacher_folder: Path, folder: Path, evaluation: Path, targets: Sequence[str], timing: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """A record for each target."""
+    """A record for each target; `timing`: runs in a process, and processes."""
     student, teacher = load_student(folder), load_teacher(str(teacher_folder))
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -69,7 +73,7 @@ def compare(
     encoded = encode(data, teacher.task, tokenizer, longest)
     teachers = encode(data, teacher.task, teacher.tokenizer, longest)
     logits = predict(teacher.load_model(), teachers)
-    records = []
+    records, subjects = dict[str, dict[str, Any]](), dict[str, Subject]()
     with TemporaryDirectory() as scratch:
         for name in targets:
             target = load_target(name)
@@ -85,19 +89,19 @@ def compare(
                     shipped_bytes=artifact_bytes(artifact.path),
                 )
             except MissingDependency as e:
-                records.append({**record_of(name, None), "export s": str(e)})
+                records[name] = {**record_of(name, None), "export s": str(e)}
                 continue
             if "artifact" in verdict.metrics:
-                subject = {"artifact": Subject("artifact", artifact.path, name)}
-                verdict = verdict.model_copy(update={"speed": measure(subject, TOKENS, runs)})
+                subjects[name] = Subject("artifact", artifact.path, name)
             predicted = model_size(student.config, target).total
-            records.append({**record_of(name, verdict), "export s": f"{seconds:.0f}", "predicted bytes": predicted})
-    return records
+            records[name] = {**record_of(name, verdict), "export s": f"{seconds:.0f}", "predicted bytes": predicted}
+        for name, speed in measure(subjects, TOKENS, *timing).items():
+            records[name] |= costs_of(speed)
+    return list(records.values())
 
 
 def record_of(name: str, verdict: Verdict | None) -> dict[str, Any]:
-    """A row; what was not run says so."""
-    speed = verdict.speed.get("artifact") if verdict else None
+    """A row without its costs; what was not run says so."""
     metric = verdict.metrics.get("artifact") if verdict else None
     student = verdict.metrics.get("student") if verdict else None
     parity = verdict.parity[-1] if verdict and metric else None
@@ -108,17 +112,16 @@ def record_of(name: str, verdict: Verdict | None) -> dict[str, Any]:
         "predicted bytes": "not run",
         "metric": f"{metric.value:.4f}" if metric else "not run",
         "fp32 student": f"{student.value:.4f}" if student else "not run",
-        "relative error": f"{parity.relative_error:.4f}" if parity else "not run",
+        "relative error": f"{parity.relative_error:.2g}" if parity else "not run",
         "agreement": f"{parity.agreement:.4f}" if parity else "not run",
         "with teacher": f"{verdict.agreement:.4f}" if verdict and verdict.agreement is not None else "not run",
-        "load ms": f"{speed.load_ms:.1f}" if speed else "not run",
-        "first ms, 32 tokens": f"{speed.first_ms:.1f}" if speed else "not run",
-        "p50 ms, 32 tokens": f"{speed.p50_ms[TOKENS[0]]:.2f}" if speed else "not run",
-        "loaded MB": above(speed, speed.resident_bytes) if speed else "not run",
-        "peak MB": above(speed, speed.peak_bytes) if speed else "not run",
+        **dict.fromkeys(COSTS, "not run"),
     }
 
 
-def above(speed: Speed, resident_bytes: int | None) -> str:
-    """Megabytes above what the libraries took before the model was loaded."""
-    return "not measured" if resident_bytes is None else f"{(resident_bytes - speed.baseline_bytes) / 1e6:.0f}"
+def costs_of(speed: Speed) -> dict[str, str]:
+    """The rest of a row; memory is above what the libraries took before the model was loaded."""
+    memory = [(found or 0) - speed.baseline_bytes for found in (speed.resident_bytes, speed.peak_bytes)]
+    times = [speed.load_ms, speed.first_ms or 0, speed.p50_ms[TOKENS[0]]]
+    shown = [*(f"{ms:.2f}" for ms in times), *(f"{size / 1e6:.0f}" for size in memory)]
+    return dict(zip(COSTS, shown, strict=True))
