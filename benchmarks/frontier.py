@@ -129,11 +129,16 @@ def frontier_table(found: Sequence[Point]) -> str:
     return markdown_table([header, *(frontier_row(point) for point in found)])
 
 
+def build_time(results: Sequence[Result]) -> str:
+    """Minutes that a build took, in the mean over those that were not interrupted."""
+    minutes = [result.seconds / 60 for result in results if not result.resumed]
+    return f"{sum(minutes) / len(minutes):.0f} min" if minutes else "was interrupted"
+
+
 def frontier_row(point: Point) -> list[str]:
     """One row; the time is the mean over seeds, the memory that of the last build: the code's, whatever the seed."""
     first = point.results[0]
     whole = [result for result in point.results if not result.resumed]
-    minutes = [result.seconds / 60 for result in whole]
     return [
         TASKS[point.task].title,
         size_name(point.budget_bytes),
@@ -144,7 +149,7 @@ def frontier_row(point: Point) -> list[str]:
         " / ".join(f"{result.retention.value:.1%}" for result in point.results),
         " / ".join(f"{ratio:.1f} ×" for ratio in point.ratios) or "-",
         shape_words(first.shape),
-        f"{sum(minutes) / len(minutes):.0f} min" if whole else "was interrupted",
+        build_time(point.results),
         f"{max(whole, key=lambda result: result.created).peak_rss_bytes / 1e9:.2f} GB" if whole else "-",
     ]
 

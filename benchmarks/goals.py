@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.building import Result
-from benchmarks.frontier import SHAPE_HEADER, shape_words, with_bounds
+from benchmarks.frontier import SHAPE_HEADER, build_time, shape_words, with_bounds
 from benchmarks.runs import size_name
 from benchmarks.tables import markdown_table
 from edgepack.task.intervals import Interval
@@ -41,6 +41,6 @@ def goal_row(result: Result, task: Goal) -> list[str]:
         with_bounds(Interval(kept.value, kept.low, kept.high), ".1%"),
         f"{task.goals[run.budget_bytes]:.1%}",
         shape_words(result.shape),
-        "was interrupted" if result.resumed else f"{result.seconds / 60:.0f} min",
+        build_time([result]),
         f"{result.peak_rss_bytes / 1e9:.2f} GB",
     ]

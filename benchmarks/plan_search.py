@@ -16,7 +16,7 @@ from statistics import fmean
 
 from benchmarks import kinds
 from benchmarks.building import Result, run_all
-from benchmarks.frontier import SHAPE_HEADER, shape_words
+from benchmarks.frontier import SHAPE_HEADER, build_time, shape_words
 from benchmarks.runs import AS_IT_IS, DEFAULT, PLAN_SEARCH, TASKS, Run, TaskFiles, Variant, add_options, size_option
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table
@@ -48,8 +48,8 @@ def plan_runs(name: str, options: argparse.Namespace) -> list[Run]:
 
 def make_table(runs: Sequence[Run], results: Mapping[str, Result]) -> str:
     """Markdown: a row for each set and seed that has both builds, and how many of the sets the search won."""
-    header = ["data", "seed", f"first choice: {SHAPE_HEADER}", "KL", "minutes"]
-    rows = [[*header, f"`--search {CANDIDATES}`: {SHAPE_HEADER}", "KL", "minutes"]]
+    header = ["data", "seed", f"first choice: {SHAPE_HEADER}", "KL", "build"]
+    rows = [[*header, f"`--search {CANDIDATES}`: {SHAPE_HEADER}", "KL", "build"]]
     ratios: dict[str, list[float]] = {}
     for first in (run for run in runs if run.variant == DEFAULT):
         searched = next(run for run in runs if (run.task, run.seed, run.variant) == (first.task, first.seed, SEARCHED))
@@ -61,15 +61,13 @@ def make_table(runs: Sequence[Run], results: Mapping[str, Result]) -> str:
             ratios.setdefault(first.task, []).append(divergences[1] / divergences[0])
     won = sum(fmean(each) < 1 for each in ratios.values())
     said = ", ".join(f"{name} {fmean(each):.2f}" for name, each in ratios.items())
-    return (
-        f"{markdown_table(rows)}\n\nKL with the search, first choice = 1: {said}. Lower on {won} of {len(ratios)} sets."
-    )
+    summary = f"KL with the search, first choice = 1: {said}. Lower on {won} of {len(ratios)} sets."
+    return f"{markdown_table(rows)}\n\n{summary}"
 
 
 def own_cells(result: Result) -> list[str]:
     """One build's shape, divergence and time."""
-    minutes = "was interrupted" if result.resumed else f"{result.seconds / 60:.0f}"
-    return [shape_words(result.shape), f"{result.divergence:.4f}", minutes]
+    return [shape_words(result.shape), f"{result.divergence:.4f}", build_time([result])]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -85,8 +83,9 @@ def main(arguments: Sequence[str]) -> None:
     for name in options.sets:
         if name not in TASKS and not options.table_only:
             kinds.make_teacher(name, options.shared.resolve(), options.work.resolve(), Console())
-        runs += plan_runs(name, options)
-        failed += run_all(plan_runs(name, options), store, options)
+        own = plan_runs(name, options)
+        runs += own
+        failed += run_all(own, store, options)
     print(make_table(runs, store.load_all(Result)))
     if failed:
         sys.exit(1)

@@ -19,6 +19,8 @@ from typing import Any
 
 from edgepack.errors import InputError, MissingDependency, did_you_mean
 
+SYSTEM_RUNTIMES = {"coreml": "Core ML", "coreai": "Core AI"}  # part of the device's system: no app brings them
+
 
 @dataclass(frozen=True)
 class Target:

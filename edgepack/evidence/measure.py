@@ -105,8 +105,10 @@ def started(subject: Subject, token_counts: Sequence[int], runs: int) -> Iterato
     command += ["--tokens", lengths, "--runs", str(runs)]
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "ORT_DISABLE_TELEMETRY": "1"}
     pipe = subprocess.PIPE
-    with TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=environment)
+    with (
+        TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True, env=environment) as process,
+    ):
         try:
             yield partial(next_sample, process, subject.path, errors)
         finally:
@@ -117,8 +119,6 @@ def started(subject: Subject, token_counts: Sequence[int], runs: int) -> Iterato
                 process.wait(ENDS_IN_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-            with process:
-                pass  # waits for it and closes what it printed
 
 
 def next_sample(process: subprocess.Popen[str], path: Path, errors: IO[str]) -> dict[str, Any]:

@@ -159,12 +159,13 @@ def profile_runtime(target: Target, console: Console) -> RuntimeProfile:
     """Export and time every model for one target."""
     first, *others = target.body_bits
     wanted = [(probe, first) for probe in PROBES] + [(probe, bits) for bits in others for probe in OFTEN]
+    configs = [probe.config(target, bits) for probe, bits in wanted]
     with TemporaryDirectory() as folder:
         subjects = []
         with console.progress(f"export {target.runtime}", len(wanted)) as advance:
-            for number, (probe, bits) in enumerate(wanted):
+            for number, config in enumerate(configs):
                 torch.manual_seed(0)
-                artifact = export(Student(probe.config(target, bits)).eval(), target, Path(folder) / str(number))
+                artifact = export(Student(config).eval(), target, Path(folder) / str(number))
                 subjects.append(Subject("artifact", artifact.path, target.name))
                 advance()
         samples: list[list[dict[str, Any]]] = [[] for _ in subjects]
@@ -173,13 +174,13 @@ def profile_runtime(target: Target, console: Console) -> RuntimeProfile:
                 for subject, own in zip(subjects, samples, strict=True):
                     own.append(measure_once(subject, TOKEN_COUNTS, RUNS))
                     advance()
-    models = [profiled(probe, bits, target, own) for (probe, bits), own in zip(wanted, samples, strict=True)]
+    models = [profiled(probe, config, own) for (probe, _), config, own in zip(wanted, configs, samples, strict=True)]
     return RuntimeProfile(
         runtime=target.runtime, version=runtime_version(target), static_shape=target.static_shape, models=models
     )
 
 
-def profiled(probe: Probe, bits: int, target: Target, samples: Sequence[dict[str, Any]]) -> ProfiledModel:
+def profiled(probe: Probe, config: StudentConfig, samples: Sequence[dict[str, Any]]) -> ProfiledModel:
     """A model's shape and the fastest of its samples."""
     p50_ms = {tokens: min(sample["p50_ms"][str(tokens)] for sample in samples) for tokens in TOKEN_COUNTS}
     return ProfiledModel(
@@ -191,8 +192,8 @@ def profiled(probe: Probe, bits: int, target: Target, samples: Sequence[dict[str
         embedding=probe.embedding,
         vocabulary=probe.vocabulary,
         token_labels=LABELS[probe.task],
-        body_bits=bits,
-        embedding_bits=probe.config(target, bits).embedding_bits,
+        body_bits=config.body_bits,
+        embedding_bits=config.embedding_bits,
         p50_ms={tokens: round(ms, 4) for tokens, ms in p50_ms.items()},
         peak_bytes=max(1, *(sample["peak_bytes"] - sample["baseline_bytes"] for sample in samples)),
     )

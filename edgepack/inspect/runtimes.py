@@ -17,9 +17,9 @@ from pathlib import PurePosixPath
 from edgepack.inspect.archive import AppArchive
 from edgepack.inspect.check import Check, verdict_of
 from edgepack.inspect.native_libraries import abi_of, native_libraries
+from edgepack.target import SYSTEM_RUNTIMES
 
 MACH_O_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")  # 64-bit, and several architectures in one file
-SYSTEM_RUNTIMES = ("coreml", "coreai")
 
 
 @dataclass(frozen=True)

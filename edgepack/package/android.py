@@ -3,8 +3,7 @@
 Of the template's runtime modules only the bundle's own stays, since each brings a native library of 15 to 20 MB. The
 model goes into the assets as it is and is kept uncompressed in the APK; `:core` gets the bundle's goldens as test
 resources, so that `gradle :core:test` proves the tokenizer on this very vocabulary, and the tests on a phone get them
-for its device report. The app has no permission at all
-unless the model is downloaded.
+for its device report. The app has no permission at all unless the model is downloaded.
 
 The Gradle wrapper's jar is the one that Gradle publishes; tests/package/test_pins.py compares its sha256.
 """

@@ -25,8 +25,9 @@ from edgepack.package.project import (
     write_readme,
 )
 from edgepack.package.template import copy_template
+from edgepack.target import SYSTEM_RUNTIMES
 
-RUNTIMES = ("onnxruntime", "coreml", "coreai")
+RUNTIMES = ("onnxruntime", *SYSTEM_RUNTIMES)
 PROJECT = "Sample.xcodeproj/project.pbxproj"
 SETTINGS = "Sample/Settings.swift"
 APP = "Sample/SampleApp.swift"
@@ -63,7 +64,6 @@ Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle
 """
 FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once)."
 FETCHES_NOTHING = "It needs no package from the network: {runtime} is part of iOS."
-SYSTEM_RUNTIMES = {"coreml": "Core ML", "coreai": "Core AI"}
 XCODE = "Xcode 16 or newer, 26 or newer for the App Store"
 XCODE_COREAI = "Xcode 27 or newer, whose SDK is the first with Core AI"
 DEVICES = "For a device, choose your team under Signing & Capabilities of the target Sample; a simulator needs none."

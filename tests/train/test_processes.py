@@ -1,13 +1,8 @@
-"""Sharing out: pieces of a batch give the whole batch's loss, gradients and importance; two processes train as one."""
+"""Sharing out: pieces of a batch give the whole batch's loss, gradients and importance."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +11,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 
 from edgepack.compress.distil.attention_maps import AttentionScores, AttentionTransfer
 from edgepack.compress.distil.cosine import CosineStates
@@ -32,34 +26,17 @@ from edgepack.compress.distil.relations import LastLayerAttention, Relations
 from edgepack.compress.distil.signals import Loss, Shapes
 from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.distil.vectors import Anchors
-from edgepack.compress.units import keep_units
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.train import processes
 from edgepack.train.batches import Reader
-from edgepack.train.processes import UNLABELLED, Share, shares_of
-from edgepack.train.state_budget import DISK, LOOP, NONE, KeptStates
+from edgepack.train.processes import Share, shares_of
+from edgepack.train.state_budget import DISK, LOOP, NONE
 from edgepack.train.step import Models, StepResult, StepTask, compute_step
 from edgepack.train.teacher_outputs import TeacherOutputs, load_teacher_outputs, padded_length, save_teacher_outputs
+from tests.train.made import CPU, EVERY, LAYERS, LOSSES, PART, half, make_data, make_student, objective
 
-CPU = torch.device("cpu")
-LAYERS = 3
-EVERY = KeptStates(tuple(range(LAYERS + 1)))
-PART = replace(EVERY, form="int8", examples=np.arange(0, 21, 4), loop_share=0.4)  # the rest with the teacher, or none
-LOSSES = (
-    SoftTargets(),
-    HardLabels(weight=0.5),
-    HiddenStates(weight=10.0),
-    AttentionScores(weight=0.3),
-    Relations(weight=0.2, relation_heads=4),
-    Patience(weight=0.7),
-    LearnedMap(weight=2.0),
-    EarthMover(weight=0.6),
-    HiddenStates(weight=0.9, normalized=True),
-)
 # every loss there is, in a form that has something to be cut wrong
 EACH: dict[str, tuple[Loss, ...]] = {
     "soft_targets": (SoftTargets(),),
@@ -80,51 +57,6 @@ EACH: dict[str, tuple[Loss, ...]] = {
 CLOSE = 1e-5  # of gradients, by the norm of their difference
 
 
-def objective(task: str, alone: bool = False) -> Objective:
-    """Means of every kind; the output space is for whole texts only. `alone`: no process needs another's measure."""
-    losses = tuple(loss for loss in LOSSES if not (alone and loss.measures))
-    return Objective((*losses, OutputSpace(weight=0.4, classes=3)) if task == "text-classification" else losses)
-
-
-def make_student(task: str) -> Student:
-    torch.manual_seed(0)
-    config = StudentConfig(
-        vocab_size=40,
-        embedding_size=16,
-        hidden_size=16,
-        num_hidden_layers=LAYERS,
-        num_heads=[4] * LAYERS,
-        head_sizes=[4] * LAYERS,
-        intermediate_sizes=[24] * LAYERS,
-        max_position_embeddings=24,
-        head_act="tanh" if task == "text-classification" else None,
-        task=task,
-        id2label={0: "a", 1: "b", 2: "c"},
-    )
-    student = Student(config)
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return student
-
-
-def make_data(task: str, examples: int = 21) -> Encoded:
-    generator = np.random.default_rng(3)
-    lengths = generator.integers(3, 20, examples)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    total = int(offsets[-1])
-    per_token = task == "token-classification"
-    labels = generator.integers(0, 3, total if per_token else examples)
-    if per_token:
-        labels[generator.random(total) < 0.4] = -100
-        labels[offsets[:-1]] = -100
-        labels[offsets[:-1] + 1] = 1
-    for example in range(1, examples, 3):  # as synthetic examples are
-        rows = slice(offsets[example], offsets[example + 1]) if per_token else slice(example, example + 1)
-        labels[rows][labels[rows] != -100] = UNLABELLED
-    return Encoded(generator.integers(0, 40, total).astype(np.int32), np.zeros(total, np.int8), offsets, labels)
-
-
 @pytest.fixture(params=["text-classification", "token-classification"])
 def task(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -141,11 +73,6 @@ def fp32() -> Iterator[None]:
 @pytest.fixture
 def outputs(task: str, stored: dict[str, TeacherOutputs]) -> TeacherOutputs:
     return stored[task]
-
-
-def half(task: str) -> Student:
-    teacher = make_student(task)
-    return keep_units(teacher, [torch.arange(2)] * LAYERS, [torch.arange(12)] * LAYERS)
 
 
 def gradients(
@@ -300,107 +227,3 @@ def test_a_gpu_named_by_its_number_is_the_one_that_is_used(monkeypatch: pytest.M
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="each of several processes has a GPU of its own: use cuda"):
         processes.make_accelerator("cuda:1")
-
-
-# trains in this process, or in each of those that a launcher starts, and writes the main one's losses and weights;
-# the process of rank `dies` gets a SIGKILL after as many steps
-DRIVER = """
-import json, os, signal, sys
-from pathlib import Path
-import torch
-from safetensors.torch import save_file
-from edgepack.train import loop, processes
-sys.path.insert(0, sys.argv[1])
-import test_processes as made
-from edgepack.train import Course, Material, Phase, Place, Progress, PruneTarget, Schedule, StageSettings, train
-processes.has_bf16 = lambda cpu: False
-accelerator = processes.make_accelerator("cpu")
-folder = Path(sys.argv[2])
-task = (folder / "task").read_text()
-tokens, dies, steps = map(int, sys.argv[3:])
-loop.CHECKPOINT_SECONDS = 0.0
-loop.piece_tokens = lambda device: tokens
-really, done = loop.compute_step, 0
-def compute_step(*arguments):
-    global done
-    done += 1
-    if accelerator.process_index == dies and done > steps:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return really(*arguments)
-loop.compute_step = compute_step
-outputs = made.load_teacher_outputs(folder / "teacher", range(made.LAYERS), made.make_student(task))
-losses = made.objective(task).losses
-schedule = Schedule(24, 4, 2e-3, phases=(Phase(0.3, (made.HiddenStates(),)), Phase(1.0, losses)))
-torch.manual_seed(accelerator.process_index)  # nothing may depend on the process's own randomness
-progress = Progress(made.half(task), {}, 0, [])  # not the teacher: Adam would scale rounding noise up to steps
-material = Material(made.make_data(task), outputs)
-for stage in (StageSettings(0, 10), StageSettings(10, 20, prune=PruneTarget((1,) * 3, (7,) * 3, 2)),
-              StageSettings(20, 24)):
-    scratch = folder / f"scratch{accelerator.num_processes}-{stage.last}"
-    place = Place(accelerator, scratch, made.Console(quiet=True), "test")
-    before = progress.losses
-    progress = train(progress, material, Course(schedule, stage, seed=0), place)
-    progress.losses = before + progress.losses
-assert not progress.learned
-if accelerator.is_main_process:
-    name = f"{accelerator.num_processes}"
-    (folder / f"{name}.json").write_text(json.dumps({"losses": progress.losses, "steps": done}))
-    save_file({k: v.contiguous() for k, v in progress.student.state_dict().items()}, folder / f"{name}.safetensors")
-"""
-NEVER = -1
-WHOLE, CUT = 10_000, 24  # padded tokens of a piece: a batch is one, or most examples are one each, and add up
-
-
-def trained(
-    folder: Path, processes: int, tokens: int = WHOLE, dies: int = NEVER, steps: int = 0
-) -> subprocess.CompletedProcess[str]:
-    """Train in so many processes; 21 examples in batches of 4, of which the last in each pass is one example."""
-    driver = folder / "driver.py"
-    driver.write_text(DRIVER)
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]  # as accelerate does
-    command = [sys.executable, *(launch if processes > 1 else []), driver, Path(__file__).parent, folder]
-    return subprocess.run(
-        [*map(str, command), str(tokens), str(dies), str(steps)], capture_output=True, text=True, timeout=300
-    )
-
-
-def check_alike(folder: Path, processes: int) -> None:
-    """Losses and weights of so many processes are those of one."""
-    done = trained(folder, processes=1)
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, shared = (json.loads((folder / f"{n}.json").read_text())["losses"] for n in (1, processes))
-    assert len(one) == 24
-    np.testing.assert_allclose(shared, one, rtol=1e-4)
-    weights, others = (load_file(folder / f"{n}.safetensors") for n in (1, processes))
-    for name, weight in weights.items():
-        torch.testing.assert_close(others[name], weight, rtol=1e-3, atol=1e-3, msg=name)
-
-
-def save_outputs(folder: Path, task: str, kept: KeptStates) -> None:
-    """The teacher's, and the task's name, where `trained` looks for them."""
-    teacher, data, quiet = make_student(task), make_data(task), Console(quiet=True)
-    save_teacher_outputs(teacher, data, kept, folder / "teacher", quiet, device=CPU, bf16=False)
-    (folder / "task").write_text(task)
-
-
-@pytest.mark.slow
-def test_four_processes_train_as_one(tmp_path: Path) -> None:
-    """In the last batch of each pass, one example, three of them have none of their own."""
-    save_outputs(tmp_path, "token-classification", PART)
-    done = trained(tmp_path, processes=4)
-    assert done.returncode == 0, done.stderr[-3000:]
-    check_alike(tmp_path, 4)
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_ends_the_run_and_the_next_one_resumes(tmp_path: Path) -> None:
-    """In the middle of the second stage, with gradients that accumulate; what was trained is not trained again."""
-    save_outputs(tmp_path, "text-classification", EVERY)
-    killed = trained(tmp_path, processes=2, tokens=CUT, dies=1, steps=15)
-    assert killed.returncode != 0
-    assert "SIGKILL" in killed.stderr, killed.stderr[-3000:]
-    assert not (tmp_path / "2.json").exists()
-    done = trained(tmp_path, processes=2, tokens=CUT)
-    assert done.returncode == 0, done.stderr[-3000:]
-    check_alike(tmp_path, 2)
-    assert json.loads((tmp_path / "2.json").read_text())["steps"] < 24 - 3, "it went on from a checkpoint"

@@ -42,7 +42,7 @@ from edgepack.train.state_budget import (
 )
 from edgepack.train.state_file import LARGEST, from_int8, to_int8
 from edgepack.train.teacher_outputs import HIDDEN_FILE, TeacherOutputs, load_teacher_outputs, save_teacher_outputs
-from tests.train.test_processes import CPU, EVERY, LAYERS, half, make_data, make_student
+from tests.train.made import CPU, EVERY, LAYERS, half, make_data, make_student
 
 FOLLOWED = (0, 2)  # of four teacher layers
 QUIET = Console(quiet=True)
