@@ -1,14 +1,17 @@
-"""With this folder on PYTHONPATH the gate's cases, written for an older layout of edgepack, find what they import.
+"""With this folder on PYTHONPATH the shared cases, written for an older layout of edgepack, find what they import.
 
-Python imports `sitecustomize` at its start. Nothing of edgepack is imported before a case asks for it. Importing
-`edgepack.build` brings what a build imports, as it once did: the cases are forked from a process that has it.
+Python imports `sitecustomize` at its start. Nothing of edgepack is imported before a case asks for it. The cases are
+forked from a process that has imported `edgepack.build`, which once held everything: importing it still brings all
+that commands import, or each case would import torch's and transformers' halves again, for eight seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.util
+import pkgutil
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -42,10 +45,19 @@ def with_old_function(loader: Any) -> Any:
         name = module.__name__.rpartition(".")[2]
         setattr(module, name, {"build": old_build, "finetune": old_finetune(module)}[name])
         if name == "build":
-            importlib.import_module("edgepack.build.flow")
+            import_all()
 
     loader.exec_module = exec_module
     return loader
+
+
+def import_all() -> None:
+    """Import each module of edgepack whose packages are here."""
+    package = importlib.import_module("edgepack")
+    for module in pkgutil.walk_packages(package.__path__, "edgepack."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -73,8 +85,8 @@ def old_build(*arguments: Any, **named: Any) -> Any:
 def old_finetune(module: Any) -> Any:
     new, options_class = getattr(module, "finetune", None), getattr(module, "Options", None)
 
-    def finetune(*places: Any, columns: Any, console: Any, **options: Any) -> Any:
-        return new(*places, columns=columns, options=options_class(**options), console=console)
+    def finetune(*places: Any, columns: Any, console: Any, options: Any = None, **old: Any) -> Any:
+        return new(*places, columns=columns, options=options or options_class(**old), console=console)
 
     return finetune
 
