@@ -6,23 +6,27 @@ each `EDGEPACK_KILL_SEED`, and prints what was being done.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from edgepack.build import recipe
 from edgepack.build.flow import build as run_build
 from edgepack.bundle.manifest import load_manifest
+from edgepack.cli import main
 from edgepack.errors import InputError
+from edgepack.evidence import measure
+from edgepack.train import loop
 from edgepack.workspace import sha256_file
-from tests.builds.tiny import EXAMPLES_SEEN, QUIET, TARGETS, Files, hashes, request
+from tests.builds.tiny import QUIET, TARGETS, TINY, Files, hashes, request
 
 STAGES = (
     "teacher",
@@ -39,34 +43,32 @@ STAGES = (
 )
 KILLS = int(os.environ.get("EDGEPACK_KILLS", "2"))
 
-# runs a build with the tiny recipe in a process of its own, to be killed
-DRIVER = f"""
-import sys
-from dataclasses import replace
-from pathlib import Path
-from edgepack.build import recipe
-from edgepack.evidence import measure
-from edgepack.train import loop
-recipe.RECIPES["quick"] = replace(
-    recipe.RECIPES["quick"], examples_seen={EXAMPLES_SEEN}, batch_size=16, prune_ratio=2.0
-)
-loop.CHECKPOINT_SECONDS = 0.0
-measure.REPEATS, measure.RUNS = 1, 2
-from edgepack.build.flow import build
-from edgepack.console import Console
-from edgepack.build.inputs import BuildRequest
-teacher, data, evaluation, output, timed = sys.argv[1:]
-asked = BuildRequest(teacher, data, evaluation, 60_000, {TARGETS!r}, Path(output), effort="quick", max_drop=0.3)
-build(replace(asked, timed=timed == "timed"), Console(quiet=True))
-"""
+# Processes are forked from one that has imported what a build imports: imports would be most of their time
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["edgepack.build.flow", "edgepack.build.single_stage", "tests.builds.tiny"])
 
 
-def start(files: Files, output: Path, command: str = "build", timed: bool = False) -> subprocess.Popen[bytes]:
+def build_in_process(files: Files, output: Path, timed: bool) -> None:
+    """A build with the tiny recipe that writes checkpoints a few times in each stage."""
+    recipe.RECIPES["quick"] = TINY
+    loop.CHECKPOINT_SECONDS = 0.25
+    measure.REPEATS, measure.RUNS = 1, 2
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    run_build(request(files, output, timed=timed), QUIET)
+
+
+def bundle_in_process(output: Path) -> None:
+    main(["bundle", str(output), "--quiet"])
+
+
+def start(files: Files, output: Path, command: str = "build", timed: bool = False) -> BaseProcess:
     """A build, or `edgepack bundle` of a finished one, in a process of its own."""
-    driver = [sys.executable, "-c", DRIVER, files.teacher, files.train, files.evaluation, str(output)]
-    driver.append("timed" if timed else "untimed")
-    bundle = [sys.executable, "-m", "edgepack", "bundle", str(output), "--quiet"]
-    return subprocess.Popen(driver if command == "build" else bundle, stderr=subprocess.DEVNULL)
+    if command == "build":
+        process = FORKS.Process(target=build_in_process, args=(files, output, timed))
+    else:
+        process = FORKS.Process(target=bundle_in_process, args=(output,))
+    process.start()
+    return process
 
 
 def kill_in_a_new_stage(killed: set[str], files: Files, output: Path) -> str | None:
@@ -74,7 +76,7 @@ def kill_in_a_new_stage(killed: set[str], files: Files, output: Path) -> str | N
     process = start(files, output, timed=True)
     scratch, found = output / ".edgepack" / "scratch", None
     try:
-        while found is None and process.poll() is None:
+        while found is None and process.is_alive():
             time.sleep(0.002)
             works = [stage for stage in STAGES if stage not in killed and any(scratch.glob(f"{stage}-*/*"))]
             if "bundle" not in killed and any(output.glob("bundles/.*/*")):
@@ -84,8 +86,8 @@ def kill_in_a_new_stage(killed: set[str], files: Files, output: Path) -> str | N
             time.sleep(0.05)
             process.kill()
     finally:
-        process.wait()
-    return found if process.returncode == -signal.SIGKILL else None
+        process.join()
+    return found if process.exitcode == -signal.SIGKILL else None
 
 
 @pytest.mark.slow
@@ -120,29 +122,33 @@ def what_was_done(output: Path) -> str:
     return newest.relative_to(output / ".edgepack" / "scratch").parts[0].rpartition("-")[0]
 
 
+def end_well(process: BaseProcess) -> None:
+    process.join()
+    assert process.exitcode == 0
+
+
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(files: Files, unbroken: Path, tmp_path: Path) -> None:
     """Builds that are killed again and again; finished ones are bundled again and killed at that, too."""
     chooser, output = random.Random(int(os.environ.get("EDGEPACK_KILL_SEED", "0"))), tmp_path / "out"
     began = time.monotonic()
-    assert start(files, output).wait() == 0
+    end_well(start(files, output))
     longest = time.monotonic() - began
     shutil.rmtree(output)
     killed: Counter[str] = Counter()
     while killed.total() < KILLS:
         done = (output / "edgepack.json").is_file()
         process = start(files, output, "bundle" if done else "build")
-        try:
-            process.wait(chooser.uniform(0, longest / 2 if done else longest))
-        except subprocess.TimeoutExpired:
+        process.join(chooser.uniform(0, longest / 2 if done else longest))
+        if process.is_alive():
             process.kill()
-            process.wait()
+            process.join()
             killed[what_was_done(output) if not done else "bundle again"] += 1
         assert half_written(output) == []
         if done and chooser.random() < 0.5:
             shutil.rmtree(output)
     print(dict(killed))
-    assert start(files, output).wait() == 0
+    end_well(start(files, output))
     assert hashes(output) == hashes(unbroken)
     assert sorted(path.name for path in (output / "bundles").iterdir()) == sorted(TARGETS)
 
@@ -152,10 +158,10 @@ def test_two_builds_at_once_are_one_and_a_line(files: Files, unbroken: Path, tmp
     first = start(files, output)
     try:
         lock = output / ".edgepack" / "lock"
-        while first.poll() is None and not (lock.is_file() and lock.read_text().strip()):
+        while first.is_alive() and not (lock.is_file() and lock.read_text().strip()):
             time.sleep(0.01)
         with pytest.raises(InputError, match=rf"out is in use by process {first.pid}; wait for it"):
             run_build(request(files, output), QUIET)
     finally:
-        assert first.wait() == 0
+        end_well(first)
     assert hashes(output) == hashes(unbroken)

@@ -135,7 +135,7 @@ from edgepack.train import loop
 recipe.RECIPES["quick"] = replace(
     recipe.RECIPES["quick"], examples_seen={EXAMPLES_SEEN}, batch_size=16, prune_ratio=2.0
 )
-loop.CHECKPOINT_SECONDS = 0.0
+loop.CHECKPOINT_SECONDS = 0.25
 from edgepack.build.flow import build
 from edgepack.console import Console
 from edgepack.build.inputs import BuildRequest
