@@ -102,10 +102,11 @@ def write_words(folder: Path, count: int, seed: int) -> Path:
     """Write lines of Unigram tokenizers for the rule of words, by the classes of the tokenizer.bin in `folder`."""
     classes, path = asset_classes(folder), folder / "words.jsonl"
     assert classes is not None, folder
+    share, rest = divmod(count, len(SPLIT_APART))
     with path.open("w", encoding="ascii") as file:
-        for name in SPLIT_APART:
+        for number, name in enumerate(SPLIT_APART):
             tokenizer = unigram(name)
-            for sample in fuzzed(tokenizer, DEFAULT_MAX_LENGTH, count // len(SPLIT_APART), seed):
+            for sample in fuzzed(tokenizer, DEFAULT_MAX_LENGTH, share + (number < rest), seed):
                 text = sample.text.replace("▁", " ")
                 spans, index = tokenizer.encode(text, add_special_tokens=False).offsets, utf16_index(text)
                 offsets = [[index[start], index[end]] for start, end in spans]

@@ -22,8 +22,8 @@ from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 from tests.evidence.world import make_world
 
 TEMPLATE = ROOT / "sample_apps" / "android"
-COUNT = 400  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
-FEW = 200  # of those with few pieces, over which the library itself takes 20 ms a string
+COUNT = 250  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
+FEW = 100  # of those with few pieces, over which the library itself takes 20 ms a string
 
 pytestmark = [
     pytest.mark.slow,

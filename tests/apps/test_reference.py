@@ -15,6 +15,7 @@ from tests.apps.unigrams import CASES, source_of, write_unigrams
 from tests.apps.variants import BYTE_PAIRS, GPT2, NORMALIZERS, write_byte_pairs, write_variants
 from tests.apps.vocabularies import LINES, different_in_python
 
+COUNT = 200  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
 VARIANTS = [*NORMALIZERS, "trimmed", "short-words", "swallowing", "empty-prefix", "late", "late-cased"]
 
 
@@ -60,7 +61,7 @@ def test_it_reads_byte_level_tokenizers_of_every_option(tmp_path: Path, name: st
     if source is not None and not source.is_dir():
         pytest.skip("GPT-2's files do not lie beside the checkout")
     (folder,) = write_byte_pairs(tmp_path, [name], source)
-    check_reader(folder, 500)
+    check_reader(folder, COUNT)
 
 
 def test_it_reads_a_unigram_tokenizer(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_it_finds_added_tokens_in_normalized_text(source: Path, tmp_path: Path) 
 @pytest.mark.parametrize(("name", "source"), CASES)
 def test_it_reads_unigram_tokenizers_of_every_option(tmp_path: Path, name: str, source: str) -> None:
     (folder,) = write_unigrams(tmp_path, [name], source_of(source))
-    check_reader(folder, 300)
+    check_reader(folder, COUNT)
 
 
 @pytest.mark.slow
@@ -93,7 +94,7 @@ def test_byte_level_options_make_a_difference(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_it_does_so_with_every_option(variants: Path, name: str) -> None:
-    check_reader(variants / name, 500)
+    check_reader(variants / name, COUNT)
 
 
 @pytest.mark.slow

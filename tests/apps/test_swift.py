@@ -21,7 +21,7 @@ from tests.apps.unigrams import ALBERT, T5, write_unigrams
 from tests.apps.variants import GPT2, write_byte_pairs, write_variants
 from tests.evidence.world import make_world
 
-COUNT, FEWER = 500, 150  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
+COUNT, FEWER = 250, 100  # strings a tokenizer; `make fuzz-tokenizers` takes 100,000
 FILES = [{"path": path, "bytes": 1, "sha256": "0" * 64, "shipped": True} for path in ("m.onnx", "tokenizer.bin")]
 MANIFEST = {
     "schema": 1,
