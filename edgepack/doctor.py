@@ -23,7 +23,7 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 
 from edgepack.errors import MissingDependency
-from edgepack.evidence.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, READY, ROOT, find_qemu
+from edgepack.evidence.emulation import ARM64_QEMU, INSTALL_QEMU, PREPARE, ROOT, find_qemu, is_ready
 from edgepack.machine.extras import BUILD_PACKAGES, INSTALL_BUILD
 from edgepack.runtime.onnxruntime_web import INSTALL_PACKAGE, find_modules
 
@@ -205,7 +205,7 @@ def _arm64() -> list[Finding]:
         found = find_qemu(ARM64_QEMU)
     except MissingDependency:
         found = ""
-    ready = (ROOT.expanduser() / READY).is_file()
+    ready = is_ready(ROOT.expanduser())
     return [
         Finding("qemu-aarch64", bool(found), found or "not on the path", purpose, INSTALL_QEMU),
         Finding("ARM64 Python", ready, str(ROOT) if ready else f"not in {ROOT}", purpose, PREPARE),

@@ -42,7 +42,7 @@ def export(
 @click.option(
     "--arch",
     type=click.Choice(["arm64"]),
-    help="Run the ONNX artifacts on this CPU instead, emulated, and compare it with the CPU here.",
+    help="Run ONNX, LiteRT and ExecuTorch artifacts on this CPU instead, emulated, and compare it with the CPU here.",
 )
 @click.option(
     "--examples",

@@ -1,14 +1,14 @@
-"""The ONNX artifacts of a finished build on ARM64 compared with this machine, over its evaluation set.
+"""A build's ONNX, LiteRT and ExecuTorch artifacts on ARM64 compared with this machine, over its evaluation set.
 
-The same file runs twice: natively, and in ARM64's own ONNX Runtime under emulation (`emulation.py`). Logits, labels and
+The same file runs twice: natively, and in ARM64's own runtime under emulation (`emulation.py`). Logits, labels and
 the metric are compared, with the limits of parity (`forms.py`). An emulator's times mean nothing; none are
-taken. Bundles that hold the same file are run once.
+taken. Bundles that hold the same file are run once. Other formats have no runtime there: the result says why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,12 @@ from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
 ARCHITECTURES: dict[str, Callable[[], Machine]] = {"arm64": arm64}
+RUNTIMES = {"onnx": "ONNX Runtime", "litert": "LiteRT", "executorch": "ExecuTorch"}  # of the formats that are run
+NOT_RUN = {
+    "torchscript": "torch for ARM64 Linux takes 427 MB and needs CUDA's libraries",
+    "coreml": "Core ML is part of Apple's systems",
+    "coreai": "coreai-core has no package for ARM64 Linux",
+}
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,11 @@ class ArchitectureResult:
 
     architecture: str
     comparisons: tuple[Comparison, ...]
+    not_run: dict[str, str] = field(default_factory=dict)  # why, by target
 
     @property
     def passed(self) -> bool:
-        """Whether every file agrees."""
+        """Whether every file that was run agrees."""
         return all(comparison.passed for comparison in self.comparisons)
 
     @property
@@ -71,7 +78,7 @@ class ArchitectureResult:
     def to_record(self) -> dict[str, Any]:
         """Plain JSON."""
         files = [{**asdict(comparison), "passed": comparison.passed} for comparison in self.comparisons]
-        return {"architecture": self.architecture, "passed": self.passed, "files": files}
+        return {"architecture": self.architecture, "passed": self.passed, "files": files, "not_run": self.not_run}
 
     def table(self) -> str:
         """A line for each file."""
@@ -82,24 +89,34 @@ class ArchitectureResult:
             metrics = [f"{c.metric_here:.4f}", f"{c.metric_there:.4f}"]
             rows.append([", ".join(c.targets), *figures, *metrics, "passed" if c.passed else "failed"])
         versions = ", ".join(sorted({c.runtime_there for c in self.comparisons}))
-        note = f"{self.architecture} under emulation, ONNX Runtime {versions}; latency is not measured"
-        return f"{format_table(rows)}\n{note}"
+        note = f"{self.architecture} under emulation, {versions}; latency is not measured"
+        return "\n".join([format_table(rows), note, *(f"{name}: not run; {why}" for name, why in self.not_run.items())])
 
 
 def compare_architecture(
     output: Path, architecture: str, examples: int | None, console: Console, evaluation: str | None = None
 ) -> ArchitectureResult:
-    """Run the ONNX bundles of the build in `output` here and there, on the first `examples` of its evaluation data."""
+    """Run the bundles of the build in `output` here and there, on the first `examples` of its evaluation data.
+
+    ONNX, LiteRT and ExecuTorch bundles are run; `InputError` where there are none, `MissingDependency` before the first
+    run where a runtime, here or there, is missing.
+    """
     machine, build = ARCHITECTURES[architecture](), load_build_manifest(output)
     request = build.inputs["request"]
     files: dict[str, list[tuple[BundleManifest, Path, Target]]] = {}
+    not_run: dict[str, str] = {}
     for artifact in build.artifacts:
         target = load_target(artifact["target"])
-        if target.format == "onnx":
-            folder = output / str(artifact["bundle"])
-            files.setdefault(artifact["sha256"], []).append((load_manifest(folder), folder, target))
+        if target.format not in RUNTIMES:
+            not_run[target.name] = NOT_RUN[target.format]
+            continue
+        folder = output / str(artifact["bundle"])
+        files.setdefault(artifact["sha256"], []).append((load_manifest(folder), folder, target))
     if not files:
-        raise InputError(f"{output} has no ONNX bundle; --arch {architecture} runs those alone")
+        raise InputError(f"{output} has no ONNX, LiteRT or ExecuTorch bundle; --arch {architecture} runs those alone")
+    for _, folder, target in [same[0] for same in files.values()]:
+        machine.need(target.format)
+        load(folder / target.file, target, threads=1)
     comparisons = []
     for same in files.values():
         manifest, folder, target = same[0]
@@ -113,14 +130,14 @@ def compare_architecture(
         console.info(f"{', '.join(names)}: {len(encoded)} examples under emulation, which takes minutes")
         with console.working(f"compare {architecture}"):
             comparisons.append(_compare(folder / target.file, target, names, encoded, task, machine))
-    return ArchitectureResult(architecture, tuple(comparisons))
+    return ArchitectureResult(architecture, tuple(comparisons), not_run)
 
 
 def _compare(
     model: Path, target: Target, names: tuple[str, ...], encoded: Encoded, task: Task, machine: Machine
 ) -> Comparison:
     here = predict_session(load(model, target, threads=1), encoded)
-    there, version = machine.predict(model, encoded)
+    there, version = machine.predict(model, encoded, target.format)
     forms = [FormLogits(name, logits, encoded, task.scoring) for name, logits in (("there", there), ("here", here))]
     parity = compare(forms[0], forms[1], 0.0)
     metric_here, metric_there = (task.score(logits, encoded) for logits in (here, there))
@@ -132,5 +149,5 @@ def _compare(
         agreement=parity.agreement,
         metric_here=metric_here,
         metric_there=metric_there,
-        runtime_there=version,
+        runtime_there=f"{RUNTIMES[target.format]} {version}",
     )

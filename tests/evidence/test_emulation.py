@@ -12,8 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgepack.errors import MissingDependency
 from edgepack.evidence import emulation
+from edgepack.evidence.compare_cpus import NOT_RUN, RUNTIMES, ArchitectureResult
 from edgepack.evidence.emulation import Machine, arm64, find_qemu, this_python, x86_without_vnni
 from edgepack.quantization import OPERAND_MAX
+from edgepack.target import list_targets, load_target
 from edgepack.task.encoded import Encoded
 
 WIDTH, LARGEST = 64, 255
@@ -86,8 +88,23 @@ def test_a_python_without_an_emulator_gives_the_sums(tmp_path: Path) -> None:
 def test_what_is_missing_comes_with_the_line_that_adds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulation, "find_qemu", lambda names: str(tmp_path / names[0]))
     monkeypatch.setattr(emulation, "ROOT", tmp_path)
+    (tmp_path / emulation.READY).write_text("numpy==2.4.1\nonnxruntime==1.24.1")  # as an older edgepack prepared it
     with pytest.raises(MissingDependency, match=r"run: python -m edgepack\.evidence\.emulation"):
         arm64()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match="apt-get install qemu-user-static"):
         find_qemu(("qemu-aarch64-static",))
+
+
+def test_the_folder_has_the_runtimes_that_extras_are_tested_with() -> None:
+    pins = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
+    assert {wheel for wheel in emulation.WHEELS if not wheel.startswith(("numpy", "onnxruntime"))} <= set(pins)
+
+
+def test_every_format_is_run_or_said_not_to_be() -> None:
+    formats = {load_target(name).format for name in list_targets()}
+    assert formats == RUNTIMES.keys() | NOT_RUN.keys()
+    assert not RUNTIMES.keys() & NOT_RUN.keys()
+    result = ArchitectureResult("arm64", (), {"ios-coreml": NOT_RUN["coreml"]})
+    assert result.table().endswith("ios-coreml: not run; Core ML is part of Apple's systems")
+    assert result.to_record()["not_run"] == {"ios-coreml": NOT_RUN["coreml"]}
