@@ -156,6 +156,8 @@ def worlds() -> Iterator[World]:
     for n, retention in product(SIZES, (0.97, 0.98, 0.99, 1.0)):
         yield World("accuracy", n, 0.92, 0.10, retention)
         yield World("entity_f1", n, 0.92, 0.15, retention)
+    for form, n, retention in product(("", HEAVY), (100, 300, 1_000), (0.98, 1.0)):
+        yield World("pearson", n, 0.85, 0.05, retention, form=form)
 
 
 def share_passed(world: World, releases: int, seed: int = 0) -> float | None:

@@ -36,7 +36,7 @@ from edgepack.bundle.manifest import MetricRecord, is_model_file, load_manifest
 from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import IntervalRecord
 from edgepack.evidence.linear.measure import labels_of
-from edgepack.evidence.paired_ratio import difference_terms, normal_quantile, paired_rows
+from edgepack.evidence.paired_ratio import difference_interval, paired_rows
 from edgepack.evidence.validate import metric_record
 from edgepack.machine.extras import import_package
 from edgepack.parameters import format_size
@@ -145,9 +145,8 @@ def measure(model: StaticModel, budget: int, data: str, shared: Path, bundle: Pa
     if bundle.is_dir():
         other = student_statistics(bundle, read, task)
         student = metric_record(other, task)
-        middle, error = difference_terms(paired_rows(other, own), task)
-        half = normal_quantile(CONFIDENCE) * error
-        gain = IntervalRecord(value=student.value - task.metric(own), low=middle - half, high=middle + half)
+        low, high = difference_interval(paired_rows(other, own), task, CONFIDENCE)
+        gain = IntervalRecord(value=student.value - task.metric(own), low=low, high=high)
     return StaticResult(
         data=data,
         budget_bytes=budget,

@@ -2,28 +2,32 @@
 
 Both answered the same examples, so their accuracies differ by those that one alone has right. The interval of that
 difference is Agresti and Min's (2005, Statistics in Medicine 24:729-740): half an example is added to each of the four
-counts, so that it has a width where the two differ on none. Of label sets, whose F1s are ratios of sums, it is that of
-the difference of their linear terms in each text.
+counts, so that it has a width where the two differ on none. Of label sets and scores, whose metrics are no counts of
+what is right, it is that of the difference of their linear terms in each text, or query.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from edgepack.bundle.linear import reached
 from edgepack.bundle.manifest import LinearRecord
 from edgepack.bundle.verdict import Check, Status, Verdict
-from edgepack.evidence.noninferiority import MOST_COUNTED
-from edgepack.evidence.paired_ratio import PairedRows, difference_terms, normal_quantile
+from edgepack.errors import InputError, bare
+from edgepack.evidence.noninferiority import read_rows
+from edgepack.evidence.paired_ratio import PairedRows, difference_interval, normal_quantile
 from edgepack.evidence.policy import Policy
-from edgepack.task.scoring import MULTI_LABEL
+from edgepack.task.scoring import MULTI_LABEL, REGRESSION
 from edgepack.task.task import Task
 
 ADDED = 0.5  # to each count
 CLOSE = 1e-9
-SETS = Task("text-classification", ("a", "b"), problem=MULTI_LABEL)  # the metric of any label sets
+KINDS = (  # one task of each metric that is recorded by rows: of any labels it is the same
+    Task("text-classification", ("a", "b"), problem=MULTI_LABEL),
+    Task("text-classification", ("score",), problem=REGRESSION),
+    Task("text-classification", ("score",), pair=True, problem=REGRESSION, ranks=True),
+)
+TASKS = {task.metric_name: task for task in KINDS}
 
 
 def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
@@ -33,7 +37,7 @@ def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
         return Check(
             name="linear",
             status="not_run",
-            reason="the verdict holds no linear model; builds of classifiers have one, those of tagging have none",
+            reason="the verdict holds no linear model; builds have one where texts have labels or scores",
         )
     if not record.counts and not record.rows:
         return Check(name="linear", status="not_run", reason="the artifact was not compared with the linear model")
@@ -53,25 +57,24 @@ def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
 def gained(record: LinearRecord) -> tuple[int, float]:
     """Examples, and the artifact's metric less the linear model's on them."""
     if record.rows:
-        rows = rows_of_sets(record)
-        own, other = (SETS.metric(side, rows.counts) for side in (rows.artifact, rows.teacher))
-        return rows.n, own - other
+        rows, task = recorded_rows(record)
+        return rows.n, task.metric(rows.artifact, rows.counts) - task.metric(rows.teacher, rows.counts)
     _, own, other, _ = record.counts
     return sum(record.counts), (own - other) / sum(record.counts)
 
 
-def rows_of_sets(record: LinearRecord) -> PairedRows:
-    """The recorded statistics of artifact and linear model."""
-    table = np.array(record.rows, dtype=np.int64)
-    return PairedRows(table[:, :3], table[:, 3:6], table[:, -1])
+def recorded_rows(record: LinearRecord) -> tuple[PairedRows, Task]:
+    """Recorded statistics of artifact and linear model, and a task of their metric; `InputError` if they are none."""
+    task = TASKS.get(record.metric.name)
+    if task is None:
+        raise InputError(f"rows are of {', '.join(TASKS)}, the linear model's metric is {bare(record.metric.name)}")
+    return read_rows(record.rows, task), task
 
 
 def gain_interval(record: LinearRecord, confidence: float) -> tuple[float, float]:
     """The artifact's metric less the linear model's, as a two-sided interval."""
     if record.rows:
-        middle, error = difference_terms(rows_of_sets(record), SETS)
-        half = normal_quantile(confidence) * error
-        return middle - half, middle + half
+        return difference_interval(*recorded_rows(record), confidence)
     _, own, other, _ = (count + ADDED for count in record.counts)
     n = sum(record.counts) + len(record.counts) * ADDED
     gain = (own - other) / n
@@ -88,7 +91,7 @@ def linear_faults(verdict: Verdict) -> list[str]:
     if figure.n < 1 or not 0 <= figure.low <= figure.value <= figure.high <= 1:
         faults.append("the linear model's metric is not inside its interval")
     if record.rows:
-        return faults + set_faults(record, verdict)
+        return faults + row_faults(record, verdict)
     if not record.counts:
         return faults
     if len(record.counts) != 4 or min(record.counts) < 0 or sum(record.counts) != record.metric.n:
@@ -102,17 +105,17 @@ def linear_faults(verdict: Verdict) -> list[str]:
     return faults
 
 
-def set_faults(record: LinearRecord, verdict: Verdict) -> list[str]:
-    """What the recorded rows of label sets contradict."""
-    whole = all(len(row) == 7 and all(0 <= value < MOST_COUNTED for value in row) for row in record.rows)
-    if record.counts or not whole:
-        return ["the linear model's rows are not of 7 numbers from 0"]
-    rows, artifact = rows_of_sets(record), verdict.metrics.get("artifact")
-    if not SETS.scoring.possible(rows.artifact, rows.teacher) or not rows.counts.min() > 0:
-        return ["the linear model's rows are not those of two models on the same examples"]
-    faults = []
+def row_faults(record: LinearRecord, verdict: Verdict) -> list[str]:
+    """What the recorded rows of label sets or scores contradict."""
+    if record.counts:
+        return ["the linear model has counts and rows; it has either"]
+    try:
+        rows, task = recorded_rows(record)
+    except InputError as e:
+        return [f"the linear model's rows are not those of two models on the same examples: {e}"]
+    faults, artifact = [], verdict.metrics.get("artifact")
     known = [("the linear model", rows.teacher, record.metric), ("the artifact", rows.artifact, artifact)]
     for whose, side, metric in known:
-        if metric is None or metric.n != rows.n or abs(SETS.metric(side, rows.counts) - metric.value) > CLOSE:
+        if metric is None or metric.n != rows.n or abs(task.metric(side, rows.counts) - metric.value) > CLOSE:
             faults.append(f"the linear model's rows give {whose} another metric than is recorded")
     return faults

@@ -26,7 +26,7 @@ from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
-from edgepack.evidence.paired_ratio import PairedRows, difference_terms, normal_quantile, paired_rows
+from edgepack.evidence.paired_ratio import difference_interval, paired_rows
 from edgepack.evidence.policy import Policy
 from edgepack.evidence.sure import log_loss_fault
 from edgepack.machine.extras import missing_package
@@ -217,17 +217,11 @@ def better_than_constant(answers: Answers, others: str, confidence: float, requi
     constant = task.constant_statistics(answers.encoded)
     best = task.metric(constant)
     rows = paired_rows(answers.statistics, constant)
-    sure, better = difference_low(rows, task, confidence) > 0, answers.metric > best
+    sure, better = difference_interval(rows, task, confidence)[0] > 0, answers.metric > best
     status: Status = "passed" if sure else "undecided" if better else "failed"
     than = "better than" if sure else "perhaps better than" if better else "no better than"
     reason = f"{said}. It is {than} one constant answer ({best:.4f})"
     return Check(name="metric", status=status, value=answers.metric, limit=best, reason=reason)
-
-
-def difference_low(rows: PairedRows, task: Task, confidence: float) -> float:
-    """The lower end of a normal interval for the difference of two metrics on the same examples."""
-    mean, error = difference_terms(rows, task)
-    return mean - normal_quantile(confidence) * error
 
 
 def refuse_other_task(old: BundleManifest, new: BundleManifest) -> None:

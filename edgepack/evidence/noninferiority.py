@@ -9,6 +9,7 @@ pass, and the answer says how many examples probably could. The interval and its
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -73,16 +74,18 @@ def recorded(rows: PairedRows) -> list[list[int | float]]:
 
 
 def rows_of(found: NonInferiority, task: Task) -> PairedRows:
-    """The statistics that a decision was made from, so that it can be made again with another margin.
+    """The statistics that a decision was made from, so that it can be made again with another margin."""
+    return read_rows(found.rows, task)
 
-    They may be anybody's: an `InputError` where no two models could have answered so.
-    """
+
+def read_rows(recorded_rows: Sequence[Sequence[int | float]], task: Task) -> PairedRows:
+    """What `recorded` wrote. It may be anybody's: an `InputError` where no two models could have answered so."""
     metric, k = task.scoring, task.scoring.columns
-    if not found.rows or any(len(row) != 2 * k + 1 for row in found.rows):
+    if not recorded_rows or any(len(row) != 2 * k + 1 for row in recorded_rows):
         raise InputError(f"the verdict's rows are not of {2 * k + 1} numbers; build the bundle again")
-    if not all(-MOST_COUNTED < value < MOST_COUNTED for row in found.rows for value in row):  # NaN is not
+    if not all(-MOST_COUNTED < value < MOST_COUNTED for row in recorded_rows for value in row):  # NaN is not
         raise InputError(f"the verdict's rows hold a number that is not below {MOST_COUNTED:,}; build the bundle again")
-    table = np.array(found.rows, dtype=np.float64)
+    table = np.array(recorded_rows, dtype=np.float64)
     whole = table if metric.counted else table[:, -1:]
     if (whole < 0).any() or (whole % 1).any():
         raise InputError("the verdict's counts are not whole numbers from 0; build the bundle again")

@@ -17,6 +17,8 @@ question, with a margin. For entity F1, a ratio of sums, y and x are the linear 
 observation and not as five. The outcome "loses what the teacher has right" is then a mixture: a sentence of the sample,
 drawn at random, of which one model has every entity wrong. A correlation has such terms too (an answer that was lost is
 the model's mean), and is tested on Fisher's scale besides (`differences`): of the two z the one nearer to 0 counts.
+Scores may have tails so heavy that their error is underestimated; so of correlations z counts as Student's t, with as
+many degrees of freedom as the kurtosis of g leaves (`t_distribution`).
 
 Two additions hold the test to its level on few examples. The mean of g is taken half a step nearer to 0, a step being
 what one example moves it by (Yates' correction). And where the artifact is worse on *no* example, an exact bound
@@ -36,6 +38,7 @@ from typing import Literal
 
 import numpy as np
 
+from edgepack.evidence.t_distribution import as_normal, as_student, degrees_of_freedom
 from edgepack.task.task import Task
 
 HALVINGS = 60  # of a bisection: an interval of 1 to a double's precision
@@ -94,14 +97,17 @@ def paired_rows(artifact: np.ndarray, teacher: np.ndarray) -> PairedRows:
     return PairedRows(rows[:, :k], rows[:, k:], counts)
 
 
-def difference_terms(rows: PairedRows, task: Task) -> tuple[float, float]:
-    """The artifact's metric less the teacher's, and its standard error, by the metrics' linear terms."""
+def difference_interval(rows: PairedRows, task: Task, confidence: float) -> tuple[float, float]:
+    """The artifact's metric less the other's as a two-sided interval, by the metrics' linear terms in each row."""
     weights, terms = rows.counts / rows.n, np.zeros(len(rows.counts))
     for sign, statistics in ((1, rows.artifact), (-1, rows.teacher)):
         terms += sign * task.scoring.terms(statistics, rows.counts)
-    mean = float(weights @ terms)
-    variance = max(0.0, float(weights @ (terms - mean) ** 2))
-    return mean, math.sqrt(variance / rows.n)
+    middle = task.metric(rows.artifact, rows.counts) - task.metric(rows.teacher, rows.counts)
+    error = math.sqrt(max(0.0, float(weights @ (terms - weights @ terms) ** 2)) / rows.n)
+    reach = normal_quantile(confidence)
+    if task.scoring.correlates:
+        reach = as_student(reach, degrees_of_freedom(terms, weights, rows.n))
+    return middle - reach * error, middle + reach * error
 
 
 def paired_values(rows: PairedRows, task: Task) -> PairedValues:
@@ -166,13 +172,18 @@ def score(values: PairedValues, ratio: float) -> float:
     Of correlations the nearer to 0 of two: on Fisher's scale, and on their own one, which knows of answers that were
     lost and not seen.
     """
-    plain = replace(values, correlations=False)
-    found = _score(plain, ratio, null_variance(plain, ratio))
     if not values.correlations:
-        return found
+        return _score(values, ratio, null_variance(values, ratio))
     if ratio * float(values.weights @ values.teacher) >= HIGHEST:  # no correlation is so high
         return -math.inf
-    return min(found, _score(values, ratio, null_variance(values, ratio)), key=abs)
+    scales = values, replace(values, correlations=False)
+    return min((_t_score(each, ratio) for each in scales), key=abs)
+
+
+def _t_score(values: PairedValues, ratio: float) -> float:
+    """z of a correlation on one scale, whose error is estimated from values that may be far out."""
+    freedom = degrees_of_freedom(differences(values, ratio), values.weights, values.n)
+    return as_normal(_score(values, ratio, null_variance(values, ratio)), freedom)
 
 
 def _score(values: PairedValues, ratio: float, variance: float) -> float:

@@ -38,14 +38,14 @@ def test_the_page_shows_what_is_recorded(recorded: dict[str, object]) -> None:
 
 
 def test_nowhere_do_more_than_one_in_forty_pass_at_the_margin(recorded: dict[str, object]) -> None:
-    """But where scores have heavy tails, of which the page says that it is one in 25."""
     rows = recorded["worlds"]
     assert isinstance(rows, list)
     for releases in {row["releases"] for row in rows}:
         error = np.sqrt(LEVEL * (1 - LEVEL) / releases)
-        mine = [row for row in rows if row["releases"] == releases and row["form"] != HEAVY]
-        assert highest(mine) <= LEVEL + 2 * error
-    assert highest([row for row in rows if row["form"] == HEAVY]) < 0.045
+        assert highest([row for row in rows if row["releases"] == releases]) <= LEVEL + 2 * error
+    for form in {row["form"] for row in rows}:  # a single world may be high by chance, all of a form may not
+        at = [row["passed"] for row in rows if row["form"] == form and is_false(row)]
+        assert np.mean(at) <= 0.9 * LEVEL
     assert len([row for row in rows if is_false(row)]) > 100
 
 

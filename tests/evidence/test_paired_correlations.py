@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from edgepack.errors import InputError
 from edgepack.evidence.noninferiority import decide, judge_retention, rows_of
-from edgepack.evidence.paired_ratio import PairedRows, paired_rows, paired_values, ratio_interval, ratio_of
+from edgepack.evidence.paired_ratio import (
+    PairedRows,
+    difference_interval,
+    differences,
+    null_variance,
+    paired_rows,
+    paired_values,
+    ratio_interval,
+    ratio_of,
+    score,
+)
 from edgepack.task.task import Task
 
 SCORE = Task("text-classification", ("score",), problem="regression")
@@ -51,6 +63,34 @@ def test_a_regressor_at_the_margin_seldom_passes(n: int, teacher: float, alike: 
         for _ in range(releases)
     )
     assert passed <= 0.05 * releases  # 0.025 is the level; of 500, more than 25 are 3.5 standard errors above it
+
+
+def test_scores_far_out_leave_few_degrees_of_freedom() -> None:
+    """Of the two scales the one nearer to 0 counts, each as Student's t by the kurtosis of its values."""
+    generator, limit = np.random.default_rng(6), 0.95
+    rows, tails = drawn(generator, 150, 0.85, 1.0, 0.95), np.sqrt(4 / generator.chisquare(4, (150, 1)))
+    values = paired_values(paired_rows(rows.artifact * tails, rows.teacher * tails), SCORE)
+    found = []
+    for scale in (values, replace(values, correlations=False)):
+        g = differences(scale, limit)
+        t = float(g.mean()) * math.sqrt(150 / null_variance(scale, limit))
+        freedom = 2 * 150 / (stats.kurtosis(g, fisher=False) - 1)
+        assert freedom < 40
+        found.append(float(stats.norm.isf(stats.t.sf(t, freedom))))
+    assert score(values, limit) == pytest.approx(min(found, key=abs), abs=0.01)
+
+
+def test_the_difference_of_two_correlations_has_students_interval() -> None:
+    generator = np.random.default_rng(7)
+    rows, tails = drawn(generator, 120, 0.8, 0.9, 0.9), np.sqrt(4 / generator.chisquare(4, (120, 1)))
+    wide, plain = (paired_rows(rows.artifact * each, rows.teacher * each) for each in (tails, 1.0))
+    for each in (wide, plain):
+        terms = SCORE.scoring.terms(each.artifact, each.counts) - SCORE.scoring.terms(each.teacher, each.counts)
+        reach = float(stats.t.isf(0.025, 2 * 120 / (stats.kurtosis(terms, fisher=False) - 1)))
+        assert reach > 1.97
+        low, high = difference_interval(each, SCORE, 0.95)
+        assert (low + high) / 2 == pytest.approx(SCORE.metric(each.artifact) - SCORE.metric(each.teacher))
+        assert (high - low) / 2 == pytest.approx(reach * terms.std() / math.sqrt(120), rel=0.01)
 
 
 def test_a_ranking_at_the_margin_seldom_passes() -> None:
