@@ -2,7 +2,7 @@
 
     python -m benchmarks linear --shared ../shared
 
-It is the model that every build of a classifier trains (`edgepack/evidence/linear`), whose settings are chosen on a
+It is the model that every build of labels or scores trains (`edgepack/evidence/linear`), whose settings are chosen on a
 part of the training data. Rewrites the table of docs/baseline.md from the results, which benchmarks/results/linear
 holds; what is there is not run again. Without `--shared` only the table is written.
 """
@@ -28,6 +28,7 @@ from edgepack.evidence.linear.measure import LinearResult, measure_linear
 from edgepack.evidence.linear.training import fills_no_more
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, infer_task, read_both, read_labels
+from edgepack.task.scoring import REGRESSION
 from edgepack.task.task import Task
 
 PAGE, NAME = REPOSITORY / "docs" / "baseline.md", "linear"
@@ -41,7 +42,11 @@ SETS = {
     "tweeteval-emotion": "4 emotions (TweetEval)",
     "xlmt-sentiment": "sentiment in 8 languages (XLM-T)",
     "sick": "entailment of pairs (SICK)",
+    "stsb": "score of a pair (STS-B), Pearson",
+    "sick-relatedness": "score of a pair (SICK relatedness), Pearson",
 }
+FOLDERS = {"sick-relatedness": "sick"}  # of those that are not named as their folder is
+SCORES = {"stsb": Columns(), "sick-relatedness": Columns(pair="sentence2", label="relatedness")}
 
 
 class Result(BaseModel):
@@ -65,7 +70,10 @@ class Data:
 
 def open_data(name: str, shared: Path) -> Data:
     """A data set under the shared folder's data/."""
-    folder = shared / "data" / name
+    folder = shared / "data" / FOLDERS.get(name, name)
+    if name in SCORES:
+        task = Task("text-classification", ("score",), pair=True, problem=REGRESSION)
+        return Data(task, *read_both(str(folder / "train.tsv"), str(folder / "dev.tsv"), task, SCORES[name]))
     if name == "snips":
         return _intents(folder)
     if name == "xlmt-sentiment":

@@ -228,10 +228,10 @@ class Delivery:
     def right(self, logits: Path, task: Task) -> np.ndarray:
         """Which examples an artifact's saved logits are right on; of tagging, what its sentences have right.
 
-        Of label sets, the statistics.
+        Of label sets and scores, the statistics.
         """
         statistics = task.statistics(np.load(logits), self.evaluation_ids)
-        return statistics if task.is_multi_label else statistics[:, 0]
+        return statistics if task.is_multi_label or task.is_score else statistics[:, 0]
 
     def once(self, name: str, find: Callable[[], T]) -> T:
         """What is found out of the one student, for all targets."""

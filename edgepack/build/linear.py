@@ -19,6 +19,7 @@ from edgepack.bundle.manifest import LinearRecord
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.linear.measure import LinearResult, measure_linear, why_none
+from edgepack.evidence.noninferiority import recorded
 from edgepack.evidence.paired_ratio import paired_rows
 from edgepack.task.dataset import Dataset
 from edgepack.task.examples import read_both
@@ -82,9 +83,9 @@ def read_record(stage: Stage) -> dict[str, Any]:
 
 
 def compare_with_linear(stage: Stage, artifact_right: np.ndarray | None) -> LinearRecord | None:
-    """The record with the counts of a pair of answers `(n,)`, or of label sets their rows; None without a linear model.
+    """The record with counts of pairs of answers `(n,)`, of label sets and scores with rows; None if there is none.
 
-    `artifact_right`: which examples it is right on; of label sets its statistics `(n, 3)`.
+    `artifact_right`: which examples it is right on; of label sets and scores its statistics `(n, k)`.
     """
     record = read_record(stage)
     if "reason" in record:
@@ -94,8 +95,7 @@ def compare_with_linear(stage: Stage, artifact_right: np.ndarray | None) -> Line
         return found
     answers = np.load(stage.folder / ANSWERS)
     if answers.ndim == 2:
-        rows = paired_rows(artifact_right, answers)
-        return found.model_copy(update={"rows": np.column_stack([rows.artifact, rows.teacher, rows.counts]).tolist()})
+        return found.model_copy(update={"rows": recorded(paired_rows(artifact_right, answers))})
     own, other = artifact_right.astype(bool), answers
     counts = [(own & other), (own & ~other), (~own & other), (~own & ~other)]
     return found.model_copy(update={"counts": [int(each.sum()) for each in counts]})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from edgepack.bundle.manifest import LinearRecord, MetricRecord
 from edgepack.parameters import format_size
+from edgepack.task.scores import Correlation, Ranking
 
 NAME = "linear model"
+SCORED = (Correlation().name, Ranking().name)  # metrics with a row for each example
 ENOUGH = "it may be all that this task needs"
 
 
@@ -31,3 +33,10 @@ def card_lines(record: LinearRecord, artifact: MetricRecord | None) -> list[str]
     """What a model card says of it."""
     said = compared(record, artifact, "this model")
     return [f"Compared with the cheap baseline: {said}. It has {record.features}; {record.trained}."]
+
+
+def in_manifest(record: LinearRecord | None) -> LinearRecord | None:
+    """What a manifest, which apps read, has of it: of scores no rows, which are as many as examples."""
+    if record is None or record.metric.name not in SCORED:
+        return record
+    return record.model_copy(update={"rows": []})

@@ -76,10 +76,11 @@ class MetricRecord(Record):
 
 
 class LinearRecord(Record):
-    """A linear model of hashed n-grams, trained within the build's budget: the cheap baseline of a classifier.
+    """A linear model of hashed n-grams, trained within the build's budget: the cheap baseline of labels and scores.
 
     `counts`: examples that both have right, the artifact alone, the linear model alone, neither; empty where the
-    artifact did not run. Of label sets `rows` instead: distinct statistics of both, and how often they occur.
+    artifact did not run. Of label sets and scores `rows` instead: distinct statistics of both, and how often they come;
+    in a verdict alone where each example has its own.
     """
 
     left_out: ClassVar[tuple[str, ...]] = ("rows",)
@@ -88,7 +89,7 @@ class LinearRecord(Record):
     features: str
     trained: str
     counts: list[int] = Field(default_factory=list)
-    rows: list[list[int]] = Field(default_factory=list)
+    rows: list[list[int | float]] = Field(default_factory=list)
 
 
 class DataRecord(Record):
@@ -163,7 +164,7 @@ class BundleManifest(Record):
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
-    linear: LinearRecord | None = None  # absent in those, and where texts are tagged
+    linear: LinearRecord | None = None  # absent in those, and where texts are tagged or embedded
     temperature: float | None = Field(
         default=None, gt=0, allow_inf_nan=False
     )  # what an app divides logits by before it shows a probability; absent: 1

@@ -34,6 +34,7 @@ from edgepack.bundle.layout import (
     TOKENIZER_CONFIG_NAME,
     TOKENIZER_NAME,
 )
+from edgepack.bundle.linear import in_manifest
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
@@ -198,7 +199,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         metrics=verdict.metrics,
         teacher=contents.teacher,
         evaluation=contents.evaluation,
-        linear=verdict.linear,
+        linear=in_manifest(verdict.linear),
         temperature=verdict.temperature,
         min_confidence=verdict.min_confidence,
         edgepack_version=__version__,

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from edgepack.bundle.layout import SIDE_FILES, tokenizer_asset
+from edgepack.bundle.linear import in_manifest
 from edgepack.bundle.manifest import BundleManifest, is_model_file, task_of
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, faults_check
 from edgepack.errors import InputError, bare
@@ -143,7 +144,7 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
         ("shipped_bytes", manifest.shipped_bytes, verdict.shipped_bytes),
         ("budget_bytes", manifest.budget_bytes, verdict.budget_bytes),
         ("metrics", manifest.metrics, verdict.metrics),
-        ("linear", manifest.linear, verdict.linear),
+        ("linear", manifest.linear, in_manifest(verdict.linear)),
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
     faults += sure_faults(manifest, verdict)

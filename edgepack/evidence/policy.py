@@ -49,7 +49,7 @@ class Policy(BaseModel):
     max_drop: float | None = Field(default=None, ge=0, le=1)  # margin of the retention test, of the teacher's metric
     confidence: float | None = Field(default=None, ge=0.5, lt=1)  # of that test's two-sided interval
     min_agreement: float | None = Field(default=None, ge=0, le=1)  # with the teacher's decisions
-    min_gain_over_linear: float | None = Field(default=None, ge=-1, le=1)  # artifact's accuracy less the linear model's
+    min_gain_over_linear: float | None = Field(default=None, ge=-1, le=1)  # artifact's metric less the linear model's
     min_class_f1: float | None = Field(default=None, ge=0, le=1)  # of every label or entity type
     max_calibration_error: float | None = Field(default=None, ge=0, le=1)
     max_flips: float | None = Field(default=None, ge=0, le=1)  # share of texts, by a change that moves this model alone

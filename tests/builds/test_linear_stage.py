@@ -75,6 +75,22 @@ def test_the_stage_holds_file_record_and_answers(tmp_path: Path) -> None:
     assert compared.counts == [15, 0, 5, 0]  # the linear model is right on all
 
 
+def test_of_scores_the_stage_holds_what_each_text_was_given(tmp_path: Path) -> None:
+    task = Task("text-classification", ("score",), problem="regression")
+    for name, rows in (("train", range(60)), ("dev", range(100, 120))):
+        lines = [f"{'fine' if i % 2 else 'poor'} thing number {i}\t{4.5 if i % 2 else 1}" for i in rows]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(["text\tscore", *lines, ""]))
+    inputs = inputs_of(task, str(tmp_path / "train.tsv"), str(tmp_path / "dev.tsv"))
+    stage = finished(inputs, tmp_path / "out")
+    truth = np.array([4.5 if i % 2 else 1.0 for i in range(100, 120)])
+    compared = compare_with_linear(stage, np.stack([-truth, truth], axis=1))
+    assert compared is not None
+    assert not compared.counts
+    assert sum(row[-1] for row in compared.rows) == 20
+    assert all(row[0] == -row[1] == -row[3] for row in compared.rows)
+    assert compared.metric.value > 0.9
+
+
 def test_tagging_leaves_the_reason_alone(tmp_path: Path) -> None:
     task = Task("token-classification", ("O", "B-place", "I-place"))
     inputs = inputs_of(task, write_tags(tmp_path, "train", range(9)), write_tags(tmp_path, "dev", range(9, 12)))

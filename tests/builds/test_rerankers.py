@@ -61,7 +61,10 @@ def test_the_bundle_passes_the_gate_on_its_queries(output: Path, files: Files, t
     assert (metric.name, metric.value > 0.9) == ("ndcg_at_10", True)
     result = gate_bundles(folder, eval=files.evaluation)
     assert {check.name: check.reason for g in result.bundles for check in g.checks if check.status != "passed"} == {}
-    tested = Verdict.model_validate_json((folder / VERDICT_NAME).read_text()).noninferiority
+    verdict = Verdict.model_validate_json((folder / VERDICT_NAME).read_text())
+    tested, linear = verdict.noninferiority, verdict.linear
+    assert linear is not None
+    assert sum(row[-1] for row in linear.rows if row[3] == 1) == HELD_OUT
     assert tested is not None
     assert sum(row[-1] for row in tested.rows if row[1] == 1) == HELD_OUT  # each query is one observation
 

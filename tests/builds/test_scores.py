@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from edgepack.bundle.goldens import GOLDEN_NAME, read_goldens
-from edgepack.bundle.manifest import load_manifest
+from edgepack.bundle.linear import compared
+from edgepack.bundle.manifest import load_manifest, read_model
+from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.evidence.calls import gate_bundles
 from edgepack.finetune import Options
 from edgepack.predict import Bundle, predict_data
@@ -97,6 +99,25 @@ def test_a_data_set_is_measured_and_compared_with_the_teacher(output: Path, file
     assert found.teacher.retention is not None
     assert found.truths[0] == f"{float(found.truths[0]):.4f}"
     assert "pearson" in found.table()
+
+
+def test_a_linear_model_of_scores_is_compared_with_each_artifact(output: Path, tmp_path: Path) -> None:
+    """Single words decide the score, so ridge regression is nearly as good as any student, and everything says so."""
+    bundle = output / "bundles" / TARGETS[0]
+    verdict, manifest = read_model(bundle / VERDICT_NAME, Verdict), load_manifest(bundle)
+    assert verdict.linear is not None
+    assert manifest.linear == verdict.linear.model_copy(update={"rows": []})  # apps read no row for each text
+    assert verdict.linear.metric.value > 0.9
+    assert sum(row[-1] for row in verdict.linear.rows) == verdict.metrics["artifact"].n == 140
+    line = compared(verdict.linear, verdict.metrics["artifact"], "this model")
+    assert line in (bundle / "README.md").read_text()
+    assert "The cheap baseline" in (output / "report.html").read_text()
+    policy = tmp_path / "gate.toml"
+    for least, status in (("-0.2", "passed"), ("0.2", "failed")):
+        policy.write_text(f"min_gain_over_linear = {least}\n")
+        (result,) = gate_bundles(bundle, policy=policy).bundles
+        check = next(check for check in result.checks if check.name == "linear")
+        assert check.status == status, check.reason
 
 
 def test_the_report_tells_of_scores(output: Path) -> None:

@@ -1,4 +1,4 @@
-"""The linear model: its file and bytes, pairs, absent labels, tagging; its gate check and what a verdict may say."""
+"""The linear model of labels: its file and bytes, pairs, absent labels, tagging; its gate check and its record."""
 
 from __future__ import annotations
 

@@ -15,16 +15,18 @@ from edgepack.evidence.validate import metric_record
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
+from edgepack.task.tokenize import query_numbers
 
 NO_TAGGING = "none for token classification: a linear model labels whole texts"
-NO_SCORES = "none for scores: the linear model answers labels"
-
 NO_VECTORS = "none for vectors: a linear model of n-grams labels texts"
 
 
 @dataclass(frozen=True, eq=False)
 class LinearResult:
-    """A file with its record and what it has right `(n,)`, of label sets its statistics; if none, `reason` says why."""
+    """A file with its record and what it has right `(n,)`; if none, `reason` says why.
+
+    `right` are the statistics of the metric where an example is not right or wrong: of label sets and scores.
+    """
 
     record: LinearRecord | None
     reason: str
@@ -35,7 +37,7 @@ class LinearResult:
 
 def why_none(task: Task) -> LinearResult | None:
     """The reason, for a task that there is no linear model of."""
-    reasons = ((task.is_tagging, NO_TAGGING), (task.embeds, NO_VECTORS), (task.is_score, NO_SCORES))
+    reasons = ((task.is_tagging, NO_TAGGING), (task.embeds, NO_VECTORS))
     return next((LinearResult(None, reason, 0.0) for holds, reason in reasons if holds), None)
 
 
@@ -51,16 +53,18 @@ def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes
         return LinearResult(None, f"none: {e}", time.perf_counter() - started)
     data = model.to_bytes()
     logits = np.maximum(read_linear(data).logits(evaluation.examples), np.finfo(np.float32).min)
-    own = replace(task, thresholds=())  # a label is answered where its support vectors say so: at 0, which is 0.5
+    # a label is answered where its support vectors say so: at 0, which is 0.5; a score is what ridge regression gives
+    own = replace(task, thresholds=(), activation="identity")
     statistics = own.statistics(logits, labels_of(evaluation, task))
     record = LinearRecord(
         bytes=len(data), metric=metric_record(statistics, task), features=model.features.name, trained=trained
     )
-    right = statistics if task.is_multi_label else statistics[:, 0].astype(bool)
+    right = statistics if task.is_multi_label or task.is_score else statistics[:, 0].astype(bool)
     return LinearResult(record, "", time.perf_counter() - started, data, right)
 
 
 def labels_of(data: Dataset, task: Task) -> Encoded:
     """A data set's labels, with one token for each text: what a metric of whole texts looks at."""
     labels, n = task.label_rows([example.label for example in data.examples]), len(data)
-    return Encoded(np.zeros(n, np.int32), np.zeros(n, np.int8), np.arange(n + 1), labels)
+    groups = query_numbers(data) if task.ranks else None
+    return Encoded(np.zeros(n, np.int32), np.zeros(n, np.int8), np.arange(n + 1), labels, groups)

@@ -6,12 +6,13 @@ the end, no figure was better. Columns are weighed by how much they tell about t
 Weights times column weights are rounded to int8 by a scale for each label, then to fewer and fewer levels, which zlib
 packs tighter, until the file fits; where none does, with half as many buckets. Of label sets each label has a model of
 its own, and is answered where its score is above 0; columns are not weighed, since naive Bayes needs one label a text.
+Scores have ridge regression instead (`ridge.py`), on the same features, rounded in the same way.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from edgepack.errors import InputError
 from edgepack.evidence.linear.features import NEED, Features
 from edgepack.evidence.linear.model import LinearModel, read_linear
+from edgepack.evidence.linear.ridge import choose_penalty, fit_ridge
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.label_f1 import micro_f1
@@ -59,32 +61,56 @@ class Fitted:
 def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> tuple[LinearModel, str]:
     """The model whose file fits the budget, and how it was trained; `InputError` where there can be none."""
     examples = _sample(train.examples, seed)
-    labels = task.label_rows([example.label for example in examples])
-    if task.is_multi_label:
-        seen = np.flatnonzero((labels.min(axis=0) == 0) & (labels.max(axis=0) == 1))
-        labels, needed = labels[:, seen], "a label that some of the texts have"
-        columns = len(seen)
-    else:
-        seen, needed = np.unique(labels), "two labels"
-        columns = len(seen) - (len(seen) <= 2)
-    if not columns:
-        same = "the same labels" if task.is_multi_label else task.labels[seen[0]]
-        raise InputError(f"all training examples are {same}; a linear model needs {needed}")
+    labels, seen = _known(task.label_rows([example.label for example in examples]), task)
+    columns = 1 if task.is_score or (len(seen) == 2 and not task.is_multi_label) else len(seen)
     features = Features(bucket_count(columns, budget_bytes), _size(examples) <= CHARACTERS, task.pair)
     rows = features.rows(examples)
-    weighed, penalty = _choose(rows, labels, seed)
+    fit, how = _chosen(rows, labels, task, seed)
     while True:
-        fitted = replace(_fit(rows, labels, weighed, penalty, seed), seen=seen)
-        model = _rounded(fitted, features, len(task.labels), budget_bytes)
+        model = _rounded(replace(fit(rows), seen=seen), features, len(task.labels), budget_bytes)
         if model is not None:
             break
         if features.buckets == 1:
-            raise InputError(f"no linear model of {len(seen)} labels fits in {budget_bytes:,} bytes")
+            what = "scores" if task.is_score else f"{len(seen)} labels"
+            raise InputError(f"no linear model of {what} fits in {budget_bytes:,} bytes")
         features = features._replace(buckets=features.buckets // 2)
         rows = features.rows(examples)
     of = "" if len(examples) == len(train) else f" of {len(train):,}"
+    what = "scores" if task.is_score else "labels"
+    return model, f"{how}, on the {what} of {len(examples):,}{of} training examples"
+
+
+def _known(labels: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """What can be learnt, and the class ids that it is of; `InputError` where there is nothing."""
+    if task.is_score:
+        if labels.min() == labels.max():
+            raise InputError(f"all training examples have the score {labels[0]:g}; a linear model needs two scores")
+        return labels, np.zeros(1, np.int64)
+    if task.is_multi_label:
+        seen = np.flatnonzero((labels.min(axis=0) == 0) & (labels.max(axis=0) == 1))
+        if not len(seen):
+            needed = "a label that some of the texts have"
+            raise InputError(f"all training examples are the same labels; a linear model needs {needed}")
+        return labels[:, seen], seen
+    seen = np.unique(labels)
+    if len(seen) < 2:
+        raise InputError(f"all training examples are {task.labels[seen[0]]}; a linear model needs two labels")
+    return labels, seen
+
+
+def _chosen(rows: Any, labels: np.ndarray, task: Task, seed: int) -> tuple[Callable[[Any], Fitted], str]:
+    """How rows are learnt from, by settings chosen on some of these; and that in words."""
+    if task.is_score:
+        ridge_penalty = choose_penalty(rows, labels, seed)
+
+        def ridge(rows: Any) -> Fitted:
+            weights, intercept = fit_ridge(rows, labels, ridge_penalty)
+            return Fitted(weights[:, None], np.array([intercept]), np.zeros(1, np.int64))
+
+        return ridge, f"ridge regression, penalty {ridge_penalty:g}"
+    weighed, penalty = _choose(rows, labels, seed)
     how = f"linear support vectors, C = {penalty:g}" + (", columns weighed by naive Bayes" if weighed else "")
-    return model, f"{how}, on the labels of {len(examples):,}{of} training examples"
+    return lambda rows: _fit(rows, labels, weighed, penalty, seed), how
 
 
 def _size(examples: Sequence[Example]) -> int:
