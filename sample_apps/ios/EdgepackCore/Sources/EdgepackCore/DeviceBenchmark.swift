@@ -42,7 +42,7 @@ public struct DeviceBenchmark: Sendable {
         let start = clock.now
         let session = try await runtime.load(model, manifest)
         let load = milliseconds(clock.now - start)
-        let resident = try ProcessMemory.now().residentBytes
+        let loaded = try ProcessMemory.now()
         let first = try await time(session, counts[0])
         let times = try await times(session)
         let check = GoldenCheck(manifest: manifest, tokenizer: try files.tokenizer(), session: session)
@@ -53,7 +53,7 @@ public struct DeviceBenchmark: Sendable {
             created: Date().ISO8601Format(), artifactSHA256: manifest.artifactSHA256, loadMilliseconds: load,
             firstMilliseconds: first, p50Milliseconds: times.mapValues { percentile($0, 0.5) },
             p95Milliseconds: times.mapValues { percentile($0, 0.95) }, runs: runs,
-            peakBytes: try ProcessMemory.now().peakBytes, residentBytes: resident,
+            peakBytes: max(loaded.peakBytes, try ProcessMemory.now().peakBytes), residentBytes: loaded.residentBytes,
             thermal: before.or(facts.thermal()), goldens: lines.count, goldensPassed: passed)
     }
 
@@ -93,15 +93,21 @@ func percentile(_ values: [Double], _ share: Double) -> Double {
 
 /// How much memory the process takes.
 struct ProcessMemory {
-    /// Not known on Apple's systems.
-    let residentBytes: Int?
+    let residentBytes: Int
     let peakBytes: Int
 
     static func now() throws -> ProcessMemory {
         #if canImport(Darwin)
-        var usage = rusage()
-        guard getrusage(RUSAGE_SELF, &usage) == 0 else { throw BundleError("the system does not say how much memory is used") }
-        return ProcessMemory(residentBytes: nil, peakBytes: usage.ru_maxrss)
+        var info = mach_task_basic_info()
+        var count = mach_msg_type_number_t(MemoryLayout<mach_task_basic_info>.size / MemoryLayout<integer_t>.size)
+        let status = withUnsafeMutablePointer(to: &info) {
+            $0.withMemoryRebound(to: integer_t.self, capacity: Int(count)) {
+                // mach_task_self_ is a variable, which Swift 6 refuses before the SDK of Xcode 16.3
+                task_info(task_self_trap(), task_flavor_t(MACH_TASK_BASIC_INFO), $0, &count)
+            }
+        }
+        guard status == KERN_SUCCESS else { throw BundleError("the system does not say how much memory is used") }
+        return ProcessMemory(resident: Int(info.resident_size), peak: Int(info.resident_size_max))
         #else
         return try read(String(contentsOfFile: "/proc/self/status", encoding: .utf8))
         #endif
@@ -116,7 +122,12 @@ struct ProcessMemory {
             }
             return number * 1024
         }
-        return ProcessMemory(residentBytes: try bytes("VmRSS"), peakBytes: try bytes("VmHWM"))
+        return ProcessMemory(resident: try bytes("VmRSS"), peak: try bytes("VmHWM"))
+    }
+
+    /// Systems count lazily: what is resident now may not be in their peak yet.
+    private init(resident: Int, peak: Int) {
+        (residentBytes, peakBytes) = (resident, max(resident, peak))
     }
 }
 

@@ -28,8 +28,8 @@ public struct DeviceReport: Codable, Equatable, Sendable {
     public let p95Milliseconds: [Int: Double]
     public let runs: Int
     public let peakBytes: Int
-    /// Once the model is loaded, before the first run; none where the system does not say.
-    public let residentBytes: Int?
+    /// Once the model is loaded, before the first run.
+    public let residentBytes: Int
     public let thermal: Thermal
     public let goldens: Int
     public let goldensPassed: Int
