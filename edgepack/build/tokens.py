@@ -19,6 +19,7 @@ from edgepack.task.read_long import LongRead, LongTexts, read_long
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, encode_spans, lengthen, shorten, suggest_max_length
 from edgepack.task.windows import Windows
+from edgepack.task.word_windows import in_word_windows
 from edgepack.teacher import (
     StudentTokenizer,
     Teacher,
@@ -149,7 +150,7 @@ def pair_tokens(
     asked: int | None,
     long_texts: LongTexts | None = None,
 ) -> Tokens:
-    """Training and evaluation data in both tokenizers' tokens; training data are cut."""
+    """Training and evaluation data in both tokenizers' tokens; windows of training data are cut between words."""
     task, tokenizer = teacher.task, other.tokenizer
     limit = min(teacher.max_length, tokenizer.model_max_length)
     if asked is not None and asked > limit:
@@ -159,6 +160,9 @@ def pair_tokens(
     if int(student[0][0].lengths.max()) > found:
         student[0] = encode_spans(data[0], task, tokenizer, found)
     read = read_long(student[1][0], data[1], task, tokenizer, found, long_texts)
+    if read.windows is not None and task.is_tagging:
+        data = in_word_windows(data[0], task, tokenizer, read.windows), data[1]
+        student[0] = encode_spans(data[0], task, tokenizer, found)
     both = [
         seen_by_student(*encode_spans(each, task, teacher.tokenizer, teacher.max_length), *mine)
         for each, mine in zip(data, student, strict=True)

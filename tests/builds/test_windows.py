@@ -102,6 +102,22 @@ def test_entities_behind_the_maximum_length_are_found(output: Path, files: Files
     assert found.teacher.metric.value == pytest.approx(bundle.manifest.metrics["teacher"].value)
 
 
+@pytest.mark.needs_executorch
+@pytest.mark.needs_litert
+def test_other_runtimes_read_long_texts_whole(files: Files, tmp_path: Path) -> None:
+    for package in ("executorch", "ai_edge_litert"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    targets = ("android-litert", "android-executorch")
+    output = build_shortly(files, tmp_path / "out", targets=targets, budget_bytes=120_000, timed=False)
+    for target in targets:
+        folder = output / "bundles" / target
+        assert load_manifest(folder).windows is not None
+        found = gate_bundles(folder, eval=files.evaluation)
+        assert found.passed, found.table()
+        answer = Bundle.load(folder)(" ".join(["please"] * 60) + " song")
+        assert [entity.text for entity in answer.entities] == ["song"]
+
+
 @pytest.mark.parametrize("app", ["android", "web"])
 def test_each_app_takes_the_bundle(output: Path, tmp_path: Path, app: str) -> None:
     package_app(output / "bundles" / TARGETS[0], app=app, output=tmp_path / app)
