@@ -10,9 +10,11 @@ the others.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgepack.bundle.goldens import GOLDEN_NAME
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError
 from edgepack.package.pins import load_pins, numbers
@@ -32,6 +34,7 @@ PROJECT = "Sample.xcodeproj/project.pbxproj"
 SETTINGS = "Sample/Settings.swift"
 APP = "Sample/SampleApp.swift"
 PLACEHOLDER = "assets/PLACEHOLDER.txt"
+GOLDENS = "SampleTests"  # of the tests that run on a phone, not of the app
 COREAI, COREAI_LINKED = "Sample/Runtimes/CoreAIRuntime.swift", "    runtimes.append(CoreAIRuntime())\n"
 # Ids in the project of what is there for ONNX Runtime alone: build file, product, package.
 ONNX_RUNTIME_IDS = ("ED6E00000000000000000B03", "ED6E00000000000000000D02", "ED6E00000000000000000D12")
@@ -60,6 +63,15 @@ xcrun devicectl device copy from --device DEVICE --domain-type appDataContainer 
 edgepack gate BUNDLE --device-report device-report.json
 ```
 
+The target SampleTests measures the same and XCTest's own metrics. It has the golden vectors; its report is
+attached to the result, and `attachments/manifest.json` says in which file:
+
+```bash
+xcodebuild test -project Sample.xcodeproj -scheme Sample -destination 'platform=iOS,id=DEVICE' \\
+  -configuration Release ENABLE_TESTABILITY=YES -allowProvisioningUpdates -resultBundlePath tests.xcresult
+xcrun xcresulttool export attachments --path tests.xcresult --output-path attachments
+```
+
 Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{on_demand}`.
 """
 FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once)."
@@ -76,8 +88,8 @@ VERIFIED = (
     "EdgepackCore was compiled and its tests were run with Swift 6.0.3 on Linux: ids and offsets equal to the Hugging "
     "Face fast tokenizer's on golden vectors and fuzzed strings, of WordPiece and byte-level BPE; manifest, file "
     "checks, download and decisions.",
-    "The app's own files were compiled against EdgepackCore and against declarations of the parts of SwiftUI, ONNX "
-    "Runtime, Core ML and Core AI that they use.",
+    "The app's own files and its tests were compiled against EdgepackCore and against declarations of the parts of "
+    "SwiftUI, XCTest, ONNX Runtime, Core ML and Core AI that they use.",
     "At each start the app compares the size of model and tokenizer with the manifest; the first time, also their "
     "sha256.",
 )
@@ -116,6 +128,8 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
     copy_assets(bundle, manifest, options, folder / "assets")
+    if any(record.path == GOLDEN_NAME for record in manifest.files):
+        shutil.copyfile(bundle / GOLDEN_NAME, folder / GOLDENS / GOLDEN_NAME)
     steps = STEPS.format(
         packages=FETCHES if needs_package else FETCHES_NOTHING.format(runtime=SYSTEM_RUNTIMES[manifest.runtime.name]),
         xcode=XCODE_COREAI if is_coreai else XCODE,
@@ -174,6 +188,9 @@ def replacements(options: AppOptions, oldest: str, has_coreai: bool) -> dict[str
         ),
         f"PRODUCT_BUNDLE_IDENTIFIER = {DEFAULT_APPLICATION_ID};": (
             f"PRODUCT_BUNDLE_IDENTIFIER = {quoted(options.application_id)};"
+        ),
+        f"PRODUCT_BUNDLE_IDENTIFIER = {DEFAULT_APPLICATION_ID}.tests;": (
+            f"PRODUCT_BUNDLE_IDENTIFIER = {quoted(options.application_id + '.tests')};"
         ),
     }
     project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = f"IPHONEOS_DEPLOYMENT_TARGET = {oldest};"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -105,9 +106,27 @@ def test_the_templates_project_is_whole() -> None:
     check_project(document, TEMPLATE)
     assert document["objectVersion"] == "77"
     kinds = [each["isa"] for each in document["objects"].values()]
-    assert kinds.count("PBXFileSystemSynchronizedRootGroup") == 1
+    assert kinds.count("PBXFileSystemSynchronizedRootGroup") == 2
     (remote,) = (each for each in document["objects"].values() if each["isa"] == "XCRemoteSwiftPackageReference")
     assert remote["requirement"]["kind"] == "exactVersion"
+
+
+def test_the_test_target_runs_in_the_app_and_the_scheme_runs_it() -> None:
+    objects = parse((TEMPLATE / PROJECT).read_text(encoding="utf-8"))["objects"]
+    targets = {each["name"]: (key, each) for key, each in objects.items() if each["isa"] == "PBXNativeTarget"}
+    (app, _), (tests, target) = targets["Sample"], targets["SampleTests"]
+    assert target["productType"] == "com.apple.product-type.bundle.unit-test"
+    assert [objects[each]["path"] for each in target["fileSystemSynchronizedGroups"]] == ["SampleTests"]
+    (dependency,) = (objects[each] for each in target["dependencies"])
+    assert dependency["target"] == objects[dependency["targetProxy"]]["remoteGlobalIDString"] == app
+    for each in objects[target["buildConfigurationList"]]["buildConfigurations"]:
+        host = objects[each]["buildSettings"]["TEST_HOST"]
+        assert host == "$(BUILT_PRODUCTS_DIR)/Sample.app/$(BUNDLE_EXECUTABLE_FOLDER_PATH)/Sample"
+    scheme = ElementTree.parse(TEMPLATE / "Sample.xcodeproj/xcshareddata/xcschemes/Sample.xcscheme")
+    for section, wanted in (("BuildAction", app), ("TestAction", tests), ("LaunchAction", app), ("ProfileAction", app)):
+        named = scheme.findall(f"./{section}//BuildableReference")
+        assert [each.get("BlueprintIdentifier") for each in named] == [wanted], section
+        assert [each.get("BuildableName") for each in named] == [objects[objects[wanted]["productReference"]]["path"]]
 
 
 def test_package_app_and_type_check_are_in_swift_6_mode() -> None:
@@ -119,7 +138,8 @@ def test_package_app_and_type_check_are_in_swift_6_mode() -> None:
 
 def test_the_assets_are_a_folder_that_is_copied_as_it_is() -> None:
     objects = parse((TEMPLATE / PROJECT).read_text(encoding="utf-8"))["objects"]
-    (resources,) = (each for each in objects.values() if each["isa"] == "PBXResourcesBuildPhase")
+    phases = [each for each in objects.values() if each["isa"] == "PBXResourcesBuildPhase"]
+    (resources,) = (each for each in phases if each["files"])  # the tests' own are those of their folder
     (file,) = (objects[objects[each]["fileRef"]] for each in resources["files"])
     assert (file["lastKnownFileType"], file["path"]) == ("folder", "assets")
 
@@ -145,7 +165,9 @@ def test_the_users_values_are_in_the_project(bundle: Path, tmp_path: Path) -> No
     document = parse((out / PROJECT).read_text(encoding="utf-8"))
     check_project(document, out)
     assert settings(document, "INFOPLIST_KEY_CFBundleDisplayName") == {'Mein "Ä\\B"'}
-    assert settings(document, "PRODUCT_BUNDLE_IDENTIFIER") == {"com.example.my-app"}
+    assert settings(document, "PRODUCT_BUNDLE_IDENTIFIER") == {"com.example.my-app", "com.example.my-app.tests"}
+    assert settings(document, "INFOPLIST_KEY_ITSAppUsesNonExemptEncryption") == {"NO"}
+    assert (out / "SampleTests" / "golden.jsonl").read_bytes() == (bundle / "golden.jsonl").read_bytes()
     swift = (out / "Sample" / "Settings.swift").read_text(encoding="utf-8")
     assert r'title = "Mein \"Ä\\B\""' in swift
     assert 'downloadURL = ""' in swift
@@ -156,6 +178,7 @@ def test_the_users_values_are_in_the_project(bundle: Path, tmp_path: Path) -> No
         "assets/onnx/model_quantized.onnx",
         "assets/tokenizer.bin",
     }
+    assert "Sample.xcodeproj/xcshareddata/xcschemes/Sample.xcscheme" in names
     assert {"README.md", "EdgepackCore/Package.swift", "Sample/PrivacyInfo.xcprivacy"} <= names
     assert not any(".build" in name for name in names)
 

@@ -24,18 +24,23 @@ struct DeviceReportView: View {
 }
 
 extension Inference {
-    /// Measures the model that came with the app or was fetched, and writes the report.
+    /// Measures the model and writes the report, with the golden vectors that were copied to Documents.
     func deviceReport() async throws -> DeviceReport {
         let documents = try FileManager.default.url(
             for: .documentDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
         guard let goldens = try? Data(contentsOf: documents.appendingPathComponent("golden.jsonl")) else {
             throw BundleError("golden.jsonl is not in Documents; copy the bundle's there first")
         }
-        let (files, model) = try await bundle { _ in }
-        let benchmark = try DeviceBenchmark(files, runtimes: linkedRuntimes(), facts: PhoneFacts())
-        let report = try await benchmark.measure(model, goldens: goldens)
+        let report = try await deviceReport(goldens: goldens)
         try report.json().write(to: documents.appendingPathComponent("device-report.json"), options: .atomic)
         return report
+    }
+
+    /// The figures of the model that came with the app or was fetched.
+    func deviceReport(goldens: Data) async throws -> DeviceReport {
+        let (files, model) = try await bundle { _ in }
+        let benchmark = try DeviceBenchmark(files, runtimes: linkedRuntimes(), facts: PhoneFacts())
+        return try await benchmark.measure(model, goldens: goldens)
     }
 }
 

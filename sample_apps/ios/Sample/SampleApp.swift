@@ -11,9 +11,12 @@ struct SampleApp: App {
 
     var body: some Scene {
         WindowGroup {
-            if DeviceReportView.isWanted { DeviceReportView() } else { ContentView() }
+            if isTested { Text("Tests are running") } else if DeviceReportView.isWanted { DeviceReportView() } else { ContentView() }
         }
     }
+
+    /// Whether SampleTests runs in here: it opens the model itself, and a second one would count in its memory.
+    private var isTested: Bool { ProcessInfo.processInfo.environment["XCTestConfigurationFilePath"] != nil }
 }
 
 /// The runtimes that this app links; the bundle's manifest says which one it needs.

@@ -21,5 +21,10 @@ core=("$app"/EdgepackCore/Sources/EdgepackCore/*.swift "$app"/EdgepackCore/Sourc
 module EdgepackCore "${core[@]}"
 for stub in CoreAIRuntime CoreAIDelegates CoreAI CoreML OnnxRuntimeBindings SwiftUI; do module "$stub" "$here/stubs/$stub.swift"; done
 compile -parse-as-library -emit-assembly -o "$scratch/sample.s" -module-name Sample "$app"/Sample/*.swift "$app"/Sample/*/*.swift
+# The test target, against the app and a stub of Apple's XCTest: Linux's has no metrics
+compile -parse-as-library -enable-testing -emit-module -module-name Sample -emit-module-path "$scratch/Sample.swiftmodule" \
+  "$app"/Sample/*.swift "$app"/Sample/*/*.swift
+module XCTest "$here/stubs/XCTest.swift"
+compile -parse-as-library -typecheck -module-name SampleTests "$app"/SampleTests/*.swift
 cp "$here/benchmark.swift" "$scratch/main.swift"
 compile -typecheck -module-name EdgepackCore "${core[@]}" "$scratch/main.swift"
