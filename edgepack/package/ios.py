@@ -45,6 +45,8 @@ STEPS = """Needs a Mac with {xcode}; the app runs on iOS {oldest} or newer.
 1. Open `Sample.xcodeproj`. {packages}
 2. {devices}
 3. Choose a device and run.
+4. For the App Store, drop a picture of 1024 by 1024 pixels without transparency on `AppIcon` in
+   `Sample/Assets.xcassets`, which is empty; the store takes no app without one.
 
 The tokenizer's tests need no Mac; `BUNDLE` is the bundle's folder, whose golden vectors they compare with:
 
@@ -78,10 +80,13 @@ FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once).
 FETCHES_NOTHING = "It needs no package from the network: {runtime} is part of iOS."
 XCODE = "Xcode 16 or newer, 26 or newer for the App Store"
 XCODE_COREAI = "Xcode 27 or newer, whose SDK is the first with Core AI"
-DEVICES = "For a device, choose your team under Signing & Capabilities of the target Sample; a simulator needs none."
+DEVICES = (
+    "For a device, choose your team under Signing & Capabilities of the targets Sample and SampleTests; a simulator "
+    "needs none."
+)
 DEVICES_COREAI = (
-    "Choose your team under Signing & Capabilities of the target Sample. It takes an iPhone or iPad: no simulator has "
-    "Core AI, and the app says so there."
+    "Choose your team under Signing & Capabilities of the targets Sample and SampleTests. It takes an iPhone or iPad: "
+    "no simulator has Core AI, and the app says so there."
 )
 
 VERIFIED = (

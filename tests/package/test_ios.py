@@ -188,6 +188,8 @@ def test_the_readme_says_what_was_not_run(bundle: Path, tmp_path: Path) -> None:
     page = (tmp_path / "app" / "README.md").read_text(encoding="utf-8")
     assert "Nothing was built with Xcode" in page
     assert "Open `Sample.xcodeproj`" in page
+    assert "targets Sample and SampleTests" in page
+    assert "the store takes no app without one" in page
     assert "--device DEVICE --console dev.edgepack.sample device-report\n" in page
     assert page.count("--domain-identifier dev.edgepack.sample --source ") == 2
     assert json.loads((bundle / "edgepack.json").read_text())["files"][0]["sha256"] in page
