@@ -260,6 +260,22 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     show_default=True,
     help="How the app keeps the vectors of the texts that it searches: in 4 bytes, a byte or a bit for each number.",
 )
+@click.option(
+    "--version-name", metavar="NAME", default="1.0", show_default=True, help="The app's version, as people see it."
+)
+@click.option(
+    "--version-code",
+    type=click.IntRange(1, 2_100_000_000),
+    default=1,
+    show_default=True,
+    help="Number of the release, by which a store tells a newer one.",
+)
+@click.option(
+    "--icon",
+    type=EXISTING_FILE,
+    help="PNG file, square: 1024 x 1024 pixels without transparency for iOS, 512 x 512 or more for Android. "
+    "[default: edgepack's]",
+)
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
 @click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options

@@ -28,6 +28,8 @@ from edgepack.package.pins import check_version
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
+    DEFAULT_VERSION_CODE,
+    DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
     app_growth,
@@ -83,19 +85,25 @@ def package_app(
     application_id: str = DEFAULT_APPLICATION_ID,
     download_url: str | None = None,
     vectors: str = VECTOR_FORMS[0],
+    version_name: str = DEFAULT_VERSION_NAME,
+    version_code: int = DEFAULT_VERSION_CODE,
+    icon: AnyPath | None = None,
     force: bool = False,
     force_failed: bool = False,
 ) -> Packaged:
     """Write an app project with the bundle's model in it, every file compared with the manifest.
 
     `output` is a new or empty folder, or with `force` one that is replaced. With `download_url` the app fetches the
-    model. `vectors` is how those of searched texts are kept: `float32`, `int8` or `binary`. A bundle whose verdict
-    failed is refused with `CheckFailed`, unless `force_failed`.
+    model. `vectors` is how those of searched texts are kept: `float32`, `int8` or `binary`. `version_name`,
+    `version_code` (1 to 2,100,000,000) and `icon` (a square PNG file) are of Android and iOS apps. A bundle whose
+    verdict failed is refused with `CheckFailed`, unless `force_failed`.
     """
-    for keyword, value in (("name", name), ("application_id", application_id), ("download_url", download_url or "")):
+    strings = {"name": name, "application_id": application_id, "download_url": download_url or ""}
+    for keyword, value in (strings | {"version_name": version_name}).items():
         if not isinstance(value, str):
             raise InputError(f"package_app: {keyword} is {shown(value)}; give a string")
-    options = AppOptions(name, application_id, download_url, vectors)
+    picture = None if icon is None else as_path("icon", icon)
+    options = AppOptions(name, application_id, download_url, vectors, version_name, version_code, picture)
     return package_bundle(as_path("bundle", bundle), app, as_path("output", output), options, force, force_failed)
 
 

@@ -18,10 +18,13 @@ from xml.sax.saxutils import escape
 
 from edgepack.bundle.goldens import GOLDEN_NAME
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
+from edgepack.package.icon import read_icon
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
+    DEFAULT_VERSION_CODE,
+    DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
     copy_assets,
@@ -37,6 +40,7 @@ MODULES = {"onnxruntime": "onnx", "pytorch-lite": "pytorch", "executorch": "exec
 RUNTIMES = tuple(MODULES)
 TEMPLATE_MODULE = "onnx"  # what gradle.properties of the template says
 SUFFIXES = ("onnx", "ptl", "pte", "tflite")
+VERSION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,49}")  # what needs no escape in Kotlin
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
 DEVICE_GOLDENS = Path("app/src/androidTest/assets")  # of the tests that run on a phone, not of the app
@@ -44,6 +48,19 @@ ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
 WRAPPER = "gradlew"
 NETWORK = Path("app/src/main/res/xml/network_security_config.xml")
 NETWORK_ATTRIBUTE = '        android:networkSecurityConfig="@xml/network_security_config"\n'
+RESOURCES = Path("app/src/main/res")
+LAUNCHER, TEMPLATE_ICON = RESOURCES / "mipmap-anydpi/ic_launcher.xml", RESOURCES / "drawable/ic_launcher_foreground.xml"
+ICON = RESOURCES / "drawable-nodpi/ic_launcher_image.png"
+SMALLEST_ICON, LARGEST_ICON = 512, 2048  # pixels: the store's own, and 16 MB in a launcher's memory
+# A layer is 108 dp wide, and phones show the 72 in its middle: an inset of a sixth at each side.
+ADAPTIVE_ICON = """<?xml version="1.0" encoding="utf-8"?>
+<adaptive-icon xmlns:android="http://schemas.android.com/apk/res/android">
+    <background android:drawable="@color/launcher_background" />
+    <foreground>
+        <inset android:drawable="@drawable/ic_launcher_image" android:inset="16.67%" />
+    </foreground>
+</adaptive-icon>
+"""
 INTERNET = '    <uses-permission android:name="android.permission.INTERNET" />\n\n'
 
 STEPS = """
@@ -94,7 +111,8 @@ RUNTIME_NOT_VERIFIED = {
 
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
     """Write the Gradle project."""
-    check_application_id(options.application_id)
+    check_names(options)
+    icon = read_icon(options.icon, SMALLEST_ICON, LARGEST_ICON) if options.icon else None
     module = MODULES[manifest.runtime.name]
     copy_template("android", folder, replacements(manifest, options))
     (folder / WRAPPER).chmod(0o755)  # a wheel keeps no modes
@@ -102,6 +120,8 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         shutil.rmtree(folder / f"runtime-{other}")
     copy_assets(bundle, manifest, options, folder / ASSETS)
     copy_goldens(bundle, manifest, folder)
+    if icon:
+        write_icon(icon.data, folder)
     if is_cleartext(options):
         write_network_config(options, folder / NETWORK)
     write_readme(
@@ -118,11 +138,17 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     )
 
 
-def check_application_id(application_id: str) -> None:
-    """Android's rule is narrower than the one that all apps share."""
-    if not APPLICATION_ID.fullmatch(application_id):
+def check_names(options: AppOptions) -> None:
+    """Refuse an id or a version name that Android would not take; its rule of ids is narrower than that of all apps."""
+    if not VERSION_NAME.fullmatch(options.version_name):
         raise InputError(
-            f"application id is {application_id!r}; Android allows letters, digits and _ in each part: com.example.app"
+            f"version name is {shown(options.version_name)}; allowed on Android: 1 to 50 letters, digits, . _ + and -, "
+            "the first a letter or digit, as 1.0"
+        )
+    if not APPLICATION_ID.fullmatch(options.application_id):
+        raise InputError(
+            f"application id is {options.application_id!r}; Android allows letters, digits and _ in each part: "
+            "com.example.app"
         )
 
 
@@ -135,6 +161,8 @@ def replacements(manifest: BundleManifest, options: AppOptions) -> dict[str, dic
         "gradle.properties": {f"edgepack.runtime={TEMPLATE_MODULE}": f"edgepack.runtime={module}"},
         "app/build.gradle.kts": {
             DEFAULT_APPLICATION_ID: options.application_id,
+            f"versionCode = {DEFAULT_VERSION_CODE}\n": f"versionCode = {options.version_code}\n",
+            f'versionName = "{DEFAULT_VERSION_NAME}"': f'versionName = "{options.version_name}"',
             suffixes: f'"{Path(model_path(manifest)).suffix.removeprefix(".")}"',
         },
         "app/src/main/res/values/app.xml": {
@@ -167,6 +195,17 @@ def copy_goldens(bundle: Path, manifest: BundleManifest, folder: Path) -> None:
         if record.path == GOLDEN_NAME:
             copy_file(bundle, record, folder / DEVICE_GOLDENS)
     shutil.copyfile(bundle / MANIFEST_NAME, folder / GOLDENS / MANIFEST_NAME)
+
+
+def write_icon(image: bytes, folder: Path) -> None:
+    """Put the user's picture where the template's drawing is: whole, in the part of the layer that phones show.
+
+    No monochrome layer: that of themed icons is a drawing of one colour, which a picture is not.
+    """
+    (folder / TEMPLATE_ICON).unlink()
+    (folder / ICON).parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / ICON, image)
+    write_atomic(folder / LAUNCHER, ADAPTIVE_ICON.encode())
 
 
 def is_cleartext(options: AppOptions) -> bool:

@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 
 from edgepack.bundle.goldens import GOLDEN_NAME
 from edgepack.bundle.manifest import BundleManifest
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
+from edgepack.package.icon import read_icon
 from edgepack.package.pins import load_pins, numbers
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
+    DEFAULT_VERSION_CODE,
+    DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
     copy_assets,
@@ -28,11 +31,16 @@ from edgepack.package.project import (
 )
 from edgepack.package.template import copy_template
 from edgepack.target import SYSTEM_RUNTIMES
+from edgepack.workspace import write_atomic
 
 RUNTIMES = ("onnxruntime", *SYSTEM_RUNTIMES)
 PROJECT = "Sample.xcodeproj/project.pbxproj"
 SETTINGS = "Sample/Settings.swift"
 APP = "Sample/SampleApp.swift"
+ICON = "Sample/Assets.xcassets/AppIcon.appiconset/icon.png"
+ICON_SIZE = 1024  # pixels; the one that Xcode takes for all sizes
+VERSION_NAME = re.compile(r"[0-9]+(\.[0-9]+){0,2}")
+LONGEST_VERSION_NAME = 18  # characters: Apple's limit of CFBundleShortVersionString
 PLACEHOLDER = "assets/PLACEHOLDER.txt"
 GOLDENS = "SampleTests"  # of the tests that run on a phone, not of the app
 COREAI, COREAI_LINKED = "Sample/Runtimes/CoreAIRuntime.swift", "    runtimes.append(CoreAIRuntime())\n"
@@ -124,9 +132,12 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     """Write the Xcode project."""
     needs_package = manifest.runtime.name == "onnxruntime"
     check_options(options, manifest.runtime.name)
+    icon = opaque_icon(options.icon) if options.icon else None
     is_coreai = manifest.runtime.name == "coreai"
     copy_template("ios", folder, replacements(options, deployment_target(manifest), is_coreai))
     (folder / PLACEHOLDER).unlink()
+    if icon:
+        write_atomic(folder / ICON, icon)
     if not is_coreai:
         (folder / COREAI).unlink()
     if not needs_package:
@@ -163,6 +174,11 @@ def check_options(options: AppOptions, runtime: str) -> None:
         raise InputError(
             f"application id is {options.application_id!r}; a bundle identifier has letters, digits, - and . only"
         )
+    if not VERSION_NAME.fullmatch(options.version_name) or len(options.version_name) > LONGEST_VERSION_NAME:
+        raise InputError(
+            f"version name is {shown(options.version_name)}; allowed on iOS: one to three whole numbers with dots "
+            f"between, {LONGEST_VERSION_NAME} characters at most, as 1.0"
+        )
     if re.search(r"\$[({]", options.name):
         raise InputError(f"name is {options.name!r}; Xcode would replace what begins with $( or ${{; give another name")
     if options.download_url and urlsplit(options.download_url).scheme != "https":
@@ -171,6 +187,14 @@ def check_options(options: AppOptions, runtime: str) -> None:
         raise InputError(
             f"a {SYSTEM_RUNTIMES[runtime]} model is a folder and cannot be downloaded; package without --download-url"
         )
+
+
+def opaque_icon(path: Path) -> bytes:
+    """A PNG that App Store Connect takes: it refuses an icon with transparency, even where every pixel is opaque."""
+    icon = read_icon(path, ICON_SIZE, ICON_SIZE)
+    if icon.has_alpha:
+        raise InputError(f"icon {path} has transparency; the App Store takes none; export it without an alpha channel")
+    return icon.data
 
 
 def deployment_target(manifest: BundleManifest) -> str:
@@ -198,6 +222,9 @@ def replacements(options: AppOptions, oldest: str, has_coreai: bool) -> dict[str
             f"PRODUCT_BUNDLE_IDENTIFIER = {quoted(options.application_id + '.tests')};"
         ),
     }
+    project[f"MARKETING_VERSION = {DEFAULT_VERSION_NAME};"] = f"MARKETING_VERSION = {options.version_name};"
+    code = "CURRENT_PROJECT_VERSION = {};"
+    project[code.format(DEFAULT_VERSION_CODE)] = code.format(options.version_code)
     project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = f"IPHONEOS_DEPLOYMENT_TARGET = {oldest};"
     settings = {f'title = "{DEFAULT_NAME}"': f"title = {quoted(options.name)}"}
     settings[f"VectorForm.{VECTOR_FORMS[0]}"] = f"VectorForm.{options.vectors}"

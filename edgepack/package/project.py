@@ -28,19 +28,25 @@ LONGEST_NAME = 50
 APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "10.0.2.2")  # the last is the host as an Android emulator sees it
 VECTOR_FORMS = ("float32", "int8", "binary")  # how apps keep vectors
+DEFAULT_VERSION_NAME, DEFAULT_VERSION_CODE = "1.0", 1
+LARGEST_VERSION_CODE = 2_100_000_000  # Google Play's
 
 
 @dataclass(frozen=True)
 class AppOptions:
     """What the user chooses: the app's name as people see it, its reverse-DNS id, where the model is fetched.
 
-    `vectors`: how those of searched texts are kept, one of `VECTOR_FORMS`.
+    `vectors`: how those of searched texts are kept, one of `VECTOR_FORMS`. `version_name` is the version that people
+    see, `version_code` the number by which a store tells a newer one, `icon` a PNG file; of phones' apps alone.
     """
 
     name: str = DEFAULT_NAME
     application_id: str = DEFAULT_APPLICATION_ID
     download_url: str | None = None
     vectors: str = VECTOR_FORMS[0]
+    version_name: str = DEFAULT_VERSION_NAME
+    version_code: int = DEFAULT_VERSION_CODE
+    icon: Path | None = None
 
 
 def check_options(options: AppOptions) -> None:
@@ -51,6 +57,12 @@ def check_options(options: AppOptions) -> None:
         raise InputError(f"application id is {options.application_id!r}; give a reverse-DNS name as com.example.app")
     if options.vectors not in VECTOR_FORMS:
         raise InputError(f"vectors is {shown(options.vectors)}; allowed: {', '.join(VECTOR_FORMS)}")
+    code = options.version_code
+    if type(code) is not int or not 1 <= code <= LARGEST_VERSION_CODE:  # True is an int too
+        raise InputError(
+            f"version code is {shown(code)}; allowed: whole numbers from 1 to {LARGEST_VERSION_CODE}; give one "
+            "more than the last release's"
+        )
     if options.download_url is None:
         return
     url = urlsplit(options.download_url)

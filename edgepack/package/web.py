@@ -15,9 +15,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgepack.bundle.manifest import BundleManifest
+from edgepack.errors import InputError
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
+    DEFAULT_VERSION_CODE,
+    DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
     copy_assets,
@@ -64,6 +67,7 @@ NOT_VERIFIED = (
 
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
     """Write the site."""
+    refuse_phone_options(options)
     copy_template("web", folder, replacements(options))
     copy_assets(bundle, manifest, options, folder / "model")
     set_version(folder)
@@ -80,6 +84,18 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         verified=VERIFIED,
         not_verified=NOT_VERIFIED,
     )
+
+
+def refuse_phone_options(options: AppOptions) -> None:
+    """`InputError` for what a site has no place for: no store numbers its releases, and its icons are in `icons/`."""
+    given = {
+        "version name": (options.version_name, DEFAULT_VERSION_NAME, "leave out --version-name"),
+        "version code": (options.version_code, DEFAULT_VERSION_CODE, "leave out --version-code"),
+        "icon": (options.icon, None, "leave out --icon and replace the files in the project's icons/"),
+    }
+    for what, (value, default, instead) in given.items():
+        if value != default:
+            raise InputError(f"{what} is {value}; allowed for android and ios alone; {instead}")
 
 
 def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
