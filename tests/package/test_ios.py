@@ -21,6 +21,9 @@ from edgepack.package.ios import APP, COREAI, COREAI_LINKED, ONNX_RUNTIME_IDS, P
 TEMPLATE = Path(__file__).resolve().parents[2] / "sample_apps" / "ios"
 TOKEN = re.compile(r'\s+|//[^\n]*|/\*.*?\*/|([{}()=;,])|"((?:\\.|[^"\\])*)"|([\w./$-]+)', re.DOTALL)
 
+VIEWS = "Text|Label|Toggle|Button|TextField|ProgressView|Section|LabeledContent|accessibilityLabel|localized"
+LOCALIZED = re.compile(rf'\b(?:{VIEWS})\(\s*((?:\w+ \? "[^"]*" : )?"(?:[^"\\]|\\.)*")')
+
 
 def tokens(text: str) -> Iterator[str]:
     """Marks and words of an old-style property list; strings are told from marks by a quote in front."""
@@ -250,6 +253,32 @@ def test_a_project_for_core_ml_has_no_package_to_fetch() -> None:
     kinds = {each["isa"] for each in document["objects"].values()}
     assert "XCRemoteSwiftPackageReference" not in kinds
     assert "XCLocalSwiftPackageReference" in kinds
+
+
+def localized_strings() -> set[str]:
+    """The app's own strings, as keys of its catalog: literals that views and `localized` are given first.
+
+    What is put into one is text already, numbers included, so each is a `%@`.
+    """
+    found = set()
+    for path in (TEMPLATE / "Sample").rglob("*.swift"):
+        for argument in LOCALIZED.findall(path.read_text(encoding="utf-8")):
+            keys = re.findall(r'"((?:[^"\\]|\\.)*)"', argument)
+            found |= {re.sub(r"\\\((?:[^()]|\([^()]*\))*\)", "%@", key) for key in keys}
+    return found
+
+
+def test_the_catalog_has_the_apps_own_strings() -> None:
+    catalog = json.loads((TEMPLATE / "Sample" / "Localizable.xcstrings").read_text(encoding="utf-8"))
+    assert (catalog["sourceLanguage"], catalog["version"]) == ("en", "1.0")
+    assert set(catalog["strings"]) == localized_strings()
+    assert len(catalog["strings"]) > 30
+    document = parse((TEMPLATE / PROJECT).read_text(encoding="utf-8"))
+    assert settings(document, "LOCALIZATION_PREFERS_STRING_CATALOGS") == {"YES"}
+    assert settings(document, "SWIFT_EMIT_LOC_STRINGS") == {"YES", "NO"}  # the tests' have none
+    project = document["objects"][document["rootObject"]]
+    assert project["developmentRegion"] == catalog["sourceLanguage"]
+    assert project["attributes"]["LastUpgradeCheck"] == "2600"
 
 
 @pytest.fixture

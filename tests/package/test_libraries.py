@@ -118,7 +118,7 @@ def swift_project(swift_toolchain: None, tmp_path_factory: pytest.TempPathFactor
     main = example(IOS, "swift").replace("import Foundation\n", "import Foundation\nimport Runtime\n")
     (folder / "Sources" / "Example").mkdir()
     (folder / "Sources" / "Example" / "main.swift").write_text(main)
-    for name in ("ScreenModel", "Inference", "Settings"):
+    for name in ("ScreenModel", "Inference", "Settings", "Words"):
         shutil.copy(IOS.parent / "Sample" / f"{name}.swift", folder / "Sources" / "Screen")
     out = run(["swift", "build", "--package-path", str(folder), "-Xswiftc", "-warnings-as-errors"])
     assert not re.search(r"\b(warning|error):", out), out
@@ -144,9 +144,10 @@ def test_the_swift_package(bundle: Path, swift_project: Path, tmp_path: Path) ->
 @pytest.mark.needs_swift
 def test_the_ios_app_runs_the_model_off_the_main_thread(bundle: Path, swift_project: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, swift_project / ".build" / "debug" / "assets")
-    *runs, answer = run_swift(swift_project, "Screen", hardest(bundle)["text"], home=tmp_path)
+    *runs, said, answer = run_swift(swift_project, "Screen", hardest(bundle)["text"], home=tmp_path)
     assert [line for line in runs if line.startswith("run on")] == 3 * [
         "run on the main thread: false"
     ]  # the first warms up
     assert "several texts at once" not in runs
+    assert re.fullmatch(rf"announced once: {answer.split()[0]}, \d+\.\d\s?%", said)  # not the text that was typed over
     check_answer(answer, bundle)

@@ -1,5 +1,6 @@
 // The screen: a text to type, what the model makes of it, how long it took, and what the model is. All sizes are text
 // styles and all colours the system's, so that Dynamic Type and dark mode work by themselves.
+import Accessibility
 import EdgepackCore
 import SwiftUI
 
@@ -10,7 +11,10 @@ struct ContentView: View {
         NavigationStack {
             content.navigationTitle(Settings.title)
         }
-        .task { await model.load() }
+        .task {
+            model.announce = { AccessibilityNotification.Announcement($0).post() }
+            await model.load()
+        }
     }
 
     @ViewBuilder private var content: some View {
@@ -115,7 +119,7 @@ struct SpeedView: View {
 
     var body: some View {
         let time = answer.milliseconds.formatted(.number.precision(.fractionLength(1)))
-        LabeledContent("Time", value: "\(time) ms for \(answer.tokenCount) tokens")
+        LabeledContent("Time", value: localized("\(time) ms for \(answer.tokenCount.formatted()) tokens"))
     }
 }
 
@@ -131,11 +135,11 @@ struct FactsView: View {
             LabeledContent("Labels", value: manifest.labels.count.formatted())
         }
         LabeledContent("Size", value: Int64(manifest.shippedBytes).formatted(.byteCount(style: .file)))
-        LabeledContent("Longest text", value: "\(manifest.maxLength) tokens")
+        LabeledContent("Longest text", value: localized("\(manifest.maxLength.formatted()) tokens"))
         LabeledContent("Runtime", value: "\(manifest.runtime.name), \(manifest.target)")
         if let metric = manifest.metrics["artifact"] {
             let value = metric.value.formatted(.number.precision(.fractionLength(4)))
-            LabeledContent(metric.name, value: "\(value) on \(metric.n) examples")
+            LabeledContent(metric.name, value: localized("\(value) on \(metric.n.formatted()) examples"))
         }
     }
 }

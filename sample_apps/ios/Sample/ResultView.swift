@@ -47,17 +47,6 @@ struct LabelRow: View {
     }
 }
 
-func percent(_ share: Double) -> String {
-    share.formatted(.percent.precision(.fractionLength(1)))
-}
-
-/// The part of a text that a range of code points names; never cut by graphemes, which may hold several words.
-func part(of text: String, _ range: Range<Int>) -> String {
-    var scalars = String.UnicodeScalarView()
-    scalars.append(contentsOf: text.unicodeScalars.dropFirst(range.lowerBound).prefix(range.count))
-    return String(scalars)
-}
-
 /// The text with a background behind each entity.
 func highlighted(_ text: String, _ entities: [Entity]) -> AttributedString {
     var result = AttributedString()

@@ -40,7 +40,11 @@ final class ScreenModel {
         """
     @ObservationIgnored private let inference = Inference()
     @ObservationIgnored private var running: Task<Void, Never>?
+    /// Says an answer to people who do not see it; the screen sets it.
+    @ObservationIgnored var announce: @MainActor (String) -> Void = { _ in }
     private static let pause = Duration.milliseconds(150)  // typing goes on meanwhile
+    /// From an answer to its announcement, 900 ms after the last key: a screen reader is not interrupted at every one.
+    private static let spokenPause = Duration.milliseconds(750)
 
     /// Load the bundle that is in the app; again after a failure.
     func load() async {
@@ -88,8 +92,13 @@ final class ScreenModel {
         guard case .ready(let classifier) = state else { return }
         let text = text
         guard !text.isEmpty, let question = question(classifier) else {
-            let missing = isRanking(classifier.manifest) ? "sentences" : "labels to choose from"
-            (answer, answeredText, problem) = (nil, "", text.isEmpty ? nil : "Write \(missing), one on a line.")
+            (answer, answeredText, problem) = (nil, "", text.isEmpty ? nil : need(classifier.manifest))
+            if let problem {
+                running = Task {
+                    await before?.value
+                    await say(problem)
+                }
+            }
             return
         }
         running = Task {
@@ -99,9 +108,25 @@ final class ScreenModel {
             let result = await inference.answer(classifier, text, question)
             if Task.isCancelled { return }
             switch result {
-            case .success(let found): (answer, answeredText, problem) = (found, text, nil)
-            case .failure(let error): (answer, answeredText, problem) = (nil, "", error.localizedDescription)
+            case .success(let found):
+                (answer, answeredText, problem) = (found, text, nil)
+                await say(spoken(found, text))
+            case .failure(let error):
+                (answer, answeredText, problem) = (nil, "", error.localizedDescription)
+                await say(error.localizedDescription)
             }
         }
+    }
+
+    /// What the user has to write before the model can be asked.
+    private func need(_ manifest: Manifest) -> String {
+        isRanking(manifest)
+            ? localized("Write sentences, one on a line.") : localized("Write labels to choose from, one on a line.")
+    }
+
+    /// Announces `words` unless typing goes on.
+    private func say(_ words: String) async {
+        try? await Task.sleep(for: Self.spokenPause)
+        if !Task.isCancelled { announce(words) }
     }
 }

@@ -19,7 +19,7 @@ compile() {
 module() { compile -parse-as-library -emit-module -module-name "$1" -emit-module-path "$scratch/$1.swiftmodule" "${@:2}"; }
 core=("$app"/EdgepackCore/Sources/EdgepackCore/*.swift "$app"/EdgepackCore/Sources/EdgepackCore/*/*.swift)
 module EdgepackCore "${core[@]}"
-for stub in CoreAIRuntime CoreAIDelegates CoreAI CoreML OnnxRuntimeBindings SwiftUI; do module "$stub" "$here/stubs/$stub.swift"; done
+for stub in Accessibility CoreAIRuntime CoreAIDelegates CoreAI CoreML OnnxRuntimeBindings SwiftUI; do module "$stub" "$here/stubs/$stub.swift"; done
 compile -parse-as-library -emit-assembly -o "$scratch/sample.s" -module-name Sample "$app"/Sample/*.swift "$app"/Sample/*/*.swift
 # The test target, against the app and a stub of Apple's XCTest: Linux's has no metrics
 compile -parse-as-library -enable-testing -emit-module -module-name Sample -emit-module-path "$scratch/Sample.swiftmodule" \
