@@ -18,6 +18,7 @@ import {
   showRanked,
   showScore,
   showSet,
+  showUnanswered,
 } from "./view.js";
 
 const PAUSE_MS = 80; // after the last key
@@ -111,13 +112,26 @@ async function answer() {
   const blank = text.trim() === "";
   element("empty").hidden = !blank;
   element("clear").hidden = text === "" && pair === "";
-  if (blank) {
-    element("result").replaceChildren();
-    for (const id of ["latency", "count", "spoken"]) element(id).textContent = "";
-    return;
+  if (blank) return clearAnswer();
+  try {
+    const found = await ask(text, pair);
+    if (mine === turn) present(text, found);
+  } catch (error) {
+    console.error(error);
+    if (mine === turn) sayUnanswered(error);
   }
-  const found = await ask(text, pair);
-  if (mine !== turn) return;
+}
+
+/** Take the answer away, with all that was said of it. */
+function clearAnswer() {
+  element("result").replaceChildren();
+  element("unanswered").hidden = true;
+  for (const id of ["latency", "count", "spoken"]) element(id).textContent = "";
+}
+
+/** Show what was found for a text, or what is missing before there can be an answer. */
+function present(text, found) {
+  element("unanswered").hidden = true;
   if (found === null) {
     for (const id of ["latency", "count"]) element(id).textContent = "";
     element("spoken").textContent = showNeed(`Write ${ranksTexts() ? "sentences" : "labels to choose from"}, one on a line.`);
@@ -129,6 +143,12 @@ async function answer() {
     `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;
   element("count").textContent = countLine(text, found.encoding);
   spokenTimer = setTimeout(() => (element("spoken").textContent = words), SPOKEN_PAUSE_MS);
+}
+
+/** Say that there is no answer to this text, and why; the one before, to another text, goes. */
+function sayUnanswered(error) {
+  clearAnswer();
+  element("spoken").textContent = showUnanswered(error);
 }
 
 /** How many tokens, and where the model stops reading a text that is too long. */
@@ -172,6 +192,11 @@ for (const id of ["own", "rank"]) {
 element("clear").addEventListener("click", () => {
   element("text").value = element("pair").value = "";
   element("text").focus();
+  answer();
+});
+element("again").addEventListener("click", () => {
+  element("text").focus(); // the button goes
+  clearAnswer(); // so that the same failure is spoken of again
   answer();
 });
 element("retry").addEventListener("click", start);

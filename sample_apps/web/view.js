@@ -55,6 +55,14 @@ export function showFailure(error) {
   element("failure-title").focus();
 }
 
+/** Say that the model gave no answer, and why. */
+export function showUnanswered(error) {
+  const words = `The model could not answer: ${error?.message ?? error}. Try again; if that does not help, reload the page.`;
+  element("unanswered-text").textContent = words;
+  element("unanswered").hidden = false;
+  return words;
+}
+
 /** Labels with bars, the most probable first; the rest behind a summary. Where the model is not sure, it says so. */
 export function showRanked(ranked, sure) {
   const [best] = ranked;

@@ -210,6 +210,34 @@ async function checkDamage(site) {
   }
 }
 
+/** A run that throws says so, takes the old answer away, and can be tried again. */
+async function checkUnanswered(site) {
+  const start = "async run(encoding) {";
+  const breaks = (bytes) =>
+    String(bytes).replace(start, `${start} if (globalThis.breaks) throw new Error("out of memory");`);
+  site.changes.set("core/pipeline.js", (bytes) => Buffer.from(breaks(bytes)));
+  const { page, seen, context } = await visit(site);
+  await ready(page);
+  await typed(page, typeable[0].text);
+  await page.evaluate(() => (globalThis.breaks = true));
+  await page.fill("#text", "another text");
+  await page.waitForSelector("#unanswered:not([hidden])");
+  assert.equal(await page.textContent("#result"), "", "the answer to another text is gone");
+  assert.equal(await page.textContent("#latency"), "");
+  assert.match(await page.textContent("#spoken"), /could not answer: out of memory\. Try again/);
+  await checkAccessible(page, "unanswered");
+  await page.evaluate(() => (globalThis.breaks = false));
+  await page.locator("#again").press("Enter");
+  await page.waitForFunction(() => document.getElementById("latency").textContent !== "");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "text");
+  assert.ok(await page.isHidden("#unanswered"));
+  assert.notEqual(await page.textContent("#result"), "");
+  assert.deepEqual(seen.complaints.filter((text) => !text.startsWith("Error: out of memory")), []);
+  await context.close();
+  site.changes.clear();
+  done("a run that fails says so, without the old answer, and can be tried again");
+}
+
 /** What the browser has kept is compared too: a cut one is fetched again. */
 async function checkKept({ page }, site) {
   await page.evaluate(async () => {
@@ -293,6 +321,7 @@ try {
   done(`${visitor.seen.requests.length} requests, all to the page's own server; no complaint on the console`);
   await visitor.context.close();
   await checkDamage(site);
+  await checkUnanswered(site);
   await look(site);
   await site.close();
   await checkDownload();
