@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +13,15 @@ MOSTLY = 0.5  # of a text's tokens
 NOT_SURE = "not sure"  # how an answer below the least confidence is shown
 SHOWN, LEAST = 100, 0.01  # characters of a text, and probability of a label, that a person is shown
 SHOWN_NUMBERS = 4  # of a vector
+
+
+def unknown_share(ids: Sequence[int], spans: Sequence[Sequence[int]], unknown_id: int | None) -> float:
+    """The share of a text's own tokens that are the unknown one; special tokens, whose spans are empty, do not count.
+
+    `spans`: start and end of each token in its text, in any unit. None: the vocabulary has no unknown token.
+    """
+    own = [token for token, (start, end) in zip(ids, spans, strict=True) if end > start]
+    return sum(token == unknown_id for token in own) / max(1, len(own))
 
 
 @dataclass(frozen=True)

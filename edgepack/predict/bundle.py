@@ -20,7 +20,7 @@ from edgepack.bundle.goldens import read_text
 from edgepack.bundle.manifest import BundleManifest, load_manifest, task_of
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
-from edgepack.predict.answer import Answer
+from edgepack.predict.answer import Answer, unknown_share
 from edgepack.predict.entities import find_entities
 from edgepack.predict.ranking import Text, ranked
 from edgepack.predict.zero_shot import HYPOTHESIS, Question, make_question
@@ -184,8 +184,7 @@ class Bundle:
         whole = count
         if count >= self.manifest.max_length and (second is not None or self.manifest.windows is None):
             whole = len(self.tokenizer.encode(first, second, None).input_ids)
-        own = [i for i, (start, end) in zip(encoding.input_ids, encoding.offsets_codepoint, strict=True) if end > start]
-        unknown = sum(i == self.tokenizer.unknown for i in own) / max(1, len(own))
+        unknown = unknown_share(encoding.input_ids, encoding.offsets_codepoint, self.tokenizer.unknown)
         answer = Answer(first, second, tokens=count, cut=whole > count, unknown=unknown)
         logits = self.logits(encoding)
         return Run(encoding, logits, self._decided(answer, encoding, logits))

@@ -5,6 +5,7 @@ import { canJudge } from "./core/entailment.js";
 import { BundleError } from "./core/errors.js";
 import { readList } from "./core/search.js";
 import { CacheStore } from "./core/store.js";
+import { MOSTLY } from "./core/unknown.js";
 import { openPipeline } from "./pipeline.js";
 import {
   element,
@@ -125,19 +126,21 @@ async function answer() {
 /** Take the answer away, with all that was said of it. */
 function clearAnswer() {
   element("result").replaceChildren();
-  element("unanswered").hidden = true;
+  for (const id of ["unanswered", "unknown"]) element(id).hidden = true;
   for (const id of ["latency", "count", "spoken"]) element(id).textContent = "";
 }
 
 /** Show what was found for a text, or what is missing before there can be an answer. */
 function present(text, found) {
   element("unanswered").hidden = true;
+  element("unknown").hidden = !(found?.unknown > MOSTLY);
   if (found === null) {
     for (const id of ["latency", "count"]) element(id).textContent = "";
     element("spoken").textContent = showNeed(`Write ${ranksTexts() ? "sentences" : "labels to choose from"}, one on a line.`);
     return;
   }
-  const words = showAnswer(text, found);
+  const doubt = found.unknown > MOSTLY ? `. ${element("unknown").textContent}` : "";
+  const words = showAnswer(text, found) + doubt;
   element("latency").textContent = `${(found.tokenizeMs + found.modelMs).toFixed(1)} ms`;
   element("latency").title =
     `${found.tokenizeMs.toFixed(2)} ms for the tokenizer, ${found.modelMs.toFixed(2)} ms for the model`;

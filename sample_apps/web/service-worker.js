@@ -38,6 +38,7 @@ const FILES = [
   "core/tokenizer.js",
   "core/trie.js",
   "core/unigram.js",
+  "core/unknown.js",
   "core/ways.js",
   "core/windows.js",
   "core/wordpiece.js",

@@ -8,10 +8,11 @@
 A line is a JSON object in ASCII: `text`, `pair` where there is one, `max_length` (most often the manifest's, not
 always: take it from the line), `input_ids`, `token_type_ids`, `offsets_utf16`; as in golden.jsonl, which has no
 `max_length`. Where there is no pair but a tokenizer.bin, `words` has the first token, start and end (UTF-16) of each
-word. A line of `write_words` is for the rule of words alone: offsets of a text's own tokens, and no ids. The strings
-are those of fuzz.py. With `--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on. `--variants` writes tokenizers
-of every option (variants.py), each with its fuzz.jsonl beside tokenizer.bin; `--byte-pairs` the same of byte-level
-ones, from GPT-2's or RoBERTa's vocab.json and merges.txt; `--unigrams` of Unigram ones, from a spiece.model.
+word. With a tokenizer.bin `unknown` is the share of own tokens that are the unknown one. A line of `write_words` is
+for the rule of words alone: offsets of a text's own tokens, and no ids. The strings are those of fuzz.py. With
+`--split` the lines go to OUT-0.jsonl, OUT-1.jsonl and so on. `--variants` writes tokenizers of every option
+(variants.py), each with its fuzz.jsonl beside tokenizer.bin; `--byte-pairs` the same of byte-level ones, from GPT-2's
+or RoBERTa's vocab.json and merges.txt; `--unigrams` of Unigram ones, from a spiece.model.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tokenizers import Tokenizer
 
 from edgepack.bundle.goldens import tokenize, with_length
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest
+from edgepack.predict.answer import unknown_share
 from edgepack.task.words import CharacterClasses, Offsets, classes_of_tables, find_words
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.tokenizer.asset_tokenizer import AssetTokenizer
@@ -59,7 +61,8 @@ def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, A
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     has_manifest = (folder / MANIFEST_NAME).is_file()
     max_length = load_manifest(folder).max_length if has_manifest else DEFAULT_MAX_LENGTH
-    classes = asset_classes(folder)
+    asset = read_asset(folder)
+    classes = None if asset is None else classes_of_tables(asset.data.tables)
     by_length: dict[int, Tokenizer] = {}
     for sample in fuzzed(tokenizer, max_length, count, seed):
         if sample.max_length not in by_length:
@@ -68,6 +71,9 @@ def reference_lines(folder: Path, count: int, seed: int) -> Iterator[dict[str, A
         pair = {} if sample.pair is None else {"pair": sample.pair}
         line = {"text": sample.text, **pair, "max_length": sample.max_length}
         line |= {key: answer[key] for key in KEYS}
+        if asset is not None:
+            unknown_id = getattr(asset.data, "unknown_id", None)
+            line["unknown"] = unknown_share(answer["input_ids"], answer["offsets_utf16"], unknown_id)
         if classes is not None and sample.pair is None:
             encoding = by_length[sample.max_length].encode(sample.text)
             own = zip(encoding.offsets, encoding.sequence_ids, strict=True)
@@ -88,8 +94,14 @@ def answer_line(reader: AssetTokenizer, line: Mapping[str, Any]) -> dict[str, An
 
 def asset_classes(folder: Path) -> CharacterClasses | None:
     """What separates words by the tokenizer.bin of a folder, if it has one."""
+    asset = read_asset(folder)
+    return None if asset is None else classes_of_tables(asset.data.tables)
+
+
+def read_asset(folder: Path) -> AssetTokenizer | None:
+    """The tokenizer.bin of a folder, if it has one."""
     path = folder / ASSET_NAME
-    return classes_of_tables(read_tokenizer_asset(path.read_bytes()).data.tables) if path.is_file() else None
+    return read_tokenizer_asset(path.read_bytes()) if path.is_file() else None
 
 
 def words_utf16(text: str, spans: Offsets, classes: CharacterClasses) -> list[list[int]]:

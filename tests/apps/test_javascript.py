@@ -70,17 +70,19 @@ def node(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
-def check_equal(folder: Path, lines: Path, count: int) -> None:
+def check_equal(folder: Path, lines: Path, count: int) -> int:
+    """How many of the lines have unknown tokens."""
     done = node(PROGRAMS / "compare.mjs", folder / "tokenizer.bin", "64", lines)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
     assert (result["lines"], result["different"]) == (count, 0)
     assert result["words"] > count, "words were compared"
+    return int(result["unknown"])
 
 
 def test_ids_offsets_and_words_are_the_references(tokenizer: Path, tmp_path: Path) -> None:
     (lines,) = write_reference(tokenizer, tmp_path / "fuzz.jsonl", COUNT, seed=2)
-    check_equal(tokenizer, lines, COUNT)
+    assert check_equal(tokenizer, lines, COUNT) > COUNT // 20, "shares of unknown tokens were compared"
 
 
 @pytest.mark.parametrize("place", range(len(BYTE_PAIRS)), ids=BYTE_PAIRS)
@@ -181,7 +183,11 @@ def test_the_comparison_sees_a_difference(tokenizer: Path, tmp_path: Path) -> No
     lines = path.read_text().splitlines()
     wrong = json.loads(lines[1])
     offsets = wrong["offsets_utf16"]
-    for changed, what in (({"offsets_utf16": [*offsets[:-1], [0, 1]]}, "offsets"), ({"words": [[1, 0, 99]]}, "words")):
+    for changed, what in (
+        ({"offsets_utf16": [*offsets[:-1], [0, 1]]}, "offsets"),
+        ({"words": [[1, 0, 99]]}, "words"),
+        ({"unknown": 2.0}, "share of unknown tokens"),
+    ):
         path.write_text("\n".join([lines[0], json.dumps(wrong | changed), lines[2]]))
         done = node(PROGRAMS / "compare.mjs", tokenizer / "tokenizer.bin", "64", path)
         assert done.returncode == 1

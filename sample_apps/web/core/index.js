@@ -8,4 +8,5 @@ export { readManifest, requireRuntime } from "./manifest.js";
 export { CacheStore } from "./store.js";
 export { KeptVectors, readList } from "./search.js";
 export { readTokenizer } from "./tokenizer.js";
+export { MOSTLY } from "./unknown.js";
 export { words } from "./words.js";

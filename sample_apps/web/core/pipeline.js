@@ -4,6 +4,7 @@ import { argmax, entities, isSure, labelSet, rank, readMarks, scoreOf, softmax }
 import { hypothesis, judge, readEntailment } from "./entailment.js";
 import { BundleError } from "./errors.js";
 import { cosine, ranked } from "./search.js";
+import { unknownShare } from "./unknown.js";
 import { combineWindows, windowInput, windowSpans } from "./windows.js";
 import { words } from "./words.js";
 
@@ -25,7 +26,7 @@ export class Pipeline {
 
   /**
    * The answer for a text: `ranked` labels of which the model is `sure` or not, all labels of which some are `answered`
-   * as `set`, a `score`, a `vector`, or `entities` with their places.
+   * as `set`, a `score`, a `vector`, or `entities` with their places; `unknown` is the share of tokens that are not known.
    * @param {string} text
    * @param {string | null} pair
    */
@@ -36,7 +37,9 @@ export class Pipeline {
     const tokenized = performance.now();
     const logits = await this.run(encoding);
     const done = performance.now();
-    return { ...this.decide(text, encoding, logits), encoding, logits, tokenizeMs: tokenized - started, modelMs: done - tokenized };
+    const unknown = unknownShare(encoding, this.tokenizer.data.unknownId);
+    const times = { tokenizeMs: tokenized - started, modelMs: done - tokenized };
+    return { ...this.decide(text, encoding, logits), encoding, logits, unknown, ...times };
   }
 
   /** The model's logits, of a long text those of its windows together. */
@@ -66,7 +69,8 @@ export class Pipeline {
       this.entailment,
       severalTrue,
     );
-    return { ...answers[0], ranked, sure: true, tokenizeMs: sum("tokenizeMs"), modelMs: sum("modelMs") };
+    const unknown = Math.max(...answers.map((answer) => answer.unknown));
+    return { ...answers[0], ranked, sure: true, unknown, tokenizeMs: sum("tokenizeMs"), modelMs: sum("modelMs") };
   }
 
   /** Whether it puts texts in the order that they suit a query: it embeds, or scores pairs. */
@@ -77,7 +81,7 @@ export class Pipeline {
 
   /**
    * The texts in the order that they suit a query, the best first: by the cosine of vectors, which are computed once for
-   * a text and kept, or by a model that scores pairs, which runs once for each text.
+   * a text and kept, or by a model that scores pairs, which runs once for each text. `unknown` is of the query alone.
    * @param {string} query
    * @param {string[]} texts
    */
@@ -98,7 +102,9 @@ export class Pipeline {
     }
     const modelMs = answers.reduce((total, each) => total + each.modelMs, 0);
     const tokenizeMs = performance.now() - started - modelMs;
-    return { found: ranked(texts, scores), encoding: answers[0].encoding, tokenizeMs, modelMs };
+    const alone = this.tokenizer.encode(query, null, this.manifest.maxLength);
+    const unknown = unknownShare(alone, this.tokenizer.data.unknownId);
+    return { found: ranked(texts, scores), encoding: answers[0].encoding, unknown, tokenizeMs, modelMs };
   }
 
   decide(text, encoding, logits) {

@@ -4,7 +4,7 @@
 //
 // CORE: the core of a packaged site, instead of the checkout's.
 //
-// Lines are golden.jsonl's or those of tests/apps/reference.py, which hold a `max_length` of their own, and words. A line
+// Lines are golden.jsonl's or those of tests/apps/reference.py, which hold a `max_length` of their own, words and unknown shares. A line
 // with `windows` has the whole text's tokens. A line without ids has the offsets of a text's own tokens, and only its
 // words are looked at. Prints a line for each of the
 // first differences, then one JSON object; exits 1 if there was a difference or no line at all.
@@ -20,9 +20,10 @@ const [asset, maxLength, ...files] = process.argv.slice(2);
 const core = process.env.CORE ?? fileURLToPath(new URL("../../../sample_apps/web/core", import.meta.url));
 const { readTokenizer } = await import(pathToFileURL(resolve(core, "tokenizer.js")));
 const { words } = await import(pathToFileURL(resolve(core, "words.js")));
+const { unknownShare } = await import(pathToFileURL(resolve(core, "unknown.js")));
 const tokenizer = await readTokenizer(new Uint8Array(await readFile(asset)));
 const same = (got, expected) => got.length === expected.length && got.every((value, i) => value === expected[i]);
-let [lines, tokens, found, different, milliseconds] = [0, 0, 0, 0, 0];
+let [lines, tokens, found, unknown, different, milliseconds] = [0, 0, 0, 0, 0, 0];
 
 /** The name of what differs, and what it is; undefined where nothing does. */
 function difference(line) {
@@ -45,6 +46,10 @@ function difference(line) {
     pairs.push(["words", spans, line.words.flat()]);
     found += line.words.length;
   }
+  if (line.unknown !== undefined) {
+    unknown += line.unknown > 0 ? 1 : 0;
+    pairs.push(["share of unknown tokens", [unknownShare(got, tokenizer.data.unknownId)], [line.unknown]]);
+  }
   return pairs.find(([, value, expected]) => !same(value, expected));
 }
 
@@ -59,5 +64,5 @@ for (const file of files) {
       console.log(`${file}:${lines}: other ${wrong[0]}: ${JSON.stringify(line)}\n  got ${wrong[1]}`);
   }
 }
-console.log(JSON.stringify({ lines, tokens, words: found, different, milliseconds: Math.round(milliseconds) }));
+console.log(JSON.stringify({ lines, tokens, words: found, unknown, different, milliseconds: Math.round(milliseconds) }));
 process.exit(different > 0 || lines === 0 ? 1 : 0);

@@ -7,7 +7,7 @@
 // /usr/bin/chromium. Each check prints a line; the first that does not hold ends the program with 1.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import axe from "axe-core";
@@ -238,6 +238,18 @@ async function checkUnanswered(site) {
   done("a run that fails says so, without the old answer, and can be tried again");
 }
 
+/** A text that the vocabulary has nothing of says so; bytes are all known. */
+async function checkUnknown({ page }) {
+  const { model: kind } = JSON.parse(await readFile(join(bundle, "tokenizer.json"), "utf8"));
+  if (kind.type !== "WordPiece") return;
+  await typed(page, "\u{1f600} \u{1f601}");
+  assert.ok(await page.isVisible("#unknown"));
+  await page.waitForFunction(() => /unknown to the model/.test(document.getElementById("spoken").textContent));
+  await typed(page, goldens[0].text);
+  assert.ok(await page.isHidden("#unknown"));
+  done("a text that is mostly unknown says so, and no other");
+}
+
 /** What the browser has kept is compared too: a cut one is fetched again. */
 async function checkKept({ page }, site) {
   await page.evaluate(async () => {
@@ -312,6 +324,7 @@ try {
   await ready(visitor.page);
   await checkTyped(visitor.page, typeable);
   done(await checkPipeline(visitor.page, goldens));
+  await checkUnknown(visitor);
   await checkKeyboard(visitor.page);
   site = await checkOffline(site, visitor);
   await checkKept(visitor, site);
