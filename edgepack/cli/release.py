@@ -276,6 +276,13 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     help="PNG file, square: 1024 x 1024 pixels without transparency for iOS, 512 x 512 or more for Android. "
     "[default: edgepack's]",
 )
+@click.option(
+    "--examples",
+    type=click.IntRange(0, 5),
+    default=0,
+    show_default=True,
+    help="How many short texts of the evaluation data the web app offers to try; whoever opens the page can read them.",
+)
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
 @click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options

@@ -17,7 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, Unpack, cast
+
+from typing_extensions import TypedDict
 
 from edgepack.bundle.growth import Growth
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
@@ -28,8 +30,6 @@ from edgepack.package.pins import check_version
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
-    DEFAULT_VERSION_CODE,
-    DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
     app_growth,
@@ -38,6 +38,7 @@ from edgepack.package.project import (
     shipped_records,
 )
 from edgepack.parameters import AnyPath, as_path
+from edgepack.parameters import check_options as check_keywords
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import written_folder
 
@@ -75,6 +76,15 @@ class Packaged:
         return {"app": self.app, "folder": str(self.folder), "files": list(self.files), "growth": grown}
 
 
+class KindOptions(TypedDict, total=False):
+    """What apps of some kinds may be given: the first three of Android and iOS, the last of the web app."""
+
+    version_name: str  # as people see it
+    version_code: int  # 1 to 2,100,000,000
+    icon: AnyPath | None  # a square PNG file
+    examples: int  # how many texts of the evaluation data are offered to try, 0 to 5
+
+
 @one_line_errors("package_app")
 def package_app(
     bundle: AnyPath,
@@ -85,26 +95,26 @@ def package_app(
     application_id: str = DEFAULT_APPLICATION_ID,
     download_url: str | None = None,
     vectors: str = VECTOR_FORMS[0],
-    version_name: str = DEFAULT_VERSION_NAME,
-    version_code: int = DEFAULT_VERSION_CODE,
-    icon: AnyPath | None = None,
     force: bool = False,
     force_failed: bool = False,
+    **options: Unpack[KindOptions],
 ) -> Packaged:
     """Write an app project with the bundle's model in it, every file compared with the manifest.
 
     `output` is a new or empty folder, or with `force` one that is replaced. With `download_url` the app fetches the
     model. `vectors` is how those of searched texts are kept: `float32`, `int8` or `binary`. `version_name`,
-    `version_code` (1 to 2,100,000,000) and `icon` (a square PNG file) are of Android and iOS apps. A bundle whose
-    verdict failed is refused with `CheckFailed`, unless `force_failed`.
+    `version_code` (1 to 2,100,000,000) and `icon` (a square PNG file) are of Android and iOS apps. `examples`, at
+    most 5, is how many of the bundle's own texts the web app shows as examples: they are texts of the evaluation
+    data. A bundle whose verdict failed is refused with `CheckFailed`, unless `force_failed`.
     """
-    strings = {"name": name, "application_id": application_id, "download_url": download_url or ""}
-    for keyword, value in (strings | {"version_name": version_name}).items():
+    given: dict[str, Any] = check_keywords("package_app", KindOptions, options)
+    for keyword, value in (("name", name), ("application_id", application_id), ("download_url", download_url or "")):
         if not isinstance(value, str):
             raise InputError(f"package_app: {keyword} is {shown(value)}; give a string")
-    picture = None if icon is None else as_path("icon", icon)
-    options = AppOptions(name, application_id, download_url, vectors, version_name, version_code, picture)
-    return package_bundle(as_path("bundle", bundle), app, as_path("output", output), options, force, force_failed)
+    if "icon" in given:
+        given["icon"] = as_path("icon", given["icon"])
+    chosen = AppOptions(name, application_id, download_url, vectors, **given)
+    return package_bundle(as_path("bundle", bundle), app, as_path("output", output), chosen, force, force_failed)
 
 
 def package_bundle(
@@ -125,6 +135,8 @@ def package_bundle(
         raise InputError(
             f"vectors is {options.vectors}; bundle {bundle} embeds no texts, so no app of it keeps vectors"
         )
+    if options.examples and app != "web":
+        raise InputError(f"examples is {options.examples}; the {app} app shows none; leave --examples out")
     for record in manifest.files:
         check_file(bundle, record)
     if not force_failed:

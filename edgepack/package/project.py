@@ -29,6 +29,7 @@ APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "10.0.2.2")  # the last is the host as an Android emulator sees it
 VECTOR_FORMS = ("float32", "int8", "binary")  # how apps keep vectors
 DEFAULT_VERSION_NAME, DEFAULT_VERSION_CODE = "1.0", 1
+MOST_EXAMPLES = 5  # on buttons under a text
 LARGEST_VERSION_CODE = 2_100_000_000  # Google Play's
 
 
@@ -38,6 +39,7 @@ class AppOptions:
 
     `vectors`: how those of searched texts are kept, one of `VECTOR_FORMS`. `version_name` is the version that people
     see, `version_code` the number by which a store tells a newer one, `icon` a PNG file; of phones' apps alone.
+    `examples`: how many of the bundle's own texts the web app shows.
     """
 
     name: str = DEFAULT_NAME
@@ -47,6 +49,7 @@ class AppOptions:
     version_name: str = DEFAULT_VERSION_NAME
     version_code: int = DEFAULT_VERSION_CODE
     icon: Path | None = None
+    examples: int = 0
 
 
 def check_options(options: AppOptions) -> None:
@@ -57,6 +60,8 @@ def check_options(options: AppOptions) -> None:
         raise InputError(f"application id is {options.application_id!r}; give a reverse-DNS name as com.example.app")
     if options.vectors not in VECTOR_FORMS:
         raise InputError(f"vectors is {shown(options.vectors)}; allowed: {', '.join(VECTOR_FORMS)}")
+    if type(options.examples) is not int or not 0 <= options.examples <= MOST_EXAMPLES:
+        raise InputError(f"examples is {shown(options.examples)}; allowed: whole numbers from 0 to {MOST_EXAMPLES}")
     code = options.version_code
     if type(code) is not int or not 1 <= code <= LARGEST_VERSION_CODE:  # True is an int too
         raise InputError(

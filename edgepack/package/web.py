@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgepack.bundle.goldens import Text
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError
+from edgepack.package.examples import read_examples
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
@@ -68,7 +71,8 @@ NOT_VERIFIED = (
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
     """Write the site."""
     refuse_phone_options(options)
-    copy_template("web", folder, replacements(options))
+    examples = read_examples(bundle, manifest, options.examples)
+    copy_template("web", folder, replacements(options, examples))
     copy_assets(bundle, manifest, options, folder / "model")
     set_version(folder)
     vendored = (folder / RUNTIME_FILE).is_file()
@@ -98,7 +102,7 @@ def refuse_phone_options(options: AppOptions) -> None:
             raise InputError(f"{what} is {value}; allowed for android and ios alone; {instead}")
 
 
-def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
+def replacements(options: AppOptions, examples: Sequence[Text] = ()) -> dict[str, dict[str, str]]:
     """The user's values where the template's defaults stand."""
     name = html.escape(options.name)
     page = {f"<title>{DEFAULT_NAME}</title>": f"<title>{name}</title>", f">{DEFAULT_NAME}</h1>": f">{name}</h1>"}
@@ -110,6 +114,8 @@ def replacements(options: AppOptions) -> dict[str, dict[str, str]]:
         },
     }
     settings = {f'VECTOR_FORM = "{VECTOR_FORMS[0]}"': f'VECTOR_FORM = "{options.vectors}"'}
+    if examples:
+        settings["EXAMPLES = []"] = f"EXAMPLES = {json.dumps(examples)}"
     if options.download_url is not None:
         url = urlsplit(options.download_url)
         page[CONNECT] = f"{CONNECT} {url.scheme}://{url.netloc}"

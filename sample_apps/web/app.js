@@ -1,6 +1,6 @@
 // The page: opens the pipeline, answers as one types, says what went wrong.
 
-import { DOWNLOAD_URL, MODEL_FOLDER } from "./config.js";
+import { DOWNLOAD_URL, EXAMPLES, MODEL_FOLDER } from "./config.js";
 import { canJudge } from "./core/entailment.js";
 import { BundleError } from "./core/errors.js";
 import { readList } from "./core/search.js";
@@ -11,6 +11,7 @@ import {
   element,
   show,
   showEntities,
+  showExamples,
   showFacts,
   showFailure,
   showNeed,
@@ -60,6 +61,7 @@ async function start() {
   const kept = pipeline.manifest.vectorSize === null ? [] : await pipeline.kept.texts();
   if (kept.length > 0) element("list").value = kept.join("\n");
   showFields();
+  showExamples(EXAMPLES, tryExample);
   show("workplace");
   document.documentElement.dataset.ready = "true";
   if (store.stored) sayOffline();
@@ -79,6 +81,14 @@ function showFields() {
   element("list-field").hidden = !order;
   element("pair-field").hidden = own || order || !pipeline.manifest.pair;
   element("text-label").textContent = order ? "Search" : pipeline.manifest.pair && !own ? "First text" : "Text";
+}
+
+/** Fill in an example and answer it; the focus stays, so that the next one is a key away. */
+function tryExample([text, pair]) {
+  element("text").value = text;
+  element("pair").value = pair ?? "";
+  clearTimeout(timer);
+  answer();
 }
 
 function later() {

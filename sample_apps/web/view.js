@@ -55,6 +55,18 @@ export function showFailure(error) {
   element("failure-title").focus();
 }
 
+/** Buttons with texts to try, if there are any. */
+export function showExamples(examples, choose) {
+  const buttons = examples.map((example) => {
+    const words = example.filter((text) => text !== null).join(" | ");
+    const button = make("button", { type: "button", class: "example" }, words);
+    button.addEventListener("click", () => choose(example));
+    return button;
+  });
+  element("example-buttons").replaceChildren(...buttons);
+  element("examples").hidden = buttons.length === 0;
+}
+
 /** Say that the model gave no answer, and why. */
 export function showUnanswered(error) {
   const words = `The model could not answer: ${error?.message ?? error}. Try again; if that does not help, reload the page.`;

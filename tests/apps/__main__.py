@@ -91,7 +91,7 @@ def check_web(bundle: Path, work: Path, screenshots: Path | None) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    package_bundle(bundle, "web", site, AppOptions(), force=True)
+    package_bundle(bundle, "web", site, AppOptions(examples=3), force=True)
     package_bundle(bundle, "web", download, AppOptions(download_url=f"http://localhost:{port}"), force=True)
     for folder in (site, download):
         put_runtime(folder, work / "vendor")

@@ -250,6 +250,28 @@ async function checkUnknown({ page }) {
   done("a text that is mostly unknown says so, and no other");
 }
 
+/** Examples, where the site has them: by keyboard alone they fill the fields, are answered and spoken. */
+async function checkExamples(site) {
+  const { page, context } = await visit(site);
+  await ready(page);
+  const { EXAMPLES } = await page.evaluate(() => import("./config.js").then(({ EXAMPLES }) => ({ EXAMPLES })));
+  const buttons = page.getByRole("group", { name: "Try an example" }).getByRole("button");
+  assert.equal(await buttons.count(), EXAMPLES.length);
+  for (const [i, [text, pair]] of EXAMPLES.entries()) {
+    assert.ok(goldens.some((golden) => golden.text === text && (golden.pair ?? null) === pair), text);
+    do await page.keyboard.press("Tab");
+    while (!(await buttons.nth(i).evaluate((node) => node === document.activeElement)));
+    const before = await page.textContent("#spoken");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.inputValue("#text"), text);
+    assert.equal(await page.inputValue("#pair"), pair ?? "");
+    await page.waitForFunction((old) => ![old, ""].includes(document.getElementById("spoken").textContent), before);
+    assert.ok(await buttons.nth(i).evaluate((node) => node === document.activeElement), "the focus stays");
+  }
+  await context.close();
+  if (EXAMPLES.length > 0) done(`${EXAMPLES.length} examples by keyboard alone: filled in, answered, spoken`);
+}
+
 /** What the browser has kept is compared too: a cut one is fetched again. */
 async function checkKept({ page }, site) {
   await page.evaluate(async () => {
@@ -335,6 +357,7 @@ try {
   await visitor.context.close();
   await checkDamage(site);
   await checkUnanswered(site);
+  await checkExamples(site);
   await look(site);
   await site.close();
   await checkDownload();
