@@ -52,6 +52,9 @@ There is no build. Send this folder, without `node_modules/`, from any static se
 npm run serve        # http://localhost:8000
 ```
 
+Beside the runtime's files are their `.br` and `.gz` forms: have the server send these with `Content-Encoding`, 2.4 MB
+instead of 14.3 MB.
+
 The page must be on https or on localhost: browsers verify and keep files only there. Send the Content-Security-Policy
 of `index.html` as a header too, with `frame-ancestors 'none'`, and `.wasm` as `application/wasm`. After a change to a
 file of the page, change `VERSION` in `service-worker.js`, or package again: browsers keep what they have until then.

@@ -222,3 +222,9 @@ def test_the_pages_scripts_parse(path: Path) -> None:
         ["node", "--check", "--input-type=module"], input=path.read_text(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_runtime_is_compressed_once_and_sent_as_the_browser_takes_it() -> None:
+    done = node("--test", PROGRAMS / "serve.test.mjs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# pass 9" in done.stdout, done.stdout
