@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -45,6 +46,7 @@ APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
 DEVICE_GOLDENS = Path("app/src/androidTest/assets")  # of the tests that run on a phone, not of the app
 ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
+SERVED = Path("model")  # of a model that is downloaded: for the server and for the runtime's tests, not in the app
 WRAPPER = "gradlew"
 NETWORK = Path("app/src/main/res/xml/network_security_config.xml")
 NETWORK_ATTRIBUTE = '        android:networkSecurityConfig="@xml/network_security_config"\n'
@@ -76,7 +78,7 @@ Android SDK (`ANDROID_HOME`); the wrapper fetches Gradle:
 `:app` is the screen (Compose), `:core` is pure Kotlin without dependencies (tokenizer, manifest, labels, entities,
 files checked and fetched), `:runtime-{module}` runs the model in {runtime}. To move the model into an app of yours,
 copy `:core`, `:runtime-{module}` and the assets, and call `TextClassifier`.
-
+{served}
 What the model takes on a phone, as a device report for the gate; this opens and times the model in a process of its own
 and runs the bundle's golden vectors there:
 
@@ -87,6 +89,11 @@ adb shell am instrument -w -e class dev.edgepack.app.DeviceReportTest \\
 adb pull /sdcard/Android/data/{application_id}/files/device-report.json
 edgepack gate BUNDLE --device-report device-report.json
 ```
+"""
+
+SERVED_STEP = """
+`{folder}/` has the model for your server, with the files that it belongs to; nothing of it gets into the app. The tests
+of the runtime module read it.
 """
 
 VERIFIED = (
@@ -119,6 +126,8 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     for other in set(MODULES.values()) - {module}:
         shutil.rmtree(folder / f"runtime-{other}")
     copy_assets(bundle, manifest, options, folder / ASSETS)
+    if options.download_url:
+        copy_assets(bundle, manifest, replace(options, download_url=None), folder / SERVED)
     copy_goldens(bundle, manifest, folder)
     if icon:
         write_icon(icon.data, folder)
@@ -132,7 +141,12 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         device="android",
         kind="An Android app",
         assets=ASSETS.as_posix(),
-        steps=STEPS.format(module=module, runtime=manifest.runtime.name, application_id=options.application_id),
+        steps=STEPS.format(
+            module=module,
+            runtime=manifest.runtime.name,
+            application_id=options.application_id,
+            served=SERVED_STEP.format(folder=SERVED) if options.download_url else "",
+        ),
         verified=VERIFIED,
         not_verified=(*NOT_VERIFIED, RUNTIME_NOT_VERIFIED[manifest.runtime.name]),
     )

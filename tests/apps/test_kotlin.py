@@ -117,7 +117,7 @@ def test_runtime_modules_compile(checker: Checker, name: str) -> None:
 
 
 def test_what_was_typed_is_kept_for_the_next_process(checker: Checker) -> None:
-    assert "OK (3 tests)" in checker.test_app()
+    assert "OK (4 tests)" in checker.test_app()
 
 
 def test_what_measures_on_a_phone_compiles(checker: Checker) -> None:

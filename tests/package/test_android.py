@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from edgepack.bundle.manifest import load_manifest
 from edgepack.errors import InputError
 from edgepack.package import AppOptions, package_bundle
-from edgepack.package.android import MODULES, android_string
+from edgepack.package.android import MODULES, SERVED, android_string
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
 from tests.package.conftest import SHIPPED
@@ -112,6 +113,18 @@ def test_there_is_no_permission_unless_the_model_is_downloaded(package: Callable
     assert strings(project)["model_folder_url"] == "https://models.example.com/1"
     assert not list(project.rglob("network_security_config.xml"))
     assert "networkSecurityConfig" not in (project / MAIN / "AndroidManifest.xml").read_text()
+
+
+def test_the_runtimes_tests_have_a_model_where_the_app_fetches_its_own(package: Callable[..., Path]) -> None:
+    project = package(AppOptions(download_url="https://models.example.com/1"))
+    (script,) = (path.read_text() for path in project.glob("runtime-onnx/build.gradle.kts"))
+    assert f'rootDir.resolve("{SERVED}")' in script
+    manifest = load_manifest(project / SERVED)
+    shipped = [file.path for file in manifest.files if file.shipped]
+    assert {path: (project / SERVED / path).read_bytes() for path in shipped} == SHIPPED
+    assert f"include({SERVED}" not in (project / "settings.gradle.kts").read_text()  # no module, so not in the app
+    assert f"`{SERVED}/` has the model for your server" in (project / "README.md").read_text()
+    assert not (package() / SERVED).exists()
 
 
 def test_plain_http_is_allowed_to_the_named_host_only(package: Callable[..., Path]) -> None:

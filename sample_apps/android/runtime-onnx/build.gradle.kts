@@ -21,8 +21,9 @@ android {
     testOptions.unitTests {
         isReturnDefaultValues = true // android.system.Os does nothing on a desktop JVM
         all { test ->
-            val bundles = System.getProperty("edgepack.bundles") ?: rootDir.resolve("app/src/main/assets").path
-            test.systemProperty("edgepack.bundles", bundles)
+            val served = rootDir.resolve("model") // where the app fetches its model: what the server gets
+            val packaged = if (served.isDirectory) served else rootDir.resolve("app/src/main/assets")
+            test.systemProperty("edgepack.bundles", System.getProperty("edgepack.bundles") ?: packaged.path)
             test.systemProperty("edgepack.goldens", rootDir.resolve("core/src/test/resources/golden").path)
             test.environment("ORT_DISABLE_TELEMETRY", "1")
         }

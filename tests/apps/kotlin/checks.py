@@ -91,8 +91,9 @@ class Checker:
     def test_app(self) -> str:
         """Run the tests of :app that need no device, against the stubs."""
         app, sources, tests = self.app(), self.project / "app" / TESTS, self.work / "app-tests.jar"
-        self.tools.compile([sources], tests, self.tools.test_libraries, friends=[app])
-        return self.tools.test(sources, [app, tests, self.core()], {})
+        coroutines = self.tools.library("kotlinx-coroutines-core-jvm")
+        self.tools.compile([sources], tests, [coroutines, *self.tools.test_libraries], friends=[app])
+        return self.tools.test(sources, [app, tests, self.core(), coroutines], {})
 
     def device_tests(self) -> Path:
         """The tests of :app that run on a phone, compiled against the stubs."""

@@ -39,6 +39,11 @@ inline fun Row(
     content: @Composable RowScope.() -> Unit,
 ): Unit = TODO()
 
+@Composable
+fun Spacer(modifier: Modifier): Unit = TODO()
+
+fun Modifier.height(height: Dp): Modifier = TODO()
+
 fun Modifier.fillMaxSize(fraction: Float = 1f): Modifier = TODO()
 
 fun Modifier.fillMaxWidth(fraction: Float = 1f): Modifier = TODO()

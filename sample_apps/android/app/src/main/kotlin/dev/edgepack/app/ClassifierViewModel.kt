@@ -17,7 +17,6 @@ import kotlinx.coroutines.asCoroutineDispatcher
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
-import kotlinx.coroutines.flow.collectLatest
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runInterruptible
 import kotlinx.coroutines.withContext
@@ -32,12 +31,16 @@ class ClassifierViewModel(application: Application, saved: SavedStateHandle) : A
     private val savedInput = SavedInput(saved)
     private val inputState = MutableStateFlow(savedInput.input)
     private val outputState = MutableStateFlow<Output?>(null)
+    private val settledState = MutableStateFlow<Output?>(null)
     private var classifier: TextClassifier? = null // the worker's own
     private var loading: Job? = null
 
     val model: StateFlow<ModelState> = modelState.asStateFlow()
     val input: StateFlow<Input> = inputState.asStateFlow()
     val output: StateFlow<Output?> = outputState.asStateFlow()
+
+    /** The output once typing has paused, which a screen reader says. */
+    val settled: StateFlow<Output?> = settledState.asStateFlow()
 
     init {
         load()
@@ -49,7 +52,9 @@ class ClassifierViewModel(application: Application, saved: SavedStateHandle) : A
         modelState.value = ModelState.Preparing(null)
         loading = viewModelScope.launch {
             modelState.value = runInterruptible(worker) { open() }
-            if (modelState.value is ModelState.Ready) inputState.collectLatest { outputState.value = classify(it) }
+            if (modelState.value is ModelState.Ready) {
+                answerLatest(inputState, PAUSE_MILLIS, ::classify, { outputState.value = it }, { settledState.value = it })
+            }
         }
     }
 
@@ -69,7 +74,7 @@ class ClassifierViewModel(application: Application, saved: SavedStateHandle) : A
         } catch (e: IOException) { // a BundleException explains itself; the rest is the device's: no space, no access
             ModelState.Failed(e.message ?: e.javaClass.simpleName)
         } catch (e: LinkageError) { // also a class that does not initialize, since its library did not load before
-            ModelState.Failed("${PackagedRuntime.name} has no native library for this device (${e.message})")
+            ModelState.Failed(unlinked(e))
         }
     }
 
@@ -84,8 +89,12 @@ class ClassifierViewModel(application: Application, saved: SavedStateHandle) : A
             Output(input, answer(ready, input), error = null)
         } catch (e: IOException) {
             Output(input, prediction = null, error = e.message)
+        } catch (e: LinkageError) { // some libraries link a part of theirs at the first text only
+            Output(input, prediction = null, error = unlinked(e))
         }
     }
+
+    private fun unlinked(e: LinkageError) = "${PackagedRuntime.name} has no native library for this device (${e.message})"
 
     /** The prediction; null where labels of the user's own, or texts to rank, are wanted and are not enough. */
     private fun answer(ready: TextClassifier, input: Input): Prediction? {
@@ -99,5 +108,9 @@ class ClassifierViewModel(application: Application, saved: SavedStateHandle) : A
     override fun onCleared() {
         worker.executor.execute { classifier?.close() }
         worker.close()
+    }
+
+    private companion object {
+        const val PAUSE_MILLIS = 900L // as on the web page: a screen reader is not interrupted at every key
     }
 }

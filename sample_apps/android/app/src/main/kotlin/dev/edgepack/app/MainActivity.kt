@@ -21,7 +21,8 @@ class MainActivity : ComponentActivity() {
             val model by viewModel.model.collectAsStateWithLifecycle()
             val input by viewModel.input.collectAsStateWithLifecycle()
             val output by viewModel.output.collectAsStateWithLifecycle()
-            EdgepackTheme { ClassifierScreen(model, input, output, viewModel::type, viewModel::load) }
+            val settled by viewModel.settled.collectAsStateWithLifecycle()
+            EdgepackTheme { ClassifierScreen(model, input, output, settled, viewModel::type, viewModel::load) }
         }
     }
 }

@@ -41,6 +41,7 @@ fun ClassifierScreen(
     model: ModelState,
     input: Input,
     output: Output?,
+    settled: Output?,
     onType: (Input) -> Unit,
     onTryAgain: () -> Unit,
 ) {
@@ -56,6 +57,7 @@ fun ClassifierScreen(
                 is ModelState.Ready -> {
                     TextFields(model.manifest, input, onType)
                     Answer(model.manifest, input, output)
+                    Announced(settled)
                     ModelFacts(model)
                 }
             }
