@@ -12,6 +12,7 @@ from edgepack.errors import EdgepackError
 COMMANDS = {
     "latency": "benchmarks.latency",
     "onnx-graph": "benchmarks.onnx_graph",
+    "opens": "benchmarks.opens",
     "runtimes": "benchmarks.runtimes",
     "runtime-sizes": "benchmarks.runtime_sizes",
     "executorch-profile": "benchmarks.executorch_profile",
@@ -32,6 +33,7 @@ COMMANDS = {
     "tokenizers": "benchmarks.tokenizer_assets",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",
+    "baselines": "benchmarks.baselines",
     "data-budget": "benchmarks.data_budget",
     "gate-statistics": "benchmarks.gate_statistics",
 }

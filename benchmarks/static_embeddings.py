@@ -1,6 +1,6 @@
 """Static embeddings of the bytes that edgepack's students of embeddings have: model2vec, made from the same teacher.
 
-    pip install model2vec
+    pip install "model2vec[distill]"
     python -m benchmarks static-embeddings --shared ../shared --work WORK
 
 A static embedding is a vector for each token; a text is their weighted mean (model2vec: Tulkens and van Dongen 2024,

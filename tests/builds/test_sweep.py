@@ -80,8 +80,9 @@ def test_a_sweep_that_was_killed_resumes_and_a_build_that_failed_is_tried_again(
     command = [sys.executable, "-c", DRIVER, str(file), str(output)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     training = output / "builds" / names[0] / ".edgepack" / "scratch"
-    while not any(training.glob("distil-*/*")) and process.poll() is None:
-        time.sleep(0.05)
+    while not any(training.glob("distil-*/*")):
+        assert process.poll() is None, "the sweep was over before it could be killed"
+        time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     done = subprocess.run(command, capture_output=True, text=True, check=False)

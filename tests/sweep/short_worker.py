@@ -15,7 +15,7 @@ from edgepack.sweep.worker import main
 from edgepack.train import loop
 
 run_build = flow.build
-loop.CHECKPOINT_SECONDS = 0.25
+loop.CHECKPOINT_SECONDS = 0.02
 
 
 def build(request: Any, *arguments: Any) -> BuildResult:
