@@ -25,7 +25,7 @@ from benchmarks.linear import BUDGETS, PAGE, SCORES, SEEDS, Data, open_data
 from benchmarks.runs import size_name
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table, mean_interval, write_table
-from benchmarks.word_vectors import fit_fasttext, fit_static, parts_of, static_vectors
+from benchmarks.word_vectors import Parts, fit_fasttext, fit_static, static_vectors
 
 NAME = "baselines"
 FASTTEXT, STATIC = "fasttext", "static"
@@ -66,7 +66,7 @@ def run(method: str, data: Data, name: str, seed: int, store: Store, place: Plac
     if not left:
         return
     started = time.process_time()
-    parts = parts_of(data.train, data.evaluation, len(data.task.labels), seed)
+    parts = Parts(data.train.examples, data.evaluation.examples, len(data.task.labels), seed)
     place.work.mkdir(parents=True, exist_ok=True)
     fit = fit_fasttext(parts, place.work) if method == FASTTEXT else fit_static(parts, *static_vectors(*place))
     chosen = time.process_time() - started

@@ -18,8 +18,6 @@ import json
 import logging
 import os
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +29,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 
 from benchmarks.tables import markdown_table
-from benchmarks.timing import median_times, time_once
-from edgepack.evidence.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
+from benchmarks.timing import in_fresh_process, median_times, time_once
+from edgepack.evidence.measure import peak_memory_bytes, since_ms
 from edgepack.runtime.onnxruntime import load
 
 TOKENS = 32
@@ -54,22 +52,28 @@ FIGURES = ("bytes", "load_ms", "first_ms", "p50_ms", "peak_bytes")
 
 def make_files(student_folder: Path | None, bits: Sequence[int], folder: Path) -> dict[str, Path]:
     """All models of one student; its weights are random where no folder is given: speed does not depend on them."""
-    import torch
-
     from edgepack.export.onnx import export_onnx
-    from edgepack.student.config import StudentConfig
-    from edgepack.student.folder import load_student
-    from edgepack.student.model import Student
     from edgepack.target import load_target
 
-    torch.manual_seed(0)
-    student = load_student(student_folder) if student_folder else Student(StudentConfig(**SHAPE)).eval()
+    student = make_student(student_folder)
     student.set_bits(32, 32)
     files = make_others(student, folder)
     for width in bits:
         student.set_bits(width, width)
         files[f"edgepack {width}"] = export_onnx(student, load_target("linux-onnx"), folder / str(width)).path
     return files
+
+
+def make_student(folder: Path | None) -> Any:
+    """The student in a folder, or one of `SHAPE` with random weights."""
+    import torch
+
+    from edgepack.student.config import StudentConfig
+    from edgepack.student.folder import load_student
+    from edgepack.student.model import Student
+
+    torch.manual_seed(0)
+    return load_student(folder) if folder else Student(StudentConfig(**SHAPE)).eval()
 
 
 def make_others(student: Any, folder: Path) -> dict[str, Path]:
@@ -95,17 +99,8 @@ def make_others(student: Any, folder: Path) -> dict[str, Path]:
     return files
 
 
-def measure_cold(path: Path) -> dict[str, float]:
-    """Load and first run in a process of its own."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
-    command = [sys.executable, "-m", "benchmarks", "onnx-graph", "--cold", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
 def cold_here(path: Path) -> dict[str, float]:
-    """What `measure_cold` asks of its process; the library is imported before the clock starts."""
+    """Load and first run, in a process of their own; the library is imported before the clock starts."""
     before = peak_memory_bytes()
     started = time.perf_counter()
     session = load(path, 1)
@@ -119,7 +114,7 @@ def measure_files(files: dict[str, Path], runs: int, rounds: int) -> dict[str, d
     cold: dict[str, list[dict[str, float]]] = {name: [] for name in files}
     for _ in range(rounds):
         for name, path in files.items():
-            cold[name].append(measure_cold(path))
+            cold[name].append(in_fresh_process("onnx-graph", "--cold", str(path)))
     warm = median_times({name: (load(path, 1), TOKENS) for name, path in files.items()}, runs)
     return {
         name: {

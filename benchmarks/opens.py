@@ -11,21 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import psutil
 from pydantic import BaseModel
 
-from benchmarks.onnx_graph import SHAPE, TOKENS
+from benchmarks.onnx_graph import SHAPE, TOKENS, make_student
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table
-from benchmarks.timing import time_once
-from edgepack.evidence.measure import THREAD_VARIABLES, peak_memory_bytes, since_ms
+from benchmarks.timing import in_fresh_process, time_once
+from edgepack.evidence.measure import peak_memory_bytes, since_ms
 from edgepack.runtime.onnxruntime import load
 
 ROUNDS, OPENS, RUNS = 7, 20, 100
@@ -59,31 +58,24 @@ class OpensResult(BaseModel):
 
 
 def make_file(student_folder: Path | None, folder: Path) -> Path:
-    """The ONNX file of a student, of random weights where no folder is given: what opening takes is the same."""
-    import torch
-
+    """The ONNX file of a student, or of random weights where no folder is given: what opening takes is the same."""
     from edgepack.export.onnx import export_onnx
-    from edgepack.student.config import StudentConfig
-    from edgepack.student.folder import load_student
-    from edgepack.student.model import Student
     from edgepack.target import load_target
 
-    torch.manual_seed(0)
-    if student_folder:
-        student = load_student(student_folder)
-    else:
-        student = Student(StudentConfig(**SHAPE)).eval()
+    student = make_student(student_folder)
+    if not student_folder:
         student.set_bits(BODY_BITS, WORD_BITS)
     return export_onnx(student, load_target("linux-onnx"), folder / "model").path
 
 
 def open_here(path: Path, cache: Path | None) -> Opening:
     """What one process sees; the libraries are imported before anything is measured."""
-    before = resident_bytes()
+    process = psutil.Process()
+    before = process.memory_info().rss
     began, spent = time.perf_counter(), time.process_time()
     session = load(path, 1, cache)
     open_ms, processor_ms = since_ms(began), (time.process_time() - spent) * 1e3
-    resident, peak = resident_bytes() - before, peak_memory_bytes() - before
+    resident, peak = process.memory_info().rss - before, peak_memory_bytes() - before
     first_ms = time_once(session, TOKENS)
     p50_ms = float(np.median([time_once(session, TOKENS) for _ in range(RUNS)]))
     last = []
@@ -100,22 +92,8 @@ def open_here(path: Path, cache: Path | None) -> Opening:
         resident_bytes=resident,
         peak_bytes=peak,
         last_open_ms=float(np.median(last)),
-        resident_after_bytes=resident_bytes() - before,
+        resident_after_bytes=process.memory_info().rss - before,
     )
-
-
-def resident_bytes() -> int:
-    """Of this process, on Linux."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def open_there(path: Path, cache: Path | None) -> Opening:
-    """The same in a process of its own."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "ORT_DISABLE_TELEMETRY": "1"}
-    command = [sys.executable, "-m", "benchmarks", NAME, "--open", str(path)]
-    command += ["--cache", str(cache)] if cache else []
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return Opening.model_validate_json(done.stdout.splitlines()[-1])
 
 
 def measure(path: Path, cache: Path, rounds: int) -> dict[str, Opening]:
@@ -123,8 +101,8 @@ def measure(path: Path, cache: Path, rounds: int) -> dict[str, Opening]:
     load(path, 1, cache)
     found: dict[str, list[Opening]] = {way: [] for way in WAYS}
     for _ in range(rounds):
-        found["shipped"].append(open_there(path, None))
-        found["kept"].append(open_there(path, cache))
+        for way, options in (("shipped", ()), ("kept", ("--cache", str(cache)))):
+            found[way].append(Opening(**in_fresh_process(NAME, "--open", str(path), *options)))
     return {
         way: Opening(**{name: float(np.median([getattr(o, name) for o in own])) for name in Opening.model_fields})
         for way, own in found.items()

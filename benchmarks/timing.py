@@ -8,13 +8,17 @@ it than a large one (docs/experiments.md has figures of both).
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
 
-from edgepack.evidence.measure import sample_inputs, since_ms
+from edgepack.evidence.measure import THREAD_VARIABLES, sample_inputs, since_ms
 from edgepack.runtime import Session
 
 Key = TypeVar("Key")
@@ -27,6 +31,15 @@ def time_once(session: Session, tokens: int) -> float:
     started = time.perf_counter()
     session.run(inputs)
     return since_ms(started)
+
+
+def in_fresh_process(benchmark: str, *arguments: str) -> dict[str, float]:
+    """What `python -m benchmarks BENCHMARK ARGUMENTS` prints last, a JSON object, in a process of one thread."""
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "ORT_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-m", "benchmarks", benchmark, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def median_times(models: Mapping[Key, tuple[Session, int]], runs: int) -> dict[Key, float]:

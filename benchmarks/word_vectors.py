@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.kinds import BASE
 from benchmarks.static_embeddings import distil
 from edgepack.machine.extras import import_package
-from edgepack.task.dataset import Dataset, Example
+from edgepack.task.dataset import Example
 
 NEED = "benchmarks baselines"
 HELD_OUT = 10  # one in so many examples chooses the settings
@@ -49,7 +49,7 @@ Fit = Callable[[int], Measured | None]  # from a budget in bytes; None where not
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Examples to train on, examples that choose settings and are trained on after that, and those that judge."""
+    """Examples to train on and those that judge, of a task with one of `labels` for each text or pair."""
 
     train: Sequence[Example]
     evaluation: Sequence[Example]
@@ -61,11 +61,6 @@ class Parts:
         order = np.random.default_rng(self.seed).permutation(len(self.train))
         cut = len(order) // HELD_OUT
         return [self.train[i] for i in order[cut:]], [self.train[i] for i in order[:cut]]
-
-
-def parts_of(train: Dataset, evaluation: Dataset, labels: int, seed: int) -> Parts:
-    """Of a task with one label for each text or pair."""
-    return Parts(train.examples, evaluation.examples, labels, seed)
 
 
 def truth(examples: Sequence[Example]) -> np.ndarray:

@@ -10,7 +10,6 @@ the others.
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from edgepack.package.project import (
     VECTOR_FORMS,
     AppOptions,
     copy_assets,
+    copy_file,
     write_readme,
 )
 from edgepack.package.template import copy_template
@@ -53,8 +53,8 @@ STEPS = """Needs a Mac with {xcode}; the app runs on iOS {oldest} or newer.
 1. Open `Sample.xcodeproj`. {packages}
 2. {devices}
 3. Choose a device and run.
-4. For the App Store, drop a picture of 1024 by 1024 pixels without transparency on `AppIcon` in
-   `Sample/Assets.xcassets`, which is empty; the store takes no app without one.
+4. For the App Store, replace the icon by one of yours: package again with `--icon`, or drop a picture of 1024 by 1024
+   pixels without transparency on `AppIcon` in `Sample/Assets.xcassets`; the store takes no app without one.
 
 The tokenizer's tests need no Mac; `BUNDLE` is the bundle's folder, whose golden vectors they compare with:
 
@@ -144,8 +144,9 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
     copy_assets(bundle, manifest, options, folder / "assets")
-    if any(record.path == GOLDEN_NAME for record in manifest.files):
-        shutil.copyfile(bundle / GOLDEN_NAME, folder / GOLDENS / GOLDEN_NAME)
+    for record in manifest.files:
+        if record.path == GOLDEN_NAME:
+            copy_file(bundle, record, folder / GOLDENS)
     steps = STEPS.format(
         packages=FETCHES if needs_package else FETCHES_NOTHING.format(runtime=SYSTEM_RUNTIMES[manifest.runtime.name]),
         xcode=XCODE_COREAI if is_coreai else XCODE,

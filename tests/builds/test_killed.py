@@ -6,7 +6,6 @@ each `EDGEPACK_KILL_SEED`, and prints what was being done.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -18,15 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.build import recipe
 from edgepack.build.flow import build as run_build
 from edgepack.bundle.manifest import load_manifest
-from edgepack.cli import main
 from edgepack.errors import InputError
-from edgepack.evidence import measure
-from edgepack.train import loop
 from edgepack.workspace import sha256_file
-from tests.builds.tiny import QUIET, TARGETS, TINY, Files, hashes, request
+from tests.builds.forked import start_build, start_bundle
+from tests.builds.tiny import QUIET, TARGETS, Files, hashes, request
 
 STAGES = (
     "teacher",
@@ -43,37 +39,10 @@ STAGES = (
 )
 KILLS = int(os.environ.get("EDGEPACK_KILLS", "2"))
 
-# Processes are forked from one that has imported what a build imports: imports would be most of their time
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["edgepack.build.flow", "edgepack.build.single_stage", "tests.builds.tiny"])
-
-
-def build_in_process(files: Files, output: Path, timed: bool) -> None:
-    """A build with the tiny recipe that writes checkpoints a few times in each stage."""
-    recipe.RECIPES["quick"] = TINY
-    loop.CHECKPOINT_SECONDS = 0.25
-    measure.REPEATS, measure.RUNS = 1, 2
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    run_build(request(files, output, timed=timed), QUIET)
-
-
-def bundle_in_process(output: Path) -> None:
-    main(["bundle", str(output), "--quiet"])
-
-
-def start(files: Files, output: Path, command: str = "build", timed: bool = False) -> BaseProcess:
-    """A build, or `edgepack bundle` of a finished one, in a process of its own."""
-    if command == "build":
-        process = FORKS.Process(target=build_in_process, args=(files, output, timed))
-    else:
-        process = FORKS.Process(target=bundle_in_process, args=(output,))
-    process.start()
-    return process
-
 
 def kill_in_a_new_stage(killed: set[str], files: Files, output: Path) -> str | None:
     """Start a build and SIGKILL it in the first stage that no earlier one was killed in; None if it came to its end."""
-    process = start(files, output, timed=True)
+    process = start_build(files, output, timed=True)
     scratch, found = output / ".edgepack" / "scratch", None
     try:
         while found is None and process.is_alive():
@@ -132,13 +101,13 @@ def test_kills_at_random_moments_change_nothing(files: Files, unbroken: Path, tm
     """Builds that are killed again and again; finished ones are bundled again and killed at that, too."""
     chooser, output = random.Random(int(os.environ.get("EDGEPACK_KILL_SEED", "0"))), tmp_path / "out"
     began = time.monotonic()
-    end_well(start(files, output))
+    end_well(start_build(files, output, timed=False))
     longest = time.monotonic() - began
     shutil.rmtree(output)
     killed: Counter[str] = Counter()
     while killed.total() < KILLS:
         done = (output / "edgepack.json").is_file()
-        process = start(files, output, "bundle" if done else "build")
+        process = start_bundle(output) if done else start_build(files, output, timed=False)
         process.join(chooser.uniform(0, longest / 2 if done else longest))
         if process.is_alive():
             process.kill()
@@ -148,14 +117,14 @@ def test_kills_at_random_moments_change_nothing(files: Files, unbroken: Path, tm
         if done and chooser.random() < 0.5:
             shutil.rmtree(output)
     print(dict(killed))
-    end_well(start(files, output))
+    end_well(start_build(files, output, timed=False))
     assert hashes(output) == hashes(unbroken)
     assert sorted(path.name for path in (output / "bundles").iterdir()) == sorted(TARGETS)
 
 
 def test_two_builds_at_once_are_one_and_a_line(files: Files, unbroken: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    first = start(files, output)
+    first = start_build(files, output, timed=False)
     try:
         lock = output / ".edgepack" / "lock"
         while first.is_alive() and not (lock.is_file() and lock.read_text().strip()):

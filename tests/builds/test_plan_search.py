@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,8 @@ from edgepack.errors import InputError, MissingDependency
 from edgepack.machine import extras
 from edgepack.plan.search import search
 from edgepack.train import make_accelerator
-from tests.builds.tiny import EXAMPLES_SEEN, QUIET, TARGETS, Files, request
+from tests.builds.forked import start_build
+from tests.builds.tiny import QUIET, TARGETS, Files, request
 
 ONE = TARGETS[:1]
 
@@ -126,41 +125,22 @@ def test_what_cannot_be_searched_is_refused(inputs: Inputs) -> None:
         check_search(few, accelerator)
 
 
-DRIVER = f"""
-import sys
-from dataclasses import replace
-from pathlib import Path
-from edgepack.build import recipe
-from edgepack.train import loop
-recipe.RECIPES["quick"] = replace(
-    recipe.RECIPES["quick"], examples_seen={EXAMPLES_SEEN}, batch_size=16, prune_ratio=2.0
-)
-loop.CHECKPOINT_SECONDS = 0.25
-from edgepack.build.flow import build
-from edgepack.console import Console
-from edgepack.build.inputs import BuildRequest
-teacher, data, evaluation, output = sys.argv[1:]
-asked = BuildRequest(teacher, data, evaluation, 60_000, {ONE!r}, Path(output), effort="quick", max_drop=0.3, search=3)
-build(replace(asked, timed=False), Console(quiet=True))
-"""
-
-
 @pytest.mark.slow
 def test_a_killed_search_ends_with_the_same_plan(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("optuna")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    command = [sys.executable, "-c", DRIVER, files.teacher, files.train, files.evaluation, str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None:
+    process = start_build(files, killed, targets=ONE, timed=False, search=3)
+    while process.is_alive():
         if any(killed.glob(".edgepack/scratch/search-*/*/*-work/*")) and any(
             killed.glob(".edgepack/scratch/search-*/*/divergence.json")
         ):
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             break
         time.sleep(0.01)
-    assert process.wait() == -signal.SIGKILL, "the search was over before it could be killed"
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, "the search was over before it could be killed"
     for output in (killed, whole):
         build(request(files, output, targets=ONE, timed=False, search=3), Console())
     told = capsys.readouterr().err

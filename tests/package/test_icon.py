@@ -6,8 +6,10 @@ import re
 import zlib
 from pathlib import Path
 
+import click
 import pytest
 
+from edgepack.cli.release import package
 from edgepack.errors import InputError
 from edgepack.package import AppOptions, package_app, package_bundle
 from edgepack.package.android import ADAPTIVE_ICON, LAUNCHER, TEMPLATE_ICON
@@ -15,6 +17,7 @@ from edgepack.package.android import ICON as ANDROID_ICON
 from edgepack.package.icon import parse_icon, read_icon
 from edgepack.package.ios import ICON as IOS_ICON
 from edgepack.package.ios import PROJECT
+from edgepack.package.project import LARGEST_VERSION_CODE, MOST_EXAMPLES
 from tests.package.pngs import ICON, chunk, icon_rows, plain
 
 TRANSPARENT = chunk(b"tRNS", bytes(6))
@@ -149,3 +152,15 @@ def test_a_site_has_no_version_and_icons_of_its_own(
 ) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         package_app(bundle, app="web", output=tmp_path / "app", **options)  # type: ignore[arg-type]
+
+
+def test_the_command_line_allows_what_packaging_does() -> None:
+    """It holds limits and defaults of its own: importing the package would cost start-up."""
+    options = {option.name: option for option in package.params}
+    ranges = {"version_code": (1, LARGEST_VERSION_CODE), "examples": (0, MOST_EXAMPLES)}
+    for name, allowed in ranges.items():
+        kind = options[name].type
+        assert isinstance(kind, click.IntRange)
+        assert (kind.min, kind.max) == allowed
+    for name in ("version_name", "version_code", "examples"):
+        assert options[name].default == getattr(AppOptions(), name)

@@ -98,7 +98,9 @@ fun Announced(output: Output?) {
 @Composable
 private fun spoken(output: Output): String {
     val prediction = output.prediction
-    val (error, found, score) = Triple(output.error, prediction?.found, prediction?.score)
+    val error = output.error
+    val found = prediction?.found
+    val score = prediction?.score
     return when {
         error != null -> error
         prediction == null ->
