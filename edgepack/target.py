@@ -28,7 +28,8 @@ class Target:
 
     `body_bits` and `embedding_bits` are the widths the runtime can run, in order of preference; `file` is the
     model's path inside a bundle; `opset` and `ir_version` are the newest that a file may ask for (`None` where
-    they do not apply); `operators` are all that a file may use, with their domain where it is not ONNX's own;
+    they do not apply); `app` is the sample app that runs the file, `None` where there is none; `operators` are all
+    that a file may use, with their domain where it is not ONNX's own;
     `static_shape` asks for a file of batch 1 and the student's longest sequence, which some accelerators need, and
     the app pads to;
     `runtime_library` names what the app links (how large it is: `bundle/runtime_sizes.toml`); `extra` is the pip
@@ -47,6 +48,7 @@ class Target:
     body_bits: tuple[int, ...]
     embedding_bits: tuple[int, ...]
     operators: tuple[str, ...]
+    app: str | None = None
     opset: int | None = None
     ir_version: int | None = None
     static_shape: bool = False

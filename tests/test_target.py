@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
 from edgepack.errors import InputError
 from edgepack.export import EXPORTERS
+from edgepack.package import APPS
 from edgepack.runtime import RUNTIMES
 from edgepack.student.config import BITS
 from edgepack.target import Target, list_targets, load_target, parse_target
@@ -39,6 +42,13 @@ def test_every_file_loads_and_its_format_and_runtime_exist(name: str) -> None:
     assert set(target.body_bits) <= set(BITS)
     assert target.embedding_bits
     assert set(target.embedding_bits) <= set(BITS)
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_the_app_of_a_target_is_the_one_that_packages_its_bundles(name: str) -> None:
+    target = load_target(name)
+    module = import_module(APPS[target.device]) if target.device in APPS else None
+    assert target.app == (target.device if module and target.runtime in module.RUNTIMES else None)
 
 
 def test_minimal_file_gets_defaults_and_tuples() -> None:

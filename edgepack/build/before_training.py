@@ -1,8 +1,9 @@
 """What would be refused after hours of training, asked before it.
 
 A student can always be trained and exported; what comes behind may still not work. No app of `edgepack package` loads
-a tokenizer other than `tokenizer.bin`; a target whose package is not installed is left out; a `tokenizer.bin` that
-gave other ids than its reference would fail the goldens. All of that is known when the teacher is.
+a tokenizer other than `tokenizer.bin`, and some targets have no app; a target whose package is not installed is left
+out; a `tokenizer.bin` that gave other ids than its reference would fail the goldens. All of that is known when the
+teacher is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgepack.bundle.goldens import HARD_TEXTS, Text, tokenize, with_length
 from edgepack.doctor import EXTRA_PACKAGES
 from edgepack.errors import InputError, MissingDependency, shown
 from edgepack.runtime.onnxruntime_web import find_modules, find_node
-from edgepack.target import Target
+from edgepack.target import Target, list_targets, load_target
 from edgepack.tokenizer.asset import asset_bytes, backend_tokenizer, why_json
 from edgepack.tokenizer.reader import read_tokenizer_asset
 
@@ -48,9 +49,17 @@ def app_warnings(tokenizer: PreTrainedTokenizerFast, texts: Sequence[Text], max_
 
 
 def target_warnings(targets: Sequence[Target]) -> list[str]:
-    """A warning for each target that this machine lacks something for: a build would leave it out."""
+    """A warning for each target that this machine lacks something for, and for each that should have an app."""
     lacking = [(target.name, lack) for target in targets if (lack := _lack(target)) is not None]
-    return [f"{name}: will be left out of a build here: {lack}" for name, lack in lacking]
+    with_app = {target.device for target in map(load_target, list_targets()) if target.app is not None}
+    return [
+        *(f"{name}: will be left out of a build here: {lack}" for name, lack in lacking),
+        *(
+            f"{target.name}: `edgepack package` has no app for it; the code that runs its bundle is yours to write"
+            for target in targets
+            if target.app is None and target.device in with_app
+        ),
+    ]
 
 
 def _lack(target: Target) -> str | None:

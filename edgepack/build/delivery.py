@@ -46,7 +46,14 @@ from edgepack.teacher.int8_model import export_int8
 from edgepack.tokenizer.asset import backend_tokenizer
 from edgepack.workspace import Stage, hash_json
 
-DEVICE_ONLY = ("name", "title", "device", "runtime_library", "notes")  # of a target: what no validation depends on
+DEVICE_ONLY = (
+    "name",
+    "title",
+    "device",
+    "app",
+    "runtime_library",
+    "notes",
+)  # of a target: what no validation depends on
 
 INT8_NAME = "teacher-int8.onnx"
 

@@ -22,7 +22,10 @@ from edgepack.cli.options import (
 @click.argument("name", required=False)
 @json_option
 def targets(name: str | None, as_json: bool) -> None:
-    """List the targets, or say what one of them is and needs."""
+    """List the targets, or say what one of them is and needs.
+
+    The last column is the sample app that `edgepack package --app` writes for it.
+    """
     from dataclasses import asdict
 
     from edgepack.target import list_targets, load_target
@@ -35,7 +38,7 @@ def targets(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps([asdict(target) for target in known]))
         return
     for target in known:
-        click.echo(f"{target.name:<22}{target.title}")
+        click.echo(f"{target.name:<22}{target.title:<46}{target.app or 'no app'}")
 
 
 @click.command()

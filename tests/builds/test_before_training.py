@@ -125,6 +125,13 @@ def test_a_target_that_lacks_its_package_here_is_said(monkeypatch: pytest.Monkey
     assert target_warnings([load_target(name) for name in names]) == []
 
 
+def test_a_phone_target_without_an_app_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(before_training, "version", lambda package: "1")
+    names = ("ios-onnx", "ios-executorch", "linux-onnx")
+    (warning,) = target_warnings([load_target(name) for name in names])
+    assert warning.startswith("ios-executorch: `edgepack package` has no app for it")
+
+
 def test_the_teachers_accuracy_on_training_data_is_said(files: Files, tmp_path: Path) -> None:
     console = Listener()
     plan_build(request(files, tmp_path / "out"), console)
