@@ -283,6 +283,13 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     show_default=True,
     help="How many short texts of the evaluation data the web app offers to try; whoever opens the page can read them.",
 )
+@click.option(
+    "--fallback",
+    multiple=True,
+    type=EXISTING_FOLDER,
+    metavar="BUNDLE",
+    help="Another bundle of the build, for systems too old for the first: the app holds both and opens one. iOS.",
+)
 @click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
 @click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options

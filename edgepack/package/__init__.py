@@ -14,6 +14,7 @@ Each kind of app is a module of its own with `RUNTIMES`, the runtimes that it ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -37,7 +38,7 @@ from edgepack.package.project import (
     check_options,
     shipped_records,
 )
-from edgepack.parameters import AnyPath, as_path
+from edgepack.parameters import AnyPath, as_list, as_path
 from edgepack.parameters import check_options as check_keywords
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.workspace import written_folder
@@ -77,12 +78,15 @@ class Packaged:
 
 
 class KindOptions(TypedDict, total=False):
-    """What apps of some kinds may be given: the first three of Android and iOS, the last of the web app."""
+    """What apps of some kinds may be given: the first three of Android and iOS, then of the web app, then of iOS."""
 
     version_name: str  # as people see it
     version_code: int  # 1 to 2,100,000,000
     icon: AnyPath | None  # a square PNG file
     examples: int  # how many texts of the evaluation data are offered to try, 0 to 5
+    fallback: (
+        AnyPath | Sequence[AnyPath]
+    )  # bundles of the same build, each for older systems
 
 
 @one_line_errors("package_app")
@@ -105,7 +109,8 @@ def package_app(
     model. `vectors` is how those of searched texts are kept: `float32`, `int8` or `binary`. `version_name`,
     `version_code` (1 to 2,100,000,000) and `icon` (a square PNG file) are of Android and iOS apps. `examples`, at
     most 5, is how many of the bundle's own texts the web app shows as examples: they are texts of the evaluation
-    data. A bundle whose verdict failed is refused with `CheckFailed`, unless `force_failed`.
+    data. `fallback` are bundles that the iOS app opens where the system is too old for `bundle`. A bundle whose
+    verdict failed is refused with `CheckFailed`, unless `force_failed`.
     """
     given: dict[str, Any] = check_keywords("package_app", KindOptions, options)
     for keyword, value in (("name", name), ("application_id", application_id), ("download_url", download_url or "")):
@@ -113,6 +118,8 @@ def package_app(
             raise InputError(f"package_app: {keyword} is {shown(value)}; give a string")
     if "icon" in given:
         given["icon"] = as_path("icon", given["icon"])
+    if "fallback" in given:
+        given["fallback"] = tuple(as_path("fallback", each) for each in as_list(given["fallback"]))
     chosen = AppOptions(name, application_id, download_url, vectors, **given)
     return package_bundle(as_path("bundle", bundle), app, as_path("output", output), chosen, force, force_failed)
 
@@ -127,20 +134,25 @@ def package_bundle(
     if app not in APPS:
         raise InputError(f"app is {app!r}; allowed: {', '.join(APPS)}")
     check_options(options)
-    manifest = load_manifest(bundle)
-    check_output(output, bundle, force)
     module = cast(App, import_module(APPS[app]))
-    check_fits(bundle, manifest, app, module.RUNTIMES)
+    manifests = {each: load_manifest(each) for each in (bundle, *options.fallback)}
+    for folder, each in manifests.items():
+        check_output(output, folder, force)
+        check_fits(folder, each, app, module.RUNTIMES)
+    manifest = manifests[bundle]
     if options.vectors != VECTOR_FORMS[0] and manifest.vector is None:
         raise InputError(
             f"vectors is {options.vectors}; bundle {bundle} embeds no texts, so no app of it keeps vectors"
         )
     if options.examples and app != "web":
         raise InputError(f"examples is {options.examples}; the {app} app shows none; leave --examples out")
-    for record in manifest.files:
-        check_file(bundle, record)
-    if not force_failed:
-        refuse_failed(bundle)
+    if options.fallback and app != "ios":
+        raise InputError(f"fallback is {options.fallback[0]}; the {app} app holds one bundle; leave --fallback out")
+    for folder, each in manifests.items():
+        for record in each.files:
+            check_file(folder, record)
+        if not force_failed:
+            refuse_failed(folder)
     place = output.resolve()  # a link stays, and what it leads to is replaced
     try:
         with written_folder(place) as beside:

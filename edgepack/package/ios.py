@@ -4,12 +4,13 @@
 bundle's files go to `assets/`, which Xcode copies into the app as a folder. The project links ONNX Runtime's Swift
 package, which Xcode fetches when it opens the project; a Core ML or Core AI bundle needs none, so the reference is
 taken out. Core AI's adapter goes only with bundles for it: no Xcode has compiled it yet, and it would be in the way of
-the others.
+the others. An app may hold several bundles of a build, for newer and older systems (`ios_bundles`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from edgepack.bundle.goldens import GOLDEN_NAME
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError, shown
 from edgepack.package.icon import read_icon
-from edgepack.package.pins import load_pins, numbers
+from edgepack.package.ios_bundles import IosBundle, bundles_of, template_target
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
@@ -82,10 +83,18 @@ xcodebuild test -project Sample.xcodeproj -scheme Sample -destination 'platform=
 xcrun xcresulttool export attachments --path tests.xcresult --output-path attachments
 ```
 
-Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{on_demand}`.
+Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{others}{on_demand}`.
 """
+SEVERAL = (
+    "",
+    "The app holds several bundles of one build and opens the first that its system runs. A device report is of the "
+    "one that it opened: copy that bundle's golden.jsonl, and give that bundle to the gate.",
+    "",
+    "| in the project | bundle for | from iOS | bytes |",
+    "|---|---|---|---|",
+)
 FETCHES = "Xcode fetches ONNX Runtime's Swift package (needs the network, once)."
-FETCHES_NOTHING = "It needs no package from the network: {runtime} is part of iOS."
+FETCHES_NOTHING = "It needs no package from the network: {runtimes} {are} part of iOS."
 XCODE = "Xcode 16 or newer, 26 or newer for the App Store"
 XCODE_COREAI = "Xcode 27 or newer, whose SDK is the first with Core AI"
 DEVICES = (
@@ -95,6 +104,10 @@ DEVICES = (
 DEVICES_COREAI = (
     "Choose your team under Signing & Capabilities of the targets Sample and SampleTests. It takes an iPhone or iPad: "
     "no simulator has Core AI, and the app says so there."
+)
+
+DEVICES_COREAI_OR_OLDER = (
+    f"{DEVICES} No simulator has Core AI: there the app opens the bundle for older systems, whatever its iOS."
 )
 
 VERIFIED = (
@@ -130,31 +143,24 @@ NOT_VERIFIED_COREAI = (
 
 def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
     """Write the Xcode project."""
-    needs_package = manifest.runtime.name == "onnxruntime"
     check_options(options, manifest.runtime.name)
+    bundles = bundles_of(bundle, manifest, options)
     icon = opaque_icon(options.icon) if options.icon else None
-    is_coreai = manifest.runtime.name == "coreai"
-    copy_template("ios", folder, replacements(options, deployment_target(manifest), is_coreai))
+    has_coreai = any(each.runtime == "coreai" for each in bundles)
+    copy_template("ios", folder, replacements(options, bundles))
     (folder / PLACEHOLDER).unlink()
     if icon:
         write_atomic(folder / ICON, icon)
-    if not is_coreai:
+    if not has_coreai:
         (folder / COREAI).unlink()
-    if not needs_package:
+    if not any(each.links for each in bundles):
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
-    copy_assets(bundle, manifest, options, folder / "assets")
-    for record in manifest.files:
-        if record.path == GOLDEN_NAME:
-            copy_file(bundle, record, folder / GOLDENS)
-    steps = STEPS.format(
-        packages=FETCHES if needs_package else FETCHES_NOTHING.format(runtime=SYSTEM_RUNTIMES[manifest.runtime.name]),
-        xcode=XCODE_COREAI if is_coreai else XCODE,
-        devices=DEVICES_COREAI if is_coreai else DEVICES,
-        on_demand=" --on-demand" if options.download_url else "",
-        oldest=deployment_target(manifest).removesuffix(".0"),
-        application_id=options.application_id,
-    )
+    for each in bundles:
+        copy_assets(each.folder, each.manifest, options, folder / each.assets)
+        for record in each.manifest.files:
+            if record.path == GOLDEN_NAME:
+                copy_file(each.folder, record, folder / GOLDENS, goldens_of(each))
     write_readme(
         bundle,
         manifest,
@@ -163,10 +169,39 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
         device="ios",
         kind="An iOS app",
         assets="assets",
-        steps=steps,
-        verified=VERIFIED + (VERIFIED_COREAI if is_coreai else ()),
-        not_verified=NOT_VERIFIED + (NOT_VERIFIED_COREAI if is_coreai else ()),
+        steps=steps_of(bundles, options),
+        verified=VERIFIED + (VERIFIED_COREAI if has_coreai else ()),
+        not_verified=NOT_VERIFIED + (NOT_VERIFIED_COREAI if has_coreai else ()),
     )
+
+
+def goldens_of(bundle: IosBundle) -> str:
+    """The name of its golden vectors among the tests: a fallback's have the runtime in theirs."""
+    return f"golden-{bundle.place}.jsonl" if bundle.place else GOLDEN_NAME
+
+
+def steps_of(bundles: Sequence[IosBundle], options: AppOptions) -> str:
+    """How to build and run the app, for its README."""
+    first, last = bundles[0], bundles[-1]
+    is_coreai, system = first.runtime == "coreai", [SYSTEM_RUNTIMES[each.runtime] for each in bundles if not each.links]
+    fetches_nothing = FETCHES_NOTHING.format(runtimes=" and ".join(system), are="is" if len(system) == 1 else "are")
+    steps = STEPS.format(
+        packages=FETCHES if any(each.links for each in bundles) else fetches_nothing,
+        xcode=XCODE_COREAI if is_coreai else XCODE,
+        devices=(DEVICES_COREAI if len(bundles) == 1 else DEVICES_COREAI_OR_OLDER) if is_coreai else DEVICES,
+        on_demand=" --on-demand" if options.download_url else "",
+        others="".join(f" --bundle BUNDLE{place}" for place in range(2, len(bundles) + 1)),
+        oldest=last.oldest.removesuffix(".0"),
+        application_id=options.application_id,
+    )
+    if len(bundles) == 1:
+        return steps
+    rows = [
+        f"| `{each.assets}` | `{each.manifest.target}` | {each.oldest.removesuffix('.0')} | "
+        f"{each.manifest.shipped_bytes:,} |"
+        for each in bundles
+    ]
+    return "\n".join([steps, *SEVERAL, *rows])
 
 
 def check_options(options: AppOptions, runtime: str) -> None:
@@ -198,20 +233,10 @@ def opaque_icon(path: Path) -> bytes:
     return icon.data
 
 
-def deployment_target(manifest: BundleManifest) -> str:
-    """The oldest iOS that the app runs on: the template's, or what the system's runtime needs (`iOS 18`)."""
-    own, needed = template_target(), manifest.runtime.min_version
-    is_newer = needed.startswith("iOS ") and numbers(needed) > numbers(own)
-    return ".".join(map(str, numbers(needed))) + ".0" if is_newer else own
-
-
-def template_target() -> str:
-    """The template's own."""
-    return next(pin.version for pin in load_pins() if pin.name == "iOS")
-
-
-def replacements(options: AppOptions, oldest: str, has_coreai: bool) -> dict[str, dict[str, str]]:
-    """The user's values where the template's defaults stand; `oldest`: the iOS that the app runs on."""
+def replacements(options: AppOptions, bundles: Sequence[IosBundle]) -> dict[str, dict[str, str]]:
+    """The user's values where the template's defaults stand; the last of `bundles` runs on the oldest iOS."""
+    fallbacks = ", ".join(quoted(each.place) for each in bundles[1:])
+    has_coreai = any(each.runtime == "coreai" for each in bundles)
     project = {
         f'INFOPLIST_KEY_CFBundleDisplayName = "{DEFAULT_NAME}";': (
             f"INFOPLIST_KEY_CFBundleDisplayName = {quoted(options.name)};"
@@ -226,9 +251,13 @@ def replacements(options: AppOptions, oldest: str, has_coreai: bool) -> dict[str
     project[f"MARKETING_VERSION = {DEFAULT_VERSION_NAME};"] = f"MARKETING_VERSION = {options.version_name};"
     code = "CURRENT_PROJECT_VERSION = {};"
     project[code.format(DEFAULT_VERSION_CODE)] = code.format(options.version_code)
-    project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = f"IPHONEOS_DEPLOYMENT_TARGET = {oldest};"
+    project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = (
+        f"IPHONEOS_DEPLOYMENT_TARGET = {bundles[-1].oldest};"
+    )
     settings = {f'title = "{DEFAULT_NAME}"': f"title = {quoted(options.name)}"}
     settings[f"VectorForm.{VECTOR_FORMS[0]}"] = f"VectorForm.{options.vectors}"
+    if fallbacks:
+        settings["fallbacks: [String] = []"] = f"fallbacks: [String] = [{fallbacks}]"
     if options.download_url:
         settings['downloadURL = ""'] = f"downloadURL = {quoted(options.download_url)}"
     return {PROJECT: project, SETTINGS: settings, APP: {} if has_coreai else {COREAI_LINKED: ""}}

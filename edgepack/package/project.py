@@ -15,12 +15,19 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edgepack.bundle.growth import Growth, growth
-from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
+from edgepack.bundle.manifest import (
+    MANIFEST_NAME,
+    BundleManifest,
+    FileRecord,
+    is_model_file,
+    load_manifest,
+    read_model,
+)
 from edgepack.bundle.model_card import predict_command
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, shown
 from edgepack.parameters import format_size
-from edgepack.target import load_target
+from edgepack.target import SYSTEM_RUNTIMES, load_target
 from edgepack.workspace import sha256_file, write_atomic
 
 DEFAULT_NAME, DEFAULT_APPLICATION_ID = "edgepack sample", "dev.edgepack.sample"
@@ -39,7 +46,8 @@ class AppOptions:
 
     `vectors`: how those of searched texts are kept, one of `VECTOR_FORMS`. `version_name` is the version that people
     see, `version_code` the number by which a store tells a newer one, `icon` a PNG file; of phones' apps alone.
-    `examples`: how many of the bundle's own texts the web app shows.
+    `examples`: how many of the bundle's own texts the web app shows. `fallback`: further bundles for the iOS app, each
+    for older systems than the one before.
     """
 
     name: str = DEFAULT_NAME
@@ -50,6 +58,7 @@ class AppOptions:
     version_code: int = DEFAULT_VERSION_CODE
     icon: Path | None = None
     examples: int = 0
+    fallback: tuple[Path, ...] = ()
 
 
 def check_options(options: AppOptions) -> None:
@@ -99,11 +108,14 @@ def asset_records(manifest: BundleManifest, options: AppOptions) -> list[FileRec
 
 def app_growth(manifest: BundleManifest, options: AppOptions, device: str) -> Growth:
     """What an app for `device` grows by: its own files, and the runtime that it links."""
-    inside = sum(record.bytes for record in asset_records(manifest, options))
-    what = "model and tokenizer"
+    manifests = [manifest, *map(load_manifest, options.fallback)]
+    inside = sum(record.bytes for each in manifests for record in asset_records(each, options))
+    what = "model and tokenizer" if len(manifests) == 1 else f"{len(manifests)} models and their tokenizers"
     if options.download_url is not None:
         what = f"tokenizer (the model, {format_size(manifest.shipped_bytes - inside)}, is fetched)"
-    return growth(device, manifest.runtime.name, inside, what)
+    runtimes = [each.runtime.name for each in manifests]
+    linked = next((name for name in runtimes if name not in SYSTEM_RUNTIMES), runtimes[0])
+    return growth(device, linked, inside, what)
 
 
 def check_file(folder: Path, record: FileRecord) -> None:
@@ -126,12 +138,13 @@ def copy_assets(bundle: Path, manifest: BundleManifest, options: AppOptions, ass
     shutil.copyfile(bundle / MANIFEST_NAME, assets / MANIFEST_NAME)
 
 
-def copy_file(bundle: Path, record: FileRecord, folder: Path) -> None:
-    """Copy one file of the bundle under `folder`, with its path, and compare the copy."""
-    copy = folder / record.path
+def copy_file(bundle: Path, record: FileRecord, folder: Path, name: str | None = None) -> None:
+    """Copy one file of the bundle under `folder`, with its path or as `name`, and compare the copy."""
+    copied = record if name is None else record.model_copy(update={"path": name})
+    copy = folder / copied.path
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle / record.path, copy)
-    check_file(folder, record)
+    check_file(folder, copied)
 
 
 def outputs(manifest: BundleManifest) -> str:

@@ -30,7 +30,7 @@ from edgepack.bundle.goldens import GOLDEN_NAME, compare_goldens, load_tokenizer
 from edgepack.bundle.manifest import BundleManifest, artifact_sha256, load_manifest
 from edgepack.errors import CheckFailed, InputError, MissingDependency
 from edgepack.package import check_output
-from edgepack.package.ios import template_target
+from edgepack.package.ios_bundles import template_target
 from edgepack.package.project import check_file, model_path
 from edgepack.package.template import read_template
 from edgepack.parameters import format_size

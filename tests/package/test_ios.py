@@ -13,10 +13,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edgepack.errors import InputError
+from edgepack.errors import CheckFailed, InputError
 from edgepack.inspect.privacy import privacy_faults
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.ios import APP, COREAI, COREAI_LINKED, ONNX_RUNTIME_IDS, PROJECT, without_objects
+from edgepack.package.ios_bundles import template_target
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "sample_apps" / "ios"
 TOKEN = re.compile(r'\s+|//[^\n]*|/\*.*?\*/|([{}()=;,])|"((?:\\.|[^"\\])*)"|([\w./$-]+)', re.DOTALL)
@@ -322,3 +323,60 @@ def test_other_projects_have_no_core_ai(bundle: Path, tmp_path: Path) -> None:
 def test_a_model_that_is_a_folder_is_not_downloaded(coreai: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a Core AI model is a folder and cannot be downloaded"):
         package_bundle(coreai, "ios", tmp_path / "app", AppOptions(download_url="https://example.com/models/1"))
+
+
+@pytest.fixture
+def older(make_bundle: Callable[..., Path], coreai: Path, tmp_path: Path) -> Path:
+    """An ONNX bundle of the same build as `coreai`, in a folder of its own."""
+    kept = coreai.rename(tmp_path / "kept")
+    model = make_bundle({"onnx/model_quantized.onnx": b"model", "tokenizer.bin": b"w"}, target="ios-onnx")
+    model.rename(tmp_path / "older")
+    kept.rename(coreai)
+    return tmp_path / "older"
+
+
+def test_an_app_of_two_bundles_runs_on_the_older_system(coreai: Path, older: Path, tmp_path: Path) -> None:
+    out = tmp_path / "app"
+    packaged = package_bundle(coreai, "ios", out, AppOptions(fallback=(older,)))
+    document = parse((out / PROJECT).read_text(encoding="utf-8"))
+    check_project(document, out)
+    assert settings(document, "IPHONEOS_DEPLOYMENT_TARGET") == {template_target()}
+    assert "XCRemoteSwiftPackageReference" in {each["isa"] for each in document["objects"].values()}
+    assert {COREAI, "assets/edgepack.json", "assets/model.aimodel/main.mlirb"} <= set(packaged.files)
+    inside = {name for name in packaged.files if name.startswith("assets/onnxruntime/")}
+    assert inside == {
+        f"assets/onnxruntime/{name}" for name in ("edgepack.json", "onnx/model_quantized.onnx", "tokenizer.bin")
+    }
+    assert {"SampleTests/golden.jsonl", "SampleTests/golden-onnxruntime.jsonl"} <= set(packaged.files)
+    assert 'fallbacks: [String] = ["onnxruntime"]' in (out / "Sample" / "Settings.swift").read_text(encoding="utf-8")
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "| `assets/onnxruntime` | `ios-onnx` | 17 |" in readme
+    assert "edgepack inspect APP.ipa --bundle BUNDLE --bundle BUNDLE2`" in readme
+    assert "2 models and their tokenizers and by the runtime" in readme
+
+
+def test_a_bundle_that_no_phone_would_open_is_refused(coreai: Path, older: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"bundle needs iOS 27.0, and .*older before it iOS 17.0: no phone"):
+        package_bundle(older, "ios", tmp_path / "app", AppOptions(fallback=(coreai,)))
+    with pytest.raises(InputError, match=r"no phone would open it"):
+        package_bundle(coreai, "ios", tmp_path / "app", AppOptions(fallback=(older, older)))
+    assert not (tmp_path / "app").exists()
+
+
+def test_a_fallback_of_another_build_is_refused(coreai: Path, older: Path, tmp_path: Path) -> None:
+    manifest = json.loads((older / "edgepack.json").read_text(encoding="utf-8"))
+    (older / "edgepack.json").write_text(json.dumps({**manifest, "labels": ["yes", "no"]}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"older has another labels than .*bundle; give a bundle of the same build"):
+        package_bundle(coreai, "ios", tmp_path / "app", AppOptions(fallback=(older,)))
+
+
+def test_a_failed_or_damaged_fallback_is_refused(coreai: Path, older: Path, tmp_path: Path) -> None:
+    (older / "onnx" / "model_quantized.onnx").write_bytes(b"other")
+    with pytest.raises(CheckFailed, match=r"older: onnx/model_quantized.onnx is not the manifest's file"):
+        package_bundle(coreai, "ios", tmp_path / "app", AppOptions(fallback=(older,)))
+
+
+@pytest.mark.parametrize("app", ["android", "web"])
+def test_other_apps_hold_one_bundle(bundle: Path, tmp_path: Path, app: str) -> None:
+    with pytest.raises(InputError, match=f"the {app} app holds one bundle; leave --fallback out"):
+        package_bundle(bundle, app, tmp_path / "app", AppOptions(fallback=(bundle,)))

@@ -31,16 +31,19 @@ extension Inference {
         guard let goldens = try? Data(contentsOf: documents.appendingPathComponent("golden.jsonl")) else {
             throw BundleError("golden.jsonl is not in Documents; copy the bundle's there first")
         }
-        let report = try await deviceReport(goldens: goldens)
+        let report = try await deviceReport { _ in goldens }
         try report.json().write(to: documents.appendingPathComponent("device-report.json"), options: .atomic)
         return report
     }
 
-    /// The figures of the model that came with the app or was fetched.
-    func deviceReport(goldens: Data) async throws -> DeviceReport {
+    /// The figures of the model that came with the app or was fetched; `goldens`: those of the runtime whose bundle it is of
+    /// where that is a fallback, else of nil.
+    func deviceReport(goldens: @Sendable (String?) throws -> Data) async throws -> DeviceReport {
         let (files, model) = try await bundle { _ in }
+        let runtime = files.manifest.runtime.name
+        let vectors = try goldens(Settings.fallbacks.contains(runtime) ? runtime : nil)
         let benchmark = try DeviceBenchmark(files, runtimes: linkedRuntimes(), facts: PhoneFacts())
-        return try await benchmark.measure(model, goldens: goldens)
+        return try await benchmark.measure(model, goldens: vectors)
     }
 }
 

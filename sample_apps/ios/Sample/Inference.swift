@@ -43,12 +43,14 @@ actor Inference {
             files, model: model, runtimes: linkedRuntimes(), cache: cache, vectors: vectors, form: Settings.vectorForm)
     }
 
-    /// The bundle's files and the checked model.
+    /// The files and the checked model of the app's first bundle that runs here.
     func bundle(_ progress: @escaping @Sendable (Double) -> Void) async throws -> (files: BundleFiles, model: URL) {
         let storage = try FileManager.default.url(
             for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true
         ).appendingPathComponent("edgepack")
-        let files = try BundleFiles(assets: Bundle.main.bundleURL.appendingPathComponent("assets"), storage: storage)
+        let assets = Bundle.main.bundleURL.appendingPathComponent("assets")
+        let folders = [assets] + Settings.fallbacks.map { assets.appendingPathComponent($0) }
+        let files = try BundleFiles.first(of: folders, storage: storage, runtimes: linkedRuntimes())
         return (files, try await place(of: files, progress))
     }
 

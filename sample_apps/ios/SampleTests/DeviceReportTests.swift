@@ -8,10 +8,12 @@ import XCTest
 
 final class DeviceReportTests: XCTestCase {
     func testTheGoldensComeOutAndTheReportIsAttached() async throws {
-        let place = try XCTUnwrap(
-            Bundle(for: Self.self).url(forResource: "golden", withExtension: "jsonl"),
-            "golden.jsonl is not in SampleTests; copy the bundle's there")
-        let report = try await Inference().deviceReport(goldens: Data(contentsOf: place))
+        let report = try await Inference().deviceReport { fallback in
+            let name = fallback.map { "golden-\($0)" } ?? "golden"
+            let place = Bundle(for: DeviceReportTests.self).url(forResource: name, withExtension: "jsonl")
+            return try Data(
+                contentsOf: XCTUnwrap(place, "\(name).jsonl is not in SampleTests; copy the bundle's golden.jsonl there"))
+        }
         let attachment = XCTAttachment(data: try report.json(), uniformTypeIdentifier: "public.json")
         attachment.name = "device-report.json"
         attachment.lifetime = .keepAlways

@@ -10,6 +10,13 @@ struct CoreAIRuntime: ModelRuntime {
     let name = "coreai"
     var version: String { systemVersion }
 
+    var obstacle: String? {
+        #if canImport(CoreAI)
+        if #available(iOS 27, *) { return nil }
+        #endif
+        return "Core AI is in no simulator; run the app on an iPhone or iPad with iOS 27"
+    }
+
     func load(_ model: URL, _ manifest: Manifest) async throws -> ModelSession {
         #if canImport(CoreAI)
         if #available(iOS 27, *) {
@@ -21,7 +28,7 @@ struct CoreAIRuntime: ModelRuntime {
             }
         }
         #endif
-        throw BundleError("Core AI is in no simulator; run the app on an iPhone or iPad with iOS 27", .unsupported)
+        throw BundleError(obstacle ?? "Core AI cannot be used here", .unsupported)
     }
 }
 

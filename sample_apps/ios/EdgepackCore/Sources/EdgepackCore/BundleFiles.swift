@@ -19,6 +19,21 @@ public struct BundleFiles: Sendable {
         manifest = try Manifest.read(data)
     }
 
+    /// The first of these folders whose bundle runs here; where none does, the error is the first one's.
+    public static func first(of folders: [URL], storage: URL, runtimes: [ModelRuntime]) throws -> BundleFiles {
+        var problem = BundleError("the app holds no bundle; install it again")
+        for (place, folder) in folders.enumerated() {
+            let files = try BundleFiles(assets: folder, storage: storage)
+            do {
+                _ = try files.manifest.runtime(among: runtimes)
+                return files
+            } catch let error as BundleError where error.kind == .unsupported {
+                if place == 0 { problem = error }
+            }
+        }
+        throw problem
+    }
+
     public func tokenizer() throws -> Tokenizer {
         let file = manifest.tokenizer
         let place = assets.appendingPathComponent(file.path)

@@ -37,12 +37,16 @@ public protocol ModelRuntime: Sendable {
     var name: String { get }
     /// As the library, or the system that it is part of, says it.
     var version: String { get }
+    /// Why it runs nothing here, whatever its version; nil where it does.
+    var obstacle: String? { get }
     func load(_ model: URL, _ manifest: Manifest) async throws -> ModelSession
     /// The same, by way of what is kept of the model.
     func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) async throws -> ModelSession
 }
 
 extension ModelRuntime {
+    public var obstacle: String? { nil }
+
     public func load(_ model: URL, _ manifest: Manifest, _ cache: ModelCache) async throws -> ModelSession {
         try await load(model, manifest)
     }
@@ -79,6 +83,7 @@ extension Manifest {
             throw BundleError(
                 "the model needs \(needed), this \(owner) has \(found.version); update the \(owner)", .unsupported)
         }
+        if let obstacle = found.obstacle { throw BundleError(obstacle, .unsupported) }
         return found
     }
 }

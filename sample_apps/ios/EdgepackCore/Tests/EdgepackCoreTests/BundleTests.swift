@@ -6,6 +6,7 @@ import XCTest
 struct FakeRuntime: ModelRuntime {
     let name = "fake"
     var version = "1.16"
+    var obstacle: String?
     var rows: @Sendable (ModelInputs) -> [Float] = { _ in [0, 1] }
 
     struct Session: ModelSession {
@@ -147,6 +148,23 @@ final class BundleTests: XCTestCase {
         let older = await refusal(bundle, [FakeRuntime(version: "26.1")])
         XCTAssertEqual(older, "the model needs iOS 27, this device has 26.1; update the device")
         _ = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [FakeRuntime(version: "27.0")])
+    }
+
+    func testOfSeveralBundlesTheFirstThatRunsHereIsTaken() throws {
+        let newest = try Fixtures.bundle(
+            self, files, manifest: Fixtures.manifest(files).replacingOccurrences(of: #"": "1.16""#, with: #"": "iOS 27""#))
+        let older = try Fixtures.bundle(self, files)
+        let storage = try Fixtures.folder(self)
+        func taken(_ runtimes: [ModelRuntime]) throws -> URL {
+            try BundleFiles.first(of: [newest.assets, older.assets], storage: storage, runtimes: runtimes).assets
+        }
+        XCTAssertEqual(try taken([FakeRuntime(version: "27.0")]), newest.assets)
+        XCTAssertEqual(try taken([FakeRuntime(version: "18.0")]), older.assets)
+        XCTAssertEqual(message { _ = try taken([FakeRuntime(version: "27.0", obstacle: "it is not here")]) }, "it is not here")
+        let none = message { _ = try taken([FakeRuntime(version: "1.9")]) }
+        XCTAssertEqual(none, "the model needs iOS 27, this device has 1.9; update the device")
+        try Data("{".utf8).write(to: newest.assets.appendingPathComponent("edgepack.json"))
+        XCTAssert(message { _ = try taken([FakeRuntime(version: "18.0")]) }.contains("the document"))  // damaged, not too new
     }
 
     /// What is said where the model of a bundle cannot be used.
