@@ -84,9 +84,7 @@ class KindOptions(TypedDict, total=False):
     version_code: int  # 1 to 2,100,000,000
     icon: AnyPath | None  # a square PNG file
     examples: int  # how many texts of the evaluation data are offered to try, 0 to 5
-    fallback: (
-        AnyPath | Sequence[AnyPath]
-    )  # bundles of the same build, each for older systems
+    fallback: AnyPath | Sequence[AnyPath]  # bundles of the same build, each for older systems
 
 
 @one_line_errors("package_app")
