@@ -7,6 +7,7 @@ without `tokenizer.bin` is read by the tokenizers library.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -58,8 +59,9 @@ class JsonTokenizer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         tokenizer.no_padding()
-        token = getattr(tokenizer.model, "unk_token", None)
-        self.unknown = tokenizer.token_to_id(token) if token else None
+        model = json.loads(tokenizer.to_str())["model"]  # a Unigram model has the id, others the token
+        token = model.get("unk_token")
+        self.unknown: int | None = tokenizer.token_to_id(token) if token else model.get("unk_id")
 
     def encode(self, text: str, pair: str | None, longest: Longest | None) -> Encoding:
         """Ids with special tokens, as far as the model reads."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tokenizers import Tokenizer
+from tokenizers.models import BPE, Unigram, WordPiece
 
 from edgepack.bundle.goldens import read_goldens
 from edgepack.bundle.write import Bundle as Written
@@ -17,6 +19,7 @@ from edgepack.cli import main
 from edgepack.cli.texts import read_texts
 from edgepack.errors import InputError
 from edgepack.predict import Bundle
+from edgepack.predict.bundle import JsonTokenizer
 from edgepack.task.probabilities import softmax
 from tests.evidence.conftest import bundle as bundle
 from tests.evidence.conftest import world as world
@@ -50,6 +53,12 @@ def test_without_the_asset_the_tokenizers_library_reads_the_same(loaded: Bundle,
     other = Bundle.load(tmp_path / "bundle")
     for text in ("the lamp", "", "Ångström zzz " * 40):
         assert other(text).to_record() == loaded(text).to_record()
+
+
+def test_the_unknown_token_of_each_model_of_the_library_is_found() -> None:
+    pieces = Tokenizer(Unigram([("<pad>", 0.0), ("<unk>", 0.0), ("a", -1.0)], unk_id=1))
+    words = Tokenizer(WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
+    assert [JsonTokenizer(each).unknown for each in (pieces, words, Tokenizer(BPE()))] == [1, 0, None]
 
 
 def test_a_cut_text_and_an_unknown_one_say_so(loaded: Bundle) -> None:
