@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from shutil import ignore_patterns
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -44,7 +45,7 @@ from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.teacher.int8_model import export_int8
 from edgepack.tokenizer.asset import backend_tokenizer
-from edgepack.workspace import Stage, hash_json
+from edgepack.workspace import RECORD_NAME, Stage, hash_json
 
 DEVICE_ONLY = (
     "name",
@@ -90,6 +91,7 @@ class Delivery:
     console: Console
     linear: Stage
     found: dict[str, Any] = field(default_factory=dict)  # of the student, once it is known
+    exported: dict[str, Stage] = field(default_factory=dict)  # what runs → the first export for it
     measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
     @cached_property
@@ -145,11 +147,17 @@ class Delivery:
         """Export and validate for one target."""
         request = self.inputs.request
 
+        alike = self.exported.get(hash_json(what_runs(target)))
+
         def write_artifact(stage: Stage) -> None:
+            if alike is not None:
+                shutil.copytree(alike.folder, stage.scratch, ignore=ignore_patterns(RECORD_NAME), dirs_exist_ok=True)
+                return
             artifact = export(student, target, stage.scratch)
             (stage.scratch / "operators.json").write_text(json.dumps(artifact.operators))
 
         exported = self.stage(f"export-{target.name}", {"after": trained.key, "target": asdict(target)}, write_artifact)
+        self.exported.setdefault(hash_json(what_runs(target)), exported)
         parts = {
             "after": exported.key,
             "evaluation": self.inputs.evaluation_data.sha256,

@@ -210,17 +210,22 @@ class BuildResult:
         rows = [header, *(_verdict_row(bundle.manifest.target, bundle.verdict) for bundle in self.bundles)]
         lacking = [f"{name}: not built: {reason}" for name, reason in self.missing.items()]
         times = [each.describe(name) for name, each in self.latency.items()]
-        grown = [f"{name}: {each.describe()}" for name, each in self.growth.items()]
+        grown = _grouped({name: each.describe() for name, each in self.growth.items()})
         rest = [*lacking, *times, *self.linear_lines(), *grown, f"bundles in {self.output / 'bundles'}"]
         return "\n".join([format_table(rows), *rest])
 
     def linear_lines(self) -> list[str]:
-        """The linear model compared with the artifacts: one line where these are equally good, else one for each."""
+        """The linear model compared with the artifacts: one line where these are equally good, else one a figure."""
         found = self.verdicts.items()
         said = {name: compared(v.linear, v.metrics.get("artifact")) for name, v in found if v.linear is not None}
         if len(set(said.values())) <= 1:
             return list(dict.fromkeys(said.values()))
-        return [f"{name}: {line}" for name, line in said.items()]
+        return _grouped(said)
+
+
+def _grouped(said: Mapping[str, str]) -> list[str]:
+    """What is said of targets, those of which the same is said together."""
+    return [f"{', '.join(n for n in said if said[n] == line)}: {line}" for line in dict.fromkeys(said.values())]
 
 
 def _verdict_row(target: str, verdict: Verdict) -> list[str]:

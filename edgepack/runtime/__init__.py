@@ -35,6 +35,13 @@ class ProcessSession(Session, Protocol):
     run_ms: float  # of the last run
 
 
+@runtime_checkable
+class BatchSession(Session, Protocol):
+    """A session whose calls cost so much in themselves that texts of one length are run together."""
+
+    texts_at_once: int
+
+
 RUNTIMES: dict[str, str] = {
     "onnxruntime": "edgepack.runtime.onnxruntime:load",
     "onnxruntime-web": "edgepack.runtime.onnxruntime_web:load",

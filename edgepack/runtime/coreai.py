@@ -28,6 +28,8 @@ INSTALL = 'Core AI is not installed; run: pip install "edgepack[coreai]"'
 class CoreaiSession:
     """A loaded asset in a process of its own."""
 
+    texts_at_once = 32  # a text alone takes 0.14 s, 32 of them 0.7 s: the weights are expanded at each call
+
     def __init__(self, process: LineProcess) -> None:
         self._process = process
         self.face: dict[str, Any] = process.answer()  # inputs, outputs and operators

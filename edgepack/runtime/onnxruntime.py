@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from edgepack.errors import InputError, bare, first_line
 from edgepack.machine.memory import return_free_memory
 from edgepack.runtime.fixed_shape import fixed_length, padded, unpadded
 from edgepack.runtime.inputs import as_logits
-from edgepack.runtime.unpacked import open_unpacked
+from edgepack.runtime.unpacked import WEIGHTS, open_unpacked
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -28,6 +29,10 @@ import onnxruntime as ort
 log = logging.getLogger(__name__)
 
 ORT_LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
+WEIGHTS_APART = {  # of a saved model, in a file that is mapped when the model is opened
+    "session.optimized_model_external_initializers_file_name": WEIGHTS,
+    "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
+}
 QUIET = 3  # log errors only: a warning on stderr is nothing that a caller could act upon
 
 
@@ -62,13 +67,12 @@ def load(path: Path, threads: int = 1, cache: Path | None = None) -> OnnxSession
     session = None if cache is None else _from_cache(path, threads, cache)
     if session is None:
         try:
-            session = _open(path, threads, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
+            session = _unpack(path, threads, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
         except Exception as e:  # onnxruntime's own errors share no base class but Exception
             where, version = bare(str(path), 200), ort.__version__
             raise InputError(
                 f"{where} does not load in ONNX Runtime {version}: {first_line(e)}; export it again"
             ) from e
-    return_free_memory()  # what unpacking took stays with the process else: twice the model
     return OnnxSession(session)
 
 
@@ -103,11 +107,18 @@ def _from_cache(path: Path, threads: int, folder: Path) -> ort.InferenceSession 
             folder,
             ort.__version__,
             lambda kept: _open(kept, threads, levels.ORT_DISABLE_ALL),
-            lambda place: _open(path, threads, levels.ORT_ENABLE_EXTENDED, place),
+            lambda place: _unpack(path, threads, levels.ORT_ENABLE_EXTENDED, place, WEIGHTS_APART),
         )
     except Exception as e:  # onnxruntime's own errors share no base class but Exception
         log.debug("nothing is kept of %s in %s: %s", path, folder, e)
         return None
+
+
+def _unpack(*given: Any) -> ort.InferenceSession:
+    """`_open` for a file as it ships. What unpacking took, twice the model, goes back to the system."""
+    session = _open(*given)
+    return_free_memory()
+    return session
 
 
 def _open(

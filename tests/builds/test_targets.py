@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edgepack.build import delivery
 from edgepack.build.delivery import Delivery, what_runs
 from edgepack.build.flow import build as run_build
 from edgepack.build.single_stage import validate_output
@@ -18,7 +19,9 @@ from edgepack.bundle.manifest import load_build_manifest
 from edgepack.bundle.verdict import Verdict
 from edgepack.errors import MissingDependency
 from edgepack.evidence.gate import gate
+from edgepack.export import Artifact
 from edgepack.runtime import RUNTIMES, Session
+from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from tests.builds.tiny import QUIET, TARGETS, TINY, Files, request
 
@@ -105,20 +108,27 @@ def test_one_student_for_every_kind_of_target(files: Files, tmp_path: Path) -> N
     assert {"artifact", "goldens", "batches"} <= {check.name for check in outcome.checks}
 
 
-def test_equal_artifacts_are_measured_once(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged: list[str] = []
-    judge = Delivery.judge
+def test_equal_artifacts_are_made_and_measured_once(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged, made = list[str](), list[str]()
+    judge, export = Delivery.judge, delivery.export
 
     def count(self: Delivery, target: Target, *rest: Any) -> Verdict:
         judged.append(target.name)
         return judge(self, target, *rest)
 
+    def count_exports(student: Student, target: Target, folder: Path) -> Artifact:
+        made.append(target.name)
+        return export(student, target, folder)
+
     monkeypatch.setattr(Delivery, "judge", count)
+    monkeypatch.setattr(delivery, "export", count_exports)
     names = ("android-onnx", "linux-onnx", "android-torchscript")
     output = tmp_path / "out"
     short = replace(TINY, examples_seen=640, prune_ratio=1.0)
     result = run_build(request(files, output, targets=names, timed=False, recipe=short, max_drop=1.0), QUIET)
-    assert judged == ["android-onnx", "android-torchscript"]
+    assert judged == made == ["android-onnx", "android-torchscript"]
     android, linux, torchscript = (bundle.verdict for bundle in result.bundles)
     assert (android.measured_as, linux.measured_as, torchscript.measured_as) == (None, "android-onnx", None)
     assert (linux.target, linux.metrics, linux.checks) == ("linux-onnx", android.metrics, android.checks)

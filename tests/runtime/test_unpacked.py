@@ -13,7 +13,7 @@ import pytest
 from edgepack.errors import InputError
 from edgepack.export import export
 from edgepack.runtime import onnxruntime as runtime
-from edgepack.runtime.unpacked import open_unpacked
+from edgepack.runtime.unpacked import GRAPH, WEIGHTS, open_unpacked
 from edgepack.target import load_target
 from tests.evidence.world import make_student
 
@@ -52,24 +52,44 @@ def test_the_second_load_is_of_what_the_first_kept_and_gives_the_same_bits(
     assert levels == ["ENABLE_ALL", "ENABLE_EXTENDED", "DISABLE_ALL"]
     (kept,) = (tmp_path / "cache").iterdir()
     assert f"-{onnxruntime.__version__}-" in kept.name
-    nodes = [len(onnx.load(path).graph.node) for path in (model, kept)]
+    assert {path.name for path in kept.iterdir()} == {GRAPH, WEIGHTS}
+    nodes = [len(onnx.load(path).graph.node) for path in (model, kept / GRAPH)]
     assert nodes[1] < nodes[0] / 2
+    assert (kept / WEIGHTS).stat().st_size > 0
 
 
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS])
 def test_a_damaged_file_and_one_of_another_version_are_made_again(
-    model: Path, tmp_path: Path, levels: list[str], monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, levels: list[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     expected = runtime.load(model, cache=tmp_path).run(INPUTS)
     (kept,) = tmp_path.iterdir()
-    data = bytearray(kept.read_bytes())
+    data = bytearray((kept / name).read_bytes())
     data[len(data) // 2] ^= 1
-    kept.write_bytes(data)
+    (kept / name).write_bytes(data)
     assert np.array_equal(runtime.load(model, cache=tmp_path).run(INPUTS), expected)
     monkeypatch.setattr(onnxruntime, "__version__", "0.0")
     assert np.array_equal(runtime.load(model, cache=tmp_path).run(INPUTS), expected)
     assert levels == ["ENABLE_EXTENDED"] * 3
     (only,) = tmp_path.iterdir()
     assert "-0.0-" in only.name
+
+
+def test_kept_weights_that_are_missing_are_made_again(model: Path, tmp_path: Path, levels: list[str]) -> None:
+    expected = runtime.load(model, cache=tmp_path).run(INPUTS)
+    (kept,) = tmp_path.iterdir()
+    (kept / WEIGHTS).unlink()
+    assert np.array_equal(runtime.load(model, cache=tmp_path).run(INPUTS), expected)
+    assert levels == ["ENABLE_EXTENDED"] * 2
+
+
+def test_a_model_of_the_same_length_is_another_one(model: Path, tmp_path: Path, levels: list[str]) -> None:
+    other, data = tmp_path / "other.onnx", model.read_bytes()
+    assert b"edgepack" in data
+    other.write_bytes(data.replace(b"edgepack", b"packedge"))
+    for path in (model, other):
+        runtime.load(path, cache=tmp_path / "cache")
+    assert levels == ["ENABLE_EXTENDED"] * 2
 
 
 def test_a_kept_file_that_the_runtime_refuses_is_made_again(tmp_path: Path) -> None:
@@ -84,6 +104,7 @@ def test_a_kept_file_that_the_runtime_refuses_is_made_again(tmp_path: Path) -> N
         raise RuntimeError(kept)
 
     def read(kept: Path) -> str:
+        assert kept.name == GRAPH
         return f"kept {kept.read_text()}"
 
     ways: list[tuple[Callable[[Path], str], str]] = [(read, "unpacked"), (refuse, "unpacked"), (read, "kept unpacked")]

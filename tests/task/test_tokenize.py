@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -229,6 +230,25 @@ def test_exact_batches_hold_no_padding() -> None:
 def test_token_types_only_where_they_tell_segments_apart() -> None:
     assert "token_type_ids" in input_names(tiny_bert(BertForSequenceClassification))
     assert "token_type_ids" not in input_names(tiny_bert(BertForSequenceClassification, type_vocab_size=1))
+
+
+@pytest.mark.parametrize("per_token", [False, True])
+def test_predict_session_runs_texts_of_one_length_together_where_the_session_wants_that(per_token: bool) -> None:
+    class Echo:
+        input_names = ("input_ids", "attention_mask")
+        texts_at_once = 2
+        sizes: ClassVar[list[int]] = []
+
+        def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+            ids = inputs["input_ids"]
+            assert inputs["attention_mask"].all()
+            self.sizes.append(len(ids))
+            return ids[:, :, None] if per_token else ids[:, :1]
+
+    encoded, done = random_encoded([4, 2, 3, 4, 2, 4], per_token), list[int]()
+    expected = encoded.input_ids if per_token else encoded.input_ids[encoded.offsets[:-1]]
+    assert predict_session(Echo(), encoded, done.append)[:, 0].tolist() == expected.tolist()
+    assert Echo.sizes == done == [2, 1, 2, 1]
 
 
 @pytest.mark.parametrize("per_token", [False, True])

@@ -17,6 +17,7 @@ public final class ORTSessionOptions {  // an NSObject, whose own `init()` the h
     public func setIntraOpNumThreads(_ intraOpNumThreads: Int32) throws {}
     public func setGraphOptimizationLevel(_ graphOptimizationLevel: ORTGraphOptimizationLevel) throws {}
     public func setOptimizedModelFilePath(_ optimizedModelFilePath: String) throws {}
+    public func addConfigEntry(withKey key: String, value: String) throws {}
 }
 
 open class ORTRunOptions: NSObject {}

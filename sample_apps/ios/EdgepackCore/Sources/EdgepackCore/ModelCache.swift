@@ -1,5 +1,5 @@
-// What a runtime makes of a model before it runs it, kept for the next start: ONNX Runtime's unpacked file, Core ML's
-// compiled folder.
+// What a runtime makes of a model before it runs it, kept for the next start: ONNX Runtime's unpacked graph and weights, Core
+// ML's compiled folder.
 import Foundation
 
 /// A folder that is for this alone, as one below the app's caches.
