@@ -14,6 +14,7 @@ class UnpackedModelTest {
     private val read = { file: File -> "kept ${file.readText()}" }
     private val unpack = { place: File ->
         place.writeText("unpacked")
+        File(place.parentFile, UnpackedModel.WEIGHTS).writeText("weights")
         "made"
     }
 
@@ -35,9 +36,14 @@ class UnpackedModelTest {
         open()
         assertEquals("made", open(model = "b"))
         assertEquals("made", open(model = "b", version = "1.31"))
-        folder.listFiles()!!.single().writeText("unpackeD")
+        for (name in listOf(UnpackedModel.GRAPH, UnpackedModel.WEIGHTS)) {
+            val file = File(folder.listFiles()!!.single(), name)
+            file.writeText(file.readText().uppercase())
+            assertEquals("made", open(model = "b", version = "1.31"))
+            assertEquals("kept unpacked", open(model = "b", version = "1.31"))
+        }
+        File(folder.listFiles()!!.single(), UnpackedModel.WEIGHTS).delete()
         assertEquals("made", open(model = "b", version = "1.31"))
-        assertEquals("kept unpacked", open(model = "b", version = "1.31"))
         assertEquals(1, folder.listFiles()!!.size)
     }
 
