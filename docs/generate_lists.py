@@ -63,7 +63,8 @@ def pins() -> str:
     """A table: each version that the sample apps ask for."""
     rows = ["| app | what | version | newest known | it needs | checked |", "|---|---|---|---|---|---|"]
     for pin in load_pins():
-        cells = (pin.app, pin.name, pin.version, f"{pin.newest} ({pin.date})", pin.needs or "–", pin.checked)
+        needs = pin.needs or ("–" if pin.min_sdk is None else f"Android SDK {pin.min_sdk}")
+        cells = (pin.app, pin.name, pin.version, f"{pin.newest} ({pin.date})", needs, pin.checked)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 

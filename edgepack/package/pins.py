@@ -21,7 +21,10 @@ PINS_NAME = "pins.toml"
 
 
 class Pin(BaseModel):
-    """A version in one file of an app; `line` is how it stands there, `{}` in its place."""
+    """A version in one file of an app; `line` is how it stands there, `{}` in its place.
+
+    `min_sdk`: the oldest Android SDK that a runtime's library runs on.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,6 +38,7 @@ class Pin(BaseModel):
     needs: str
     checked: str
     runtimes: tuple[str, ...] = ()
+    min_sdk: int | None = None
 
     @property
     def written(self) -> str:

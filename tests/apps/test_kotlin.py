@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.bundle.write import write_bundle
+from edgepack.package.pins import runtime_pin
 from edgepack.task.scores import Activation
 from tests.apps.device_report import check_report
 from tests.apps.kotlin.checks import Checker, resources
@@ -114,6 +115,22 @@ def test_a_difference_is_seen(checker: Checker, source: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["onnx", "executorch", "pytorch", "litert"])
 def test_runtime_modules_compile(checker: Checker, name: str) -> None:
     assert checker.runtime(name).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime"),
+    [("onnx", "onnxruntime"), ("executorch", "executorch"), ("pytorch", "pytorch-lite"), ("litert", "litert")],
+)
+def test_a_bundle_for_a_newer_runtime_than_the_app_has_is_refused_on_the_phone(
+    checker: Checker, tmp_path: Path, name: str, runtime: str
+) -> None:
+    path, pin = tmp_path / "edgepack.json", runtime_pin("android", runtime)
+    assert pin is not None
+    for oldest, fits in (("1.0", True), ("99.0", False)):
+        path.write_text(json.dumps(MANIFEST | {"runtime": {"name": runtime, "min_version": oldest}}))
+        version, said = checker.runtime_version(name, path)[-2:]
+        assert name == "onnx" or version == pin.version  # ONNX Runtime says its own
+        assert ("fits" if fits else f" 99.0, this app has {version}; update the app") in said
 
 
 def test_what_was_typed_is_kept_for_the_next_process(checker: Checker) -> None:

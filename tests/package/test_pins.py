@@ -58,6 +58,14 @@ def test_a_runtime_is_at_least_the_targets_minimum() -> None:
     assert seen >= 6
 
 
+def test_the_android_app_asks_for_no_older_android_than_its_runtimes_do() -> None:
+    catalog = tomllib.loads((checkout() / "android/gradle/libs.versions.toml").read_text())
+    needed = {pin.name: pin.min_sdk for pin in load_pins() if pin.app == "android" and pin.runtimes}
+    assert len(needed) >= 4
+    oldest = int(catalog["versions"]["minSdk"])
+    assert all(found is not None and found <= oldest for found in needed.values()), needed
+
+
 @pytest.mark.parametrize("size", load_sizes(), ids=lambda size: f"{size.device}: {size.library}")
 def test_a_size_is_of_the_version_that_the_app_links(size: RuntimeSize) -> None:
     for runtime in size.runtimes:

@@ -11,6 +11,12 @@ android {
     defaultConfig {
         minSdk = libs.versions.minSdk.get().toInt()
         consumerProguardFiles("consumer-rules.pro")
+        // The library does not say its version, which a bundle may ask to be new enough
+        buildConfigField("String", "RUNTIME_VERSION", "\"${libs.versions.pytorchLite.get()}\"")
+    }
+
+    buildFeatures {
+        buildConfig = true
     }
 
     compileOptions {

@@ -7,6 +7,7 @@ plugin's checks run over the app.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.apps.entities import VECTORS
 from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
 
 STUBS = Path(__file__).parent / "stubs"
+PROGRAM = Path(__file__).parent / "RuntimeVersion.kt"
 RUNTIMES = ("onnx", "pytorch", "executorch", "litert")
 SOURCES, TESTS, DEVICE_TESTS = (Path("src", kind, "kotlin") for kind in ("main", "test", "androidTest"))
 SECOND_HALF = "IncompatibleComposeRuntimeVersionException"
@@ -54,9 +56,32 @@ class Checker:
         out = self.work / f"runtime-{name}.jar"
         if out.exists():
             return out
-        library = {"onnx": self.tools.onnxruntime, "executorch": self.tools.executorch}.get(name, self.stubs())
-        classpath = [self.core(), library, self.stubs()]
-        return self.tools.compile([self.project / f"runtime-{name}" / SOURCES], out, classpath)
+        sources = [self.project / f"runtime-{name}" / SOURCES, *self.build_config(name)]
+        return self.tools.compile(sources, out, [self.core(), self.library(name), self.stubs()])
+
+    def library(self, name: str) -> Path:
+        """The classes that a runtime module is compiled against: the library's own, or stubs."""
+        return {"onnx": self.tools.onnxruntime, "executorch": self.tools.executorch}.get(name, self.stubs())
+
+    def build_config(self, name: str) -> list[Path]:
+        """The `BuildConfig` that Android's build would make for a runtime module, if it asks for one."""
+        script = (self.project / f"runtime-{name}" / "build.gradle.kts").read_text(encoding="utf-8")
+        fields = re.findall(r'buildConfigField\("String", "(\w+)", "\\"\$\{libs\.versions\.(\w+)\.get', script)
+        assert len(fields) == script.count("buildConfigField") == script.count("buildConfig = true")
+        if not fields:
+            return []
+        catalog = tomllib.loads((self.project / "gradle" / "libs.versions.toml").read_text(encoding="utf-8"))
+        constants = [f'    const val {field} = "{catalog["versions"][version]}"' for field, version in fields]
+        out = self.work / f"BuildConfig-{name}.kt"
+        lines = ["package dev.edgepack.runtime", "", "internal object BuildConfig {", *constants, "}", ""]
+        out.write_text("\n".join(lines), encoding="utf-8")
+        return [out]
+
+    def runtime_version(self, name: str, manifest: Path) -> list[str]:
+        """What a runtime module says of its version, and of whether it can run the bundle with this manifest."""
+        used = [self.core(), self.runtime(name), self.library(name), self.stubs()]
+        program = self.tools.compile([PROGRAM], self.work / f"runtime-version-{name}.jar", used)
+        return self.tools.program("dev.edgepack.checks.RuntimeVersion", [*used, program], [str(manifest)]).splitlines()
 
     def test_onnx(self, bundles: Sequence[Path], report: Path | None = None) -> str:
         """Run the bundles' models through the app's own code in ONNX Runtime's Java library.

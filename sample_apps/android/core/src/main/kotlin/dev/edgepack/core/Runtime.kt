@@ -11,7 +11,7 @@ interface ModelRuntime {
     /** The manifest's word for it. */
     val id: String
 
-    /** Its version as the library itself says it; null where it does not. */
+    /** Its version as the library says it, else the one that the app was built with; null where neither is known. */
     val version: String? get() = null
 
     /** Opens the model at [model]; [BundleException] where the library refuses it. Slow: not for the main thread. */

@@ -15,6 +15,7 @@ import org.pytorch.executorch.Tensor
 object PackagedRuntime : ModelRuntime {
     override val name = "ExecuTorch"
     override val id = "executorch"
+    override val version: String get() = BuildConfig.RUNTIME_VERSION
 
     override fun load(model: File, manifest: BundleManifest): ModelSession {
         try {

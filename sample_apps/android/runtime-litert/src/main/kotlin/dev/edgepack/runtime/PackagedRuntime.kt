@@ -14,6 +14,7 @@ import org.tensorflow.lite.Interpreter
 object PackagedRuntime : ModelRuntime {
     override val name = "LiteRT"
     override val id = "litert"
+    override val version: String get() = BuildConfig.RUNTIME_VERSION
 
     override fun load(model: File, manifest: BundleManifest): ModelSession {
         try {

@@ -17,6 +17,7 @@ import org.pytorch.Tensor
 object PackagedRuntime : ModelRuntime {
     override val name = "PyTorch Lite"
     override val id = "pytorch-lite"
+    override val version: String get() = BuildConfig.RUNTIME_VERSION
 
     override fun load(model: File, manifest: BundleManifest): ModelSession {
         try {
