@@ -72,6 +72,7 @@ Android SDK (`ANDROID_HOME`); the wrapper fetches Gradle:
 ```bash
 ./gradlew :app:installDebug       # on a device or emulator that is connected
 ./gradlew :core:test              # tokenizer against the bundle's golden vectors, files, downloads: on this computer
+./gradlew :app:connectedDebugAndroidTest # the screen in each of its states, on a device or emulator
 ./gradlew :app:bundleRelease      # for a store, once you have set up signing
 ```
 
@@ -105,7 +106,8 @@ NOT_VERIFIED = (
     "No Gradle build and no run on a phone or an emulator: edgepack's tests have no access to Google's Maven "
     "repository. The versions in `gradle/libs.versions.toml` were not resolved.",
     "How the screen looks, and how it works with TalkBack.",
-    "The test that writes the device report was compiled against stubs; what it calls to measure ran on a desktop JVM.",
+    "The tests that run on a device, of the screen and of the device report, were compiled against stubs; what the "
+    "report calls to measure ran on a desktop JVM.",
 )
 RUNTIME_NOT_VERIFIED = {
     "onnxruntime": "Latency and memory on a phone. On a desktop JVM the runtime module was run with ONNX Runtime 1.17.",

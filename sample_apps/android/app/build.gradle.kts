@@ -15,7 +15,7 @@ android {
         targetSdk = libs.versions.targetSdk.get().toInt()
         versionCode = 1
         versionName = "1.0"
-        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner" // of the device report
+        testInstrumentationRunner = "androidx.test.runner.AndroidJUnitRunner"
         ndk.abiFilters += listOf("arm64-v8a", "x86_64") // phones and the emulator
     }
 
@@ -66,6 +66,10 @@ dependencies {
     implementation(libs.lifecycle.viewmodel)
     testImplementation(libs.kotlin.test.junit)
     testImplementation(libs.junit)
+    debugImplementation(platform(libs.compose.bom))
+    debugImplementation(libs.compose.ui.test.manifest) // the activity that a tested screen is put into
+    androidTestImplementation(platform(libs.compose.bom))
+    androidTestImplementation(libs.compose.ui.test.junit4)
     androidTestImplementation(libs.androidx.test.runner)
     androidTestImplementation(libs.kotlin.test.junit)
     androidTestImplementation(libs.junit)

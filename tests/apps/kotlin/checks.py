@@ -122,9 +122,9 @@ class Checker:
 
     def device_tests(self) -> Path:
         """The tests of :app that run on a phone, compiled against the stubs."""
-        sources, out = self.project / "app" / DEVICE_TESTS, self.work / "app-device-tests.jar"
+        sources, out = [self.project / "app" / DEVICE_TESTS, STUBS / "compose-test"], self.work / "app-device-tests.jar"
         classpath = [self.core(), self.runtime(self.runtime_names()[0]), self.stubs(), *self.tools.test_libraries]
-        return self.tools.compile([sources], out, classpath, friends=[self.app()])
+        return self.tools.compile(sources, out, classpath, friends=[self.app()])
 
     def compile_app(self, sources: Sequence[Path], out: Path, options: Sequence[str] = ()) -> Path:
         """Compile files of the app, or others that use Compose, together with the stubs."""

@@ -6,6 +6,12 @@ import androidx.compose.ui.Modifier
 
 interface SemanticsPropertyReceiver
 
+class SemanticsPropertyKey<T> private constructor()
+
+object SemanticsProperties {
+    val LiveRegion: SemanticsPropertyKey<LiveRegionMode> get() = TODO()
+}
+
 @JvmInline
 value class LiveRegionMode private constructor(private val value: Int) {
     companion object {
