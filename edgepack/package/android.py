@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -26,10 +25,12 @@ from edgepack.package.project import (
     DEFAULT_NAME,
     DEFAULT_VERSION_CODE,
     DEFAULT_VERSION_NAME,
+    SERVED,
     VECTOR_FORMS,
     AppOptions,
     copy_assets,
     copy_file,
+    copy_served,
     model_path,
     write_readme,
 )
@@ -46,7 +47,6 @@ APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ASSETS, GOLDENS = Path("app/src/main/assets"), Path("core/src/test/resources/golden")
 DEVICE_GOLDENS = Path("app/src/androidTest/assets")  # of the tests that run on a phone, not of the app
 ANDROID_MANIFEST = "app/src/main/AndroidManifest.xml"
-SERVED = Path("model")  # of a model that is downloaded: for the server and for the runtime's tests, not in the app
 WRAPPER = "gradlew"
 NETWORK = Path("app/src/main/res/xml/network_security_config.xml")
 NETWORK_ATTRIBUTE = '        android:networkSecurityConfig="@xml/network_security_config"\n'
@@ -128,8 +128,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     for other in set(MODULES.values()) - {module}:
         shutil.rmtree(folder / f"runtime-{other}")
     copy_assets(bundle, manifest, options, folder / ASSETS)
-    if options.download_url:
-        copy_assets(bundle, manifest, replace(options, download_url=None), folder / SERVED)
+    copy_served(bundle, manifest, options, folder)
     copy_goldens(bundle, manifest, folder)
     if icon:
         write_icon(icon.data, folder)

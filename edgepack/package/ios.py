@@ -28,6 +28,7 @@ from edgepack.package.project import (
     AppOptions,
     copy_assets,
     copy_file,
+    copy_served,
     write_readme,
 )
 from edgepack.package.template import copy_template
@@ -156,6 +157,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     if not any(each.links for each in bundles):
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
+    copy_served(bundle, manifest, options, folder)
     for each in bundles:
         copy_assets(each.folder, each.manifest, options, folder / each.assets)
         for record in each.manifest.files:

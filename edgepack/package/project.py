@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -36,6 +36,7 @@ APPLICATION_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)+"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "10.0.2.2")  # the last is the host as an Android emulator sees it
 VECTOR_FORMS = ("float32", "int8", "binary")  # how apps keep vectors
 DEFAULT_VERSION_NAME, DEFAULT_VERSION_CODE = "1.0", 1
+SERVED = "model"  # folder of a model that is downloaded: for the server, and on Android for the runtime's tests
 MOST_EXAMPLES = 5  # on buttons under a text
 LARGEST_VERSION_CODE = 2_100_000_000  # Google Play's
 
@@ -138,6 +139,12 @@ def copy_assets(bundle: Path, manifest: BundleManifest, options: AppOptions, ass
     shutil.copyfile(bundle / MANIFEST_NAME, assets / MANIFEST_NAME)
 
 
+def copy_served(bundle: Path, manifest: BundleManifest, options: AppOptions, project: Path) -> None:
+    """Where the model is downloaded, put what the server gets into `SERVED`: nothing of it gets into the app."""
+    if options.download_url:
+        copy_assets(bundle, manifest, replace(options, download_url=None), project / SERVED)
+
+
 def copy_file(bundle: Path, record: FileRecord, folder: Path, name: str | None = None) -> None:
     """Copy one file of the bundle under `folder`, with its path or as `name`, and compare the copy."""
     copied = record if name is None else record.model_copy(update={"path": name})
@@ -180,7 +187,7 @@ def write_readme(
         "",
         steps.strip(),
         "",
-        *download_lines(manifest, options),
+        *download_lines(manifest, options, folder),
         *ask_lines(manifest, options, assets),
         "## The model's files",
         "",
@@ -203,13 +210,14 @@ def write_readme(
     write_atomic(folder / "README.md", "\n".join(lines).encode())
 
 
-def download_lines(manifest: BundleManifest, options: AppOptions) -> list[str]:
-    """What to put on the server, where the model is downloaded."""
+def download_lines(manifest: BundleManifest, options: AppOptions, folder: Path) -> list[str]:
+    """What to put on the server, where the model is downloaded: out of the project in `folder`, if it is there."""
     if not options.download_url:
         return []
     path = model_path(manifest)
+    served = f"`{SERVED}/{path}`" if (folder / SERVED / path).is_file() else f"the bundle's `{path}`"
     return [
-        f"The model is not in the app. Serve the bundle's `{path}` at `{options.download_url.rstrip('/')}/{path}`; "
+        f"The model is not in the app. Serve {served} at `{options.download_url.rstrip('/')}/{path}`; "
         "the app takes it only if size and sha256 are those below.",
         "",
     ]

@@ -14,7 +14,8 @@ import pytest
 from edgepack.bundle.manifest import load_manifest
 from edgepack.errors import InputError
 from edgepack.package import AppOptions, package_bundle
-from edgepack.package.android import MODULES, SERVED, android_string
+from edgepack.package.android import MODULES, android_string
+from edgepack.package.project import SERVED
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
 from tests.package.conftest import SHIPPED

@@ -202,11 +202,15 @@ def test_the_readme_says_what_was_not_run(bundle: Path, tmp_path: Path) -> None:
 def test_a_model_that_is_downloaded_stays_out(bundle: Path, tmp_path: Path) -> None:
     options = AppOptions(download_url="https://example.com/models/1")
     packaged = package_bundle(bundle, "ios", tmp_path / "app", options)
-    assert not any(name.endswith(".onnx") for name in packaged.files)
+    assert [name for name in packaged.files if name.endswith(".onnx")] == ["model/onnx/model_quantized.onnx"]
     assert "assets/tokenizer.bin" in packaged.files
     swift = (tmp_path / "app" / "Sample" / "Settings.swift").read_text(encoding="utf-8")
     assert 'downloadURL = "https://example.com/models/1"' in swift
-    assert "--on-demand" in (tmp_path / "app" / "README.md").read_text(encoding="utf-8")
+    readme = (tmp_path / "app" / "README.md").read_text(encoding="utf-8")
+    assert "--on-demand" in readme
+    assert (
+        "Serve `model/onnx/model_quantized.onnx` at `https://example.com/models/1/onnx/model_quantized.onnx`" in readme
+    )
 
 
 @pytest.mark.parametrize(

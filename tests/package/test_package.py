@@ -70,8 +70,8 @@ def test_every_target_of_a_device_with_an_app_is_packaged_or_named(
 def test_a_downloaded_model_is_left_out(bundle: Path, tmp_path: Path, app: str) -> None:
     url = "https://models.example.com/1/"
     package_bundle(bundle, app, tmp_path / "app", AppOptions(download_url=url))
-    inside = tmp_path / "app" / ("app" if app == "android" else "")  # beside that is what goes to the server
-    assert not list(inside.rglob("model_quantized.onnx"))
+    inside = tmp_path / "app" / {"android": "app", "ios": "assets", "web": ""}[app]
+    assert not list(inside.rglob("model_quantized.onnx"))  # beside that is what goes to the server
     assert find(inside, "tokenizer.bin").read_bytes() == SHIPPED["tokenizer.bin"]
     page = (tmp_path / "app" / "README.md").read_text()
     assert "`https://models.example.com/1/onnx/model_quantized.onnx`" in page
