@@ -29,7 +29,7 @@ from edgepack.console import Console
 from edgepack.errors import EdgepackError, MissingDependency, reason
 from edgepack.evidence.analyze import Background, Sure, teacher_flips
 from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
-from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure
+from edgepack.evidence.measure import TOKEN_COUNTS, Subject, Teachers, measure
 from edgepack.evidence.robustness import changed_sets
 from edgepack.evidence.slices import Words
 from edgepack.evidence.sure import find_confidence
@@ -91,6 +91,7 @@ class Delivery:
     console: Console
     linear: Stage
     found: dict[str, Any] = field(default_factory=dict)  # of the student, once it is known
+    teachers: Teachers = field(default_factory=Teachers)  # what is timed beside every target
     exported: dict[str, Stage] = field(default_factory=dict)  # what runs → the first export for it
     measured: dict[str, tuple[str, Stage]] = field(default_factory=dict)  # what runs → its target, its validation
 
@@ -126,19 +127,20 @@ class Delivery:
     def run(self, student: Student, trained: Stage) -> Made:
         """Export, validate and bundle for each target; one whose tools are missing is left out with a warning."""
         made, logits = Made(), {}
-        for target in self.inputs.targets:
-            try:
-                exported, validated = self.run_target(target, student, trained)
-                with self.console.working(f"bundle {target.name}"):
-                    made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
-            except MissingDependency as e:
-                made.missing[target.name] = str(e)
-                self.console.warn(f"{target.name}: not built: {e}")
-                shutil.rmtree(self.inputs.request.output / "bundles" / target.name, ignore_errors=True)  # of before
-                continue
-            made.stages.extend([exported, validated])
-            if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
-                logits[target.name] = np.load(validated.folder / LOGITS_NAME)
+        with self.teachers:
+            for target in self.inputs.targets:
+                try:
+                    exported, validated = self.run_target(target, student, trained)
+                    with self.console.working(f"bundle {target.name}"):
+                        made.bundles[target.name] = self.write_bundle(target, student, exported, validated)
+                except MissingDependency as e:
+                    made.missing[target.name] = str(e)
+                    self.console.warn(f"{target.name}: not built: {e}")
+                    shutil.rmtree(self.inputs.request.output / "bundles" / target.name, ignore_errors=True)  # of before
+                    continue
+                made.stages.extend([exported, validated])
+                if (validated.folder / LOGITS_NAME).is_file():  # not where the runtime is not of this system
+                    logits[target.name] = np.load(validated.folder / LOGITS_NAME)
         task = self.student_task(student)
         made.pairs.extend(compare_runtimes(self.inputs.targets, logits, self.evaluation_ids, task))
         return made
@@ -209,6 +211,7 @@ class Delivery:
                     self.background,
                     own,
                     sure=self.sure_of(student),
+                    known=self.once("forms", dict),
                 ),
                 Limits(inputs.request.budget_bytes, inputs.request.max_drop),
                 artifact_bytes(path) + self.asset_bytes,
@@ -298,7 +301,7 @@ class Delivery:
         }
         if self.int8_teacher is not None:
             subjects["teacher_int8"] = Subject("artifact", self.int8_teacher, "linux-onnx")
-        return measure(subjects, token_counts=self.token_counts)
+        return measure(subjects, token_counts=self.token_counts, teachers=self.teachers)
 
     @property
     def token_counts(self) -> list[int]:

@@ -27,7 +27,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -69,22 +69,48 @@ class Subject:
     name: str  # of the target, or of the task
 
 
+@dataclass(eq=False)
+class Teachers:
+    """Processes of teachers, each started when it is first asked for a sample; a context, which ends them."""
+
+    running: dict[tuple[Subject, tuple[int, ...], int], Callable[[], dict[str, Any]]] = field(default_factory=dict)
+    ends: ExitStack = field(default_factory=ExitStack)
+
+    def sample(self, subject: Subject, token_counts: Sequence[int], runs: int) -> dict[str, Any]:
+        """One more sample of this teacher."""
+        key = subject, tuple(token_counts), runs
+        if key not in self.running:
+            self.running[key] = self.ends.enter_context(started(subject, token_counts, runs))
+        return self.running[key]()
+
+    def __enter__(self) -> Teachers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.running.clear()
+        self.ends.close()
+
+
 def measure(
     subjects: Mapping[str, Subject],
     token_counts: Sequence[int] = TOKEN_COUNTS,
     runs: int | None = None,
     repeats: int | None = None,
+    teachers: Teachers | None = None,
 ) -> dict[str, Speed]:
-    """Measure each subject `repeats` (3) times, one at a time, in turn; medians by subject."""
+    """Measure each subject `repeats` (3) times, one at a time, in turn; medians by subject.
+
+    `teachers` stay for other calls; without it they end with this one.
+    """
+    if teachers is None:
+        with Teachers() as own:
+            return measure(subjects, token_counts, runs, repeats, own)
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in subjects}
     asked = token_counts, runs or RUNS
-    with ExitStack() as kept:
-        teachers: dict[str, Callable[[], dict[str, Any]]] = {}
-        for _ in range(repeats or REPEATS):
-            for name, subject in subjects.items():
-                if subject.kind == "teacher" and name not in teachers:
-                    teachers[name] = kept.enter_context(started(subject, *asked))
-                samples[name].append(teachers[name]() if name in teachers else measure_once(subject, *asked))
+    for _ in range(repeats or REPEATS):
+        for name, subject in subjects.items():
+            sample = teachers.sample if subject.kind == "teacher" else measure_once
+            samples[name].append(sample(subject, *asked))
     return {name: median_speed(found) for name, found in samples.items()}
 
 

@@ -8,7 +8,7 @@ Retention is judged by a paired test (`noninferiority.py`): its whole interval h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ class Reference:
 
     `teacher_evaluation` is those examples in the teacher's vocabulary, where that is another one; `background` is what
     an analysis needs besides. `own_task`: the task with the student's thresholds, where `task` has the teacher's.
-    `sure`: the student's temperature and least confidence, where it has these.
+    `sure`: the student's temperature and least confidence, where it has these. `known`: the torch model's logits by
+    form, each computed for the first target that needs it.
     """
 
     task: Task
@@ -64,6 +65,7 @@ class Reference:
     background: Background | None = None
     own_task: Task | None = None
     sure: Sure | None = None
+    known: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def student_task(self) -> Task:
@@ -79,7 +81,7 @@ class Reference:
         """Logits of all forms but the artifact; `rounded_by` is what shares a range of activations in its runtime."""
         encoded, scoring = self.teacher_evaluation or self.evaluation, self.student_task.scoring
         teacher = FormLogits("teacher", self.teacher_logits, encoded, self.task.scoring)
-        own = student_forms(self.student, self.evaluation, rounded_by, advance)
+        own = student_forms(self.student, self.evaluation, rounded_by, advance, self.known)
         return [teacher, *(replace(form, scoring=scoring) for form in own)]
 
 
@@ -184,21 +186,37 @@ def not_run(
 
 
 def student_forms(
-    student: Student, evaluation: Encoded, rounded_by: str = "example", advance: Advance | None = None
+    student: Student,
+    evaluation: Encoded,
+    rounded_by: str = "example",
+    advance: Advance | None = None,
+    known: dict[str, np.ndarray] | None = None,
 ) -> list[FormLogits]:
     """Logits of the torch model without rounding and at its own bit widths, which are put back.
 
-    `rounded_by`: what shares a range of activations in the target's runtime.
+    `rounded_by`: what shares a range of activations in the target's runtime. `known`: logits of an earlier call.
     """
-    body_bits, embedding_bits = student.config.body_bits, student.config.embedding_bits
+    found, body_bits, embedding_bits = (
+        {} if known is None else known,
+        student.config.body_bits,
+        student.config.embedding_bits,
+    )
+
+    def logits(form: str) -> np.ndarray:
+        if form not in found:
+            found[form] = predict(student, evaluation, exact=True, advance=advance)
+        elif advance is not None:
+            advance(len(evaluation))
+        return found[form]
+
     try:
         student.set_bits(32, 32)
-        full = predict(student, evaluation, exact=True, advance=advance)
+        full = logits("student")
     finally:
         student.set_bits(body_bits, embedding_bits)
     student.round_activations_by(rounded_by)
     try:
-        quantized = predict(student, evaluation, exact=True, advance=advance)
+        quantized = logits(f"quantized by {rounded_by}")
     finally:
         student.round_activations_by("example")
     return [FormLogits("student", full, evaluation), FormLogits("quantized", quantized, evaluation)]

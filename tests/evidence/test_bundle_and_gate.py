@@ -21,7 +21,7 @@ from edgepack.errors import CheckFailed, InputError
 from edgepack.evidence import measure as measuring
 from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, pair_decisions, parity_check
 from edgepack.evidence.gate import gate
-from edgepack.evidence.measure import Subject, measure, measure_once
+from edgepack.evidence.measure import Subject, Teachers, measure, measure_once
 from edgepack.evidence.policy import JUDGED, read_policy
 from edgepack.evidence.validate import blame
 from edgepack.export import export
@@ -288,6 +288,12 @@ def test_a_teacher_keeps_its_process_and_an_artifact_has_a_new_one(monkeypatch: 
     monkeypatch.setattr(measuring, "started", started)
     measure({kind: Subject(kind, Path(), "") for kind in ("artifact", "teacher")}, token_counts=(4,), repeats=2)
     artifact = ["artifact starts", "artifact", "artifact ends"]
+    assert seen == [*artifact, "teacher starts", "teacher", *artifact, "teacher", "teacher ends"]
+    seen.clear()
+    with Teachers() as teachers:
+        for path in ("a", "b"):
+            subjects = {"artifact": Subject("artifact", Path(path), ""), "teacher": Subject("teacher", Path(), "")}
+            measure(subjects, token_counts=(4,), repeats=1, teachers=teachers)
     assert seen == [*artifact, "teacher starts", "teacher", *artifact, "teacher", "teacher ends"]
 
 

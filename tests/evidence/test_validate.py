@@ -216,6 +216,19 @@ def test_without_the_runtime_only_the_size_is_judged(
         )
 
 
+def test_a_form_that_another_target_had_too_is_computed_once(student: Any) -> None:
+    known: dict[str, np.ndarray] = {}
+    advanced: list[int] = []
+    first = student_forms(student, EVALUATION, "example", known=known)
+    student.asked.clear()
+    again = student_forms(student, EVALUATION, "example", advanced.append, known)
+    assert [form.logits is other.logits for form, other in zip(first, again, strict=True)] == [True, True]
+    assert "predict" not in student.asked
+    assert advanced == [N, N]
+    student_forms(student, EVALUATION, "token", known=known)
+    assert student.asked.count("predict") == 1  # without rounding it is the same
+
+
 def test_the_student_gets_its_bit_widths_and_ranges_back_whatever_happens(
     student: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
