@@ -133,8 +133,9 @@ def test_a_bundle_for_a_newer_runtime_than_the_app_has_is_refused_on_the_phone(
         assert ("fits" if fits else f" 99.0, this app has {version}; update the app") in said
 
 
-def test_what_was_typed_is_kept_for_the_next_process(checker: Checker) -> None:
-    assert "OK (4 tests)" in checker.test_app()
+def test_what_the_app_says_when_a_library_is_missing_and_what_it_keeps(checker: Checker) -> None:
+    """The app's tests that need no device: a `LinkageError` is words on the screen; typed texts; pauses."""
+    assert "OK (8 tests)" in checker.test_app()
 
 
 def test_what_measures_on_a_phone_compiles(checker: Checker) -> None:

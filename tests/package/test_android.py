@@ -16,6 +16,7 @@ from edgepack.errors import InputError
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.android import MODULES, android_string
 from edgepack.package.project import SERVED
+from edgepack.package.template import checkout
 from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
 from tests.package.conftest import SHIPPED
@@ -189,6 +190,25 @@ def test_the_native_code_is_safe_and_quiet(package: Callable[..., Path]) -> None
     runtime = (project / "runtime-onnx/src/main/kotlin/dev/edgepack/runtime/PackagedRuntime.kt").read_text()
     assert runtime.index("switchTelemetryOff()") < runtime.index("OrtEnvironment.getEnvironment()")
     assert 'Os.setenv("ORT_DISABLE_TELEMETRY", "1", true)' in runtime
+
+
+@pytest.mark.parametrize("module", ["executorch", "pytorch"])
+def test_r8_is_told_of_the_class_that_fbjni_does_not_bring(module: str) -> None:
+    rules = (checkout() / f"android/runtime-{module}/consumer-rules.pro").read_text().splitlines()
+    assert "-dontwarn javax.annotation.Nullable" in rules
+    assert "-keep class com.facebook.jni.** { *; }" in rules
+
+
+def test_nothing_is_backed_up_or_transferred(package: Callable[..., Path]) -> None:
+    project = package()
+    application = manifest_of(project).find("application")
+    assert application is not None
+    assert application.attrib[f"{ANDROID}allowBackup"] == "false"
+    assert application.attrib[f"{ANDROID}dataExtractionRules"] == "@xml/data_extraction_rules"
+    rules = ElementTree.parse(project / MAIN / "res/xml/data_extraction_rules.xml").getroot()
+    for way in ("cloud-backup", "device-transfer"):
+        excluded = {element.attrib["domain"] for element in rules.findall(f"{way}/exclude")}
+        assert excluded == {"root", "file", "database", "sharedpref", "external"}, way
 
 
 def test_strings_are_given_the_arguments_that_they_take(package: Callable[..., Path]) -> None:

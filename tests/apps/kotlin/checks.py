@@ -117,7 +117,7 @@ class Checker:
         """Run the tests of :app that need no device, against the stubs."""
         app, sources, tests = self.app(), self.project / "app" / TESTS, self.work / "app-tests.jar"
         coroutines = self.tools.library("kotlinx-coroutines-core-jvm")
-        self.tools.compile([sources], tests, [coroutines, *self.tools.test_libraries], friends=[app])
+        self.tools.compile([sources], tests, [self.core(), coroutines, *self.tools.test_libraries], friends=[app])
         return self.tools.test(sources, [app, tests, self.core(), coroutines], {})
 
     def device_tests(self) -> Path:

@@ -6,6 +6,8 @@ import androidx.compose.ui.semantics.SemanticsPropertyKey
 
 interface SemanticsNodeInteractionsProvider {
     fun onNode(matcher: SemanticsMatcher, useUnmergedTree: Boolean = false): SemanticsNodeInteraction
+
+    fun onAllNodes(matcher: SemanticsMatcher, useUnmergedTree: Boolean = false): SemanticsNodeInteractionCollection
 }
 
 class SemanticsNode private constructor()
@@ -14,12 +16,11 @@ class SemanticsNodeInteractionCollection private constructor() {
     fun fetchSemanticsNodes(atLeastOneRootRequired: Boolean = true, errorMessageOnFail: String? = null): List<SemanticsNode> = TODO()
 }
 
-fun SemanticsNodeInteractionsProvider.onAllNodesWithText(
-    text: String,
-    substring: Boolean = false,
-    ignoreCase: Boolean = false,
-    useUnmergedTree: Boolean = false,
-): SemanticsNodeInteractionCollection = TODO()
+fun SemanticsNodeInteractionCollection.onFirst(): SemanticsNodeInteraction = TODO()
+
+fun hasSetTextAction(): SemanticsMatcher = TODO()
+
+fun hasText(text: String, substring: Boolean = false, ignoreCase: Boolean = false): SemanticsMatcher = TODO()
 
 class SemanticsMatcher private constructor() {
     companion object {

@@ -12,4 +12,14 @@ interface State<out T> {
     val value: T
 }
 
+interface MutableState<T> : State<T> {
+    override var value: T
+}
+
+fun <T> mutableStateOf(value: T): MutableState<T> = TODO()
+
 operator fun <T> State<T>.getValue(thisObj: Any?, property: KProperty<*>): T = value
+
+operator fun <T> MutableState<T>.setValue(thisObj: Any?, property: KProperty<*>, value: T) {
+    this.value = value
+}

@@ -1,10 +1,11 @@
 package dev.edgepack.app
 
+import androidx.compose.ui.test.SemanticsMatcher
+import androidx.compose.ui.test.hasSetTextAction
+import androidx.compose.ui.test.hasText
 import androidx.compose.ui.test.junit4.v2.createAndroidComposeRule
-import androidx.compose.ui.test.onAllNodesWithText
-import androidx.compose.ui.test.onNodeWithText
+import androidx.compose.ui.test.onFirst
 import androidx.compose.ui.test.performTextInput
-import androidx.test.platform.app.InstrumentationRegistry
 import kotlin.test.Test
 import org.junit.Rule
 
@@ -14,18 +15,16 @@ class MainActivityTest {
     val compose = createAndroidComposeRule<MainActivity>()
 
     /** The first start copies the model out of the app and unpacks it. */
-    private fun waitFor(text: String) =
-        compose.waitUntil(READY_MILLIS) { compose.onAllNodesWithText(text).fetchSemanticsNodes().isNotEmpty() }
-
-    private fun words(id: Int): String = InstrumentationRegistry.getInstrumentation().targetContext.getString(id)
+    private fun waitFor(wanted: SemanticsMatcher) =
+        compose.waitUntil(READY_MILLIS) { compose.onAllNodes(wanted).fetchSemanticsNodes().isNotEmpty() }
 
     @Test
     fun whatWasTypedIsStillThereWhenTheActivityIsMadeAgain() {
-        waitFor(words(R.string.text_label))
-        compose.onNodeWithText(words(R.string.text_label)).performTextInput(TYPED)
-        waitFor(TYPED)
+        waitFor(hasSetTextAction()) // the first field is the text's, whatever the model does with it
+        compose.onAllNodes(hasSetTextAction()).onFirst().performTextInput(TYPED)
+        waitFor(hasText(TYPED))
         compose.activityRule.scenario.recreate()
-        waitFor(TYPED)
+        waitFor(hasText(TYPED))
     }
 
     private companion object {

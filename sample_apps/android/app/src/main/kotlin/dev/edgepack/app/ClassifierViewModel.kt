@@ -2,6 +2,9 @@ package dev.edgepack.app
 
 import android.app.Application
 import android.os.SystemClock
+import androidx.compose.runtime.getValue
+import androidx.compose.runtime.mutableStateOf
+import androidx.compose.runtime.setValue
 import androidx.lifecycle.AndroidViewModel
 import androidx.lifecycle.SavedStateHandle
 import androidx.lifecycle.viewModelScope
@@ -10,7 +13,6 @@ import dev.edgepack.core.Prediction
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.core.readList
 import dev.edgepack.runtime.PackagedRuntime
-import java.io.IOException
 import java.util.concurrent.Executors
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.asCoroutineDispatcher
@@ -26,17 +28,20 @@ import kotlinx.coroutines.withContext
  * thread of its own, never on the main one.
  */
 class ClassifierViewModel(application: Application, saved: SavedStateHandle) : AndroidViewModel(application) {
-    private val worker = Executors.newSingleThreadExecutor().asCoroutineDispatcher()
+    private val worker = Executors.newSingleThreadExecutor { Thread(it, "model") }.asCoroutineDispatcher()
     private val modelState = MutableStateFlow<ModelState>(ModelState.Preparing(null))
     private val savedInput = SavedInput(saved)
-    private val inputState = MutableStateFlow(savedInput.input)
     private val outputState = MutableStateFlow<Output?>(null)
     private val settledState = MutableStateFlow<Output?>(null)
     private var classifier: TextClassifier? = null // the worker's own
     private var loading: Job? = null
 
     val model: StateFlow<ModelState> = modelState.asStateFlow()
-    val input: StateFlow<Input> = inputState.asStateFlow()
+
+    /** What the user has typed. Compose's own state: a field whose text comes back through a flow, later, can lose letters. */
+    var input: Input by mutableStateOf(savedInput.input)
+        private set
+    private val asked = MutableStateFlow(input)
     val output: StateFlow<Output?> = outputState.asStateFlow()
 
     /** The output once typing has paused, which a screen reader says. */
@@ -51,50 +56,45 @@ class ClassifierViewModel(application: Application, saved: SavedStateHandle) : A
         if (loading?.isActive == true) return
         modelState.value = ModelState.Preparing(null)
         loading = viewModelScope.launch {
-            modelState.value = runInterruptible(worker) { open() }
-            if (modelState.value is ModelState.Ready) {
-                answerLatest(inputState, PAUSE_MILLIS, ::classify, { outputState.value = it }, { settledState.value = it })
+            val opened = runInterruptible(worker) { open() }
+            if (opened is ModelState.Ready && input.list.isEmpty()) ask(input.copy(list = withContext(worker) { firstList() }))
+            modelState.value = opened
+            if (opened is ModelState.Ready) {
+                answerLatest(asked, PAUSE_MILLIS, ::classify, { outputState.value = it }, { settledState.value = it })
             }
         }
     }
 
     /** What the user has typed; the latest is classified, earlier ones may be skipped. */
     fun type(input: Input) {
-        inputState.value = input
+        ask(input)
         savedInput.input = input
+    }
+
+    private fun ask(input: Input) {
+        this.input = input
+        asked.value = input
     }
 
     private fun open(): ModelState {
         val start = SystemClock.elapsedRealtime()
-        return try {
+        return orSay(PackagedRuntime.name, {
             val ready = ModelLoader(getApplication()).load { modelState.value = ModelState.Preparing(it) }
             classifier = ready
-            if (inputState.value.list.isEmpty()) inputState.value = inputState.value.copy(list = firstList(ready))
             ModelState.Ready(ready.manifest, PackagedRuntime.name, SystemClock.elapsedRealtime() - start)
-        } catch (e: IOException) { // a BundleException explains itself; the rest is the device's: no space, no access
-            ModelState.Failed(e.message ?: e.javaClass.simpleName)
-        } catch (e: LinkageError) { // also a class that does not initialize, since its library did not load before
-            ModelState.Failed(unlinked(e))
-        }
+        }, ModelState::Failed)
     }
 
     /** What is searched at first: the texts whose vectors are kept, or some examples. */
-    private fun firstList(ready: TextClassifier): String =
-        ready.keptTexts.joinToString("\n").ifEmpty { getApplication<Application>().getString(R.string.search_examples) }
+    private fun firstList(): String = classifier?.keptTexts.orEmpty().joinToString("\n")
+        .ifEmpty { getApplication<Application>().getString(R.string.search_examples) }
 
-    private suspend fun classify(input: Input): Output? = withContext(worker) {
+    /** A later input interrupts it: many texts are not run to the end for an answer that nobody waits for. */
+    private suspend fun classify(input: Input): Output? = runInterruptible(worker) {
         val ready = classifier
-        if (ready == null || input.text.isBlank()) return@withContext null
-        try {
-            Output(input, answer(ready, input), error = null)
-        } catch (e: IOException) {
-            Output(input, prediction = null, error = e.message)
-        } catch (e: LinkageError) { // some libraries link a part of theirs at the first text only
-            Output(input, prediction = null, error = unlinked(e))
-        }
+        if (ready == null || input.text.isBlank()) return@runInterruptible null
+        orSay(PackagedRuntime.name, { Output(input, answer(ready, input), null) }, { Output(input, null, it) })
     }
-
-    private fun unlinked(e: LinkageError) = "${PackagedRuntime.name} has no native library for this device (${e.message})"
 
     /** The prediction; null where labels of the user's own, or texts to rank, are wanted and are not enough. */
     private fun answer(ready: TextClassifier, input: Input): Prediction? {

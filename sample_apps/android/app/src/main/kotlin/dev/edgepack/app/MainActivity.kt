@@ -19,10 +19,9 @@ class MainActivity : ComponentActivity() {
         enableEdgeToEdge()
         setContent {
             val model by viewModel.model.collectAsStateWithLifecycle()
-            val input by viewModel.input.collectAsStateWithLifecycle()
             val output by viewModel.output.collectAsStateWithLifecycle()
             val settled by viewModel.settled.collectAsStateWithLifecycle()
-            EdgepackTheme { ClassifierScreen(model, input, output, settled, viewModel::type, viewModel::load) }
+            EdgepackTheme { ClassifierScreen(model, viewModel.input, output, settled, viewModel::type, viewModel::load) }
         }
     }
 }

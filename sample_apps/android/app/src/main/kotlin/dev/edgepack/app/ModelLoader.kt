@@ -8,6 +8,7 @@ import dev.edgepack.core.ModelDownloader
 import dev.edgepack.core.ModelStore
 import dev.edgepack.core.TextClassifier
 import dev.edgepack.core.VectorForm
+import dev.edgepack.core.requireFor
 import dev.edgepack.runtime.PackagedRuntime
 import java.io.File
 import java.io.FileNotFoundException
@@ -28,8 +29,9 @@ class ModelLoader(private val context: Context) {
 
     /** The bundle, warmed up; [progress] hears what share of a download is there. */
     fun load(progress: (Float) -> Unit): TextClassifier {
-        val files = files(progress)
-        val manifest = files.manifest
+        val manifest = manifest()
+        PackagedRuntime.requireFor(manifest) // before a model is fetched that could not be opened
+        val files = files(manifest, progress)
         try {
             val (cache, vectors) = File(context.cacheDir, "model") to File(context.noBackupFilesDir, "vectors")
             val form = VectorForm.of(context.getString(R.string.vector_form))
@@ -42,8 +44,9 @@ class ModelLoader(private val context: Context) {
     }
 
     /** The bundle's files, checked and in their place. */
-    fun files(progress: (Float) -> Unit): ModelFiles {
-        val manifest = manifest()
+    fun files(progress: (Float) -> Unit): ModelFiles = files(manifest(), progress)
+
+    private fun files(manifest: BundleManifest, progress: (Float) -> Unit): ModelFiles {
         folder.mkdirs()
         store.keepOnly(listOf(manifest.tokenizer, manifest.model))
         val tokenizer = fromAssets(manifest.tokenizer)

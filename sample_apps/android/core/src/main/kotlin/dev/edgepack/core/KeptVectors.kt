@@ -20,20 +20,27 @@ class KeptVectors(
     private val form: VectorForm = VectorForm.FLOAT32,
 ) {
     private var vectors: Map<String, ByteArray> = file?.let(::read).orEmpty()
+    private var filed = texts
 
     /** The texts, in order; none at first. */
     val texts: List<String> get() = vectors.keys.toList()
 
     /** The vectors of [texts], of those that are not kept by [embed]; what is then kept are these texts alone. */
     fun of(texts: List<String>, embed: (String) -> FloatArray): List<FloatArray> {
-        val found = texts.distinct().associateWith { vectors[it] ?: form.pack(embed(it)) }
-        val same = found.keys.toList() == this.texts
+        val found = LinkedHashMap<String, ByteArray>()
+        try {
+            texts.forEach { found.getOrPut(it) { vectors[it] ?: form.pack(embed(it)) } }
+        } catch (e: IOException) { // an interrupt too: what there is, is not embedded again
+            vectors += found
+            throw e
+        }
         vectors = found
-        if (!same && file != null) write(file)
+        if (file != null && filed != this.texts) write(file)
         return texts.map { form.unpack(found.getValue(it), size) }
     }
 
     private fun write(file: File) {
+        filed = texts
         val body = ByteArrayOutputStream()
         DataOutputStream(body).use { out ->
             out.writeInt(vectors.size)

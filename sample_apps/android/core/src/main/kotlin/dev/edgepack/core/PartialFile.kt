@@ -31,7 +31,9 @@ internal class PartialFile(private val target: File, private val record: FileRec
 
     /** Appends [input]; [progress] hears of the bytes there are. Stops where the file would be too long. */
     fun append(input: InputStream, progress: (Long) -> Unit = {}) {
-        target.absoluteFile.parentFile?.mkdirs()
+        val folder = target.absoluteFile.parentFile
+        folder?.mkdirs()
+        requireSpace(folder?.usableSpace ?: 0)
         FileOutputStream(part, true).use { out ->
             copy(input) { block, count ->
                 out.write(block, 0, count)
@@ -39,6 +41,13 @@ internal class PartialFile(private val target: File, private val record: FileRec
             }
             out.fd.sync()
         }
+    }
+
+    /** [free]: bytes, 0 where the device does not say it. */
+    private fun requireSpace(free: Long) {
+        val missing = record.bytes - length
+        if (free !in 1 until missing) return
+        throw BundleException("${record.name} needs ${missing / MB + 1} MB, this device has ${free / MB} MB free; make room, try again")
     }
 
     /** Compares with the manifest and puts the file in its place; [DamagedFileException] if it is another. */
@@ -89,6 +98,7 @@ fun sha256(file: File): String {
 }
 
 private const val BLOCK = 64 * 1024
+private const val MB = 1_000_000
 
 /** Lower-case hexadecimal. */
 internal fun ByteArray.toHex(): String = joinToString("") { ((it.toInt() and 0xFF) or 0x100).toString(16).substring(1) }

@@ -2,8 +2,13 @@ package dev.edgepack.core
 
 import java.io.Closeable
 import java.io.File
+import java.io.InterruptedIOException
 
-/** A bundle that is ready: text in, [Prediction] out. One call at a time, off the main thread. */
+/**
+ * A bundle that is ready: text in, [Prediction] out. One call at a time, off the main thread.
+ *
+ * An interrupt of the thread ends a call before the model's next run, with an [InterruptedIOException].
+ */
 class TextClassifier(
     val manifest: BundleManifest,
     private val tokenizer: Tokenizer,
@@ -68,6 +73,7 @@ class TextClassifier(
     private class Run(val encoding: Encoding, val logits: FloatArray, val tokenizeNanos: Long, val modelNanos: Long)
 
     private fun run(text: String, pair: String?): Run {
+        if (Thread.interrupted()) throw InterruptedIOException("stopped before the model's next run")
         val start = System.nanoTime()
         val encoding = tokenizer.encode(text, pair, manifest.inputLength, whole = manifest.windows != null)
         val tokenized = System.nanoTime()
@@ -141,10 +147,15 @@ class TextClassifier(
         ): TextClassifier {
             runtime.requireFor(manifest)
             val session = if (cache == null) runtime.load(model, manifest) else runtime.load(model, manifest, cache)
-            val kept = KeptVectors.of(manifest, vectors, form)
-            val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), session, kept)
-            repeat(WARM_UP_RUNS) { classifier.run("warm up", if (manifest.pair) "warm up" else null) }
-            return classifier
+            try {
+                val kept = KeptVectors.of(manifest, vectors, form)
+                val classifier = TextClassifier(manifest, Tokenizer.load(tokenizer), session, kept)
+                repeat(WARM_UP_RUNS) { classifier.run("warm up", if (manifest.pair) "warm up" else null) }
+                return classifier
+            } catch (e: Throwable) { // native memory, which nothing else frees
+                session.close()
+                throw e
+            }
         }
     }
 }

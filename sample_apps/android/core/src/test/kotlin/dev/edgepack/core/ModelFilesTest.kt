@@ -57,6 +57,18 @@ class ModelFilesTest {
     }
 
     @Test
+    fun aDeviceWithTooLittleRoomIsSaidBeforeAByteIsWritten() {
+        val huge = FileRecord("onnx/model.bin", Long.MAX_VALUE / 2, sha256(data), true)
+        val error = assertFailsWith<BundleException> { ModelStore(folder).install(huge) { ByteArrayInputStream(data) } }
+        assertTrue("model.bin needs" in error.message && "make room, try again" in error.message, error.message)
+        assertEquals(emptyList(), folder.list().orEmpty().toList())
+        FakeServer(Reply("200 OK", body = data, announced = data.size)).use { server ->
+            assertFailsWith<BundleException> { downloader().download(server.url, huge, target) }
+            assertEquals(1, server.ranges.size)
+        }
+    }
+
+    @Test
     fun filesOfEarlierVersionsGo() {
         val store = ModelStore(folder)
         val old = File(folder, "0123456789abcdef-model.bin").also { it.writeText("old") }

@@ -1,6 +1,7 @@
 package dev.edgepack.core
 
 import java.io.File
+import java.io.InterruptedIOException
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
@@ -146,6 +147,47 @@ class PredictionTest {
         assertEquals(0.5f, prediction.labels[1].probability)
         val none = TextClassifier(manifest, tokenizer(), session(floatArrayOf(-1f, 0.4f))).classify("so good")
         assertTrue(none.isSet && none.labels.isEmpty())
+    }
+
+    @Test
+    fun aModelThatFailsWhileItIsOpenedIsClosedAgain() {
+        val tokenizer = File(Goldens.folders[0], "tokenizer.bin")
+        val failures = listOf(BundleException("it does not run"), UnsatisfiedLinkError("no library"))
+        for (failure in failures) {
+            val session = Failing(failure)
+            assertEquals(failure, assertFailsWith<Throwable> { open(session, tokenizer) })
+            assertEquals(1, session.closed)
+        }
+        val session = Failing(failures[0])
+        assertFailsWith<Exception> { open(session, File("no such tokenizer")) }
+        assertEquals(1, session.closed)
+    }
+
+    private fun open(session: ModelSession, tokenizer: File) {
+        val runtime = object : ModelRuntime {
+            override val name = "ONNX Runtime"
+            override val id = "onnxruntime"
+            override fun load(model: File, manifest: BundleManifest) = session
+        }
+        TextClassifier.load(manifest("text-classification"), tokenizer, File("m"), runtime)
+    }
+
+    private class Failing(private val failure: Throwable) : ModelSession {
+        var closed = 0
+
+        override fun run(encoding: Encoding): FloatArray = throw failure
+        override fun close() {
+            closed++
+        }
+    }
+
+    @Test
+    fun anInterruptEndsACallBeforeTheNextRun() {
+        val classifier = TextClassifier(manifest("text-classification"), tokenizer(), session(floatArrayOf(1f, 3f)))
+        Thread.currentThread().interrupt()
+        assertFailsWith<InterruptedIOException> { classifier.classify("so good") }
+        assertFalse(Thread.interrupted())
+        assertEquals("yes", classifier.classify("so good").labels[0].label)
     }
 
     @Test

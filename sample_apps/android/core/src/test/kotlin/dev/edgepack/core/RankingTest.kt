@@ -1,6 +1,7 @@
 package dev.edgepack.core
 
 import java.io.File
+import java.io.InterruptedIOException
 import kotlin.io.path.createTempDirectory
 import kotlin.test.AfterTest
 import kotlin.test.Test
@@ -51,6 +52,25 @@ class RankingTest {
         assertEquals(listOf("a", "bcé", "de"), asked)
         assertEquals(listOf("bcé", "de"), KeptVectors(file, 2).texts)
         assertEquals(listOf("kept"), folder.list()?.toList())
+    }
+
+    @Test
+    fun whatAnInterruptCutShortIsNotComputedAgain() {
+        val asked = ArrayList<String>()
+        var stopAt = "c"
+        fun embed(text: String): FloatArray {
+            if (text == stopAt) throw InterruptedIOException("stopped")
+            return floatArrayOf(1f).also { asked += text }
+        }
+        val file = File(folder, "kept")
+        val kept = KeptVectors(file, 1)
+        assertFailsWith<InterruptedIOException> { kept.of(listOf("a", "b", "c"), ::embed) }
+        stopAt = ""
+        kept.of(listOf("a", "b"), ::embed)
+        assertEquals(listOf("a", "b"), KeptVectors(file, 1).texts)
+        kept.of(listOf("a", "b", "c"), ::embed)
+        assertEquals(listOf("a", "b", "c"), asked)
+        assertEquals(asked, KeptVectors(file, 1).texts)
     }
 
     @Test

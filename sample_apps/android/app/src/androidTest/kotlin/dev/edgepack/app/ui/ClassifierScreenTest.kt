@@ -103,14 +103,21 @@ class ClassifierScreenTest {
         show(ModelState.Failed("model.onnx is damaged"))
         sees(R.string.failed_title)
         compose.onNodeWithText("model.onnx is damaged").assertExists()
+        compose.onNode(isPolite).assert(hasContentDescription("model.onnx is damaged", substring = true))
         compose.onNodeWithText(words(R.string.try_again)).performClick()
         assertEquals(1, tries)
     }
 
     @Test
     fun aDownloadSaysHowFarItIs() {
-        show(ModelState.Preparing(0.4f))
-        compose.onNodeWithText("40", substring = true).assert(isPolite)
+        show(ModelState.Preparing(0.47f))
+        compose.onNodeWithText("47", substring = true).assertExists()
+    }
+
+    @Test
+    fun aDownloadIsAnnouncedInTenths() {
+        show(ModelState.Preparing(0.47f))
+        compose.onNode(isPolite).assert(hasContentDescription("40", substring = true))
     }
 
     private companion object {

@@ -3,20 +3,15 @@ package dev.edgepack.app.ui
 import androidx.compose.foundation.layout.Arrangement
 import androidx.compose.foundation.layout.Column
 import androidx.compose.foundation.layout.Row
-import androidx.compose.foundation.layout.Spacer
 import androidx.compose.foundation.layout.fillMaxWidth
-import androidx.compose.foundation.layout.height
 import androidx.compose.material3.LinearProgressIndicator
 import androidx.compose.material3.MaterialTheme
 import androidx.compose.material3.Text
 import androidx.compose.runtime.Composable
 import androidx.compose.ui.Modifier
 import androidx.compose.ui.res.stringResource
-import androidx.compose.ui.semantics.LiveRegionMode
 import androidx.compose.ui.semantics.clearAndSetSemantics
 import androidx.compose.ui.semantics.contentDescription
-import androidx.compose.ui.semantics.liveRegion
-import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.text.font.FontWeight
 import androidx.compose.ui.unit.dp
 import dev.edgepack.app.Input
@@ -78,50 +73,6 @@ private fun Predicted(input: Input, prediction: Prediction) {
     Text(latency(prediction), style = MaterialTheme.typography.bodySmall)
 }
 
-/**
- * What a screen reader says of an answer once typing has paused; nothing to see. It is always there, since a live region is
- * announced when it changes, and by itself, since one around the answer would be announced at every key.
- */
-@Composable
-fun Announced(output: Output?) {
-    val words = output?.let { spoken(it) }.orEmpty()
-    val size = Modifier.fillMaxWidth().height(1.dp) // a node without one is not announced
-    Spacer(
-        modifier = size.semantics {
-            liveRegion = LiveRegionMode.Polite
-            if (words.isNotEmpty()) contentDescription = words
-        },
-    )
-}
-
-/** What stands first in an answer, in a few words. */
-@Composable
-private fun spoken(output: Output): String {
-    val prediction = output.prediction
-    val error = output.error
-    val found = prediction?.found
-    val score = prediction?.score
-    return when {
-        error != null -> error
-        prediction == null ->
-            if (output.input.own) stringResource(R.string.write_labels) else stringResource(R.string.write_list)
-        found != null -> stringResource(R.string.found_description, stringResource(R.string.found_title), found.firstOrNull()?.text.orEmpty())
-        score != null -> {
-            val value = number(score, SCORE_DECIMALS)
-            stringResource(R.string.found_description, stringResource(R.string.score_title), value)
-        }
-        prediction.isSet ->
-            prediction.labels.joinToString { shown(it.label) }.ifEmpty { stringResource(R.string.no_labels) }
-        prediction.labels.isNotEmpty() -> {
-            val best = prediction.labels[0]
-            val label = stringResource(R.string.label_description, shown(best.label), percent(best.probability))
-            if (prediction.isSure) label else "${stringResource(R.string.not_sure_title)}. $label"
-        }
-        prediction.entities.isEmpty() -> stringResource(R.string.no_entities)
-        else -> prediction.entities.joinToString("; ") { "${output.input.text.substring(it.start, it.end)}, ${shown(it.type)}" }
-    }
-}
-
 /** A label, its probability in figures and as a bar; one thing for a screen reader. */
 @Composable
 private fun LabelRow(label: ScoredLabel, first: Boolean) {
@@ -170,9 +121,9 @@ internal fun number(value: Double, decimals: Int): String = NumberFormat.getInst
     format(value)
 }
 
-private fun percent(probability: Float): String = number(probability.toDouble() * PERCENT, 1)
+internal fun percent(probability: Float): String = number(probability.toDouble() * PERCENT, 1)
 
 private fun millis(nanos: Long): String = number(nanos / 1e6, 2)
 
 private const val SHOWN_LABELS = 5
-private const val SCORE_DECIMALS = 2
+internal const val SCORE_DECIMALS = 2

@@ -22,10 +22,8 @@ import androidx.compose.runtime.Composable
 import androidx.compose.ui.Alignment
 import androidx.compose.ui.Modifier
 import androidx.compose.ui.res.stringResource
-import androidx.compose.ui.semantics.LiveRegionMode
 import androidx.compose.ui.semantics.Role
 import androidx.compose.ui.semantics.heading
-import androidx.compose.ui.semantics.liveRegion
 import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import dev.edgepack.app.Input
@@ -51,13 +49,13 @@ fun ClassifierScreen(
             verticalArrangement = Arrangement.spacedBy(16.dp),
         ) {
             Heading(stringResource(R.string.app_name))
+            Announced(announcement(model, settled))
             when (model) {
                 is ModelState.Preparing -> Preparing(model)
                 is ModelState.Failed -> Failed(model, onTryAgain)
                 is ModelState.Ready -> {
                     TextFields(model.manifest, input, onType)
                     Answer(model.manifest, input, output)
-                    Announced(settled)
                     ModelFacts(model)
                 }
             }
@@ -74,12 +72,7 @@ fun Heading(text: String) {
 @Composable
 private fun Preparing(state: ModelState.Preparing) {
     val share = state.downloaded
-    val message = if (share == null) {
-        stringResource(R.string.preparing)
-    } else {
-        stringResource(R.string.downloading, (share * PERCENT).toInt())
-    }
-    Text(message, modifier = Modifier.semantics { liveRegion = LiveRegionMode.Polite })
+    Text(preparing(share, step = 1))
     if (share == null) {
         LinearProgressIndicator(modifier = Modifier.fillMaxWidth())
     } else {
@@ -89,7 +82,7 @@ private fun Preparing(state: ModelState.Preparing) {
 
 @Composable
 private fun Failed(state: ModelState.Failed, onTryAgain: () -> Unit) {
-    Column(modifier = Modifier.semantics { liveRegion = LiveRegionMode.Assertive }) {
+    Column(modifier = Modifier.semantics(mergeDescendants = true) {}) {
         Text(
             stringResource(R.string.failed_title),
             color = MaterialTheme.colorScheme.error,
