@@ -87,7 +87,6 @@ xcrun xcresulttool export attachments --path tests.xcresult --output-path attach
 Check the exported .ipa before you upload it: `edgepack inspect APP.ipa --bundle BUNDLE{others}{on_demand}`.
 """
 SEVERAL = (
-    "",
     "The app holds several bundles of one build and opens the first that its system runs. A device report is of the "
     "one that it opened: copy that bundle's golden.jsonl, and give that bundle to the gate.",
     "",

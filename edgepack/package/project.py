@@ -200,6 +200,7 @@ def write_readme(
         "",
         "- Packaging compared every file of the bundle with its manifest's size and sha256.",
         f"- {verdict_line(bundle)}",
+        *(f"- For `{load_manifest(each).target}`: {verdict_line(each)}" for each in options.fallback),
         *(f"- {line}" for line in verified),
         "",
         "## Not verified",

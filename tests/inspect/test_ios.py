@@ -86,6 +86,18 @@ def test_a_runtime_of_the_system_is_not_looked_for(make_bundle: Any, ipa: Any, t
     assert failures(inspect_app(app.write(tmp_path / "app.ipa"))) == []
 
 
+def test_an_app_of_two_bundles_is_compared_with_both(make_bundle: Any, ipa: Any, tmp_path: Path) -> None:
+    newest, older = make_bundle("ios-coreai", b"newest"), make_bundle("ios-onnx")
+    app = ipa.without(MODEL_NAME)
+    for bundle, place in ((newest, "assets/"), (older, "assets/onnxruntime/")):
+        app = with_bundle(app, bundle, f"Payload/Sample.app/{place}")
+    path = app.write(tmp_path / "app.ipa")
+    assert failures(inspect_app(path, [newest, older])) == []
+    assert failures(inspect_app(path, [newest])) == ["bundle"]
+    damaged = app.put("Payload/Sample.app/assets/onnxruntime/onnx/model_quantized.onnx", b"other")
+    assert failures(inspect_app(damaged.write(tmp_path / "damaged.ipa"), [newest, older])) == ["model"]
+
+
 def test_a_text_that_names_a_runtime_is_none(ipa: Any, tmp_path: Path) -> None:
     app = ipa.put("Payload/Sample.app/notes.txt", b"N6tflite11InterpreterE")
     assert failures(inspect_app(app.write(tmp_path / "app.ipa"))) == []
