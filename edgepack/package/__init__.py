@@ -180,6 +180,8 @@ def check_output(output: Path, bundle: Path, force: bool) -> None:
     place = output.resolve()
     if place in (Path.cwd(), *Path.cwd().parents) or place in (bundle.resolve(), *bundle.resolve().parents):
         raise InputError(f"output {output} holds the current folder or the bundle; give a folder of the app's own")
+    if bundle.resolve() in place.parents:
+        raise InputError(f"output {output} lies in the bundle {bundle}; give a folder of the app's own")
     if output.is_dir() and any(output.iterdir()) and not force:
         raise InputError(f"output {output} is not empty; give a new folder, or --force to replace it")
 

@@ -157,6 +157,9 @@ def test_never_over_the_bundle_or_the_current_folder(
         with pytest.raises(InputError, match="holds the current folder or the bundle"):
             package_bundle(bundle, "web", output, OPTIONS, force=True)
     assert (bundle / "edgepack.json").exists()
+    with pytest.raises(InputError, match="lies in the bundle"):  # whose gate would find files that are not its own
+        package_bundle(bundle, "web", bundle / "site", OPTIONS)
+    assert not (bundle / "site").exists()
 
 
 def test_what_cannot_be_packaged_is_refused(bundle: Path, tmp_path: Path) -> None:
