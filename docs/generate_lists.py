@@ -63,7 +63,7 @@ def pins() -> str:
     """A table: each version that the sample apps ask for."""
     rows = ["| app | what | version | newest known | it needs | checked |", "|---|---|---|---|---|---|"]
     for pin in load_pins():
-        needs = pin.needs or ("–" if pin.min_sdk is None else f"Android SDK {pin.min_sdk}")
+        needs = pin.needs or ("–" if pin.min_sdk is None else f"Android SDK {pin.min_sdk}: {pin.min_sdk_from}")
         cells = (pin.app, pin.name, pin.version, f"{pin.newest} ({pin.date})", needs, pin.checked)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -64,6 +64,9 @@ ADAPTIVE_ICON = """<?xml version="1.0" encoding="utf-8"?>
 </adaptive-icon>
 """
 INTERNET = '    <uses-permission android:name="android.permission.INTERNET" />\n\n'
+# What a library's own manifest would bring into the app's. LiteRT: for models that Google Play delivers; the store
+# wants a reason, with a video, for the second.
+UNUSED_PERMISSIONS = {"litert": ("FOREGROUND_SERVICE", "FOREGROUND_SERVICE_DATA_SYNC")}
 
 STEPS = """
 Open the folder in Android Studio and run `app`; it brings the Android SDK. On the command line, with a JDK 17 and the
@@ -186,13 +189,21 @@ def replacements(manifest: BundleManifest, options: AppOptions) -> dict[str, dic
             f">{VECTOR_FORMS[0]}<": f">{options.vectors}<",
         },
     }
-    if options.download_url:
-        network = NETWORK_ATTRIBUTE if is_cleartext(options) else ""
-        out[ANDROID_MANIFEST] = {
-            "    <application\n": f"{INTERNET}    <application\n",
-            '        android:supportsRtl="true"\n': f'{network}        android:supportsRtl="true"\n',
-        }
+    permissions = without_permissions(manifest.runtime.name) + (INTERNET if options.download_url else "")
+    network = NETWORK_ATTRIBUTE if is_cleartext(options) else ""
+    out[ANDROID_MANIFEST] = {
+        "    <application\n": f"{permissions}    <application\n",
+        '        android:supportsRtl="true"\n': f'{network}        android:supportsRtl="true"\n',
+    }
     return out
+
+
+def without_permissions(runtime: str) -> str:
+    """Lines of the app's manifest that keep the runtime library's permissions out of the app."""
+    names = UNUSED_PERMISSIONS.get(runtime, ())
+    lines = [f'    <uses-permission android:name="android.permission.{n}" tools:node="remove" />\n' for n in names]
+    comment = "    <!-- The runtime's library would bring these; nothing here uses them. -->\n"
+    return f"{comment}{''.join(lines)}\n" if lines else ""
 
 
 def android_string(text: str) -> str:

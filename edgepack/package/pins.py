@@ -23,7 +23,8 @@ PINS_NAME = "pins.toml"
 class Pin(BaseModel):
     """A version in one file of an app; `line` is how it stands there, `{}` in its place.
 
-    `min_sdk`: the oldest Android SDK that a runtime's library runs on.
+    `min_sdk`: the oldest Android SDK that a runtime's library runs on; `min_sdk_from`: the vendor's file
+    that states it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +40,7 @@ class Pin(BaseModel):
     checked: str
     runtimes: tuple[str, ...] = ()
     min_sdk: int | None = None
+    min_sdk_from: str = ""
 
     @property
     def written(self) -> str:

@@ -21,7 +21,7 @@ from tests.apps.kotlin.checks import Checker
 from tests.apps.kotlin.toolchain import default_toolchain
 from tests.package.conftest import SHIPPED
 
-ANDROID = "{http://schemas.android.com/apk/res/android}"
+ANDROID, TOOLS = "{http://schemas.android.com/apk/res/android}", "{http://schemas.android.com/tools}"
 OPTIONS = AppOptions("My app", "com.example.my_app")
 MAIN = Path("app/src/main")
 
@@ -42,8 +42,10 @@ def manifest_of(project: Path) -> ElementTree.Element:
     return ElementTree.parse(project / MAIN / "AndroidManifest.xml").getroot()
 
 
-def permissions(project: Path) -> list[str]:
-    return [element.attrib[f"{ANDROID}name"] for element in manifest_of(project).iter("uses-permission")]
+def permissions(project: Path, node: str | None = None) -> list[str]:
+    """Those that the app asks for; with `node` "remove" those that it keeps out of what libraries ask for."""
+    found = [each for each in manifest_of(project).iter("uses-permission") if each.get(f"{TOOLS}node") == node]
+    return [element.attrib[f"{ANDROID}name"] for element in found]
 
 
 def strings(project: Path) -> dict[str, str]:
@@ -108,13 +110,22 @@ def test_an_id_that_android_refuses(package: Callable[..., Path], application_id
 
 
 def test_there_is_no_permission_unless_the_model_is_downloaded(package: Callable[..., Path]) -> None:
-    assert permissions(package()) == []
+    assert permissions(package()) == permissions(package(), "remove") == []
     assert strings(package())["model_folder_url"] == ""
     project = package(AppOptions(download_url="https://models.example.com/1"))
     assert permissions(project) == ["android.permission.INTERNET"]
     assert strings(project)["model_folder_url"] == "https://models.example.com/1"
     assert not list(project.rglob("network_security_config.xml"))
     assert "networkSecurityConfig" not in (project / MAIN / "AndroidManifest.xml").read_text()
+
+
+def test_the_permissions_of_litert_are_kept_out(make_bundle: Callable[..., Path], package: Callable[..., Path]) -> None:
+    source = make_bundle({"model.tflite": b"model", "tokenizer.bin": b"words"}, target="android-litert")
+    unused = ["android.permission.FOREGROUND_SERVICE", "android.permission.FOREGROUND_SERVICE_DATA_SYNC"]
+    for url, wanted in ((None, []), ("https://models.example.com/1", ["android.permission.INTERNET"])):
+        project = package(AppOptions(download_url=url), source)
+        assert permissions(project) == wanted
+        assert permissions(project, "remove") == unused
 
 
 def test_the_runtimes_tests_have_a_model_where_the_app_fetches_its_own(package: Callable[..., Path]) -> None:

@@ -64,6 +64,7 @@ def test_the_android_app_asks_for_no_older_android_than_its_runtimes_do() -> Non
     assert len(needed) >= 4
     oldest = int(catalog["versions"]["minSdk"])
     assert all(found is not None and found <= oldest for found in needed.values()), needed
+    assert all(bool(pin.min_sdk_from) == (pin.min_sdk is not None) for pin in load_pins())
 
 
 @pytest.mark.parametrize("size", load_sizes(), ids=lambda size: f"{size.device}: {size.library}")
