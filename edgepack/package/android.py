@@ -75,6 +75,7 @@ Android SDK (`ANDROID_HOME`); the wrapper fetches Gradle:
 ```bash
 ./gradlew :app:installDebug       # on a device or emulator that is connected
 ./gradlew :core:test              # tokenizer against the bundle's golden vectors, files, downloads: on this computer
+./gradlew test                    # all tests that need no device
 ./gradlew :app:connectedDebugAndroidTest # the screen in each of its states, on a device or emulator
 ./gradlew :app:bundleRelease      # for a store, once you have set up signing
 ```

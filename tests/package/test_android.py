@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import time
 import tomllib
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from tests.package.conftest import SHIPPED
 ANDROID, TOOLS = "{http://schemas.android.com/apk/res/android}", "{http://schemas.android.com/tools}"
 OPTIONS = AppOptions("My app", "com.example.my_app")
 MAIN = Path("app/src/main")
+FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 
 
 @pytest.fixture
@@ -250,6 +253,27 @@ def test_packaging_is_quick(package: Callable[..., Path]) -> None:
     started = time.process_time()
     package()
     assert time.process_time() - started < 5
+
+
+@pytest.mark.needs_android_tools
+@pytest.mark.skipif(not (shutil.which("aapt2") and FRAMEWORK.is_file()), reason="no aapt2 or android-framework-res")
+def test_androids_own_tool_takes_the_manifest_and_the_resources(package: Callable[..., Path], tmp_path: Path) -> None:
+    """All but an attribute of Android 12, which Debian's framework is older than."""
+    main = package(AppOptions('Bob\'s "x" & <b>', "com.example.app", "http://10.0.2.2:8000/m")) / MAIN
+    manifest, compiled, app = tmp_path / "AndroidManifest.xml", tmp_path / "res.zip", tmp_path / "app.apk"
+    text = (main / "AndroidManifest.xml").read_text().replace("<manifest ", '<manifest package="com.example.app" ')
+    manifest.write_text(text.replace('        android:dataExtractionRules="@xml/data_extraction_rules"\n', ""))
+    versions = ["--min-sdk-version", "26", "--target-sdk-version", "36"]
+    for command in (
+        ["compile", "--dir", main / "res", "-o", compiled],
+        ["link", "-o", app, "--manifest", manifest, "-I", FRAMEWORK, compiled, *versions],
+        ["dump", "badging", app],
+    ):
+        done = subprocess.run(["aapt2", *map(str, command)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert re.findall(r"uses-permission: name='(\S+)'", done.stdout) == ["android.permission.INTERNET"]
+    label = done.stdout.replace('\\"', '"')  # as the tool prints it
+    assert "application-label:'Bob's \"x\" & <b>'" in label
 
 
 @pytest.mark.slow

@@ -1,3 +1,5 @@
 package android.os;
 
-public final class Bundle {}
+public final class Bundle {
+    public String getString(String key) { throw new UnsupportedOperationException(); }
+}
