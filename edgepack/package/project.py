@@ -193,7 +193,8 @@ def write_readme(
         "",
         "| file | bytes | sha256 |",
         "|---|---|---|",
-        *(f"| `{r.path}` | {r.bytes:,} | `{r.sha256}` |" for r in shipped_records(manifest)),
+        *file_rows(manifest),
+        *(row for each in map(load_manifest, options.fallback) for row in file_rows(each, f"{each.runtime.name}/")),
         "",
         *growth_lines(manifest, options, device),
         "## Verified",
@@ -209,6 +210,11 @@ def write_readme(
         "",
     ]
     write_atomic(folder / "README.md", "\n".join(lines).encode())
+
+
+def file_rows(manifest: BundleManifest, below: str = "") -> list[str]:
+    """A row for each shipped file of a bundle, whose folder is `below` the first one's."""
+    return [f"| `{below}{r.path}` | {r.bytes:,} | `{r.sha256}` |" for r in shipped_records(manifest)]
 
 
 def download_lines(manifest: BundleManifest, options: AppOptions, folder: Path) -> list[str]:

@@ -358,6 +358,9 @@ def test_an_app_of_two_bundles_runs_on_the_older_system(coreai: Path, older: Pat
     assert "edgepack inspect APP.ipa --bundle BUNDLE --bundle BUNDLE2`" in readme
     assert "2 models and their tokenizers and by the runtime" in readme
     assert "- For `ios-onnx`: The bundle's verdict passed" in readme
+    assert {"| `model.aimodel/main.mlirb` |", "| `onnxruntime/onnx/model_quantized.onnx` |"} <= {
+        line[: line.index("|", 2) + 1] for line in readme.splitlines() if line.startswith("| `")
+    }
 
 
 def test_a_bundle_that_no_phone_would_open_is_refused(coreai: Path, older: Path, tmp_path: Path) -> None:
