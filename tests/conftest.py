@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
+ANDROID_TOOLS = ("aapt2", "zipalign", "apksigner", "gcc")
 REQUIRED = os.environ.get("EDGEPACK_REQUIRED", "").split()  # tools that must be here: their tests fail, not skip
 
 
@@ -44,6 +47,17 @@ def web_runtime(require: Callable[[str, str], None]) -> None:
         find_node(), find_modules()
     except MissingDependency as e:
         require("node", str(e))
+
+
+@pytest.fixture(scope="session")
+def android_tools() -> Path:
+    """Android's framework, for its tools; where one is missing the test skips: with EDGEPACK_REQUIRE_TOOLS, fails."""
+    missing = [tool for tool in ANDROID_TOOLS if shutil.which(tool) is None]
+    missing += [] if FRAMEWORK.exists() else [str(FRAMEWORK)]
+    if missing:
+        give_up = pytest.fail if os.environ.get("EDGEPACK_REQUIRE_TOOLS") else pytest.skip
+        give_up(f"{', '.join(missing)} missing: apt-get install aapt zipalign apksigner android-framework-res gcc")
+    return FRAMEWORK
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import plistlib
-import shutil
 import struct
 import subprocess
 import zipfile
@@ -26,8 +24,6 @@ from edgepack.bundle.manifest import (
 )
 from edgepack.target import load_target
 
-FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
-TOOLS = ("aapt2", "zipalign", "apksigner", "gcc")
 MODEL, TOKENIZER = b"model " * 500, b"EPTK words"
 PRIVACY = {
     "NSPrivacyTracking": False,
@@ -98,16 +94,7 @@ def padding(offset: int, file: File) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def android_tools() -> None:
-    """Skips where a tool is missing; with EDGEPACK_REQUIRE_TOOLS, as in .ci/run, fails."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None] + ([] if FRAMEWORK.exists() else [str(FRAMEWORK)])
-    if missing:
-        give_up = pytest.fail if os.environ.get("EDGEPACK_REQUIRE_TOOLS") else pytest.skip
-        give_up(f"{', '.join(missing)} missing: apt-get install aapt zipalign apksigner android-framework-res gcc")
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory, android_tools: None) -> Callable[..., bytes]:
+def compiled(tmp_path_factory: pytest.TempPathFactory, android_tools: Path) -> Callable[..., bytes]:
     """AndroidManifest.xml as aapt2 compiles it; each variant once."""
     folder, known = tmp_path_factory.mktemp("manifests"), dict[tuple[bool, str, bool], bytes]()
 
@@ -116,7 +103,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, android_tools: None) -> C
         if (proto, tags, debuggable) not in known:
             text = MANIFEST.format(permissions=tags, debuggable='android:debuggable="true"' if debuggable else "")
             (folder / "AndroidManifest.xml").write_text(text)
-            command = ["aapt2", "link", "--manifest", "AndroidManifest.xml", "-I", str(FRAMEWORK), "-o", "out.apk"]
+            command = ["aapt2", "link", "--manifest", "AndroidManifest.xml", "-I", str(android_tools), "-o", "out.apk"]
             subprocess.run([*command, *(["--proto-format"] if proto else [])], cwd=folder, check=True)
             with zipfile.ZipFile(folder / "out.apk") as archive:
                 known[proto, tags, debuggable] = archive.read("AndroidManifest.xml")
@@ -126,7 +113,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, android_tools: None) -> C
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory, android_tools: None) -> Callable[..., bytes]:
+def library(tmp_path_factory: pytest.TempPathFactory, android_tools: Path) -> Callable[..., bytes]:
     """A shared library as gcc links it, with pages of this size and a text that it keeps."""
     folder, known = tmp_path_factory.mktemp("libraries"), dict[tuple[int, str, int], bytes]()
 

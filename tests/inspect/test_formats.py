@@ -19,8 +19,6 @@ from edgepack.inspect.proto_xml import parse_proto_xml
 from edgepack.inspect.storage import stays, uncompressed_globs
 from edgepack.runtime.protobuf import parse_message
 
-FRAMEWORK = "/usr/share/android-framework-res/framework-res.apk"
-
 
 def child(root: Element, name: str) -> Element:
     return next(element for element in root.children if element.name == name)
@@ -49,13 +47,13 @@ def test_the_same_facts_as_aapts_own_dump(compiled: Callable[..., bytes], tmp_pa
 
 
 @pytest.mark.needs_android_tools
-def test_strings_in_utf8_and_long_ones(android_tools: None, tmp_path: Path) -> None:
+def test_strings_in_utf8_and_long_ones(android_tools: Path, tmp_path: Path) -> None:
     (tmp_path / "res" / "xml").mkdir(parents=True)
     long = "é" * 300
     (tmp_path / "res" / "xml" / "t.xml").write_text(f'<a b="{long}"><c d="😀" e="{"x" * 200}"/></a>')
     (tmp_path / "AndroidManifest.xml").write_text('<manifest package="a.b"/>')
     subprocess.run(["aapt2", "compile", "--dir", "res", "-o", "r.zip"], cwd=tmp_path, check=True)
-    link = ["aapt2", "link", "--manifest", "AndroidManifest.xml", "-I", FRAMEWORK, "-o", "a.apk", "r.zip"]
+    link = ["aapt2", "link", "--manifest", "AndroidManifest.xml", "-I", str(android_tools), "-o", "a.apk", "r.zip"]
     subprocess.run(link, cwd=tmp_path, check=True)
     with zipfile.ZipFile(tmp_path / "a.apk") as archive:
         root = parse_axml(archive.read("res/xml/t.xml"))

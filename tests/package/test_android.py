@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import time
 import tomllib
@@ -26,7 +25,6 @@ from tests.package.conftest import SHIPPED
 ANDROID, TOOLS = "{http://schemas.android.com/apk/res/android}", "{http://schemas.android.com/tools}"
 OPTIONS = AppOptions("My app", "com.example.my_app")
 MAIN = Path("app/src/main")
-FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
 
 
 @pytest.fixture
@@ -256,8 +254,9 @@ def test_packaging_is_quick(package: Callable[..., Path]) -> None:
 
 
 @pytest.mark.needs_android_tools
-@pytest.mark.skipif(not (shutil.which("aapt2") and FRAMEWORK.is_file()), reason="no aapt2 or android-framework-res")
-def test_androids_own_tool_takes_the_manifest_and_the_resources(package: Callable[..., Path], tmp_path: Path) -> None:
+def test_androids_own_tool_takes_the_manifest_and_the_resources(
+    package: Callable[..., Path], tmp_path: Path, android_tools: Path
+) -> None:
     """All but an attribute of Android 12, which Debian's framework is older than."""
     main = package(AppOptions('Bob\'s "x" & <b>', "com.example.app", "http://10.0.2.2:8000/m")) / MAIN
     manifest, compiled, app = tmp_path / "AndroidManifest.xml", tmp_path / "res.zip", tmp_path / "app.apk"
@@ -266,7 +265,7 @@ def test_androids_own_tool_takes_the_manifest_and_the_resources(package: Callabl
     versions = ["--min-sdk-version", "26", "--target-sdk-version", "36"]
     for command in (
         ["compile", "--dir", main / "res", "-o", compiled],
-        ["link", "-o", app, "--manifest", manifest, "-I", FRAMEWORK, compiled, *versions],
+        ["link", "-o", app, "--manifest", manifest, "-I", android_tools, compiled, *versions],
         ["dump", "badging", app],
     ):
         done = subprocess.run(["aapt2", *map(str, command)], capture_output=True, text=True, check=False)
