@@ -91,8 +91,9 @@ final class ScreenModel {
         before?.cancel()
         guard case .ready(let classifier) = state else { return }
         let text = text
-        guard !text.isEmpty, let question = question(classifier) else {
-            (answer, answeredText, problem) = (nil, "", text.isEmpty ? nil : need(classifier.manifest))
+        let isBlank = text.allSatisfy(\.isWhitespace)
+        guard !isBlank, let question = question(classifier) else {
+            (answer, answeredText, problem) = (nil, "", isBlank ? nil : need(classifier.manifest))
             if let problem {
                 running = Task {
                     await before?.value

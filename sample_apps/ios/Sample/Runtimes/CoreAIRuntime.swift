@@ -14,7 +14,7 @@ struct CoreAIRuntime: ModelRuntime {
         #if canImport(CoreAI)
         if #available(iOS 27, *) { return nil }
         #endif
-        return "Core AI is in no simulator; run the app on an iPhone or iPad with iOS 27"
+        return "Core AI is in no simulator, and in no app that Xcode 26 built; run the app on an iPhone or iPad with iOS 27"
     }
 
     func load(_ model: URL, _ manifest: Manifest) async throws -> ModelSession {
