@@ -21,7 +21,7 @@ from edgepack.errors import CheckFailed, InputError
 from edgepack.evidence import measure as measuring
 from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, pair_decisions, parity_check
 from edgepack.evidence.gate import gate
-from edgepack.evidence.measure import Subject, Teachers, measure, measure_once
+from edgepack.evidence.measure import WARM_UPS, Loaded, Subject, Teachers, measure, measure_once
 from edgepack.evidence.policy import JUDGED, read_policy
 from edgepack.evidence.validate import blame
 from edgepack.export import export
@@ -273,6 +273,16 @@ def test_a_process_that_dies_or_does_not_answer_is_one_line(
     monkeypatch.setattr(measuring, "TIMEOUT_S", 0.01)
     with pytest.raises(CheckFailed, match=r"more than 0\.01 s; measure fewer tokens or runs"):
         measure_once(Subject("artifact", bundle.folder / TARGET.file, TARGET.name), (4,), 1)
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(0.05, 30), (0.15, 14), (1.0, 10)])
+def test_a_slow_model_is_run_less_often(monkeypatch: pytest.MonkeyPatch, seconds: float, runs: int) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: len(counted) * seconds)
+    loaded = Loaded(lambda count: counted.append(count) or 1.0, load_ms=1)
+    sample = next(measuring.measure_here(lambda: loaded, (4,), 30))
+    assert sample["p50_ms"] == {4: 1.0}
+    assert len(counted) == 1 + WARM_UPS + runs
 
 
 def test_a_teacher_keeps_its_process_and_an_artifact_has_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
