@@ -189,13 +189,7 @@ def write_readme(
         "",
         *download_lines(manifest, options, folder),
         *ask_lines(manifest, options, assets),
-        "## The model's files",
-        "",
-        "| file | bytes | sha256 |",
-        "|---|---|---|",
-        *file_rows(manifest),
-        *(row for each in map(load_manifest, options.fallback) for row in file_rows(each, f"{each.runtime.name}/")),
-        "",
+        *file_lines(manifest, options),
         *growth_lines(manifest, options, device),
         "## Verified",
         "",
@@ -210,6 +204,13 @@ def write_readme(
         "",
     ]
     write_atomic(folder / "README.md", "\n".join(lines).encode())
+
+
+def file_lines(manifest: BundleManifest, options: AppOptions) -> list[str]:
+    """The shipped files of all bundles in the app."""
+    further = [row for each in map(load_manifest, options.fallback) for row in file_rows(each, f"{each.runtime.name}/")]
+    header = ["| file | bytes | sha256 |", "|---|---|---|"]
+    return ["## The model's files", "", *header, *file_rows(manifest), *further, ""]
 
 
 def file_rows(manifest: BundleManifest, below: str = "") -> list[str]:
