@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgepack.console import Advance
 from edgepack.machine.memory import return_free_memory
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import Encoded, equal_lengths
 from edgepack.task.long_texts import split
 
 
@@ -92,11 +92,7 @@ class TorchSession:
 
 def _batches(lengths: np.ndarray, batch_tokens: int, exact: bool) -> Iterator[np.ndarray]:
     """Indices by length, longest first (a batch too large for memory fails at once, not at the end)."""
-    order = np.argsort(-lengths, kind="stable")
-    groups = [order]
-    if exact:
-        groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
-    for group in groups:
+    for group in reversed(equal_lengths(lengths)) if exact else [np.argsort(-lengths, kind="stable")]:
         start = 0
         while start < len(group):
             count = max(1, batch_tokens // int(lengths[group[start]]))

@@ -50,13 +50,13 @@ def web_runtime(require: Callable[[str, str], None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def android_tools() -> Path:
-    """Android's framework, for its tools; where one is missing the test skips: with EDGEPACK_REQUIRE_TOOLS, fails."""
+def android_tools(require: Callable[[str, str], None]) -> Path:
+    """Android's tools, and their framework."""
     missing = [tool for tool in ANDROID_TOOLS if shutil.which(tool) is None]
     missing += [] if FRAMEWORK.exists() else [str(FRAMEWORK)]
     if missing:
-        give_up = pytest.fail if os.environ.get("EDGEPACK_REQUIRE_TOOLS") else pytest.skip
-        give_up(f"{', '.join(missing)} missing: apt-get install aapt zipalign apksigner android-framework-res gcc")
+        install = "apt-get install aapt zipalign apksigner android-framework-res gcc"
+        require("android", f"{', '.join(missing)} missing: {install}")
     return FRAMEWORK
 
 

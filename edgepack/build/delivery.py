@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from shutil import ignore_patterns
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -47,14 +46,8 @@ from edgepack.teacher.int8_model import export_int8
 from edgepack.tokenizer.asset import backend_tokenizer
 from edgepack.workspace import RECORD_NAME, Stage, hash_json
 
-DEVICE_ONLY = (
-    "name",
-    "title",
-    "device",
-    "app",
-    "runtime_library",
-    "notes",
-)  # of a target: what no validation depends on
+# Of a target: what no validation depends on.
+DEVICE_ONLY = ("name", "title", "device", "app", "runtime_library", "notes")
 
 INT8_NAME = "teacher-int8.onnx"
 
@@ -148,18 +141,19 @@ class Delivery:
     def run_target(self, target: Target, student: Student, trained: Stage) -> tuple[Stage, Stage]:
         """Export and validate for one target."""
         request = self.inputs.request
-
-        alike = self.exported.get(hash_json(what_runs(target)))
+        runs = hash_json(what_runs(target))
+        alike = self.exported.get(runs)
 
         def write_artifact(stage: Stage) -> None:
             if alike is not None:
-                shutil.copytree(alike.folder, stage.scratch, ignore=ignore_patterns(RECORD_NAME), dirs_exist_ok=True)
+                ignored = shutil.ignore_patterns(RECORD_NAME)
+                shutil.copytree(alike.folder, stage.scratch, ignore=ignored, dirs_exist_ok=True)
                 return
             artifact = export(student, target, stage.scratch)
             (stage.scratch / "operators.json").write_text(json.dumps(artifact.operators))
 
         exported = self.stage(f"export-{target.name}", {"after": trained.key, "target": asdict(target)}, write_artifact)
-        self.exported.setdefault(hash_json(what_runs(target)), exported)
+        self.exported.setdefault(runs, exported)
         parts = {
             "after": exported.key,
             "evaluation": self.inputs.evaluation_data.sha256,
@@ -171,7 +165,7 @@ class Delivery:
             **({} if request.max_latency is None else {"timed_tokens": self.token_counts}),
         }
 
-        key = hash_json([what_runs(target), model_hashes(exported.folder / target.file, target)])
+        key = hash_json([runs, model_hashes(exported.folder / target.file, target)])
         same = self.measured.get(key)
 
         def write_verdict(stage: Stage) -> None:

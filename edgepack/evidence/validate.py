@@ -196,11 +196,8 @@ def student_forms(
 
     `rounded_by`: what shares a range of activations in the target's runtime. `known`: logits of an earlier call.
     """
-    found, body_bits, embedding_bits = (
-        {} if known is None else known,
-        student.config.body_bits,
-        student.config.embedding_bits,
-    )
+    found = {} if known is None else known
+    body_bits, embedding_bits = student.config.body_bits, student.config.embedding_bits
 
     def logits(form: str) -> np.ndarray:
         if form not in found:

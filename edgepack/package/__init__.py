@@ -33,6 +33,7 @@ from edgepack.package.project import (
     DEFAULT_NAME,
     VECTOR_FORMS,
     AppOptions,
+    PlacedBundle,
     app_growth,
     check_file,
     check_options,
@@ -57,8 +58,8 @@ class App(Protocol):
 
     RUNTIMES: tuple[str, ...]
 
-    def write_project(self, bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
-        """Write the project into `folder`, which does not exist yet; `bundle` has been checked."""
+    def write_project(self, bundles: Sequence[PlacedBundle], options: AppOptions, folder: Path) -> None:
+        """Write the project into `folder`, which does not exist yet; the bundles have been checked, each by itself."""
         ...
 
 
@@ -133,12 +134,11 @@ def package_bundle(
         raise InputError(f"app is {app!r}; allowed: {', '.join(APPS)}")
     check_options(options)
     module = cast(App, import_module(APPS[app]))
-    manifests = {each: load_manifest(each) for each in (bundle, *options.fallback)}
-    for folder, each in manifests.items():
-        check_output(output, folder, force)
-        check_fits(folder, each, app, module.RUNTIMES)
-    manifest = manifests[bundle]
-    if options.vectors != VECTOR_FORMS[0] and manifest.vector is None:
+    bundles = open_bundles(bundle, options)
+    for each in bundles:
+        check_output(output, each.folder, force)
+        check_fits(each.folder, each.manifest, app, module.RUNTIMES)
+    if options.vectors != VECTOR_FORMS[0] and bundles[0].manifest.vector is None:
         raise InputError(
             f"vectors is {options.vectors}; bundle {bundle} embeds no texts, so no app of it keeps vectors"
         )
@@ -146,19 +146,26 @@ def package_bundle(
         raise InputError(f"examples is {options.examples}; the {app} app shows none; leave --examples out")
     if options.fallback and app != "ios":
         raise InputError(f"fallback is {options.fallback[0]}; the {app} app holds one bundle; leave --fallback out")
-    for folder, each in manifests.items():
-        for record in each.files:
-            check_file(folder, record)
+    for each in bundles:
+        for record in each.manifest.files:
+            check_file(each.folder, record)
         if not force_failed:
-            refuse_failed(folder)
+            refuse_failed(each.folder)
     place = output.resolve()  # a link stays, and what it leads to is replaced
     try:
         with written_folder(place) as beside:
-            module.write_project(bundle, manifest, options, beside)
+            module.write_project(bundles, options, beside)
     except OSError as e:
         raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
-    return Packaged(output, app, tuple(files), app_growth(manifest, options, app))
+    return Packaged(output, app, tuple(files), app_growth(bundles, options, app))
+
+
+def open_bundles(bundle: Path, options: AppOptions) -> tuple[PlacedBundle, ...]:
+    """All bundles of the app in the order in which it tries them; further ones have folders named by their runtimes."""
+    first = PlacedBundle(bundle, load_manifest(bundle))
+    further = [(folder, load_manifest(folder)) for folder in options.fallback]
+    return (first, *(PlacedBundle(folder, manifest, manifest.runtime.name) for folder, manifest in further))
 
 
 def refuse_failed(bundle: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -28,6 +29,7 @@ from edgepack.package.project import (
     SERVED,
     VECTOR_FORMS,
     AppOptions,
+    PlacedBundle,
     copy_assets,
     copy_file,
     copy_served,
@@ -122,9 +124,10 @@ RUNTIME_NOT_VERIFIED = {
 }
 
 
-def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
+def write_project(bundles: Sequence[PlacedBundle], options: AppOptions, folder: Path) -> None:
     """Write the Gradle project."""
     check_names(options)
+    bundle, manifest = bundles[0].folder, bundles[0].manifest
     icon = read_icon(options.icon, SMALLEST_ICON, LARGEST_ICON) if options.icon else None
     module = MODULES[manifest.runtime.name]
     copy_template("android", folder, replacements(manifest, options))
@@ -139,8 +142,7 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     if is_cleartext(options):
         write_network_config(options, folder / NETWORK)
     write_readme(
-        bundle,
-        manifest,
+        bundles,
         options,
         folder,
         device="android",

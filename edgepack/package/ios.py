@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edgepack.bundle.goldens import GOLDEN_NAME
-from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError, shown
 from edgepack.package.icon import read_icon
-from edgepack.package.ios_bundles import IosBundle, bundles_of, template_target
+from edgepack.package.ios_bundles import check_bundles, oldest_ios
+from edgepack.package.pins import ios_target
 from edgepack.package.project import (
     DEFAULT_APPLICATION_ID,
     DEFAULT_NAME,
@@ -26,6 +26,7 @@ from edgepack.package.project import (
     DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
+    PlacedBundle,
     copy_assets,
     copy_file,
     copy_served,
@@ -141,10 +142,11 @@ NOT_VERIFIED_COREAI = (
 )
 
 
-def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
+def write_project(bundles: Sequence[PlacedBundle], options: AppOptions, folder: Path) -> None:
     """Write the Xcode project."""
-    check_options(options, manifest.runtime.name)
-    bundles = bundles_of(bundle, manifest, options)
+    first = bundles[0]
+    check_options(options, first.runtime)
+    check_bundles(bundles)
     icon = opaque_icon(options.icon) if options.icon else None
     has_coreai = any(each.runtime == "coreai" for each in bundles)
     copy_template("ios", folder, replacements(options, bundles))
@@ -156,15 +158,14 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     if not any(each.links for each in bundles):
         project = folder / PROJECT
         project.write_text(without_objects(project.read_text(encoding="utf-8"), ONNX_RUNTIME_IDS), encoding="utf-8")
-    copy_served(bundle, manifest, options, folder)
+    copy_served(first.folder, first.manifest, options, folder)
     for each in bundles:
-        copy_assets(each.folder, each.manifest, options, folder / each.assets)
+        copy_assets(each.folder, each.manifest, options, folder / "assets" / each.place)
         for record in each.manifest.files:
             if record.path == GOLDEN_NAME:
                 copy_file(each.folder, record, folder / GOLDENS, goldens_of(each))
     write_readme(
-        bundle,
-        manifest,
+        bundles,
         options,
         folder,
         device="ios",
@@ -176,12 +177,12 @@ def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, f
     )
 
 
-def goldens_of(bundle: IosBundle) -> str:
+def goldens_of(bundle: PlacedBundle) -> str:
     """The name of its golden vectors among the tests: a fallback's have the runtime in theirs."""
     return f"golden-{bundle.place}.jsonl" if bundle.place else GOLDEN_NAME
 
 
-def steps_of(bundles: Sequence[IosBundle], options: AppOptions) -> str:
+def steps_of(bundles: Sequence[PlacedBundle], options: AppOptions) -> str:
     """How to build and run the app, for its README."""
     first, last = bundles[0], bundles[-1]
     is_coreai, system = first.runtime == "coreai", [SYSTEM_RUNTIMES[each.runtime] for each in bundles if not each.links]
@@ -192,17 +193,18 @@ def steps_of(bundles: Sequence[IosBundle], options: AppOptions) -> str:
         devices=(DEVICES_COREAI if len(bundles) == 1 else DEVICES_COREAI_OR_OLDER) if is_coreai else DEVICES,
         on_demand=" --on-demand" if options.download_url else "",
         others="".join(f" --bundle BUNDLE{place}" for place in range(2, len(bundles) + 1)),
-        oldest=last.oldest.removesuffix(".0"),
+        oldest=oldest_ios(last).removesuffix(".0"),
         application_id=options.application_id,
     )
     if len(bundles) == 1:
         return steps
-    rows = [
-        f"| `{each.assets}` | `{each.manifest.target}` | {each.oldest.removesuffix('.0')} | "
-        f"{each.manifest.shipped_bytes:,} |"
-        for each in bundles
-    ]
-    return "\n".join([steps, *SEVERAL, *rows])
+    return "\n".join([steps, *SEVERAL, *map(bundle_row, bundles)])
+
+
+def bundle_row(bundle: PlacedBundle) -> str:
+    """Of the table of an app of several bundles."""
+    place, system = PurePosixPath("assets", bundle.place), oldest_ios(bundle).removesuffix(".0")
+    return f"| `{place}` | `{bundle.manifest.target}` | {system} | {bundle.manifest.shipped_bytes:,} |"
 
 
 def check_options(options: AppOptions, runtime: str) -> None:
@@ -234,7 +236,7 @@ def opaque_icon(path: Path) -> bytes:
     return icon.data
 
 
-def replacements(options: AppOptions, bundles: Sequence[IosBundle]) -> dict[str, dict[str, str]]:
+def replacements(options: AppOptions, bundles: Sequence[PlacedBundle]) -> dict[str, dict[str, str]]:
     """The user's values where the template's defaults stand; the last of `bundles` runs on the oldest iOS."""
     fallbacks = ", ".join(quoted(each.place) for each in bundles[1:])
     has_coreai = any(each.runtime == "coreai" for each in bundles)
@@ -252,8 +254,8 @@ def replacements(options: AppOptions, bundles: Sequence[IosBundle]) -> dict[str,
     project[f"MARKETING_VERSION = {DEFAULT_VERSION_NAME};"] = f"MARKETING_VERSION = {options.version_name};"
     code = "CURRENT_PROJECT_VERSION = {};"
     project[code.format(DEFAULT_VERSION_CODE)] = code.format(options.version_code)
-    project[f"IPHONEOS_DEPLOYMENT_TARGET = {template_target()};"] = (
-        f"IPHONEOS_DEPLOYMENT_TARGET = {bundles[-1].oldest};"
+    project[f"IPHONEOS_DEPLOYMENT_TARGET = {ios_target()};"] = (
+        f"IPHONEOS_DEPLOYMENT_TARGET = {oldest_ios(bundles[-1])};"
     )
     settings = {f'title = "{DEFAULT_NAME}"': f"title = {quoted(options.name)}"}
     settings[f"VectorForm.{VECTOR_FORMS[0]}"] = f"VectorForm.{options.vectors}"

@@ -59,6 +59,11 @@ def runtime_pin(app: str, runtime: str) -> Pin | None:
     return next((pin for pin in load_pins() if pin.app == app and runtime in pin.runtimes), None)
 
 
+def ios_target() -> str:
+    """The oldest iOS that the template's own code runs on."""
+    return next(pin.version for pin in load_pins() if pin.name == "iOS")
+
+
 def check_version(manifest: BundleManifest, app: str) -> None:
     """`InputError` for a bundle that needs a newer runtime than the app links."""
     runtime, pin = manifest.runtime, runtime_pin(app, manifest.runtime.name)

@@ -15,14 +15,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edgepack.bundle.growth import Growth, growth
-from edgepack.bundle.manifest import (
-    MANIFEST_NAME,
-    BundleManifest,
-    FileRecord,
-    is_model_file,
-    load_manifest,
-    read_model,
-)
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, read_model
 from edgepack.bundle.model_card import predict_command
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import CheckFailed, InputError, shown
@@ -60,6 +53,25 @@ class AppOptions:
     icon: Path | None = None
     examples: int = 0
     fallback: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlacedBundle:
+    """A bundle of an app, and where it stands below the app's assets: `place` is empty for the first, or only, one."""
+
+    folder: Path
+    manifest: BundleManifest
+    place: str = ""
+
+    @property
+    def runtime(self) -> str:
+        """As the manifest has it."""
+        return self.manifest.runtime.name
+
+    @property
+    def links(self) -> bool:
+        """Whether an app links a library for it, and does not find it in the system."""
+        return self.runtime not in SYSTEM_RUNTIMES
 
 
 def check_options(options: AppOptions) -> None:
@@ -107,15 +119,14 @@ def asset_records(manifest: BundleManifest, options: AppOptions) -> list[FileRec
     return [record for record in shipped_records(manifest) if inside or not is_model_file(record.path, target)]
 
 
-def app_growth(manifest: BundleManifest, options: AppOptions, device: str) -> Growth:
+def app_growth(bundles: Sequence[PlacedBundle], options: AppOptions, device: str) -> Growth:
     """What an app for `device` grows by: its own files, and the runtime that it links."""
-    manifests = [manifest, *map(load_manifest, options.fallback)]
-    inside = sum(record.bytes for each in manifests for record in asset_records(each, options))
-    what = "model and tokenizer" if len(manifests) == 1 else f"{len(manifests)} models and their tokenizers"
+    first = bundles[0]
+    inside = sum(record.bytes for each in bundles for record in asset_records(each.manifest, options))
+    what = "model and tokenizer" if len(bundles) == 1 else f"{len(bundles)} models and their tokenizers"
     if options.download_url is not None:
-        what = f"tokenizer (the model, {format_size(manifest.shipped_bytes - inside)}, is fetched)"
-    runtimes = [each.runtime.name for each in manifests]
-    linked = next((name for name in runtimes if name not in SYSTEM_RUNTIMES), runtimes[0])
+        what = f"tokenizer (the model, {format_size(first.manifest.shipped_bytes - inside)}, is fetched)"
+    linked = next((each.runtime for each in bundles if each.links), first.runtime)
     return growth(device, linked, inside, what)
 
 
@@ -160,8 +171,7 @@ def outputs(manifest: BundleManifest) -> str:
 
 
 def write_readme(
-    bundle: Path,
-    manifest: BundleManifest,
+    bundles: Sequence[PlacedBundle],
     options: AppOptions,
     folder: Path,
     *,
@@ -176,6 +186,8 @@ def write_readme(
 
     `device`: as targets call it; `assets`: the folder of the model's files in the project.
     """
+    first, *further = bundles
+    manifest = first.manifest
     lines = [
         f"# {options.name}",
         "",
@@ -189,13 +201,13 @@ def write_readme(
         "",
         *download_lines(manifest, options, folder),
         *ask_lines(manifest, options, assets),
-        *file_lines(manifest, options),
-        *growth_lines(manifest, options, device),
+        *file_lines(bundles),
+        *growth_lines(bundles, options, device),
         "## Verified",
         "",
         "- Packaging compared every file of the bundle with its manifest's size and sha256.",
-        f"- {verdict_line(bundle)}",
-        *(f"- For `{load_manifest(each).target}`: {verdict_line(each)}" for each in options.fallback),
+        f"- {verdict_line(first.folder)}",
+        *(f"- For `{each.manifest.target}`: {verdict_line(each.folder)}" for each in further),
         *(f"- {line}" for line in verified),
         "",
         "## Not verified",
@@ -206,16 +218,11 @@ def write_readme(
     write_atomic(folder / "README.md", "\n".join(lines).encode())
 
 
-def file_lines(manifest: BundleManifest, options: AppOptions) -> list[str]:
+def file_lines(bundles: Sequence[PlacedBundle]) -> list[str]:
     """The shipped files of all bundles in the app."""
-    further = [row for each in map(load_manifest, options.fallback) for row in file_rows(each, f"{each.runtime.name}/")]
-    header = ["| file | bytes | sha256 |", "|---|---|---|"]
-    return ["## The model's files", "", *header, *file_rows(manifest), *further, ""]
-
-
-def file_rows(manifest: BundleManifest, below: str = "") -> list[str]:
-    """A row for each shipped file of a bundle, whose folder is `below` the first one's."""
-    return [f"| `{below}{r.path}` | {r.bytes:,} | `{r.sha256}` |" for r in shipped_records(manifest)]
+    records = [(PurePosixPath(each.place), record) for each in bundles for record in shipped_records(each.manifest)]
+    rows = [f"| `{place / record.path}` | {record.bytes:,} | `{record.sha256}` |" for place, record in records]
+    return ["## The model's files", "", "| file | bytes | sha256 |", "|---|---|---|", *rows, ""]
 
 
 def download_lines(manifest: BundleManifest, options: AppOptions, folder: Path) -> list[str]:
@@ -231,9 +238,9 @@ def download_lines(manifest: BundleManifest, options: AppOptions, folder: Path) 
     ]
 
 
-def growth_lines(manifest: BundleManifest, options: AppOptions, device: str) -> list[str]:
+def growth_lines(bundles: Sequence[PlacedBundle], options: AppOptions, device: str) -> list[str]:
     """What the app grows by."""
-    return ["## What the app grows by", "", f"With these files {app_growth(manifest, options, device).describe()}.", ""]
+    return ["## What the app grows by", "", f"With these files {app_growth(bundles, options, device).describe()}.", ""]
 
 
 def ask_lines(manifest: BundleManifest, options: AppOptions, assets: str) -> list[str]:

@@ -30,7 +30,7 @@ from edgepack.bundle.goldens import GOLDEN_NAME, compare_goldens, load_tokenizer
 from edgepack.bundle.manifest import BundleManifest, artifact_sha256, load_manifest
 from edgepack.errors import CheckFailed, InputError, MissingDependency
 from edgepack.package import check_output
-from edgepack.package.ios_bundles import template_target
+from edgepack.package.pins import ios_target
 from edgepack.package.project import check_file, model_path
 from edgepack.package.template import read_template
 from edgepack.parameters import format_size
@@ -193,7 +193,7 @@ def write_onnx(bundle: Path, manifest: BundleManifest, folder: Path) -> Written:
         raise CheckFailed(f"{ORT_NAME} is not the bundle's model: {failures[0]}; run `edgepack gate` on the bundle")
     sizes = {"ort_bytes": (folder / ORT_NAME).stat().st_size, "model_bytes": model.stat().st_size}
     device = load_target(manifest.target).device
-    flags = ONNX_FLAGS[device].format(min_sdk=oldest_android(), ios=template_target())
+    flags = ONNX_FLAGS[device].format(min_sdk=oldest_android(), ios=ios_target())
     page = ONNX_PAGE.format(
         config=CONFIG_NAME,
         ort=ORT_NAME,

@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgepack.bundle.goldens import Text
-from edgepack.bundle.manifest import BundleManifest
 from edgepack.errors import InputError
 from edgepack.package.examples import read_examples
 from edgepack.package.project import (
@@ -26,6 +25,7 @@ from edgepack.package.project import (
     DEFAULT_VERSION_NAME,
     VECTOR_FORMS,
     AppOptions,
+    PlacedBundle,
     copy_assets,
     write_readme,
 )
@@ -71,17 +71,17 @@ NOT_VERIFIED = (
 )
 
 
-def write_project(bundle: Path, manifest: BundleManifest, options: AppOptions, folder: Path) -> None:
+def write_project(bundles: Sequence[PlacedBundle], options: AppOptions, folder: Path) -> None:
     """Write the site."""
     refuse_phone_options(options)
+    bundle, manifest = bundles[0].folder, bundles[0].manifest
     examples = read_examples(bundle, manifest, options.examples)
     copy_template("web", folder, replacements(options, examples))
     copy_assets(bundle, manifest, options, folder / "model")
     set_version(folder)
     vendored = (folder / RUNTIME_FILE).is_file()
     write_readme(
-        bundle,
-        manifest,
+        bundles,
         options,
         folder,
         device="web",

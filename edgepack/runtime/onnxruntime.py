@@ -12,7 +12,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -67,7 +66,7 @@ def load(path: Path, threads: int = 1, cache: Path | None = None) -> OnnxSession
     session = None if cache is None else _from_cache(path, threads, cache)
     if session is None:
         try:
-            session = _unpack(path, threads, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
+            session = _open(path, threads, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
         except Exception as e:  # onnxruntime's own errors share no base class but Exception
             where, version = bare(str(path), 200), ort.__version__
             raise InputError(
@@ -107,18 +106,11 @@ def _from_cache(path: Path, threads: int, folder: Path) -> ort.InferenceSession 
             folder,
             ort.__version__,
             lambda kept: _open(kept, threads, levels.ORT_DISABLE_ALL),
-            lambda place: _unpack(path, threads, levels.ORT_ENABLE_EXTENDED, place, WEIGHTS_APART),
+            lambda place: _open(path, threads, levels.ORT_ENABLE_EXTENDED, place, WEIGHTS_APART),
         )
     except Exception as e:  # onnxruntime's own errors share no base class but Exception
         log.debug("nothing is kept of %s in %s: %s", path, folder, e)
         return None
-
-
-def _unpack(*given: Any) -> ort.InferenceSession:
-    """`_open` for a file as it ships. What unpacking took, twice the model, goes back to the system."""
-    session = _open(*given)
-    return_free_memory()
-    return session
 
 
 def _open(
@@ -139,4 +131,7 @@ def _open(
     for name, value in entries.items():
         options.add_session_config_entry(name, value)
     providers = ["CPUExecutionProvider"]
-    return ort.InferenceSession(str(path), options, providers=providers, disabled_optimizers=list(without))
+    session = ort.InferenceSession(str(path), options, providers=providers, disabled_optimizers=list(without))
+    if level != ort.GraphOptimizationLevel.ORT_DISABLE_ALL:
+        return_free_memory()  # what unpacking took stays with the process else: twice the model
+    return session

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepack.console import Advance
 from edgepack.runtime import BatchSession, Session
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import Encoded, equal_lengths
 from edgepack.task.long_texts import split
 
 
@@ -19,7 +19,7 @@ def predict_session(session: Session, encoded: Encoded, advance: Advance | None 
     """
     texts = split(encoded)
     outputs = [np.empty(0)] * len(texts.ends)
-    for places in _groups(texts.pieces.lengths, session.texts_at_once if isinstance(session, BatchSession) else 1):
+    for places in _groups(texts.pieces.lengths, session):
         inputs = {name: array for name, array in texts.pieces.batch(places).items() if name in session.input_names}
         output = session.run(inputs)
         for place, own in zip(places, output, strict=True):
@@ -29,10 +29,10 @@ def predict_session(session: Session, encoded: Encoded, advance: Advance | None 
     return texts.joined(np.concatenate(outputs).astype(np.float32, copy=False))
 
 
-def _groups(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Places of at most `size` texts of one length; with a size of 1 in their order."""
-    order = np.arange(len(lengths)) if size == 1 else np.argsort(lengths, kind="stable")
-    starts = np.flatnonzero(np.diff(lengths[order], prepend=-1)) if size > 1 else order
-    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
-        for first in range(start, end, size):
-            yield order[first : min(first + size, end)]
+def _groups(lengths: np.ndarray, session: Session) -> Iterator[np.ndarray]:
+    """Places of the texts that are run together."""
+    if not isinstance(session, BatchSession):
+        yield from np.arange(len(lengths))[:, None]
+        return
+    for group in equal_lengths(lengths):
+        yield from np.split(group, range(session.texts_at_once, len(group), session.texts_at_once))

@@ -127,6 +127,12 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
 
 
+def equal_lengths(lengths: np.ndarray) -> list[np.ndarray]:
+    """Indices of examples of the same length together, in their order, the shortest first."""
+    order = np.argsort(lengths, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+
+
 def length_buckets(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """One epoch of shuffled batches of examples of similar length, the same for the same seed and epoch.
 

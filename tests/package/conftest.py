@@ -59,8 +59,13 @@ def write_manifest(
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
     """Writes a bundle folder: shipped files by name, a verdict, the rest as `write_manifest` takes it."""
 
-    def make(shipped: dict[str, bytes] = SHIPPED, passed: bool = True, **manifest: str | Sequence[str]) -> Path:
-        folder = tmp_path / "bundle"
+    def make(
+        shipped: dict[str, bytes] = SHIPPED,
+        passed: bool = True,
+        at: str = "bundle",
+        **manifest: str | Sequence[str],
+    ) -> Path:
+        folder = tmp_path / at
         check = Check(name="accuracy", status="passed" if passed else "failed")
         verdict = Verdict(
             target=str(manifest.get("target", "android-onnx")),

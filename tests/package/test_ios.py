@@ -17,7 +17,7 @@ from edgepack.errors import CheckFailed, InputError
 from edgepack.inspect.privacy import privacy_faults
 from edgepack.package import AppOptions, package_bundle
 from edgepack.package.ios import APP, COREAI, COREAI_LINKED, ONNX_RUNTIME_IDS, PROJECT, without_objects
-from edgepack.package.ios_bundles import template_target
+from edgepack.package.pins import ios_target
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "sample_apps" / "ios"
 TOKEN = re.compile(r'\s+|//[^\n]*|/\*.*?\*/|([{}()=;,])|"((?:\\.|[^"\\])*)"|([\w./$-]+)', re.DOTALL)
@@ -330,13 +330,9 @@ def test_a_model_that_is_a_folder_is_not_downloaded(coreai: Path, tmp_path: Path
 
 
 @pytest.fixture
-def older(make_bundle: Callable[..., Path], coreai: Path, tmp_path: Path) -> Path:
-    """An ONNX bundle of the same build as `coreai`, in a folder of its own."""
-    kept = coreai.rename(tmp_path / "kept")
-    model = make_bundle({"onnx/model_quantized.onnx": b"model", "tokenizer.bin": b"w"}, target="ios-onnx")
-    model.rename(tmp_path / "older")
-    kept.rename(coreai)
-    return tmp_path / "older"
+def older(make_bundle: Callable[..., Path], coreai: Path) -> Path:
+    """An ONNX bundle of the same build as `coreai`."""
+    return make_bundle({"onnx/model_quantized.onnx": b"model", "tokenizer.bin": b"w"}, at="older", target="ios-onnx")
 
 
 def test_an_app_of_two_bundles_runs_on_the_older_system(coreai: Path, older: Path, tmp_path: Path) -> None:
@@ -344,7 +340,7 @@ def test_an_app_of_two_bundles_runs_on_the_older_system(coreai: Path, older: Pat
     packaged = package_bundle(coreai, "ios", out, AppOptions(fallback=(older,)))
     document = parse((out / PROJECT).read_text(encoding="utf-8"))
     check_project(document, out)
-    assert settings(document, "IPHONEOS_DEPLOYMENT_TARGET") == {template_target()}
+    assert settings(document, "IPHONEOS_DEPLOYMENT_TARGET") == {ios_target()}
     assert "XCRemoteSwiftPackageReference" in {each["isa"] for each in document["objects"].values()}
     assert {COREAI, "assets/edgepack.json", "assets/model.aimodel/main.mlirb"} <= set(packaged.files)
     inside = {name for name in packaged.files if name.startswith("assets/onnxruntime/")}

@@ -10,11 +10,14 @@ struct CoreAIRuntime: ModelRuntime {
     let name = "coreai"
     var version: String { systemVersion }
 
+    private static let absent =
+        "Core AI is in no simulator, and in no app that Xcode 26 built; run the app on an iPhone or iPad with iOS 27"
+
     var obstacle: String? {
         #if canImport(CoreAI)
         if #available(iOS 27, *) { return nil }
         #endif
-        return "Core AI is in no simulator, and in no app that Xcode 26 built; run the app on an iPhone or iPad with iOS 27"
+        return Self.absent
     }
 
     func load(_ model: URL, _ manifest: Manifest) async throws -> ModelSession {
@@ -28,7 +31,7 @@ struct CoreAIRuntime: ModelRuntime {
             }
         }
         #endif
-        throw BundleError(obstacle ?? "Core AI cannot be used here", .unsupported)
+        throw BundleError(Self.absent, .unsupported)
     }
 }
 
