@@ -18,6 +18,7 @@ from edgepack.runtime.onnxruntime_web import load as load_web
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
+from edgepack.task.task import TASK_NAMES
 
 TARGET = load_target("web-onnx")
 VOCABULARY = 40
@@ -29,7 +30,7 @@ def make_student(body_bits: int, embedding_bits: int, task: str = "text-classifi
     config = StudentConfig(
         vocab_size=VOCABULARY, embedding_size=16, hidden_size=32, num_hidden_layers=2, num_heads=[2, 1],
         head_sizes=[8, 8], intermediate_sizes=[24, 40], max_position_embeddings=16, num_labels=3, task=task,
-        head_act=None if task == "token-classification" else "tanh",
+        head_act="tanh" if task == "text-classification" else None,
     )  # fmt: skip
     student = Student(config).eval()
     with torch.no_grad():
@@ -48,7 +49,7 @@ def make_inputs(length: int) -> dict[str, np.ndarray]:
 class TestInNode:
     pytestmark = node
 
-    @pytest.mark.parametrize("task", ["text-classification", "token-classification"])
+    @pytest.mark.parametrize("task", TASK_NAMES)
     @pytest.mark.parametrize("bits", [(8, 8), (4, 4), (3, 2), (1, 1)])
     def test_logits_are_the_native_runtimes(self, bits: tuple[int, int], task: str, tmp_path: Path) -> None:
         path = export_onnx(make_student(*bits, task), TARGET, tmp_path).path
