@@ -48,7 +48,7 @@ from edgepack.task.examples import Columns
 from edgepack.task.similarity import EMBEDS, Judged
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
-from edgepack.task.vector_data import read_as
+from edgepack.task.vector_data import read_judged
 from edgepack.teacher import load_tokenizer, load_weights, open_checkpoint
 from edgepack.tokenizer.asset import asset_bytes
 
@@ -137,7 +137,8 @@ def student_statistics(bundle: Path, data: Dataset, task: Task) -> np.ndarray:
 def measure(model: StaticModel, budget: int, data: str, shared: Path, bundle: Path) -> StaticResult:
     """The model on a data set, beside the student where its bundle is there."""
     place, judged = EVALUATION[data]
-    read = read_as(str(shared / "data" / place), judged, Columns())
+    found, read = read_judged(str(shared / "data" / place), Columns())
+    assert found == judged
     task = Task(EMBEDS, (), vector_size=1, judged=judged)
     texts = [example.text for example in read.examples]
     own = statistics_of(model.model.encode(texts), read, task)

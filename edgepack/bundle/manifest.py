@@ -113,11 +113,16 @@ class TeacherRecord(Record):
 
 
 class VectorRecord(Record):
-    """What a text is turned into: `size` numbers, of length 1 where `normalized`; `judged`: what the metric is by."""
+    """What a text is turned into: `size` numbers, of length 1 where `normalized`; `judged`: what the metric is by.
 
+    `pooling`: which of a text's tokens they are made of, in the teacher too; absent in bundles of an older edgepack.
+    """
+
+    left_out: ClassVar[tuple[str, ...]] = ("pooling",)
     size: int = Field(ge=1, le=65_536)
     normalized: bool
     judged: Judged
+    pooling: str | None = None
 
 
 class WindowsRecord(Record):

@@ -227,7 +227,8 @@ def vector_record(contents: Contents) -> VectorRecord | None:
     config, task = contents.config, contents.task
     if not task.embeds:
         return None
-    return VectorRecord(size=config.outputs, normalized=config.normalized, judged=task.judged or "teacher")
+    judged = task.judged or "teacher"
+    return VectorRecord(size=config.outputs, normalized=config.normalized, judged=judged, pooling=config.pooling)
 
 
 def output_record(contents: Contents) -> TensorRecord:

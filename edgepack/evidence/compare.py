@@ -117,7 +117,7 @@ def compare_releases(old: Path, new: Path, given: Given | None, policy: Policy) 
     checks, found, flips = growth_checks(costs, policy), None, list[LabelFlips]()
     metrics = recorded_metrics(manifests)
     if given is not None:
-        data = given.read(manifests[1])
+        _, data = given.read(manifests[1])
         before, after = (answers_on(*each, given) for each in zip((old, new), manifests, strict=True))
         check_evaluation(data, after.task)
         rows = paired_rows(after.statistics, before.statistics)

@@ -25,7 +25,7 @@ from edgepack.runtime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, read_dataset
+from edgepack.task.examples import Columns, read_evaluation
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 
@@ -120,9 +120,8 @@ def compare_architecture(
     comparisons = []
     for same in files.values():
         manifest, folder, target = same[0]
-        task = task_of(manifest)
         place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
-        dataset = read_dataset(place, task, Columns(**request["columns"]), "validation")
+        task, dataset = read_evaluation(place, task_of(manifest), Columns(**request["columns"]))
         encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.longest)
         if examples is not None:
             encoded = encoded.select(np.arange(min(examples, len(encoded))))

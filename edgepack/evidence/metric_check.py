@@ -34,7 +34,7 @@ from edgepack.runtime.predict import predict_session
 from edgepack.task.checks import check_evaluation
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, read_dataset, show_notes
+from edgepack.task.examples import Columns, read_evaluation, show_notes
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
@@ -75,25 +75,29 @@ class Given:
     columns: Columns = field(default_factory=Columns)
     teacher: str | None = None
     console: Console | None = None
-    data: dict[tuple[Task, str], Dataset] = field(default_factory=dict)
+    data: dict[tuple[Task, str], tuple[Task, Dataset]] = field(default_factory=dict)
     teachers: dict[tuple[str, Task, str, Longest], np.ndarray] = field(default_factory=dict)
     answers: dict[Path, Answers] = field(default_factory=dict)
 
-    def read(self, manifest: BundleManifest) -> Dataset:
-        """The examples, by the columns that were given or else recorded; notes of the reader are printed once."""
+    def read(self, manifest: BundleManifest) -> tuple[Task, Dataset]:
+        """The bundle's task as the data measure it, and the examples, by the columns that were given or else recorded.
+
+        Notes of the reader are printed once.
+        """
         task, columns = task_of(manifest), self.columns_for(manifest)
         key = (task, repr(columns))
         if key not in self.data:
-            self.data[key] = read_dataset(self.evaluation, task, columns, split="validation")
+            self.data[key] = read_evaluation(self.evaluation, task, columns)
             if self.console is not None:
-                show_notes(self.console, self.data[key])
+                show_notes(self.console, self.data[key][1])
         return self.data[key]
 
     def answers_of(self, bundle: OpenBundle) -> Answers:
         """A bundle's answers in its own runtime; each bundle answers once."""
         if bundle.folder not in self.answers:
-            manifest, task = bundle.manifest, task_of(bundle.manifest)
-            encoded = encode(self.read(manifest), task, bundle.tokenizer, manifest.longest)
+            manifest = bundle.manifest
+            task, data = self.read(manifest)
+            encoded = encode(data, task, bundle.tokenizer, manifest.longest)
             if task.judged == "teacher":
                 encoded = task.referenced(encoded, self.teacher_vectors(manifest))
             with (self.console or Console(quiet=True)).progress(bundle.folder.name, len(encoded)) as advance:
@@ -118,7 +122,7 @@ class Given:
         """The teacher's vectors of the data's texts, which a bundle may be measured by."""
         if self.teacher is None:
             raise InputError(
-                f"the bundle's {task_of(manifest).metric_name} is measured by its teacher's vectors, and there is no "
+                f"{self.evaluation}: has texts alone, which are measured by the teacher's vectors, and there is no "
                 "teacher; pass --teacher"
             )
         return self._ask_teacher("teacher_vectors", manifest)
@@ -127,15 +131,15 @@ class Given:
         """What the teacher has right on the data of these answers."""
         if answers.task.judged == "teacher":  # its vectors are the labels
             return answers.task.statistics(self.teacher_vectors(manifest), answers.encoded)
-        return self._ask_teacher("teacher_statistics", manifest, tuple(manifest.teacher.thresholds or ()))
+        return self._ask_teacher("teacher_statistics", manifest)
 
-    def _ask_teacher(self, question: str, manifest: BundleManifest, *more: object) -> np.ndarray:
+    def _ask_teacher(self, question: str, manifest: BundleManifest) -> np.ndarray:
         """What a function of `teacher_answers.py` gives; each is asked once."""
-        task, sha256, longest = task_of(manifest), manifest.teacher.sha256, manifest.teacher_longest
-        key = (question, task, sha256, longest)
+        task, data = self.read(manifest)
+        key = (question, task, manifest.teacher.sha256, manifest.teacher_longest)
         if key not in self.teachers:
             answer = cast(Callable[..., np.ndarray], getattr(import_module(TEACHER_ANSWERS), question))
-            self.teachers[key] = answer(self.teacher, task, self.read(manifest), longest, sha256, *more)
+            self.teachers[key] = answer(self.teacher, manifest, task, data)
         return self.teachers[key]
 
 
@@ -156,7 +160,7 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
     if given is None:
         return Check(name="metric", status="not_run", reason="no evaluation data was given; pass --eval")
     manifest = bundle.manifest
-    data, task = given.read(manifest), task_of(manifest)
+    task, data = given.read(manifest)
     if task.judged == "teacher" and given.teacher is None:
         reason = f"{task.metric_name} is measured by the teacher's vectors; pass --teacher"
         return Check(name="metric", status="not_run", reason=reason)

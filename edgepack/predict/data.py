@@ -62,16 +62,16 @@ def answer_data(
     console = console or Console(quiet=True)
     if teacher is not None:  # before the work
         import_package(TEACHER_ANSWERS, "predict's --compare-teacher")
-    manifest, task = bundle.manifest, bundle.task
+    manifest = bundle.manifest
     recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
-    data, labelled = read_to_answer(source, task, told, recorded)
+    task, data, labelled = read_to_answer(source, bundle.task, told, recorded)
     outside = [bundle.answer(e.text if e.pair is None else (e.text, e.pair)) for e in data.outside]
     show_notes(console, data)
     ran, encoded = run_data(bundle, data, task, console), None
     if teacher is not None:
         theirs = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits(
-            teacher, task, data, manifest.teacher_longest
+            teacher, manifest, task, data
         )
         encoded = task.referenced(ran.encoded, theirs[0])
     if task.judged == "teacher" and encoded is None:  # whose vectors are the measure

@@ -112,8 +112,9 @@ class DataAnswers:
         if self.metric is not None:
             rows.append([self.metric_name, _with_interval(self.metric)])
         else:
-            lacking = "nothing that vectors are measured by" if _are_vectors(self.answers) else "no label column"
-            rows.append([self.metric_name, f"not measured: the data have {lacking}"])
+            of_vectors = "texts alone are measured by the teacher's vectors; add --compare-teacher TEACHER"
+            lacking = of_vectors if _are_vectors(self.answers) else "the data have no label column"
+            rows.append([self.metric_name, f"not measured: {lacking}"])
         if self.teacher is not None:
             if self.teacher.metric is not None and self.teacher.retention is not None:
                 rows.append([f"teacher's {self.metric_name}", _with_interval(self.teacher.metric)])

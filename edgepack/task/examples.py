@@ -26,7 +26,7 @@ from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
-from edgepack.task.vector_data import read_as
+from edgepack.task.vector_data import read_judged
 
 __all__ = [
     "Columns",
@@ -39,6 +39,7 @@ __all__ = [
     "infer_task",
     "read_both",
     "read_dataset",
+    "read_evaluation",
     "read_labels",
     "read_names",
     "read_tag_scheme",
@@ -49,13 +50,16 @@ BY_NAME = Columns()  # every column is found by its name
 
 
 def read_dataset(source: str, task: Task, columns: Columns = BY_NAME, split: str = "train") -> Dataset:
-    """Read and check every example; `split` is for hub data sets and saved folders.
-
-    Of texts that are embedded these are evaluation data, of the kind that the task is judged by.
-    """
-    if task.embeds:
-        return read_as(source, task.judged, columns)
+    """Read and check every example with its label; `split` is for hub data sets and saved folders."""
     return dataset_of(open_table(source, split), task, columns)
+
+
+def read_evaluation(source: str, task: Task, columns: Columns = BY_NAME) -> tuple[Task, Dataset]:
+    """Evaluation data, and the task as they measure it: texts that are embedded are judged by what the data hold."""
+    if not task.embeds:
+        return task, read_dataset(source, task, columns, "validation")
+    judged, data = read_judged(source, columns)
+    return replace(task, judged=judged), data
 
 
 def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:

@@ -5,42 +5,41 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.examples import Columns, dataset_of
+from edgepack.task.examples import Columns, dataset_of, read_evaluation
 from edgepack.task.reading.columns import LABELS, SCORES, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
 from edgepack.task.reading.rows import Row, read_texts
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Table
 from edgepack.task.tagging import SPANS
 from edgepack.task.task import Task
-from edgepack.task.vector_data import read_judged
 
 NO_LABEL = 0  # the class id of every text, or of its words, where the source has no labels
 
 
 def read_to_answer(
     source: str, task: Task, columns: Columns, recorded_label: str | None = None
-) -> tuple[Dataset, bool]:
-    """The texts of a source, and whether they are labelled. `recorded_label`: the label column of a build's data.
+) -> tuple[Task, Dataset, bool]:
+    """The task as the source measures it, its texts, and whether they are labelled.
 
-    Of hub data sets it is the split `validation`. A source without a label column has `NO_LABEL` throughout.
+    `recorded_label`: the label column of a build's data. Of hub data sets it is the split `validation`. A source
+    without a label column has `NO_LABEL` throughout. Texts to embed need none: the teacher's vectors measure them.
     """
     if task.embeds:
-        judged, data = read_judged(source, columns)
-        return data, judged == task.judged
+        return *read_evaluation(source, task, columns), True
     table = open_table(source, "validation")
     recorded = [] if recorded_label is None else [recorded_label, *recorded_label.split(",")]
     if columns.label is None and any(name in table.columns for name in recorded):
         columns = replace(columns, label=recorded_label)
     flags = label_flags(table, columns) if task.is_multi_label else ()
     if columns.label is not None or flags or label_column(table, task) is not None:
-        return dataset_of(table, task, columns), True
+        return task, dataset_of(table, task, columns), True
     tagging = task.is_tagging
     if tagging:
         text, pair = choose(table, "text", "--text-column", columns.text, (*WORDS, *TEXTS)), None
     else:
         text, pair = text_columns(table, task.pair, columns)
     examples = tuple(example_of(row, task) for row in read_texts(table, text, pair))
-    return Dataset(examples, source, table.sha256, table.notes), False
+    return task, Dataset(examples, source, table.sha256, table.notes), False
 
 
 def label_column(table: Table, task: Task) -> str | None:

@@ -109,24 +109,6 @@ def read_judged(source: str, columns: Columns) -> tuple[Judged, Dataset]:
     return "teacher", Dataset(examples, source, table.sha256 or hash_texts(texts), table.notes)
 
 
-def read_as(source: str, judged: Judged | None, columns: Columns) -> Dataset:
-    """Evaluation data that are judged by this; `InputError` where these can only be judged by something else."""
-    found, data = read_judged(source, columns)
-    if found != judged:
-        raise InputError(
-            f"{source}: can be judged by {found}, the model was by {judged}; give data of that kind: {WANTED[judged]}"
-        )
-    return data
-
-
-WANTED = {
-    "pairs": "two texts and a score in each row",
-    "queries": "a folder with corpus, queries and qrels",
-    "teacher": "texts alone",
-    None: "data of its build",
-}
-
-
 def check_vectors(data: Dataset, task: Task) -> None:
     """Refuse evaluation data on which no figure says anything."""
     labels = [example.label for example in data.examples]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +75,38 @@ def test_data_are_measured_as_in_the_build(output: Path, files: Files) -> None:
     assert found.teacher.metric.value == pytest.approx(bundle.manifest.metrics["teacher"].value, abs=1e-6)
     assert found.teacher.agreement > 0.8
     assert found.table()
-    texts = str(Path(files.teacher).parent / "texts.txt")
-    assert predict_data(bundle, texts, quiet=True).metric is None
+
+
+@pytest.mark.parametrize(("kind", "metric", "n"), [("search", "ndcg_at_10", 40), ("texts.txt", "teacher_cosine", 100)])
+def test_other_data_measure_by_what_they_hold(output: Path, files: Files, kind: str, metric: str, n: int) -> None:
+    """The bundle was made with scored pairs."""
+    folder, data = output / "bundles" / TARGETS[0], str(Path(files.teacher).parent / kind)
+    alone = predict_data(folder, data, quiet=True)
+    found = predict_data(folder, data, compare_teacher=files.teacher, quiet=True)
+    assert alone.metric_name == found.metric_name == metric
+    assert found.metric is not None
+    assert found.metric.value > 0.8
+    assert alone.metric == (None if kind == "texts.txt" else found.metric)
+    assert (kind == "texts.txt") == ("add --compare-teacher" in alone.table())
+    (result,) = gate_bundles(folder, eval=data, teacher=files.teacher).bundles
+    (check,) = (check for check in result.checks if check.name == "metric")
+    assert check.status in ("passed", "undecided"), check.reason
+    assert f"on {n} other examples than the recorded ones, the teacher's too" in check.reason
+    other = output / "bundles" / TARGETS[1]
+    if kind == "search":
+        assert compare(other, folder, evaluation=data).metrics.new == pytest.approx(found.metric.value)
+
+
+def test_an_encoder_is_a_teacher_of_a_bundle_too(output: Path, files: Files, tmp_path: Path) -> None:
+    """The bundle says how tokens become a vector, where the teacher's folder does not."""
+    shutil.copytree(files.teacher, tmp_path / "plain")
+    (tmp_path / "plain" / "modules.json").unlink()
+    found = predict_data(output / "bundles" / TARGETS[0], files.evaluation, compare_teacher=tmp_path / "plain")
+    assert found.teacher is not None
+    assert found.teacher.metric is not None
+    assert found.teacher.metric.value == pytest.approx(
+        load_manifest(output / "bundles" / TARGETS[0]).metrics["teacher"].value, abs=1e-6
+    )
 
 
 def test_goldens_are_vectors(output: Path) -> None:
@@ -174,8 +205,6 @@ def test_a_recipe_of_labels_is_refused(files: Files, tmp_path: Path) -> None:
 
 
 def test_an_encoder_needs_to_be_told_how(files: Files, tmp_path: Path) -> None:
-    import shutil
-
     plain = tmp_path / "plain"
     shutil.copytree(files.teacher, plain)
     (plain / "modules.json").unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.verdict import Check
 from edgepack.bundle.write import Bundle
 from edgepack.console import Console
@@ -137,10 +138,8 @@ def test_data_with_one_label_say_nothing(bundle: Bundle, tmp_path: Path) -> None
 def teacher_that_has(right: np.ndarray, patch: pytest.MonkeyPatch) -> None:
     """A teacher of which one knows what it has right."""
 
-    def statistics(
-        source: str, task: Task, data: Dataset, max_length: int, sha256: str, thresholds: tuple[float, ...]
-    ) -> np.ndarray:
-        assert (source, max_length, sha256, thresholds) == ("teacher/", 16, "0" * 64, ())
+    def statistics(source: str, manifest: BundleManifest, task: Task, data: Dataset) -> np.ndarray:
+        assert (source, manifest.teacher_longest, manifest.teacher.sha256) == ("teacher/", 16, "0" * 64)
         return np.stack([right, np.ones(len(right))], axis=1).astype(np.int64)
 
     patch.setattr(teacher_answers, "teacher_statistics", statistics)

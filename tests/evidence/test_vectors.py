@@ -23,6 +23,8 @@ from tests.evidence.vector_faults import VECTOR_FAULTS
 from tests.evidence.vector_world import write_vector_bundle
 
 RUNTIMES = ("android-onnx", "android-torchscript", "android-executorch", "android-litert", "ios-coreml", "ios-coreai")
+POOLED = (("mean", 0), ("first", 12), ("last", 12))
+IN_NODE = ("web-onnx", "mean", 0)  # one: each text is a line to Node, and tests/runtime has the others
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,9 @@ def test_a_fault_of_vectors_is_caught(bundle: tuple[Bundle, Path], tmp_path: Pat
     check_caught(tmp_path / "bundle", fault)
 
 
-@pytest.mark.parametrize(("pooling", "vector_size"), [("mean", 0), ("first", 12), ("last", 12)])
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize(
+    ("name", "pooling", "vector_size"), [*((name, *each) for name in RUNTIMES for each in POOLED), IN_NODE]
+)
 def test_every_runtime_gives_the_students_vectors(
     tmp_path: Path, require: object, name: str, pooling: str, vector_size: int
 ) -> None:

@@ -18,7 +18,7 @@ from edgepack.task.identity import examples_sha256
 from edgepack.task.similarity import cosines
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
-from edgepack.task.vector_data import read_as
+from edgepack.task.vector_data import read_judged
 from edgepack.tokenizer.asset import asset_bytes
 from tests.evidence.world import MAX_LENGTH, TARGET, make_student, make_tokenizer
 
@@ -46,7 +46,7 @@ def write_vector_bundle(
     rows = zip(near + noise, texts[0::2], texts[1::2], strict=True)
     source = folder / "pairs.tsv"
     source.write_text(NAMED + "".join(f"{score:.5f}\t{one}\t{other}\n" for score, one, other in rows))
-    data = read_as(str(source), "pairs", Columns())
+    _, data = read_judged(str(source), Columns())
     encoded = encode(data, task, tokenizer, MAX_LENGTH)
     artifact = export(student, target, folder / "model")
     shipped = artifact.size_bytes + len(asset_bytes(tokenizer))

@@ -10,7 +10,7 @@ from edgepack.task.checks import check_evaluation
 from edgepack.task.examples import Columns
 from edgepack.task.identity import examples_sha256
 from edgepack.task.task import Task
-from edgepack.task.vector_data import has_labels, read_as, read_judged, read_training_texts, read_vector_data
+from edgepack.task.vector_data import has_labels, read_judged, read_training_texts, read_vector_data
 
 TASK = Task("feature-extraction", (), vector_size=4)
 NAMED = Columns()
@@ -134,8 +134,6 @@ def test_data_that_tell_nothing(tmp_path: Path) -> None:
     source = write(tmp_path / "a.tsv", "score\tsentence1\tsentence2\n" + "1\tx\ty\n" * 5)
     with pytest.raises(InputError, match="5 pairs with 1 different scores"):
         check_evaluation(read_judged(source, NAMED)[1], task)
-    with pytest.raises(InputError, match=r"can be judged by pairs, the model was by queries; .* a folder with corpus"):
-        read_as(source, "queries", NAMED)
     folder = search_folder(tmp_path / "s", "query_id\tdoc_id\tscore\nq7\td2\t3\n")
     with pytest.raises(InputError, match="no judgment names a query and a document that are both there"):
         read_judged(folder, NAMED)

@@ -81,7 +81,7 @@ def test_a_column_for_each_label(tmp_path: Path) -> None:
     assert infer_problem(source) == SETS
     assert read_labels(source) == ("love", "joy", "fear")
     assert "a column of 0 and 1 for each label (love, joy, fear)" in read_dataset(source, TASK).notes[0].text
-    data, labelled = read_to_answer(source, TASK, Columns())
+    _, data, labelled = read_to_answer(source, TASK, Columns())
     assert labelled
     assert [example.label for example in data.examples] == [(2,), (), (0, 1)]
     bad = written(tmp_path, "text,love,joy\n" + "a,1,0\n" * 60 + "b,2,0\n", "b.csv")
@@ -99,7 +99,7 @@ def test_columns_that_the_user_lists(tmp_path: Path) -> None:
 
 
 def test_texts_without_labels_are_answered(tmp_path: Path) -> None:
-    data, labelled = read_to_answer(written(tmp_path, "text\na\nb\n"), TASK, Columns())
+    _, data, labelled = read_to_answer(written(tmp_path, "text\na\nb\n"), TASK, Columns())
     assert not labelled
     assert [example.label for example in data.examples] == [(), ()]
 
