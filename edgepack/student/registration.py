@@ -24,12 +24,16 @@ def register_config(table: ModuleType) -> None:
 
 
 def register_models(table: ModuleType) -> None:
-    """Tell the Auto classes of both tasks of the student's models."""
-    from edgepack.student.auto_models import StudentForSequenceClassification, StudentForTokenClassification
+    """Tell the Auto class of each task of the student's model."""
+    from edgepack.student import auto_models
     from edgepack.student.config import StudentConfig
 
-    table.AutoModelForSequenceClassification.register(StudentConfig, StudentForSequenceClassification, exist_ok=True)
-    table.AutoModelForTokenClassification.register(StudentConfig, StudentForTokenClassification, exist_ok=True)
+    for auto, model in (
+        (table.AutoModel, auto_models.StudentForFeatureExtraction),
+        (table.AutoModelForSequenceClassification, auto_models.StudentForSequenceClassification),
+        (table.AutoModelForTokenClassification, auto_models.StudentForTokenClassification),
+    ):
+        auto.register(StudentConfig, model, exist_ok=True)
 
 
 STEPS: dict[str, Callable[[ModuleType], None]] = {
