@@ -1,10 +1,10 @@
 """`edgepack profile`: small models of many shapes with random weights, exported and timed on this machine.
 
-Weights do not change how long a model takes. The shapes lie around those that plans choose: 1 to 6 layers, hidden sizes
-128 to 768, few heads and many. All run at the target's first bit width, a few of them at every other, each in a process
-of its own, one at a time (`measure.py`). All run once before any runs again, and of a model the fastest of its rounds
-counts: other programs, and a processor that clocks down for half a minute, only slow. What is estimated from them is
-said with its error: each shape's times are estimated from the models of all others.
+Weights do not change how long a model takes. The shapes lie around those that plans choose: 1 to 12 layers, hidden
+sizes 128 to 768, few heads and many. All run at the target's first bit width, a few of them at every other, each in a
+process of its own, one at a time (`measure.py`). All run once before any runs again, and of a model the fastest of its
+rounds counts: other programs, and a processor that clocks down for half a minute, only slow. What is estimated from
+them is said with its error: each shape's times are estimated from the models of all others.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ PROBES = (
     Probe(6, 256, 1, 64, embedding=128, vocabulary=16_000),
     Probe(2, 768, 4, 1024, head_size=64),
     Probe(1, 768, 12, 3072, head_size=64, embedding=128),
+    Probe(1, 384, 2, 64, tags=True),
+    Probe(12, 128, 2, 512, head_size=64),
 )
 
 

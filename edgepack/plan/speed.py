@@ -1,7 +1,8 @@
 """An estimate of how fast a shape is, which the plan needs before there is a file to time.
 
-Microseconds of one text, one thread: a constant, a price for each layer (its nodes), and prices for what every token
-takes: each weight that it is multiplied with, each unit of element-wise work, each pair of tokens in attention. Time is
+Microseconds of one text, one thread: a constant, a price for each layer (its nodes), one for each weight however long
+the text is (it is fetched once), and prices for what every token takes: each layer that it goes through, each weight
+that it is multiplied with, each number that a norm or a product makes of it, each pair of tokens in attention. Time is
 linear in the prices, so `speed_fit.py` finds those of a machine from models that were timed there (`edgepack profile`).
 
 The built-in prices are of 32 tokens in ONNX Runtime 1.32 on x86 with AVX-512 VNNI, fitted to 13 students of a 6 × 384
@@ -27,22 +28,25 @@ SPEED_POWER = 0.64  # a model k times smaller than the teacher's int8 file shoul
 class Prices:
     """What a runtime on a machine takes for the parts of a student, in µs.
 
-    `products`: of a weight, for each token that it is multiplied with, by bit width. `first_layer`: of a last layer of
-    which the head reads one token, and `once` of each weight that only this token is multiplied with. `element`: of a
-    hidden unit of a token in a layer. `score`: of an attention unit, for each pair of tokens.
+    `products`: of a weight, for each token that it is multiplied with, by bit width; `weight`: of it, whatever the
+    tokens. `head`: of one that reads the first token alone. `row`: of a token in a layer. `norm`: of a hidden unit of a
+    token, for each norm on its way. `element`: of each other number that a layer makes of a token, in attention and
+    FFN. `score`: of an attention unit, for each pair of tokens.
     """
 
     products: Mapping[int, float]
     fixed: float = 0.0
     layer: float = 0.0
-    first_layer: float = 0.0
-    once: float = 0.0
+    head: float = 0.0
+    weight: float = 0.0
+    row: float = 0.0
+    norm: float = 0.0
     element: float = 0.0
     score: float = 0.0
 
-    def product(self, bits: int) -> float:
-        """The price at this bit width."""
-        return near(self.products, bits)
+    def of_weight(self, bits: int, tokens: int) -> float:
+        """The price of a weight of this bit width that so many tokens are multiplied with."""
+        return self.weight + tokens * near(self.products, bits)
 
 
 def near(prices: Mapping[int, float], bits: int) -> float:
@@ -50,7 +54,7 @@ def near(prices: Mapping[int, float], bits: int) -> float:
     return prices[min((known for known in prices if known >= bits), default=max(prices))]
 
 
-BUILT_IN = Prices({8: WEIGHT / TOKENS}, fixed=62.0, layer=47.0, first_layer=69.0)
+BUILT_IN = Prices({8: WEIGHT / TOKENS}, fixed=62.0, layer=47.0, head=22.0)
 
 
 def layer_weights(heads: int, head_size: int, ffn: int, hidden: int) -> int:
@@ -77,12 +81,15 @@ def student_time(body: BodyShape, prices: Prices = BUILT_IN, tokens: int = TOKEN
     Where the head reads the first token alone, the last layer makes keys and values of all tokens, the rest of one.
     """
     units, hidden = body.heads * body.head_size, body.hidden
-    weights, each = layer_weights(body.heads, body.head_size, body.ffn, hidden), prices.product(body.bits) * tokens
-    layer = prices.layer + each * weights + prices.element * tokens * hidden + prices.score * tokens * tokens * units
+    weights, each = layer_weights(body.heads, body.head_size, body.ffn, hidden), prices.of_weight(body.bits, tokens)
+    token = prices.row + 2 * hidden * prices.norm + (3 * units + body.ffn) * prices.element
+    layer = prices.layer + each * weights + tokens * (token + tokens * units * prices.score)
+    way_in = prices.fixed + tokens * hidden * prices.norm
     if body.labels:
-        return prices.fixed + body.layers * layer + each * hidden * body.labels
-    last = prices.first_layer + each * 2 * body.heads * body.head_size * hidden
-    return prices.fixed + (body.layers - 1) * layer + last + prices.once * (weights - 2 * units * hidden)
+        return way_in + body.layers * layer + each * hidden * body.labels
+    keys = 2 * units  # and values
+    last = prices.layer + each * keys * hidden + tokens * (prices.row + keys * prices.element)
+    return way_in + (body.layers - 1) * layer + last + prices.weight * (weights - keys * hidden) + prices.head
 
 
 def projection_weights(embedding: int, hidden: int) -> int:

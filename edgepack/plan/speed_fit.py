@@ -16,8 +16,8 @@ from scipy.optimize import nnls
 
 from edgepack.plan.speed import BodyShape, Prices, layer_weights, projection_weights, student_time
 
-PARTS = ("fixed", "layer", "first_layer", "once", "element", "score")  # of `Prices`, beside the products
-LEAST_SHAPES = len(PARTS)  # of different models in a profile: with fewer, prices follow from single times
+PARTS = ("fixed", "layer", "head", "weight", "row", "norm", "element", "score")  # of `Prices`, beside the products
+LEAST_SHAPES = 6  # of different models in a profile, each at several lengths: with fewer, single times make prices
 ROUNDS, SMALL_ERROR = 10, 0.02  # errors below this count alike
 
 
@@ -46,7 +46,7 @@ def time_of(model: Timed, prices: Prices, tokens: int) -> float:
     """Estimated µs of a whole model."""
     body = model.body
     way = projection_weights(model.embedding, body.hidden)
-    return student_time(body, prices, tokens) + prices.product(body.bits) * tokens * way
+    return student_time(body, prices, tokens) + prices.of_weight(body.bits, tokens) * way
 
 
 def fit_prices(models: Sequence[Timed]) -> Prices:

@@ -104,7 +104,7 @@ def grid_ms(space: SearchSpace, wanted: Wanted, bodies: Sequence[Body], tables: 
     for target in space.targets:
         prices, tokens = wanted.of(target.name).prices, wanted.tokens
         own = np.array([student_time(body.shape, prices, tokens) for body in bodies])
-        each = np.array([prices.product(body.bits) * tokens for body in bodies])
+        each = np.array([prices.of_weight(body.bits, tokens) for body in bodies])
         times.append(own[:, None] + np.outer(each, ways_in(space, tables)))
     return np.maximum.reduce(times) / 1e3
 

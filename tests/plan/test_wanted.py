@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,6 +14,7 @@ import pytest
 from edgepack.build.data_plan import DataPlan
 from edgepack.build.results import PlanReport
 from edgepack.errors import InputError
+from edgepack.evidence.speed_profile import read_speed_profile
 from edgepack.parameters import LatencyLimit, parse_latency
 from edgepack.plan.search import Plan, search
 from edgepack.plan.speed import BUILT_IN, BodyShape, Prices
@@ -21,7 +24,8 @@ from tests.plan.test_search import SPACE
 
 ALONE = replace(SPACE, targets=SPACE.targets[:1])
 NAME = ALONE.targets[0].name
-TRUE = Prices({8: 5e-6, 4: 9e-6}, fixed=50.0, layer=40.0, first_layer=30.0, once=1e-5, element=0.002, score=1e-4)
+PARTS = {"fixed": 50.0, "layer": 40.0, "head": 30.0, "weight": 1e-5, "row": 0.5, "norm": 0.003, "element": 0.002}
+TRUE = Prices({8: 5e-6, 4: 9e-6}, **PARTS, score=1e-4)
 SHAPES = [
     (1, 4, 32, 512, 384, 0, 128),
     (2, 2, 32, 256, 128, 0, 64),
@@ -55,6 +59,14 @@ def test_prices_are_found_again_and_one_disturbed_time_does_not_move_them() -> N
     disturbed = [replace(models[0], p50_us={**models[0].p50_us, 32: 5 * models[0].p50_us[32]}), *models[1:]]
     prices = fit_prices(disturbed)
     assert max(abs(time_of(m, prices, 64) / m.p50_us[64] - 1) for m in models) < 0.02
+
+
+def test_times_of_a_real_machine_are_estimated_within_a_tenth() -> None:
+    """Of a recorded profile, each shape from the others."""
+    recorded = Path(__file__).parents[2] / "benchmarks/results/speed-profile/epyc-linux-onnx.json"
+    errors = errors_left_out(read_speed_profile(recorded).runtimes[0].timed())
+    assert median(errors) < 0.02
+    assert sum(error > 0.1 for error in errors) <= 0.02 * len(errors)
 
 
 def test_memory_is_found_again_and_is_unknown_where_a_model_has_none() -> None:
