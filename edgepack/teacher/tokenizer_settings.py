@@ -25,6 +25,17 @@ USUAL = {  # where no file names a token for a role: the first of these that the
     "cls": ("[CLS]", "<s>"),
     "mask": ("[MASK]", "<mask>"),
 }
+PYTHON_STEPS = {  # what classes do in Python before the vocabulary; a tokenizer.json beside them holds something else
+    "BertJapaneseTokenizer": "MeCab, Sudachi or Juman++ for words",
+    "BertweetTokenizer": "rules for tweets, emoji and mentions",
+    "BioGptTokenizer": "Moses for words",
+    "CpmAntTokenizer": "jieba for words",
+    "CpmTokenizer": "jieba for words",
+    "FlaubertTokenizer": "Moses for words",
+    "GPTNeoXJapaneseTokenizer": "rules for Japanese words",
+    "RoFormerTokenizer": "jieba for words",
+    "XLMTokenizer": "Moses for words",
+}
 NO_LIMIT = 10**9  # tokens; transformers writes 1e30 for "none"
 LEAST_LENGTH = 8
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -71,6 +82,7 @@ def read_settings(folder: Path, what: str) -> TokenizerSettings:
             f"{what}: split_special_tokens is {shown(options['split_special_tokens'])} in tokenizer_config.json, and "
             "apps match special tokens whole; set it to false"
         )
+    _refuse_python_steps(options, what)
     older = read_json(folder / "special_tokens_map.json", what)
     special = {}
     for role in ROLES:
@@ -94,6 +106,18 @@ def read_settings(folder: Path, what: str) -> TokenizerSettings:
         _side(options, "padding_side", what),
         options,
     )
+
+
+def _refuse_python_steps(options: Mapping[str, Any], what: str) -> None:
+    """`InputError` for a class whose words are found by Python code, which neither edgepack nor an app can run."""
+    name = str(options.get("tokenizer_class"))
+    steps = PYTHON_STEPS.get(name.removesuffix("Fast"))
+    if steps is not None:
+        raise InputError(
+            f"{what}: tokenizer_class is {shown(name)}, which uses {steps}: Python code that no tokenizer.json holds "
+            "and no app runs; only if it was trained with the tokenizer.json in its folder, write "
+            "PreTrainedTokenizerFast there"
+        )
 
 
 def _token(value: Any, name: str, what: str, special: bool = True) -> AddedToken | None:

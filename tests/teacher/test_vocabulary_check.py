@@ -125,7 +125,15 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "vocab.txt of a Japanese class": (
         only(vocab__txt=WORDS, tokenizer_config__json='{"tokenizer_class": "BertJapaneseTokenizer"}'),
-        "tokenizer_class 'BertJapaneseTokenizer' is not what vocab.txt alone says",
+        r"tokenizer_class is 'BertJapaneseTokenizer', which uses MeCab, .* Python code that no tokenizer\.json holds",
+    ),
+    "a tokenizer.json beside a class that cuts words in Python": (
+        setting(tokenizer_class="RoFormerTokenizerFast"),
+        "tokenizer_class is 'RoFormerTokenizerFast', which uses jieba for words",
+    ),
+    "vocab.txt of another class": (
+        only(vocab__txt=WORDS, tokenizer_config__json='{"tokenizer_class": "TapasTokenizer"}'),
+        "tokenizer_class 'TapasTokenizer' is not what vocab.txt alone says",
     ),
     "vocab.txt without basic tokens": (
         only(vocab__txt=WORDS, tokenizer_config__json='{"do_basic_tokenize": false}'),
