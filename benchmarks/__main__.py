@@ -31,6 +31,7 @@ COMMANDS = {
     "plan-search": "benchmarks.plan_search",
     "static-embeddings": "benchmarks.static_embeddings",
     "tokenizers": "benchmarks.tokenizer_assets",
+    "trimming": "benchmarks.trimming",
     "finetune-grid": "benchmarks.finetune_grid",
     "linear": "benchmarks.linear",
     "baselines": "benchmarks.baselines",
