@@ -147,17 +147,23 @@ def find_neighbours(
         )
     counts = None if token_counts is None else torch.as_tensor(token_counts)
     mean, _ = weighted_covariance(embedding.detach(), counts)
-    unit = F.normalize(embedding.detach().double() - mean, dim=1).float()
     sources = np.flatnonzero(words.whole if token_counts is None else words.whole & (token_counts > 0))
     targets = np.flatnonzero(words.whole & allowed)
     table = np.full((size, candidates), NONE, np.int32)
     found = min(candidates, len(targets))
     columns = torch.as_tensor(targets)
+    near_rows = _directions(embedding, mean, columns)
     for start in range(0, len(sources) if found else 0, ROWS_AT_ONCE):
         rows = torch.as_tensor(sources[start : start + ROWS_AT_ONCE])
-        similarity = unit[rows] @ unit[columns].T
+        similarity = _directions(embedding, mean, rows) @ near_rows.T
         similarity[rows[:, None] == columns] = -torch.inf  # a word is not its own neighbour
         best = torch.topk(similarity, found, dim=1)
         near = np.where(best.values.numpy() > -np.inf, targets[best.indices.numpy()], NONE)
         table[rows.numpy(), :found] = near
     return Neighbours(table, words)
+
+
+def _directions(embedding: Tensor, mean: Tensor, rows: Tensor) -> Tensor:
+    """These rows less the mean, of length 1, `(len(rows), H)`; a block at a time, since in double they take much."""
+    blocks = [F.normalize(embedding.detach()[part].double() - mean, dim=1).float() for part in rows.split(ROWS_AT_ONCE)]
+    return torch.cat(blocks)

@@ -43,7 +43,7 @@ class OwnTeacher(nn.Module):
 
 def student_from_table(model: OwnModel, teacher: Teacher, max_length: int, seed: int) -> Student:
     """The teacher's word table in a student of its sizes with a random body, in eval mode."""
-    table = model.model.get_input_embeddings().weight.detach().float()[: teacher.sizes.vocabulary]
+    table = model.weights().words()[: teacher.sizes.vocabulary]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         student = Student(table_config(model, teacher, max_length))

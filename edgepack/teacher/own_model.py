@@ -14,10 +14,11 @@ size for every token after every layer, and whether its first token sees those b
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
+from accelerate.utils import align_module_device
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -48,6 +49,32 @@ class OwnOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
 
 
+class ModelWeights(Mapping[str, Tensor]):
+    """A model's parameters in fp32, each where it can be read: those that accelerate left on the disk, too."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.places = {name: name.rpartition(".")[::2] for name, _ in model.named_parameters(remove_duplicate=False)}
+
+    def __getitem__(self, name: str) -> Tensor:
+        room, part = self.places[name]
+        module = self.model.get_submodule(room)
+        with align_module_device(module):
+            tensor: Tensor = getattr(module, part).detach()
+        return tensor.float()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def words(self) -> Tensor:
+        """The word table."""
+        table = self.model.get_input_embeddings().weight
+        return self[next(name for name, each in self.model.named_parameters() if each is table)]
+
+
 class OwnModel(nn.Module):
     """The model behind a call that all teachers share."""
 
@@ -69,6 +96,10 @@ class OwnModel(nn.Module):
     def from_disk(self) -> bool:
         """Whether accelerate reads parts of it from the disk each time they run, on the CPU."""
         return any(parameter.is_meta for parameter in self.model.parameters())
+
+    def weights(self) -> ModelWeights:
+        """The model's own, by the names that it has for them."""
+        return ModelWeights(self.model)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OwnModel:
         """What `.to` calls: what is read from the disk stays there."""

@@ -157,9 +157,14 @@ def check_loaded(info: dict[str, Any], checkpoint: Checkpoint, task_name: str) -
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
     """`InputError` where a weight is NaN or infinite: every answer would be nonsense."""
-    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    broken = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if broken:
         raise InputError(
             f"{what}: its weights are not finite (NaN or infinite) in {few(broken)}; training diverged, or the file is "
             "damaged: give an earlier checkpoint, or copy it again"
         )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all its numbers are: the least and the greatest tell, without a tensor of the same size made for it."""
+    return not tensor.numel() or bool(torch.isfinite(torch.stack(torch.aminmax(tensor))).all())
