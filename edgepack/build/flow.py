@@ -84,6 +84,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "acce
 def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs, train_texts = open_with_texts(request, console)
+    check_masked_model(request.chosen_recipe.augmentation, inputs)
     space = make_search_space(inputs)
     plan = make_plan(request, space)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)

@@ -123,10 +123,11 @@ def read_table(kind: type, table: Any, place: Place) -> Any:
     if not isinstance(table, Mapping):
         raise place.error(f"is {shown(table)}; it must be a table")
     known = {field.name: field for field in fields(kind)}
+    allowed = [*known, *(("base", "summary") if kind is Recipe else ())]
     for key in table:
         if key not in known:
-            hint = did_you_mean(str(key), known, 0.6)
-            raise place.inside(str(key)).error(f"is unknown; allowed: {', '.join(known)}{hint}")
+            hint = did_you_mean(str(key), allowed, 0.6)
+            raise place.inside(str(key)).error(f"is unknown; allowed: {', '.join(allowed)}{hint}")
     missing = [name for name, field in known.items() if _is_required(field) and name not in table]
     if missing:
         hint = ', or base = "standard"' if kind is Recipe else ""
@@ -138,7 +139,7 @@ def read_table(kind: type, table: Any, place: Place) -> Any:
     except InputError as e:
         if str(e).startswith("recipe: "):
             raise
-        raise InputError(f"{place.file}: {place.key}: {e}") from e
+        raise InputError(f"{place.file}: {place.key}.{str(e).partition(': ')[2]}") from e  # WHAT: KEY is VALUE; …
 
 
 def _is_required(field: Field[Any]) -> bool:

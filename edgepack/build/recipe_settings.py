@@ -51,7 +51,7 @@ class Recipe:
     rank_weights: str = "inputs"  # what a low-rank matrix's error is weighed by: none, inputs, fisher
     allocate_ranks: bool = False  # a rank for each matrix, by what it captures, in the bytes of structure.rank_share
     prune_ratio: float = 1.0  # heads and units before gradual pruning, as a multiple of the plan's
-    l0: L0Pruning | None = None  # prune by learned masks instead of first-order importance; the plan sets `keep`
+    l0: L0Pruning | None = None  # prune by learned masks instead of first-order importance
     prune_from: float = 0.05  # shares of the steps at which `prune` begins and `quantize` begins
     quantize_from: float = 0.4
     mixed_widths: bool = False  # a bit width for each matrix, by sensitivity, in the bytes of the plan's one
@@ -71,6 +71,7 @@ class Recipe:
             raise InputError("recipe: layer_map 'learned' has no hidden states to mix; add the loss hidden_states")
         if self.allocate_ranks and not self.structure.rank_share:
             raise InputError("recipe: allocate_ranks has no ranks to allocate; give structure.rank_share too")
+        check_unused(self)
         if self.l0 is not None and self.prune_ratio == 1:
             raise InputError("recipe: l0 prunes nothing at a prune_ratio of 1; give a greater one")
         attention = [key for key, loss in self.task_losses() if loss.needs_vectors]
@@ -127,6 +128,14 @@ def check_ranges(recipe: Recipe) -> None:
         )
 
 
+def check_unused(recipe: Recipe) -> None:
+    """`InputError` for a key that says how something is done which the recipe does not do."""
+    if recipe.rank_weights != Recipe.rank_weights and not recipe.structure.rank_share:
+        raise InputError(f"recipe: rank_weights {recipe.rank_weights!r} has no ranks; give structure.rank_share")
+    if recipe.prune_from != Recipe.prune_from and recipe.prune_ratio == 1:
+        raise InputError("recipe: prune_from begins nothing at a prune_ratio of 1; give a greater one")
+
+
 def check_losses(recipe: Recipe) -> None:
     """`InputError` where phases have no losses, or losses that cannot do what the stage of their phase needs."""
     try:
@@ -145,6 +154,8 @@ def check_losses(recipe: Recipe) -> None:
     for number, phase in enumerate(recipe.phases):
         if not phase.losses:
             raise InputError(f"recipe: phases[{number}].losses is empty; allowed: some of {', '.join(LOSSES)}")
+        if not any(loss.weight for loss in phase.losses):
+            raise InputError(f"recipe: phases[{number}].losses weigh nothing; give one of them a weight above 0")
         pruned = recipe.prune_ratio > 1 and begin < recipe.quantize_from and phase.until > recipe.prune_from
         if pruned and recipe.l0 is None and not any(loss.is_prediction for loss in phase.losses):
             raise InputError(

@@ -41,7 +41,6 @@ COMMENTS: dict[str, str] = {
     "module_replacing.k": "a layer is the student's own with probability k · (share of the training done) + b",
     "module_replacing.b": "that probability at the start",
     "l0": "prune by learned masks instead of first-order importance; needs a prune_ratio above 1",
-    "l0.keep": "set by the plan",
     "l0.warmup": "share of the pruning steps in which the target falls",
     "l0.gate_lr": "learning rate of the masks",
     "l0.multiplier_lr": "learning rate of the Lagrangian's multipliers",

@@ -20,6 +20,8 @@ from edgepack.compress.splicing import Drawn, splice_places
 from edgepack.errors import InputError
 from edgepack.task.encoded import Encoded
 
+MOST_CANDIDATES = 1000  # of each word of the vocabulary; the paper has 15
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -37,12 +39,14 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
-            raise InputError(f"augmentation share is {self.share}; allowed: 0 up to, not including, 1")
+            raise InputError(f"augmentation: share is {self.share}; allowed: 0 up to, not including, 1")
         for name in ("p_replace", "splice"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"augmentation {name} is {getattr(self, name)}; allowed: 0 to 1")
-        if self.candidates < 1:
-            raise InputError(f"augmentation candidates is {self.candidates}; allowed: 1 or more")
+                raise InputError(f"augmentation: {name} is {getattr(self, name)}; allowed: 0 to 1")
+        if not 1 <= self.candidates <= MOST_CANDIDATES:
+            raise InputError(f"augmentation: candidates is {self.candidates}; allowed: 1 to {MOST_CANDIDATES:,}")
+        if self.masked_model == "":
+            raise InputError("augmentation: masked_model is ''; allowed: a folder or a hub id, or false for none")
 
 
 def add_augmented(

@@ -61,6 +61,8 @@ class General:
     def __post_init__(self) -> None:
         if not 0 <= self.share < 1:
             raise InputError(f"general stage: share is {self.share}; allowed: 0 up to, not including, 1")
+        if not self.share and not self.examples:
+            raise InputError("general stage: share is 0, and so is examples; give one of them, or general = false")
         if not self.losses:
             raise InputError("general stage: losses is empty; allowed: losses of states and attention, one or more")
         for name in ("masked_words", "sentence_order", "examples"):

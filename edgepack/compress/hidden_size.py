@@ -257,7 +257,8 @@ def _fit_linear(
     start = narrow.weight.double()
     left = wanted - wanted.mean(0) - x @ start.T
     gram = x.T @ x
-    gram += RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.double)
+    spread = gram.diagonal().mean().clamp(min=1e-12)  # inputs that never change have none
+    gram += RIDGE * spread * torch.eye(len(gram), dtype=torch.double)
     change = torch.linalg.solve(gram, x.T @ left).T
     narrow.weight.copy_(start + change)
     if narrow.bias is not None and wide.bias is not None:

@@ -33,24 +33,24 @@ BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1  # the paper's, §4
 
 @dataclass(frozen=True)
 class L0Pruning:
-    """Final share of body parameters, the share of steps over which the target falls to it, learning rates."""
+    """The share of steps over which the target falls to the final share of body parameters, and learning rates."""
 
-    keep: float = 0.5
     warmup: float = 0.5
     gate_lr: float = 0.1  # of the masks' log-alphas; the name is the papers'
     multiplier_lr: float = 0.1
     initial_log_alpha: float = 2.5  # P(kept) = 0.98: training starts with nearly all
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep < 1:
-            raise InputError(f"L0 pruning: keep is {self.keep}; allowed: between 0 and 1")
         if not 0 <= self.warmup <= 1:
             raise InputError(f"L0 pruning: warmup is {self.warmup}; allowed: 0 to 1")
+        for name in ("gate_lr", "multiplier_lr"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"L0 pruning: {name} is {getattr(self, name)}; allowed: above 0")
 
-    def target(self, progress: float) -> float:
-        """Share of body parameters to have at this share of the steps."""
+    def target(self, keep: float, progress: float) -> float:
+        """Share of body parameters to have at this share of the steps, if it is `keep` in the end."""
         reached = min(1.0, progress / self.warmup) if self.warmup else 1.0
-        return 1 + (self.keep - 1) * reached
+        return 1 + (keep - 1) * reached
 
 
 def sample_masks(log_alpha: Tensor, generator: torch.Generator) -> Tensor:

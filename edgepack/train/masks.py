@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -64,7 +64,8 @@ class MaskTraining:
 
     parameters: dict[str, Parameter]
     optimizer: torch.optim.Optimizer
-    settings: L0Pruning  # `keep` is the planned shape's
+    settings: L0Pruning
+    keep: float  # the planned share of body parameters
     first: int
     last: int
     seed: int
@@ -87,7 +88,7 @@ class MaskTraining:
         reached = [(sample, leaf.grad) for sample, leaf in zip(samples, leaves, strict=True) if leaf.grad is not None]
         if reached:
             torch.autograd.backward([sample for sample, _ in reached], [gradient for _, gradient in reached])
-        target = self.settings.target((step - self.first) / (self.last - self.first))
+        target = self.settings.target(self.keep, (step - self.first) / (self.last - self.first))
         expected = expected_share(heads, units, student.config.head_sizes or [])
         lagrangian(expected, target, self.parameters[MULTIPLIERS]).backward()
 
@@ -109,10 +110,10 @@ def start_masks(progress: Progress, stage: StageSettings, seed: int, device: tor
     """The masks of a stage that prunes by them, first values or a checkpoint's; None where nothing is to be removed."""
     if stage.l0 is None or stage.prune is None or progress.shape_at_start is None:
         return None
-    share = kept_share(progress.shape_at_start, stage.prune, progress.student.config.head_sizes or [])
-    if share >= 1:
+    keep = kept_share(progress.shape_at_start, stage.prune, progress.student.config.head_sizes or [])
+    if keep >= 1:
         return None
-    settings = replace(stage.l0, keep=share)
+    settings = stage.l0
     values = {name: value for name, value in progress.learned.items() if name.startswith(PREFIX)}
     values = values or initial_masks(progress.student, settings)
     parameters = {name: Parameter(value.to(device, copy=True)) for name, value in values.items()}
@@ -124,7 +125,7 @@ def start_masks(progress: Progress, stage: StageSettings, seed: int, device: tor
     optimizer = torch.optim.Adam(groups)
     named = {f"learned.{name}": value for name, value in parameters.items()}
     restore_moments(named, optimizer, progress.moments)
-    return MaskTraining(parameters, optimizer, settings, stage.first, stage.last, seed)
+    return MaskTraining(parameters, optimizer, settings, keep, stage.first, stage.last, seed)
 
 
 def remove_masked(progress: Progress, target: PruneTarget) -> None:

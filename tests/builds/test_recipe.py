@@ -143,7 +143,7 @@ def test_a_recipe_written_as_json_reads_back_and_losses_of_the_same_fields_are_t
         layer_map="learned",
         allocate_ranks=True,
         prune_ratio=2.0,
-        l0=L0Pruning(0.5),
+        l0=L0Pruning(),
     )
     for recipe in (full, Recipe(5, general=None, module_replacing=ModuleReplacing()), *RECIPES.values()):
         record = json.loads(json.dumps(recipe_record(recipe)))
@@ -158,8 +158,10 @@ def test_a_recipe_written_as_json_reads_back_and_losses_of_the_same_fields_are_t
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"l0": L0Pruning(0.5)}, "prune_ratio"),
+        ({"l0": L0Pruning()}, "prune_ratio"),
         ({"prune_ratio": 0.5}, "prune_ratio is 0.5; allowed: 1 or more"),
+        ({"rank_weights": "none"}, "rank_weights 'none' has no ranks"),
+        ({"prune_from": 0.1}, "prune_from begins nothing"),
         ({"rank_weights": "all"}, "allowed: none, inputs, fisher"),
         ({"layer_map": "first"}, "layer_map is 'first'; allowed: carved, uniform, last, learned"),
         ({"layer_map": "learned", "phases": (Phase(1.0, (SoftTargets(),)),)}, "layer_map 'learned'.*add the loss"),
@@ -174,7 +176,7 @@ def test_parts_that_do_not_go_together_are_refused(changes: dict[str, Any], mess
 
 
 def test_masks_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
-    recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning(0.5))
+    recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning())
     stages = make_stages(recipe, make_schedule(recipe), PLAN)
     assert stages["prune"].removal_steps() == [stages["prune"].last]
     assert stages["distil"].l0 is None

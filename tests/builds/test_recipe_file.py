@@ -147,9 +147,24 @@ MISTAKES = {
     f"{MINE}layer_map = 'first'": "layer_map is 'first'; allowed: carved, uniform, last, learned",
     f"{MINE}augmentation = true": "augmentation is True; it must be a table",
     f"{MINE}augmentation.shar = 1": "augmentation.shar is unknown; allowed: share, .*did you mean 'share'",
-    f"{MINE}augmentation.share = 1": "augmentation: augmentation share is 1.0; allowed: 0 up to",
-    f"{MINE}structure.body_bits = 5": "structure: structure: body_bits is 5; allowed: 0, ",
+    f"{MINE}augmentation.share = 1": "augmentation.share is 1.0; allowed: 0 up to",
+    f"{MINE}structure.body_bits = 5": "structure.body_bits is 5; allowed: 0, ",
     f"{MINE}structure.sharing = 'some'": "sharing is 'some'; allowed: none, all, attention, ffn, sandwich",
+    f"{MINE}augmentation.candidates = 1_000_000_000": "augmentation.candidates is 1000000000; allowed: 1 to 1,000",
+    f"{MINE}augmentation.masked_model = ''": "augmentation.masked_model is ''; allowed: a folder or a hub id",
+    f"{MINE}general.share = 0": "general.share is 0, and so is examples; give one of them",
+    f"{MINE}general.examples = -1": "general.examples is -1; allowed: 0 or more",
+    f"{MINE}prune_ratio = 2\nl0.gate_lr = -1.0": "l0.gate_lr is -1.0; allowed: above 0",
+    f"{MINE}prune_ratio = 2\nl0.keep = 0.5": "l0.keep is unknown; allowed: warmup, gate_lr",
+    f"{MINE}module_replacing.b = 2": "module_replacing.k is 1.0 and b is 2.0; allowed",
+    f"{MINE}rank_weights = 'fisher'": "rank_weights 'fisher' has no ranks; give structure.rank_share",
+    f"{MINE}prune_from = 0.2": "prune_from begins nothing at a prune_ratio of 1",
+    f"{MINE}sumary = ''": "sumary is unknown; allowed: .*, base, summary; did you mean 'summary'",
+    with_losses("{ loss = 'soft_targets', temperature = 0 }"): r"losses\[0\].temperature is 0.0; allowed: above 0",
+    with_losses("{ loss = 'earth_mover', temperature = 0 }"): r"temperature is 0.0; allowed: above 0, or false",
+    with_losses("{ loss = 'relations', kinds = ['keys', 'keys'] }"): r"losses\[0\].kinds is \['keys', 'keys'\]; all",
+    with_losses("{ loss = 'output_space', classes = 1 }"): r"losses\[0\].classes is 1; allowed: 0 .the task's labels",
+    with_losses("{ loss = 'soft_targets', weight = 0 }"): r"phases\[0\].losses weigh nothing; give one of them",
     f"{MINE}phases = 3": "phases is 3; it must be a list of tables",
     f"{MINE}phases = []": r"phases end at \[\]; allowed: rising shares",
     f"{MINE}phases = [{{ until = 0.5, losses = [{{ loss = 'soft_targets' }}] }}]": r"phases end at \[0.5\]",
@@ -181,7 +196,7 @@ def test_a_mistake_is_one_line_with_file_and_key(text: str, tmp_path: Path) -> N
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.sampled_from([field.name for field in fields(Recipe)] + ["base", "summary", "structure.norm", "l0.keep"]),
+    st.sampled_from([field.name for field in fields(Recipe)] + ["base", "summary", "structure.norm", "l0.warmup"]),
     st.sampled_from(
         ["-1", "0", "1e400", "nan", "''", "'a'", "[]", "{}", "[[]]", "true", "false", "1979-05-27", "9" * 40]
     ),

@@ -18,7 +18,7 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from edgepack.build import training_data
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import open_build, plan_build
-from edgepack.build.inputs import open_inputs
+from edgepack.build.inputs import BuildRequest, open_inputs
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
 from edgepack.build.recipe_file import BUILT_IN, open_recipe
 from edgepack.build.single_stage import reopen, validate_output
@@ -105,7 +105,7 @@ def test_module_replacing_trains_a_student_that_runs_alone(files: Files, tmp_pat
 
 
 def test_l0_pruning_ends_at_the_plans_shape(files: Files, tmp_path: Path) -> None:
-    made = make(files, tmp_path / "out", l0=L0Pruning(0.5), prune_ratio=2.0, budget_bytes=30_000)
+    made = make(files, tmp_path / "out", l0=L0Pruning(), prune_ratio=2.0, budget_bytes=30_000)
     assert made.shipped_bytes == predicted(made)
     assert (made.config.num_heads, made.config.intermediate_sizes) == (
         made.plan["shape"]["num_heads"],
@@ -218,9 +218,12 @@ def test_words_are_replaced_by_what_the_recipes_masked_language_model_says(
 
 
 def test_a_masked_language_model_that_cannot_serve_is_refused_before_any_work(files: Files, tmp_path: Path) -> None:
-    def built(folder: Path) -> None:
+    def asked(folder: Path) -> BuildRequest:
         recipe = replace(BARELY, augmentation=Augmentation(0.5, masked_model=str(folder)))
-        run_build(request(files, tmp_path / "out", targets=ONE, recipe=recipe), QUIET)
+        return request(files, tmp_path / "out", targets=ONE, recipe=recipe)
+
+    def built(folder: Path) -> None:
+        run_build(asked(folder), QUIET)
 
     make_masked_model(files, tmp_path / "short", "alarm", max_position_embeddings=4)
     with pytest.raises(InputError, match=r"short: .*allow 4 tokens; at least 8"):
@@ -231,6 +234,8 @@ def test_a_masked_language_model_that_cannot_serve_is_refused_before_any_work(fi
     other.save_pretrained(tmp_path / "other")
     with pytest.raises(InputError, match="its vocabulary is not the teacher's"):
         built(tmp_path / "other")
+    with pytest.raises(InputError, match="its vocabulary is not the teacher's"):
+        plan_build(asked(tmp_path / "other"), QUIET)
     assert not list((tmp_path / "out" / ".edgepack" / "stages").glob("*"))
     with pytest.raises(InputError, match="no masked-word head, its weights lack"):
         built(Path(files.teacher))

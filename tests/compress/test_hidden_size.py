@@ -175,6 +175,16 @@ def test_fitting_a_norm_and_a_matrix_undoes_the_cut_of_empty_dimensions() -> Non
     assert (run(scrambled, batches[0]) - run(student, batches[0])).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("kept", [[3], list(range(KEPT))])
+def test_inputs_that_never_change_are_fitted_too(kept: list[int]) -> None:
+    """A norm of one number gives them, and so do the first tokens of equal texts."""
+    full, batch = make_student(), {name: value[:1].expand(4, -1) for name, value in batch_of(4).items()}
+    cut = cut_hidden(full, torch.tensor(kept))
+    fitted = compensate(cut, full, torch.tensor(kept), [batch])
+    wanted, before, after = (run(student, batch) for student in (full, cut, fitted))
+    assert (after - wanted).abs().mean() < (before - wanted).abs().mean()
+
+
 def test_importance_is_the_change_of_the_loss_when_a_dimension_is_masked() -> None:
     student, batch = make_student(), batch_of(1)
     measured = hidden_importance(student, [batch], summed_loss)

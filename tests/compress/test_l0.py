@@ -66,13 +66,13 @@ def test_the_lagrangian_brings_the_share_to_its_target() -> None:
     units = [torch.full((32,), 2.5, requires_grad=True) for _ in range(2)]
     multipliers = torch.zeros(2, requires_grad=True)
     wanted = torch.rand(32, generator=torch.Generator().manual_seed(0))
-    settings_ = L0Pruning(keep=0.4)
+    settings_ = L0Pruning()
     down = torch.optim.Adam([*heads, *units], lr=settings_.gate_lr)
     up = torch.optim.Adam([multipliers], lr=settings_.multiplier_lr, maximize=True)
     for step in range(600):
         share = expected_share(heads, units, [6, 6])
         worth = sum((wanted * expected_kept(u)).sum() for u in units) * 0.01  # what a task would lose
-        penalty = lagrangian(share, settings_.target(step / 600), multipliers)
+        penalty = lagrangian(share, settings_.target(0.4, step / 600), multipliers)
         down.zero_grad()
         up.zero_grad()
         (penalty - worth).backward()
@@ -89,12 +89,13 @@ def test_the_share_counts_a_heads_four_matrices_and_a_units_two() -> None:
 
 
 def test_targets_and_bad_settings() -> None:
-    pruning = L0Pruning(keep=0.2, warmup=0.5)
-    assert [pruning.target(p) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
-    with pytest.raises(InputError, match="between 0 and 1"):
-        L0Pruning(keep=1.0)
+    pruning = L0Pruning(warmup=0.5)
+    assert [pruning.target(0.2, p) for p in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    for rate in ("gate_lr", "multiplier_lr"):
+        with pytest.raises(InputError, match=f"{rate} is 0; allowed: above 0"):
+            L0Pruning(**{rate: 0})
     with pytest.raises(InputError, match="warmup"):
-        L0Pruning(keep=0.5, warmup=2)
+        L0Pruning(warmup=2)
 
 
 @pytest.mark.parametrize("rank", [0, 5])

@@ -182,7 +182,7 @@ def test_masks_end_at_the_plans_shape_with_their_share_steered_and_resume_to_the
     data: Encoded, outputs: TeacherOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = PruneTarget((1, 2), (8, 16))
-    stage = StageSettings(4, STEPS, prune=target, l0=L0Pruning(0.9, warmup=0.3, gate_lr=0.5, multiplier_lr=0.5))
+    stage = StageSettings(4, STEPS, prune=target, l0=L0Pruning(warmup=0.3, gate_lr=0.5, multiplier_lr=0.5))
     start = Progress(make_student(), {}, 4, [])
     held: list[dict[str, torch.Tensor]] = []
     original = loop.remove_masked
@@ -200,7 +200,7 @@ def test_masks_end_at_the_plans_shape_with_their_share_steered_and_resume_to_the
     assert end.moments["feed_forward.0.up.full.weight.exp_avg"].shape == (8, 16)
     (masks,) = held
     heads, units = log_alphas(masks, "heads"), log_alphas(masks, "units")
-    first = initial_masks(start.student, L0Pruning(0.5))
+    first = initial_masks(start.student, L0Pruning())
     shares = [
         float(expected_share(log_alphas(values, "heads"), log_alphas(values, "units"), [4, 4]))
         for values in (first, masks)
@@ -216,7 +216,7 @@ def test_masks_end_at_the_plans_shape_with_their_share_steered_and_resume_to_the
 
 
 def test_masks_with_nothing_to_remove_change_nothing(data: Encoded, outputs: TeacherOutputs, tmp_path: Path) -> None:
-    stage = StageSettings(0, 6, prune=PruneTarget((2, 2), (12, 12)), l0=L0Pruning(0.5))
+    stage = StageSettings(0, 6, prune=PruneTarget((2, 2), (12, 12)), l0=L0Pruning())
     masked = run(half_of(make_student()), data, outputs, tmp_path / "a", stage=stage)
     plain = run(half_of(make_student()), data, outputs, tmp_path / "b", stage=StageSettings(0, 6))
     assert masked.losses == plain.losses

@@ -132,7 +132,7 @@ class EarthMover(Loss):
     def __post_init__(self) -> None:
         if self.temperature is not None and self.temperature <= 0:
             raise InputError(
-                f"earth mover: temperature {self.temperature}; allowed: above 0, or none for equal weights"
+                f"earth mover: temperature is {self.temperature}; allowed: above 0, or false for equal weights"
             )
 
     @property

@@ -46,7 +46,7 @@ def active_layers(progress: float, layers: int, share: float = PROGRESSIVE_SHARE
 def check_share(name: str, share: float) -> None:
     """Raise InputError unless `0 < share ≤ 1`."""
     if not 0 < share <= 1:
-        raise InputError(f"{name}: share {share}; allowed: above 0, up to 1")
+        raise InputError(f"{name}: share is {share}; allowed: above 0, up to 1")
 
 
 def statistics(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -85,7 +85,7 @@ class LearnedMap(Loss):
 
     def __post_init__(self) -> None:
         if self.sharpness < 0:
-            raise InputError(f"learned map: sharpness {self.sharpness}; allowed: 0 or more")
+            raise InputError(f"learned map: sharpness is {self.sharpness}; allowed: 0 or more")
 
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         return set(range(layers + 1))

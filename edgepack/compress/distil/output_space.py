@@ -57,7 +57,7 @@ class OutputSpace(Loss):
     def __post_init__(self) -> None:
         if self.classes < 0 or self.classes == 1:
             raise InputError(
-                f"output space: {self.classes} classes; allowed: 0 (the task's labels), or as many as those"
+                f"output space: classes is {self.classes}; allowed: 0 (the task's labels), or as many as those"
             )
 
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:

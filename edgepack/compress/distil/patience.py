@@ -52,7 +52,7 @@ class Patience(Loss):
 
     def __post_init__(self) -> None:
         if self.layers not in ("skip", "last"):
-            raise InputError(f"patience: layers {self.layers!r}; allowed: skip, last")
+            raise InputError(f"patience: layers is {self.layers!r}; allowed: skip, last")
 
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         if self.layers == "skip":

@@ -53,10 +53,10 @@ class Relations(Loss):
     needs_vectors: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise InputError(f"relations: kinds {', '.join(self.kinds) or 'none'}; allowed: {', '.join(KINDS)}")
+        if not self.kinds or not set(self.kinds) <= set(KINDS) or len(set(self.kinds)) < len(self.kinds):
+            raise InputError(f"relations: kinds is {list(self.kinds)}; allowed: some of {', '.join(KINDS)}, each once")
         if self.relation_heads < 1:
-            raise InputError(f"relations: {self.relation_heads} relation heads; allowed: 1 or more")
+            raise InputError(f"relations: relation_heads is {self.relation_heads}; allowed: 1 or more")
 
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         return {followed[self.layer]}

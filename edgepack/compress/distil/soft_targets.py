@@ -81,7 +81,7 @@ class SoftTargets(Loss):
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
-            raise InputError(f"soft targets: temperature {self.temperature}; allowed: above 0; 1 to 8 are usual")
+            raise InputError(f"soft targets: temperature is {self.temperature}; allowed: above 0; 1 to 8 are usual")
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         if signals.problem == REGRESSION:

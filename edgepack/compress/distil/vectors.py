@@ -58,7 +58,7 @@ class Anchors(Loss):
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
-            raise InputError(f"anchors: temperature {self.temperature}; allowed: above 0; 0.02 to 0.2 are usual")
+            raise InputError(f"anchors: temperature is {self.temperature}; allowed: above 0; 0.02 to 0.2 are usual")
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         if signals.anchors is None:

@@ -107,7 +107,7 @@ def test_it_finds_layers_that_were_put_in_another_order(make_signals: Callable[.
 
 
 def test_a_temperature_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(InputError, match="temperature 0"):
+    with pytest.raises(InputError, match="temperature is 0"):
         EarthMover(temperature=0)
 
 

@@ -80,7 +80,7 @@ def test_progressive_weighs_the_layers(make_signals: Callable[..., Signals]) -> 
 
 
 def test_bad_settings_and_signals_are_refused(make_signals: Callable[..., Signals]) -> None:
-    with pytest.raises(InputError, match="share 0"):
+    with pytest.raises(InputError, match="share is 0"):
         FeatureMaps(share=0.0)
     with pytest.raises(InputError, match="no layer among the pairs"):
         FeatureMaps()(replace(make_signals(), pairs=((0, 0),)), {})

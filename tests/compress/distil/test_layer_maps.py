@@ -81,7 +81,7 @@ def test_training_the_mixture_finds_the_layers(make_signals: Callable[..., Signa
 
 
 def test_a_negative_sharpness_is_refused() -> None:
-    with pytest.raises(InputError, match="sharpness -1"):
+    with pytest.raises(InputError, match="sharpness is -1"):
         LearnedMap(sharpness=-1)
 
 

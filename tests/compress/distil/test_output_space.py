@@ -108,7 +108,7 @@ def test_the_seed_decides_the_first_classifiers() -> None:
 def test_what_cannot_be_matched_is_refused(
     make_signals: Callable[..., Signals], make_shapes: Callable[[Signals], Shapes]
 ) -> None:
-    with pytest.raises(InputError, match="1 classes"):
+    with pytest.raises(InputError, match="classes is 1"):
         OutputSpace(classes=1)
     with pytest.raises(InputError, match="2 student states"):
         LOSS.initial(Shapes(4, 4, 2, 5), torch.Generator())

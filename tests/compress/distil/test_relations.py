@@ -103,11 +103,11 @@ def test_zero_for_an_imitation(
 
 
 def test_bad_settings_are_refused(make_signals: Callable[..., Signals]) -> None:
-    with pytest.raises(InputError, match="kinds outputs"):
+    with pytest.raises(InputError, match="kinds is"):
         Relations(kinds=("outputs",))
-    with pytest.raises(InputError, match="kinds none"):
+    with pytest.raises(InputError, match=r"kinds is \[\]"):
         Relations(kinds=())
-    with pytest.raises(InputError, match="0 relation heads"):
+    with pytest.raises(InputError, match="relation_heads is 0"):
         Relations(relation_heads=0)
     with pytest.raises(InputError, match="layer 4 of a student of 4"):
         Relations(layer=4)(make_signals(), {})

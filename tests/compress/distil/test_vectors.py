@@ -45,7 +45,7 @@ def test_a_task_of_vectors_takes_the_cosine(make_signals) -> None:  # type: igno
 
 
 def test_what_is_refused(make_signals) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(InputError, match=r"temperature 0\.0; allowed: above 0"):
+    with pytest.raises(InputError, match=r"temperature is 0\.0; allowed: above 0"):
         Anchors(temperature=0.0)
     signals = Signals(**{**vars(make_signals()), "anchors": None})
     with pytest.raises(InputError, match="for students that embed texts"):
