@@ -57,8 +57,8 @@ def find_confidence(
 
 
 def rounded(sure: np.ndarray) -> list[float]:
-    """Confidences as the record has them."""
-    return [round(float(each), DECIMALS) for each in np.sort(sure)]
+    """Confidences as the record has them: down, so that they reach a limit of as many decimals where the model's do."""
+    return [math.floor(float(each) * 10**DECIMALS) / 10**DECIMALS for each in np.sort(sure)]
 
 
 def least_confidence(

@@ -145,8 +145,16 @@ def test_tags_have_a_temperature_alone_and_label_sets_and_few_examples_nothing()
     assert (found.n, found.min_confidence, found.right) == (300, None, [])
 
 
-def test_a_confidence_is_rounded_as_it_is_recorded() -> None:
-    assert rounded(np.array([0.99996, 0.12344])) == [0.1234, 1.0]
+def test_a_confidence_is_rounded_down_so_that_it_reaches_the_limit_that_is_found_from_it() -> None:
+    assert rounded(np.array([0.99996, 0.12348, 1.0])) == [0.1234, 0.9999, 1.0]
+    sure = np.array([0.98247] * 40 + [0.98293] * 60)  # of a model that gives all texts of a label the same
+    limit = least_confidence(rounded(sure), [], [], 0.95)
+    assert (sure >= limit).all()
+    assert limit == pytest.approx(0.9824)
+    inside, outside = np.array([0.82351, 0.9]), np.array([0.82349, 0.5])
+    limit = least_confidence(rounded(inside), [], rounded(outside), 0.95)
+    assert (inside >= limit).all()
+    assert not (outside >= limit).any()
 
 
 def test_a_temperature_changed_everywhere_shows_on_the_data(world: World, bundle: Bundle, copy: Path) -> None:
