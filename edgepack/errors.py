@@ -65,9 +65,12 @@ def printable(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's error, as a message of ours may hold it; "" where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return bare(lines[0], 200) if lines else ""
+    """The first line of another library's error, as a message of ours may hold it; "" where it says nothing.
+
+    Where it only announces what is wrong, with a colon at its end, the next one too.
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    return bare(" ".join(lines[: 2 if lines[0].endswith(":") else 1]), 200) if lines else ""
 
 
 def as_demand(problem: str) -> str:

@@ -16,7 +16,7 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.console import Console
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
 from edgepack.finetune.held_out import held_out_count, split
 from edgepack.finetune.loop import Job
 from edgepack.finetune.result import FinetuneResult
@@ -44,6 +44,7 @@ from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
     Checkpoint,
+    check_base,
     load_tokenizer,
     load_weights,
     open_checkpoint,
@@ -209,7 +210,7 @@ def _read_whole(
 
 
 def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrainedModel:
-    """The base's encoder with a fresh head; a base that lacks encoder weights is refused."""
+    """The base's encoder with a fresh head; a base whose encoder is not all there, or not all used, is refused."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model, info = load_weights(
@@ -220,10 +221,7 @@ def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> PreTrai
             problem_type=recorded_problem(task.problem),  # the base's own is another task's
             ignore_mismatched_sizes=True,
         )
-    encoder = f"{model.base_model_prefix}."
-    missing = sorted(key for key in info["missing_keys"] if key.startswith(encoder) and ".pooler." not in key)
-    if missing:
-        raise InputError(f"checkpoint {checkpoint.name}: its weights lack {', '.join(missing[:3])}; not a base model")
+    check_base(model, info, checkpoint)
     return model
 
 
@@ -248,7 +246,8 @@ def _read(
     ranks = problem == REGRESSION and infer_ranking(train, columns)
     task = Task(name, labels, pair, problem, scheme=scheme, ranks=ranks)
     if len(task.labels) < 2 and not task.is_score:
-        raise InputError(f"{train}: its only label is {task.labels[0]!r}; at least 2 are needed")
+        found = f"its only label is {shown(task.labels[0])}" if task.labels else "none of its texts has a label"
+        raise InputError(f"{train}: {found}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
     show_notes(console, training, judged)
     return task, training, judged

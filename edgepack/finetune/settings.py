@@ -58,6 +58,8 @@ class Options:
             raise InputError(f"class weights are {self.class_weights!r}; allowed: {', '.join(CLASS_WEIGHTS)}")
         if self.long_texts not in (None, *get_args(LongTexts)):
             raise InputError(f"long texts are {self.long_texts!r}; allowed: {', '.join(get_args(LongTexts))}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning rate is {self.learning_rate}; a finite number above 0 is needed")
         if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
             raise InputError(f"label smoothing is {self.label_smoothing}; allowed: from 0 to below 1")
         if self.held_out is not None and not 0 <= self.held_out <= 0.5:

@@ -22,7 +22,7 @@ from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.score_check import scale_note, score_problem
 from edgepack.teacher.student_tokenizer import StudentTokenizer, open_student_tokenizer
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
-from edgepack.teacher.weights import load_weights
+from edgepack.teacher.weights import check_base, load_weights
 
 __all__ = [
     "FAMILIES",
@@ -32,6 +32,7 @@ __all__ = [
     "StudentTokenizer",
     "Teacher",
     "TeacherCheck",
+    "check_base",
     "check_sides",
     "check_teacher",
     "check_tokenizer",

@@ -7,6 +7,7 @@ that edgepack would have to run code for, is refused by its name.
 from __future__ import annotations
 
 import math
+from codecs import BOM_UTF8
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +118,14 @@ def open_checkpoint(source: str) -> Checkpoint:
     raw = read_json(folder / CONFIG, what)
     _check_settings(raw, what)
     names = read_labels(raw, what)
+    _refuse_mark(folder, what)
     try:
         with quiet_transformers():
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as e:  # a broken file trips transformers in too many ways to list
         raise InputError(f"{what}: config.json does not load: {one_line(e)}") from e
+    if getattr(config, "chunk_size_feed_forward", 0):
+        config.chunk_size_feed_forward = 0  # the same numbers in pieces, which every length of a text must divide into
     if names is not None:
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
@@ -130,6 +134,13 @@ def open_checkpoint(source: str) -> Checkpoint:
         raise InputError(f"{what}: model_type is {shown(config.model_type)}, {kind}; supported are {SUPPORTED}")
     _check_sizes(config, what)
     return Checkpoint(folder, folder.resolve().name if Path(source).is_dir() else source, config)
+
+
+def _refuse_mark(folder: Path, what: str) -> None:
+    """`InputError` for what editors on Windows write before the first brace: transformers stops there."""
+    with (folder / CONFIG).open("rb") as file:
+        if file.read(len(BOM_UTF8)) == BOM_UTF8:
+            raise InputError(f"{what}: {CONFIG} begins with a byte order mark; save it as UTF-8 without one")
 
 
 def _check_settings(raw: dict[str, Any], what: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -153,6 +153,32 @@ def check_loaded(info: dict[str, Any], checkpoint: Checkpoint, task_name: str) -
             f"{what}: its weights hold {few(unexpected)}, which a {family} for {task_name} does not have, so that it "
             "would be another model without them; give a checkpoint of a plain head"
         )
+
+
+def check_base(model: PreTrainedModel, info: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """`InputError` where an encoder that gets a new head is not all there, or not all used; heads do not matter."""
+    what, prefix = f"checkpoint {checkpoint.name}", f"{model.base_model_prefix}."
+    parts = tuple(f"{name}." for name, _ in model.base_model.named_children())
+
+    def of_encoder(keys: Iterable[Any]) -> list[str]:
+        names = {key if isinstance(key, str) else str(key[0]) for key in keys}  # mismatched ones with both shapes
+        plain = {name for name in names if name.startswith(prefix) or name.startswith(parts)}
+        return sorted(name for name in plain if POOLER not in name and not HARMLESS.match(name))
+
+    missing, unused, other = (of_encoder(info[f"{kind}_keys"]) for kind in ("missing", "unexpected", "mismatched"))
+    if missing:
+        raise InputError(f"{what}: its weights lack {few(missing)}; not a base model")
+    if other:
+        raise InputError(
+            f"{what}: weights do not fit config.json: {few(other)} have other shapes; give the config.json that was "
+            "saved with them"
+        )
+    if unused:
+        raise InputError(
+            f"{what}: its weights hold {few(unused)}, which the {checkpoint.family} of its config.json has no place "
+            "for, so that it would be another model without them; correct config.json, or give a plain checkpoint"
+        )
+    check_finite({f"{prefix}{name}": tensor for name, tensor in model.base_model.state_dict().items()}, what)
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 from transformers import BertForMaskedLM
 
 from edgepack.cli import main
@@ -166,6 +170,53 @@ def test_another_head_is_replaced(files: Files, tmp_path: Path) -> None:
     assert load_teacher(str(tmp_path / "tagger")).task.labels == ("O", "B-x", "I-x")
 
 
+def take_layer(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if "layer.0.output" not in name}
+
+
+def add_layer(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return tensors | {name.replace("layer.0", "layer.1"): tensor.clone() for name, tensor in tensors.items()}
+
+
+def add_distances(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return tensors | {"encoder.layer.0.attention.self.distance_embedding.weight": torch.ones(63, 8)}
+
+
+def shorten_words(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    name = "embeddings.word_embeddings.weight"
+    return tensors | {name: tensors[name][:-1]}
+
+
+def break_number(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    tensors["embeddings.word_embeddings.weight"][0, 0] = float("nan")
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (take_layer, r"lack .*layer\.0\.output.*; not a base model"),
+        (add_layer, r"hold encoder\.layer\.1\..*, which the bert of its config\.json has no place for"),
+        (add_distances, r"hold encoder\.layer\.0\.attention\.self\.distance_embedding"),
+        (shorten_words, r"do not fit config\.json: bert\.embeddings\.word_embeddings\.weight"),
+        (break_number, r"not finite \(NaN or infinite\) in bert\.embeddings\.word_embeddings\.weight"),
+    ],
+)
+def test_no_weight_of_a_base_is_lost_or_made_up(
+    files: Files,
+    tmp_path: Path,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    message: str,
+) -> None:
+    shutil.copytree(files.base, tmp_path / "base")
+    path = tmp_path / "base" / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=message):
+        run(files, tmp_path / "out", base=str(tmp_path / "base"))
+    save_file(load_file(Path(files.base) / "model.safetensors") | {"lstm.w": torch.ones(2)}, path, {"format": "pt"})
+    run(files, tmp_path / "out", base=str(tmp_path / "base"))  # what another head had is not missed
+
+
 @pytest.mark.parametrize("inside", ["", "0_Transformer"])
 def test_a_sentence_transformers_folder_is_a_base(files: Files, tmp_path: Path, inside: str) -> None:
     base = tmp_path / "base"
@@ -221,6 +272,8 @@ def test_bad_settings(files: Files, tmp_path: Path) -> None:
     (tmp_path / "build" / ".edgepack" / "stages" / "distil-0123456789abcdef").mkdir(parents=True)
     one = write_rows(tmp_path / "one.tsv", [("a", "x")])
     few = write_rows(tmp_path / "few.tsv", [("lamp", "light"), ("song", "music"), ("hour", "time")])
+    unlabelled = str(tmp_path / "unlabelled.jsonl")
+    Path(unlabelled).write_text('{"text": "lamp", "labels": []}\n' * 9)
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "modules.json").write_text("{}")
     cases: list[tuple[dict[str, Any], str]] = [
@@ -232,6 +285,8 @@ def test_bad_settings(files: Files, tmp_path: Path) -> None:
         ({"train": one}, "its only label is 'x'"),
         ({"base": str(tmp_path)}, r"no config\.json"),
         ({"base": str(tmp_path / "odd")}, r"modules\.json"),
+        ({"train": unlabelled}, "none of its texts has a label; at least 2 are needed"),
+        ({"learning_rate": float("nan")}, "learning rate is nan; a finite number above 0"),
         ({"class_weights": "equal"}, "class weights are 'equal'; allowed: none, sqrt, balanced"),
         ({"label_smoothing": 1.0}, r"label smoothing is 1\.0; allowed"),
         ({"held_out": 0.7}, r"held out is 0\.7; allowed"),

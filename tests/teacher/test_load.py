@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def test_fp16_and_pickles_load_as_fp32(folder: Path) -> None:
         torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
+def test_a_setting_to_compute_in_pieces_changes_nothing(folder: Path) -> None:
+    rows = (Example("play song", None, None, 0),)  # of 4 tokens, no multiple of 3
+    logits = []
+    for pieces in (0, 3):
+        edit(folder, "config.json", chunk_size_feed_forward=pieces)
+        teacher = load_teacher(str(folder))
+        encoded = encode(Dataset(rows, "", ""), teacher.task, teacher.tokenizer, teacher.max_length)
+        logits.append(predict(teacher.load_model(), encoded))
+    np.testing.assert_array_equal(*logits)
+
+
 def test_a_pickle_executes_nothing(folder: Path) -> None:
     class Attack:
         def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
@@ -141,7 +153,11 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), r"no config\.json"),
     "config json": (lambda f: (f / "config.json").write_text("{"), r"config\.json is not valid JSON"),
     "config list": (lambda f: (f / "config.json").write_text("[]"), r"config\.json is \[\]; a JSON object"),
-    "config value": (lambda f: edit(f, "config.json", hidden_size="wide"), r"config\.json does not load"),
+    "config value": (lambda f: edit(f, "config.json", hidden_size="wide"), r"does not load: .*hidden_size.*'wide'"),
+    "config mark": (
+        lambda f: (f / "config.json").write_bytes(BOM_UTF8 + (f / "config.json").read_bytes()),
+        r"config\.json begins with a byte order mark",
+    ),
     "family": (
         lambda f: edit(f, "config.json", model_type="bert-99"),
         "model_type is 'bert-99'; supported: what the installed transformers knows",
