@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -55,6 +56,7 @@ from edgepack.train.processes import find_device, has_bf16
 from edgepack.workspace import HIDDEN_FOLDER, Workspace, sha256_file, source_hash, written_folder
 
 STAGE = "finetune"
+LEAST_CHECKED = 20  # rows; fewer may have a label each, as to try something out
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +252,15 @@ def _read(
         raise InputError(f"{train}: {found}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
     show_notes(console, training, judged)
+    if scheme == "plain" and tag_scheme is None:
+        console.info(f"{train}: none of its tags is O, so they mark no entities: each word has a tag of its own")
+    if not (task.is_tagging or task.is_score) and len(training) >= LEAST_CHECKED:
+        texts = Counter(example.label for example in training.examples)
+        if max(texts.values()) == 1:
+            raise InputError(
+                f"{train}: each of its {len(training)} texts has a label that no other has, so nothing can be learnt: "
+                "is the label column one of ids? name the right one with --label-column"
+            )
     return task, training, judged
 
 

@@ -16,9 +16,18 @@ from edgepack.console import Console
 from edgepack.errors import InputError, shown
 from edgepack.task.checks import check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.loaded import Loaded, class_ids, load, share_names
+from edgepack.task.loaded import Loaded, class_ids, distinct, load, share_names
 from edgepack.task.reading.columns import SCORES, Columns, has_sets, ranks_candidates, score_column
-from edgepack.task.reading.labels import NUMBER, apply_names, check_single, clean_name, read_names
+from edgepack.task.reading.labels import (
+    NUMBER,
+    FileLabels,
+    apply_names,
+    check_new_names,
+    check_single,
+    clean_name,
+    is_integer,
+    read_names,
+)
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SCHEMES, SchemeName, labels_of
@@ -170,6 +179,7 @@ def read_labels(
         return _tag_names(loaded, scheme or "BIO")
     if named:
         return tuple(dict.fromkeys(clean_name(name) for name in loaded.names if name))
+    check_new_names(found)
     if not several:
         check_single(found, found.places)
     numbers = [NUMBER.fullmatch(label.strip()) for label in found.places]
@@ -181,9 +191,12 @@ def read_labels(
 def _tag_names(loaded: Loaded, scheme: SchemeName) -> tuple[str, ...]:
     rows = _named_tags(loaded)
     if scheme == "plain":
+        check_new_names(distinct(loaded.source, rows, loaded.rows))
         return tuple(sorted({clean_name(tag) for row in rows for tag in row}))
     convert_tags(rows, [row.where for row in loaded.rows], ("O", "B"))  # refuses tags of no scheme
-    return labels_of(entity_types(rows), scheme)
+    types = entity_types(rows)
+    check_new_names(FileLabels(loaded.source, dict.fromkeys(types, loaded.source)))
+    return labels_of(types, scheme)
 
 
 def _named_tags(loaded: Loaded) -> list[tuple[str, ...]]:
@@ -192,7 +205,7 @@ def _named_tags(loaded: Loaded) -> list[tuple[str, ...]]:
     named = apply_names(found, loaded.names, loaded.named_by) if loaded.names else {}
     rows = [tuple(named.get(tag, tag) for tag in row.labels) for row in loaded.rows]
     tags = {tag for row in rows for tag in row}
-    if all(NUMBER.fullmatch(tag.strip()) for tag in tags):
+    if all(map(is_integer, tags)):
         raise InputError(
             f"{loaded.source}: tags are integers without names ({listed(sorted(tags, key=float))}); "
             "name them in their order with --labels, as in O,B-PER,I-PER"

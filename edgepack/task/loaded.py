@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Columns, text_layout
-from edgepack.task.reading.labels import NUMBER, FileLabels, apply_names, clean_name, is_unnamed, match_labels
+from edgepack.task.reading.labels import (
+    NUMBER,
+    FileLabels,
+    apply_names,
+    clean_name,
+    is_integer,
+    is_unnamed,
+    match_labels,
+)
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SchemeName
@@ -175,9 +183,9 @@ def _in_scheme(
 ) -> tuple[list[Tags], list[Note]]:
     """Tags in the scheme of the teacher's; class ids stay as they are."""
     found = {tag for row in rows for tag in row}
-    numbers = {tag for tag in found if NUMBER.fullmatch(tag.strip())}
+    numbers = {tag for tag in found if is_integer(tag)}
     if numbers == found:
-        return rows, []
+        return rows, []  # one that is no class id is refused where they are matched
     if numbers:
         where, number = next(
             (r.where, t) for r, tags in zip(file.rows, rows, strict=True) for t in tags if t in numbers

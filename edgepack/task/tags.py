@@ -16,6 +16,7 @@ from edgepack.task.reading.table import listed
 from edgepack.task.schemes import Parsed, SchemeName, parse_tag, scheme_of_labels, scheme_of_prefixes, written
 
 Tags = tuple[str, ...]
+MARKS, JOINTS = "BIESLUM", "-_:./|–—"
 IN_PLACE = {"S": "B", "U": "B", "E": "I", "L": "I", "B": "I"}  # of a tag that a teacher does not have
 
 
@@ -39,7 +40,7 @@ def convert_tags(
     scheme = scheme or scheme_of_labels(labels)
     if scheme == "plain":
         return Converted(tuple(rows), "", 0)
-    known = _parsed(rows, places)
+    known = _parsed(rows, places, labels)
     spelling = _spelling(labels)
     changed = joined = 0
     converted = []
@@ -71,11 +72,17 @@ def scheme_of_rows(rows: Sequence[Tags], places: Sequence[str]) -> SchemeName:
     return "IOB1" if "I" in marked and "B" not in marked else "BIO"
 
 
-def _parsed(rows: Sequence[Tags], places: Sequence[str]) -> dict[str, Parsed]:
-    """Prefix and type of every tag of entities; an error where they are no such tags."""
+def _parsed(rows: Sequence[Tags], places: Sequence[str], labels: Sequence[str] = ()) -> dict[str, Parsed]:
+    """Prefix and type of every tag of entities; an error where they are no such tags. `labels`: the teacher's."""
     parse = {tag: parse_tag(tag) for tag in {tag for row in rows for tag in row}}
     prefixes = {parsed[0] for parsed in parse.values() if parsed} - {"O"}
     bare = sorted(tag for tag, parsed in parse.items() if parsed is None)
+    if not set(bare) <= set(labels) and _have_marks(bare):
+        place = next(place for place, row in zip(places, rows, strict=True) if not {*bare}.isdisjoint(row))
+        raise InputError(
+            f"{place}: tags are {listed(bare)}: B and I must stand before the type, with a hyphen; write B-type and "
+            "I-type, or the types alone"
+        )
     if bare and prefixes:
         place = next(place for place, row in zip(places, rows, strict=True) if bare[0] in row)
         raise InputError(
@@ -88,6 +95,16 @@ def _parsed(rows: Sequence[Tags], places: Sequence[str]) -> dict[str, Parsed]:
             "give data with tags of entities, or a teacher of these tags"
         )
     return {tag: parsed or ("", tag.strip()) for tag, parsed in parse.items()}
+
+
+def _have_marks(bare: Iterable[str]) -> bool:
+    """Whether tags without a prefix have one in another way: `PER-B`, `B:PER` or `BPER`, beside the same with I."""
+    found: dict[str, set[str]] = {}
+    for tag in bare:
+        for mark, rest in ((tag[:1], tag[1:].lstrip(JOINTS)), (tag[-1:], tag[:-1].rstrip(JOINTS))):
+            if mark in MARKS and rest:
+                found.setdefault(rest, set()).add(mark)
+    return any({"B", "I"} <= marks for marks in found.values())
 
 
 def _described(rows: Sequence[Tags], known: Mapping[str, Parsed]) -> str:

@@ -272,6 +272,9 @@ def test_bad_settings(files: Files, tmp_path: Path) -> None:
     (tmp_path / "build" / ".edgepack" / "stages" / "distil-0123456789abcdef").mkdir(parents=True)
     one = write_rows(tmp_path / "one.tsv", [("a", "x")])
     few = write_rows(tmp_path / "few.tsv", [("lamp", "light"), ("song", "music"), ("hour", "time")])
+    rows = [(text, f"x{number}") for number, (text, _) in enumerate(read_rows(files.train))]
+    numbered = write_rows(tmp_path / "numbered.tsv", rows)
+    write_rows(tmp_path / "judged.tsv", [(text, "x1") for text, _ in rows[:9]] + rows[:3])
     unlabelled = str(tmp_path / "unlabelled.jsonl")
     Path(unlabelled).write_text('{"text": "lamp", "labels": []}\n' * 9)
     (tmp_path / "odd").mkdir()
@@ -286,6 +289,10 @@ def test_bad_settings(files: Files, tmp_path: Path) -> None:
         ({"base": str(tmp_path)}, r"no config\.json"),
         ({"base": str(tmp_path / "odd")}, r"modules\.json"),
         ({"train": unlabelled}, "none of its texts has a label; at least 2 are needed"),
+        (
+            {"train": numbered, "evaluation": str(tmp_path / "judged.tsv")},
+            "each of its 80 texts has a label that no other has",
+        ),
         ({"learning_rate": float("nan")}, "learning rate is nan; a finite number above 0"),
         ({"class_weights": "equal"}, "class weights are 'equal'; allowed: none, sqrt, balanced"),
         ({"label_smoothing": 1.0}, r"label smoothing is 1\.0; allowed"),

@@ -178,6 +178,21 @@ def test_the_scheme_of_a_teacher_that_is_made(
     assert read_labels(str(path), scheme=found) == labels
 
 
+@pytest.mark.parametrize("tags", ["PER-B PER-I", "B:PER I:PER", "BPER IPER", "PER_B PER_I", "B–PER I–PER"])
+def test_marks_in_another_place_are_no_types(tmp_path: Path, tags: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": ["a", "b", "c"], "tags": ["O", *tags.split()]}))
+    for read in (
+        lambda: read_labels(str(path)),
+        lambda: read_dataset(str(path), Task("token-classification", ("O", "B-PER", "I-PER"))),
+    ):
+        with pytest.raises(InputError, match=r"a\.jsonl:1: tags are .*: B and I must stand before the type"):
+            read()
+    own = Task("token-classification", ("O", "BT", "IT"), scheme="types")  # a teacher's own types are what they are
+    path.write_text(json.dumps({"tokens": ["a", "b", "c"], "tags": ["O", "BT", "IT"]}))
+    assert read_dataset(str(path), own).examples[0].label == (0, 1, 2)
+
+
 def test_a_scheme_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"tokens": ["a"], "tags": ["NOUN"]}))

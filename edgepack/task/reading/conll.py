@@ -55,6 +55,7 @@ def open_conll(source: str, text: str, sha256: str) -> Table:
     if not header and width > 2:
         token = int(_counts(next(_sentences(source, lines, tabs, width, header))[1]))
     columns[token], columns[-1] = "tokens", "tags"
+    _check_order(source, lines, tabs, header)
 
     def rows(wanted: Sequence[str]) -> Rows:
         places = [columns.index(column) for column in wanted]
@@ -63,6 +64,17 @@ def open_conll(source: str, text: str, sha256: str) -> Table:
 
     notes = (Note(f"{source}: read as CoNLL: a token on each line, its tag in the last of {width} columns"),)
     return Table(source, tuple(columns), rows, sha256, notes=notes)
+
+
+def _check_order(source: str, lines: list[str], tabs: bool, header: bool) -> None:
+    """`InputError` for tags in the first column and tokens in the last, which would be read as tags."""
+    rows = [cells for _, cells in _cells(lines[:LOOKED_AT], tabs) if len(cells) > 1][int(header) :]
+    firsts, lasts = {cells[0] for cells in rows}, {cells[-1] for cells in rows}
+    if "O" in firsts and len(firsts) > 1 and all(map(TAG.fullmatch, firsts)) and not any(map(TAG.fullmatch, lasts)):
+        raise InputError(
+            f"{source}: its first column holds tags ({listed(sorted(firsts))}), its last one tokens "
+            f"({listed(sorted(lasts)[:3])}); write the token first and its tag last"
+        )
 
 
 def _counts(sentence: list[list[str]]) -> bool:

@@ -127,6 +127,8 @@ def _table(source: str, sha256: str, lines: Callable[[], Lines], notes: tuple[No
                 raise InputError(
                     f"{source}:{number}: {len(cells)} fields; the header has {len(header)}: {listed(header)}"
                 )
+            if width > 1 and cells[-1] == header[-1] and [cells[0].lstrip("\ufeff"), *cells[1:]] == header:
+                raise InputError(f"{source}:{number}: the header again, as where files were joined; take this line out")
             yield f"{source}:{number}", pick(cells)
 
     return Table(source, tuple(header), rows, sha256, notes=notes)

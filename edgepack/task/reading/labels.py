@@ -44,7 +44,7 @@ class Reading:
 def match_labels(files: Sequence[FileLabels], labels: Sequence[str]) -> list[Reading]:
     """The class ids of the labels of data files that belong together, by one convention."""
     options = [_conventions(file, labels) for file in files]
-    numbers = [all(class_id(label, labels) is not None or _is_number(label) for label in f.places) for f in files]
+    numbers = [all(class_id(label, labels) is not None or is_integer(label) for label in f.places) for f in files]
     if all(numbers) and len(files) > 1:
         shared = set.intersection(*map(set, options))
         if not shared:
@@ -78,7 +78,7 @@ def apply_names(file: FileLabels, names: Sequence[str], what: str) -> dict[str, 
     bad = next((label for label in file.places if not named.get(label)), None)
     if bad is None:
         return named
-    if not any(map(_is_number, file.places)) or set(file.places) <= set(names):
+    if not any(map(is_integer, file.places)) or set(file.places) <= set(names):
         return {}
     raise InputError(
         f"{file.places[bad]}: label {shown(bad)} is no number that has a name; {what} names 0 to {len(names) - 1}: "
@@ -100,6 +100,24 @@ def read_names(text: str, fewest: int = 2) -> tuple[str, ...]:
             f"labels {shown(text)}: {len(set(names))} different names; {fewest} or more are needed, each once"
         )
     return tuple(names)
+
+
+def check_new_names(file: FileLabels) -> None:
+    """Refuse labels that make no classes of a new teacher: negative numbers, and names that differ in case only."""
+    below = next((label for label in file.places if label.strip().startswith("-") and is_integer(label)), None)
+    if below is not None:
+        raise InputError(
+            f"{file.places[below]}: label {shown(below)} is a negative number, which is no class id, and often marks a "
+            "row without a label: leave such rows out, or write names in place of numbers"
+        )
+    folded: dict[str, str] = {}
+    for label, place in file.places.items():
+        first = folded.setdefault(clean_name(label).casefold(), label)
+        if clean_name(first) != clean_name(label):
+            raise InputError(
+                f"{place}: label {shown(label)} differs from {shown(first)} in case only, so that they would be two "
+                "classes; write one of them in all rows"
+            )
 
 
 def check_single(file: FileLabels, names: Iterable[str]) -> None:
@@ -178,7 +196,8 @@ def shown_name(name: str) -> str:
     return listed([name])
 
 
-def _is_number(label: str) -> bool:
+def is_integer(label: str) -> bool:
+    """Whether a label is written as a whole number, of either sign."""
     return bool(re.fullmatch(r"[+-]?\d+(\.0+)?", label.strip()))
 
 
@@ -193,8 +212,11 @@ def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
     hint = "unnamed labels need class ids in the data" if is_unnamed(labels) else "names or class ids must agree"
     if label in numbered and named:
         hint = f"one row has a class id, another a name ({shown_name(named[0])}): write all labels in one way"
-    elif as_ids and _is_number(label):
-        hint = f"as class ids, 0 to {len(labels) - 1} are allowed; -1 often marks rows without a label"
+    elif as_ids and is_integer(label):
+        hint = (
+            f"as class ids, 0 to {len(labels) - 1} are allowed; -1 often marks rows without a label, -100 tokens "
+            "without a tag: leave them out"
+        )
     check_single(file, labels)
     return (
         f"{file.places[label]}: label {shown(label)} is none of the teacher's; data: {listed(sorted(file.places))}; "

@@ -286,6 +286,28 @@ def test_a_new_teacher_carries_the_datas_names(tmp_path: Path) -> None:
     assert read_labels(tagged) == ("O", "B-x", "I-x", "B-y", "I-y")
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["a", "b", "A"], r":4: label 'A' differs from 'a' in case only, so that they would be two classes"),
+        ([0, -1, 1], r":3: label '-1' is a negative number, which is no class id"),
+    ],
+)
+def test_labels_that_make_no_class_of_a_new_teacher(tmp_path: Path, values: list[object], message: str) -> None:
+    source = tsv(tmp_path, "a", values)
+    with pytest.raises(InputError, match=message):
+        read_labels(source)
+
+
+def test_types_that_differ_in_case_make_no_teacher(tmp_path: Path) -> None:
+    source = jsonl(tmp_path, "a", [{"tokens": ["a", "b"], "tags": ["B-x", "B-X"]}])
+    with pytest.raises(InputError, match="label 'x' differs from 'X' in case only"):
+        read_labels(source)
+    source = jsonl(tmp_path, "b", [{"tokens": ["a", "b"], "tags": [0, -100]}])
+    with pytest.raises(InputError, match="tags are integers without names"):
+        read_labels(source)
+
+
 def test_integer_tags_without_names_make_no_teacher(tmp_path: Path) -> None:
     source = jsonl(tmp_path, "a", [{"tokens": ["a", "b"], "tags": [0, 1]}])
     with pytest.raises(InputError, match=r"tags are integers without names \(0, 1\); name them .* --labels"):

@@ -92,6 +92,18 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
     "CoNLL of uneven width": ("a.conll", "a O\nb\n", TAGS, r"a\.conll:2: CoNLL columns .* has 2, this one has 1: b"),
     "CoNLL of one column": ("a.conll", "a\nb\n", TAGS, "a token and its tag on each line are needed"),
     "CoNLL without a token": ("a.conll", "a\tO\n\tO\n", TAGS, r"a\.conll:2: CoNLL columns"),
+    "CoNLL with the tag first": (
+        "a.conll",
+        "B-PER anna\nO left\n",
+        TAGS,
+        r"first column holds tags \(B-PER, O\), .* tokens \(anna, left\)",
+    ),
+    "a header in the middle": (
+        "a.csv",
+        "text,label\nx,neg\n\ufefftext,label\ny,pos\n",
+        TEXT,
+        r"a\.csv:3: the header again, as where files were joined",
+    ),
     "tokens, no sentences": ("a.csv", "word,tag\nanna,B-PER\nleft,O\n", TAGS, "one token in each row and nothing"),
     "sentence without a number": (
         "a.csv",
@@ -100,6 +112,12 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
         r":2: no value in column 'sentence_id'",
     ),
     "tag null": ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O", null]}', TAGS, r":1: token 2 has no tag"),
+    "tags of what is not scored": (
+        "a.jsonl",
+        '{"tokens": ["a", "b"], "tags": [-100, 1]}',
+        TAGS,
+        r":1: label '-100' .*-100 tokens without a tag",
+    ),
     "tags mixed with ids": ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O", 1]}', TAGS, r":1: tag '1' is a class id"),
     "list cut short": (
         "a.csv",
