@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,27 +152,38 @@ def as_text(name: str, value: AnyPath) -> str:
     return os.fspath(value)
 
 
+def as_count(name: str, value: int) -> int:
+    """A whole number from 1; `InputError` for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} is {shown(value)}; allowed: whole numbers from 1")
+    return value
+
+
 def as_list(value: Any) -> tuple[Any, ...]:
     """One value, or several, as a tuple; for keywords that the command line takes more than once."""
     return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | os.PathLike) else (value,)
 
 
-def check_options(call: str, kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` as the TypedDict `kind` says; `InputError` for a keyword that it lacks, or a value of another type."""
+def check_options(call: Callable[..., Any], kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The rest of a call's `options` as the TypedDict `kind` says.
+
+    `InputError` for a keyword that neither has, or a value of another type.
+    """
     from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-    known = list(kind.__annotations__)
+    allowed = [name for name, own in signature(call).parameters.items() if own.kind is not own.VAR_KEYWORD]
+    allowed += [name for name in kind.__annotations__ if name not in allowed]
     for name in options:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise InputError(f"{call} has no option {shown(name)}; allowed: {', '.join(known)}{hint}")
+        if name not in kind.__annotations__:
+            hint = did_you_mean(name, allowed)
+            raise InputError(f"{call.__name__} has no option {shown(name)}; allowed: {', '.join(allowed)}{hint}")
     try:
         adapter = TypeAdapter[dict[str, Any]](with_config(ConfigDict(strict=True))(kind))
         return {name: value for name, value in adapter.validate_python(options).items() if value is not None}
     except ValidationError as e:
         first = e.errors()[0]
         value = shown(options[str(first["loc"][0])])
-        raise InputError(f"{call}: {first['loc'][0]} is {value}; {as_demand(first['msg'])}") from e
+        raise InputError(f"{call.__name__}: {first['loc'][0]} is {value}; {as_demand(first['msg'])}") from e
 
 
 class Written(click.ParamType):

@@ -133,6 +133,9 @@ def test_results_are_frozen(kind: Any) -> None:
     ("call", "given", "said"),
     [
         ("plan_student", {"sed": 1}, r"plan_student has no option 'sed'; allowed: .*; did you mean 'seed'\?"),
+        ("plan_student", {"evall": 1}, r"plan_student has no option 'evall'; allowed: .*; did you mean 'eval'\?"),
+        ("plan_student", {"search": 3}, "plan_student has no option 'search'; allowed: model, data, "),
+        ("plan_student", {"recipe": ""}, "recipe is ''; allowed: a .toml file, or one of quick"),
         ("plan_student", {"seed": "1"}, "plan_student: seed is '1'; it must be a valid integer"),
         ("plan_student", {"effort": "long"}, "effort is 'long'; it must be 'quick', 'standard' or 'max'"),
         ("plan_student", {"max_length": 4}, "max_length is 4; it must be greater than or equal to 8"),
@@ -154,11 +157,14 @@ def test_results_are_frozen(kind: Any) -> None:
         ("gate_bundles", {"bundles": "nowhere"}, "nowhere"),
         ("gate_bundles", {"bundles": ".", "policy": "nowhere.toml"}, "nowhere.toml"),
         ("gate_bundles", {"bundles": ".", "junti": "x"}, r"has no option 'junti'; allowed: .*; did you mean 'junit'"),
+        ("gate_bundles", {"bundles": ".", "polcy": "x"}, r"has no option 'polcy'; .*; did you mean 'policy'\?"),
         ("compare_bundles", {"old": "nowhere", "new": "nowhere"}, "nowhere"),
         ("package_app", {"bundle": "nowhere", "app": "web", "output": "app"}, "nowhere"),
         ("package_app", {"bundle": ".", "app": "palm", "output": "app"}, "app is 'palm'; allowed: android, ios, web"),
         ("package_app", {"bundle": ".", "app": "web", "output": "app", "name": 3}, "name is 3; give a string"),
         ("predict_data", {"bundle": "nowhere", "data": "dev.tsv"}, "nowhere"),
+        ("predict_data", {"bundle": ".", "data": "dev.tsv", "threads": "2"}, "threads is '2'; allowed: whole numbers"),
+        ("predict_data", {"bundle": None, "data": "dev.tsv"}, "folder is None; give a path"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -72,7 +72,8 @@ def plan_student(
     without; `budget` is in bytes or as "4MB", `target` is one target's name or several. `quiet` switches progress off.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
-    return flow.plan_build(asked("plan_student", needed, Path("out"), options), Console(quiet))
+    given = check_options(plan_student, BuildOptions, options)
+    return flow.plan_build(_request(needed, Path("out"), given), Console(quiet))
 
 
 @one_line_errors("build_bundles")
@@ -96,8 +97,8 @@ def build_bundles(
     and raises nothing.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
-    request = asked("build_bundles", needed, as_path("output", output), {**options, "search": search, "fresh": fresh})
-    return flow.build(request, Console(quiet))
+    given = {**options, "search": search, "fresh": fresh}
+    return flow.build(build_request(needed, as_path("output", output), given), Console(quiet))
 
 
 class _Asked(BuildOptions, total=False):
@@ -107,9 +108,12 @@ class _Asked(BuildOptions, total=False):
     fresh: bool
 
 
-def asked(call: str, needed: Mapping[str, Any], output: Path, options: Mapping[str, Any]) -> BuildRequest:
-    """The request of a call from Python; `InputError` names the keyword that is wrong."""
-    given = check_options(call, _Asked, options)
+def build_request(needed: Mapping[str, Any], output: Path, options: Mapping[str, Any]) -> BuildRequest:
+    """The request of a build from Python; `InputError` names the keyword that is wrong."""
+    return _request(needed, output, check_options(build_bundles, _Asked, options))
+
+
+def _request(needed: Mapping[str, Any], output: Path, given: dict[str, Any]) -> BuildRequest:
     for share in {"max_drop", "answer_rate"} & set(given):
         given[share] = as_share(share, given[share])
     if "disk_budget" in given:
@@ -137,12 +141,12 @@ def make_request(inputs: Mapping[str, Any]) -> BuildRequest:
     """The request of these options, named as the command line's functions have them."""
     rest = {name: value for name, value in inputs.items() if name not in OPTIONS_OF_COLUMNS}
     effort, name = rest.pop("effort", None), rest.pop("recipe", None)
-    if effort and name:
+    if effort is not None and name is not None:
         raise InputError(
             "--effort and --recipe are both given; allowed: one of them, the effort being a recipe's length"
         )
     chosen: dict[str, Any] = {"effort": effort or "standard"}
-    if name:
+    if name is not None:
         found = open_recipe(str(name))
         chosen = {"effort": found.name, "recipe": found.recipe}
     if rest.get("speed_profile") is not None:

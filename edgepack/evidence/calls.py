@@ -41,7 +41,7 @@ def gate_bundles(
 
     `eval` is labelled data to measure the metric on. A check that did not pass is in the result and raises nothing.
     """
-    given: dict[str, Any] = check_options("gate_bundles", GateOptions, options)
+    given: dict[str, Any] = check_options(gate_bundles, GateOptions, options)
     files = {name: as_path(name, given[name]) for name in FILES if name in given}
     return gate(
         [as_path("bundles", each) for each in as_list(bundles)],
@@ -69,7 +69,7 @@ def compare_bundles(
 
     With `eval`, labelled data, both answer it, and their metrics are compared.
     """
-    given: Mapping[str, Any] = check_options("compare_bundles", ColumnOptions, columns)
+    given: Mapping[str, Any] = check_options(compare_bundles, ColumnOptions, columns)
     return compare(
         as_path("old", old),
         as_path("new", new),

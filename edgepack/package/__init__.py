@@ -111,7 +111,7 @@ def package_app(
     data. `fallback` are bundles that the iOS app opens where the system is too old for `bundle`. A bundle whose
     verdict failed is refused with `CheckFailed`, unless `force_failed`.
     """
-    given: dict[str, Any] = check_keywords("package_app", KindOptions, options)
+    given: dict[str, Any] = check_keywords(package_app, KindOptions, options)
     for keyword, value in (("name", name), ("application_id", application_id), ("download_url", download_url or "")):
         if not isinstance(value, str):
             raise InputError(f"package_app: {keyword} is {shown(value)}; give a string")

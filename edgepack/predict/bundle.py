@@ -21,6 +21,7 @@ from edgepack.bundle.goldens import read_text
 from edgepack.bundle.manifest import BundleManifest, load_manifest, task_of
 from edgepack.errors import InputError, shown
 from edgepack.evidence.opened import OpenBundle
+from edgepack.parameters import AnyPath, as_count, as_path
 from edgepack.predict.answer import Answer, unknown_share
 from edgepack.predict.entities import find_entities
 from edgepack.predict.ranking import Text, ranked
@@ -99,19 +100,19 @@ class Bundle:
     session: Session
 
     @classmethod
-    def load(cls, folder: str | Path, threads: int = 1, cache: str | Path | None = None) -> Bundle:
+    def load(cls, folder: AnyPath, threads: int = 1, cache: AnyPath | None = None) -> Bundle:
         """Open the bundle in `folder`.
 
         `cache`: a folder to keep the unpacked model in, of a bundle for ONNX Runtime: the next load takes a third of
         the time. What is there of another model or version, or damaged, is not used. `InputError` where the bundle is
         none, `NotRunHere` or `MissingDependency` where its runtime is not here.
         """
-        path = Path(folder)
+        path, threads = as_path("folder", folder), as_count("threads", threads)
         manifest = load_manifest(path)
         opened = OpenBundle(path, manifest, load_target(manifest.target))
         reader = opened.asset
         tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else BinaryTokenizer(reader)
-        kept = None if cache is None else Path(cache)
+        kept = None if cache is None else as_path("cache", cache)
         session = load(path / opened.target.file, opened.target, threads, kept)
         return cls(path, manifest, tokenizer, session)
 

@@ -49,8 +49,8 @@ def predict_data(
 
     `compare_teacher` is where the teacher is: it answers the same texts, and the result holds where the two differ.
     """
-    given = columns_of(check_options("predict_data", ColumnOptions, columns))
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.load(as_text("bundle", bundle), threads)
+    given = columns_of(check_options(predict_data, ColumnOptions, columns))
+    opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
     teacher = None if compare_teacher is None else as_text("compare_teacher", compare_teacher)
     return answer_data(opened, as_text("data", data), given, teacher, Console(quiet))
 

@@ -38,9 +38,9 @@ class Job:
 
     def request(self, output: Path) -> BuildRequest:
         """What `edgepack build` would be asked for; `InputError` names the option that is wrong."""
-        from edgepack.build.calls import asked  # here: a process that only starts others needs no torch
+        from edgepack.build.calls import build_request  # here: a process that only starts others needs no torch
 
-        return asked("a build of a sweep", self.needed, output, self.options)
+        return build_request(self.needed, output, self.options)
 
     @property
     def group(self) -> Group:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import edgepack
-from edgepack.build.calls import asked
+from edgepack.build.calls import build_request
 from edgepack.bundle.manifest import load_build_manifest
 from edgepack.cli import main
 from tests.builds.tiny import TARGETS, Files, request
@@ -48,7 +48,7 @@ def test_progress_can_be_switched_off(
 
 def test_a_request_is_the_commands(inputs: dict[str, object], files: Files, tmp_path: Path) -> None:
     options = {"effort": "quick", "max_drop": "30%", "seed": 0, "task": None}
-    made = asked("build_bundles", {**inputs, "budget": 60_000}, tmp_path, options)
+    made = build_request({**inputs, "budget": 60_000}, tmp_path, options)
     assert made == request(files, tmp_path)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,21 @@ def test_lists_and_single_texts(loaded: Bundle) -> None:
 def test_a_pair_for_a_bundle_of_single_texts_is_refused(loaded: Bundle) -> None:
     with pytest.raises(InputError, match="this bundle takes one text"):
         loaded([("a", "b")])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"folder": None}, "folder is None; give a path"),
+        ({"threads": 0}, "threads is 0; allowed: whole numbers from 1"),
+        ({"threads": True}, "threads is True; allowed"),
+        ({"threads": "2"}, "threads is '2'; allowed"),
+        ({"cache": 3}, "cache is 3; give a path"),
+    ],
+)
+def test_what_is_no_folder_or_number_is_refused(folder: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Bundle.load(**{"folder": folder, **given})
 
 
 def test_the_command(folder: Path) -> None:
