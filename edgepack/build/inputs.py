@@ -36,6 +36,7 @@ from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
 from edgepack.parameters import LatencyLimit
 from edgepack.plan.wanted import Objective
+from edgepack.student.from_parts import student_from_parts, takes_parts
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
 from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
@@ -174,20 +175,30 @@ class Inputs:
 
     @property
     def start(self) -> str | None:
-        """What the student begins as where nothing of the teacher's layers can be carved; None where it is carved."""
+        """What the student begins as where the teacher's layers are not carved as they are; None where they are."""
         if self.teacher.is_carved:
             return None
+        family = self.teacher.family
+        if takes_parts(self.teacher.config):
+            begin = (
+                f"the student starts from parts of the teacher's layers, without what is a {family}'s own in its "
+                "attention"
+            )
+        else:
+            begin = (
+                "the student starts from the teacher's word table with a new, random body, since layers of a "
+                f"{family} cannot be carved"
+            )
         return (
-            f"the student starts from the teacher's word table with a new, random body, since layers of a "
-            f"{self.teacher.family} cannot be carved; it sees {NEW_BODY:g} times the examples, and its score is less "
-            "certain: of two that were measured one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
+            f"{begin}; it sees {NEW_BODY:g} times the examples, and its score is less certain: of two that started "
+            "from a word table one lost nothing to its teacher, one 0.5 points (docs/plan.md)"
         )
 
     def load_full_student(self, layers: Sequence[int] | None = None) -> Student:
         """The teacher as a student of its own shape, loaded anew: drop it when its work is done.
 
-        `layers`: those to read, the others have no numbers; None: all. Of a teacher that is not carved, its word table
-        with a new body. With a `pairing` the words are the student's.
+        `layers`: those to read, the others have no numbers; None: all. Of a teacher that is not carved, parts of its
+        layers, or its word table with a new body. With a `pairing` the words are the student's.
         """
         student = self._own_shape(layers)
         if self.pairing is not None:
@@ -214,6 +225,8 @@ class Inputs:
         if teacher.is_carved and teacher.tensors.mapped and teacher.embedding is None:
             return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
         model = teacher.load_model()
+        if isinstance(model, OwnModel) and takes_parts(teacher.config):
+            return student_from_parts(model, teacher, self.max_length)
         if isinstance(model, OwnModel):
             return student_from_table(model, teacher, self.max_length, self.request.seed)
         return student_from_teacher(model, teacher.task.name)

@@ -28,10 +28,10 @@ from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student, student_of
 from edgepack.task.scoring import recorded_problem
 from edgepack.task.similarity import EMBEDS
-from edgepack.teacher import FAMILIES, config_sizes
+from edgepack.teacher import config_sizes
 from edgepack.teacher.embedding import Embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
-from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve
+from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve, family_of
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class Layout:
     relative_bias: str | None = None
 
 
-_BERT = Layout(
+BERT = Layout(
     embeddings="bert.embeddings",
     layer="bert.encoder.layer.{i}",
     head_dense="bert.pooler.dense",
     classifier="classifier",
 )
-_ROBERTA = replace(
-    _BERT,
+ROBERTA = replace(
+    BERT,
     embeddings="roberta.embeddings",
     layer="roberta.encoder.layer.{i}",
     head_dense="classifier.dense",
@@ -91,16 +91,16 @@ _XLM = Layout(
     classifier="sequence_summary.summary",
 )
 LAYOUTS: dict[str, Layout] = {
-    "bert": _BERT,
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "camembert": _ROBERTA,
-    "data2vec-text": replace(_ROBERTA, embeddings="data2vec_text.embeddings", layer="data2vec_text.encoder.layer.{i}"),
+    "bert": BERT,
+    "roberta": ROBERTA,
+    "xlm-roberta": ROBERTA,
+    "camembert": ROBERTA,
+    "data2vec-text": replace(ROBERTA, embeddings="data2vec_text.embeddings", layer="data2vec_text.encoder.layer.{i}"),
     "ernie": replace(
-        _BERT, embeddings="ernie.embeddings", layer="ernie.encoder.layer.{i}", head_dense="ernie.pooler.dense"
+        BERT, embeddings="ernie.embeddings", layer="ernie.encoder.layer.{i}", head_dense="ernie.pooler.dense"
     ),
     "rembert": replace(
-        _BERT,
+        BERT,
         embeddings="rembert.embeddings",
         layer="rembert.encoder.layer.{i}",
         head_dense="rembert.pooler.dense",
@@ -110,7 +110,7 @@ LAYOUTS: dict[str, Layout] = {
     "xlm": _XLM,
     "flaubert": _XLM,
     "electra": replace(
-        _BERT,
+        BERT,
         embeddings="electra.embeddings",
         layer="electra.encoder.layer.{i}",
         head_dense="classifier.dense",
@@ -190,7 +190,18 @@ def student_from_weights(
         raise InputError(
             f"teacher family {family!r} cannot be carved; allowed: {', '.join(sorted(LAYOUTS))}, post-norm"
         )
-    layout = LAYOUTS[family]
+    return student_of_layout(teacher, LAYOUTS[family], weights, task, layers, embedding)
+
+
+def student_of_layout(
+    teacher: PreTrainedConfig,
+    layout: Layout,
+    weights: Mapping[str, Tensor],
+    task: str,
+    layers: Sequence[int] | None = None,
+    embedding: Embedding | None = None,
+) -> Student:
+    """The same where the weights have the places of `layout`, whatever the family."""
     config = _config(teacher, layout, weights, task)
     if embedding is not None:
         config = changed_config(config, **_vector_head(embedding, weights))
@@ -254,7 +265,7 @@ def _vector_head(embedding: Embedding, weights: Mapping[str, Tensor]) -> dict[st
 
 def _first_position(teacher: PreTrainedConfig) -> int:
     """The row of the position table that a text's first token has."""
-    return int(teacher.pad_token_id or 0) + 1 if FAMILIES[str(teacher.model_type)].offset_positions else 0
+    return int(teacher.pad_token_id or 0) + 1 if family_of(teacher).offset_positions else 0
 
 
 def _linear(weights: Mapping[str, Tensor], target: str, name: str, bias: bool = True) -> dict[str, Tensor]:

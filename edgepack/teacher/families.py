@@ -4,8 +4,9 @@ A family is a `model_type`. XLM-RoBERTa and CamemBERT are RoBERTa's model under 
 `roberta.…`; distilled checkpoints (DistilRoBERTa, MiniLM, multilingual e5) carry the family of their teacher. Where
 the weights of a layer are belongs to `student/from_teacher.py`.
 
-Any other architecture that transformers loads for the task is a teacher too, but gives its word table alone; what is
-to be known of it is read from its config and from a run of it (`own_model.py`).
+Any other architecture that transformers loads for the task is a teacher too, and gives parts of its layers
+(`student/from_parts.py`) or its word table alone; what is to be known of it is read from its config and from a run of
+it (`own_model.py`).
 """
 
 from __future__ import annotations

@@ -49,9 +49,11 @@ def split_tokenizer() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def asked(folder: Path, kind: str = "text", student: str = "WordPiece", pair: bool = False) -> BuildRequest:
+def asked(
+    folder: Path, kind: str = "text", student: str = "WordPiece", pair: bool = False, family: str = "bert"
+) -> BuildRequest:
     """A build of a random teacher with a tokenizer that no app runs, and of a student with another one."""
-    write_teacher(folder / "teacher", "bert", kind, split_tokenizer())
+    write_teacher(folder / "teacher", family, kind, split_tokenizer())
     TOKENIZERS[student]().save_pretrained(folder / "tokenizer")
     texts = [f"{SENTENCES[i % 2]} {'now ' * (i % 5)}café".strip() for i in range(40)]
     rows: list[dict[str, object]] = [{"text": t, "label": NAMES["text"][i % 2]} for i, t in enumerate(texts)]
@@ -89,12 +91,13 @@ def test_with_the_teachers_own_tokenizer_the_files_are_those_of_a_build_without(
     assert shipped == {name: sha256 for name, sha256 in hashes(unbroken).items() if name.startswith(target)}
 
 
+@pytest.mark.parametrize("family", ["bert", "deberta-v2", "llama"])
 def test_a_teacher_that_no_app_can_tokenize_for_has_a_student_that_apps_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(recipe.RECIPES, "quick", replace(recipe.RECIPES["quick"], examples_seen=320))
     folder = write_bare(tmp_path / "gpt2")
-    run_build(replace(asked(tmp_path), student_tokenizer=str(folder)), QUIET)
+    run_build(replace(asked(tmp_path, family=family), student_tokenizer=str(folder)), QUIET)
     bundle = tmp_path / "out/bundles/linux-onnx"
     manifest = load_manifest(bundle)
     assert (bundle / "tokenizer.bin").is_file()

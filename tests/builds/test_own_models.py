@@ -36,10 +36,12 @@ def request(folder: Path, family: str, chosen: Recipe | None = None) -> BuildReq
 
 def test_a_plan_says_how_the_student_starts(tmp_path: Path) -> None:
     carved = plan_build(request(tmp_path / "bert", "bert"), QUIET)
-    new = plan_build(request(tmp_path / "deberta", "deberta-v2"), QUIET)
+    new = plan_build(request(tmp_path / "modernbert", "modernbert"), QUIET)
+    parts = plan_build(request(tmp_path / "deberta", "deberta-v2"), QUIET)
     assert "the student starts carved from the teacher's layers 1, 2" in carved.table()
     assert "the student starts from the teacher's word table with a new, random body" in new.table()
-    assert "deberta-v2" in new.to_record()["start"]
+    assert "modernbert" in new.to_record()["start"]
+    assert "from parts of the teacher's layers, without what is a deberta-v2's own in its attention" in parts.table()
     assert carved.time is not None
     assert new.time is not None
     assert new.time.examples >= NEW_BODY * recipe.RECIPES["quick"].examples_seen > carved.time.examples / NEW_BODY

@@ -16,6 +16,7 @@ class Row(NamedTuple):
 
 
 CARVED = "its own layers"
+PARTS = "parts of its layers"
 TABLE = "its word table"
 BOTH = "text, tokens"
 ROWS = (
@@ -33,8 +34,8 @@ ROWS = (
     Row("RemBERT", "rembert", "Unigram", CARVED, BOTH),
     Row("XLM", "xlm", "byte-level BPE", CARVED, BOTH),
     Row("FlauBERT", "flaubert", "byte-level BPE", CARVED, BOTH),
-    Row("DeBERTa", "deberta", "byte-level BPE", TABLE, BOTH),
-    Row("DeBERTa-v2, v3", "deberta-v2", "Unigram", TABLE, BOTH),
+    Row("DeBERTa", "deberta", "byte-level BPE", PARTS, BOTH),
+    Row("DeBERTa-v2, v3", "deberta-v2", "Unigram", PARTS, BOTH),
     Row("ModernBERT", "modernbert", "byte-level BPE", TABLE, BOTH),
     Row("EuroBERT", "eurobert", "byte-level BPE", TABLE, BOTH),
     Row("NomicBERT", "nomic_bert", "WordPiece", TABLE, BOTH),
@@ -42,8 +43,8 @@ ROWS = (
     Row("ConvBERT", "convbert", "WordPiece", TABLE, BOTH),
     Row("Funnel", "funnel", "WordPiece", TABLE, BOTH),
     Row("FNet", "fnet", "Unigram", TABLE, BOTH),
-    Row("BigBird", "big_bird", "Unigram", TABLE, BOTH),
-    Row("Longformer", "longformer", "byte-level BPE", TABLE, BOTH),
+    Row("BigBird", "big_bird", "Unigram", PARTS, BOTH),
+    Row("Longformer", "longformer", "byte-level BPE", PARTS, BOTH),
     Row("RoBERTa-PreLayerNorm", "roberta-prelayernorm", "byte-level BPE", TABLE, BOTH),
     Row("XLM-RoBERTa-XL", "xlm-roberta-xl", "Unigram", TABLE, BOTH),
     Row("Llama", "llama", "byte-level BPE", TABLE, BOTH),

@@ -13,15 +13,18 @@ from tokenizers.processors import ByteLevel
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import predict
+from edgepack.student.from_parts import PARTS as WITH_PARTS
+from edgepack.student.from_parts import student_from_parts, takes_parts
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
 from edgepack.student.from_teacher import LAYOUTS, student_from_teacher
+from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.tokenize import encode
 from edgepack.teacher import FAMILIES, OwnModel, Teacher, load_teacher
 from edgepack.train.state_budget import KeptStates
 from edgepack.train.teacher_outputs import load_teacher_outputs, save_teacher_outputs
-from tests.teacher.table import CARVED, ROWS, TABLE, Row
+from tests.teacher.table import CARVED, PARTS, ROWS, Row
 from tests.teacher.tiny import AUTO, edit, edit_weights, write_teacher
 from tests.teacher.tokenizers import TEXTS, TOKENIZERS
 
@@ -68,8 +71,14 @@ def own_model(teacher: Teacher) -> OwnModel:
     return model
 
 
+def start_of(model: OwnModel, teacher: Teacher) -> Student:
+    if takes_parts(teacher.config):
+        return student_from_parts(model, teacher, teacher.max_length)
+    return student_from_table(model, teacher, teacher.max_length, seed=0)
+
+
 @pytest.mark.parametrize("kind", AUTO)
-@pytest.mark.parametrize("row", [row for row in ROWS if row.start == TABLE], ids=lambda row: row.model)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.start != CARVED], ids=lambda row: row.model)
 def test_other_layers_give_outputs_and_the_word_table(tmp_path: Path, row: Row, kind: str) -> None:
     """Stored outputs are those of the model itself on each text alone; the student has the teacher's table."""
     teacher = make_teacher(tmp_path / "teacher", row, kind)
@@ -86,11 +95,12 @@ def test_other_layers_give_outputs_and_the_word_table(tmp_path: Path, row: Row, 
         states = outputs.batch_hidden(encoded, np.arange(len(encoded))).float()
         assert states.shape == (len(encoded), encoded.lengths.max(), 3, teacher.sizes.hidden_size)
         assert (states[0, :3].square().mean(-1) - 1).abs().max() < 0.02  # normed
-    student = student_from_table(model, teacher, teacher.max_length, seed=0)
+    assert takes_parts(teacher.config) == (row.start == PARTS)
+    student = start_of(model, teacher)
     table = model.model.get_input_embeddings().weight
     assert torch.equal(student.embeddings.word.weight, table)
     assert student.config.num_hidden_layers == teacher.sizes.layers == 2
-    again = student_from_table(model, teacher, teacher.max_length, seed=0).state_dict()
+    again = start_of(model, teacher).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in student.state_dict().items())
     assert np.isfinite(predict(student, encoded)).all()
 
@@ -179,6 +189,7 @@ def test_weights_that_an_own_model_lacks_are_refused(tmp_path: Path) -> None:
 
 def test_every_family_that_is_carved_has_a_layout_and_a_row() -> None:
     assert set(LAYOUTS) == set(FAMILIES) == {row.family for row in ROWS if row.start == CARVED}
+    assert set(WITH_PARTS) == {row.family for row in ROWS if row.start == PARTS}
 
 
 def test_the_table_in_the_docs_has_these_rows() -> None:
