@@ -80,6 +80,7 @@ class PlanReport:
             **self.plan.wanted.to_record(),
             "note": self.plan.note,
             "candidates": [candidate.describe() for candidate in self.plan.candidates],
+            "front": [point.to_record() for point in self.plan.front],
             "tensors": {name: dict(size.tensors) for name, size in chosen.sizes.items()},
             "tokenizer_bytes": chosen.vocabulary.asset_bytes,
             "training": self.data.to_record(),
@@ -127,7 +128,7 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
-        lines += [LEGEND, *self.time_lines(), self.start_line(), *self.data.lines()]
+        lines += [*front_lines(self.plan), LEGEND, *self.time_lines(), self.start_line(), *self.data.lines()]
         lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:
             lines.append(
@@ -139,6 +140,16 @@ class PlanReport:
             for target in targets:
                 lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
         return "\n".join(lines)
+
+
+def front_lines(plan: Plan) -> list[str]:
+    """Scores by shipped bytes of shapes as fast as the choice or faster; nothing where no other budget buys another."""
+    own = sorted({point.at_least for point in plan.front}, key=lambda speed: abs(speed - plan.chosen.estimated_speed))
+    points = [point.candidate for point in plan.front if point.at_least == own[0]]
+    if len(points) < 2:
+        return []
+    said = "; ".join(f"{format_size(p.largest_bytes)} {100 * p.estimated_loss:.2f}" for p in points)
+    return [f"score by shipped bytes, at {own[0]:.1f} x the teacher's speed or more: {said}"]
 
 
 def _candidate_row(number: int, candidate: Candidate, shown: list[str], targets: list[str]) -> list[str]:

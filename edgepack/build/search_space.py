@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from edgepack.build.inputs import BuildRequest, Inputs
 from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
 from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import SpeedProfile, known_tokens
+from edgepack.plan.front import find_front
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import SHOWN, Plan, search
 from edgepack.plan.space import SearchSpace, Vocabulary
@@ -46,7 +48,8 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
 def make_plan(request: BuildRequest, space: SearchSpace) -> Plan:
     """The candidates; with `--search` as many as are tried, of different kinds."""
     count, wanted = request.search, make_wanted(request, space.targets)
-    return search(space, request.budget_bytes, wanted, count or SHOWN, kinds=count is not None)
+    plan = search(space, request.budget_bytes, wanted, count or SHOWN, kinds=count is not None)
+    return replace(plan, front=find_front(space, plan))
 
 
 def make_wanted(request: BuildRequest, targets: Sequence[Target]) -> Wanted:

@@ -36,6 +36,11 @@ class Candidate:
         """Predicted bytes by target, tokenizer asset included."""
         return {name: size.total + self.vocabulary.asset_bytes for name, size in self.sizes.items()}
 
+    @property
+    def largest_bytes(self) -> int:
+        """Of the target that takes most."""
+        return max(self.shipped_bytes.values())
+
     def describe(self) -> dict[str, Any]:
         """The shape in a few figures."""
         shape = self.config

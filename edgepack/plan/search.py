@@ -40,6 +40,18 @@ TRIED = 4  # times as many are made as are shown where the order is by what is k
 
 
 @dataclass(frozen=True)
+class FrontPoint:
+    """The shape with the lowest score of those `at_least` so many times as fast as the teacher's int8 model."""
+
+    at_least: float
+    candidate: Candidate
+
+    def to_record(self) -> dict[str, Any]:
+        """As the plan's candidates, with the speed that it had to reach."""
+        return {"at_least": self.at_least, **self.candidate.describe()}
+
+
+@dataclass(frozen=True)
 class Plan:
     """The chosen candidate first, then the runners-up; `note` says why budget is left over, if it is."""
 
@@ -48,6 +60,7 @@ class Plan:
     note: str | None
     wanted: Wanted = NOTHING
     most: Candidate | None = None  # what loses least within the budget and the goal of speed, whatever its compute
+    front: tuple[FrontPoint, ...] = ()  # what other budgets and speeds would buy, by speed and bytes (`front.py`)
 
     @property
     def chosen(self) -> Candidate:
@@ -99,7 +112,7 @@ def search(
     order = _order(grid, places, wanted)
     found = _exact(space, grid, order, budget_bytes, count * (TRIED if by_bytes else 1), grid.kind if kinds else None)
     if by_bytes:
-        found = sorted(found, key=lambda each: (max(each.shipped_bytes.values()), each.estimated_loss))[:count]
+        found = sorted(found, key=lambda each: (each.largest_bytes, each.estimated_loss))[:count]
     if not found and wanted.objective != "loss":
         best = _exact(space, grid, _order(grid, places, replace(wanted, objective="loss")), budget_bytes, 1)
         if best:
@@ -112,13 +125,16 @@ def search(
     return replace(plan, note=left_over(plan))
 
 
-def make_grid(space: SearchSpace, budget_bytes: int, wanted: Wanted) -> Grid:
-    """All pairs; a shape is a body with a table: losses, bytes and times add up, so these are outer sums."""
+def make_grid(space: SearchSpace, budget_bytes: int | None, wanted: Wanted) -> Grid:
+    """All pairs; a shape is a body with a table: losses, bytes and times add up, so these are outer sums.
+
+    `budget_bytes`: whose goal of speed bodies have to reach; None: none.
+    """
     bodies, tables = list(list_bodies(space)), list(list_tables(space))
-    if wanted.latency is None:
-        bodies = _fast_enough(space, bodies, budget_bytes)
-    else:  # how slow a shape may be is the user's word: being slow costs nothing more
+    if wanted.latency is not None:  # how slow a shape may be is the user's word: being slow costs nothing more
         bodies = [replace(body, loss=body.loss - body.price, price=0.0) for body in bodies]
+    elif budget_bytes is not None:
+        bodies = _fast_enough(space, bodies, budget_bytes)
     return Grid(
         bodies,
         tables,
@@ -171,7 +187,7 @@ def _exact(
         if kind is not None and kind(place) in had:
             continue
         candidate = grid.candidate(space, place)
-        if max(candidate.shipped_bytes.values()) <= budget_bytes and candidate.describe() not in shown:
+        if candidate.largest_bytes <= budget_bytes and candidate.describe() not in shown:
             shown.append(candidate.describe())  # a small teacher's grid holds a shape more than once
             found.append(candidate)
             if kind is not None:

@@ -22,6 +22,7 @@ from edgepack.report.units import clean, percent, size, three_digits
 
 WIDTH, FONT = 360, 11  # of the drawing, which a phone shows at about this size
 CHARACTER, LINE = 7.1, 15  # pixels that a text takes in a cell of the treemap, at most
+FRONTS = ("line-3", "line-0", "line-2")  # classes, none of which looks like the budget's
 PLACES = re.compile(r"\d+\.\d{3,}")
 SVG = "{http://www.w3.org/2000/svg}"  # before a tag
 
@@ -133,6 +134,7 @@ def candidates(key: str, plan: PlanRecord, target: str, shipped: int, measured_l
     ]
     if measured_loss is not None:
         series.append(("measured", "this build, measured", [(shipped, measured_loss)]))
+    series += front_lines(plan, target)
     known = [loss for _, _, points in series for _, loss in points]
     low, high = min(0.0, *known), max(known)
     room = 0.08 * (high - low or 0.01)
@@ -142,15 +144,34 @@ def candidates(key: str, plan: PlanRecord, target: str, shipped: int, measured_l
     chart = pygal.XY(**settings(240, stroke=False, dots_size=4, x_title="shipped bytes", range=edge))
     chart.x_value_formatter, chart.value_formatter = size, lambda loss: percent(loss, 1)
     for kind, meaning, points in series:
-        chart.add(
-            meaning, points, stroke=kind == "budget", show_dots=kind != "budget", dots_size=6 if kind == "chosen" else 4
-        )
+        line = kind not in ("others", "chosen", "measured")
+        chart.add(meaning, points, stroke=line, show_dots=not line, dots_size=6 if kind == "chosen" else 4)
     estimate = f"after short training this build was estimated at {size(places[0][0])} and {percent(places[0][1])} loss"
     found = "" if measured_loss is None else f"; measured: {size(shipped)} and {percent(measured_loss)}"
-    text = f"{len(places)} candidates for a budget of {size(budget)}; {estimate}{found}"
+    fronts = [f"; {meaning}: {described(points)}" for kind, meaning, points in series if kind.startswith("line")]
+    text = f"{len(places)} candidates for a budget of {size(budget)}; {estimate}{found}{''.join(fronts)}"
     kinds = [kind for kind, _, _ in series]
     legend = tuple((kind, meaning) for kind, meaning, points in series if points)
     return Chart(key, title, text, finished(shapes(chart, kinds), key, title, text), legend)
+
+
+def front_lines(plan: PlanRecord, target: str) -> list[tuple[str, str, list[tuple[int, float]]]]:
+    """What other budgets would buy, a line for each speed: class, meaning, bytes and score."""
+    speeds = sorted({point.at_least for point in plan.front})
+    lines = []
+    for number, speed in enumerate(speeds):
+        own = [point for point in plan.front if point.at_least == speed and target in point.bytes]
+        meaning = f"lowest loss at {speed:.1f} × the teacher's speed or more, short training"
+        lines.append(
+            (FRONTS[number % len(FRONTS)], meaning, sorted((each.bytes[target], each.estimated_loss) for each in own))
+        )
+    return [line for line in lines if line[2]]
+
+
+def described(points: Sequence[tuple[int, float]]) -> str:
+    """Both ends of a line."""
+    ends = dict.fromkeys((points[0], points[-1]))
+    return " to ".join(f"{percent(loss, 1)} at {size(place)}" for place, loss in ends)
 
 
 def treemap(key: str, parts: TargetBytes) -> Chart:

@@ -37,6 +37,7 @@ STATUSES = ("failed", "undecided", "not_run")  # the worst first
 LOSSES = "result/progress.json"  # in the folder of a training stage
 MOST_BYTES = 10**15  # a larger figure is no size of a file
 MOST = 1e9  # of a loss or an estimate: pygal has no axis for 1e300
+MOST_POINTS = 200  # of a plan's front
 CURVE_POINTS = 120  # more would be finer than a picture's dots
 Figure = Annotated[float, Field(ge=-MOST, le=MOST)]
 ByteCount = Annotated[int, Field(ge=0, le=MOST_BYTES)]
@@ -61,6 +62,12 @@ class PlanCandidate(Record):
     trial_examples: int | None = None
 
 
+class FrontRecord(PlanCandidate):
+    """A shape on the plan's front, as `FrontPoint.to_record` writes it."""
+
+    at_least: Figure
+
+
 class LatencyRecord(Record):
     """The limit of time that a build was asked for, as `Wanted.to_record` writes it."""
 
@@ -79,6 +86,7 @@ class PlanRecord(Record):
 
     budget_bytes: ByteCount
     candidates: list[PlanCandidate] = Field(min_length=1)
+    front: list[FrontRecord] = Field(default_factory=list, max_length=MOST_POINTS)
     tensors: dict[str, dict[str, ByteCount]] = Field(default_factory=dict)
     tokenizer_bytes: ByteCount = 0
     note: str | None = None

@@ -339,3 +339,21 @@ def test_figures_of_devices_are_shown_and_those_of_others_refused(tmp_path: Path
     path.write_text(json.dumps(known | {"artifact_sha256": "0" * 64}))
     with pytest.raises(InputError, match="none of the bundles holds it"):
         write_report(folder, [path])
+
+
+def test_the_plans_front_is_drawn_with_this_build_on_it(tmp_path: Path) -> None:
+    asked = plan(["android-onnx"])
+    own = asked["candidates"][0]
+    asked["front"] = [
+        {**own, "at_least": speed, "estimated_loss": loss, "bytes": {"android-onnx": size}}
+        for speed, size, loss in [(1.2, 2_000_000, 0.009), (2.3, 2_000_000, 0.012), (2.3, 3_875_190, 0.006)]
+    ]
+    markup = write_report(write_build(tmp_path / "out", [verdict("android-onnx")], plan=asked))[1].read_text()
+    text = Page(markup).text
+    assert "lowest loss at 1.2 × the teacher's speed or more, short training" in text
+    assert "lowest loss at 2.3 × the teacher's speed or more" in text
+    described = re.search(r"2\.3 × the teacher's speed or more, short training: ([^<;]*)", markup.replace("&#39;", "'"))
+    assert described is not None
+    assert re.fullmatch(r"1\.2.% at 2.MB to 0\.6.% at 3\.88.MB", described[1])
+    assert markup.count("line-3") > 1
+    assert markup.count("line-0") > 1
