@@ -19,7 +19,7 @@ from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
-from edgepack.task.similarity import Judged
+from edgepack.task.similarity import NO_PROMPTS, Judged, Prompts
 from edgepack.task.task import Task, TaskName
 from edgepack.task.windows import Combine, Longest, Windows
 from edgepack.workspace import hash_json, sha256_file, write_atomic
@@ -116,13 +116,16 @@ class VectorRecord(Record):
     """What a text is turned into: `size` numbers, of length 1 where `normalized`; `judged`: what the metric is by.
 
     `pooling`: which of a text's tokens they are made of, in the teacher too; absent in bundles of an older edgepack.
+    `query_prompt`, `text_prompt`: what a search writes before its query and before the texts, if anything.
     """
 
-    left_out: ClassVar[tuple[str, ...]] = ("pooling",)
+    left_out: ClassVar[tuple[str, ...]] = ("pooling", "query_prompt", "text_prompt")
     size: int = Field(ge=1, le=65_536)
     normalized: bool
     judged: Judged
     pooling: str | None = None
+    query_prompt: str = ""
+    text_prompt: str = ""
 
 
 class WindowsRecord(Record):
@@ -248,6 +251,7 @@ def task_of(manifest: BundleManifest) -> Task:
         ranks=bool(manifest.ranks),
         vector_size=manifest.vector.size if manifest.vector else 0,
         judged=manifest.vector.judged if manifest.vector else None,
+        prompts=Prompts(manifest.vector.query_prompt, manifest.vector.text_prompt) if manifest.vector else NO_PROMPTS,
     )
 
 

@@ -227,8 +227,14 @@ def vector_record(contents: Contents) -> VectorRecord | None:
     config, task = contents.config, contents.task
     if not task.embeds:
         return None
-    judged = task.judged or "teacher"
-    return VectorRecord(size=config.outputs, normalized=config.normalized, judged=judged, pooling=config.pooling)
+    return VectorRecord(
+        size=config.outputs,
+        normalized=config.normalized,
+        judged=task.judged or "teacher",
+        pooling=config.pooling,
+        query_prompt=task.prompts.query,
+        text_prompt=task.prompts.text,
+    )
 
 
 def output_record(contents: Contents) -> TensorRecord:

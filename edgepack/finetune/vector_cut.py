@@ -29,12 +29,13 @@ from edgepack.inference import predict
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, show_notes
-from edgepack.task.similarity import EMBEDS, Judged, unit
+from edgepack.task.similarity import EMBEDS, Judged, Prompts, unit
 from edgepack.task.tokenize import encode
-from edgepack.task.vector_data import check_vectors, read_judged, read_training_texts
+from edgepack.task.vector_data import by_turns, check_vectors, prompted, read_judged, read_training_texts
 from edgepack.teacher import Teacher, load_teacher
 from edgepack.teacher.embedding import FLAGS, MODULES, OWN_CONFIG, SETTINGS, Embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
+from edgepack.teacher.hub import EMBEDDING_FILES, WANTED, find_folder
 from edgepack.workspace import written_folder
 
 Cut = Literal["pca", "first"]
@@ -100,8 +101,9 @@ def cut_vectors(
         raise InputError(f"output {output}: exists and is not an empty folder; name a new one")
     teacher = load_teacher(source, EMBEDS, pooling=pooling)
     check_cut(teacher, size)
-    texts = read_training_texts(train, columns)
-    judged = None if evaluation is None else read_evaluation(train, evaluation, columns)
+    prompts = teacher.task.prompts
+    texts = by_turns(read_training_texts(train, columns), prompts)
+    judged = None if evaluation is None else read_evaluation(train, evaluation, columns, prompts)
     show_notes(console, texts, *([] if judged is None else [judged[1]]))
     rest, held_out = choose_texts(texts, size, by, seed)
     model = teacher.load_model()
@@ -114,7 +116,7 @@ def cut_vectors(
     others = predict(model, encoded(teacher, held_out))
     left = others @ basis
     with written_folder(output.resolve()) as beside:
-        write_teacher(teacher, model, basis, Path(source), beside)
+        write_teacher(teacher, model, basis, find_folder(source, (*WANTED, *EMBEDDING_FILES)), beside)
         cut = load_teacher(str(beside), EMBEDS)
         new = cut.load_model()
         expected = unit(left) if model.embedding.normalized else left
@@ -139,14 +141,14 @@ def check_cut(teacher: Teacher, size: int) -> None:
         )
 
 
-def read_evaluation(train: str, evaluation: str, columns: Columns) -> tuple[Judged, Dataset]:
+def read_evaluation(train: str, evaluation: str, columns: Columns, prompts: Prompts) -> tuple[Judged, Dataset]:
     """What the cut is measured on."""
     if train == evaluation:
         raise InputError(f"train and eval are the same data ({train}); measure on others, or leave --eval out")
     judged, data = read_judged(evaluation, columns)
     if judged == "teacher":
         raise InputError(f"{evaluation}: texts alone measure no cut; give scored pairs, or a search folder")
-    return judged, data
+    return judged, prompted(data, judged, prompts)
 
 
 def choose_texts(texts: Dataset, size: int, by: Cut, seed: int) -> tuple[Dataset, Dataset]:

@@ -1,7 +1,7 @@
 """Candidates in the order that they suit a query: by a bundle that scores pairs, or by the vectors of one that embeds.
 
 A bundle of scores is asked each pair, the query first, so the cost grows with the candidates. One that embeds is asked
-each text by itself, and a candidate's score is the cosine of its vector and the query's.
+each text by itself, behind its prompt, and a candidate's score is the cosine of its vector and the query's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from edgepack.errors import InputError, shown
 from edgepack.predict.answer import Answer
-from edgepack.task.similarity import cosines
+from edgepack.task.similarity import Prompts, cosines
 from edgepack.task.task import Task
 
 Text = str | tuple[str, str]
@@ -36,14 +36,14 @@ def ranked(task: Task, answer: Callable[[Text], Answer], query: str, texts: Sequ
         raise InputError(f"query is {shown(query)}; it is one text: give a string")
     if isinstance(texts, str) or not texts or not all(isinstance(text, str) for text in texts):
         raise InputError(f"candidates are {shown(texts)}; a list of one text or more is needed")
-    found = _by_cosine(answer, query, texts) if task.embeds else [answer((query, text)) for text in texts]
+    found = _by_cosine(task.prompts, answer, query, texts) if task.embeds else [answer((query, t)) for t in texts]
     return sorted(found, key=lambda each: -(each.score or 0.0))
 
 
-def _by_cosine(answer: Callable[[Text], Answer], query: str, texts: Sequence[str]) -> list[Answer]:
-    asked, found = answer(query), [answer(text) for text in texts]
+def _by_cosine(prompts: Prompts, answer: Callable[[Text], Answer], query: str, texts: Sequence[str]) -> list[Answer]:
+    asked, found = answer(prompts.of_query(query)), [answer(prompts.of_text(text)) for text in texts]
     near = cosines(np.array([each.vector for each in found]), np.array([asked.vector]))
     return [
-        replace(each, text=query, pair=each.text, label=SIMILARITY, score=float(score), vector=None)
-        for each, score in zip(found, near, strict=True)
+        replace(each, text=query, pair=text, label=SIMILARITY, score=float(score), vector=None)
+        for each, text, score in zip(found, texts, near, strict=True)
     ]

@@ -35,7 +35,7 @@ from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
-from edgepack.task.vector_data import read_judged
+from edgepack.task.vector_data import prompted, read_judged
 
 __all__ = [
     "Columns",
@@ -68,7 +68,7 @@ def read_evaluation(source: str, task: Task, columns: Columns = BY_NAME) -> tupl
     if not task.embeds:
         return task, read_dataset(source, task, columns, "validation")
     judged, data = read_judged(source, columns)
-    return replace(task, judged=judged), data
+    return replace(task, judged=judged), prompted(data, judged, task.prompts)
 
 
 def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:

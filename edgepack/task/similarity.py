@@ -34,6 +34,28 @@ AGREED = 0.9  # cosine from which on two vectors of a text count as the same ans
 DECIMALS = 6  # of a cosine in statistics: more are rounding noise, and a verdict holds them
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """What a teacher was trained with before a search's query, and before any other text; empty: nothing.
+
+    None is written twice: a text that begins with its prompt stays as it is.
+    """
+
+    query: str = ""
+    text: str = ""
+
+    def of_query(self, query: str) -> str:
+        """The query behind its prompt."""
+        return query if query.startswith(self.query) else self.query + query
+
+    def of_text(self, text: str) -> str:
+        """Another text behind its prompt."""
+        return text if text.startswith(self.text) else self.text + text
+
+
+NO_PROMPTS = Prompts()
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors `(…, size)` of length 1, float64; zeros stay zeros."""
     found = np.asarray(vectors, dtype=np.float64)

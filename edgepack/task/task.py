@@ -19,7 +19,7 @@ from edgepack.task.reading.labels import is_unnamed
 from edgepack.task.schemes import SCHEMES, Mark, SchemeName, marks_of, scheme_of_labels
 from edgepack.task.scores import ACTIVATIONS, Activation, Correlation, Ranking
 from edgepack.task.scoring import MULTI_LABEL, PROBLEMS, REGRESSION, SINGLE_LABEL, Metric, Problem
-from edgepack.task.similarity import EMBEDS, METRICS, VECTOR_NAME, Judged
+from edgepack.task.similarity import EMBEDS, METRICS, NO_PROMPTS, VECTOR_NAME, Judged, Prompts
 from edgepack.task.windows import OVERLAP, Combine, Windows
 
 TaskName = Literal["text-classification", "token-classification", "feature-extraction"]
@@ -39,7 +39,7 @@ class Task:
     the score. `ranks`: whether scores order the candidates of a query, which is the first text of each pair.
 
     A model that embeds texts has no labels: `vector_size` is how many numbers it gives of a text, `judged` what these
-    are measured by (None: the teacher's).
+    are measured by (None: the teacher's), `prompts` what stands before texts in data and searches.
     """
 
     name: TaskName
@@ -52,6 +52,7 @@ class Task:
     ranks: bool = False
     vector_size: int = 0
     judged: Judged | None = None
+    prompts: Prompts = NO_PROMPTS
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -78,7 +79,7 @@ class Task:
                 f"{EMBEDS} gives one text a vector: {len(self.labels)} labels, pair {self.pair}, vectors of "
                 f"{self.vector_size}; allowed: no labels, no pair, a size from 1"
             )
-        if not self.embeds and (self.vector_size or self.judged):
+        if not self.embeds and (self.vector_size or self.judged or self.prompts != NO_PROMPTS):
             raise InputError(f"{self.name} with vectors of {self.vector_size}; only {EMBEDS} gives vectors")
 
     @property

@@ -9,6 +9,9 @@ What is measured follows from what the evaluation data hold (`similarity.py`):
 
 Every text is an example of its own. Of pairs the two follow each other, and both have the score as their label. Of a
 search the queries come first; a query's label are its documents' places and what each is worth, one after the other.
+
+A teacher's prompts are written before the texts here: the query's before queries, the other before all else. Training
+texts have the two by turns, since a student is asked both kinds.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from edgepack.task.reading.columns import LABELS, PAIRS, TEXTS, Columns, choose,
 from edgepack.task.reading.rows import read_texts
 from edgepack.task.reading.sources import BINARIES, is_text_file, open_lines, open_table
 from edgepack.task.reading.table import Note, Table
-from edgepack.task.similarity import Judged
+from edgepack.task.similarity import NO_PROMPTS, Judged, Prompts
 from edgepack.task.task import Task
 
 SCORES = ("score", "similarity", "similarity_score", "relatedness_score", "relatedness")
@@ -60,7 +63,8 @@ def read_vector_data(train: str, evaluation: str | None, task: Task, columns: Co
     texts = read_training_texts(train, columns)
     if evaluation is None:
         texts, held_out = _hold_out(texts)
-        return replace(task, judged="teacher"), texts, held_out
+        task = replace(task, judged="teacher")
+        return task, by_turns(texts, task.prompts), prompted(held_out, "teacher", task.prompts)
     if train == evaluation:
         raise InputError(f"train and eval are the same data ({train}); evaluate on texts held out, or leave --eval out")
     judged, data = read_judged(evaluation, columns)
@@ -71,7 +75,23 @@ def read_vector_data(train: str, evaluation: str | None, task: Task, columns: Co
         texts = replace(texts, notes=(*texts.notes, Note(said, warning=True)))
     task = replace(task, judged=judged)
     check_vectors(data, task)
-    return task, texts, data
+    return task, by_turns(texts, task.prompts), prompted(data, judged, task.prompts)
+
+
+def by_turns(texts: Dataset, prompts: Prompts) -> Dataset:
+    """Training texts behind the prompts of texts and of queries, in turn."""
+    write = (prompts.of_text, prompts.of_query)
+    examples = (each._replace(text=write[number % 2](each.text)) for number, each in enumerate(texts.examples))
+    return texts if prompts == NO_PROMPTS else replace(texts, examples=tuple(examples))
+
+
+def prompted(data: Dataset, judged: Judged, prompts: Prompts) -> Dataset:
+    """Evaluation data behind their prompts: a search's queries, which have judgments, and all other texts."""
+    examples = (
+        each._replace(text=(prompts.of_query if judged == "queries" and each.label else prompts.of_text)(each.text))
+        for each in data.examples
+    )
+    return data if prompts == NO_PROMPTS else replace(data, examples=tuple(examples))
 
 
 def read_training_texts(source: str, columns: Columns) -> Dataset:

@@ -5,8 +5,8 @@
 refused by its name. An encoder without that file needs to be told how tokens become a vector; its vectors are made of
 length 1, as searches compare directions.
 
-Prompts (`query: ` and the like) are a part of the text, not of the model: whoever asks for a vector writes them. They
-are named in a note, so that nobody misses them.
+Prompts (`query: ` and the like) are a part of the text: data and searches have those that sentence-transformers'
+`encode_query` and `encode_document` write (`task/vector_data.py`), and a note names them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from edgepack.errors import InputError, bare, shown
+from edgepack.task.similarity import NO_PROMPTS, Prompts
 from edgepack.teacher.files import read_json, read_json_list
 
 Pooling = Literal["mean", "first", "last"]
@@ -31,6 +32,8 @@ FLAGS: dict[str, Pooling] = {
 }
 MODES: dict[str, Pooling] = {"mean": "mean", "cls": "first", "lasttoken": "last"}
 ACTIVATIONS: dict[str, str | None] = {"Identity": None, "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu"}
+QUERY_PROMPT, DOCUMENT_PROMPTS = "query", ("document", "passage", "corpus")  # by sentence-transformers' names
+COSINE = "cosine"
 ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
 LONGEST_INPUT = 1_000_000
 
@@ -40,6 +43,7 @@ class Embedding:
     """`folder`: the encoder's own; `dense`: of a linear layer behind the pooling, `activation` what follows it.
 
     `files` decide besides the encoder's what a vector is. `prompts`: what the folder says stands before texts.
+    `similarity`: what it says its vectors are compared by.
     """
 
     folder: Path
@@ -50,7 +54,8 @@ class Embedding:
     max_length: int | None = None
     lower_case: bool = False
     files: tuple[Path, ...] = ()
-    prompts: tuple[tuple[str, str], ...] = ()
+    prompts: Prompts = NO_PROMPTS
+    similarity: str = COSINE
 
     def describe(self) -> str:
         """A few words: the way from tokens to a vector."""
@@ -59,13 +64,19 @@ class Embedding:
 
     def notes(self) -> list[str]:
         """What a user should know of it."""
-        if not self.prompts:
-            return []
-        said = ", ".join(f"{bare(name)}: {shown(text, 40)}" for name, text in self.prompts)
-        return [
-            f"the teacher was trained with prompts ({said}); they are a part of the text here: write the right one "
-            "before each text, in the data and in the app"
-        ]
+        found = []
+        if self.prompts != NO_PROMPTS:
+            query, text = (shown(each, 60) if each else "nothing" for each in (self.prompts.query, self.prompts.text))
+            found.append(
+                f"the teacher has prompts: {query} is written before queries and {text} before other texts, in the "
+                "data and in searches, where it does not stand there"
+            )
+        if self.similarity != COSINE and not self.normalized:
+            found.append(
+                f"the teacher's vectors are compared by {bare(self.similarity)} and have lengths of their own; "
+                "edgepack and its apps compare by cosine, which leaves these out"
+            )
+        return found
 
 
 def has_modules(folder: Path) -> bool:
@@ -108,7 +119,10 @@ def _read_modules(folder: Path, what: str) -> Embedding:
     places = dict(modules)
     encoder, pooled = places["Transformer"], places["Pooling"] / "config.json"
     settings = read_json(encoder / SETTINGS, what)
+    own = read_json(folder / OWN_CONFIG, what)
+    prompts = _prompts(own, what)
     files = [folder / MODULES, pooled, *(path for path in (encoder / SETTINGS,) if path.is_file())]
+    files += [folder / OWN_CONFIG] if prompts != NO_PROMPTS else []
     dense = places.get("Dense")
     activation = None
     if dense is not None:
@@ -124,7 +138,8 @@ def _read_modules(folder: Path, what: str) -> Embedding:
         max_length=_length(settings, what),
         lower_case=settings.get("do_lower_case") is True,
         files=tuple(files),
-        prompts=_prompts(read_json(folder / OWN_CONFIG, what), what),
+        prompts=prompts,
+        similarity=str(own.get("similarity_fn_name") or COSINE),
     )
 
 
@@ -168,11 +183,19 @@ def _length(settings: dict[str, Any], what: str) -> int | None:
     return found
 
 
-def _prompts(config: dict[str, Any], what: str) -> tuple[tuple[str, str], ...]:
-    found = config.get("prompts") or {}
+def _prompts(config: dict[str, Any], what: str) -> Prompts:
+    """The prompts of queries and of other texts; the default one where the folder names none for these."""
+    found: Any = config.get("prompts") or {}
+    default = config.get("default_prompt_name")
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise InputError(f"{what}: prompts is {shown(found)} in {OWN_CONFIG}; an object of names and texts is needed")
-    return tuple((str(name), text) for name, text in sorted(found.items()) if text)
+    if default is not None and (not isinstance(default, str) or default not in found):
+        raise InputError(
+            f"{what}: default_prompt_name is {shown(default)} in {OWN_CONFIG}; its prompts are {bare(', '.join(found))}"
+        )
+    usual: str = "" if default is None else found[default]
+    text: str = next((found[name] for name in DOCUMENT_PROMPTS if name in found), usual)
+    return Prompts(found.get(QUERY_PROMPT, usual), text)
 
 
 def dense_shape(folder: Path, what: str) -> tuple[int, int, bool]:

@@ -175,7 +175,7 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
-        task=Task(EMBEDS, (), vector_size=model.vector_size),
+        task=Task(EMBEDS, (), vector_size=model.vector_size, prompts=embedding.prompts),
         family=checkpoint.family,
         max_length=min(limit, embedding.max_length or limit),
         sha256=_hash_files([*checkpoint.files(), *embedding.files]),

@@ -16,7 +16,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.calls import gate_bundles
 from edgepack.evidence.compare import compare
 from edgepack.predict import Bundle, predict_data
-from edgepack.task.similarity import cosines
+from edgepack.task.similarity import Prompts, cosines
 from edgepack.teacher import load_teacher
 from edgepack.workspace import Workspace
 from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, request
@@ -162,11 +162,19 @@ def test_what_measures_follows_from_the_data(files: Files, tmp_path: Path, kind:
 def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | None) -> None:
     folder = Path(files.teacher).parent
     evaluation = None if kind is None else str(folder / kind)
-    changed = Files(files.teacher, files.train, evaluation)  # type: ignore[arg-type]
+    teacher = shutil.copytree(files.teacher, tmp_path / "teacher")
+    if kind is not None:
+        (teacher / "config_sentence_transformers.json").write_text('{"prompts": {"query": "please "}}')
+    changed = Files(str(teacher), files.train, evaluation)  # type: ignore[arg-type]
     output = build_shortly(changed, tmp_path / "out")
     bundle = output / "bundles" / TARGETS[0]
     if kind is not None:
         assert gate_bundles(bundle, eval=evaluation).passed
+        found = Bundle.load(bundle)
+        assert found.task.prompts == Prompts("please ", "")
+        ranked = {each.pair: each.score for each in found.rank("dim the lamp", ["please dim the lamp", "a song"])}
+        assert ranked["please dim the lamp"] == pytest.approx(1, abs=1e-5)
+        assert json.loads((bundle / "edgepack.json").read_text())["vector"]["query_prompt"] == "please "
         return
     assert validate_output(output, QUIET).passed  # its texts are held out again
     texts = str(folder / "texts.txt")

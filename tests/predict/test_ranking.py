@@ -12,7 +12,7 @@ from edgepack.cli import main
 from edgepack.errors import InputError
 from edgepack.predict import Answer, Bundle
 from edgepack.predict.ranking import SIMILARITY, ranked
-from edgepack.task.similarity import EMBEDS
+from edgepack.task.similarity import EMBEDS, Prompts
 from edgepack.task.task import Task
 from tests.evidence.conftest import bundle as bundle
 from tests.evidence.conftest import copy as copy
@@ -40,6 +40,14 @@ def test_vectors_rank_by_their_cosine_whatever_their_length() -> None:
     assert [each.score for each in found] == pytest.approx([1, 0.5**0.5, 0, 0])
     assert {(each.text, each.label, each.vector) for each in found} == {("up", SIMILARITY, None)}
     assert [each.cut for each in found] == [False, True, False, False]
+
+
+def test_prompts_stand_before_query_and_candidates_where_they_do_not_yet() -> None:
+    asked: list[object] = []
+    task = Task(EMBEDS, (), vector_size=2, prompts=Prompts("nor", "di"))
+    found = ranked(task, lambda text: (asked.append(text), embed(text))[1], "th", ["agonal", "diagonal"])
+    assert asked == ["north", "diagonal", "diagonal"]
+    assert [(each.text, each.pair) for each in found] == [("th", "agonal"), ("th", "diagonal")]
 
 
 def test_scores_rank_by_themselves_and_equal_ones_keep_their_order() -> None:

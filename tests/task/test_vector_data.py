@@ -1,14 +1,16 @@
 """Texts to train on, and pairs, searches and texts to measure on: what is read, what is said, what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgepack.errors import InputError
 from edgepack.task.checks import check_evaluation
-from edgepack.task.examples import Columns
+from edgepack.task.examples import Columns, read_evaluation
 from edgepack.task.identity import examples_sha256
+from edgepack.task.similarity import Prompts
 from edgepack.task.task import Task
 from edgepack.task.vector_data import has_labels, read_judged, read_training_texts, read_vector_data
 
@@ -50,6 +52,23 @@ def test_whether_data_are_of_another_task(tmp_path: Path) -> None:
     assert has_labels(write(tmp_path / "a.tsv", "text\tlabel\nx\ty\n"), NAMED)
     assert not has_labels(write(tmp_path / "b.tsv", "score\tsentence1\tsentence2\n1\tx\ty\n"), NAMED)
     assert not has_labels(write(tmp_path / "c.txt", "x\n"), NAMED)
+
+
+def test_prompts_stand_before_queries_and_before_all_else(tmp_path: Path) -> None:
+    task = replace(TASK, prompts=Prompts("q: ", "t: "))
+    train = write(tmp_path / "a.txt", "one\ntwo\nt: three\n")
+    folder = search_folder(tmp_path / "s")
+    found, training, data = read_vector_data(train, folder, task, NAMED)
+    assert found.judged == "queries"
+    assert texts(training) == ["t: one", "q: two", "t: three"]
+    assert texts(data) == ["q: what flows", "t: Wings of birds", "t: Air flow"]
+    assert texts(read_evaluation(folder, task)[1]) == texts(data)
+    pairs = write(tmp_path / "b.tsv", "score\tsentence1\tsentence2\n1.5\tx\tone\n2\tx\tz\n0\tv\tw\n")
+    _, training, data = read_vector_data(train, pairs, task, NAMED)
+    assert texts(data)[:2] == ["t: x", "t: one"]
+    assert "1 of 6 evaluation texts also stand" in training.notes[-1].text
+    many = write(tmp_path / "c.txt", "\n".join(f"text {i}" for i in range(300)))
+    assert {text[:3] for text in texts(read_vector_data(many, None, task, NAMED)[2])} == {"t: "}
 
 
 def test_pairs_with_scores(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.student.from_teacher import student_from_teacher
+from edgepack.task.similarity import Prompts
 from edgepack.teacher import load_teacher
 from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import FAMILIES
@@ -141,15 +142,35 @@ def test_weights_beside_a_pretraining_head_are_an_encoder(tmp_path: Path) -> Non
         torch.testing.assert_close(found, plain(ids, mask).logits)
 
 
-def test_prompts_are_said_and_decide_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "query", "text"),
+    [
+        ({"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": None}, "query: ", ""),
+        ({"prompts": {"query": "query: ", "passage": "passage: ", "STS": "other: "}}, "query: ", "passage: "),
+        ({"prompts": {"a": "all: ", "query": "query: "}, "default_prompt_name": "a"}, "query: ", "all: "),
+        ({"prompts": {"query": "", "document": ""}}, "", ""),
+        ({"prompts": {"STS": "other: "}}, "", ""),
+    ],
+)
+def test_prompts_are_those_of_queries_and_of_other_texts(
+    tmp_path: Path, settings: dict[str, Any], query: str, text: str
+) -> None:
     write_encoder(tmp_path)
     write_modules(tmp_path)
     before = load_teacher(str(tmp_path), EMBEDS)
-    settings = {"prompts": {"query": "query: ", "document": ""}, "default_prompt_name": None}
     (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(settings))
     teacher = load_teacher(str(tmp_path), EMBEDS)
-    assert "prompts (query: 'query: ')" in teacher.notes[0]
-    assert teacher.sha256 == before.sha256
+    assert teacher.task.prompts == Prompts(query, text)
+    assert (teacher.sha256 == before.sha256) == (not query and not text)
+    assert [f"{query!r} is written before queries" in note for note in teacher.notes] == [True] * bool(query)
+
+
+def test_a_teacher_whose_vectors_are_compared_by_something_else_is_said(tmp_path: Path) -> None:
+    write_encoder(tmp_path)
+    write_modules(tmp_path)
+    (tmp_path / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "dot"}')
+    (note,) = load_teacher(str(tmp_path), EMBEDS).notes
+    assert "compared by dot" in note
 
 
 def test_what_a_module_says_decides_the_hash(tmp_path: Path) -> None:
@@ -203,6 +224,13 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "two poolings": (
         changed("1_Pooling/config.json", pooling_mode_cls_token=True),
         "its pooling is pooling_mode_mean_tokens, pooling_mode_cls_token; allowed: one",
+    ),
+    "no such prompt": (
+        lambda folder: (
+            write_modules(folder),
+            (folder / "config_sentence_transformers.json").write_text('{"prompts": {}, "default_prompt_name": "a"}'),
+        ),
+        "default_prompt_name is 'a'",
     ),
     "prompts left out": (changed("1_Pooling/config.json", include_prompt=False), "leaves prompts out"),
     "a length of none": (

@@ -23,6 +23,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
  * @property {"identity" | "sigmoid" | null} activation what makes the logit a score; null where there are labels
  * @property {number | null} vectorSize numbers that a text becomes; null where it gets an answer
+ * @property {{query: string, text: string}} prompts what stands before a search's query and before its texts
  * @property {number} maxLength in tokens
  * @property {import("./windows.js").Windows | null} windows how longer texts are read whole; null where they are cut
  * @property {number} temperature what logits are divided by before they become probabilities
@@ -73,6 +74,7 @@ export function readManifest(text) {
     thresholds,
     activation,
     vectorSize,
+    prompts: readPrompts(document),
     maxLength: document.max_length,
     windows,
     temperature,
@@ -126,6 +128,13 @@ function readVectorSize({ task, pair, vector, windows, thresholds }) {
   check(pair !== true && (windows ?? null) === null, "has vectors of pairs, or of windows", "unsupported");
   check((thresholds ?? null) === null, "has thresholds, and gives no labels");
   return vector.size;
+}
+
+/** What a search writes before its query and before its texts. */
+function readPrompts({ vector }) {
+  const { query_prompt: query = "", text_prompt: text = "" } = vector ?? {};
+  check(typeof query === "string" && typeof text === "string", "has prompts that are no text");
+  return { query, text };
 }
 
 /** What makes the logit a score; null where texts, or words, have labels. */

@@ -3,7 +3,7 @@
 import { argmax, entities, isSure, labelSet, rank, readMarks, scoreOf, softmax } from "./decision.js";
 import { hypothesis, judge, readEntailment } from "./entailment.js";
 import { BundleError } from "./errors.js";
-import { cosine, ranked } from "./search.js";
+import { behind, cosine, ranked } from "./search.js";
 import { unknownShare } from "./unknown.js";
 import { combineWindows, windowInput, windowSpans } from "./windows.js";
 import { words } from "./words.js";
@@ -94,8 +94,9 @@ export class Pipeline {
     };
     const scores = [];
     if (this.manifest.vectorSize !== null) {
-      const { vector } = await ask(query);
-      const vectors = await this.kept.of(texts, async (text) => (await ask(text)).vector);
+      const { prompts } = this.manifest;
+      const { vector } = await ask(behind(prompts.query, query));
+      const vectors = await this.kept.of(texts, async (text) => (await ask(behind(prompts.text, text))).vector);
       scores.push(...vectors.map((each) => cosine(vector, each)));
     } else {
       for (const text of texts) scores.push((await ask(query, text)).score.value);

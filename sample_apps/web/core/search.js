@@ -2,6 +2,9 @@
 
 import { BundleError } from "./errors.js";
 
+/** A text behind the prompt that its model was trained with, unless it stands there. */
+export const behind = (prompt, text) => (text.startsWith(prompt) ? text : prompt + text);
+
 /**
  * The cosine of two vectors; 0 where one has no length.
  * @param {Float32Array} a

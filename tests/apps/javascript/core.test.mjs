@@ -155,6 +155,23 @@ test("a vector of another length than the manifest's is refused", () => {
     assert.throws(() => pipeline.decide("", null, new Array(count).fill(0)), /gives . numbers, not 3/);
 });
 
+test("prompts stand before a search's query and its texts", async () => {
+  const vector = { size: 2, normalized: true, judged: "pairs", query_prompt: "q: ", text_prompt: "t: " };
+  const embeds = readManifest(manifest({ task: "feature-extraction", labels: [], vector }));
+  assert.deepEqual(embeds.prompts, { query: "q: ", text: "t: " });
+  const asked = [];
+  const tokenizer = { data: {}, encode: (text) => ({ text, inputIds: [0], offsets: [0, 0], sequences: [null] }) };
+  const model = { run: async ({ text }) => (asked.push(text), Float32Array.of(text.length, 1)) };
+  const kept = new KeptVectors(memory(), "m", 2);
+  const { found } = await new Pipeline(embeds, tokenizer, model, kept).rank("one", ["two", "t: three"]);
+  assert.deepEqual(asked, ["q: one", "t: two", "t: three"]);
+  assert.deepEqual(found.map(({ text }) => text), ["two", "t: three"]);
+  assert.deepEqual(await kept.texts(), ["two", "t: three"]);
+  assert.deepEqual(readManifest(manifest({})).prompts, { query: "", text: "" });
+  const wrong = manifest({ task: "feature-extraction", labels: [], vector: { ...vector, text_prompt: 3 } });
+  assert.throws(() => readManifest(wrong), /prompts that are no text/);
+});
+
 test("texts are ranked by cosine, equal ones as they were given", () => {
   const of = (text) => Float32Array.from(VECTORS[text]);
   const texts = ["right", "né 😀", "nowhere", "north"];

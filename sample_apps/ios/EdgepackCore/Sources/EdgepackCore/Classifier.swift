@@ -201,8 +201,11 @@ public struct Classifier: Sendable {
                 for text in texts { scores.append(try await score(query, text, runs)) }
                 return .ranked(rankedTexts(texts, scores))
             }
-            let asked = try await vector(query, runs)
-            let found = texts.isEmpty ? [] : try await vectors.of(texts) { try await vector($0, runs) }
+            let prompts = manifest.vector
+            let asked = try await vector(behind(prompts?.queryPrompt, query), runs)
+            let found =
+                texts.isEmpty
+                ? [] : try await vectors.of(texts) { try await vector(behind(prompts?.textPrompt, $0), runs) }
             return .ranked(rankedTexts(texts, found.map { cosine(asked, $0) }))
         }
     }

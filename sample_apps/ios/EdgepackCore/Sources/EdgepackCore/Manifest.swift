@@ -22,6 +22,16 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public struct Vector: Decodable, Equatable, Sendable {
         /// How many numbers.
         public let size: Int
+        /// What stands before a search's query; none: nothing.
+        public let queryPrompt: String?
+        /// What stands before its texts.
+        public let textPrompt: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case size
+            case queryPrompt = "query_prompt"
+            case textPrompt = "text_prompt"
+        }
     }
 
     public struct File: Decodable, Equatable, Sendable {

@@ -12,6 +12,12 @@ func rankedTexts(_ texts: [String], _ scores: [Double]) -> [RankedText] {
     return order.map { RankedText(text: texts[$0], score: scores[$0]) }
 }
 
+/// A text behind the prompt that its model was trained with, unless it stands there.
+func behind(_ prompt: String?, _ text: String) -> String {
+    guard let prompt, !text.unicodeScalars.starts(with: prompt.unicodeScalars) else { return text }
+    return prompt + text
+}
+
 /// The cosine of two vectors; 0 where one has no length.
 public func cosine(_ a: [Float], _ b: [Float]) -> Double {
     func dot(_ x: [Float], _ y: [Float]) -> Double { zip(x, y).reduce(0) { $0 + Double($1.0) * Double($1.1) } }

@@ -134,6 +134,18 @@ final class RankingTests: XCTestCase {
         XCTAssert(refusal.contains("embeds texts"), refusal)
     }
 
+    func testPromptsStandBeforeQueryAndTexts() async throws {
+        let prompts = #""query_prompt": "good ", "text_prompt": "film ", "size""#
+        let manifest = embedding(Self.vector.replacingOccurrences(of: #""size""#, with: prompts))
+        let classifier = try await classifier(manifest) { inputs in [Float(inputs.tokenCount), 3] }
+        let answer = try await classifier.rank("a", ["good good", "good", "film good good good"])
+        XCTAssertEqual(ranked(answer).map(\.text), ["good", "good good", "film good good good"])  // two words, as the query
+        XCTAssertEqual(ranked(answer)[0].score, 1, accuracy: 1e-6)
+        XCTAssertEqual(answer.tokenCount, 4 + 5 + 4 + 6)
+        XCTAssertEqual(behind("good ", "good a"), "good a")
+        XCTAssertEqual(behind(nil, "a"), "a")
+    }
+
     func testVectorsOfAnotherLengthAndNumbersThatAreNoneAreRefused() async {
         for row: [Float] in [[1], [1, 2, 3], [1, .nan]] {
             let refusal = await message { _ = try await classifier(embedding()) { _ in row } }

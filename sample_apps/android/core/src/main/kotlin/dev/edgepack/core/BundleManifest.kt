@@ -19,6 +19,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  * @property activation what makes the one logit a score (`identity`, `sigmoid`), where a text has one; else null
  * @property temperature what logits are divided by before they become probabilities
  * @property vectorSize numbers that a text becomes, where it is embedded; else null
+ * @property prompts what stands before a search's query and before its texts
  * @property minConfidence the probability below which the model is not sure; null where it always is
  * @property fixedLength tokens that the model always takes, padded with [padId]; null where it takes any number
  */
@@ -44,6 +45,7 @@ class BundleManifest(
     val windows: Windows? = null,
     val minConfidence: Double? = null,
     val vectorSize: Int? = null,
+    val prompts: Prompts = Prompts(),
 ) {
     /** The most tokens of one run. */
     val inputLength: Int get() = minOf(maxLength, fixedLength ?: maxLength)
@@ -117,6 +119,7 @@ class BundleManifest(
                 windows = root["windows"].orElse(null) { windows(this, task, root["max_length"].long()) },
                 minConfidence = root["min_confidence"].orElse(null) { share() },
                 vectorSize = vectorSize(task, root),
+                prompts = root["vector"].orElse(Prompts()) { prompts(this) },
             )
         }
 
@@ -129,6 +132,9 @@ class BundleManifest(
             if (fits) return size?.toInt()
             throw BundleException("$MANIFEST_NAME: task is $task, with $labels labels and vectors of $size; package it again")
         }
+
+        private fun prompts(node: Node) =
+            Prompts(node["query_prompt"].orElse("") { string() }, node["text_prompt"].orElse("") { string() })
 
         private fun windows(node: Node, task: String, maxLength: Long): Windows {
             val overlap = node["overlap"].long()

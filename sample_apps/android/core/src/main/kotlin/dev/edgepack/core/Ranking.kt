@@ -9,6 +9,15 @@ class RankedText(val text: String, val score: Double)
 fun ranked(texts: List<String>, scores: List<Double>): List<RankedText> =
     texts.indices.map { RankedText(texts[it], scores[it]) }.sortedByDescending { it.score }
 
+/** What a model that embeds was trained with before a search's [query] and before each [text]; empty: nothing. */
+data class Prompts(val query: String = "", val text: String = "") {
+    /** The query behind its prompt, unless it stands there. */
+    fun ofQuery(text: String): String = if (text.startsWith(query)) text else query + text
+
+    /** Another text behind its prompt, likewise. */
+    fun ofText(text: String): String = if (text.startsWith(this.text)) text else this.text + text
+}
+
 /** The cosine of two vectors; 0 where one has no length. */
 fun cosine(a: FloatArray, b: FloatArray): Double {
     val lengths = sqrt(dot(a, a) * dot(b, b))

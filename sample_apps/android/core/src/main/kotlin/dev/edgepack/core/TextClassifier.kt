@@ -62,8 +62,8 @@ class TextClassifier(
         val size = manifest.vectorSize
         val scores = if (size != null && vectors != null) {
             fun embed(text: String) = ask(text).also { checkCount(it, size) }
-            val asked = embed(query)
-            vectors.of(texts, ::embed).map { cosine(asked, it) }
+            val asked = embed(manifest.prompts.ofQuery(query))
+            vectors.of(texts) { embed(manifest.prompts.ofText(it)) }.map { cosine(asked, it) }
         } else {
             texts.map { scoreOf(one(ask(query, it)), manifest.activation.orEmpty()) }
         }

@@ -147,6 +147,19 @@ class RankingTest {
     }
 
     @Test
+    fun promptsStandBeforeQueryAndTexts() {
+        val prompts = "\"query_prompt\": \"so \", \"text_prompt\": \"good \","
+        val session = Counting { encoding -> floatArrayOf(encoding.size.toFloat(), 2f) }
+        val classifier = classifier(EMBEDS.replace("\"size\"", "$prompts \"size\""), session)
+        assertEquals(Prompts("so ", "good "), classifier.manifest.prompts)
+        val found = classifier.rank("good", listOf("so so", "so", "good so so so")).found!!
+        assertEquals(listOf("so", "so so", "good so so so"), found.map { it.text }) // two words, as the query has
+        assertEquals(1.0, found[0].score, 1e-6)
+        assertEquals("so good", Prompts("so ").ofQuery("so good"))
+        assertEquals(Prompts(), BundleManifest.parse(EMBEDS).prompts)
+    }
+
+    @Test
     fun aModelThatScoresPairsRunsForEach() {
         val scores = "{\"pair\": true, \"problem\": \"regression\", \"activation\": \"sigmoid\","
         val text = BundleManifestTest.MANIFEST.replaceFirst("[\"no\", \"yes\"]", "[\"score\"]").replaceFirst("{", scores)
