@@ -21,18 +21,30 @@ from edgepack.task.label_f1 import LabelF1
 from edgepack.task.ranking import spearman
 from edgepack.task.scoring import f1_parts, ratio
 from edgepack.task.similarity import Retrieval, TeacherCosine
+from edgepack.task.task import Task
 
+Measure = Callable[[Labelled], Interval]
 RESAMPLES = 1_000  # nearly every row of a label set's statistics is distinct, so each costs
 
 
 def other_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
     """Those of label sets, scores and vectors, by both models; no others have any."""
-    task = teacher.task
-    if task.embeds:
-        return vector_metrics(teacher, artifact)
-    measures = MEASURES if task.is_multi_label else SCORE_MEASURES if task.scoring.correlates else {}
-    measured = [(name, measure(teacher), measure(artifact)) for name, measure in measures.items()]
-    return [OtherMetric(name=name, teacher=figure(before), artifact=figure(after)) for name, before, after in measured]
+    measures = dict(measures_of(teacher.task))
+    if teacher.task.embeds and not isinstance(teacher.task.scoring, TeacherCosine):
+        measures = {TeacherCosine().name: lambda model: cosine_to(teacher, model), **measures}
+    return [
+        OtherMetric(name=name, teacher=figure(measure(teacher)), artifact=figure(measure(artifact)))
+        for name, measure in measures.items()
+    ]
+
+
+def measures_of(task: Task) -> dict[str, Measure]:
+    """What a task's answers are measured by beside its own metric, by name; nothing that needs a teacher."""
+    if isinstance(task.scoring, Retrieval):
+        return {task.scoring.recall_name: recall}
+    if task.is_multi_label:
+        return MEASURES
+    return SCORE_MEASURES if task.is_score and task.scoring.correlates else {}
 
 
 def macro_f1(model: Labelled) -> Interval:
@@ -70,19 +82,17 @@ def mean_absolute_error(model: Labelled) -> Interval:
     return bootstrap(model.statistics, mean, RESAMPLES, 0)
 
 
-def vector_metrics(teacher: Labelled, artifact: Labelled) -> list[OtherMetric]:
-    """Where the task's own metric is another, the mean cosine to the teacher's vectors; recall@10 of a search."""
-    own, found = teacher.task.scoring, dict[str, list[np.ndarray]]()
-    if not isinstance(own, TeacherCosine):
-        cosine, vectors = TeacherCosine(), teacher.form.logits
-        both = [(model.form.logits, cosine.referenced(model.form.encoded, vectors)) for model in (teacher, artifact)]
-        found[cosine.name] = [cosine.statistics(*each) for each in both]
-    if isinstance(own, Retrieval):
-        found[own.recall_name] = [own.recalls(model.form.logits, model.form.encoded) for model in (teacher, artifact)]
-    return [
-        OtherMetric(name=name, teacher=figure(mean_share(before)), artifact=figure(mean_share(after)))
-        for name, (before, after) in found.items()
-    ]
+def cosine_to(teacher: Labelled, model: Labelled) -> Interval:
+    """The mean cosine of a model's vectors to the teacher's."""
+    cosine = TeacherCosine()
+    return mean_share(cosine.statistics(model.form.logits, cosine.referenced(model.form.encoded, teacher.form.logits)))
+
+
+def recall(model: Labelled) -> Interval:
+    """Recall@10 of a search's queries."""
+    scoring = model.task.scoring
+    assert isinstance(scoring, Retrieval)
+    return mean_share(scoring.recalls(model.form.logits, model.form.encoded))
 
 
 def mean_share(statistics: np.ndarray) -> Interval:
@@ -95,8 +105,8 @@ def figure(found: Interval) -> Figure:
     return Figure(value=found.value, low=found.low, high=found.high)
 
 
-SCORE_MEASURES: dict[str, Callable[[Labelled], Interval]] = {
+SCORE_MEASURES: dict[str, Measure] = {
     "spearman": rank_correlation,
     "mean_absolute_error": mean_absolute_error,
 }
-MEASURES: dict[str, Callable[[Labelled], Interval]] = {"macro_f1": macro_f1, "exact_match": exact_match}
+MEASURES: dict[str, Measure] = {"macro_f1": macro_f1, "exact_match": exact_match}

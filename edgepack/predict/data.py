@@ -19,6 +19,7 @@ from edgepack.evidence.answers import Labelled
 from edgepack.evidence.differing import worst_first
 from edgepack.evidence.forms import Both, FormLogits, pair_decisions
 from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given
+from edgepack.evidence.other_metrics import measures_of
 from edgepack.machine.extras import import_package, one_line_errors
 from edgepack.parameters import AnyPath, as_text, check_options
 from edgepack.predict.answer import Answer
@@ -84,6 +85,7 @@ def answer_data(
         outside=tuple(outside),
         metric_name=task.metric_name,
         metric=metric_interval(form.statistics, task) if labelled else None,
+        others={name: measure(form) for name, measure in measures_of(task).items()} if labelled else {},
         teacher=None if teacher is None else compare((teacher, *theirs), bundle, form, ran, data, labelled, console),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edgepack.console import format_table
@@ -51,7 +51,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class DataAnswers:
-    """The answers to all texts of `source`, in their order; `truths` is empty and `metric` None without labels."""
+    """The answers to all texts of `source`, in their order.
+
+    Without labels `truths` is empty and `metric` None. `others`: what the answers are measured by besides, by name.
+    """
 
     source: str
     answers: tuple[Answer, ...]
@@ -59,6 +62,7 @@ class DataAnswers:
     metric_name: str
     metric: Interval | None
     teacher: Compared | None
+    others: Mapping[str, Interval] = field(default_factory=dict)
     outside: tuple[Answer, ...] = ()  # to texts that belong to no label, where the user said which these are
 
     @property
@@ -78,7 +82,7 @@ class DataAnswers:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often each label was answered, or each type of entity found; the commonest first."""
+        """How often each label was answered, or each type of entity found; the commonest first; none of numbers."""
         found = (label for answer in self.answers for label in _labels(answer))
         return dict(Counter(found).most_common())
 
@@ -94,6 +98,7 @@ class DataAnswers:
             "source": self.source,
             "n": len(self.answers),
             "metric": None if self.metric is None else {"name": self.metric_name, **asdict(self.metric)},
+            "others": {name: asdict(figure) for name, figure in self.others.items()},
             "unsure": self.unsure,
             "outside": [answer.to_record() for answer in self.outside],
             "cut": self.cut,
@@ -115,6 +120,7 @@ class DataAnswers:
             of_vectors = "texts alone are measured by the teacher's vectors; add --compare-teacher TEACHER"
             lacking = of_vectors if _are_vectors(self.answers) else "the data have no label column"
             rows.append([self.metric_name, f"not measured: {lacking}"])
+        rows += [[name, _with_interval(figure)] for name, figure in self.others.items()]
         if self.teacher is not None:
             if self.teacher.metric is not None and self.teacher.retention is not None:
                 rows.append([f"teacher's {self.metric_name}", _with_interval(self.teacher.metric)])
@@ -136,7 +142,7 @@ class DataAnswers:
 
     def _counted(self) -> Iterator[str]:
         counts = list(self.counts.items())
-        if _are_vectors(self.answers):
+        if not counts:
             return
         rows = [["answered", "times"], *([bare(label), f"{count:,}"] for label, count in counts[:MOST_LABELS])]
         yield from ("", format_table(rows))
@@ -172,6 +178,8 @@ def _are_vectors(answers: Sequence[Answer]) -> bool:
 def _labels(answer: Answer) -> tuple[str, ...]:
     if answer.labels is not None:
         return answer.labels or (NO_LABELS,)
+    if answer.score is not None:
+        return ()
     return tuple(entity.label for entity in answer.entities) if answer.label is None else (answer.label,)
 
 

@@ -185,14 +185,15 @@ export function showEntities(text, found) {
 }
 
 /** What the manifest says, for people. */
-export function showFacts({ task, labels, vectorSize, maxLength, model, tokenizer, document: d }, stored) {
+export function showFacts({ task, labels, activation, vectorSize, maxLength, model, tokenizer, document: d }, stored) {
   const artifact = d.metrics?.artifact;
+  const answers = activation === null ? `${labels.length} labels` : `the score ${readable(labels[0])}`;
   const facts = {
-    Task: vectorSize === null ? `${task.replace("-", " ")}, ${labels.length} labels` : `search, vectors of ${vectorSize}`,
+    Task: vectorSize === null ? `${task.replace("-", " ")}, ${answers}` : `search, vectors of ${vectorSize}`,
     "Model and tokenizer": `${megabytes(model.bytes + tokenizer.bytes)} MB${stored ? "" : "; no room to keep it"}`,
     "Longest text": `${maxLength} tokens`,
     Measured: artifact
-      ? `${artifact.name.replace("_", " ")} ${artifact.value.toFixed(3)} on ${artifact.n} examples`
+      ? `${artifact.name.replaceAll("_", " ")} ${artifact.value.toFixed(3)} on ${artifact.n} examples`
       : "not",
     "Learnt from": d.teacher?.name ?? "unknown",
     Verified: "sha256 at first, size at each start",

@@ -81,6 +81,8 @@ def test_answers_are_sets_that_may_be_empty(output: Path, files: Files) -> None:
     found = predict_data(bundle, files.evaluation, compare_teacher=files.teacher, quiet=True)
     assert found.metric is not None
     assert found.metric.value == pytest.approx(bundle.manifest.metrics["artifact"].value)
+    assert set(found.others) == {"macro_f1", "exact_match"}
+    assert found.others["macro_f1"].value > 0.9
     assert found.teacher is not None
     assert found.teacher.metric is not None
     assert found.teacher.metric.value == pytest.approx(bundle.manifest.metrics["teacher"].value)

@@ -98,7 +98,14 @@ def test_a_data_set_is_measured_and_compared_with_the_teacher(output: Path, file
     assert found.teacher is not None
     assert found.teacher.retention is not None
     assert found.truths[0] == f"{float(found.truths[0]):.4f}"
-    assert "pearson" in found.table()
+    assert set(found.others) == {"spearman", "mean_absolute_error"}
+    assert found.others["spearman"].value > 0.9
+    assert 0 < found.others["mean_absolute_error"].low < found.others["mean_absolute_error"].value < 5
+    assert found.to_record()["others"]["spearman"]["value"] == found.others["spearman"].value
+    assert found.counts == {}
+    table = found.table()
+    assert all(name in table for name in ("pearson", "spearman", "mean_absolute_error"))
+    assert "answered" not in table
 
 
 def test_a_linear_model_of_scores_is_compared_with_each_artifact(output: Path, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_other_data_measure_by_what_they_hold(output: Path, files: Files, kind: 
     assert alone.metric_name == found.metric_name == metric
     assert found.metric is not None
     assert found.metric.value > 0.8
+    assert set(found.others) == ({"recall_at_10"} if kind == "search" else set())
     assert alone.metric == (None if kind == "texts.txt" else found.metric)
     assert (kind == "texts.txt") == ("add --compare-teacher" in alone.table())
     (result,) = gate_bundles(folder, eval=data, teacher=files.teacher).bundles
