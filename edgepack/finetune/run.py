@@ -135,11 +135,12 @@ def train_and_score(
     if task.is_multi_label and prepared.held_out is not None:
         task = task.with_thresholds(predict(model, prepared.held_out, device=str(device)), prepared.held_out)
     logits = predict(model, prepared.evaluation, device=str(device))
+    statistics = task.statistics(logits, prepared.evaluation)
     return FinetuneResult(
         output=output,
         metric_name=task.metric_name,
-        metric=task.score(logits, prepared.evaluation),
-        n=len(prepared.evaluation),
+        metric=task.metric(statistics),
+        n=len(statistics),
         classes=class_scores(task, logits, prepared.evaluation),
         settings=outcome.settings,
         rows=prepared.rows,

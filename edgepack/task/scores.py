@@ -7,8 +7,8 @@ is not there the influence function's (Devlin et al. 1975, Biometrika 62:531-545
 and that of a constant, is 0 here: such a model tells nothing.
 
 With queries (a reranker: pairs of a query and a candidate) it is nDCG@10 (`ranking.ndcg`), the mean over queries that
-have a candidate worth anything. A query is one observation: its figure stands at its first example, the others have
-none, so that a bootstrap of rows draws queries and the gate's test counts each of them once.
+have a candidate worth anything. A query is one observation and one row of statistics, so that a bootstrap of rows draws
+queries and the gate's test counts each of them once.
 """
 
 from __future__ import annotations
@@ -126,23 +126,21 @@ class Correlation(CorrelationMetric, Scores):
 
 @dataclass(frozen=True)
 class Ranking(Scores, RatioMetric):
-    """nDCG@10 of each query's candidates; statistics (nDCG, 1) at a query's first example, and (0, 0) elsewhere."""
+    """nDCG@10 of each query's candidates; statistics (nDCG, 1) of each query."""
 
     name: str = f"ndcg_at_{RANKED}"
     columns: int = 2
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
-        """`(n, 2)` float64; logits `(n, 1)`. A query without a candidate that is worth anything counts nowhere."""
+        """`(queries, 2)` float64; logits `(n, 1)`. One without a candidate that is worth anything counts nowhere."""
         if encoded.groups is None:
             raise ValueError("a ranking needs the query of each example")
-        scores, found = self.decide(logits), np.zeros((len(encoded), 2))
+        scores, gains = self.decide(logits), encoded.labels
         order = np.argsort(encoded.groups, kind="stable")
         starts = np.flatnonzero(np.diff(encoded.groups[order], prepend=-1))
-        for members in np.split(order, starts[1:]):
-            gains = encoded.labels[members]
-            if gains.max() > 0:
-                found[members[0]] = ndcg(scores[members], gains, RANKED), 1
-        return found
+        queries = [members for members in np.split(order, starts[1:]) if gains[members].max() > 0]
+        found = [ndcg(scores[members], gains[members], RANKED) for members in queries]
+        return np.stack([np.array(found, np.float64), np.ones(len(found))], axis=1)
 
     def parts(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The sum over queries, and their number."""
@@ -150,6 +148,5 @@ class Ranking(Scores, RatioMetric):
 
     def possible(self, first: np.ndarray, second: np.ndarray) -> bool:
         """Both models have the same queries, and no figure is above 1."""
-        whole = all(np.isin(each[:, 1], (0, 1)).all() and (each[:, 0] <= each[:, 1]).all() for each in (first, second))
-        positive = bool((first[:, 0] >= 0).all() and (second[:, 0] >= 0).all())
-        return bool(whole and positive and (first[:, 1] == second[:, 1]).all())
+        shares = (bool(((each[:, 0] >= 0) & (each[:, 0] <= 1)).all()) for each in (first, second))
+        return all(shares) and bool((first[:, 1] == 1).all() and (second[:, 1] == 1).all())

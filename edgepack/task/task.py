@@ -219,6 +219,8 @@ class Task:
 
     def observations(self, data: Dataset) -> int:
         """How many examples of the data the metric is over: of pairs of texts, or queries, fewer than texts."""
+        if self.ranks:
+            return len({text for text, _, _, worth in data.examples if isinstance(worth, float) and worth > 0})
         if not self.embeds:
             return len(data)
         return METRICS[self.judged or "teacher"].observations([example.label for example in data.examples])
