@@ -27,6 +27,7 @@ from edgepack.parameters import format_size
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.speed import teacher_weights
 from edgepack.student.config import StudentConfig
+from edgepack.teacher import Teacher
 from edgepack.train import Schedule
 from edgepack.train.state_budget import (
     HEADER_BYTES,
@@ -50,6 +51,7 @@ class DataPlan:
     text: OutputsPlan | None
     disk_budget: int
     memory_bytes: int
+    timing_bytes: int = 0  # of memory, while the teacher is made into an int8 file to be timed; 0: it is not
     teacher: str = ""  # where its weights are while it runs; it depends on the memory that is free, no result does
 
     @property
@@ -72,6 +74,7 @@ class DataPlan:
             "disk_bytes": self.bytes,
             "disk_budget": self.disk_budget,
             "memory_bytes": self.memory_bytes,
+            "timing_bytes": self.timing_bytes,
             "states": self.task.choice.record(),
             "text": None if self.text is None else {"sequences": len(self.text.views.lengths), **_text(self.text)},
         }
@@ -89,6 +92,11 @@ class DataPlan:
         )
         if self.teacher:
             lines.append(f"teacher: {self.teacher}")
+        if self.timing_bytes > max(self.memory_bytes, 2 * LIBRARY_BYTES):  # else no machine that builds is too small
+            lines.append(
+                f"timing: to make the teacher's int8 file takes about {format_size(self.timing_bytes)} of memory; "
+                "where less is free, the teacher is not timed"
+            )
         if self.text is not None:
             seen, left = self.text.views, self.disk_budget - self.task.bytes
             lines.append(
@@ -118,7 +126,9 @@ def plan_data(inputs: Inputs, candidate: Candidate, full: StudentConfig, text: T
         general = plan_outputs(inputs, candidate, schedule, sequences, costs, left)
     both = [task, *([general] if general is not None else [])]
     memory = estimate_memory(inputs, candidate, full, both)
-    return DataPlan(len(inputs.train), task, general, request.disk_budget, memory, inputs.teacher.tensors.describe())
+    timing = LIBRARY_BYTES + int8_bytes(inputs.teacher) if request.timed else 0
+    where = inputs.teacher.tensors.describe()
+    return DataPlan(len(inputs.train), task, general, request.disk_budget, memory, timing, where)
 
 
 def task_lengths(inputs: Inputs, recipe: Recipe, candidate: Candidate, full: StudentConfig) -> np.ndarray:
@@ -158,6 +168,7 @@ def fixed_bytes(inputs: Inputs, lengths: np.ndarray) -> int:
 
 LIBRARY_BYTES = 1_000_000_000  # torch and its kernels, transformers, ONNX, tokenizers, and what reading data leaves
 STUDENT_COPIES = 6.0  # weights, gradients, two moments, the stage before, a checkpoint
+INT8_COPIES = 7  # of a teacher in fp32 while it becomes an int8 ONNX file; 5 where its word table is small
 TOKEN_BYTES = 26  # of ids, types and labels, in the teacher's numbers and in the student's
 FP32_BYTES = 4
 AHEAD = 2  # batches in memory: the one that is computed, the one that is read
@@ -166,7 +177,8 @@ AHEAD = 2  # batches in memory: the one that is computed, the one that is read
 def estimate_memory(inputs: Inputs, candidate: Candidate, full: StudentConfig, outputs: list[OutputsPlan]) -> int:
     """The largest resident memory of a build on a CPU, in bytes: of the teacher's run, of carving, or of training.
 
-    The teacher's weights count whole, also where they are pages of a file that the system can take back.
+    Not of the teacher's int8 file, without which a build goes on where memory is short (`int8_bytes`). The teacher's
+    weights count whole, also where they are pages of a file that the system can take back.
     """
     batch_size, vectors = inputs.recipe.batch_size, inputs.recipe.needs_vectors
     longest_text = max(int(each.views.lengths.max(initial=1)) for each in outputs)
@@ -184,6 +196,11 @@ def estimate_memory(inputs: Inputs, candidate: Candidate, full: StudentConfig, o
     carving = teacher * len(candidate.layers) / full.num_hidden_layers + stored
     carving += full.num_hidden_layers * layer_bytes(full, EXAMPLE_TOKENS, longest_text)
     return round(LIBRARY_BYTES + data + max(running, carving, training + STUDENT_COPIES * student))
+
+
+def int8_bytes(teacher: Teacher) -> int:
+    """What the teacher's int8 ONNX file takes while it is made, in bytes of memory."""
+    return INT8_COPIES * teacher.tensors.bytes
 
 
 def run_bytes(config: StudentConfig, tokens: int) -> int:

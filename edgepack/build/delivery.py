@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from edgepack.build.data_plan import int8_bytes
 from edgepack.build.inputs import Inputs
 from edgepack.build.linear import compare_with_linear
 from edgepack.build.thresholds import evenly
@@ -35,6 +36,8 @@ from edgepack.evidence.sure import find_confidence
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
 from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.inference import predict
+from edgepack.machine.memory import free_memory
+from edgepack.parameters import format_size
 from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.dataset import Dataset
@@ -225,6 +228,9 @@ class Delivery:
         teacher = self.inputs.teacher
 
         def write(stage: Stage) -> None:
+            needed, free = int8_bytes(teacher), free_memory()
+            if needed > free:
+                raise MemoryError(f"it takes about {format_size(needed)} of memory, and {format_size(free)} are free")
             full = stage.scratch / "teacher.onnx"
             export_int8(teacher.load_model(), full, stage.scratch / INT8_NAME, self.token_counts)
             full.unlink()

@@ -72,6 +72,14 @@ def test_each_branch_is_built_as_planned(files: Files, inputs: Inputs, tmp_path:
         assert ("general" in [stage["name"] for stage in load_build_manifest(output).stages]) == (stored < 1)
 
 
+def test_the_plan_says_what_timing_a_large_teacher_takes(inputs: Inputs) -> None:
+    large = replace(inputs, teacher=replace(inputs.teacher, tensors=replace(inputs.teacher.tensors, bytes=10**9)))
+    said = "timing: to make the teacher's int8 file takes about 8.0 GB of memory"
+    assert any(line.startswith(said) for line in planned(large, timed=True).lines())
+    for plan in (planned(large, timed=False), planned(inputs, timed=True)):
+        assert not any(line.startswith("timing") for line in plan.lines())
+
+
 def test_the_plan_says_what_training_sees_and_takes(files: Files, tmp_path: Path) -> None:
     report = plan_build(asked(files, tmp_path / "out", 100_000), QUIET)
     table = report.table()
