@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers.processors import ByteLevel
+from transformers.utils import ModelOutput
 
 from edgepack.console import Console
 from edgepack.errors import InputError
@@ -22,6 +23,7 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset, Example
 from edgepack.task.tokenize import encode
 from edgepack.teacher import FAMILIES, OwnModel, Teacher, load_teacher
+from edgepack.teacher import own_model as own_model_room
 from edgepack.train.state_budget import KeptStates
 from edgepack.train.teacher_outputs import load_teacher_outputs, save_teacher_outputs
 from tests.teacher.table import CARVED, PARTS, ROWS, Row
@@ -120,6 +122,23 @@ def test_what_a_model_shows_when_it_runs(tmp_path: Path, model: str) -> None:
     row = next(row for row in ROWS if row.model == model)
     behaviour = own_model(make_teacher(tmp_path, row, "text")).behaviour
     assert (behaviour.states, behaviour.reads_padding, behaviour.reads_last) == BEHAVIOUR[model]
+
+
+def test_rounding_makes_no_model_that_reads_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a mixture of experts, which takes the tokens of a batch in another order."""
+    own, calls = own_model_room.call, []
+
+    def rounded(*arguments: Any) -> ModelOutput:
+        output = own(*arguments)
+        calls.append(1)
+        output.hidden_states = tuple(state * (1 + 1e-7 * len(calls)) for state in output.hidden_states)
+        return output
+
+    monkeypatch.setattr(own_model_room, "call", rounded)
+    for model, reads_last in (("Llama", True), ("ModernBERT", False)):
+        row = next(row for row in ROWS if row.model == model)
+        assert own_model(make_teacher(tmp_path / model, row, "text")).behaviour.reads_last == reads_last
+    assert len(calls) >= 4
 
 
 def test_a_student_learns_the_last_state_where_the_teacher_reads_that(tmp_path: Path) -> None:
