@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgepack.errors import InputError, shown
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.reading.table import Note
+from edgepack.task.reading.table import Note, listed
 from edgepack.task.task import Task
 from edgepack.task.vector_data import check_vectors
 
@@ -68,6 +68,23 @@ def check_scores(evaluation: Dataset, task: Task) -> None:
                 f"{evaluation.source}: no query of it has candidates of different scores; a ranking is judged on "
                 "queries with a better and a worse one each"
             )
+
+
+def absent_labels(data: Dataset, task: Task, training: bool) -> tuple[Note, ...]:
+    """What is to be said of labels that no example of the data has; in training data it is a warning."""
+    if task.embeds or task.is_score:
+        return ()
+    found = {label for e in data.examples for label in (e.label if isinstance(e.label, tuple) else (e.label,))}
+    if task.finds_entities:
+        present = {task.marks[int(label)].kind for label in found}
+        absent, every = [name for name in task.class_names if name not in present], len(task.class_names)
+    else:
+        absent, every = [name for i, name in enumerate(task.labels) if i not in found], len(task.labels)
+    if not absent:
+        return ()
+    so = "nothing here teaches them" if training else "no figure says how they fare"
+    said = f"{data.source}: {len(absent)} of {every} labels do not occur ({listed(absent)}): {so}"
+    return (Note(said, warning=training),)
 
 
 def repeated_texts(train: Dataset) -> tuple[Note, ...]:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgepack.errors import InputError, shown
-from edgepack.task.reading.columns import Columns, text_layout
+from edgepack.task.reading.columns import COMPANIONS, LABELS, TEXTS, Columns, Layout, text_columns, text_layout
 from edgepack.task.reading.labels import (
+    NAMED_BY_USER,
     NUMBER,
     FileLabels,
     apply_names,
@@ -22,7 +23,7 @@ from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL, Problem
-from edgepack.task.tagging import tag_layout
+from edgepack.task.tagging import infer_layout, tag_layout
 from edgepack.task.tags import Tags, convert_tags
 from edgepack.task.task import TaskName
 
@@ -48,11 +49,15 @@ class Loaded:
 def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Problem = SINGLE_LABEL) -> Loaded:
     """All rows of a table, checked; `problem`: whether texts have a label, a set of labels, or a score."""
     tagging = name == "token-classification"
+    if not tagging and not pair:
+        _refuse_pairs(table, columns)
     layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, problem)
     rows, notes = read_rows(table, layout, problem)
+    if layout.kind == "text" and not pair:
+        notes = (*notes, *left_out(table, layout, columns))
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
     if columns.names and not layout.flags:
-        names, named_by = tuple(columns.names), "--labels"
+        names, named_by = tuple(columns.names), NAMED_BY_USER
     elif layout.label_name:
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
     sha256 = table.sha256 or _hash_rows(rows)
@@ -66,6 +71,33 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
             f"{table.source}: every row is out of scope, {shown(columns.outside)}; rows of labels are needed"
         )
     return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags, outside=outside)
+
+
+def _refuse_pairs(table: Table, columns: Columns) -> None:
+    """`InputError` for data whose texts come in pairs, of which a task of single texts would read one."""
+    if infer_layout(table, columns) == ("text-classification", True):
+        first, second = text_columns(table, True, columns)
+        raise InputError(
+            f"{table.source}: its texts come in pairs ({listed(filter(None, (first, second)))}), the task has single "
+            "ones: give such data, or name the column that holds them with --text-column"
+        )
+
+
+def left_out(table: Table, layout: Layout, columns: Columns) -> list[Note]:
+    """That other columns could be meant too by their names, where nobody named one."""
+    named = {layout.text, layout.label, layout.pair, layout.label_name, *layout.flags}
+    ends = tuple(f"{layout.label.strip().lower()}{end}" for end in COMPANIONS)
+    found = []
+    for what, column, known, flag, given in (
+        ("text", layout.text, TEXTS, "--text-column", columns.text),
+        ("label", layout.label, LABELS, "--label-column", columns.label),
+    ):
+        others = [c for c in table.columns if c not in named and c.strip().lower() in known]
+        others = [c for c in others if not c.strip().lower().startswith(ends)]
+        if given is None and others and not (what == "label" and layout.flags):
+            said = f"the {what} is column {shown(column)}; {listed(others)} could hold one too: name it with {flag}"
+            found.append(Note(f"{table.source}: {said}"))
+    return found
 
 
 def part_rows(rows: Sequence[Row], names: Sequence[str], outside: str) -> tuple[list[Row], tuple[Row, ...]]:
@@ -108,6 +140,9 @@ def class_ids(
         else:
             rows = [row.labels for row in file.rows]
         notes.append(_naming(file, named, labels))
+        if file.named_by == NAMED_BY_USER and is_unnamed(labels):
+            why = "the teacher's labels have no names, so numbers are its class ids, and --labels is not used"
+            notes[-1].append(Note(f"{file.source}: {why}: write the names into id2label of its config.json", True))
         if scheme is not None:
             rows, said = _in_scheme(file, rows, labels, scheme)
             notes[-1] += said

@@ -6,15 +6,17 @@ character positions.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from edgepack.errors import InputError
-from edgepack.task.reading.columns import PAIRS, TAGS, TEXTS, WORDS, Columns, Layout, choose, find
+from edgepack.task.reading.columns import LABELS, PAIRS, TAGS, TEXTS, WORDS, Columns, Layout, choose, find
 from edgepack.task.reading.conll import TAG
 from edgepack.task.reading.table import Table
 from edgepack.task.task import TaskName
 
 SPANS = ("entities", "spans", "label", "labels", "annotations", "ents")
+ENTITIES = ("entities", "spans", "ents")  # those that hold nothing else
 SENTENCES = ("sentence_id", "sentence #", "sentence_idx", "sentence_number", "sent_id", "sentence", "doc_id", "id")
 
 
@@ -44,7 +46,7 @@ def tag_layout(table: Table, columns: Columns) -> Layout:
     words = choose(table, "words", "--text-column", columns.text, WORDS)
     tags = choose(table, "tags", "--label-column", columns.label, TAGS)
     sample = table.sample(words, tags)
-    if any(is_spans(values) for _, values in sample):
+    if _holds_spans(table, tags):
         return Layout("spans", words, tags)
     if sample and all(_single(word) and _single(tag) for word, tag in sample):
         sentence = _sentence_column(table, words, tags)
@@ -65,6 +67,20 @@ def is_spans(value: Any) -> bool:
     if isinstance(value, dict):
         return isinstance(value.get("entities"), list)
     return isinstance(value, list) and bool(value) and all(isinstance(entity, dict | list | tuple) for entity in value)
+
+
+def _holds_spans(table: Table, column: str) -> bool:
+    """Whether a column has lists of entities by position; the first ones may be empty, where entities are rare."""
+    sample = [value for (value,) in table.sample(column)]
+    if any(map(is_spans, sample)):
+        return True
+    if not sample or any(value not in ([], "[]") for value in sample) or find(table, LABELS):
+        return False
+    with suppress(InputError):  # what is wrong with a row is said when all are read
+        for _, (value,) in table.rows((column,)):
+            if value not in ([], "[]"):
+                return is_spans(value)
+    return column.strip().lower() in ENTITIES
 
 
 def _sentence_column(table: Table, words: str, tags: str) -> str | None:
@@ -94,7 +110,7 @@ def _tagged_texts(table: Table, columns: Columns) -> Layout | None:
         return None
     for names in ((columns.label,),) if columns.label else ((name,) for name in SPANS):
         spans = find(table, names)
-        if spans and spans != text and any(is_spans(value) for (value,) in table.sample(spans)):
+        if spans and spans != text and _holds_spans(table, spans):
             return Layout("spans", text, spans)
     for names in ((columns.label,),) if columns.label else ((name,) for name in TAGS):
         tags = find(table, names)

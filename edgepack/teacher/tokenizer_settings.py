@@ -38,6 +38,7 @@ PYTHON_STEPS = {  # what classes do in Python before the vocabulary; a tokenizer
 }
 NO_LIMIT = 10**9  # tokens; transformers writes 1e30 for "none"
 LEAST_LENGTH = 8
+SWITCHES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets")
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
@@ -71,7 +72,7 @@ class TokenizerSettings:
 
 def read_settings(folder: Path, what: str) -> TokenizerSettings:
     """The settings in a checkpoint's folder; `what` begins every message."""
-    options = read_json(folder / "tokenizer_config.json", what)
+    options = _with_flags(read_json(folder / "tokenizer_config.json", what), what)
     if options.get("auto_map"):
         raise InputError(
             f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; save "
@@ -118,6 +119,15 @@ def _refuse_python_steps(options: Mapping[str, Any], what: str) -> None:
             "and no app runs; only if it was trained with the tokenizer.json in its folder, write "
             "PreTrainedTokenizerFast there"
         )
+
+
+def _with_flags(options: dict[str, Any], what: str) -> dict[str, Any]:
+    """The options with those that are true or false as such: the text "false" is true to Python."""
+    for name in SWITCHES:
+        value = options.get(name)
+        if value is not None and value not in (True, False):
+            raise InputError(f"{what}: {name} is {shown(value)} in tokenizer_config.json; allowed: true, false")
+    return options | {name: bool(options[name]) for name in SWITCHES if options.get(name) is not None}
 
 
 def _token(value: Any, name: str, what: str, special: bool = True) -> AddedToken | None:

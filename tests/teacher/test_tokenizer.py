@@ -240,6 +240,16 @@ def test_the_longest_input(folder: Path, name: str) -> None:
         load_teacher(str(folder))
 
 
+@pytest.mark.parametrize("option", ["do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space"])
+def test_a_switch_is_true_or_false(folder: Path, option: str) -> None:
+    for value in (True, False, 0, 1, None):
+        edit(folder, "tokenizer_config.json", **{option: value})
+        load_teacher(str(folder))
+    edit(folder, "tokenizer_config.json", **{option: "false"})
+    with pytest.raises(InputError, match=f"{option} is 'false' in tokenizer_config.json; allowed: true, false"):
+        load_teacher(str(folder))
+
+
 def test_the_older_name_of_the_longest_input(folder: Path) -> None:
     edit(folder, "tokenizer_config.json", model_max_length=..., max_len=32)
     assert load_teacher(str(folder)).max_length == 32

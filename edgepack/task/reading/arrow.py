@@ -110,6 +110,9 @@ def _table(
 ) -> Table:
     def rows(columns: Sequence[str]) -> Rows:
         number = characters = 0
+        twice = next((name for name in columns if schema.names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"{source}: column {shown(twice)} stands twice: {listed(schema.names)}")
         try:
             for batch in batches(list(dict.fromkeys(columns))):
                 check_unpacked(source, (number + batch.num_rows) * ROW_BYTES, size_bytes)
@@ -222,17 +225,23 @@ def _part(folder: Path, split: str) -> Path:
 
 def _data_files(folder: Path) -> list[str]:
     names = _entries(folder, "state.json", "_data_files")
+    if _entries(folder, "state.json", "_indices_data_files", optional=True):
+        raise InputError(
+            f"{folder}: an old `datasets` saved a selection of rows, whose order stands in a file of its own; load it, "
+            "call flatten_indices() and save it again"
+        )
     if not names:
         raise InputError(f"{folder}: state.json names no data files; a folder that `save_to_disk` wrote is needed")
     return names
 
 
-def _entries(folder: Path, name: str, key: str) -> list[str]:
+def _entries(folder: Path, name: str, key: str, optional: bool = False) -> list[str]:
     """Names of files or folders right below `folder`, as one of its JSON files lists them."""
     try:
-        found = json.loads((folder / name).read_bytes())[key]
+        document = json.loads((folder / name).read_bytes())
+        found = (document.get(key) or []) if optional else document[key]
         names = [entry["filename"] if isinstance(entry, dict) else entry for entry in found]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise InputError(f"{folder / name}: not as `save_to_disk` writes it: {type(e).__name__} at {key!r}") from e
     for entry in names:
         if not isinstance(entry, str) or not PLAIN_NAME.fullmatch(entry) or entry == "..":

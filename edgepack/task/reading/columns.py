@@ -112,7 +112,13 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
 def text_columns(table: Table, pair: bool, columns: Columns) -> tuple[str, str | None]:
     """The column of the text, and of the second one where texts come in pairs."""
     known = next(((a, b) for a, b in PAIRS if pair and find(table, (a,)) and find(table, (b,))), None)
-    text = choose(table, "text", "--text-column", columns.text, (known[0],) if known else () if pair else TEXTS)
+    text = choose(
+        table,
+        "first text" if pair else "text",
+        "--text-column",
+        columns.text,
+        (known[0],) if known else () if pair else TEXTS,
+    )
     if not pair:
         return text, None
     return text, choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())

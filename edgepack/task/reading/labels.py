@@ -22,6 +22,7 @@ PLACEHOLDER = re.compile(r"LABEL_(\d{1,9})")  # what transformers calls labels t
 NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?")  # data frames with gaps write whole numbers as 1.0
 BOOLEANS = {"false": 0, "true": 1}
 SEVERAL = re.compile(r"\s*[,;|]\s*")
+NAMED_BY_USER = "--labels"
 Convention = str  # "names" or "class ids"
 
 
@@ -78,11 +79,12 @@ def apply_names(file: FileLabels, names: Sequence[str], what: str) -> dict[str, 
     bad = next((label for label in file.places if not named.get(label)), None)
     if bad is None:
         return named
-    if not any(map(is_integer, file.places)) or set(file.places) <= set(names):
+    known = set(map(clean_name, file.places)) <= set(map(clean_name, names))
+    if known or (what != NAMED_BY_USER and not any(map(is_integer, file.places))):
         return {}
     raise InputError(
         f"{file.places[bad]}: label {shown(bad)} is no number that has a name; {what} names 0 to {len(names) - 1}: "
-        f"{listed(names)}"
+        f"{listed(names)}" + ("" if any(map(is_integer, file.places)) else "; if labels are names, leave it out")
     )
 
 
@@ -149,14 +151,26 @@ def _matcher(labels: Sequence[str]) -> Callable[[str], int | None]:
     exact = {name: i for i, name in enumerate(labels)}
     clean = _unambiguous(labels, clean_name)
     folded = _unambiguous(labels, lambda name: clean_name(name).casefold())
+    numbers = _unambiguous(labels, _plain_number)
 
     def match(label: str) -> int | None:
-        for known, key in ((exact, label), (clean, clean_name(label)), (folded, clean_name(label).casefold())):
+        for known, key in (
+            (exact, label),
+            (clean, clean_name(label)),
+            (folded, clean_name(label).casefold()),
+            (numbers, _plain_number(label)),
+        ):
             if key in known:
                 return known[key]
         return None
 
     return match
+
+
+def _plain_number(name: str) -> str:
+    """A name that is a whole number without what a data frame puts behind it, 1.0 as 1; any other as it is."""
+    found = NUMBER.fullmatch(name.strip())
+    return str(int(found[1])) if found else clean_name(name)
 
 
 def _unambiguous(labels: Sequence[str], key: Callable[[str], str]) -> dict[str, int]:
@@ -184,7 +198,9 @@ def _read(file: FileLabels, options: list[Convention], labels: Sequence[str]) ->
             )
         )
     other = [
-        f"{shown_name(x)} = {shown_name(labels[i])}" for x, i in names.items() if clean_name(x) != clean_name(labels[i])
+        f"{shown_name(x)} = {shown_name(labels[i])}"
+        for x, i in names.items()
+        if _plain_number(x) != _plain_number(labels[i])
     ]
     if other:
         notes.append(Note(f"{file.source}: labels are matched ignoring case: {listed(other)}"))

@@ -32,6 +32,60 @@ def test_evaluation_that_cannot_tell_is_refused(tmp_path: Path) -> None:
         read_both(str(tmp_path / "train.jsonl"), str(tmp_path / "eval.jsonl"), TAGS)
 
 
+def test_labels_that_do_not_occur_are_named(tmp_path: Path) -> None:
+    task = Task("text-classification", ("neg", "pos", "other"))
+    train = tsv(tmp_path, "train.tsv", [("a", "neg"), ("b", "neg")])
+    evaluation = tsv(tmp_path, "eval.tsv", [("c", "neg"), ("d", "pos")])
+    training, held_out = read_both(train, evaluation, task)
+    assert training.notes == (
+        Note(f"{train}: 2 of 3 labels do not occur (pos, other): nothing here teaches them", warning=True),
+    )
+    assert held_out.notes == (Note(f"{evaluation}: 1 of 3 labels do not occur (other): no figure says how they fare"),)
+    tags = Task("token-classification", ("O", "B-x", "I-x", "B-y", "I-y"))
+    for name, word in (("train", "a"), ("eval", "b")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"tokens": [word, "c"], "tags": ["B-x", "O"]}))
+    training, held_out = read_both(str(tmp_path / "train.jsonl"), str(tmp_path / "eval.jsonl"), tags)
+    assert ["1 of 2 labels do not occur (y)" in note.text for note in (*training.notes, *held_out.notes)] == [
+        True,
+        True,
+    ]
+
+
+def test_pairs_are_not_read_as_single_texts(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("premise,hypothesis,label\na,b,neg\n")
+    with pytest.raises(InputError, match=r"texts come in pairs \(premise, hypothesis\), the task has single ones"):
+        read_dataset(str(pairs), TASK)
+    assert read_dataset(str(pairs), TASK, Columns(text="premise")).examples[0].text == "a"
+    single = tsv(tmp_path, "single.tsv", [("a", "neg")])
+    with pytest.raises(InputError, match="no first text column found"):
+        read_dataset(single, Task("text-classification", ("neg", "pos"), pair=True))
+
+
+def test_other_columns_that_could_be_meant_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,sentence,intent,category,label_text\na,b,neg,x,y\n")
+    notes = [note.text.removeprefix(f"{path}: ") for note in read_dataset(str(path), TASK).notes]
+    assert notes == [
+        "the text is column 'sentence'; text could hold one too: name it with --text-column",
+        "the label is column 'intent'; category, label_text could hold one too: name it with --label-column",
+    ]
+    assert read_dataset(str(path), TASK, Columns(text="text", label="intent")).notes == ()
+    path.write_text("text,label,label_text\na,0,neg\n")
+    assert not any("could hold" in note.text for note in read_dataset(str(path), TASK).notes)
+
+
+def test_entities_may_be_rare_and_begin_late(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": f"row {n}", "entities": []} for n in range(99)]
+    found = {"text": "anna left", "entities": [{"start": 0, "end": 4, "label": "x"}]}
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, found]))
+    assert read_dataset(str(path), TAGS).examples[99].label == (1, 0)
+    assert read_labels(str(path)) == ("O", "B-x", "I-x")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_dataset(str(path), TAGS).examples[98].label == (0, 0)
+
+
 def test_texts_that_repeat_are_counted(tmp_path: Path) -> None:
     train = tsv(tmp_path, "train.tsv", [("a", "neg"), ("b", "pos"), ("a", "neg"), ("b", "neg"), ("", "pos")])
     training, _ = read_both(train, tsv(tmp_path, "eval.tsv", [("a", "neg"), ("d", "pos")]), TASK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import datasets
@@ -132,6 +133,23 @@ def test_saved_data_sets_by_split_and_with_their_names(tmp_path: Path) -> None:
     assert texts(read_dataset(str(tmp_path / "all" / "train"), TASK)) == EXPECTED
     with pytest.raises(InputError, match="holds no split 'other', only train, dev"):
         read_dataset(str(tmp_path / "all"), TASK, split="other")
+
+
+def test_a_saved_selection_is_not_read_as_the_whole(tmp_path: Path) -> None:
+    saved(tmp_path / "all")
+    state = tmp_path / "all" / "train" / "state.json"
+    document = json.loads(state.read_text())
+    for indices, refused in ([], False), ([{"filename": "indices.arrow"}], True):
+        state.write_text(json.dumps(document | {"_indices_data_files": indices}))
+        with pytest.raises(InputError, match="saved a selection of rows") if refused else nullcontext():
+            read_dataset(str(tmp_path / "all"), TASK)
+
+
+def test_a_column_that_stands_twice_in_parquet_is_named(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array([0]), pa.array([1])], names=["text", "label", "label"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="column 'label' stands twice"):
+        read_dataset(str(tmp_path / "a.parquet"), TASK)
 
 
 def test_a_saved_data_set_reads_only_files_of_its_own_folder(tmp_path: Path) -> None:

@@ -152,6 +152,12 @@ def test_what_fits_both_ways_is_read_as_names_with_a_warning(tmp_path: Path) -> 
     assert warned(read_dataset(tsv(tmp_path, "c", [0, 1]), task("0", "1", "2"))) == ""
 
 
+def test_what_a_data_frame_makes_of_whole_numbers_is_the_same_name(tmp_path: Path) -> None:
+    assert ids(read_dataset(tsv(tmp_path, "a", ["1.0", "5.0", "3.0"]), task(*STARS))) == [0, 4, 2]
+    assert ids(read_dataset(tsv(tmp_path, "b", ["4.0", "0.0"]), task(*STARS))) == [4, 0]  # no name is 0: class ids
+    assert warned(read_dataset(tsv(tmp_path, "c", ["1.0", "5.0"]), task("5", "1.0"))) == ""
+
+
 # ---- training and evaluation data together
 
 
@@ -167,7 +173,7 @@ def test_the_file_that_can_be_read_one_way_only_decides(tmp_path: Path) -> None:
     assert [ids(data) for data in both] == [[0, 1, 4], [1, 2, 4]]
     both = read_both(tsv(tmp_path, "train", [1, 3, 5]), held_out, task(*STARS))
     assert [ids(data) for data in both] == [[0, 2, 4], [0, 1, 3]]
-    assert warned(*both) == ""
+    assert "class ids too" not in warned(*both)
 
 
 def test_names_in_one_file_and_ids_in_the_other_are_read_each_its_way(tmp_path: Path) -> None:
@@ -260,6 +266,15 @@ def test_names_given_by_the_user(tmp_path: Path) -> None:
     tagged = jsonl(tmp_path, "a", [{"tokens": ["anna", "smith", "left"], "ner_tags": [1, 2, 0]}])
     data = read_dataset(tagged, tags, Columns(names=("O", "S-PER", "E-PER")))
     assert data.examples[0].label == (1, 1, 0)
+
+
+def test_names_that_name_nothing_are_said(tmp_path: Path) -> None:
+    named, numbered = tsv(tmp_path, "a", ["kitchen", "garden"]), tsv(tmp_path, "b", [0, 1])
+    with pytest.raises(InputError, match="--labels names 0 to 1: x, y; if labels are names, leave it out"):
+        read_dataset(named, task(*TOPICS), Columns(names=("x", "y")))
+    assert ids(read_dataset(named, task(*TOPICS), Columns(names=TOPICS))) == [0, 1]
+    unnamed = read_dataset(numbered, task("LABEL_0", "LABEL_1"), Columns(names=TOPICS))
+    assert "numbers are its class ids, and --labels is not used" in warned(unnamed)
 
 
 def test_read_names(tmp_path: Path) -> None:
