@@ -135,7 +135,7 @@ TSV = "text\tlabel\n"
 BAD: dict[str, tuple[str, str | bytes | None, Task, Columns, str]] = {
     "fields": ("a.tsv", TSV + "a\t0\nb\t1\tx\n", TASK, Columns(), r"a\.tsv:3: 3 fields; the header has 2: text, label"),
     "csv fields": ("a.csv", "text,label\na\n", TASK, Columns(), r"a\.csv:2: 1 fields"),
-    "csv quote": ("a.csv", 'text,label\n"a,0\n', TASK, Columns(), r"a\.csv:2: not valid CSV"),
+    "csv quote": ("a.csv", 'text,label\n"a,0\n', TASK, Columns(), r"a\.csv:2: a quote opens a field"),
     "json": ("a.jsonl", '{"text": "a", "label": 0}\n{oops\n', TASK, Columns(), r"a\.jsonl:2: not valid JSON"),
     "json list": ("a.json", '["text", "a"]', TASK, Columns(), r"a\.json:1: is a JSON list; one object on each line"),
     "json value": (

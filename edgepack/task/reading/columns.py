@@ -13,7 +13,7 @@ from typing import Literal
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
-from edgepack.task.reading.scores import are_numbers, holds_scores
+from edgepack.task.reading.scores import are_numbers, as_number, holds_scores
 from edgepack.task.reading.sets import flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
 
@@ -101,6 +101,7 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
             return Layout("text", text, flags[0], second, flags=flags)
     if columns.label is None and not find(table, LABELS):
         _refuse_label_columns(table)
+        _refuse_scores(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
     named = columns.label is None and not several
     companion = find(table, tuple(f"{label.lower()}{end}" for end in COMPANIONS)) if named else None
@@ -165,7 +166,7 @@ def _nested(table: Table) -> str:
     for column, value in zip(table.columns, first[0] if first else (), strict=False):
         if isinstance(value, dict) and value:
             return f", or move the entries of {shown(column)} ({listed(map(str, value))}) to the top of each row"
-    return "" if find(table, (*TEXTS, *WORDS, *LABELS, *TAGS)) else ", or add a header if the first line is an example"
+    return f", or {table.hint}" if table.hint and not find(table, (*TEXTS, *WORDS, *LABELS, *TAGS)) else ""
 
 
 def _names_integers(table: Table, label: str, companion: str) -> bool:
@@ -228,6 +229,17 @@ def ranks_candidates(table: Table, columns: Columns) -> bool:
             return True
         seen.add(value)
     return False
+
+
+def _refuse_scores(table: Table) -> None:
+    """Refuse a column of scores of which one is no number, where there is no label column."""
+    score = find(table, SCORES)
+    for place, (value,) in table.rows((score,)) if score is not None else ():
+        if as_number(value) is None:
+            raise InputError(
+                f"{place}: column {shown(score)} holds {shown(value)}, which is no number, so there are neither scores "
+                "nor labels: write numbers with a point, or name the label column with --label-column"
+            )
 
 
 def _refuse_label_columns(table: Table) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 
@@ -17,6 +18,10 @@ from edgepack.errors import InputError, reason
 from edgepack.task.reading.conll import looks_like_columns, open_conll
 from edgepack.task.reading.table import Note, Rows, Table, listed
 
+HINT = "add a header if the first line is an example"
+EXCEL = re.compile(r"sep=([^\r\n])\r?\n")  # a first line that tells Excel what parts the fields
+QUOTED = re.compile(r'"[^"]*"')
+NAMES = {";": "semicolons", "\t": "tabs"}
 MAX_FIELD = 2**30  # characters; the csv module stops at 131,072
 PIECE = 1 << 20  # characters
 Lines = Iterator[tuple[int, list[str]]]
@@ -36,11 +41,13 @@ def open_csv(source: str, text: str, sha256: str) -> Table:
     """Comma-separated rows with a header; CoNLL columns here too."""
     if looks_like_columns(text):
         return open_conll(source, text, sha256)
+    told = EXCEL.match(text)
+    text = "\n" + text[told.end() :] if told else text
     head = text.lstrip("\r\n").partition("\n")[0]
-    separator = next((s for s in ",;\t" if s in head), ",")
+    separator = told[1] if told else next((s for s in ",;\t" if s in QUOTED.sub("", head)), ",")
     notes = []
     if separator != ",":
-        notes.append(Note(f"{source}: its fields are separated by {'tabs' if separator == '	' else 'semicolons'}"))
+        notes.append(Note(f"{source}: its fields are separated by {NAMES.get(separator, repr(separator))}"))
     spaced = separator + " " in head
     return _table(source, sha256, lambda: _csv_lines(source, text, separator, spaced), tuple(notes))
 
@@ -102,13 +109,18 @@ def _tsv_lines(text: str) -> Lines:
 
 def _csv_lines(source: str, text: str, separator: str, spaced: bool) -> Lines:
     """Numbered by the last line of each row."""
+    before = 0
     reader = csv.reader(_stream(text), delimiter=separator, skipinitialspace=spaced, strict=True)
     try:
         for cells in reader:
             if len(cells) > 1 or "".join(cells).strip():
                 yield reader.line_num, cells
+            before = reader.line_num
     except csv.Error as e:
-        raise InputError(f"{source}:{reader.line_num}: not valid CSV: {reason(e)}") from e
+        if "end of data" in str(e):  # said at the last line, where nothing is wrong
+            raise InputError(f"{source}:{before + 1}: a quote opens a field in this row, and none closes it") from e
+        said = "a quote inside of quotes must be doubled" if "expected after" in str(e) else reason(e)
+        raise InputError(f"{source}:{reader.line_num}: not valid CSV: {said}") from e
 
 
 def _table(source: str, sha256: str, lines: Callable[[], Lines], notes: tuple[Note, ...]) -> Table:
@@ -131,4 +143,4 @@ def _table(source: str, sha256: str, lines: Callable[[], Lines], notes: tuple[No
                 raise InputError(f"{source}:{number}: the header again, as where files were joined; take this line out")
             yield f"{source}:{number}", pick(cells)
 
-    return Table(source, tuple(header), rows, sha256, notes=notes)
+    return Table(source, tuple(header), rows, sha256, notes=notes, hint=HINT)

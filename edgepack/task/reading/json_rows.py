@@ -14,9 +14,10 @@ from itertools import islice
 from typing import Any
 
 from edgepack.errors import InputError, reason
-from edgepack.task.reading.table import SAMPLE, Note, Rows, Table
+from edgepack.task.reading.table import SAMPLE, Note, Rows, Table, listed
 
 NEEDED = "one object on each line is needed, or one list of objects"
+HINT = "write an object for each example"
 LISTS = ("data", "rows", "examples", "items", "records", "instances", "sentences")  # keys that a list of rows has
 DOCUMENT = re.compile(  # an object whose first entries are plain, up to a list of objects
     r'\{\s*(?:"[^"]{0,40}"\s*:\s*(?:"[^"]{0,400}"|[\w.+-]{1,40})\s*,\s*)*'
@@ -44,7 +45,7 @@ def open_json(source: str, text: str, sha256: str) -> Table:
         for place, row in parse():
             yield place, tuple(row.get(column) for column in wanted)
 
-    return Table(source, tuple(columns), rows, sha256, notes=notes)
+    return Table(source, tuple(columns), rows, sha256, notes=notes, hint=HINT)
 
 
 def _parser(parse: Callable[[str, str, int], Parsed], source: str, text: str, start: int) -> Callable[[], Parsed]:
@@ -61,6 +62,7 @@ def _first(parse: Callable[[], Parsed]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _lines(source: str, text: str, start: int) -> Parsed:
+    first = True
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -68,10 +70,22 @@ def _lines(source: str, text: str, start: int) -> Parsed:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as e:
-            raise InputError(f"{place}: not valid JSON: {_fault(e)}; {NEEDED}") from e
+            fault = (first and _document(source, text)) or f"{place}: not valid JSON: {_fault(e)}"
+            raise InputError(f"{fault}; {NEEDED}") from e
+        first = False
         if not isinstance(row, dict):
             raise InputError(f"{place}: is a JSON {type(row).__name__}; {NEEDED}")
         yield place, row
+
+
+def _document(source: str, text: str) -> str:
+    """What the whole text is, where it is one JSON document on several lines; "" where it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    keys = f" with the keys {listed(map(str, found))}" if isinstance(found, dict) else ""
+    return f"{source}: is one JSON {'object' if keys else type(found).__name__}{keys}"
 
 
 def _list_items(source: str, text: str, start: int) -> Parsed:

@@ -19,6 +19,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d{1,9}(?![\w.]))\s*(,|(?=[\]\s'"]))""", re.DOTALL)
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4}|.)", re.DOTALL)
 ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
+LONG_SENTENCE = 300  # words
 LONGEST_NUMBER = 40  # digits of a label
 LONGEST_TEXT = 1_000_000  # characters: tokenizing one takes some hundred bytes for each
 MOST_KNOWN = 10_000  # labels that are looked up, not checked again
@@ -55,6 +56,9 @@ def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> 
             notes = (*notes, Note(f"{table.source}: {blank} of {len(rows)} texts are empty", warning=True))
     elif layout.kind == "words":
         rows = [_tagged_row(where, *values) for where, values in _values(table, layout.text, layout.label)]
+        if len(rows) == 1 and len(rows[0].words or ()) > LONG_SENTENCE:
+            why = f"{table.source}: is one sentence of {len(rows[0].words or ()):,} words: blank lines part sentences"
+            notes = (*notes, Note(why, warning=True))
     else:
         rows, note = _spanned_rows(table, layout)
         notes = (*notes, note)
@@ -152,6 +156,8 @@ def _whole(where: str, column: str, text: str) -> str:
 
 def _label(where: str, value: Any) -> str:
     """The label as a string: a name, or a class id in digits."""
+    if isinstance(value, bytes):
+        value = _text(where, "label", value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

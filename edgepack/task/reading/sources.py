@@ -14,10 +14,26 @@ from pathlib import Path
 
 from edgepack.errors import InputError, bare, reason
 from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
+from edgepack.task.reading.columns import LABELS as LABEL_COLUMNS
+from edgepack.task.reading.columns import TEXTS as TEXT_COLUMNS
 from edgepack.task.reading.conll import open_conll
 from edgepack.task.reading.delimited import open_csv, open_tsv
 from edgepack.task.reading.json_rows import open_json
 from edgepack.task.reading.table import Rows, Table, check_unpacked, most_unpacked
+
+PLAIN = ".txt"
+
+
+def _open_plain(source: str, text: str, sha256: str) -> Table:
+    """A file that says nothing by its name: TSV if its first line has the names of such columns, else CoNLL columns."""
+    if text.startswith(FASTTEXT):
+        raise InputError(
+            f"{source}: is in fastText's format; write TSV with a header text and label, labels without {FASTTEXT}"
+        )
+    head = [cell.strip().lower() for cell in text.partition("\n")[0].split("\t")]
+    texts_and_labels = not {*TEXT_COLUMNS}.isdisjoint(head) and not {*LABEL_COLUMNS}.isdisjoint(head)
+    return (open_tsv if texts_and_labels else open_conll)(source, text, sha256)
+
 
 TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".tsv": open_tsv,
@@ -30,13 +46,23 @@ TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".iob2": open_conll,
     ".bio": open_conll,
     ".bioes": open_conll,
-    ".txt": open_conll,
+    PLAIN: _open_plain,
 }
 BINARIES: dict[str, Callable[[str, bytes, str], Table]] = {".parquet": open_parquet, ".arrow": open_arrow}
 SUFFIXES = (*TEXTS, *BINARIES)
-PLAIN = ".txt"
 LFS_POINTER = b"version https://git-lfs"
 MAX_UNPACKED = 2**30
+OTHERS = {  # how files begin that are no text, whatever they are called
+    b"PAR1": "Parquet: name it .parquet",
+    b"ARROW1": "Arrow: name it .arrow",
+    b"\x1f\x8b": "gzip: put .gz behind its name",
+    b"PK\x03\x04": "a zip archive, as sheets of .xlsx are: unpack it, or save the sheet as CSV",
+    b"SQLite format 3": "an SQLite database: write the table as CSV",
+    b"%PDF": "PDF, not data",
+    b"<!DOCTYPE html": "a web page, not data: download the file itself",
+    b"<html": "a web page, not data: download the file itself",
+}
+FASTTEXT = "__label__"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # UTF-32 begins with one of them, or with two NULs
 
 
@@ -139,6 +165,9 @@ def _decode(source: str, data: bytes) -> str:
     if data.startswith(UTF16) or _looks_utf16(data):
         first = f"byte 0 is {data[0]:#04x}" if data.startswith(UTF16) else "every other byte is 0"
         raise InputError(f"{source}:1: is UTF-16, not UTF-8 ({first}); save the file as UTF-8")
+    other = next((what for start, what in OTHERS.items() if data.startswith(start)), None)
+    if other is not None:
+        raise InputError(f"{source}: holds {other}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:

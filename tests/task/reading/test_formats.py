@@ -51,6 +51,9 @@ TEXT_FILES: dict[str, tuple[str, str | bytes]] = {
     "TSV, all quoted": ("a.tsv", '"text"\t"label"\r\n"say ""hi"""\t"pos"\r\n"a, b"\t"neg"\r\n'),
     "TSV, texts quoted": ("a.tsv", '"text"\t"label"\n"say ""hi"""\t1\n"a, b"\t0'),
     "CSV with semicolons": ("a.csv", 'text;label\n"say ""hi""";pos\na, b;neg\n'),
+    "CSV of Excel": ("a.csv", 'sep=;\r\ntext;label\r\n"say ""hi""";pos\r\na, b;neg\r\n'),
+    "CSV with semicolons, a comma in a name": ("a.csv", 'text;label;"x, y"\n"say ""hi""";pos;1\na, b;neg;2\n'),
+    "TSV called .txt": ("a.txt", 'text\tlabel\nsay "hi"\tpos\na, b\tneg\n'),
     "CSV with tabs": ("a.csv", 'text\tlabel\n"say ""hi"""\tpos\na, b\tneg\n'),
     "CSV, spaces after commas": ("a.csv", 'text, label\n"say ""hi""", pos\n"a, b", neg\n'),
     "lines of an old Mac": ("a.tsv", 'text\tlabel\rsay "hi"\tpos\ra, b\tneg\r'),
@@ -260,6 +263,13 @@ def test_escapes_in_printed_lists_are_undone(tmp_path: Path) -> None:
 def test_a_column_between_token_and_tag_is_named_by_its_number(tmp_path: Path) -> None:
     source = write(tmp_path, "a.conll", "anna B-PER x\nleft O y\n")
     assert read_dataset(source, TAGGING, Columns(label="2")).examples[0].label == (1, 0)
+
+
+def test_a_file_without_blank_lines_is_one_sentence_which_is_said(tmp_path: Path) -> None:
+    source = write(tmp_path, "a.conll", "anna B-PER\nleft O\n" * 151)
+    data = read_dataset(source, Task("token-classification", ("O", "B-PER", "I-PER")))
+    warned = [note.text for note in data.notes if note.warning]
+    assert warned == [f"{source}: is one sentence of 302 words: blank lines part sentences"]
 
 
 def test_the_token_number_sign_is_no_comment(tmp_path: Path) -> None:

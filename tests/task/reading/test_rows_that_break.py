@@ -80,6 +80,31 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
     "a sheet": ("a.xlsx", b"PK\3\4", TEXT, "save the sheet as CSV"),
     "not gzip": ("a.tsv.gz", b"text\tlabel\n", TEXT, "not a valid gzip file"),
     "gzip cut off": ("a.tsv.gz", gzip.compress(os.urandom(5_000))[:2_000], TEXT, "ends too early"),
+    "Parquet under another name": ("a.csv", b"PAR1\xae", TEXT, r"a\.csv: holds Parquet: name it \.parquet"),
+    "gzip under another name": ("a.jsonl", gzip.compress(b"{}"), TEXT, r"holds gzip: put \.gz behind its name"),
+    "a zip archive": ("a.csv", b"PK\3\4\x80", TEXT, r"holds a zip archive, as sheets of \.xlsx are"),
+    "a web page": ("a.csv", "<!DOCTYPE html><p>404", TEXT, "holds a web page, not data"),
+    "fastText's": ("a.txt", "__label__neg what a film\n", TEXT, "is in fastText's format; write TSV"),
+    "a quote that is not doubled": ("a.csv", 'text,label\n"a "b" c",neg\n', TEXT, r":2: .* must be doubled"),
+    "a quote that is not closed": (
+        "a.csv",
+        'text,label\na,neg\n"b,pos\nc,neg\n',
+        TEXT,
+        r"a\.csv:3: a quote opens a field in this row, and none closes it",
+    ),
+    "a document of something else": (
+        "a.json",
+        '{\n "nlu": {"examples": []}\n}',
+        TEXT,
+        r"a\.json: is one JSON object with the keys nlu; one object on each line is needed",
+    ),
+    "a document on one line": (
+        "a.json",
+        '{"train": [["a", "b"]]}',
+        TEXT,
+        "columns: train; .* write an object for each",
+    ),
+    "scores with a comma": ("a.csv", 'text,score\na,"0,5"\n', TEXT, r":2: column 'score' holds '0,5', which is no"),
     "an empty cell": ("a.csv", '""\n', TEXT, "its only cell is empty"),
     "no header": ("a.tsv", "what a film\t1\nbad\t0\n", TEXT, "add a header if the first line is an example"),
     "columns that differ in case": ("a.csv", "Text,TEXT,label\na,b,0\n", TEXT, r"columns Text, TEXT differ in case"),
@@ -206,8 +231,9 @@ def test_utf8_that_is_broken_inside_parquet_names_its_row(tmp_path: Path) -> Non
 
 
 def test_bytes_in_parquet_are_text_if_they_are_utf8(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"text": [b"a", "é".encode()], "label": [0, 1]}), tmp_path / "a.parquet")
-    assert [e.text for e in read_dataset(str(tmp_path / "a.parquet"), TEXT).examples] == ["a", "é"]
+    pq.write_table(pa.table({"text": [b"a", "é".encode()], "label": [b"neg", b"pos"]}), tmp_path / "a.parquet")
+    examples = read_dataset(str(tmp_path / "a.parquet"), TEXT).examples
+    assert [(e.text, e.label) for e in examples] == [("a", 0), ("é", 1)]
     pq.write_table(pa.table({"text": [b"a", b"\xff"], "label": [0, 1]}), tmp_path / "b.parquet")
     with pytest.raises(InputError, match="row 2: column 'text' holds bytes that are not UTF-8"):
         read_dataset(str(tmp_path / "b.parquet"), TEXT)
