@@ -134,7 +134,8 @@ def make_stages(recipe: Recipe, schedule: Schedule, shape: StudentConfig) -> dic
     stages: dict[str, StageSettings] = {}
     prune_from = quantize_from
     if recipe.prune_ratio > 1:
-        prune_from = round(recipe.prune_from * total)
+        quantize_from = max(1, quantize_from)  # a step at least, or nothing would be removed
+        prune_from = min(round(recipe.prune_from * total), quantize_from - 1)
         goal = PruneTarget(tuple(shape.num_heads or []), tuple(shape.intermediate_sizes or []))
         stages["prune"] = StageSettings(prune_from, quantize_from, prune=goal, l0=recipe.l0)
     stages = {"distil": StageSettings(0, prune_from), **stages}

@@ -175,6 +175,20 @@ def test_parts_that_do_not_go_together_are_refused(changes: dict[str, Any], mess
         Recipe(5, **changes)
 
 
+@pytest.mark.parametrize("examples", [1, 64, 128, 6_400])
+@pytest.mark.parametrize("shares", [(0.05, 0.4), (0.0, 0.001), (0.399, 0.4)])
+@pytest.mark.parametrize("l0", [None, L0Pruning()])
+def test_what_is_to_be_pruned_is_pruned_however_short_the_training(
+    examples: int, shares: tuple[float, float], l0: L0Pruning | None
+) -> None:
+    recipe = Recipe(examples, prune_ratio=1.5, prune_from=shares[0], quantize_from=shares[1], l0=l0)
+    stages = make_stages(recipe, make_schedule(recipe), PLAN)
+    distil, prune, quantize = (stages[name] for name in ("distil", "prune", "quantize"))
+    assert 0 == distil.first <= distil.last == prune.first < prune.last == quantize.first <= quantize.last
+    assert prune.removal_steps()[-1] == prune.last
+    assert prune.removal_steps().count(prune.last) == 1  # the last removal, to the planned shape
+
+
 def test_masks_are_learned_over_the_stage_and_remove_once_at_its_end() -> None:
     recipe = replace(RECIPES["quick"], prune_ratio=1.5, l0=L0Pruning())
     stages = make_stages(recipe, make_schedule(recipe), PLAN)
