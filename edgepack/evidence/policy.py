@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from edgepack.bounded import read_toml
 from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, as_demand, did_you_mean, shown
 
 JUDGED = (  # of every bundle
     "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
@@ -94,10 +94,9 @@ def read_policy(path: Path) -> Policy:
     try:
         policy = Policy.model_validate(table)
     except ValidationError as e:
-        first = e.errors()[0]
+        first = next((found for found in e.errors() if found["type"] == "extra_forbidden"), e.errors()[0])
         key = ".".join(map(str, first["loc"]))
-        allowed = ", ".join(Waiver.model_fields if key.startswith("waiver.") else Policy.model_fields)
-        raise InputError(f"{path}: key {shown(key)}: {first['msg']}; allowed keys: {allowed}") from e
+        raise InputError(f"{path}: key {shown(key)} {_problem(first)}") from e
     named = {"waive": policy.waive, "require": policy.require, "waiver": [w.check for w in policy.waiver]}
     for key, checks in named.items():
         unknown = sorted(set(checks) - set(GATE_CHECKS))
@@ -107,6 +106,18 @@ def read_policy(path: Path) -> Policy:
     if both:
         raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
     return policy
+
+
+def _problem(found: Any) -> str:
+    """What is wrong with a key, by pydantic's first finding, and what is allowed."""
+    *table, name = map(str, found["loc"])
+    if found["type"] == "missing":
+        return "is missing; give it"
+    if found["type"] == "extra_forbidden":
+        allowed = list(Waiver.model_fields if table else Policy.model_fields)
+        return f"is unknown; allowed keys: {', '.join(allowed)}{did_you_mean(name, allowed)}"
+    problem = as_demand(found["msg"]).removeprefix("Value error, ")
+    return f"is {shown(found['input'])}; {problem[0].lower()}{problem[1:]}"
 
 
 def with_waivers(checks: Sequence[Check], policy: Policy, today: date) -> list[Check]:
