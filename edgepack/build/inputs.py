@@ -373,7 +373,9 @@ def ask_teacher(
         if not request.allow_untrained:
             raise InputError(f"{problem}; correct the labels, or pass --allow-untrained to go on with these")
         console.warn(problem)
-    check_teacher(teacher, evaluation, logits, request.allow_untrained)
+    check = check_teacher(teacher, evaluation, logits, request.allow_untrained)
+    if check.doubt:
+        console.warn(check.doubt)
     metric = metric_interval(task.statistics(logits, evaluation), task)
     console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
     on_train, of = task.score(train_logits, sample), "" if len(sample) == len(train) else f" of {len(train)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -16,10 +17,12 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.errors import InputError, shown
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset
+from edgepack.teacher.label_check import log_tail
 from edgepack.teacher.load import Teacher
 from edgepack.teacher.score_check import least_correlation
 from edgepack.tokenizer.library import encode_texts
 
+CHANCE = 0.05  # of a teacher that is as good as a constant answer to look better
 MIN_ENTITY_F1 = 0.05  # there is no majority class of entities; an untrained tagger stays below this
 SAMPLE = 2_000  # texts that two tokenizers are compared on
 MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
@@ -27,11 +30,12 @@ MOST_UNKNOWN, MANY_UNKNOWN = 0.5, 0.1  # shares of the data's tokens
 
 @dataclass(frozen=True)
 class TeacherCheck:
-    """The teacher's metric on `n` evaluation examples, and what it had to beat."""
+    """The teacher's metric on `n` evaluation examples, and what it had to beat; `doubt`: that it may be by chance."""
 
     metric: float
     majority: float
     n: int
+    doubt: str = ""
 
 
 def check_teacher(
@@ -64,7 +68,19 @@ def check_teacher(
             f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
             f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"
         )
-    return TeacherCheck(metric, majority, len(evaluation))
+    doubt = ""
+    if not (task.is_score or task.is_multi_label or task.finds_entities or allow_untrained):
+        doubt = _doubt(task.statistics(logits, evaluation), task.constant_statistics(evaluation))
+        said = f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples"
+        doubt = doubt and f"{said} {doubt}, {majority:.4f}: are these its labels, its tokenizer, its weights?"
+    return TeacherCheck(metric, majority, len(evaluation), doubt)
+
+
+def _doubt(answered: np.ndarray, constant: np.ndarray) -> str:
+    """That examples right by the teacher alone are hardly more than those right by the constant alone (sign test)."""
+    alone = answered[:, 0] - constant[:, 0]
+    won, lost = int((alone > 0).sum()), int((alone < 0).sum())
+    return "" if log_tail(won, won + lost) < log(CHANCE) else "may be no better than the most frequent class alone"
 
 
 def check_sides(teacher: Teacher, data: Sequence[Dataset], max_length: int) -> list[str]:

@@ -233,6 +233,14 @@ def test_an_untrained_teacher_is_refused_unless_allowed(folder: Path) -> None:
     good, majority = np.eye(2)[[0, 0, 0, 1, 0]], np.eye(2)[[0, 0, 0, 0, 0]]
     found = check_teacher(teacher, evaluation, good)
     assert (found.metric, found.majority, found.n) == (0.8, 0.6, 5)
+    assert "accuracy 0.8000 on 5 evaluation examples may be no better than" in found.doubt  # one example more
+    labels = np.arange(40) % 2
+    evaluation = Encoded(np.zeros(80, np.int32), np.zeros(80, np.int8), np.arange(0, 82, 2), labels)
+    assert check_teacher(teacher, evaluation, np.eye(2)[labels]).doubt == ""
+    hardly = np.where(np.arange(40) < 24, labels, 1 - labels)
+    assert "accuracy 0.6000 on 40 " in check_teacher(teacher, evaluation, np.eye(2)[hardly]).doubt
+    labels = np.array([0, 0, 0, 1, 1])
+    evaluation = Encoded(np.zeros(10, np.int32), np.zeros(10, np.int8), np.arange(0, 11, 2), labels)
     with pytest.raises(InputError, match=r"accuracy 0\.6000 on 5 .* alone gives 0\.6000; .* pass --allow-untrained"):
         check_teacher(teacher, evaluation, majority)
     assert check_teacher(teacher, evaluation, majority, allow_untrained=True).metric == 0.6
