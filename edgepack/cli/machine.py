@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from edgepack.cli.options import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
     FILE,
     TargetName,
     json_option,
@@ -57,23 +59,53 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("builds", nargs=-1, type=EXISTING_FOLDER, metavar="[BUILD]...")
 @click.option(
     "-t",
     "--target",
     "targets",
     multiple=True,
     type=TargetName(),
-    default=["linux-onnx"],
-    show_default=True,
-    help="Target in whose runtime models are timed, once or more.",
+    help="Target in whose runtime models are timed, once or more.  [default: linux-onnx]",
 )
 @click.option("-o", "--output", type=FILE, required=True, help="JSON file for the times.")
+@click.option(
+    "--device-report",
+    "device_reports",
+    multiple=True,
+    type=EXISTING_FILE,
+    help="JSON file with a phone's figures of an artifact of BUILD: the profile is the phone's.",
+)
+@click.option(
+    "--speed-profile",
+    type=EXISTING_FILE,
+    help="Profile whose times are scaled to the phone's, where it ran models of fewer than 6 shapes.",
+)
 @output_options
-def profile(targets: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
-    """Measure how fast this machine runs models, for the plan.
+def profile(
+    builds: tuple[Path, ...],
+    targets: tuple[str, ...],
+    output: Path,
+    device_reports: tuple[Path, ...],
+    speed_profile: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure how fast this machine, or a phone, runs models.
 
-    Models of many shapes are timed, one thread each, in a few minutes; an idle machine gives the truest times.
+    The plan takes the file. Models of many shapes are timed, one thread each, in a few minutes; an idle machine gives
+    the truest times. With --device-report nothing is measured here: BUILD is the -o folder of the build that the phone
+    ran.
     """
+    if device_reports:
+        from edgepack.evidence.device_profile import profile_device
+
+        if not builds or targets:
+            raise click.UsageError("--device-report needs BUILD, the -o folders of the builds, and takes no -t")
+        print_result(profile_device(builds, device_reports, output, speed_profile), as_json)
+        return
+    if builds or speed_profile is not None:
+        raise click.UsageError("BUILD and --speed-profile are for --device-report")
     from edgepack.evidence.profile_machine import profile_machine
 
-    print_result(profile_machine(targets, output, make_console(quiet)), as_json)
+    print_result(profile_machine(targets or ("linux-onnx",), output, make_console(quiet)), as_json)

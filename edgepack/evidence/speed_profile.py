@@ -1,15 +1,15 @@
 """A speed profile: times of models of known shapes on one machine, from which the plan estimates those of others.
 
-`edgepack profile` writes one of the machine that it runs on (`profile_machine.py`). The file holds what was measured,
-and nothing that was fitted: a phone's figures are a profile too, as soon as the shapes of the models that ran there are
-known, each with the `p50_ms` of its device report (`device.py`). The plan's prices are found when the file is read.
+`edgepack profile` writes one of the machine that it runs on (`profile_machine.py`), or of a phone out of its device
+reports (`device_profile.py`). The file holds what was measured, and nothing that was fitted but `scaled`: the plan's
+prices are found when the file is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -49,12 +49,22 @@ class ProfiledModel(Record):
         return Timed(body, self.embedding, self.vocabulary, self.embedding_bits, p50_us, self.peak_bytes)
 
 
+class Scaled(Record):
+    """Whose times a runtime's are, each multiplied by `factor`, where its own device ran too few shapes."""
+
+    device: str = Field(min_length=1)
+    factor: float = Field(gt=0, allow_inf_nan=False)
+
+
 class RuntimeProfile(Record):
     """The models that ran in one runtime; `static_shape`: files of one length, which every text is padded to."""
+
+    left_out: ClassVar[tuple[str, ...]] = ("scaled",)
 
     runtime: str = Field(min_length=1)  # as targets call it
     version: str = ""
     static_shape: bool = False
+    scaled: Scaled | None = None  # absent: the device ran these models itself
     models: list[ProfiledModel] = Field(min_length=1)
 
     def timed(self) -> list[Timed]:
