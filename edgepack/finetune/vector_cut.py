@@ -36,6 +36,7 @@ from edgepack.teacher import Teacher, load_teacher
 from edgepack.teacher.embedding import FLAGS, MODULES, OWN_CONFIG, SETTINGS, Embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.hub import EMBEDDING_FILES, WANTED, find_folder
+from edgepack.teacher.own_model import OwnModel
 from edgepack.workspace import written_folder
 
 Cut = Literal["pca", "first"]
@@ -107,7 +108,8 @@ def cut_vectors(
     show_notes(console, texts, *([] if judged is None else [judged[1]]))
     rest, held_out = choose_texts(texts, size, by, seed)
     model = teacher.load_model()
-    assert isinstance(model, EmbeddingModel)
+    own = model.model if isinstance(model, OwnModel) else model
+    assert isinstance(own, EmbeddingModel)
     if by == "pca":
         with console.progress("vectors", len(rest)) as advance:
             basis = find_directions(predict(model, encoded(teacher, rest), advance=advance), size)
@@ -116,10 +118,10 @@ def cut_vectors(
     others = predict(model, encoded(teacher, held_out))
     left = others @ basis
     with written_folder(output.resolve()) as beside:
-        write_teacher(teacher, model, basis, find_folder(source, (*WANTED, *EMBEDDING_FILES)), beside)
+        write_teacher(teacher, own, basis, find_folder(source, (*WANTED, *EMBEDDING_FILES)), beside)
         cut = load_teacher(str(beside), EMBEDS)
         new = cut.load_model()
-        expected = unit(left) if model.embedding.normalized else left
+        expected = unit(left) if own.embedding.normalized else left
         with console.progress("check", len(held_out)) as advance:
             check_vectors_of(predict(new, encoded(cut, held_out), advance=advance), expected)
         figures = {} if judged is None else measure([(teacher, model), (cut, new)], *judged)

@@ -22,6 +22,7 @@ from transformers import PreTrainedConfig
 from edgepack.student.from_teacher import BERT, ROBERTA, Layout, student_of_layout
 from edgepack.student.model import Student
 from edgepack.teacher import OwnModel, Teacher, config_sizes
+from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import ACTIVATION_NAMES, activation_of
 
 
@@ -88,8 +89,9 @@ def student_from_parts(model: OwnModel, teacher: Teacher, max_length: int) -> St
     """The teacher's own shape with these parts, in eval mode; positions that it lacks are `max_length` rows of 0."""
     layout = _layout(teacher.config)
     assert layout is not None, "asked before"
-    weights = _PlainWeights(model.weights(), teacher.config, layout, max_length)
-    return student_of_layout(teacher.config, layout, weights, teacher.task.name)
+    own = model.model.student_weights() if isinstance(model.model, EmbeddingModel) else model.weights()
+    weights = _PlainWeights(own, teacher.config, layout, max_length)
+    return student_of_layout(teacher.config, layout, weights, teacher.task.name, embedding=teacher.embedding)
 
 
 class _PlainWeights(Mapping[str, Tensor]):

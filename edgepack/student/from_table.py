@@ -3,7 +3,8 @@
 The shape is the teacher's in layers, hidden size, heads and feed-forward units, so that a plan is chosen and a student
 cut from it as from any other. The body is random: matrices as Glorot and Bengio (2010) draw them, `N(0, 2 / (in +
 out))`, biases 0, norms 1; positions and token types with the word table's own standard deviation, since the three are
-added. It computes nothing of the teacher's: outputs come from the teacher's own model (`OwnTeacher`).
+added. The linear layer behind the pooling of a teacher that embeds texts is kept. It computes nothing of the
+teacher's: outputs come from the teacher's own model (`OwnTeacher`).
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgepack.student.config import StudentConfig
+from edgepack.student.config import StudentConfig, changed_config
+from edgepack.student.from_teacher import vector_head
 from edgepack.student.model import Student, StudentOutput
 from edgepack.task.scoring import recorded_problem
 from edgepack.teacher import OwnModel, Teacher, feed_forward_size
+from edgepack.teacher.embedding_model import EmbeddingModel
 
 
 class OwnTeacher(nn.Module):
@@ -58,6 +61,11 @@ def student_from_table(model: OwnModel, teacher: Teacher, max_length: int, seed:
                 if name.endswith(".bias"):
                     parameter.zero_()
             student.embeddings.word.weight.copy_(table)
+            if isinstance(model.model, EmbeddingModel) and model.model.dense is not None:
+                assert student.head.classifier is not None
+                student.head.classifier.weight.copy_(model.model.dense.weight)
+                if model.model.dense.bias is not None:
+                    student.head.classifier.bias.copy_(model.model.dense.bias)
     return student.eval()
 
 
@@ -68,7 +76,7 @@ def table_config(model: OwnModel, teacher: Teacher, max_length: int) -> StudentC
     heads = sizes.heads if sizes.hidden_size >= sizes.heads else 1
     types = int(getattr(config, "type_vocab_size", 0) or 0)
     is_text = teacher.task.name == "text-classification"
-    return StudentConfig(
+    shape = StudentConfig(
         vocab_size=sizes.vocabulary,
         embedding_size=size,
         embedding_projection="identity" if size == sizes.hidden_size else "linear",
@@ -86,3 +94,7 @@ def table_config(model: OwnModel, teacher: Teacher, max_length: int) -> StudentC
         label2id={name: i for i, name in enumerate(teacher.task.labels)},
         pad_token_id=int(config.pad_token_id or 0),
     )
+    if not isinstance(model.model, EmbeddingModel):
+        return shape
+    dense = model.model.dense
+    return changed_config(shape, **vector_head(model.model.embedding, 0 if dense is None else dense.out_features))

@@ -204,7 +204,8 @@ def student_of_layout(
     """The same where the weights have the places of `layout`, whatever the family."""
     config = _config(teacher, layout, weights, task)
     if embedding is not None:
-        config = changed_config(config, **_vector_head(embedding, weights))
+        size = weights["classifier.weight"].shape[0] if embedding.dense is not None else 0
+        config = changed_config(config, **vector_head(embedding, size))
     state = _embeddings(config, layout, weights, _first_position(teacher))
     for layer in range(config.num_hidden_layers) if layers is None else layers:
         state |= _layer(config, layout, weights, layer)
@@ -250,13 +251,12 @@ def _config(teacher: PreTrainedConfig, layout: Layout, weights: Mapping[str, Ten
     )
 
 
-def _vector_head(embedding: Embedding, weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What the config says of the way from states to a vector; labels are none."""
-    dense = embedding.dense is not None
+def vector_head(embedding: Embedding, size: int) -> dict[str, Any]:
+    """What the config says of the way from states to a vector; labels are none. `size`: a linear layer's; 0: none."""
     return {
         "pooling": embedding.pooling,
         "normalized": embedding.normalized,
-        "vector_size": weights["classifier.weight"].shape[0] if dense else 0,
+        "vector_size": size,
         "head_act": embedding.activation,
         "id2label": {},
         "label2id": {},

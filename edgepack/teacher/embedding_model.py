@@ -1,7 +1,8 @@
 """A teacher that embeds texts, as its own modules run: the encoder, pooling over real tokens, Dense, length 1.
 
 It is what a student is compared with, so it computes nothing that a student computes: transformers runs the encoder,
-and pooling is written as sentence-transformers has it, sums over a mask, with its least divisor.
+and pooling is written as sentence-transformers has it, sums over a mask, with its least divisor. Where layers are not
+carved, `OwnModel` runs it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from transformers.utils import ModelOutput
 
 from edgepack.errors import InputError, one_line
 from edgepack.teacher.embedding import Embedding, dense_shape
-from edgepack.teacher.own_model import takes_types
+from edgepack.teacher.model_call import call, takes_types
 
 LEAST = 1e-9  # sentence-transformers' divisor where a text had no token
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "gelu": F.gelu, "relu": F.relu}
@@ -40,6 +41,11 @@ class EmbeddingModel(nn.Module):
         """How many numbers a vector has."""
         return int(self.config.hidden_size) if self.dense is None else self.dense.out_features
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The encoder's word table."""
+        table: nn.Embedding = self.encoder.get_input_embeddings()
+        return table
+
     def student_weights(self) -> Mapping[str, Tensor]:
         """All weights by the names that a student of this family is made from."""
         found = {f"{self.prefix}.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
@@ -49,18 +55,25 @@ class EmbeddingModel(nn.Module):
             found["classifier.bias"] = torch.zeros(self.dense.out_features) if bias is None else bias.detach()
         return found
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> ModelOutput:
-        """int64 `(batch, seq)`, padding on the right → vectors `(batch, size)`."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> ModelOutput:
+        """int64 `(batch, seq)`, padding on the right → vectors `(batch, size)`, and the encoder's states if wanted."""
         given = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None and takes_types(self.encoder):
             given["token_type_ids"] = token_type_ids
-        states: Tensor = self.encoder(**given, return_dict=True).last_hidden_state
-        vectors = pooled(states, attention_mask, self.embedding.pooling)
+        output = call(self.encoder, given, output_hidden_states)
+        vectors = pooled(output.last_hidden_state, attention_mask, self.embedding.pooling)
         if self.dense is not None:
             vectors = self.dense(vectors)
             if self.embedding.activation is not None:
                 vectors = ACTIVATIONS[self.embedding.activation](vectors)
-        return ModelOutput(logits=F.normalize(vectors, dim=-1) if self.embedding.normalized else vectors)
+        logits = F.normalize(vectors, dim=-1) if self.embedding.normalized else vectors
+        return ModelOutput(logits=logits, hidden_states=output.get("hidden_states"))
 
 
 def pooled(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:

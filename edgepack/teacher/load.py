@@ -86,9 +86,9 @@ class Teacher:
 
     def load_model(self) -> PreTrainedModel | OwnModel | EmbeddingModel:
         """The model: fp32, in evaluation mode, to run and not to train."""
-        model = load_frozen(self.checkpoint, self.task.name, self.tensors).model.eval()
-        if self.embedding is not None:
-            return embedding_model(model, self.embedding, self.checkpoint)
+        loaded = load_frozen(self.checkpoint, self.task.name, self.tensors).model.eval()
+        embedding = self.embedding
+        model = loaded if embedding is None else embedding_model(loaded, embedding, self.checkpoint)
         return model if self.behaviour is None else OwnModel(model, self.behaviour)
 
     def describe(self) -> str:
@@ -134,7 +134,9 @@ def load_teacher(
     loaded = load_frozen(checkpoint, name)
     check_loaded(loaded.info, checkpoint, name)  # `check_weights` compares names; this is what was made of them
     check_finite(loaded.tensors if loaded.tensors.aside else loaded.model.state_dict(), what)
-    behaviour = None if checkpoint.is_carved else observe_model(loaded.model.eval(), checkpoint, name)
+    behaviour = None
+    if not checkpoint.is_carved:
+        behaviour = observe_model(loaded.model.eval(), checkpoint, name, loaded.model.config.num_labels)
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,
@@ -160,8 +162,6 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
     embedding = read_embedding(root, what, pooling)
     name = root.resolve().name if Path(source).is_dir() else source
     checkpoint = replace(open_checkpoint(str(embedding.folder)), name=name)
-    if not checkpoint.is_carved:
-        raise InputError(f"{what}: layers of a {checkpoint.family} cannot be carved, which {EMBEDS} needs so far")
     opened = open_tokenizer(checkpoint, EMBEDS)
     ids = [opened.tokenizer.backend_tokenizer.encode(text).ids for text in ("Abc", "abc")]
     if embedding.lower_case and ids[0] != ids[1]:
@@ -169,8 +169,9 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
     prefix = check_weights(checkpoint, EMBEDS)
     loaded = load_frozen(checkpoint, EMBEDS)
     check_loaded(loaded.info, checkpoint, EMBEDS)
-    model = embedding_model(loaded.model, embedding, checkpoint)
+    model = embedding_model(loaded.model.eval(), embedding, checkpoint)
     check_finite(model.student_weights(), what)
+    behaviour = None if checkpoint.is_carved else observe_model(model, checkpoint, EMBEDS, model.vector_size)
     limit = position_limit(checkpoint, opened.tokenizer)
     return Teacher(
         checkpoint=checkpoint,
@@ -187,6 +188,7 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
         padding_side=opened.padding_side,
         rival=opened.rival,
         notes=(*embedding.notes(), *said_of_prefix(prefix)),
+        behaviour=behaviour,
         embedding=embedding,
     )
 

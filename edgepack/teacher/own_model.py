@@ -13,7 +13,6 @@ size for every token after every layer, and whether its first token sees those b
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -26,9 +25,11 @@ from transformers.utils import ModelOutput
 
 from edgepack.errors import InputError, one_line
 from edgepack.teacher.checkpoint import Checkpoint
+from edgepack.teacher.embedding_model import EmbeddingModel
+from edgepack.teacher.model_call import call, takes_types
 from edgepack.teacher.quiet import quiet_transformers
 
-PROBE_TOKENS, PADDING = 12, 5  # of a text, and of one that is padded to it
+PROBE_TOKENS, PADDING = 12, 9  # of a text, and of one that is padded to it: a short one, which padding changes most
 ROUNDING = 1e-5  # of a state's size: experts take a batch's tokens in another order, attention moves a state by 1e-4
 SAME = 1e-3  # of the logits' size: fp32 noise, and what masks of −1e4 leave
 
@@ -53,7 +54,7 @@ class OwnOutput(ModelOutput):
 class ModelWeights(Mapping[str, Tensor]):
     """A model's parameters in fp32, each where it can be read: those that accelerate left on the disk, too."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel | EmbeddingModel) -> None:
         self.model = model
         self.places = {name: name.rpartition(".")[::2] for name, _ in model.named_parameters(remove_duplicate=False)}
 
@@ -79,7 +80,7 @@ class ModelWeights(Mapping[str, Tensor]):
 class OwnModel(nn.Module):
     """The model behind a call that all teachers share."""
 
-    def __init__(self, model: PreTrainedModel, behaviour: Behaviour) -> None:
+    def __init__(self, model: PreTrainedModel | EmbeddingModel, behaviour: Behaviour) -> None:
         super().__init__()
         self.model, self.behaviour = model, behaviour
 
@@ -97,6 +98,12 @@ class OwnModel(nn.Module):
     def from_disk(self) -> bool:
         """Whether accelerate reads parts of it from the disk each time they run, on the CPU."""
         return any(parameter.is_meta for parameter in self.model.parameters())
+
+    @property
+    def block_classes(self) -> list[str]:
+        """Names of the classes of its blocks, which accelerate moves whole."""
+        model = self.model.encoder if isinstance(self.model, EmbeddingModel) else self.model
+        return list(model._no_split_modules or [])
 
     def weights(self) -> ModelWeights:
         """The model's own, by the names that it has for them."""
@@ -158,22 +165,14 @@ class OwnModel(nn.Module):
         )
 
 
-def takes_types(model: PreTrainedModel) -> bool:
-    """Whether the model tells segments apart."""
-    named = "token_type_ids" in inspect.signature(model.forward).parameters
-    return named and int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
+def observe_model(
+    model: PreTrainedModel | EmbeddingModel, checkpoint: Checkpoint, task: str, outputs: int
+) -> Behaviour:
+    """Run the model on two texts; `InputError` where it gives no logits of this task for ids and a mask alone.
 
-
-def call(model: PreTrainedModel, inputs: Mapping[str, Tensor], states: bool) -> ModelOutput:
-    """The model's own call; an encoder alone may take no attention mask."""
-    named = inspect.signature(model.forward).parameters
-    given = {name: tensor for name, tensor in inputs.items() if name in named or name == "input_ids"}
-    output: ModelOutput = model(**given, output_hidden_states=states, return_dict=True)
-    return output
-
-
-def observe_model(model: PreTrainedModel, checkpoint: Checkpoint, task: str) -> Behaviour:
-    """Run the model on two texts; `InputError` where it gives no logits of this task for ids and a mask alone."""
+    `outputs`: how many numbers a text, or a token, has. A text's vector is made as its pooling says, of the last token
+    too, so that a student that embeds needs no state moved.
+    """
     what, sizes = f"checkpoint {checkpoint.name}", checkpoint.sizes
     rows, pad = sizes.vocabulary, int(model.config.pad_token_id or 0)
     ids = torch.randint(0, rows, (2, PROBE_TOKENS), generator=torch.Generator().manual_seed(0))
@@ -195,8 +194,8 @@ def observe_model(model: PreTrainedModel, checkpoint: Checkpoint, task: str) -> 
         raise InputError(f"{what}: the model does not run on token ids and a mask alone: {one_line(e)}") from e
     if table.dim() != 2 or len(table) < rows:
         raise InputError(f"{what}: its word table has the shape {list(table.shape)}; {rows} rows are needed")
-    labels, per_token = model.config.num_labels, task == "token-classification"
-    expected = (2, PROBE_TOKENS, labels) if per_token else (2, labels)
+    per_token = task == "token-classification"
+    expected = (2, PROBE_TOKENS, outputs) if per_token else (2, outputs)
     if tuple(whole.logits.shape) != expected:
         raise InputError(
             f"{what}: the model gives logits of the shape {list(whole.logits.shape)}; {task} needs {list(expected)}"
@@ -209,4 +208,5 @@ def observe_model(model: PreTrainedModel, checkpoint: Checkpoint, task: str) -> 
     }
     pairs = zip(states, other.hidden_states or (), strict=False)
     before = [bool((a[:, 0] - b[:, 0]).abs().max() <= ROUNDING * a.abs().max()) for a, b in pairs]
-    return Behaviour(usable, bool((filled - cut).abs().max() > SAME * size), usable and not per_token and all(before))
+    reads_last = usable and task == "text-classification" and all(before)
+    return Behaviour(usable, bool((filled - cut).abs().max() > SAME * size), reads_last)

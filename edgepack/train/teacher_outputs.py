@@ -297,7 +297,7 @@ def place_teacher(teacher: Student | OwnTeacher, device: torch.device, room: int
     if room is None or needed <= GPU_SHARE * room:
         return teacher.to(device).eval()
     model = teacher if isinstance(teacher, Student) else teacher.model.model
-    blocks = STUDENT_BLOCKS if isinstance(teacher, Student) else list(model._no_split_modules or [])
+    blocks = STUDENT_BLOCKS if isinstance(teacher, Student) else teacher.model.block_classes
     cpu_offload(model, execution_device=device, preload_module_classes=blocks)
     return teacher.eval()
 

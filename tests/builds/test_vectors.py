@@ -183,6 +183,24 @@ def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | 
     assert gate_bundles(bundle, eval=texts, teacher=files.teacher).passed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "pooling"), [("modernbert", "mean"), ("deberta-v2", "first"), ("llama", "last")])
+def test_a_teacher_of_any_architecture_embeds(tmp_path: Path, family: str, pooling: str) -> None:
+    """One that is not carved, one of which parts are taken, one that reads from left to right."""
+    files = make_vector_files(tmp_path, family, pooling)
+    output = build_shortly(files, tmp_path / "out")
+    bundle = output / "bundles" / TARGETS[0]
+    found = gate_bundles(bundle, eval=files.evaluation, student=output / "student")
+    assert found.passed, found.table()
+    manifest = load_manifest(bundle)
+    assert manifest.vector is not None
+    assert (manifest.vector.pooling, manifest.vector.size) == (pooling, SIZE)
+    texts = str(tmp_path / "texts.txt")
+    compared = predict_data(bundle, texts, compare_teacher=files.teacher, quiet=True)
+    assert compared.metric is not None
+    assert compared.metric.value > 0.8
+
+
 def test_texts_are_held_out_where_none_are_given(files: Files, tmp_path: Path) -> None:
     report = plan_build(request(files, tmp_path / "out", evaluation=None), QUIET)
     assert report.data.own == 630

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, AutoModel
 
 from edgepack.demo.base import make_tokenizer
 from edgepack.inference import predict
@@ -56,7 +56,7 @@ def vectors_of(teacher: Path, texts: list[str]) -> np.ndarray:
     return predict(opened.load_model(), encode(data, opened.task, opened.tokenizer, opened.max_length))
 
 
-def make_vector_files(folder: Path) -> Files:
+def make_vector_files(folder: Path, family: str = "bert", pooling: str = "mean") -> Files:
     """A teacher in sentence-transformers' layout; `train.txt`, `pairs.tsv`, `search/`, `texts.txt`."""
     generator = np.random.default_rng(0)
     texts = list(dict.fromkeys(sentence(generator) for _ in range(1_600)))
@@ -65,12 +65,12 @@ def make_vector_files(folder: Path) -> Files:
     tokenizer, teacher = make_tokenizer(texts), folder / "teacher"
     tokenizer.save_pretrained(teacher)
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=SIZE, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        max_position_embeddings=32, initializer_range=0.05,
+    config = AutoConfig.for_model(
+        family, vocab_size=len(tokenizer), hidden_size=SIZE, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=32, initializer_range=0.05, pad_token_id=0,
     )  # fmt: skip
-    BertModel(config).save_pretrained(teacher)
-    write_modules(teacher, "mean", "Normalize", size=SIZE)
+    AutoModel.from_config(config).save_pretrained(teacher)
+    write_modules(teacher, pooling, "Normalize", size=SIZE)
     (teacher / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 24, "do_lower_case": False}))
     write_pairs(folder / "pairs.tsv", texts[800:1040], vectors_of(teacher, texts[800:1040]))
     write_search(folder / "search", texts[1040:1180], vectors_of(teacher, texts[1040:1180]))

@@ -14,11 +14,16 @@ from transformers import AutoConfig, AutoModel
 
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
+from edgepack.student.from_parts import student_from_parts, takes_parts
+from edgepack.student.from_table import student_from_table
 from edgepack.student.from_teacher import student_from_teacher
 from edgepack.task.similarity import Prompts
 from edgepack.teacher import load_teacher
 from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import FAMILIES
+from edgepack.teacher.model_call import call
+from edgepack.teacher.own_model import OwnModel
+from tests.teacher.table import CARVED, ROWS
 from tests.teacher.tiny import OFFSET, OWN_NAMES, SENTENCES, SHAPE, edit
 
 EMBEDS = "feature-extraction"
@@ -31,7 +36,8 @@ def write_encoder(folder: Path, family: str = "bert") -> torch.nn.Module:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     settings = {"max_position_embeddings": 40, "pad_token_id": 1 if family in OFFSET else 0}
-    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), **settings, **OWN_NAMES.get(family, SHAPE))
+    sizes = OWN_NAMES.get(family, SHAPE)
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), architectures=[], **settings, **sizes)
     model = AutoModel.from_config(config).eval()
     model.save_pretrained(folder)
     return model
@@ -270,10 +276,37 @@ def test_a_pooling_must_agree(tmp_path: Path) -> None:
         load_teacher(str(tmp_path), EMBEDS, pooling="first")
 
 
-def test_layers_that_are_not_carved_are_no_embedding_teacher(tmp_path: Path) -> None:
-    write_encoder(tmp_path, "modernbert")
-    with pytest.raises(InputError, match="layers of a modernbert cannot be carved"):
-        load_teacher(str(tmp_path), EMBEDS, pooling="mean")
+@pytest.mark.parametrize("pooling", KINDS)
+@pytest.mark.parametrize("family", sorted({row.family for row in ROWS if row.start != CARVED}))
+def test_layers_that_are_not_carved_give_their_own_vectors(tmp_path: Path, family: str, pooling: str) -> None:
+    """Of a padded batch those of each text alone, and a student of the teacher's sizes with its word table."""
+    write_encoder(tmp_path, family)
+    encoder = AutoModel.from_pretrained(tmp_path).eval()
+    write_modules(tmp_path, pooling, "Dense")
+    layer = write_dense(tmp_path / "2_Dense")
+    teacher = load_teacher(str(tmp_path), EMBEDS)
+    model = teacher.load_model()
+    assert isinstance(model, OwnModel)
+    ids, _ = batch(teacher.sizes.vocabulary)
+    mask = (torch.arange(9) < torch.tensor([[9], [5], [3]])).long()  # a Funnel runs on no single token
+    with torch.no_grad():
+        alone = [row[None, :n] for row, n in zip(ids, mask.sum(1), strict=True)]
+        inputs = [{"input_ids": row, "attention_mask": torch.ones_like(row)} for row in alone]
+        states = [call(encoder, each, False).last_hidden_state[0] for each in inputs]
+        vectors = [{"first": each[0], "last": each[-1], "mean": each.mean(0)}[pooling] for each in states]
+        expected = torch.tanh(layer(torch.stack(vectors)))
+        output = model(ids, mask, output_hidden_states=True)
+    torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=1e-4)
+    if takes_parts(teacher.config):
+        student = student_from_parts(model, teacher, teacher.max_length)
+    else:
+        student = student_from_table(model, teacher, teacher.max_length, 0)
+    assert (student.config.pooling, student.config.vector_size, student.config.head_act) == (pooling, 6, "tanh")
+    assert student(ids, mask).logits.shape == (3, 6)
+    torch.testing.assert_close(student.head.classifier.weight, layer.weight)
+    if output.hidden_states is not None:
+        assert len(output.hidden_states) == student.config.num_hidden_layers + 1
+        assert not torch.equal(output.hidden_states[-1][0, 0], output.hidden_states[-1][0, 8])
 
 
 @pytest.mark.needs_shared
