@@ -149,12 +149,14 @@ class RankingTest {
     @Test
     fun promptsStandBeforeQueryAndTexts() {
         val prompts = "\"query_prompt\": \"so \", \"text_prompt\": \"good \","
-        val session = Counting { encoding -> floatArrayOf(encoding.size.toFloat(), 2f) }
+        val asked = ArrayList<List<Int>>()
+        val session = Counting { encoding -> floatArrayOf(1f, 2f).also { asked += encoding.ids.asList() } }
         val classifier = classifier(EMBEDS.replace("\"size\"", "$prompts \"size\""), session)
         assertEquals(Prompts("so ", "good "), classifier.manifest.prompts)
         val found = classifier.rank("good", listOf("so so", "so", "good so so so")).found!!
-        assertEquals(listOf("so", "so so", "good so so so"), found.map { it.text }) // two words, as the query has
-        assertEquals(1.0, found[0].score, 1e-6)
+        assertEquals(listOf("so so", "so", "good so so so"), found.map { it.text }) // as they were given, without prompts
+        val expected = listOf("so good", "good so so", "good so", "good so so so")
+        assertEquals(expected.map { tokenizer.encode(it).ids.asList() }.toSet(), asked.toSet())
         assertEquals("so good", Prompts("so ").ofQuery("so good"))
         assertEquals(Prompts(), BundleManifest.parse(EMBEDS).prompts)
     }
@@ -188,8 +190,10 @@ class RankingTest {
         for (text in wrong) assertFailsWith<BundleException>(text) { BundleManifest.parse(text) }
     }
 
+    private val tokenizer = Tokenizer.load(File(Goldens.folders[0], "tokenizer.bin"))
+
     private fun classifier(manifest: String, session: ModelSession) =
-        TextClassifier(BundleManifest.parse(manifest), Tokenizer.load(File(Goldens.folders[0], "tokenizer.bin")), session)
+        TextClassifier(BundleManifest.parse(manifest), tokenizer, session)
 
     private class Counting(private val answer: (Encoding) -> FloatArray) : ModelSession {
         var runs = 0
