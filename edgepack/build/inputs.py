@@ -225,11 +225,11 @@ class Inputs:
         if teacher.is_carved and teacher.tensors.mapped and teacher.embedding is None:
             return student_from_weights(teacher.config, teacher.tensors.opened(), teacher.task.name, layers)
         model = teacher.load_model()
-        if isinstance(model, OwnModel) and takes_parts(teacher.config):
+        if not isinstance(model, OwnModel):
+            return student_from_teacher(model, teacher.task.name)
+        if takes_parts(teacher.config):
             return student_from_parts(model, teacher, self.max_length)
-        if isinstance(model, OwnModel):
-            return student_from_table(model, teacher, self.max_length, self.request.seed)
-        return student_from_teacher(model, teacher.task.name)
+        return student_from_table(model, teacher, self.max_length, self.request.seed)
 
 
 def open_inputs(

@@ -25,6 +25,7 @@ from edgepack.evidence.speed_profile import (
     RuntimeProfile,
     Scaled,
     SpeedProfile,
+    error_figures,
     known_tokens,
     read_speed_profile,
 )
@@ -52,8 +53,7 @@ class DeviceProfileResult:
             runtimes[each.runtime] = {
                 "models": len(each.models),
                 "scaled": None if scaled is None else scaled.model_dump(mode="json"),
-                "median_error": round(median(errors), 4),
-                "largest_error": round(max(errors), 4),
+                **error_figures(errors),
             }
         return {"path": str(self.path), "device": self.profile.device, "runtimes": runtimes}
 

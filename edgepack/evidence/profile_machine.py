@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,7 +25,7 @@ from edgepack._version import __version__
 from edgepack.bundle.manifest import write_model
 from edgepack.console import Console, format_table
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure_once
-from edgepack.evidence.speed_profile import ProfiledModel, RuntimeProfile, SpeedProfile
+from edgepack.evidence.speed_profile import ProfiledModel, RuntimeProfile, SpeedProfile, error_figures
 from edgepack.export import export
 from edgepack.plan.speed_fit import errors_left_out
 from edgepack.student.config import StudentConfig
@@ -114,11 +113,7 @@ class ProfileResult:
             "path": str(self.path),
             "device": self.profile.device,
             "runtimes": {
-                each.runtime: {
-                    "models": len(each.models),
-                    "median_error": round(median(self.errors[each.runtime]), 4),
-                    "largest_error": round(max(self.errors[each.runtime]), 4),
-                }
+                each.runtime: {"models": len(each.models), **error_figures(self.errors[each.runtime])}
                 for each in self.profile.runtimes
             },
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -112,3 +113,8 @@ def known_tokens(models: Sequence[ProfiledModel]) -> tuple[int, int]:
     """The shortest and the longest text that was run."""
     counts = [tokens for model in models for tokens in model.p50_ms]
     return min(counts), max(counts)
+
+
+def error_figures(errors: Sequence[float]) -> dict[str, float]:
+    """What a result of `edgepack profile` says of a runtime's errors, as shares."""
+    return {"median_error": round(median(errors), 4), "largest_error": round(max(errors), 4)}

@@ -61,11 +61,10 @@ def student_from_table(model: OwnModel, teacher: Teacher, max_length: int, seed:
                 if name.endswith(".bias"):
                     parameter.zero_()
             student.embeddings.word.weight.copy_(table)
-            if isinstance(model.model, EmbeddingModel) and model.model.dense is not None:
-                assert student.head.classifier is not None
-                student.head.classifier.weight.copy_(model.model.dense.weight)
-                if model.model.dense.bias is not None:
-                    student.head.classifier.bias.copy_(model.model.dense.bias)
+            if isinstance(model.model, EmbeddingModel) and student.head.classifier is not None:
+                own = model.model.student_weights()
+                student.head.classifier.weight.copy_(own["classifier.weight"])
+                student.head.classifier.bias.copy_(own["classifier.bias"])
     return student.eval()
 
 
@@ -94,7 +93,6 @@ def table_config(model: OwnModel, teacher: Teacher, max_length: int) -> StudentC
         label2id={name: i for i, name in enumerate(teacher.task.labels)},
         pad_token_id=int(config.pad_token_id or 0),
     )
-    if not isinstance(model.model, EmbeddingModel):
+    if teacher.embedding is None:
         return shape
-    dense = model.model.dense
-    return changed_config(shape, **vector_head(model.model.embedding, 0 if dense is None else dense.out_features))
+    return changed_config(shape, **vector_head(teacher.embedding, teacher.task.vector_size))

@@ -204,8 +204,8 @@ def student_of_layout(
     """The same where the weights have the places of `layout`, whatever the family."""
     config = _config(teacher, layout, weights, task)
     if embedding is not None:
-        size = weights["classifier.weight"].shape[0] if embedding.dense is not None else 0
-        config = changed_config(config, **vector_head(embedding, size))
+        dense = weights.get("classifier.weight")
+        config = changed_config(config, **vector_head(embedding, 0 if dense is None else dense.shape[0]))
     state = _embeddings(config, layout, weights, _first_position(teacher))
     for layer in range(config.num_hidden_layers) if layers is None else layers:
         state |= _layer(config, layout, weights, layer)
@@ -252,11 +252,11 @@ def _config(teacher: PreTrainedConfig, layout: Layout, weights: Mapping[str, Ten
 
 
 def vector_head(embedding: Embedding, size: int) -> dict[str, Any]:
-    """What the config says of the way from states to a vector; labels are none. `size`: a linear layer's; 0: none."""
+    """What the config says of the way from states to a vector; labels are none. `size`: what a linear layer gives."""
     return {
         "pooling": embedding.pooling,
         "normalized": embedding.normalized,
-        "vector_size": size,
+        "vector_size": size if embedding.dense is not None else 0,
         "head_act": embedding.activation,
         "id2label": {},
         "label2id": {},
