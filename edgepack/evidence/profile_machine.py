@@ -153,9 +153,23 @@ def profile_machine(targets: Sequence[str], path: Path, console: Console) -> Pro
 
 
 def profile_runtime(target: Target, console: Console) -> RuntimeProfile:
-    """Export and time every model for one target."""
+    """Export and time every model of a profile for one target."""
+    return RuntimeProfile(
+        runtime=target.runtime,
+        version=runtime_version(target),
+        static_shape=target.static_shape,
+        models=time_models(target, probes_of(target), console),
+    )
+
+
+def probes_of(target: Target) -> list[tuple[Probe, int]]:
+    """The shapes of a profile, each with the bit width of its body."""
     first, *others = target.body_bits
-    wanted = [(probe, first) for probe in PROBES] + [(probe, bits) for bits in others for probe in OFTEN]
+    return [(probe, first) for probe in PROBES] + [(probe, bits) for bits in others for probe in OFTEN]
+
+
+def time_models(target: Target, wanted: Sequence[tuple[Probe, int]], console: Console) -> list[ProfiledModel]:
+    """Export and time a model for each shape and bit width of its body."""
     configs = [probe.config(target, bits) for probe, bits in wanted]
     with TemporaryDirectory() as folder:
         subjects = []
@@ -171,10 +185,7 @@ def profile_runtime(target: Target, console: Console) -> RuntimeProfile:
                 for subject, own in zip(subjects, samples, strict=True):
                     own.append(measure_once(subject, TOKEN_COUNTS, RUNS))
                     advance()
-    models = [profiled(probe, config, own) for (probe, _), config, own in zip(wanted, configs, samples, strict=True)]
-    return RuntimeProfile(
-        runtime=target.runtime, version=runtime_version(target), static_shape=target.static_shape, models=models
-    )
+    return [profiled(probe, config, own) for (probe, _), config, own in zip(wanted, configs, samples, strict=True)]
 
 
 def profiled(probe: Probe, config: StudentConfig, samples: Sequence[dict[str, Any]]) -> ProfiledModel:
