@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.building import Result, run_all
+from benchmarks.cells import with_bounds
 from benchmarks.encoder_teachers import Files, make_files, teacher_folder
 from benchmarks.finetune_data import LANGUAGES
-from benchmarks.frontier import with_bounds
 from benchmarks.goals import Goal, goal_table
 from benchmarks.runs import (
     AS_IT_IS,

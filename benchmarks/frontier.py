@@ -1,9 +1,11 @@
-"""Accuracy against shipped bytes: real builds at several budgets, for both tasks.
+"""Accuracy against shipped bytes: real builds of six tasks at five budgets, beside cheaper models of the same bytes.
 
     python -m benchmarks frontier --shared ../shared --work WORK
 
-Each build runs in a process of its own and is recorded when it is done (`building.py`); the same command resumes
-where it was stopped. The metric is the exported artifact's, run in ONNX Runtime over dev.
+Teachers that are not shared are made first (`kind_teachers.py`). Each build runs in a process of its own and is
+recorded when it is done (`building.py`); the same command resumes where it was stopped. The metric is the exported
+artifact's, run in ONNX Runtime over dev. Linear models, fastText and static embeddings are what `benchmarks linear`
+and `benchmarks baselines` recorded.
 """
 
 from __future__ import annotations
@@ -17,7 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import baselines, linear
 from benchmarks.building import Result, run_all
+from benchmarks.cells import SHAPE_HEADER, build_time, shape_words, with_bounds
+from benchmarks.kind_teachers import SETS as MADE
+from benchmarks.kind_teachers import make_teacher, task_files
 from benchmarks.runs import (
     AS_IT_IS,
     DEFAULT,
@@ -47,11 +53,28 @@ from edgepack.sweep.seeds import over_seeds
 from edgepack.target import load_target
 from edgepack.task.intervals import Interval
 
+__all__ = ["VARIANTS", "main", "task_files"]
+
 VARIANTS = {DEFAULT: AS_IT_IS}
-BUDGETS = (4_000_000, 2_000_000, 1_000_000, 500_000)
-SEVERAL_SEEDS_AT = 4_000_000
+TITLES = {
+    **{name: files.title for name, files in TASKS.items()},
+    "banking77": "Banking77",
+    "tweeteval-emotion": "TweetEval emotion",
+    "sick-entailment": "SICK entailment",
+    "wikigold-iobes": "WikiGold",
+}
+ALTERNATIVES = {"sst2": "sst2", "banking77": "banking77", "tweeteval-emotion": "tweeteval-emotion"}
+ALTERNATIVES["sick-entailment"] = "sick"  # the names that `linear` and `baselines` have for these tasks
+GOALS = {  # of the mean over tasks, and of each: the least share of the teacher's metric
+    4_000_000: (1.0, 0.993),
+    2_000_000: (0.995, 0.985),
+    1_000_000: (0.985, 0.975),
+    500_000: (0.97, 0.955),
+    250_000: (0.94, 0.0),
+}
+BUDGETS = tuple(GOALS)
+SEVERAL_SEEDS_AT = 1_000_000
 SEEDS = (0, 1, 2)  # there; elsewhere the first
-SHAPE_HEADER = "layers × heads × FFN, embedding, tokens, bits"
 
 
 @dataclass(frozen=True)
@@ -86,7 +109,7 @@ class Point:
 def plan_runs(
     tasks: Sequence[str], budgets: Sequence[int], seeds: Sequence[int] | None = None, effort: str = "standard"
 ) -> list[Run]:
-    """The builds, the first seed of everything first; without `seeds`, three at 4 MB and one elsewhere."""
+    """The builds, the first seed of everything first; without `seeds`, three at 1 MB and one elsewhere."""
 
     def seeds_of(budget: int) -> Sequence[int]:
         return seeds if seeds is not None else SEEDS if budget == SEVERAL_SEEDS_AT else SEEDS[:1]
@@ -107,62 +130,101 @@ def points(results: Sequence[Result], effort: str = "standard") -> list[Point]:
     for result in results:
         if result.run.effort == effort:
             groups.setdefault((result.run.task, result.run.budget_bytes), []).append(result)
-    order = sorted(groups, key=lambda place: (list(TASKS).index(place[0]), -place[1]))
+    order = sorted(groups, key=lambda place: (list(TITLES).index(place[0]), -place[1]))
     return [Point(*place, tuple(sorted(groups[place], key=lambda r: r.run.seed))) for place in order]
 
 
-def with_bounds(interval: Interval, pattern: str) -> str:
-    """`99.4% (97.7% to 101.0%)`; without bounds where there are none."""
-    value, low, high = (format(x, pattern) for x in (interval.value, interval.low, interval.high))
-    return value if math.isnan(interval.low) else f"{value} ({low} to {high})"
+@dataclass(frozen=True)
+class Alternative:
+    """The best of the cheap classifiers at a budget: its mean over seeds, and its largest file."""
+
+    name: str
+    metric: float
+    bytes: int
+
+    def words(self) -> str:
+        """In a cell."""
+        return f"{self.metric:.4f} ({self.name}, {self.bytes / 1e6:.2f} MB)"
 
 
-def frontier_table(found: Sequence[Point]) -> str:
+Alternatives = Mapping[tuple[str, int], Alternative]  # by task and budget
+
+
+def read_alternatives(results: Path) -> Alternatives:
+    """What `linear` and `baselines` recorded for the frontier's tasks."""
+    found: dict[tuple[str, int, str], list[tuple[float, int]]] = {}
+    for own in linear.recorded(Store(results / linear.NAME)):
+        key = own.data, own.budget_bytes, "linear"
+        found.setdefault(key, []).append((own.record.metric.value, own.record.bytes))
+    for other in Store(results / baselines.NAME).load_all(baselines.Result).values():
+        if other.accuracy is not None and other.bytes is not None:
+            key = other.data, other.budget_bytes, baselines.METHODS[other.method]
+            found.setdefault(key, []).append((other.accuracy, other.bytes))
+    best: dict[tuple[str, int], Alternative] = {}
+    for (data, budget, name), runs in found.items():
+        mean = sum(metric for metric, _ in runs) / len(runs)
+        for task in (task for task, own_name in ALTERNATIVES.items() if own_name == data):
+            if (task, budget) not in best or best[task, budget].metric < mean:
+                best[task, budget] = Alternative(name, mean, max(size for _, size in runs))
+    return best
+
+
+def means_table(found: Sequence[Point]) -> str:
+    """Markdown: for each budget the mean over tasks beside its goal, with an interval of their dev parts and seeds."""
+    rows = [["budget", "tasks", "mean retention (95 %)", "goal", "lowest", "goal of each"]]
+    for budget, (goal, least) in GOALS.items():
+        kept = {point.task: point.retention for point in found if point.budget_bytes == budget}
+        if not kept:
+            continue
+        count, mean = len(kept), sum(each.value for each in kept.values()) / len(kept)
+        below = math.hypot(*(each.value - each.low for each in kept.values())) / count
+        above = math.hypot(*(each.high - each.value for each in kept.values())) / count
+        worst = min(kept, key=lambda task: kept[task].value)
+        rows.append(
+            [
+                size_name(budget),
+                f"{count} of {len(TITLES)}",
+                with_bounds(Interval(mean, mean - below, mean + above), ".1%"),
+                f"{goal:.1%}",
+                f"{kept[worst].value:.1%} ({TITLES[worst]})",
+                f"{least:.1%}" if least else "above the linear model",
+            ]
+        )
+    return markdown_table(rows)
+
+
+def frontier_table(found: Sequence[Point], alternatives: Alternatives) -> str:
     """Markdown: a row for each task and budget."""
     header = ["task", "budget", "shipped bytes", "metric", "teacher", "retention (95 %)", "retention by seed"]
     header += [
+        "best cheap classifier",
         f"speed, {TOKENS} tokens, by seed",
         SHAPE_HEADER,
         "build",
         "peak RSS of the last build",
     ]
-    return markdown_table([header, *(frontier_row(point) for point in found)])
+    rows = [frontier_row(point, alternatives.get((point.task, point.budget_bytes))) for point in found]
+    return markdown_table([header, *rows])
 
 
-def build_time(results: Sequence[Result]) -> str:
-    """Minutes that a build took, in the mean over those that were not interrupted."""
-    minutes = [result.seconds / 60 for result in results if not result.resumed]
-    return f"{sum(minutes) / len(minutes):.0f} min" if minutes else "was interrupted"
-
-
-def frontier_row(point: Point) -> list[str]:
+def frontier_row(point: Point, alternative: Alternative | None) -> list[str]:
     """One row; the time is the mean over seeds, the memory that of the last build: the code's, whatever the seed."""
     first = point.results[0]
     whole = [result for result in point.results if not result.resumed]
     return [
-        TASKS[point.task].title,
+        TITLES[point.task],
         size_name(point.budget_bytes),
         f"{point.shipped_bytes:,}",
         f"{point.metric.value:.4f}",
         f"{first.teacher.value:.4f}",
         with_bounds(point.retention, ".1%"),
         " / ".join(f"{result.retention.value:.1%}" for result in point.results),
+        alternative.words() if alternative else "none recorded",
         " / ".join(f"{ratio:.1f} ×" for ratio in point.ratios) or "-",
         shape_words(first.shape),
         build_time(point.results),
         f"{max(whole, key=lambda result: result.created).peak_rss_bytes / 1e9:.2f} GB" if whole else "-",
     ]
-
-
-def shape_words(shape: Mapping[str, Any]) -> str:
-    """A student's shape in the order of `SHAPE_HEADER`."""
-    return ", ".join(
-        [
-            " × ".join(str(shape.get(name, "?")) for name in ("layers", "heads", "ffn")),
-            f"{shape.get('embedding', '?')}, {shape.get('vocabulary', '?'):,}",
-            f"{shape.get('body_bits', '?')}/{shape.get('embedding_bits', '?')}",
-        ]
-    )
 
 
 def measure_again(runs: Sequence[Run], store: Store, shared: Path, work: Path) -> None:
@@ -204,9 +266,9 @@ def main(arguments: Sequence[str]) -> None:
     """Run what is left and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks frontier")
     add_options(parser)
-    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("--tasks", nargs="+", choices=list(TITLES), default=list(TITLES))
     parser.add_argument("--budgets", nargs="+", type=size_option, default=list(BUDGETS), metavar="SIZE")
-    parser.add_argument("--seeds", nargs="+", type=int, help="[default: 0 1 2 at 4MB, 0 elsewhere]")
+    parser.add_argument("--seeds", nargs="+", type=int, help="[default: 0 1 2 at 1MB, 0 elsewhere]")
     parser.add_argument("--speed-only", action="store_true", help="time what the finished builds made again")
     options = parser.parse_args(arguments)
     store = Store(options.results / FRONTIER)
@@ -215,10 +277,13 @@ def main(arguments: Sequence[str]) -> None:
         measure_again(runs, store, options.shared.resolve(), options.work.resolve())
         failed = []
     else:
+        for name in options.tasks if not options.table_only else ():
+            if name in MADE:
+                make_teacher(name, options.shared.resolve(), options.work.resolve(), Console())
         failed = run_all(runs, store, options)
     found = points(list(store.load_all(Result).values()), options.effort)
     if not found:
         raise InputError(f"no result in {store.folder.name}; run `python -m benchmarks frontier` without --table-only")
-    print(frontier_table(found))
+    print(f"{means_table(found)}\n\n{frontier_table(found, read_alternatives(options.results))}")
     if failed:
         sys.exit(1)

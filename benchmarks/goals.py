@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.building import Result
-from benchmarks.frontier import SHAPE_HEADER, build_time, shape_words, with_bounds
+from benchmarks.cells import SHAPE_HEADER, build_time, shape_words, with_bounds
 from benchmarks.runs import size_name
 from benchmarks.tables import markdown_table
 from edgepack.task.intervals import Interval

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from benchmarks.building import Result, run_all
-from benchmarks.frontier import SHAPE_HEADER, shape_words, with_bounds
+from benchmarks.cells import SHAPE_HEADER, shape_words, with_bounds
 from benchmarks.runs import (
     DEFAULT,
     REPOSITORY,

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.frontier import with_bounds
+from benchmarks.cells import with_bounds
 from benchmarks.runs import TASKS
 from benchmarks.speed import TOKENS, Speed, baseline, measure_speed
 from benchmarks.store import RESULTS, Store
@@ -115,7 +115,7 @@ def measure_tools(task: str, tools: Sequence[str], shared: Path, work: Path, sto
     console = Console()
     with console.progress(f"{task} teacher", len(dev)) as advance:
         goal = teacher.task.statistics(predict(teacher.load_model(), dev, advance=advance), dev)
-    folder = baseline(task, shared, work)
+    folder = baseline(task, shared / TASKS[task].teacher, work)
     tokenizer_bytes = len(asset_bytes(teacher.tokenizer))
     for tool in tools:
         path = TOOLS[tool](folder)

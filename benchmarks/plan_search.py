@@ -11,16 +11,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 
-from benchmarks import kinds
 from benchmarks.building import Result, run_all
-from benchmarks.frontier import SHAPE_HEADER, build_time, shape_words
-from benchmarks.runs import AS_IT_IS, DEFAULT, PLAN_SEARCH, TASKS, Run, TaskFiles, Variant, add_options, size_option
+from benchmarks.cells import SHAPE_HEADER, build_time, shape_words
+from benchmarks.kind_teachers import make_teacher, task_files
+from benchmarks.runs import AS_IT_IS, DEFAULT, PLAN_SEARCH, TASKS, Run, Variant, add_options, size_option
 from benchmarks.store import Store
 from benchmarks.tables import markdown_table
 from edgepack.console import Console
+
+__all__ = ["VARIANTS", "main", "task_files"]
 
 CANDIDATES = 8
 SEARCHED = f"search-{CANDIDATES}"
@@ -30,11 +31,6 @@ VARIANTS = {
 }
 SETS = (*TASKS, "tweeteval-emotion", "sick-entailment")
 BUDGET, HELD_OUT = 1_000_000, 1_000
-
-
-def task_files(name: str, shared: Path, work: Path) -> TaskFiles:
-    """Teacher and data of a set."""
-    return TASKS[name] if name in TASKS else kinds.task_files(name, shared, work)
 
 
 def plan_runs(name: str, options: argparse.Namespace) -> list[Run]:
@@ -82,7 +78,7 @@ def main(arguments: Sequence[str]) -> None:
     store, runs, failed = Store(options.results / PLAN_SEARCH), [], []
     for name in options.sets:
         if name not in TASKS and not options.table_only:
-            kinds.make_teacher(name, options.shared.resolve(), options.work.resolve(), Console())
+            make_teacher(name, options.shared.resolve(), options.work.resolve(), Console())
         own = plan_runs(name, options)
         runs += own
         failed += run_all(own, store, options)

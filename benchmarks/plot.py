@@ -16,9 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.building import Result
-from benchmarks.frontier import Point, frontier_table, points, with_bounds
+from benchmarks.cells import with_bounds
+from benchmarks.frontier import (
+    TITLES,
+    Alternative,
+    Alternatives,
+    Point,
+    frontier_table,
+    means_table,
+    points,
+    read_alternatives,
+)
 from benchmarks.other_tools import NAME, OtherResult, other_table, speed_ratio
-from benchmarks.runs import FRONTIER, REPOSITORY, TASKS, size_name
+from benchmarks.runs import FRONTIER, REPOSITORY, size_name
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table, write_table
 from edgepack.errors import InputError, MissingDependency
@@ -28,8 +38,9 @@ from edgepack.workspace import write_atomic
 IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "docs" / "results.md"
 README, SUMMARY = REPOSITORY / "README.md", "results"
 TOOL_NAMES = {"fp32": "teacher, fp32", "int8": "ONNX Runtime int8", "4-bit": "ONNX Runtime 4-bit"}
-OURS, THEIRS = "#1560bd", "#6b6b6b"
-TICKS_MB = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)
+OURS, THEIRS, CHEAP = "#1560bd", "#6b6b6b", "#b35900"
+PANELS_IN_ROW = 3
+TICKS_MB = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 # text as outlines: looks alike everywhere; the salt and the missing date make the bytes repeat
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "edgepack",
@@ -39,7 +50,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(found: Sequence[Point], others: Sequence[OtherResult]) -> bytes:
+def draw(found: Sequence[Point], others: Sequence[OtherResult], alternatives: Alternatives) -> bytes:
     """The SVG: shipped bytes (log) against retention, a panel for each task."""
     try:
         import matplotlib
@@ -48,16 +59,25 @@ def draw(found: Sequence[Point], others: Sequence[OtherResult]) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    tasks = [task for task in TASKS if any(p.task == task for p in found) or any(o.task == task for o in others)]
+    tasks = [task for task in TITLES if any(p.task == task for p in found) or any(o.task == task for o in others)]
     if not tasks:
         raise InputError("no result to draw; run `python -m benchmarks frontier` first")
     with matplotlib.rc_context({**STYLE, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(9.6, 4.2), facecolor="white", layout="constrained")
+        columns = min(len(tasks), PANELS_IN_ROW)
+        rows = math.ceil(len(tasks) / columns)
+        figure = Figure(figsize=(4.8 * columns, 4.2 * rows), facecolor="white", layout="constrained")
         FigureCanvasSVG(figure)
-        panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
-        for panel, task in zip(panels, tasks, strict=True):
-            draw_task(panel, task, [p for p in found if p.task == task], [o for o in others if o.task == task])
-        panels[0].set_ylabel("share of the teacher's metric kept, dev")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for panel, task in zip(panels.flat, tasks, strict=False):
+            own = [p for p in found if p.task == task]
+            draw_task(panel, task, own, [o for o in others if o.task == task])
+            cheap = [alternatives[key] for p in own if (key := (task, p.budget_bytes)) in alternatives]
+            if cheap:
+                draw_cheap(panel, cheap, own[0].results[0].teacher.value)
+        for panel in panels.flat[len(tasks) :]:
+            panel.set_axis_off()
+        for row in panels:
+            row[0].set_ylabel("share of the teacher's metric kept, dev")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
@@ -85,14 +105,22 @@ def draw_task(panel: Any, task: str, found: Sequence[Point], others: Sequence[Ot
         # neighbours are close on the axis: names below and above their bars in turn
         end, offset = (kept_there.high, 5) if number % 2 else (kept_there.low, -5)
         label(panel, f"{other.tool}\n{value:.1%}", size, value if math.isnan(end) else end, THEIRS, (0, offset))
-    panel.set_xlim(0.35, 180)
+    panel.set_xlim(0.06, 180)
     panel.set_xticks(TICKS_MB, [f"{tick:g}" for tick in TICKS_MB], minor=False)
     panel.minorticks_off()
     panel.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     panel.set_xlabel("shipped bytes, MB (model file and tokenizer)")
-    panel.set_title(TASKS[task].title, loc="left", weight="bold")
+    panel.set_title(TITLES[task], loc="left", weight="bold")
     panel.grid(axis="y", color="#ececec", linewidth=0.8)
     panel.set_axisbelow(True)
+
+
+def draw_cheap(panel: Any, cheap: Sequence[Alternative], teacher: float) -> None:
+    """The best cheap classifier at each budget of edgepack's points, as shares of the teacher's metric."""
+    best = sorted(cheap, key=lambda each: each.bytes)
+    sizes, values = [each.bytes / 1e6 for each in best], [each.metric / teacher for each in best]
+    panel.plot(sizes, values, color=CHEAP, marker="^", markersize=4.5, linewidth=1)
+    label(panel, f"{best[0].name}\n{values[0]:.1%}", sizes[0], values[0], CHEAP, (6, 4))
 
 
 def label(panel: Any, text: str, size: float, value: float, color: str, offset: tuple[float, float]) -> None:
@@ -103,9 +131,9 @@ def label(panel: Any, text: str, size: float, value: float, color: str, offset: 
     panel.annotate(text, (size, value), color=color, fontsize=8, linespacing=1.1, **place)
 
 
-def summary(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
-    """Both tables, in Markdown."""
-    parts = [frontier_table(found)] if found else []
+def summary(found: Sequence[Point], others: Sequence[OtherResult], alternatives: Alternatives) -> str:
+    """All tables, in Markdown."""
+    parts = [means_table(found), frontier_table(found, alternatives)] if found else []
     parts += [f"Other tools, the same teachers:\n\n{other_table(others)}"] if others else []
     return "\n\n".join(parts)
 
@@ -113,8 +141,8 @@ def summary(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
 def short_table(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
     """For a newcomer: a row for each model, edgepack's after the other tools', the largest first."""
     rows = [["task", "model", "shipped", "metric", "share of the teacher's (95 %)", "speed"]]
-    for task in TASKS:
-        title = TASKS[task].title
+    for task in TITLES:
+        title = TITLES[task]
         for other in sorted((o for o in others if o.task == task), key=lambda o: -o.shipped_bytes):
             kept = Interval(other.retention.value, other.retention.low, other.retention.high)
             name = TOOL_NAMES.get(other.tool, other.tool)
@@ -143,7 +171,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     found = points(list(Store(options.results / FRONTIER).load_all(Result).values()), options.effort)
     others = list(Store(options.results / NAME).load_all(OtherResult).values())
-    image, tables = draw(found, others), summary(found, others)
+    alternatives = read_alternatives(options.results)
+    image, tables = draw(found, others, alternatives), summary(found, others, alternatives)
     options.image.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(options.image, image)
     write_table(options.page, FRONTIER, tables)

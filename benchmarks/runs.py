@@ -137,7 +137,7 @@ def recipe_of(run: Run) -> Recipe:
 
 def task_files(run: Run, shared: Path, work: Path) -> TaskFiles:
     """Teacher and data of a run; paths are whole where the teachers of its table are made in `work`."""
-    if run.table not in (ENCODERS, KINDS, PLAN_SEARCH):
+    if run.task in TASKS:
         return TASKS[run.task]
     return cast(TaskFiles, import_module(TABLES[run.table]).task_files(run.task, shared, work))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from benchmarks.latency import RUNS, export_baseline
-from benchmarks.runs import TASKS, Run
+from benchmarks.runs import Run, task_files
 from benchmarks.timing import median_times
 from edgepack.bundle.record import Record
 from edgepack.runtime.onnxruntime import load
@@ -33,14 +33,14 @@ class Speed(Record):
         return self.int8_ms / self.artifact_ms
 
 
-def baseline(task: str, shared: Path, work: Path) -> Path:
+def baseline(task: str, teacher: Path, work: Path) -> Path:
     """A folder with the teacher as `teacher.onnx` (fp32) and `teacher-int8.onnx`, made once."""
     folder = work / "teachers" / task
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = beside_folder(folder)
         beside.mkdir()
-        export_baseline(load_teacher(str(shared / TASKS[task].teacher)), beside)
+        export_baseline(load_teacher(str(teacher)), beside)
         publish_folder(beside, folder)
     return folder
 
@@ -55,4 +55,5 @@ def measure_speed(artifact: Path, int8: Path, tokens: int) -> Speed:
 
 def artifact_speed(run: Run, artifact: Path, max_length: int, shared: Path, work: Path) -> Speed:
     """Speed of an ONNX file compared with the teacher's int8 model."""
-    return measure_speed(artifact, baseline(run.task, shared, work) / "teacher-int8.onnx", min(TOKENS, max_length))
+    folder = baseline(run.task, shared / task_files(run, shared, work).teacher, work)
+    return measure_speed(artifact, folder / "teacher-int8.onnx", min(TOKENS, max_length))

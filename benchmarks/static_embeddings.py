@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from benchmarks.kinds import BASE, PAGE
+from benchmarks.kind_teachers import BASE
+from benchmarks.kinds import PAGE
 from benchmarks.runs import KINDS, size_option
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table, write_table

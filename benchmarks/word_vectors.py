@@ -19,7 +19,7 @@ from zlib import compress
 
 import numpy as np
 
-from benchmarks.kinds import BASE
+from benchmarks.kind_teachers import BASE
 from benchmarks.static_embeddings import distil
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Example

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 import pytest
 
-from benchmarks import frontier, other_tools, plot
+from benchmarks import baselines, frontier, other_tools, plot
 from benchmarks.building import Result
 from benchmarks.other_tools import OtherResult
-from benchmarks.runs import Run
+from benchmarks.runs import Run, build_request
 from benchmarks.speed import Speed
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import with_table
@@ -65,7 +65,7 @@ def test_the_frontier_table_says_seeds_intervals_and_what_was_interrupted(found_
         ("sst2", 1_000_000, 1),
         ("snips", 2_000_000, 1),
     ]
-    rows = [[c.strip() for c in line.strip("|").split("|")] for line in frontier.frontier_table(found).splitlines()]
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in frontier.frontier_table(found, {}).splitlines()]
     half = math.hypot(4.302653 * 0.01 / math.sqrt(3), 0.01)  # t(2) · s / √n of 0.99, 1.00, 1.01; each one has 0.01
     assert rows[2][:7] == [
         "SST-2",
@@ -77,18 +77,63 @@ def test_the_frontier_table_says_seeds_intervals_and_what_was_interrupted(found_
         "99.0% / 100.0% / 101.0%",
     ]
     assert rows[2][7:] == [
+        "none recorded",
         "4.0 × / 4.0 × / 4.0 ×",
         "6 × 2 × 128, 64, 12,000, 4/4",
         "10 min",
         "1.20 GB",
     ]
-    assert rows[3][5:8] == ["97.0% (96.0% to 98.0%)", "97.0%", "-"]
-    assert rows[3][9:] == ["was interrupted", "-"]
+    assert rows[3][5:9] == ["97.0% (96.0% to 98.0%)", "97.0%", "none recorded", "-"]
+    assert rows[3][10:] == ["was interrupted", "-"]
+
+
+def test_means_are_over_tasks_with_what_dev_and_seeds_change_in_each(result_of: Make) -> None:
+    kept = {"sst2": 0.891, "snips": 0.855}  # of a teacher's 0.9: 99 and 95 %, each ± 1 point
+    found = frontier.points([result_of(Run("frontier", task, 1_000_000, 0), value) for task, value in kept.items()])
+    rows = frontier.means_table(found).splitlines()[2:]
+    half = 0.01 / math.sqrt(2)
+    expected = f"{0.97:.1%} ({0.97 - half:.1%} to {0.97 + half:.1%})"
+    assert rows == [f"| 1MB | 2 of 6 | {expected} | 98.5% | 95.0% (SNIPS) | 97.5% |"]
+
+
+def test_the_best_cheap_classifier_of_a_budget_is_named_with_its_mean_over_seeds(tmp_path: Path) -> None:
+    def keep_one(method: str, seed: int, accuracy: float | None) -> None:
+        key = baselines.key(method, "sick", 250_000, seed)
+        result = baselines.Result(
+            data="sick",
+            method=method,
+            budget_bytes=250_000,
+            seed=seed,
+            bytes=200_000 + seed,
+            accuracy=accuracy,
+            settings="",
+            seconds=1.0,
+            versions={},
+        )
+        Store(tmp_path / baselines.NAME).save(key, result)
+
+    for seed, accuracy in enumerate((0.70, 0.72)):
+        keep_one(baselines.STATIC, seed, accuracy)
+    keep_one(baselines.FASTTEXT, 0, 0.705)
+    keep_one(baselines.FASTTEXT, 1, None)  # nothing fits
+    found = frontier.read_alternatives(tmp_path)
+    assert {place: best.words() for place, best in found.items()} == {
+        ("sick-entailment", 250_000): "0.7100 (static embeddings, 0.20 MB)"
+    }
+
+
+def test_the_frontier_has_teachers_of_its_own(tmp_path: Path) -> None:
+    runs = frontier.plan_runs(["banking77", "sst2"], [1_000_000])
+    assert [(run.task, run.seed) for run in runs] == [(name, n) for n in range(3) for name in ("banking77", "sst2")]
+    made, shared = (build_request(run, tmp_path / "shared", tmp_path / "work", "cpu") for run in runs[:2])
+    assert made.teacher == str(tmp_path / "work/kind-teachers/banking77")
+    assert shared.teacher == str(tmp_path / "shared/models/teacher-sst2")
+    assert set(frontier.ALTERNATIVES) < set(frontier.TITLES)
 
 
 def test_the_summary_holds_both_tables(found_results: list[Result], other_result: Callable[..., OtherResult]) -> None:
     others = [other_result("sst2", "int8", 23_000_000, 0.89), other_result("sst2", "4-bit", 14_000_000, 0.9)]
-    page = plot.summary(frontier.points(found_results), others)
+    page = plot.summary(frontier.points(found_results), others, {})
     lines = [line for line in page.splitlines() if line.startswith(("| SST-2 | int8", "| SST-2 | 4-bit"))]
     assert lines[0].startswith("| SST-2 | int8 | 23,000,000 | 0.8900 | 0.9000 | 98.9% (97.9% to 99.9%) | 1.00 × |")
     assert lines[1].endswith("| 0.50 × |")
@@ -115,7 +160,7 @@ def test_the_short_table_has_other_tools_first_and_means_over_seeds(
 def test_the_pages_hold_the_tables_of_the_recorded_runs() -> None:
     found = frontier.points(list(Store(RESULTS / "frontier").load_all(Result).values()))
     others = list(Store(RESULTS / other_tools.NAME).load_all(OtherResult).values())
-    tables = {plot.PAGE: ("frontier", plot.summary(found, others))}
+    tables = {plot.PAGE: ("frontier", plot.summary(found, others, frontier.read_alternatives(RESULTS)))}
     tables[plot.README] = (plot.SUMMARY, plot.short_table(found, others))
     for page, (name, table) in tables.items():
         text = page.read_text(encoding="utf-8")
@@ -127,7 +172,7 @@ def test_without_matplotlib_the_line_that_installs_it_is_given(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingDependency, match=r'pip install "edgepack\[plot\]"'):
-        plot.draw(frontier.points(found_results), [])
+        plot.draw(frontier.points(found_results), [], {})
 
 
 def test_the_plot_is_the_same_bytes_from_the_same_results(
@@ -150,13 +195,13 @@ def test_the_plot_is_the_same_bytes_from_the_same_results(
     assert ElementTree.fromstring(text).tag.endswith("svg")
     assert "<dc:date>" not in text
     assert all(f"<!-- {title} -->" in text for title in ("SST-2", "SNIPS", "edgepack"))
-    tables = plot.summary(frontier.points(results), others)
+    tables = plot.summary(frontier.points(results), others, {})
     written = page.read_text(encoding="utf-8")
     assert written == f"before\n<!-- table:frontier -->\n{tables}\n<!-- end -->\nafter\n"
     short = plot.short_table(frontier.points(results), others)
     assert readme.read_text(encoding="utf-8") == f"<!-- table:results -->\n{short}\n<!-- end -->\n"
     moved = [r.model_copy(update={"shipped_bytes": r.shipped_bytes // 2}) for r in results]
-    assert plot.draw(frontier.points(moved), others) != images[0].read_bytes()
+    assert plot.draw(frontier.points(moved), others, {}) != images[0].read_bytes()
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import kinds
+from benchmarks import kind_teachers, kinds
 from benchmarks.building import Result
-from benchmarks.kinds import TEXTS
+from benchmarks.kind_teachers import TEXTS
 from benchmarks.runs import KINDS, Run, build_request
 from benchmarks.store import RESULTS
 from benchmarks.tables import with_table
@@ -33,7 +33,7 @@ def test_embeddings_learn_from_every_text_once_and_keep_the_base_as_teacher(tmp_
         path.write_text("four\n" if path.suffix == ".txt" else tables.get(path.parent.name, sick))
     request = build_request(kinds.plan_runs([EMBEDS], "quick")[0], shared, work, "cpu")
     assert Path(request.train).read_text().split() == ["one", "two", "three", "four"]
-    assert (request.task, request.teacher) == (EMBEDS, str(shared / kinds.BASE))
+    assert (request.task, request.teacher) == (EMBEDS, str(shared / kind_teachers.BASE))
 
 
 def test_rows_stand_in_the_order_of_the_kinds(tmp_path: Path, result_of: Callable[..., Result]) -> None:
