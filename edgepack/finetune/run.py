@@ -40,6 +40,7 @@ from edgepack.task.examples import (
 )
 from edgepack.task.long_texts import split as split_windows
 from edgepack.task.read_long import LongTexts, read_long
+from edgepack.task.reading.labels import PYTHONS_GAP
 from edgepack.task.scoring import REGRESSION, recorded_problem
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
@@ -51,6 +52,7 @@ from edgepack.teacher import (
     open_checkpoint,
     position_limit,
     quiet_transformers,
+    said_of_pickle,
 )
 from edgepack.train.processes import find_device, has_bf16
 from edgepack.workspace import HIDDEN_FOLDER, Workspace, sha256_file, source_hash, written_folder
@@ -165,6 +167,8 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
     if (task.is_multi_label or task.is_score) and options.label_smoothing is None:
         options = replace(options, label_smoothing=0.0)  # a label's probability is compared with a threshold
     checkpoint = open_checkpoint(_encoder_folder(base))
+    for said in said_of_pickle(checkpoint.folder, f"checkpoint {checkpoint.name}", checkpoint.traits):
+        console.warn(said)
     tokenizer = load_tokenizer(checkpoint, task.name)
     limit = position_limit(checkpoint, tokenizer)
     if options.max_length is not None and options.max_length > limit:
@@ -253,6 +257,7 @@ def _read(
         raise InputError(f"{train}: {found}; at least 2 are needed")
     training, judged = read_both(train, evaluation, task, columns)
     show_notes(console, training, judged)
+    _warn_of_none(console, task, training)
     if scheme == "plain" and tag_scheme is None:
         console.info(f"{train}: none of its tags is O, so they mark no entities: each word has a tag of its own")
     if not (task.is_tagging or task.is_score) and len(training) >= LEAST_CHECKED:
@@ -263,6 +268,18 @@ def _read(
                 "is the label column one of ids? name the right one with --label-column"
             )
     return task, training, judged
+
+
+def _warn_of_none(console: Console, task: Task, training: Dataset) -> None:
+    """Say that a class may be what Python writes for a label that is not there."""
+    if PYTHONS_GAP not in task.labels:
+        return
+    number = task.labels.index(PYTHONS_GAP)
+    found = [e.label if isinstance(e.label, tuple) else (e.label,) for e in training.examples]
+    console.warn(
+        f"{training.source}: {sum(number in each for each in found):,} of {len(found):,} examples have the label "
+        f"{PYTHONS_GAP}, as Python writes a missing value; it becomes a class: leave them out if they have no label"
+    )
 
 
 def _encoder_folder(base: str) -> str:

@@ -23,6 +23,7 @@ from edgepack.task.reading.labels import (
     FileLabels,
     apply_names,
     check_new_names,
+    check_no_gap,
     check_single,
     clean_name,
     is_integer,
@@ -183,6 +184,8 @@ def read_labels(
     check_new_names(found)
     if not several:
         check_single(found, found.places)
+    if loaded.vectors:
+        return tuple(map(str, range(loaded.vectors)))
     numbers = [NUMBER.fullmatch(label.strip()) for label in found.places]
     if all(numbers):
         return tuple(map(str, sorted({int(number[1]) for number in numbers if number})))
@@ -194,6 +197,7 @@ def _tag_names(loaded: Loaded, scheme: SchemeName) -> tuple[str, ...]:
     if scheme == "plain":
         check_new_names(distinct(loaded.source, rows, loaded.rows))
         return tuple(sorted({clean_name(tag) for row in rows for tag in row}))
+    check_no_gap(distinct(loaded.source, rows, loaded.rows))
     convert_tags(rows, [row.where for row in loaded.rows], ("O", "B"))  # refuses tags of no scheme
     types = entity_types(rows)
     check_new_names(FileLabels(loaded.source, dict.fromkeys(types, loaded.source)))

@@ -40,6 +40,8 @@ class Loaded:
     notes: tuple[Note, ...]
     flags: tuple[str, ...] = ()  # labels that have a column each
     outside: tuple[Row, ...] = ()  # rows whose label says that they belong to no label
+    vectors: int = 0  # numbers of 0 and 1 in each row, one for each label
+    hint: str = ""  # what else its labels could be, where they are none of the teacher's
 
     def labels(self) -> FileLabels:
         """The distinct labels as the data writes them."""
@@ -52,7 +54,8 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
     if not tagging and not pair:
         _refuse_pairs(table, columns)
     layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, problem)
-    rows, notes = read_rows(table, layout, problem)
+    rows, notes, vectors = read_rows(table, layout, problem)
+    hint = table.label_hint if columns.label is None else ""
     if layout.kind == "text" and not pair:
         notes = (*notes, *left_out(table, layout, columns))
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
@@ -62,7 +65,7 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
     sha256 = table.sha256 or _hash_rows(rows)
     if columns.outside is None:
-        return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags)
+        return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags, vectors=vectors, hint=hint)
     if tagging or problem != SINGLE_LABEL:
         raise InputError(f"--out-of-scope {shown(columns.outside)} goes with one label for each text; leave it out")
     rows, outside = part_rows(rows, names, columns.outside)
@@ -131,6 +134,31 @@ def class_ids(
     files: list[Loaded], labels: Sequence[str], scheme: SchemeName | None
 ) -> list[tuple[list[tuple[int, ...]], tuple[Note, ...]]]:
     """Each file's class ids, row by row, and what is to be said of its labels; tags are in `scheme`."""
+    _check_vectors(files, labels)
+    hint = next((file.hint for file in files if file.hint), "")
+    try:
+        return _class_ids(files, labels, scheme)
+    except InputError as e:
+        if not hint:
+            raise
+        raise InputError(f"{e}; {hint}") from e
+
+
+def _check_vectors(files: Sequence[Loaded], labels: Sequence[str]) -> None:
+    """`InputError` where vectors of 0 and 1 have more or fewer numbers than there are labels."""
+    for file in files:
+        expected = len(file.names) or len(labels)
+        if file.vectors not in (0, expected):
+            whose = f"{file.named_by} gives" if file.names else "the teacher has"
+            raise InputError(
+                f"{file.source}: its vectors of 0 and 1 have {file.vectors} numbers, {whose} {expected} labels; one "
+                "number for each label, in their order, is needed, or lists of the labels' names"
+            )
+
+
+def _class_ids(
+    files: list[Loaded], labels: Sequence[str], scheme: SchemeName | None
+) -> list[tuple[list[tuple[int, ...]], tuple[Note, ...]]]:
     written: list[list[Tags]] = []
     notes: list[list[Note]] = []
     for file in files:

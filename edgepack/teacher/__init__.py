@@ -18,6 +18,7 @@ from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
 from edgepack.teacher.own_model import OwnModel
+from edgepack.teacher.pickle_beside import said_of_pickle
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.score_check import scale_note, score_problem
 from edgepack.teacher.student_tokenizer import StudentTokenizer, open_student_tokenizer
@@ -48,6 +49,7 @@ __all__ = [
     "open_student_tokenizer",
     "position_limit",
     "quiet_transformers",
+    "said_of_pickle",
     "scale_note",
     "score_problem",
     "unknown_share",

@@ -17,7 +17,8 @@ from optimum.utils import NormalizedConfigManager, NormalizedTextConfig
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from edgepack.errors import InputError, bare, one_line, shown
-from edgepack.teacher.families import FAMILIES, Family, can_carve, family_of, model_class
+from edgepack.task.reading.table import listed
+from edgepack.teacher.families import FAMILIES, XMOD, Family, can_carve, family_of, model_class
 from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
@@ -133,6 +134,7 @@ def open_checkpoint(source: str) -> Checkpoint:
         kind = "an encoder with a decoder" if config.is_encoder_decoder else "no model with a classification head"
         raise InputError(f"{what}: model_type is {shown(config.model_type)}, {kind}; supported are {SUPPORTED}")
     _check_sizes(config, what)
+    _check_language(config, what)
     return Checkpoint(folder, folder.resolve().name if Path(source).is_dir() else source, config)
 
 
@@ -180,6 +182,16 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
     count = raw.get("num_labels")
     if count is not None and (not isinstance(count, int) or not 0 <= count <= MOST_LABELS):
         raise InputError(f"{what}: num_labels is {shown(count)}; allowed: 1 to {MOST_LABELS}")
+
+
+def _check_language(config: PreTrainedConfig, what: str) -> None:
+    """`InputError` for an X-MOD that does not say which of its language adapters its texts go through."""
+    if config.model_type != XMOD or config.default_language in config.languages:
+        return
+    raise InputError(
+        f"{what}: is an X-MOD, with an adapter for each of its languages ({listed(map(str, config.languages))}), and "
+        f"default_language is {shown(config.default_language)}; set it in config.json to the one of your texts"
+    )
 
 
 def _check_sizes(config: PreTrainedConfig, what: str) -> None:

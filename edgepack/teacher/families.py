@@ -46,7 +46,8 @@ class Family:
     """`prefix`: what stands before an encoder's names; `layers`: what stands between it and a layer's number.
 
     `one_segment`: the model takes no token types, or only one. `offset_positions`: its position ids start behind
-    `pad_token_id`. `plain`: settings that make another model of it, with the value that does not.
+    `pad_token_id`. `plain`: settings that make another model of it, with the value that does not. `adapters`: its
+    layers have adapters of their own, which nothing merges.
     """
 
     prefix: str
@@ -55,6 +56,7 @@ class Family:
     one_segment: bool = False
     offset_positions: bool = False
     plain: tuple[tuple[str, Any], ...] = PLAIN
+    adapters: bool = False
 
 
 ROBERTA = Family("roberta", one_segment=True, offset_positions=True)
@@ -73,8 +75,9 @@ FAMILIES: dict[str, Family] = {
     "xlm": Family("transformer", "attentions.", "embeddings.weight", one_segment=True, plain=XLM_PLAIN),
     "flaubert": Family("transformer", "attentions.", "embeddings.weight", one_segment=True, plain=XLM_PLAIN),
 }
+XMOD = "xmod"
 OFFSET_POSITIONS = (  # of the others
-    *("longformer", "xlm-roberta-xl", "roberta-prelayernorm", "xmod", "luke", "ibert", "esm", "markuplm", "lilt"),
+    *("longformer", "xlm-roberta-xl", "roberta-prelayernorm", XMOD, "luke", "ibert", "esm", "markuplm", "lilt"),
 )
 
 
@@ -115,4 +118,4 @@ def family_of(config: PreTrainedConfig) -> Family:
     found = model_class(config)
     prefix = found.base_model_prefix if found is not None else name
     types = int(getattr(config, "type_vocab_size", 0) or 0)
-    return Family(prefix, one_segment=types < 2, offset_positions=name in OFFSET_POSITIONS)
+    return Family(prefix, one_segment=types < 2, offset_positions=name in OFFSET_POSITIONS, adapters=name == XMOD)

@@ -33,6 +33,7 @@ from edgepack.teacher.labels import (
 )
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
+from edgepack.teacher.pickle_beside import said_of_pickle
 from edgepack.teacher.pipeline import Rival
 from edgepack.teacher.tensors import FileTensors
 from edgepack.teacher.tokenizer import open_tokenizer, position_limit
@@ -151,7 +152,7 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(*notes, *said_of_prefix(prefix)),
+        notes=(*notes, *said_of_prefix(prefix), *said_of_pickle(checkpoint.folder, what, checkpoint.traits)),
         behaviour=behaviour,
     )
 
@@ -187,7 +188,11 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(*embedding.notes(), *said_of_prefix(prefix)),
+        notes=(
+            *embedding.notes(),
+            *said_of_prefix(prefix),
+            *said_of_pickle(checkpoint.folder, what, checkpoint.traits),
+        ),
         behaviour=behaviour,
         embedding=embedding,
     )

@@ -27,6 +27,7 @@ ADAPTER = re.compile(
     r"(^|[._])(lora|loha|lokr|ia3|oft|boft|vera|hada)_|(^|\.)(base_layer|modules_to_save|original_module|adapters?)\."
     r"|(^|\.)(adapter_|prompt_e|prefix_t)"
 )
+OWN_ADAPTER = re.compile(r"\.output\.adapter_(modules|layer_norm)\.")  # X-MOD's, one for each of its languages
 QUANTIZED = re.compile(r"\.(absmax|quant_state|quant_map|qweight|qzeros|SCB|weight_scale|weight_zero_point)(\.|$)")
 FLOATS = ("F64", "F32", "F16", "BF16")
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in TensorFlow's time
@@ -64,12 +65,12 @@ def read_names(folder: Path, what: str, family: Family) -> StoredWeights:
     tensors: dict[str, Stored] = {}
     for file in files:
         try:
-            tensors |= _safetensors(file) if file.suffix == ".safetensors" else _pickle(file)
+            tensors |= stored_in(file)
         except Exception as e:  # a broken pickle trips torch in too many ways to list
             raise InputError(f"{what}: weights do not load: {file.name}: {_reason(e)}") from e
     if not tensors:
         raise InputError(f"{what}: {files[0].name} holds no tensors; copy or download the checkpoint again")
-    _refuse_adapters(tensors, what)
+    _refuse_adapters(tensors, what, family)
     _refuse_quantized(tensors, what)
     return StoredWeights(tensors, _prefix(tensors, what, family))
 
@@ -103,6 +104,11 @@ def _shards(folder: Path, index: str, what: str) -> tuple[Path, ...]:
     return tuple(folder / name for name in names)
 
 
+def stored_in(file: Path) -> dict[str, Stored]:
+    """Names and shapes in one file; whatever is wrong with it raises."""
+    return _safetensors(file) if file.suffix == ".safetensors" else _pickle(file)
+
+
 def _safetensors(file: Path) -> dict[str, Stored]:
     with safe_open(file, "pt") as opened:
         slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
@@ -134,8 +140,9 @@ def _reason(error: BaseException) -> str:
     return one_line(error)
 
 
-def _refuse_adapters(names: Iterable[str], what: str) -> None:
-    found = sorted(name for name in names if ADAPTER.search(name))
+def _refuse_adapters(names: Iterable[str], what: str, family: Family) -> None:
+    own = OWN_ADAPTER if family.adapters else None
+    found = sorted(name for name in names if ADAPTER.search(name) and not (own and own.search(name)))
     if found:
         raise InputError(
             f"{what}: its weights hold an adapter that was not merged (LoRA or its kind): {few(found)}; {MERGE}"

@@ -247,6 +247,23 @@ def test_shared_examples_are_warned_of(files: Files, tmp_path: Path, capsys: pyt
     assert "3 of 4 evaluation examples also stand in the training data" in capsys.readouterr().err
 
 
+def test_a_class_that_may_be_a_gap_and_a_pickle_of_other_weights_are_warned_of(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = shutil.copytree(files.base, tmp_path / "base")
+    torch.save({"embeddings.word_embeddings.weight": torch.zeros(1)}, base / "pytorch_model.bin")
+    named = {"light": "light", "music": "music", "time": "None"}
+    paths = [
+        write_rows(tmp_path / Path(path).name, [(text, named[label]) for text, label in read_rows(path)])
+        for path in (files.train, files.evaluation)
+    ]
+    run(Files(str(base), *paths), tmp_path / "out", epochs=1)
+    said = capsys.readouterr().err.replace("\n", " ")
+    count = sum(label == "time" for _, label in read_rows(files.train))
+    assert f"{count} of 80 examples have the label None, as Python writes a missing value" in said
+    assert "pytorch_model.bin beside model.safetensors holds other weights" in said
+
+
 def test_the_command_prints_the_classes(files: Files, tmp_path: Path) -> None:
     words = ["finetune", "-m", files.base, "-d", files.train, "--eval", files.evaluation, "--epochs", "1"]
     shown = CliRunner().invoke(main, [*words, "-o", str(tmp_path / "a"), "--held-out", "0.25"])

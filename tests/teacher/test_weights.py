@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -212,9 +213,56 @@ def test_a_word_table_padded_for_speed_is_usual(tmp_path: Path, family: str) -> 
     assert load_teacher(str(tmp_path)).sizes.vocabulary == rows
 
 
-def test_safetensors_come_before_a_pickle_beside_them(folder: Path) -> None:
-    torch.save({"nothing": torch.zeros(1)}, folder / "pytorch_model.bin")
-    assert load_teacher(str(folder)).parameters > 1
+TABLE = "bert.embeddings.word_embeddings.weight"
+BESIDE: dict[str, tuple[Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], str]] = {
+    "other names": (lambda t: {n: v for n, v in t.items() if "classifier" not in n}, r"classifier\.bias, classifier"),
+    "other shapes": (lambda t: t | {TABLE: t[TABLE][:5]}, r"embeddings\.word_embeddings\.weight"),
+    "other numbers": (lambda t: t | {"classifier.weight": t["classifier.weight"] * 1.01}, r"classifier\.weight"),
+    "the same": (dict, ""),
+    "the same, rounded": (lambda t: {n: v.half() for n, v in t.items()}, ""),
+    "the same, with what nothing reads": (lambda t: t | pretraining_head(), ""),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("new", [True, False])
+def test_safetensors_come_before_a_pickle_which_is_said_where_it_holds_others(
+    folder: Path, name: str, new: bool
+) -> None:
+    change, differs = BESIDE[name]
+    held = load_file(folder / "model.safetensors")
+    torch.save(change(held), folder / "pytorch_model.bin", _use_new_zipfile_serialization=new)
+    teacher = load_teacher(str(folder))
+    assert torch.equal(dict(teacher.load_model().state_dict())["classifier.weight"], held["classifier.weight"])
+    said = [note for note in teacher.notes if "pytorch_model.bin beside model.safetensors" in note]
+    assert len(said) == bool(differs)
+    assert not differs or re.search(
+        differs + r".*; model\.safetensors is read: .* move model\.safetensors away", said[0]
+    )
+
+
+def test_a_pickle_that_nothing_reads_is_passed_over(folder: Path) -> None:
+    (folder / "pytorch_model.bin").write_bytes(b"no pickle")
+    assert load_teacher(str(folder)).notes == ()
+
+
+def test_a_pickle_in_parts_is_compared_too(folder: Path) -> None:
+    held = load_file(folder / "model.safetensors")
+    names = sorted(held)
+    for part, chosen in (("1", names[:9]), ("2", names[9:])):
+        torch.save({n: held[n] + (n == TABLE) for n in chosen}, folder / f"pytorch_model-0000{part}-of-00002.bin")
+    (folder / "pytorch_model.bin.index.json").write_text("{}")
+    (said,) = load_teacher(str(folder)).notes
+    assert TABLE in said
+
+
+def test_adapters_of_a_models_own_languages_are_no_lora(tmp_path: Path) -> None:
+    write_teacher(tmp_path, "xmod", languages=["en_XX", "de_DE"], default_language="de_DE")
+    assert load_teacher(str(tmp_path)).family == "xmod"
+    for language in (None, "fr_XX"):
+        edit(tmp_path, "config.json", default_language=language)
+        with pytest.raises(InputError, match=r"is an X-MOD, .*\(en_XX, de_DE\).*set it in config\.json to the one of"):
+            load_teacher(str(tmp_path))
 
 
 def test_shards_are_read_through_their_index(folder: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from edgepack.errors import InputError, reason
+from edgepack.errors import InputError, reason, shown
 from edgepack.task.reading.table import SAMPLE, Note, Rows, Table, listed
 
 NEEDED = "one object on each line is needed, or one list of objects"
@@ -24,7 +24,7 @@ DOCUMENT = re.compile(  # an object whose first entries are plain, up to a list 
     rf'"({"|".join(LISTS)})"\s*:\s*(\[)\s*\{{'
 )
 BLANK = re.compile(r"\s*")
-Parsed = Iterator[tuple[str, dict[str, Any]]]
+Parsed = Iterator[tuple[str, dict[str, Any], str]]  # place, row, the row's own text
 
 
 def open_json(source: str, text: str, sha256: str) -> Table:
@@ -39,10 +39,14 @@ def open_json(source: str, text: str, sha256: str) -> Table:
         notes = (Note(f"{source}: its rows are the list under {key!r}"),)
     else:
         parse = _parser(_lines, source, text, 0)
-    columns = dict.fromkeys(key for _, row in _first(parse) for key in row)
+    columns = dict.fromkeys(key for _, row, _ in _first(parse) for key in row)
 
     def rows(wanted: Sequence[str]) -> Rows:
-        for place, row in parse():
+        keys = {column: json.dumps(column, ensure_ascii=False) for column in wanted}
+        for place, row, written in parse():
+            for column, key in keys.items():
+                if written.count(key) > 1:
+                    _refuse_twice(place, written, column)
             yield place, tuple(row.get(column) for column in wanted)
 
     return Table(source, tuple(columns), rows, sha256, notes=notes, hint=HINT)
@@ -52,7 +56,18 @@ def _parser(parse: Callable[[str, str, int], Parsed], source: str, text: str, st
     return lambda: parse(source, text, start)
 
 
-def _first(parse: Callable[[], Parsed]) -> list[tuple[str, dict[str, Any]]]:
+def _refuse_twice(place: str, written: str, column: str) -> None:
+    """`InputError` where the object has the key twice, of which a parser takes the last; in what it holds it may be."""
+    pairs = json.loads(written, object_pairs_hook=list)
+    values = [value for key, value in pairs if key == column]
+    if len(values) > 1:
+        raise InputError(
+            f"{place}: the key {shown(column)} stands {len(values)} times in the row, with {shown(values[0])} and "
+            f"{shown(values[-1])}; one value is needed"
+        )
+
+
+def _first(parse: Callable[[], Parsed]) -> list[tuple[str, dict[str, Any], str]]:
     """The first rows; the very first one must be right, a later one is complained about when it is read."""
     rows = parse()
     found = list(islice(rows, 1))
@@ -75,7 +90,7 @@ def _lines(source: str, text: str, start: int) -> Parsed:
         first = False
         if not isinstance(row, dict):
             raise InputError(f"{place}: is a JSON {type(row).__name__}; {NEEDED}")
-        yield place, row
+        yield place, row, line
 
 
 def _document(source: str, text: str) -> str:
@@ -95,6 +110,7 @@ def _list_items(source: str, text: str, start: int) -> Parsed:
     while text[place : place + 1] != "]" or number:
         number += 1
         where = f"{source}: item {number}"
+        start = place
         try:
             row, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as e:
@@ -102,7 +118,7 @@ def _list_items(source: str, text: str, start: int) -> Parsed:
             raise InputError(f"{source}:{line}: item {number} is not valid JSON: {_fault(e)}; {NEEDED}") from e
         if not isinstance(row, dict):
             raise InputError(f"{where}: is a JSON {type(row).__name__}; {NEEDED}")
-        yield where, row
+        yield where, row, text[start:place]
         place = _skip(text, place)
         if text[place : place + 1] == "]":
             break

@@ -23,6 +23,8 @@ NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?")  # data frames with gaps write whole 
 BOOLEANS = {"false": 0, "true": 1}
 SEVERAL = re.compile(r"\s*[,;|]\s*")
 NAMED_BY_USER = "--labels"
+GAPS = ("nan", "NaN", "NAN", "<NA>", "NaT", "null", "NULL")  # of pandas, NumPy and JSON
+PYTHONS_GAP = "None"  # also what many call a class that none of the others is
 Convention = str  # "names" or "class ids"
 
 
@@ -104,8 +106,22 @@ def read_names(text: str, fewest: int = 2) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_no_gap(file: FileLabels) -> None:
+    """Refuse labels that are what a data frame writes for a value that is not there: they would become a class."""
+    gap = next((label for label in file.places if label.strip() in GAPS), None)
+    if gap is not None:
+        raise InputError(
+            f"{file.places[gap]}: label {shown(gap)} is what data frames write for an empty cell, and would become a "
+            "class: leave rows without a label out, or give the class another name"
+        )
+
+
 def check_new_names(file: FileLabels) -> None:
-    """Refuse labels that make no classes of a new teacher: negative numbers, and names that differ in case only."""
+    """Refuse labels that make no classes of a new teacher.
+
+    These are empty cells, negative numbers, and names that differ in case only.
+    """
+    check_no_gap(file)
     below = next((label for label in file.places if label.strip().startswith("-") and is_integer(label)), None)
     if below is not None:
         raise InputError(
@@ -233,6 +249,8 @@ def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
             f"as class ids, 0 to {len(labels) - 1} are allowed; -1 often marks rows without a label, -100 tokens "
             "without a tag: leave them out"
         )
+    if label.strip() in (*GAPS, PYTHONS_GAP):
+        hint = "data frames write an empty cell so: leave rows without a label out"
     check_single(file, labels)
     return (
         f"{file.places[label]}: label {shown(label)} is none of the teacher's; data: {listed(sorted(file.places))}; "

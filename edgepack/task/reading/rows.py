@@ -11,7 +11,15 @@ from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
 from edgepack.task.reading.problem import MULTI_LABEL, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import read_score, said_of_scores
-from edgepack.task.reading.sets import find_form, how_read, read_flags, read_set, said_of_sets
+from edgepack.task.reading.sets import (
+    find_form,
+    holds_lists_of_one,
+    how_read,
+    only_label,
+    read_flags,
+    read_set,
+    said_of_sets,
+)
 from edgepack.task.reading.spans import tag_words
 from edgepack.task.reading.table import Note, Table, listed
 
@@ -39,18 +47,32 @@ class Row(NamedTuple):  # millions of them: half the memory of a dataclass, a th
     name: str | None = None
 
 
-def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> tuple[list[Row], tuple[Note, ...]]:
+class Read(NamedTuple):
+    """All rows, and what is to be said; `vectors`: how many numbers of 0 and 1 each has for its labels, if any."""
+
+    rows: list[Row]
+    notes: tuple[Note, ...]
+    vectors: int = 0
+
+
+def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> Read:
     """All rows; a source without one is an error. `problem`: whether texts have a label, a set of labels, a score."""
-    notes = table.notes
+    notes, vectors = table.notes, 0
     if layout.kind == "token rows":
         table = group_sentences(table, layout.sentence, layout.text, layout.label)
         notes, layout = table.notes, Layout("words", "tokens", "tags")
     if layout.kind == "text":
         if problem != SINGLE_LABEL:
-            rows, said = _set_rows(table, layout) if problem == MULTI_LABEL else _score_rows(table, layout)
+            rows, said, vectors = _set_rows(table, layout) if problem == MULTI_LABEL else _score_rows(table, layout)
             notes = (*notes, *said)
         else:
-            rows = list(_text_rows(table, layout))
+            lists = holds_lists_of_one(value for _, (value,) in table.rows((layout.label,)))
+            rows = list(_text_rows(table, layout, lists))
+            if lists:
+                said_of_lists = (
+                    f"column {shown(layout.label)} holds a list of one label in each row, read as that label"
+                )
+                notes = (*notes, Note(f"{table.source}: {said_of_lists}"))
         blank = sum(not row.text.strip() for row in rows)
         if blank:
             notes = (*notes, Note(f"{table.source}: {blank} of {len(rows)} texts are empty", warning=True))
@@ -64,7 +86,7 @@ def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> 
         notes = (*notes, note)
     if not rows:
         raise InputError(f"{table.source}: a header and no rows; at least one example is needed")
-    return rows, notes
+    return Read(rows, notes, vectors)
 
 
 def read_texts(table: Table, text: str, pair: str | None) -> list[Row]:
@@ -87,13 +109,15 @@ def _values(table: Table, *columns: str) -> Iterator[tuple[str, tuple[Any, ...]]
         yield where, values
 
 
-def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
+def _text_rows(table: Table, layout: Layout, lists: bool = False) -> Iterator[Row]:
+    """Texts with their labels; `lists`: each in a list of one."""
     columns = [layout.text, layout.label, *filter(None, (layout.pair, layout.label_name))]
     known: dict[str, tuple[str]] = {}  # labels that were checked: each is kept once
     for where, (text, label, *others) in _values(table, *columns):
         text = _text(where, layout.text, text)
         pair = _text(where, columns[2], others[0]) if layout.pair else None
         name = _label(where, others[-1]) if layout.label_name else None
+        label = only_label(label) if lists else label
         labels = known.get(label) if type(label) is str else None
         if labels is None:
             labels = (_label(where, label),)
@@ -102,7 +126,7 @@ def _text_rows(table: Table, layout: Layout) -> Iterator[Row]:
         yield Row(where, text, pair, None, labels, name)
 
 
-def _score_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
+def _score_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note], int]:
     """Texts with their scores."""
     columns = [layout.text, *filter(None, (layout.pair,))]
     rows = []
@@ -110,13 +134,13 @@ def _score_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
         text, *pair = (_text(where, column, each) for column, each in zip(columns, texts, strict=True))
         rows.append(Row(where, text, pair[0] if pair else None, None, (read_score(where, layout.label, value),)))
     scores = [float(row.labels[0]) for row in rows]
-    return rows, [said_of_scores(table.source, layout.label, scores)] if rows else []
+    return rows, [said_of_scores(table.source, layout.label, scores)] if rows else [], 0
 
 
-def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
-    """Texts with the labels of their sets."""
+def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note], int]:
+    """Texts with the labels of their sets; and the length of the vectors that these are written as, else 0."""
     flags, texts = layout.flags, [layout.text, *filter(None, (layout.pair,))]
-    joined = find_form(() if flags else (value for _, (value,) in table.rows((layout.label,))))
+    joined = find_form(() if flags else ((place, value) for place, (value,) in table.rows((layout.label,))))
     rows = []
     for where, values in _values(table, *texts, *(flags or (layout.label,))):
         text, *pair = (_text(where, column, value) for column, value in zip(texts, values, strict=False))
@@ -124,7 +148,7 @@ def _set_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
         labels = read_flags(where, flags, cells) if flags else read_set(where, cells[0], joined, _label)
         rows.append(Row(where, text, pair[0] if pair else None, None, labels))
     how = how_read(joined, flags, layout.label)
-    return rows, [said_of_sets(table.source, how, [len(row.labels) for row in rows])]
+    return rows, [said_of_sets(table.source, how, [len(row.labels) for row in rows])], joined.vectors
 
 
 def _text(where: str, column: str, value: Any) -> str:

@@ -19,16 +19,21 @@ from edgepack.task.reading.table import Note, Table, listed
 SEPARATORS = ("|", ";", ",")
 ABSENT = ("0", "0.0", "false")
 PRESENT = ("1", "1.0", "true")
+FLAG = re.compile(r"0(?:\.0*)?|1(?:\.0*)?|false|true", re.IGNORECASE)
+FLAGS = re.compile(rf"\[\s*(?:{FLAG.pattern})(?:[\s,]+(?:{FLAG.pattern}))*[\s,]*\]", re.IGNORECASE)
 PYTHON_ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,'"\[\]]+?))\s*(?:,|$)""")
 ReadLabel = Callable[[str, Any], str]  # place and value → the label as a string
 
 
 @dataclass(frozen=True)
 class Joined:
-    """How the cells of one file are sets: vectors, labels that a separator joins, or lists and single labels."""
+    """How the cells of one file are sets: labels that a separator joins, or lists and single labels.
+
+    `vectors`: how many numbers of 0 and 1 each cell has, where that is what they are.
+    """
 
     separator: str | None
-    vectors: bool = False
+    vectors: int = 0
 
 
 def is_flag(value: Any) -> bool:
@@ -55,20 +60,21 @@ def is_list(value: Any) -> bool:
 def holds_sets(values: Iterable[Any]) -> bool:
     """Whether the cells of a label column are sets of labels.
 
-    Lists are, where most cells are lists: one among plain labels is a row that went wrong. Joined labels are, where
-    most of what is joined stands alone in other cells.
+    Lists are, where most cells are lists: one among plain labels is a row that went wrong; where every list has one
+    label, they are labels. Joined labels are, where most of what is joined stands alone in other cells.
     """
     cells: set[str] = set()
-    lists = others = 0
+    lists = others = single = 0
     for value in values:
         if is_list(value):
             lists += 1
+            single += only_label(value) is not None
             continue
         others += 1
         if isinstance(value, str):
             cells.add(value.strip())
     if lists:
-        return lists > others
+        return lists > others and single < lists + others
     for separator in SEPARATORS:
         joined = [_split(cell, separator) for cell in cells if separator in cell]
         known = sum(len(parts) > 1 and cells.issuperset(parts) for parts in joined)
@@ -77,11 +83,45 @@ def holds_sets(values: Iterable[Any]) -> bool:
     return False
 
 
-def find_form(values: Iterable[Any]) -> Joined:
-    """Whether lists are vectors; else the separator that leaves the fewest different labels, where any parts a cell."""
-    values = list(values)
-    if _are_vectors(values):
-        return Joined(None, vectors=True)
+def only_label(value: Any) -> Any:
+    """The label of a list of one, as annotation tools write it; None of any other value."""
+    if isinstance(value, str) and is_list(value):
+        try:
+            value = _listed("", value)
+        except InputError:
+            return None
+    if not isinstance(value, list | tuple) or len(value) != 1 or isinstance(value[0], list | tuple | dict):
+        return None
+    return value[0]
+
+
+def holds_lists_of_one(values: Iterable[Any]) -> bool:
+    """Whether every cell of a label column is a list of one label."""
+    found = False
+    for value in values:
+        if only_label(value) is None:
+            return False
+        found = True
+    return found
+
+
+def find_form(places: Iterable[tuple[str, Any]]) -> Joined:
+    """Whether lists are vectors; else the separator that leaves the fewest different labels, where any parts a cell.
+
+    Of cells with their places; vectors of which one has another length are an `InputError`.
+    """
+    cells_with_places = list(places)
+    values = [value for _, value in cells_with_places]
+    vectors = [(place, vector) for place, value in cells_with_places if (vector := _vector(value)) is not None]
+    if vectors and len(vectors) == len(values) and _are_vectors([vector for _, vector in vectors]):
+        length = len(vectors[0][1])
+        other = next(((place, len(vector)) for place, vector in vectors if len(vector) != length), None)
+        if other is not None:
+            raise InputError(
+                f"{other[0]}: the vector has {other[1]} numbers, the one in the first row {length}; one number for "
+                "each label is needed in every row"
+            )
+        return Joined(None, vectors=length)
     cells = {value.strip() for value in values if isinstance(value, str) and not is_list(value.strip())}
     best, fewest = None, len(cells)
     for separator in SEPARATORS:
@@ -93,6 +133,8 @@ def find_form(values: Iterable[Any]) -> Joined:
 
 def read_set(where: str, value: Any, joined: Joined, read: ReadLabel) -> tuple[str, ...]:
     """The labels of a cell, each once, in the order in which they stand there."""
+    if joined.vectors:
+        return tuple(str(place) for place, flag in enumerate(_vector(value) or ()) if _is_present(flag))
     if isinstance(value, str):
         value = value.strip()
         if is_list(value):
@@ -103,8 +145,6 @@ def read_set(where: str, value: Any, joined: Joined, read: ReadLabel) -> tuple[s
             value = _split(value, joined.separator)
     elif not isinstance(value, list | tuple):
         value = [value]
-    if joined.vectors:
-        return tuple(str(place) for place, flag in enumerate(value) if flag)
     return tuple(dict.fromkeys(read(where, each) for each in value))
 
 
@@ -134,13 +174,24 @@ def how_read(joined: Joined, flags: Sequence[str], label: str) -> str:
     return f"from column {shown(label)}, {kind}"
 
 
-def _are_vectors(values: Sequence[Any]) -> bool:
-    """Whether all are lists of 0 and 1 of one length, and not all of them could be class ids."""
-    if not values or not all(isinstance(value, list | tuple) and len(value) > 1 for value in values):
-        return False
-    if len({len(value) for value in values}) > 1 or not all(is_flag(each) for value in values for each in value):
-        return False
-    return any(len(set(value)) < len(value) or isinstance(value[0], bool | float) for value in values)
+def _vector(value: Any) -> Sequence[Any] | None:
+    """A list of 0 and 1, or one in a string, with commas or with spaces; None where it is no such list."""
+    if isinstance(value, str):
+        text = value.strip()
+        return [flag.rstrip(".") for flag in FLAG.findall(text)] if FLAGS.fullmatch(text) else None
+    return value if isinstance(value, list | tuple) and value and all(map(is_flag, value)) else None
+
+
+def _are_vectors(values: Sequence[Sequence[Any]]) -> bool:
+    """Whether lists of 0 and 1 could not all be class ids, which come once each and are whole numbers."""
+    written = [[each.lower() if isinstance(each, str) else each for each in value] for value in values]
+    return all(len(value) > 1 for value in written) and any(
+        len(set(value)) < len(value) or (value[0] not in ("0", "1") and not _is_int(value[0])) for value in written
+    )
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_present(value: Any) -> bool:

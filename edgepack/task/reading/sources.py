@@ -17,6 +17,7 @@ from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_
 from edgepack.task.reading.columns import LABELS as LABEL_COLUMNS
 from edgepack.task.reading.columns import TEXTS as TEXT_COLUMNS
 from edgepack.task.reading.conll import open_conll
+from edgepack.task.reading.conllu import looks_like_conllu, open_conllu
 from edgepack.task.reading.delimited import open_csv, open_tsv
 from edgepack.task.reading.json_rows import open_json
 from edgepack.task.reading.table import Rows, Table, check_unpacked, most_unpacked
@@ -32,7 +33,12 @@ def _open_plain(source: str, text: str, sha256: str) -> Table:
         )
     head = [cell.strip().lower() for cell in text.partition("\n")[0].split("\t")]
     texts_and_labels = not {*TEXT_COLUMNS}.isdisjoint(head) and not {*LABEL_COLUMNS}.isdisjoint(head)
-    return (open_tsv if texts_and_labels else open_conll)(source, text, sha256)
+    return (open_tsv if texts_and_labels else _open_columns)(source, text, sha256)
+
+
+def _open_columns(source: str, text: str, sha256: str) -> Table:
+    """CoNLL columns; those of CoNLL-U stand in another order than any others'."""
+    return (open_conllu if looks_like_conllu(text) else open_conll)(source, text, sha256)
 
 
 TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
@@ -41,7 +47,9 @@ TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
     ".jsonl": open_json,
     ".ndjson": open_json,
     ".json": open_json,
-    ".conll": open_conll,
+    ".conll": _open_columns,
+    ".conll2003": _open_columns,
+    ".conllu": open_conllu,
     ".iob": open_conll,
     ".iob2": open_conll,
     ".bio": open_conll,

@@ -39,7 +39,8 @@ class Table:
 
     `rows(columns)` gives each row's place (`file:line`) and its values in these columns, None where it has none.
     `names` are the names of integer labels, by column, where the source knows them. `sha256` is that of the file;
-    it is empty for a source that is no file. `hint`: what else to do where columns are not found.
+    it is empty for a source that is no file. `hint`: what else to do where columns are not found;
+    `label_hint`: where the labels that are read are none of the teacher's.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Table:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     hint: str = ""
+    label_hint: str = ""
 
     def sample(self, *columns: str) -> list[tuple[Any, ...]]:
         """Values of the first rows; what is wrong with one of them is said when all rows are read."""

@@ -15,7 +15,7 @@ import pytest
 
 from edgepack.errors import InputError, MissingDependency
 from edgepack.machine import extras
-from edgepack.task.examples import Columns, Dataset, infer_task, read_dataset
+from edgepack.task.examples import Columns, Dataset, infer_task, read_dataset, read_labels, read_tag_scheme
 from edgepack.task.reading import sources
 from edgepack.task.reading.delimited import is_quoted
 from edgepack.task.task import Task
@@ -250,6 +250,41 @@ def test_tag_files(tmp_path: Path, kind: str) -> None:
     source = write(tmp_path, *TAG_FILES[kind])
     assert [(e.words, e.label) for e in read_dataset(source, TAGGING).examples] == SENTENCES
     assert infer_task(source) == ("token-classification", False)
+
+
+CONLLU = """# sent_id = 1
+# text = Vámonos al mar
+1-2	Vámonos	_	_	_	_	_	_	_	SpaceAfter=No
+1	Vamos	ir	VERB	vm	Mood=Imp	0	root	_	_
+2	nos	nosotros	PRON	pp	_	1	obj	_	_
+3	mar	mar	NOUN	nc	_	1	obl	_	_
+3.1	ya	_	ADV	_	_	_	_	_	_
+
+1	Sí	sí	INTJ	i	_	0	root	_	_
+"""
+
+
+@pytest.mark.parametrize("name", ["a.conllu", "a.conll", "a.txt", "a.conllu.gz"])
+def test_conllu_is_read_by_its_universal_tags(tmp_path: Path, name: str) -> None:
+    content = gzip.compress(CONLLU.encode()) if name.endswith(".gz") else CONLLU
+    source, task = write(tmp_path, name, content), Task("token-classification", ("INTJ", "NOUN", "PRON", "VERB"))
+    data = read_dataset(source, task)
+    assert [(e.words, e.label) for e in data.examples] == [(("Vamos", "nos", "mar"), (3, 2, 1)), (("Sí",), (0,))]
+    assert "read as CoNLL-U" in said(data)
+    assert "2 lines of ranges and empty nodes are left out" in said(data)
+    assert infer_task(source) == ("token-classification", False)
+    assert read_tag_scheme(source) == "plain"
+    assert read_labels(source, scheme="plain") == task.labels
+    other = Task("token-classification", ("obj", "obl", "root"))
+    assert read_dataset(source, other, Columns(label="deprel")).examples[0].label == (2, 0, 1)
+    with pytest.raises(InputError, match=r"is none of the teacher's; .*it is CoNLL-U, read by its column upos.*xpos"):
+        read_dataset(source, other)
+
+
+@pytest.mark.parametrize("suffix", ["conll2003", "iob", "iob2", "bio", "bioes"])
+def test_columns_under_any_of_their_names(tmp_path: Path, suffix: str) -> None:
+    data = read_dataset(write(tmp_path, f"a.{suffix}", CONLL), TAGGING)
+    assert [(e.words, e.label) for e in data.examples] == SENTENCES
 
 
 def test_escapes_in_printed_lists_are_undone(tmp_path: Path) -> None:

@@ -306,12 +306,27 @@ def test_a_new_teacher_carries_the_datas_names(tmp_path: Path) -> None:
     [
         (["a", "b", "A"], r":4: label 'A' differs from 'a' in case only, so that they would be two classes"),
         ([0, -1, 1], r":3: label '-1' is a negative number, which is no class id"),
+        (["a", "b", "nan"], r":4: label 'nan' is what data frames write for an empty cell, and would become a class"),
+        (["NaN", "b"], r":2: label 'NaN' is what data frames write"),
+        (["a", "null"], r":3: label 'null' is what data frames write"),
     ],
 )
 def test_labels_that_make_no_class_of_a_new_teacher(tmp_path: Path, values: list[object], message: str) -> None:
     source = tsv(tmp_path, "a", values)
     with pytest.raises(InputError, match=message):
         read_labels(source)
+
+
+def test_an_empty_cell_of_a_data_frame_is_told_as_one(tmp_path: Path) -> None:
+    """Also where a teacher is there, whose labels lack it; where it has it, it is a label like any other."""
+    source = tsv(tmp_path, "a", ["world", "nan"])
+    with pytest.raises(InputError, match=r":3: label 'nan' is none of the teacher's.*data frames write an empty cell"):
+        read_dataset(source, Task("text-classification", ("world", "sport")))
+    assert len(read_dataset(source, Task("text-classification", ("world", "nan")))) == 2
+    tagged = jsonl(tmp_path, "b", [{"tokens": ["a", "b"], "tags": ["O", "nan"]}])
+    with pytest.raises(InputError, match=r":1: label 'nan' is what data frames write"):
+        read_labels(tagged)
+    assert read_labels(tsv(tmp_path, "c", ["None", "toxic"])) == ("None", "toxic")  # a class that people have
 
 
 def test_types_that_differ_in_case_make_no_teacher(tmp_path: Path) -> None:

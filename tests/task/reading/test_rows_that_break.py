@@ -56,6 +56,18 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
         TEXT,
         r":2: label is a number",
     ),
+    "a key twice": (
+        "a.jsonl",
+        GOOD + '{"label": "pos", "text": "x", "label": "neg"}',
+        TEXT,
+        r":2: the key 'label' stands 2 times in the row, with 'pos' and 'neg'; one value is needed",
+    ),
+    "a key twice in a list": (
+        "a.json",
+        '[{"text": "a", "label": 0}, {"text": "b", "text": "c", "label": 0}]',
+        TEXT,
+        r"item 2: the key 'text' stands 2 times",
+    ),
     "label NaN": ("a.jsonl", GOOD + '{"text": "x", "label": NaN}', TEXT, r":2: label is nan"),
     "label infinite": ("a.jsonl", GOOD + '{"text": "x", "label": 1e999}', TEXT, r":2: label is inf"),
     "label null": ("a.jsonl", GOOD + '{"text": "x", "label": null}', TEXT, r":2: no value in column 'label'"),
@@ -113,6 +125,24 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
         '{"id": 1, "data": {"tokens": ["a"], "tags": ["O"]}}',
         TAGS,
         r"entries of 'data' \(tokens, tags\)",
+    ),
+    "CoNLL-U of uneven width": (
+        "a.conllu",
+        "# text = a\n1\ta\ta\tNOUN\n",
+        TAGS,
+        r"a\.conllu:2: CoNLL-U has 10 columns .* this line has 4: 1, a, a, NOUN",
+    ),
+    "CoNLL-U for a teacher of entities": (
+        "a.conllu",
+        "1\tanna\t_\tPROPN\tNNP\t_\t0\troot\t_\t_\n",
+        TAGS,
+        r"tags are PROPN; none is O.*; it is CoNLL-U, read by its column upos; --label-column names another: xpos",
+    ),
+    "CoNLL-U without tags": (
+        "a.conllu",
+        "1\tanna\t_\t_\tNNP\t_\t0\troot\t_\t_\n",
+        Task("token-classification", ("NOUN", "PROPN")),
+        r"a\.conllu:1: the word 'anna' has no upos \(_\); name a column .* --label-column: upos, xpos",
     ),
     "CoNLL of uneven width": ("a.conll", "a O\nb\n", TAGS, r"a\.conll:2: CoNLL columns .* has 2, this one has 1: b"),
     "CoNLL of one column": ("a.conll", "a\nb\n", TAGS, "a token and its tag on each line are needed"),
@@ -220,6 +250,12 @@ def test_one_line_with_its_place(tmp_path: Path, kind: str) -> None:
     with pytest.raises(InputError, match=expected) as caught:
         read_dataset(write(tmp_path, name, content), task)
     assert_clean(str(caught.value))
+
+
+def test_a_key_twice_is_fine_where_it_is_not_read_or_is_inside_another(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "the \\"label\\" \'label\'", "label": "neg", "id": 1, "id": 2, "meta": {"label": 3}}\n')
+    assert [(e.text, e.label) for e in read_dataset(str(source), TEXT).examples] == [("the \"label\" 'label'", 0)]
 
 
 def test_utf8_that_is_broken_inside_parquet_names_its_row(tmp_path: Path) -> None:

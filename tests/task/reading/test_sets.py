@@ -53,6 +53,38 @@ def test_vectors_of_flags(tmp_path: Path) -> None:
     assert sets(jsonl(tmp_path, [0, 1, 1], [0, 0, 0], [1, 0, 0])) == [(1, 2), (), (0,)]
     assert sets(jsonl(tmp_path, [0.0, 1.0, 0.0], [1.0, 0.0, 1.0])) == [(1,), (0, 2)]
     assert sets(jsonl(tmp_path, [0, 1], [2, 1])) == [(0, 1), (1, 2)]  # class ids
+    for cells in (("[0, 1, 1]", "[1, 0, 0]"), ("[0 1 1]", "[1 0 0]"), ("[0. 1. 1.]", "[True, False, False]")):
+        source = written(tmp_path, "text\tlabels\n" + "".join(f"a\t{cell}\n" for cell in cells))
+        assert sets(source) == [(1, 2), (0,)]
+
+
+def test_vectors_of_another_length_are_refused_with_both_numbers(tmp_path: Path) -> None:
+    source = jsonl(tmp_path, [0, 1, 1, 0], [0, 0, 0, 0])
+    with pytest.raises(InputError, match="its vectors of 0 and 1 have 4 numbers, the teacher has 3 labels"):
+        sets(source)
+    assert read_labels(source) == ("0", "1", "2", "3")  # of a new teacher, one that no row has too
+    named = Columns(names=("joy", "fear"))
+    with pytest.raises(InputError, match="have 4 numbers, --labels gives 2 labels"):
+        sets(source, named)
+    with pytest.raises(InputError, match=r"a\.jsonl:2: the vector has 2 numbers, the one in the first row 3"):
+        sets(jsonl(tmp_path, [0, 1, 1], [0, 0]))
+
+
+@pytest.mark.parametrize("cells", [(["joy"], ["fear"]), ("['joy']", '["fear"]'), ([0], [1])])
+def test_lists_of_one_label_are_labels(tmp_path: Path, cells: tuple[object, ...]) -> None:
+    """As annotation tools export them, for a teacher that gives a text one label."""
+    source, task = jsonl(tmp_path, *cells), Task("text-classification", LABELS)
+    data = read_dataset(source, task)
+    assert [example.label for example in data.examples] == [0, 1]
+    assert f"{source}: column 'labels' holds a list of one label in each row, read as that label" in [
+        note.text for note in data.notes
+    ]
+    assert infer_problem(source) == "single_label_classification"
+    assert len(read_labels(source)) == 2
+    assert sets(source) == [(0,), (1,)]
+    for other in ([], ["joy", "fear"]):
+        with pytest.raises(InputError, match=r"a\.jsonl:[12]: label is a list"):
+            read_dataset(jsonl(tmp_path, cells[0], other), task)
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|", ", "])
@@ -132,5 +164,5 @@ def test_one_list_among_plain_labels_is_no_set(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in [*rows, {"text": "a", "label": ["light"]}]))
     assert infer_problem(str(path)) == "single_label_classification"
-    path.write_text("\n".join(json.dumps({**row, "label": [row["label"]]}) for row in rows))
+    path.write_text("\n".join(json.dumps({**row, "label": [row["label"], "dark"]}) for row in rows))
     assert infer_problem(str(path)) == SETS
