@@ -332,6 +332,7 @@ class Delivery:
             evaluation=self.data_record(),
             student=student,
             windows=self.inputs.windows,
+            training=self.inputs.training,
         )
         return write_bundle(self.inputs.request.output / "bundles" / target.name, contents)
 

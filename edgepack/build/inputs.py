@@ -25,8 +25,10 @@ from edgepack.build.tokens import (
     said_of_long,
     tokens_of,
 )
+from edgepack.build.training_record import training_record
 from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
 from edgepack.bundle.confidence import ANSWER_RATE
+from edgepack.bundle.manifest import TrainingRecord
 from edgepack.bundle.verdict import MAX_DROP
 from edgepack.compress.other_vocabulary import with_vocabulary
 from edgepack.console import Console
@@ -131,6 +133,7 @@ class Inputs:
     outside: Dataset | None = None  # training texts that belong to no label, where the user said which these are
     pairing: Pairing | None = None
     windows: Windows | None = None  # how evaluation texts of more than `max_length` tokens are read; None: cut
+    training: TrainingRecord | None = None  # which examples `train` is of, where they have labels
 
     @property
     def longest(self) -> Longest:
@@ -290,6 +293,7 @@ def open_with_texts(
         outside=outside_texts(train_data, held_out is not None),
         pairing=tokens.pairing,
         windows=tokens.windows,
+        training=training_record(train_data, evaluation_data, teacher.task),
     ), train_data
 
 

@@ -101,6 +101,17 @@ class DataRecord(Record):
     labels: list[str] = Field(default_factory=list)  # names of integer labels, where the user gave them
 
 
+class TrainingRecord(Record):
+    """Which examples the student learnt from: `sha256` as a `DataRecord` has it, and how many.
+
+    `shared`: the share of the evaluation examples whose texts stand in them too.
+    """
+
+    sha256: str
+    n: int = Field(ge=1)
+    shared: float = Field(default=0.0, ge=0, le=1)
+
+
 class TeacherRecord(Record):
     """Where the student's knowledge comes from; `thresholds` of a teacher of label sets, which its metric is by."""
 
@@ -146,6 +157,7 @@ class BundleManifest(Record):
         "ranks",
         "vector",
         "windows",
+        "training",
     )
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: TaskName
@@ -172,6 +184,7 @@ class BundleManifest(Record):
     metrics: dict[str, MetricRecord]
     teacher: TeacherRecord
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
+    training: TrainingRecord | None = None  # absent in those, and where texts are embedded
     linear: LinearRecord | None = None  # absent in those, and where texts are tagged or embedded
     temperature: float | None = Field(
         default=None, gt=0, allow_inf_nan=False

@@ -42,6 +42,7 @@ from edgepack.bundle.manifest import (
     PaddingRecord,
     TeacherRecord,
     TensorRecord,
+    TrainingRecord,
     VectorRecord,
     WindowsRecord,
     file_record,
@@ -96,6 +97,7 @@ class Contents:
     evaluation: DataRecord | None = None
     student: Student | None = None  # answers the goldens where the artifact's runtime is not here
     windows: Windows | None = None  # how texts of more than `max_length` tokens are read; None: they are cut
+    training: TrainingRecord | None = None
 
     @property
     def longest(self) -> Longest:
@@ -199,6 +201,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         metrics=verdict.metrics,
         teacher=contents.teacher,
         evaluation=contents.evaluation,
+        training=contents.training,
         linear=in_manifest(verdict.linear),
         temperature=verdict.temperature,
         min_confidence=verdict.min_confidence,

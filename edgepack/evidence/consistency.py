@@ -76,9 +76,21 @@ def not_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
             yield from not_finite(inner, f"{place}.{i}")
 
 
+def training_faults(manifest: BundleManifest) -> list[str]:
+    """What a manifest says of training and evaluation data that cannot be, or that no figure can stand on."""
+    training, evaluation = manifest.training, manifest.evaluation
+    if training is None:
+        return []
+    faults = [] if SHA256.fullmatch(training.sha256) else ["the training data's sha256 is none"]
+    if evaluation is not None and training.sha256 == evaluation.sha256:
+        faults.append("the evaluation data are the training data")
+    return faults
+
+
 def manifest_faults(manifest: BundleManifest) -> list[str]:
     """What no bundle's manifest can say."""
     faults = vector_faults(manifest) if manifest.task == EMBEDS else label_faults(manifest.labels)
+    faults += training_faults(manifest)
     if not 1 <= manifest.max_length <= MOST_TOKENS:
         faults.append(f"max_length is {bare(str(manifest.max_length))}")
     if manifest.budget_bytes < 1 or manifest.shipped_bytes < 1:

@@ -40,6 +40,8 @@ from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.windows import Longest
 
+TRAINED = "these are the examples that the model was trained on, so no figure on them says anything of other texts"
+MOST_SHARED = 0.5  # of evaluation examples that stand in the training data too: short texts repeat, whole files do not
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 TEACHER_ANSWERS = "edgepack.evidence.teacher_answers"  # imported by name: it needs the extra `build`
 
@@ -88,6 +90,7 @@ class Given:
         key = (task, repr(columns))
         if key not in self.data:
             self.data[key] = read_evaluation(self.evaluation, task, columns)
+            refuse_training(manifest, *self.data[key])
             if self.console is not None:
                 show_notes(self.console, self.data[key][1])
         return self.data[key]
@@ -155,6 +158,18 @@ def given_data(evaluation: str | None, columns: Columns, teacher: str | None, co
     return None if evaluation is None else Given(evaluation, columns, teacher, console)
 
 
+def refuse_training(manifest: BundleManifest, task: Task, data: Dataset) -> None:
+    """`InputError` for the very examples that the bundle's model was trained on."""
+    if is_training(manifest, task, data):
+        raise InputError(f"{data.source}: {TRAINED}; give examples held out from it")
+
+
+def is_training(manifest: BundleManifest, task: Task, data: Dataset) -> bool:
+    """Whether these are the examples of the build's training data, whatever their file and order."""
+    known = manifest.training
+    return known is not None and len(data) == known.n and examples_sha256(data, task) == known.sha256
+
+
 def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseline: Path | None = None) -> Check:
     """Measure the metric again, and compare it with what can be compared."""
     if given is None:
@@ -168,7 +183,7 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
     answers = given.answers_of(bundle)
     recorded = manifest.evaluation
     if recorded is not None and examples_sha256(data, task) == recorded.sha256:
-        return calibrated_again(measured_again(answers, manifest), answers, bundle)
+        return held_out_check(calibrated_again(measured_again(answers, manifest), answers, bundle), manifest)
     others = f"{task.observations(data)} " + (
         "other examples than the recorded ones" if recorded else "examples that no record knows"
     )
@@ -193,6 +208,18 @@ def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
     if value > recorded.value + slack:
         return limit_check("metric", value, recorded.value + slack, True, what)
     return limit_check("metric", value, recorded.value - slack, False, what)
+
+
+def held_out_check(check: Check, manifest: BundleManifest) -> Check:
+    """The check, failed where most of the recorded examples stand in the training data as well."""
+    shared = manifest.training.shared if manifest.training else 0.0
+    if not shared:
+        return check
+    reason = f"{100 * shared:.1f} % of the examples also stand in the training data"
+    if shared <= MOST_SHARED:
+        return check.model_copy(update={"reason": f"{check.reason}; {reason}"})
+    reason = f"{reason}, so the figure says little of other texts: build with examples held out from it"
+    return check.model_copy(update={"status": "failed", "reason": f"{reason}; {check.reason}"})
 
 
 def calibrated_again(check: Check, answers: Answers, bundle: OpenBundle) -> Check:

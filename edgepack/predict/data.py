@@ -18,7 +18,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.answers import Labelled
 from edgepack.evidence.differing import worst_first
 from edgepack.evidence.forms import Both, FormLogits, pair_decisions
-from edgepack.evidence.metric_check import TEACHER_ANSWERS, Given
+from edgepack.evidence.metric_check import TEACHER_ANSWERS, TRAINED, Given, is_training
 from edgepack.evidence.other_metrics import measures_of
 from edgepack.machine.extras import import_package, one_line_errors
 from edgepack.parameters import AnyPath, as_text, check_options
@@ -69,6 +69,8 @@ def answer_data(
     task, data, labelled = read_to_answer(source, bundle.task, told, recorded)
     outside = [bundle.answer(e.text if e.pair is None else (e.text, e.pair)) for e in data.outside]
     show_notes(console, data)
+    if labelled and is_training(manifest, task, data):
+        console.warn(f"{data.source}: {TRAINED}")
     ran, encoded = run_data(bundle, data, task, console), None
     if teacher is not None:
         theirs = import_package(TEACHER_ANSWERS, "predict's --compare-teacher").teacher_logits(

@@ -50,6 +50,9 @@ def test_a_verdict_holds_what_lies_behind_the_metric(unbroken: Path) -> None:
     assert manifest.temperature == analysis.calibration.temperature
     assert manifest.evaluation is not None
     assert manifest.evaluation.n == 120
+    assert manifest.training is not None
+    assert manifest.training.n == 480
+    assert 0 < manifest.training.shared < 0.5
 
 
 def test_an_artifact_is_timed_beside_the_teacher_in_int8(unbroken: Path, tmp_path: Path) -> None:
@@ -122,16 +125,21 @@ def test_a_policy_may_ask_for_a_gain_over_the_linear_model(unbroken: Path, tmp_p
 
 
 def test_the_teacher_answers_other_data_in_the_gate(unbroken: Path, files: Files, tmp_path: Path) -> None:
-    """The training data are other data than the recorded ones; the teacher knows them as well as the artifact does."""
-    bundle = unbroken / "bundles" / TARGETS[0]
+    """The teacher knows most of the training data as well as the artifact does; all of them are refused."""
+    bundle, most = unbroken / "bundles" / TARGETS[0], tmp_path / "most.tsv"
     (result,) = gate([bundle], evaluation=files.train, teacher=files.teacher, console=QUIET).bundles
     check = next(check for check in result.checks if check.name == "metric")
+    assert check.status == "failed"
+    assert "the examples that the model was trained on" in check.reason
+    most.write_text("\n".join(Path(files.train).read_text().splitlines()[:-1]))
+    (result,) = gate([bundle], evaluation=str(most), teacher=files.teacher, console=QUIET).bundles
+    check = next(check for check in result.checks if check.name == "metric")
     assert check.status == "passed", check.reason
-    assert "480 other examples than the recorded ones, the teacher's too" in check.reason
+    assert "479 other examples than the recorded ones, the teacher's too" in check.reason
     changed = tmp_path / "teacher"
     shutil.copytree(files.teacher, changed)
     (changed / "config.json").write_text((changed / "config.json").read_text() + " ")
-    (result,) = gate([bundle], evaluation=files.train, teacher=str(changed), console=QUIET).bundles
+    (result,) = gate([bundle], evaluation=str(most), teacher=str(changed), console=QUIET).bundles
     check = next(check for check in result.checks if check.name == "metric")
     assert check.status == "failed"
     assert "is not the one that the bundle was made from" in check.reason

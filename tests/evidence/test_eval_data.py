@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepack.bundle.manifest import BundleManifest
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, TrainingRecord, load_manifest, write_model
 from edgepack.bundle.verdict import Check
 from edgepack.bundle.write import Bundle
 from edgepack.console import Console
 from edgepack.errors import InputError, MissingDependency
 from edgepack.evidence import metric_check as module
 from edgepack.evidence import teacher_answers
+from edgepack.evidence.compare import compare
 from edgepack.evidence.gate import gate
+from edgepack.predict.bundle import Bundle as PredictedBundle
+from edgepack.predict.data import answer_data
 from edgepack.task.dataset import Dataset
 from edgepack.task.examples import Columns, read_dataset
 from edgepack.task.identity import examples_sha256
@@ -127,6 +130,50 @@ def test_a_policy_that_requires_the_metric_is_not_content_with_that(
     policy.write_text('require = ["metric"]')
     assert metric(bundle.folder, others(world, tmp_path), policy=policy).status == "not_run"
     assert metric(bundle.folder, str(world.data), policy=policy).status == "passed"
+
+
+def trained_on(folder: Path, data: Dataset, task: Task, shared: float = 0.0) -> None:
+    """Have the bundle say that these are its training examples."""
+    manifest = load_manifest(folder)
+    record = TrainingRecord(sha256=examples_sha256(data, task), n=len(data), shared=shared)
+    write_model(folder / MANIFEST_NAME, manifest.model_copy(update={"training": record}))
+
+
+def test_training_data_are_no_evaluation_data(
+    copy: Path, bundle: Bundle, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = others(world, tmp_path)
+    data = read_dataset(source, world.task)
+    trained_on(copy, Dataset(data.examples[::-1], "elsewhere", "0"), world.task)
+    check = metric(copy, source)
+    assert check.status == "failed"
+    assert f"{source}: these are the examples that the model was trained on" in check.reason
+    with pytest.raises(InputError, match=r"examples that the model was trained on.*give examples held out from it"):
+        compare(bundle.folder, copy, evaluation=source)
+    answer_data(PredictedBundle.load(copy), source, Columns(), console=Console())
+    assert "examples that the model was trained on" in capsys.readouterr().err
+    answer_data(PredictedBundle.load(copy), str(world.data), Columns(), console=Console())
+    assert "trained on" not in capsys.readouterr().err
+    assert "trained on" not in metric(copy, str(world.data)).reason
+
+
+@pytest.mark.parametrize(("shared", "status"), [(0.0, "passed"), (0.3, "passed"), (0.8, "failed")])
+def test_evaluation_texts_that_stand_in_the_training_data_are_said(
+    copy: Path, world: World, shared: float, status: str
+) -> None:
+    data = read_dataset(str(world.data), world.task)
+    trained_on(copy, Dataset(data.examples[1:], "", ""), world.task, shared)
+    check = metric(copy, str(world.data))
+    assert check.status == status
+    assert (f"{100 * shared:.1f} % of the examples also stand in the training data" in check.reason) == (shared > 0)
+
+
+def test_a_manifest_whose_two_data_are_one_is_not_believed(copy: Path, world: World) -> None:
+    trained_on(copy, read_dataset(str(world.data), world.task), world.task)
+    (result,) = gate([copy]).bundles
+    (check,) = [check for check in result.checks if check.name == "consistency"]
+    assert check.status == "failed"
+    assert "the evaluation data are the training data" in check.reason
 
 
 def test_data_with_one_label_say_nothing(bundle: Bundle, tmp_path: Path) -> None:
