@@ -86,18 +86,20 @@ def build_bundles(
     target: str | Sequence[str],
     output: AnyPath,
     search: int | None = None,
+    jobs: int | None = None,
     fresh: bool = False,
     quiet: bool = False,
     **options: Unpack[BuildOptions],
 ) -> BuildResult:
     """A bundle for each target that fits the budget, written below `output`, with the verdict on each.
 
-    Arguments are those of `plan_student`; with `search` so many candidates are trained shortly, and the best is built.
+    Arguments are those of `plan_student`; with `search` so many candidates are trained shortly, `jobs` of them at a
+    time, and the best is built.
     A build that was stopped resumes in its folder; `fresh` starts over. A verdict that did not pass is in the result
     and raises nothing.
     """
     needed = {"model": model, "data": data, "eval": eval, "budget": budget, "target": target}
-    given = {**options, "search": search, "fresh": fresh}
+    given = {**options, "search": search, "jobs": jobs, "fresh": fresh}
     return flow.build(build_request(needed, as_path("output", output), given), Console(quiet))
 
 
@@ -105,6 +107,7 @@ class _Asked(BuildOptions, total=False):
     """With what only a build takes."""
 
     search: Annotated[int, Field(ge=2, le=32)] | None
+    jobs: Annotated[int, Field(ge=1, le=32)] | None
     fresh: bool
 
 
@@ -124,6 +127,8 @@ def _request(needed: Mapping[str, Any], output: Path, given: dict[str, Any]) -> 
         given["max_latency"] = as_latency("max_latency", given["max_latency"])
     for path in {"raw_text", "speed_profile"} & set(given):
         given[path] = as_path(path, given[path])
+    if "jobs" in given:
+        given["search_jobs"] = given.pop("jobs")
     return make_request(
         {
             **given,
@@ -153,4 +158,8 @@ def make_request(inputs: Mapping[str, Any]) -> BuildRequest:
         rest["speed_profile"] = read_speed_profile(Path(rest["speed_profile"]))
     if rest.get("answer_rate") == 0:
         raise InputError("answer rate is 0: no answer would be given; write a share above it, as 95%")
+    if (jobs := rest.pop("search_jobs", None)) is not None:
+        if rest.get("search") is None:
+            raise InputError(f"jobs is {jobs}; only a search of candidates has several: give search too")
+        rest["search_jobs"] = jobs
     return BuildRequest(columns=columns_of(inputs), budget_bytes=rest.pop("budget"), **rest, **chosen)

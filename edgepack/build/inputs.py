@@ -103,6 +103,7 @@ class BuildRequest:
     speed_profile: SpeedProfile | None = None  # None: the built-in figures
     objective: Objective = "loss"
     search: int | None = None  # how many candidates are trained shortly before one is chosen; None: the plan chooses
+    search_jobs: int = 1  # how many of them are trained at a time, each in a process of its own
     keep_states: bool = False  # leave the teacher's hidden states, gigabytes, in the folder of a finished build
 
     @property

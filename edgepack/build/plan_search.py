@@ -10,19 +10,27 @@ units than are left at a trial's end, and what it makes of a plan must not depen
 
 Trials see no synthetic examples, whose number depends on the shape, so the teacher runs once for all of them. All lies
 in the stage's scratch folder: a search that was killed resumes at the last checkpoint of the trial at hand.
+
+With `--jobs` further processes (`search_worker.py`) take trainings too, each of them under a lock in that folder. Which
+process trains a candidate does not change what it comes to, as long as each has as many threads.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
-from collections.abc import Sequence
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
 from edgepack.build.data_plan import fixed_bytes
@@ -36,19 +44,22 @@ from edgepack.errors import InputError
 from edgepack.evidence.forms import FormLogits, divergence
 from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
+from edgepack.machine.processes import gpu_names, held, share_of_machine, start_module, stop
 from edgepack.parameters import format_size
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan, left_over
 from edgepack.plan.speed import teacher_weights
 from edgepack.task.encoded import Encoded
-from edgepack.train import Course, Material, Place, Progress, load_progress, save_progress, train
+from edgepack.train import Course, Material, Place, Progress, load_progress, make_accelerator, save_progress, train
 from edgepack.train.state_budget import TRAINING, Costs, KeptStates, Views, choose_kept, find_needs
 from edgepack.train.teacher_outputs import save_teacher_outputs
 from edgepack.workspace import Stage, hash_json, write_atomic
 
 MOST_RUNGS, LONGEST = 3, 8  # the last rung sees the recipe's examples divided by this
 JUDGED_SHARE, MOST_JUDGED, LEAST_JUDGED = 0.1, 1_000, 30
-RESULT = "search.json"
+RESULT, JOURNAL, TRAINED = "search.json", "study.journal", "divergence.json"
+WORKER = "edgepack.build.search_worker"  # what is started
+POLL_SECONDS = 0.2  # between looks at a study whose trainings all have a process
 
 
 @dataclass(frozen=True)
@@ -133,18 +144,14 @@ class PlanSearch:
 
     def write(self, stage: Stage) -> None:
         """Try the candidates; the stage then holds one file."""
-        scratch, last = stage.scratch, len(self.rungs) - 1
+        scratch = stage.scratch
         check_search(self.inputs, self.accelerator)
-        study = Halving(scratch / "study.journal", len(self.candidates))
         kept = self.keep_outputs(scratch / "teacher")
+        shared = Shared(self.inputs, self.plan, self.bf16, kept, scratch)
+        with helped(shared, self.console) as look:
+            self.work(shared.study(), kept, scratch, look)
         found: dict[int, Trained] = {}
-        while (number := study.next()) is not None:
-            for rung in range(len(self.rungs)):
-                trained = self.tried(number, rung, scratch, kept)
-                self.console.info(self.said(trained))
-                if not study.goes_on(rung, trained.divergence, rung == last):
-                    break
-        for path in scratch.glob("*/divergence.json"):
+        for path in scratch.glob(f"*/{TRAINED}"):
             trained = Trained(**json.loads(path.read_text(encoding="utf-8")))
             if trained.candidate not in found or trained.rung > found[trained.candidate].rung:
                 found[trained.candidate] = trained
@@ -152,6 +159,25 @@ class PlanSearch:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         record = [asdict(found[number]) for number in sorted(found)]
         write_atomic(scratch / RESULT, json.dumps(record, indent=2).encode())
+
+    def work(self, study: Halving, kept: KeptStates, scratch: Path, look: Callable[[], None] = lambda: None) -> None:
+        """Train what the study wants and no other process trains, until it wants nothing; `look` now and then."""
+        said: set[tuple[int, int]] = set()
+        while wanted := study.wanted():
+            if not any(self.taken(number, rung, study, kept, scratch) for number, rung in wanted):
+                time.sleep(POLL_SECONDS)
+            look()
+            for number, rungs in enumerate(study.reached()):
+                for rung in sorted(set(rungs) - {rung for other, rung in said if other == number}):
+                    self.console.info(self.said(self.tried(number, rung, scratch, kept)))
+                    said.add((number, rung))
+
+    def taken(self, number: int, rung: int, study: Halving, kept: KeptStates, scratch: Path) -> bool:
+        """Whether no other process has this training: then it is done, and reported."""
+        with held(scratch / f"{number}-{rung}.lock") as free:
+            if free:
+                study.report(number, rung, self.tried(number, rung, scratch, kept).divergence)
+            return free
 
     def read(self, stage: Stage) -> Plan:
         """The plan in the order that the trials gave: who came further first, then by divergence."""
@@ -205,7 +231,7 @@ class PlanSearch:
     def tried(self, number: int, rung: int, scratch: Path, kept: KeptStates) -> Trained:
         """A candidate trained at one rung; from its file where that is done."""
         folder, candidate = scratch / f"{number}-{rung}", self.candidates[number]
-        done = folder / "divergence.json"
+        done = folder / TRAINED
         if not done.is_file():
             recipe = replace(self.recipe, examples_seen=self.rungs[rung])
             schedule = make_schedule(recipe, candidate.estimated_speed)
@@ -254,3 +280,62 @@ class PlanSearch:
         logits = predict(student, data, exact=True)
         teacher = FormLogits("teacher", np.load(outputs / "judged.npy"), self.judged, scoring)
         return divergence(FormLogits("student", logits, data, scoring), teacher)
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """All that a process needs to take part in a search."""
+
+    inputs: Inputs
+    plan: Plan
+    bf16: bool
+    kept: KeptStates
+    scratch: Path
+
+    def search(self) -> PlanSearch:
+        """The search as a process of its own sees it."""
+        return PlanSearch(self.inputs, self.plan, make_accelerator(self.inputs.request.device), Console(), self.bf16)
+
+    def study(self) -> Halving:
+        """The study that all share."""
+        found = self.search()
+        return Halving(self.scratch / JOURNAL, len(found.candidates), len(found.rungs))
+
+
+@contextmanager
+def helped(shared: Shared, console: Console) -> Iterator[Callable[[], None]]:
+    """One process less than `--jobs` at work beside this one, with as many threads each; what it gives looks for dead.
+
+    They end with the block.
+    """
+    request, threads = shared.inputs.request, torch.get_num_threads()
+    others = request.search_jobs - 1
+    if not others:
+        yield lambda: None
+        return
+    each, given = max(1, threads // request.search_jobs), pickle.dumps(shared)
+    gpus = gpu_names() if ":" not in request.device else []
+    running: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def look() -> None:
+        for log, process in list(running.items()):
+            if code := process.poll():
+                del running[log]
+                console.warn(f"search: a process ended with {code_text(code)}; its candidate is taken again; see {log}")
+
+    torch.set_num_threads(each)
+    try:
+        for number in range(1, request.search_jobs):
+            log = shared.scratch / f"worker-{number}.log"
+            running[log] = start_module(WORKER, [], share_of_machine(each, number, gpus), log, given)
+        console.info(f"search: {request.search_jobs} candidates at a time, {each} threads each")
+        yield look
+    finally:
+        torch.set_num_threads(threads)
+        for process in running.values():
+            stop(process)
+
+
+def code_text(code: int) -> str:
+    """A process's exit code in words."""
+    return f"signal {-code}" if code < 0 else f"code {code}"

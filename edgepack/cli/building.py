@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     help='Train N candidates of the plan shortly and go on with the best; needs "edgepack[search]". [default: the '
     "plan's first]",
 )
+@click.option(
+    "--jobs",
+    "search_jobs",
+    type=click.IntRange(1, 32),
+    metavar="M",
+    help="With --search: candidates trained at a time, each in a process with its share of the cores. [default: 1]",
+)
 @click.option("--dry-run", is_flag=True, help="Check the inputs and print the plan; train nothing.")
 @click.option("--fresh", is_flag=True, help="Start over: forget the stages that are finished in this folder.")
 @config_options

@@ -20,7 +20,7 @@ from edgepack.errors import EdgepackError, did_you_mean, shown
 from edgepack.parameters import Latency, Share, Size, located
 
 NOT_ASKED = {"config", "print_config", "tensors", "dry_run", "fresh", "as_json", "quiet", "verbose", "log_file"}
-ELSEWHERE = ("output", "search")  # keys of the other command, which a file for both has
+ELSEWHERE = ("output", "search", "jobs")  # keys of the other command, which a file for both has
 SOURCES = ("model", "data", "eval", "student-tokenizer")  # a path, or a hub id
 EXCLUSIVE = ("effort", "recipe")
 WIDTH = 110

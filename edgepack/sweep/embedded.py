@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.machine.memory import free_memory
+from edgepack.machine.processes import gpu_names, share_of_machine, stop, usable_cores
 from edgepack.parameters import format_size
-from edgepack.sweep.job import Job, Planned, Told, thread_settings
-from edgepack.sweep.worker import log_name, outcome, result_name, start, stop
+from edgepack.sweep.job import Job, Planned, Told
+from edgepack.sweep.worker import log_name, outcome, result_name, start
 
 CORES_EACH = 2  # of a build: small matrices leave further cores waiting
 POLL_SECONDS = 0.2
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -49,27 +48,6 @@ def divide(builds: int, planned: Sequence[Planned], free_disk: int, asked: int |
     return Division(max(1, jobs), max(1, cores // max(1, jobs)), why)
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def environment(division: Division, slot: int, gpus: Sequence[str]) -> dict[str, str]:
-    """What a build's process is told: its threads, and the GPU of its slot where there are several."""
-    told = thread_settings(division.threads)
-    return {**told, VISIBLE: gpus[slot % len(gpus)]} if len(gpus) > 1 else told
-
-
-def gpu_names() -> list[str]:
-    """The GPUs that builds may see, as `CUDA_VISIBLE_DEVICES` names them."""
-    import torch  # here: a sweep whose builds are all finished asks for none
-
-    given = os.environ.get(VISIBLE)
-    count = torch.cuda.device_count()
-    return (given.split(",") if given else [str(number) for number in range(count)])[:count]
-
-
 def run_embedded(
     jobs: Sequence[Job], output: Path, division: Division, begun: Callable[[Job], None], ended: Told
 ) -> None:
@@ -83,7 +61,7 @@ def run_embedded(
                     job = left.pop(0)
                     (output / result_name(job.name)).unlink(missing_ok=True)
                     begun(job)
-                    told = environment(division, slot, gpus)
+                    told = share_of_machine(division.threads, slot, gpus)
                     process = start(job, str(output), told, output / log_name(job.name))
                     running[slot] = (job, process, time.monotonic())
             time.sleep(POLL_SECONDS)

@@ -88,11 +88,6 @@ class Planned:
     disk_bytes: int
 
 
-def thread_settings(count: int) -> dict[str, str]:
-    """The environment of a build that may use so many threads."""
-    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(count))
-
-
 def shared_outputs(teacher: str, seed: int) -> str:
     """The folder of teacher outputs that builds share: those of other seeds are of other synthetic examples."""
     return f"{teacher}-seed{seed}"

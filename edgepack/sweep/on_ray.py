@@ -16,8 +16,9 @@ from edgepack._version import __version__
 from edgepack.bundle.sweep import SweepBuild
 from edgepack.errors import InputError, one_line, reason, shown
 from edgepack.machine.extras import import_package
+from edgepack.machine.processes import thread_settings
 from edgepack.sweep.file import RayTable
-from edgepack.sweep.job import Job, Told, thread_settings
+from edgepack.sweep.job import Job, Told
 from edgepack.sweep.worker import run_apart
 
 ANSWER_SECONDS = 10.0  # in which a cluster's head takes a connection

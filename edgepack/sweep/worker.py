@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from edgepack.bundle.sweep import BUILDS, SweepBuild, SweepTarget
 from edgepack.bundle.verdict import Status
 from edgepack.errors import EdgepackError, InputError, one_line, printable
 from edgepack.machine.extras import plain_error
+from edgepack.machine.processes import end_with_parent, start_module, stop
 from edgepack.report.records import BundleFacts
 from edgepack.sweep.job import Job
 from edgepack.sweep.lending import STAGES, lend, return_unused, set_aside, stages_of
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 RESULTS, LOGS, UNFINISHED, LENT = "results", "logs", "stages", "teacher-outputs"  # folders of a sweep's output
 MODULE = "edgepack.sweep.worker"  # what is started
-LOOK_SECONDS = 0.5  # between looks at the parent process and at finished stages
 
 
 def result_name(job: str) -> str:
@@ -68,24 +67,7 @@ def read_result(storage: Storage, job: Job) -> SweepBuild | None:
 
 def start(job: Job, output: str, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """A process that builds `job`, and all that it starts, in a group of its own; what it says is added to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        command = [sys.executable, "-m", MODULE, job.to_json(), output]
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process with all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return start_module(MODULE, [job.to_json(), output], environment, log)
 
 
 def outcome(job: Job, output: str, code: int, seconds: float) -> SweepBuild:
@@ -133,15 +115,19 @@ class Surroundings:
 
     def watch(self, over: threading.Event) -> None:
         """Until the build is over: hand on what is finished, and end with the parent."""
-        while not over.wait(LOOK_SECONDS):
-            if os.getppid() != self.parent:
-                if self.storage.local is None:
-                    shutil.rmtree(self.folder.parent, ignore_errors=True)
-                os.killpg(0, signal.SIGKILL)
-            try:
-                self.hand_on()
-            except Exception:  # storage that is not there for a while must not cost the build; all is tried again
-                traceback.print_exc()
+        end_with_parent(self.parent, over, self.leave_nothing, self.try_to_hand_on)
+
+    def leave_nothing(self) -> None:
+        """Remove a build on a node's own disk, which nobody would find."""
+        if self.storage.local is None:
+            shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+    def try_to_hand_on(self) -> None:
+        """`hand_on`, again and again: storage that is not there for a while must not cost the build."""
+        try:
+            self.hand_on()
+        except Exception:
+            traceback.print_exc()
 
     def hand_on(self) -> None:
         """Finished stages for other builds, or for another node."""

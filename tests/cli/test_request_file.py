@@ -41,6 +41,7 @@ max-latency = "2ms@32"
 speed-profile = "machine.json"
 objective = "bytes"
 search = 8
+jobs = 2
 seed = 4
 device = "cpu"
 raw-text = "raw.txt"
@@ -55,7 +56,7 @@ TYPED = """build -m project/teacher -d project/data/train.tsv --eval project/dat
  -t ios-onnx --task text-classification --tag-scheme plain --pooling mean
  --text-column words --pair-column second --label-column kind --labels no,yes
  --out-of-scope oos --answer-rate 90% --max-drop 3% --effort quick --seed 4
- --max-latency 2ms@32 --speed-profile project/machine.json --objective bytes --search 8
+ --max-latency 2ms@32 --speed-profile project/machine.json --objective bytes --search 8 --jobs 2
  --device cpu --raw-text project/raw.txt --max-length 32 --long-texts windows --student-tokenizer google/other
  --disk-budget 2GB --allow-untrained -o project/out"""
 

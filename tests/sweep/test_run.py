@@ -16,8 +16,10 @@ import pytest
 
 from edgepack.console import Console
 from edgepack.errors import InputError, MissingDependency
+from edgepack.machine import processes
+from edgepack.machine.processes import share_of_machine
 from edgepack.sweep import embedded, run, worker
-from edgepack.sweep.embedded import divide, environment
+from edgepack.sweep.embedded import divide
 from edgepack.sweep.job import Job, Planned
 from tests.sweep.made import FAKE, write_sweep
 
@@ -133,7 +135,7 @@ def test_a_worker_ends_with_its_parent(tmp_path: Path) -> None:
         assert parent.poll() is None
         time.sleep(0.05)
     pid = int((tmp_path / "up").read_text())
-    time.sleep(2 * worker.LOOK_SECONDS)
+    time.sleep(2 * processes.LOOK_SECONDS)
     assert psutil.pid_exists(pid)
     parent.kill()
     parent.wait()
@@ -171,7 +173,7 @@ def test_how_a_machine_is_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     assert divide(20, plan, 10**12, None, None).jobs == 1  # with less memory than one needs there is one
     assert divide(20, plan, 10**12, 5, 4).jobs == 5
     assert divide(20, plan, 10**12, None, 4).jobs == 4
-    told = [environment(found[0], slot, ["0", "3"]) for slot in range(3)]
+    told = [share_of_machine(2, slot, ["0", "3"]) for slot in range(3)]
     assert [each["CUDA_VISIBLE_DEVICES"] for each in told] == ["0", "3", "0"]
     assert {each["OMP_NUM_THREADS"] for each in told} == {"2"}
-    assert "CUDA_VISIBLE_DEVICES" not in environment(found[0], 0, ["0"])
+    assert "CUDA_VISIBLE_DEVICES" not in share_of_machine(2, 0, ["0"])
