@@ -31,7 +31,7 @@ straight-through estimator (Bengio et al. 2013, arXiv:1308.3432) on the same fun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -206,10 +206,18 @@ def quantize_int8(weight: Tensor) -> ChannelInt8:
 
 def quantize_blocks(weight: Tensor, width: BitWidth, block_size: int = 32) -> Blocks:
     """Blocks with an integer multiplier each; at 4 bits a block's step is its largest magnitude / 7, below searched."""
+    q, multiplier, scale = _block_codes(weight, width, block_size)
+    q = q.flatten(1)[:, : weight.shape[1]]
+    return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, width)
+
+
+def _block_codes(weight: Tensor, width: BitWidth, block_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What `Blocks` holds, as floats: codes `(out, blocks, block_size)`, a short last block filled up."""
     weight = weight.float()
     rows, columns = weight.shape
     blocks = -(-columns // block_size)
-    padded = torch.nn.functional.pad(weight, (0, blocks * block_size - columns)).view(rows, blocks, block_size)
+    missing = blocks * block_size - columns
+    padded = (torch.nn.functional.pad(weight, (0, missing)) if missing else weight).reshape(rows, blocks, block_size)
     searched = width.normal_step is not None
     step = search_step(padded, width) if searched else padded.abs().amax(dim=2) / width.largest_code
     most = width.largest_multiplier
@@ -217,8 +225,7 @@ def quantize_blocks(weight: Tensor, width: BitWidth, block_size: int = 32) -> Bl
     multiplier = step / scale[:, None]
     multiplier = torch.round(multiplier) if searched else torch.ceil(multiplier - 1e-4)  # else the largest is clipped
     multiplier = torch.clamp(multiplier, 1, most)
-    q = codes(padded / (multiplier * scale[:, None])[:, :, None], width).view(rows, -1)[:, :columns]
-    return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, width)
+    return codes_(padded / (multiplier * scale[:, None])[:, :, None], width), multiplier, scale
 
 
 def quantize_rows(table: Tensor, width: BitWidth) -> RowTable:
@@ -238,23 +245,24 @@ def quantize_centred_rows(table: Tensor, width: BitWidth) -> CentredRows:
     step = search_step(table, width).clamp(min=TINY)
     exponent = torch.clamp(torch.round(torch.log2(step) * ROW_SCALES_PER_OCTAVE) + ROW_SCALE_ZERO, 0, 255)
     rows = CentredRows(torch.zeros_like(table, dtype=torch.int8), exponent.to(torch.uint8), width)
-    return CentredRows(codes(table / rows.scale[:, None], width).to(torch.int8), rows.exponent, width)
+    return CentredRows(codes_(table / rows.scale[:, None], width).to(torch.int8), rows.exponent, width)
 
 
-def codes(x: Tensor, width: BitWidth) -> Tensor:
-    """The code nearest to each number, as floats: whole at 4 bits and for ternary weights, odd at 3 and 2 bits."""
+def codes_(x: Tensor, width: BitWidth) -> Tensor:
+    """`x` itself, each number replaced by its nearest code: whole at 4 bits and for ternary, odd at 3 and 2 bits."""
     most = width.largest_code
-    nearest = torch.round(x) if width.code_step == 1 else 2 * torch.floor(x / 2) + 1
-    return torch.clamp(nearest, -most, most)
+    nearest = x.round_() if width.code_step == 1 else x.div_(2).floor_().mul_(2).add_(1)
+    return nearest.clamp_(-most, most)
 
 
 def search_step(values: Tensor, width: BitWidth) -> Tensor:
     """The step of each group `(…, n)` → `(…)`: a normal distribution's best, refined by least squares on its codes."""
     assert width.normal_step is not None, f"{width}: the largest magnitude sets the step"
     step = values.square().mean(dim=-1).sqrt() * width.normal_step
+    q, products = torch.empty_like(values), torch.empty_like(values)
     for _ in range(REFINEMENTS):
-        q = codes(values / step.clamp(min=TINY)[..., None], width)
-        refined = (values * q).sum(dim=-1) / q.square().sum(dim=-1).clamp(min=1)
+        codes_(torch.div(values, step.clamp(min=TINY)[..., None], out=q), width)
+        refined = torch.mul(values, q, out=products).sum(dim=-1) / q.square_().sum(dim=-1).clamp(min=1)
         step = torch.where(refined > 0, refined, step)
     return step
 
@@ -269,9 +277,12 @@ def round_weight(weight: Tensor, width: BitWidth, block_size: int) -> Tensor:
     if not width.is_rounded:
         return weight
     with torch.no_grad():
-        quantized = quantize_blocks(weight, width, block_size) if width.in_blocks else quantize_int8(weight)
-        error = (quantized.dequantize() - weight).to(weight.dtype)
-    return weight + error
+        if width.in_blocks:  # as `Blocks.dequantize` has it, without the small integers in between
+            q, multiplier, scale = _block_codes(weight, width, block_size)
+            rounded = q.mul_(multiplier[:, :, None]).mul_(scale[:, None, None]).flatten(1)[:, : weight.shape[1]]
+        else:
+            rounded = quantize_int8(weight).dequantize()
+    return cast(Tensor, StraightThrough.apply(weight, rounded.to(weight.dtype)))
 
 
 def round_rows(table: Tensor, width: BitWidth) -> Tensor:
@@ -281,8 +292,8 @@ def round_rows(table: Tensor, width: BitWidth) -> Tensor:
     with torch.no_grad():
         flat = table.flatten(0, -2)
         quantized = quantize_centred_rows(flat, width) if width.centred else quantize_rows(flat, width)
-        error = (quantized.dequantize().view_as(table) - table).to(table.dtype)
-    return table + error
+        rounded = quantized.dequantize().view_as(table).to(table.dtype)
+    return cast(Tensor, StraightThrough.apply(table, rounded))
 
 
 def round_activation(x: Tensor, first_only: bool = False, by: str = "example") -> Tensor:
@@ -305,7 +316,7 @@ def round_activation(x: Tensor, first_only: bool = False, by: str = "example") -
         scale = scale.view(shape)
         q = x.detach().to(torch.float32, copy=True).div_(scale).round_().add_(zero_point).clamp_(0, 255)
         rounded = q.sub_(zero_point).mul_(scale).to(x.dtype)
-    return StraightThrough.apply(x, rounded)
+    return cast(Tensor, StraightThrough.apply(x, rounded))
 
 
 class StraightThrough(torch.autograd.Function):

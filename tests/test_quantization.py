@@ -30,7 +30,7 @@ from edgepack.quantization import (
     WIDTHS,
     BitWidth,
     bit_width,
-    codes,
+    codes_,
     quantize_blocks,
     quantize_centred_rows,
     quantize_int8,
@@ -298,9 +298,21 @@ def test_a_stored_scale_is_the_nearest_fp16_number_and_never_zero() -> None:
     np.testing.assert_array_equal(stored_scale(scale).numpy(), expected)
 
 
+@pytest.mark.parametrize("width", [width for width in WIDTHS.values() if width.is_rounded], ids=str)
+@pytest.mark.parametrize("columns", [32, 45])
+def test_training_sees_exactly_what_files_hold_and_its_gradient_passes_through(width: BitWidth, columns: int) -> None:
+    weight = torch.randn(6, columns, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    held = quantize_blocks(weight.detach(), width) if width.in_blocks else quantize_int8(weight.detach())
+    rounded = round_weight(weight, width, 32)
+    assert torch.equal(rounded, held.dequantize())
+    factor = torch.randn(6, columns, generator=torch.Generator().manual_seed(1))
+    (rounded * factor).sum().backward()
+    assert torch.equal(weight.grad, factor)
+
+
 @given(st.sampled_from([*SEARCHED, INT4]), st.floats(-20, 20))
 def test_a_code_is_the_nearest_that_the_width_allows(width: BitWidth, x: float) -> None:
-    code = codes(torch.tensor(x), width).item()
+    code = codes_(torch.tensor(x), width).item()
     assert code in ALLOWED[width]
     assert abs(code - x) <= min(abs(allowed - x) for allowed in ALLOWED[width]) + 1e-6
 
