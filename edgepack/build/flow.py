@@ -73,7 +73,7 @@ from edgepack.train import (
     train,
     write_result,
 )
-from edgepack.train.processes import from_main, same_view
+from edgepack.train.processes import from_main, launch_problem, same_view
 from edgepack.train.state_budget import OutputsPlan
 from edgepack.train.teacher_outputs import HIDDEN_FILE, save_teacher_outputs
 from edgepack.workspace import Stage, Workspace, hash_json, sha256_file, source_hash, written_folder
@@ -108,6 +108,8 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
     accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
     if not accelerator.is_main_process:
         return open_build(request, workspace, Console(quiet=True), inputs).run()
+    if (problem := launch_problem()) is not None:
+        console.warn(problem)
     with workspace.lock():
         if request.fresh:
             workspace.clear()

@@ -69,6 +69,20 @@ def make_accelerator(device: str) -> Accelerator:
     return Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
 
 
+def launch_problem() -> str | None:
+    """What to say of `accelerate launch --cpu --num_processes N`, which starts one process; None for other launches.
+
+    accelerate leaves several CPU processes to MPI there, and counts on its variables; `--multi_gpu` starts them itself.
+    """
+    alone = not {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"} & set(os.environ)
+    if alone and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_ADDR" in os.environ:
+        return (
+            "accelerate launch --cpu started one process, whatever --num_processes says; for several on CPUs give "
+            "--multi_gpu instead of --cpu"
+        )
+    return None
+
+
 def has_bf16(cpu: bool) -> bool:
     """Whether bf16 matrix products are native here (on older CPUs they are emulated, slower than fp32)."""
     if not cpu:
