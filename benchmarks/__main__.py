@@ -28,6 +28,7 @@ COMMANDS = {
     "encoder-teachers": "benchmarks.encoder_teachers",
     "encoders": "benchmarks.encoders",
     "kinds": "benchmarks.kinds",
+    "plan-errors": "benchmarks.plan_errors",
     "speed-estimates": "benchmarks.speed_estimates",
     "plan-search": "benchmarks.plan_search",
     "static-embeddings": "benchmarks.static_embeddings",
