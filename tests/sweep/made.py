@@ -12,7 +12,7 @@ from edgepack.bundle.verdict import IntervalRecord
 from edgepack.sweep import worker
 from edgepack.sweep.result import means_of
 
-FAKE = "tests.sweep.fake_worker"
+FAKE, SHORT = "tests.sweep.fake_worker", "tests.sweep.short_worker"
 TEXT = """
 budgets = ["2MB", 1000000]
 targets = ["android-onnx"]
@@ -41,6 +41,12 @@ def write_sweep(folder: Path, text: str = TEXT) -> Path:
 def fake_apart(text: str, output: str, environment: Mapping[str, str], version: str) -> str:
     """`run_apart` on a node of a cluster, of a build that `fake_worker` stands for."""
     worker.MODULE = FAKE
+    return worker.run_apart(text, output, environment, version)
+
+
+def short_apart(text: str, output: str, environment: Mapping[str, str], version: str) -> str:
+    """`run_apart` on a node of a cluster, of a real build without times."""
+    worker.MODULE = SHORT
     return worker.run_apart(text, output, environment, version)
 
 

@@ -14,13 +14,17 @@ from typing import Any
 import psutil
 import pytest
 
+from edgepack.bundle.manifest import BundleManifest, load_manifest
+from edgepack.bundle.sweep import SweepRecord
 from edgepack.console import Console
 from edgepack.errors import InputError
-from edgepack.sweep import on_ray, run
+from edgepack.sweep import embedded, on_ray, run, worker
 from edgepack.sweep.file import RayTable
 from edgepack.sweep.job import Job, Planned
+from tests.builds.test_sweep import ONE_TARGET, sweep_file
+from tests.builds.tiny import make_files
 from tests.conftest import REPOSITORY
-from tests.sweep.made import TEXT, fake_apart, write_sweep
+from tests.sweep.made import SHORT, TEXT, fake_apart, short_apart, write_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_ray]
 QUIET = Console(quiet=True)
@@ -90,6 +94,54 @@ def test_a_build_whose_node_dies_is_run_on_another(nodes: Any, tmp_path: Path, m
     assert result.exit_code == 1
     assert (output / "logs" / f"{NAME}.log").read_text().count(NAME) == 2
     assert json.loads((output / "sweep.json").read_text())["ray"] is True
+
+
+def test_a_real_build_whose_node_dies_resumes_on_another_from_shared_storage(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node dies when distillation is finished and the next stage trains; the table is an embedded sweep's."""
+    file = sweep_file(tmp_path, make_files(tmp_path), text=f"{ONE_TARGET}[ray]\ncpus = 1\n")
+    place, url = tmp_path / "bucket", f"file://{tmp_path}/bucket"
+    monkeypatch.setattr(on_ray, "run_apart", short_apart)
+    killed: list[int] = []
+
+    def kill_its_node() -> None:
+        deadline = time.monotonic() + 2 * WAIT
+        while not list(place.glob("stages/*/distil-*/stage.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (building,) = (p.pid for p in psutil.process_iter(["cmdline"]) if SHORT in (p.info["cmdline"] or []))
+        nodes.remove_node(node_of(nodes, building), allow_graceful=False)
+        killed.append(building)
+
+    killer = threading.Thread(target=kill_its_node)
+    killer.start()
+    result = run.run_sweep(file, url, None, nodes.address, QUIET)
+    killer.join()
+    assert killed
+    (built,) = result.record.builds
+    assert built.status == "built", built.error
+    assert "distil: finished before" in (place / "logs" / f"{built.name}.log").read_text()
+    assert (place / "builds" / built.name / "bundles" / "android-onnx" / "edgepack.json").exists()
+    monkeypatch.setattr(worker, "MODULE", SHORT)
+    monkeypatch.setattr(embedded, "usable_cores", lambda: 1)
+    here = run.run_sweep(file, str(tmp_path / "out"), 1, None, QUIET)
+    assert rows(result.record) == rows(here.record)
+    assert result.record.means == here.record.means
+    hashes = [
+        load_manifest(base / "builds" / built.name / "bundles" / "android-onnx") for base in (place, tmp_path / "out")
+    ]
+    assert shipped(hashes[0]) == shipped(hashes[1])
+
+
+def rows(record: SweepRecord) -> list[dict[str, Any]]:
+    """The builds as they stand in the table, without how long they took."""
+    return [build.model_dump(exclude={"seconds"}) for build in record.builds]
+
+
+def shipped(manifest: BundleManifest) -> dict[str, str]:
+    """sha256 of each file that ships."""
+    return {file.path: file.sha256 for file in manifest.files if file.shipped}
 
 
 def test_more_than_any_node_has_is_refused(nodes: Any) -> None:
