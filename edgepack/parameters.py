@@ -40,15 +40,29 @@ PERCENT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size as written by a person; `ValueError` with the reason and what is allowed."""
+    """Bytes of a model as written by a person; `ValueError` with the reason and what is allowed."""
+    size_bytes = parse_amount(text)
+    if size_bytes < LEAST_BYTES:
+        meant = f"{text.strip()}MB" if size_bytes and text.strip()[-1].isdigit() else "4MB"
+        raise ValueError(f"{text!r} is {size_bytes:,} bytes, less than any model has; did you mean {meant}?")
+    return size_bytes
+
+
+def parse_disk(text: str) -> int:
+    """Bytes of disk as written by a person; `ValueError` with the reason and what is allowed."""
+    size_bytes = parse_amount(text)
+    if size_bytes < LEAST_BYTES:
+        meant = f"{text.strip()}GB" if size_bytes and text.strip()[-1].isdigit() else "2GB"
+        raise ValueError(f"{text!r} is {size_bytes:,} bytes, too few for any teacher's outputs; did you mean {meant}?")
+    return size_bytes
+
+
+def parse_amount(text: str) -> int:
+    """Bytes of any size as written by a person; `ValueError` with the reason and what is allowed."""
     match = SIZE_PATTERN.fullmatch(text.strip().lower())
     if match is None or match[2] not in UNITS:
         raise ValueError(f"{text!r} is not a size; write 4MB, 4MiB, 500kB or a number of bytes")
-    size_bytes = int(Decimal(match[1]) * UNITS[match[2]])
-    if size_bytes < LEAST_BYTES:
-        meant = f"{text.strip()}MB" if size_bytes and not match[2] else "4MB"
-        raise ValueError(f"{text!r} is {size_bytes:,} bytes, less than any model has; did you mean {meant}?")
-    return size_bytes
+    return int(Decimal(match[1]) * UNITS[match[2]])
 
 
 def format_size(size_bytes: int) -> str:
@@ -108,6 +122,11 @@ def as_latency(name: str, value: str) -> LatencyLimit:
 def as_size(name: str, value: int | float | str) -> int:
     """Bytes, as a number or as a person writes them; `InputError` names the keyword."""
     return _parsed(parse_size, name, str(value))
+
+
+def as_disk(name: str, value: int | float | str) -> int:
+    """Bytes of disk, as a number or as a person writes them; `InputError` names the keyword."""
+    return _parsed(parse_disk, name, str(value))
 
 
 def as_share(name: str, value: float | str) -> float:
@@ -204,6 +223,12 @@ class Size(Written):
     """A size in bytes."""
 
     name, parse = "size", staticmethod(parse_size)
+
+
+class Disk(Size):
+    """A size in bytes of what lies on a disk for a while."""
+
+    parse = staticmethod(parse_disk)
 
 
 class Latency(Written):

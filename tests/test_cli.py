@@ -23,7 +23,7 @@ from edgepack import doctor as doctor_module
 from edgepack.cli import main
 from edgepack.doctor import Diagnosis, Finding
 from edgepack.errors import CheckFailed, EdgepackError, InputError, MissingDependency
-from edgepack.parameters import format_size, parse_share, parse_size
+from edgepack.parameters import format_size, parse_disk, parse_share, parse_size
 from edgepack.target import list_targets
 
 COMMANDS = {
@@ -49,7 +49,17 @@ def test_every_command_has_help(command: str) -> None:
     assert result.stdout.startswith("Usage: ")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"], ["targets", "--json"]])
+LIGHT = (
+    ["--help"],
+    ["--version"],
+    ["build", "--help"],
+    ["targets", "--json"],
+    ["recipes"],
+    ["recipes", "show", "minilm"],
+)
+
+
+@pytest.mark.parametrize("arguments", LIGHT)
 def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom edgepack.cli import main\n"
@@ -210,6 +220,9 @@ def test_a_size_scales_with_its_unit(number: int, unit: str) -> None:
 
 
 def test_a_number_that_lacks_its_unit_is_answered_with_it() -> None:
+    with pytest.raises(ValueError, match=r"'8' is 8 bytes, too few for any teacher's outputs; did you mean 8GB\?"):
+        parse_disk("8")
+    assert parse_disk("2 GB") == 2 * 10**9
     with pytest.raises(ValueError, match=r"'4' is 4 bytes, less than any model has; did you mean 4MB\?"):
         parse_size("4")
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from benchmarks.variants import METHODS
-from edgepack.build.recipe_file import BUILT_IN
+from edgepack.build.recipe_names import BUILT_IN
 from edgepack.build.recipe_text import COMMENTS
 from edgepack.compress.distil.objective import LOSSES
 from tests.programs import load_program

@@ -19,7 +19,17 @@ from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import read_speed_profile
 from edgepack.machine.extras import one_line_errors
-from edgepack.parameters import AnyPath, as_latency, as_list, as_path, as_share, as_size, as_text, check_options
+from edgepack.parameters import (
+    AnyPath,
+    as_disk,
+    as_latency,
+    as_list,
+    as_path,
+    as_share,
+    as_size,
+    as_text,
+    check_options,
+)
 from edgepack.plan.wanted import Objective
 from edgepack.target import load_target
 from edgepack.task.column_options import ColumnOptions, columns_of
@@ -120,7 +130,7 @@ def _request(needed: Mapping[str, Any], output: Path, given: dict[str, Any]) -> 
     for share in {"max_drop", "answer_rate"} & set(given):
         given[share] = as_share(share, given[share])
     if "disk_budget" in given:
-        given["disk_budget"] = as_size("disk_budget", given["disk_budget"])
+        given["disk_budget"] = as_disk("disk_budget", given["disk_budget"])
     if given.get("student_tokenizer") is not None:
         given["student_tokenizer"] = as_text("student_tokenizer", given["student_tokenizer"])
     if "max_latency" in given:

@@ -254,7 +254,7 @@ def open_with_texts(
     find_device(request.device)
     targets = tuple(load_target(name) for name in dict.fromkeys(request.targets))
     if not targets:
-        raise InputError("no target given; add -t NAME, see `edgepack targets`")
+        raise InputError("no target given; name one of those that `edgepack targets` lists")
     teacher = open_teacher(request)
     console.info(teacher.describe())
     check_request(request, teacher, targets)

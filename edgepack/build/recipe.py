@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgepack.build.recipe_file import BUILT_IN, EFFORTS, read_built_in
+from edgepack.build.recipe_file import read_built_in
+from edgepack.build.recipe_names import BUILT_IN, EFFORTS
 from edgepack.build.recipe_settings import Recipe, read_recipe, recipe_record
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.distil.hidden_states import HiddenStates

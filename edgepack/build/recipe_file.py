@@ -10,23 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from edgepack.bounded import Place, parse_toml, read_file, read_plain
+from edgepack.build.recipe_names import BUILT_IN, SUFFIX, built_in_text, unknown_recipe
 from edgepack.build.recipe_settings import Recipe, recipe_record
 from edgepack.compress.distil.objective import LOSSES
 from edgepack.compress.distil.signals import Loss
 from edgepack.errors import InputError, did_you_mean, shown
 from edgepack.train import Phase
 
-FOLDER = files("edgepack.build") / "recipes"
-SUFFIX = ".toml"
 LARGEST = 1_000_000  # bytes of a recipe's file
-EFFORTS = ("quick", "standard", "max")
-_OTHERS = sorted({entry.name.removesuffix(SUFFIX) for entry in FOLDER.iterdir() if entry.name.endswith(SUFFIX)})
-BUILT_IN = (*EFFORTS, *(name for name in _OTHERS if name not in EFFORTS))
 
 Table = Mapping[str, Any]
 
@@ -46,18 +41,12 @@ class RecipeFile:
         return {"summary": self.summary, **recipe_record(self.recipe)}
 
 
-def list_recipes() -> dict[str, str]:
-    """The built-in recipes: name → what it is, the three efforts first."""
-    return {name: built_in_file(name).summary for name in BUILT_IN}
-
-
 def open_recipe(name: str) -> RecipeFile:
     """A built-in recipe by name, or the file of a path that ends with .toml."""
     if name in BUILT_IN:
         return built_in_file(name)
     if not name.lower().endswith(SUFFIX):
-        hint = did_you_mean(name, BUILT_IN)
-        raise InputError(f"recipe is {shown(name)}; allowed: a .toml file, or one of {', '.join(BUILT_IN)}{hint}")
+        raise unknown_recipe(name)
     path = Path(name)
     try:
         size = path.stat().st_size
@@ -74,7 +63,7 @@ def open_recipe(name: str) -> RecipeFile:
 @cache
 def built_in_file(name: str) -> RecipeFile:
     """The built-in recipe called `name`, which is one of `BUILT_IN`."""
-    return parse_recipe(name, (FOLDER / f"{name}{SUFFIX}").read_text(encoding="utf-8"))
+    return parse_recipe(name, built_in_text(name))
 
 
 def read_built_in(name: str) -> Recipe:

@@ -146,9 +146,11 @@ def front_lines(plan: Plan) -> list[str]:
     """Scores by shipped bytes of shapes as fast as the choice or faster; nothing where no other budget buys another."""
     own = sorted({point.at_least for point in plan.front}, key=lambda speed: abs(speed - plan.chosen.estimated_speed))
     points = [point.candidate for point in plan.front if point.at_least == own[0]]
-    if len(points) < 2:
+    printed = [(format_size(p.largest_bytes), f"{100 * p.estimated_loss:.2f}") for p in points]
+    lower = [point for point, before in zip(printed, [("", ""), *printed], strict=False) if point[1] != before[1]]
+    if len(lower) < 2:
         return []
-    said = "; ".join(f"{format_size(p.largest_bytes)} {100 * p.estimated_loss:.2f}" for p in points)
+    said = "; ".join(f"{size} {score}" for size, score in lower)
     return [f"score by shipped bytes, at {own[0]:.1f} x the teacher's speed or more: {said}"]
 
 

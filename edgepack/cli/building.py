@@ -220,7 +220,7 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
     """List the built-in recipes: how a student can be trained."""
     if ctx.invoked_subcommand is not None:
         return
-    from edgepack.build.recipe_file import list_recipes
+    from edgepack.build.recipe_names import list_recipes
 
     summaries = list_recipes()
     if as_json:
@@ -235,11 +235,16 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
 @json_option
 def show_recipe(name: str, as_json: bool) -> None:
     """Print a recipe with a comment on each key: a file to start from."""
-    from edgepack.build.recipe_file import open_recipe
-    from edgepack.build.recipe_text import recipe_text
+    from edgepack.build import recipe_names
 
-    found = open_recipe(name)
-    if as_json:
-        click.echo(json.dumps(found.to_record()))
-        return
-    click.echo(recipe_text(found), nl=False)
+    if name in recipe_names.BUILT_IN:
+        text, record = recipe_names.shown_recipe(name)
+    elif name.lower().endswith(recipe_names.SUFFIX):
+        from edgepack.build.recipe_file import open_recipe  # here: it needs torch
+        from edgepack.build.recipe_text import recipe_text
+
+        found = open_recipe(name)
+        text, record = recipe_text(found), found.to_record()
+    else:
+        raise recipe_names.unknown_recipe(name)
+    click.echo(json.dumps(record) if as_json else text, nl=as_json)

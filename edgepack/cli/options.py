@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from edgepack.console.colour import coloured, wants_colour
-from edgepack.parameters import Latency, Share, Size
+from edgepack.parameters import Disk, Latency, Share, Size
 from edgepack.target import list_targets, load_target
 from edgepack.task.schemes import SCHEMES
 
@@ -260,7 +260,7 @@ build_options = options(
     ),
     click.option(
         "--disk-budget",
-        type=Size(),
+        type=Disk(),
         default="8GB",
         show_default=True,
         help="Limit for the teacher's outputs, which lie in OUT while training; with less the teacher runs more often.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,18 +49,34 @@ EXTRAS = (
 )
 UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries
+SHORT = {"m": "model", "d": "data", "b": "budget", "t": "target", "o": "output"}
+LONG_OPTION, SHORT_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]+)"), re.compile(r"(?<![\w-])-([mdbto])(?=\W|$)")
+COMMANDS = ("pip install", "accelerate launch")  # lines that have options of their own
 
 
 @contextmanager
 def one_line_errors(what: str) -> Iterator[None]:
-    """Whatever `what` meets missing is raised as an `EdgepackError`; also a decorator of functions."""
+    """A decorator of what Python calls: what it lacks is an `EdgepackError`, and options have their keywords' names."""
     try:
         yield
     except Exception as e:
         found = plain_error(e, what)
-        if found is None or found is e:
+        if found is None:
+            raise
+        found.args = (with_keywords(str(found)), *found.args[1:])
+        if found is e:
             raise
         raise found from e
+
+
+def with_keywords(message: str) -> str:
+    """The message with `--raw-text` and `-o` as Python has them: `raw_text`, `output`. Commands stay as they are."""
+    parts = message.split("`")
+    for place in range(0, len(parts), 2):  # what is between backticks is a command
+        if not any(command in parts[place] for command in COMMANDS):
+            parts[place] = LONG_OPTION.sub(lambda found: found[1].replace("-", "_"), parts[place])
+            parts[place] = SHORT_OPTION.sub(lambda found: SHORT[found[1]], parts[place])
+    return "`".join(parts)
 
 
 def plain_error(error: Exception, what: str) -> EdgepackError | None:

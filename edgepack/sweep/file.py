@@ -34,7 +34,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from edgepack.bounded import Place, read_toml
 from edgepack.build.calls import BuildOptions
-from edgepack.build.recipe_file import SUFFIX, open_recipe
+from edgepack.build.recipe_file import open_recipe
+from edgepack.build.recipe_names import SUFFIX
 from edgepack.build.recipe_settings import recipe_record
 from edgepack.errors import InputError, as_demand, did_you_mean, shown
 from edgepack.parameters import located, parse_size

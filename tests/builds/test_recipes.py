@@ -20,7 +20,8 @@ from edgepack.build.flow import build as run_build
 from edgepack.build.flow import open_build, plan_build
 from edgepack.build.inputs import BuildRequest, open_inputs
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
-from edgepack.build.recipe_file import BUILT_IN, open_recipe
+from edgepack.build.recipe_file import open_recipe
+from edgepack.build.recipe_names import BUILT_IN
 from edgepack.build.single_stage import reopen, validate_output
 from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.cli import main

@@ -284,3 +284,10 @@ def test_the_packaged_project_compiles(package: Callable[..., Path], tmp_path: P
     checker = Checker(default_toolchain(), project, tmp_path / "work")
     assert checker.runtime_names() == ["onnx"]
     assert checker.app().is_file()
+
+
+def test_facts_are_words_and_no_keys(package: Callable[..., Path]) -> None:
+    facts = next(package().rglob("ModelFacts.kt")).read_text(encoding="utf-8")
+    assert "shown(metric.name)" in facts
+    assert facts.count("metric.name") == 1
+    assert "Fact(stringResource(R.string.fact_score), shown(manifest.labels.first()))" in facts

@@ -273,6 +273,13 @@ def localized_strings() -> set[str]:
     return found
 
 
+def test_facts_are_words_and_no_keys() -> None:
+    facts = (TEMPLATE / "Sample" / "ContentView.swift").read_text(encoding="utf-8")
+    assert "readable(metric.name)" in facts
+    assert facts.count("metric.name") == 1
+    assert 'LabeledContent("Score", value: readable(manifest.labels[0]))' in facts
+
+
 def test_the_catalog_has_the_apps_own_strings() -> None:
     catalog = json.loads((TEMPLATE / "Sample" / "Localizable.xcstrings").read_text(encoding="utf-8"))
     assert (catalog["sourceLanguage"], catalog["version"]) == ("en", "1.0")

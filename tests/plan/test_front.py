@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from edgepack.build.data_plan import DataPlan
-from edgepack.build.results import PlanReport
+from edgepack.build.results import PlanReport, front_lines
 from edgepack.plan.front import find_front
 from edgepack.plan.search import Plan, make_grid, search
 from edgepack.plan.speed import teacher_time
@@ -74,6 +75,16 @@ def test_the_record_and_the_table_have_it(plan: Plan) -> None:
     assert f" {100 * plan.chosen.estimated_loss:.2f}" in said[2]
     without = PlanReport(search(SPACE, BUDGET), cast(DataPlan, SimpleNamespace(lines=list)))
     assert "score by shipped bytes" not in without.table()
+
+
+def test_a_point_is_printed_where_the_printed_score_is_lower(plan: Plan) -> None:
+    """946.8 kB and 1.0 MB with 0.65 both say the same twice."""
+    first, *rest = (point for point in plan.front if point.at_least == plan.front[-1].at_least)
+    near = replace(first, candidate=replace(first.candidate, estimated_loss=first.candidate.estimated_loss - 1e-7))
+    lines = [front_lines(replace(plan, front=front)) for front in ((first, *rest), (first, near, *rest))]
+    assert lines[0]
+    assert lines[0] == lines[1]
+    assert front_lines(replace(plan, front=(first, near))) == []
 
 
 def test_with_a_profile_points_have_times() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepack.build.recipe import find_recipe, general_schedule, make_schedule
-from edgepack.build.recipe_file import BUILT_IN
+from edgepack.build.recipe_names import BUILT_IN
 from edgepack.compress.distil.attention_maps import AttentionScores
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.objective import LOSSES, Objective

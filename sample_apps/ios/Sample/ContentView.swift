@@ -131,6 +131,8 @@ struct FactsView: View {
         LabeledContent("Task", value: manifest.task.rawValue)
         if let vector = manifest.vector {
             LabeledContent("Numbers of a vector", value: vector.size.formatted())
+        } else if manifest.activation != nil {
+            LabeledContent("Score", value: readable(manifest.labels[0]))
         } else {
             LabeledContent("Labels", value: manifest.labels.count.formatted())
         }
@@ -139,7 +141,7 @@ struct FactsView: View {
         LabeledContent("Runtime", value: "\(manifest.runtime.name), \(manifest.target)")
         if let metric = manifest.metrics["artifact"] {
             let value = metric.value.formatted(.number.precision(.fractionLength(4)))
-            LabeledContent(metric.name, value: localized("\(value) on \(metric.n.formatted()) examples"))
+            LabeledContent(readable(metric.name), value: localized("\(value) on \(metric.n.formatted()) examples"))
         }
     }
 }

@@ -13,6 +13,9 @@ func percent(_ share: Double) -> String {
     share.formatted(.percent.precision(.fractionLength(1)))
 }
 
+/// A name of the manifest's, as of a metric; an underscore reads badly.
+func readable(_ name: String) -> String { name.replacingOccurrences(of: "_", with: " ") }
+
 /// The part of a text that a range of code points names; never cut by graphemes, which may hold several words.
 func part(of text: String, _ range: Range<Int>) -> String {
     var scalars = String.UnicodeScalarView()

@@ -29,11 +29,14 @@ fun ModelFacts(model: ModelState.Ready) {
             val megabytes = number(manifest.shippedBytes / 1e6, 2)
             Fact(stringResource(R.string.fact_size), stringResource(R.string.megabytes, megabytes))
             val size = manifest.vectorSize
-            val outputs = if (size == null) stringResource(R.string.fact_labels) else stringResource(R.string.fact_vector)
-            Fact(outputs, (size ?: manifest.labels.size).toString())
+            when {
+                size != null -> Fact(stringResource(R.string.fact_vector), size.toString())
+                manifest.activation != null -> Fact(stringResource(R.string.fact_score), shown(manifest.labels.first()))
+                else -> Fact(stringResource(R.string.fact_labels), manifest.labels.size.toString())
+            }
             Fact(stringResource(R.string.fact_length), manifest.maxLength.toString())
             if (metric != null) {
-                Fact(stringResource(R.string.fact_metric, metric.name, metric.n), number(metric.value, 4))
+                Fact(stringResource(R.string.fact_metric, shown(metric.name), metric.n), number(metric.value, 4))
             }
             Fact(stringResource(R.string.fact_load), stringResource(R.string.milliseconds, model.readyMillis))
         }
