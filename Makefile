@@ -78,7 +78,6 @@ docs: .venv/.ready
 	$(BIN)/python docs/generate_api.py
 	$(BIN)/python docs/generate_lists.py
 	$(BIN)/python docs/generate_methods.py
-	$(BIN)/python docs/generate_recipes.py
 	$(BIN)/python docs/generate_schemas.py
 	$(BIN)/python -m tests.evidence.planted
 

@@ -55,7 +55,6 @@ LIGHT = (
     ["build", "--help"],
     ["targets", "--json"],
     ["recipes"],
-    ["recipes", "show", "minilm"],
 )
 
 

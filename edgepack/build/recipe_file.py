@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from edgepack.bounded import Place, parse_toml, read_file, read_plain
-from edgepack.build.recipe_names import BUILT_IN, SUFFIX, built_in_text, unknown_recipe
+from edgepack.build.recipe_names import BUILT_IN, built_in_text, check_recipe_name
 from edgepack.build.recipe_settings import Recipe, recipe_record
 from edgepack.compress.distil.objective import LOSSES
 from edgepack.compress.distil.signals import Loss
@@ -43,10 +43,9 @@ class RecipeFile:
 
 def open_recipe(name: str) -> RecipeFile:
     """A built-in recipe by name, or the file of a path that ends with .toml."""
+    check_recipe_name(name)
     if name in BUILT_IN:
         return built_in_file(name)
-    if not name.lower().endswith(SUFFIX):
-        raise unknown_recipe(name)
     path = Path(name)
     try:
         size = path.stat().st_size

@@ -235,16 +235,12 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
 @json_option
 def show_recipe(name: str, as_json: bool) -> None:
     """Print a recipe with a comment on each key: a file to start from."""
-    from edgepack.build import recipe_names
+    from edgepack.build.recipe_names import check_recipe_name
 
-    if name in recipe_names.BUILT_IN:
-        text, record = recipe_names.shown_recipe(name)
-    elif name.lower().endswith(recipe_names.SUFFIX):
-        from edgepack.build.recipe_file import open_recipe  # here: it needs torch
-        from edgepack.build.recipe_text import recipe_text
+    check_recipe_name(name)
+    from edgepack.build.recipe_file import open_recipe  # here: it needs torch
+    from edgepack.build.recipe_text import recipe_text
 
-        found = open_recipe(name)
-        text, record = recipe_text(found), found.to_record()
-    else:
-        raise recipe_names.unknown_recipe(name)
+    found = open_recipe(name)
+    text, record = recipe_text(found), found.to_record()
     click.echo(json.dumps(record) if as_json else text, nl=as_json)
