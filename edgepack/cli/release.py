@@ -116,7 +116,8 @@ def compare(
 @click.option(
     "--data",
     metavar="FILE",
-    help="Answer this data set instead, of the kinds that build reads; with labels, measure the metric.",
+    help="Answer this data set instead, of the kinds that build reads; with labels, measure the metric. A .txt file: a "
+    "text on each line.",
 )
 @text_columns
 @click.option(

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgepack.bundle.goldens import load_tokenizer
 from edgepack.bundle.manifest import BundleManifest, load_build_manifest, load_manifest, task_of
-from edgepack.bundle.places import find_place
+from edgepack.bundle.places import check_same, find_place
 from edgepack.console import Console, format_table
 from edgepack.errors import InputError
 from edgepack.evidence.emulation import Machine, arm64
@@ -24,10 +24,12 @@ from edgepack.evidence.forms import MAX_RELATIVE_ERROR, MIN_AGREEMENT, FormLogit
 from edgepack.runtime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import Target, load_target
+from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_evaluation
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
+from edgepack.task.vector_data import read_vector_data
 
 ARCHITECTURES: dict[str, Callable[[], Machine]] = {"arm64": arm64}
 RUNTIMES = {"onnx": "ONNX Runtime", "litert": "LiteRT", "executorch": "ExecuTorch"}  # of the formats that are run
@@ -102,7 +104,6 @@ def compare_architecture(
     run where a runtime, here or there, is missing.
     """
     machine, build = ARCHITECTURES[architecture](), load_build_manifest(output)
-    request = build.inputs["request"]
     files: dict[str, list[tuple[BundleManifest, Path, Target]]] = {}
     not_run: dict[str, str] = {}
     for artifact in build.artifacts:
@@ -120,8 +121,7 @@ def compare_architecture(
     comparisons = []
     for same in files.values():
         manifest, folder, target = same[0]
-        place = find_place(output, build.inputs, "evaluation", evaluation, "--eval")
-        task, dataset = read_evaluation(place, task_of(manifest), Columns(**request["columns"]))
+        task, dataset = evaluation_of(output, build.inputs, task_of(manifest), evaluation)
         encoded = encode(dataset, task, load_tokenizer(folder / "tokenizer.json"), manifest.longest)
         if examples is not None:
             encoded = encoded.select(np.arange(min(examples, len(encoded))))
@@ -132,11 +132,26 @@ def compare_architecture(
     return ArchitectureResult(architecture, tuple(comparisons), not_run)
 
 
+def evaluation_of(output: Path, inputs: dict[str, Any], task: Task, evaluation: str | None) -> tuple[Task, Dataset]:
+    """The evaluation data of a build and the task as they measure it; of vectors perhaps texts that the build held out.
+
+    `evaluation`: where they are, or others, where the user says so.
+    """
+    request, columns = inputs["request"], Columns(**inputs["request"]["columns"])
+    if evaluation is None and task.embeds and request["evaluation"] is None:
+        train = find_place(output, inputs, "train", None, "--eval")
+        task, _, held_out = read_vector_data(train, None, task, columns)
+        check_same("data with the texts", train, held_out.sha256, str(inputs["evaluation"]["sha256"]), "--eval")
+        return task, held_out
+    return read_evaluation(find_place(output, inputs, "evaluation", evaluation, "--eval"), task, columns)
+
+
 def _compare(
     model: Path, target: Target, names: tuple[str, ...], encoded: Encoded, task: Task, machine: Machine
 ) -> Comparison:
     here = predict_session(load(model, target, threads=1), encoded)
     there, version = machine.predict(model, encoded, target.format)
+    encoded = task.referenced(encoded, here)  # what is measured by a teacher's vectors is, by those of this machine
     forms = [FormLogits(name, logits, encoded, task.scoring) for name, logits in (("there", there), ("here", here))]
     parity = compare(forms[0], forms[1], 0.0)
     metric_here, metric_there = (task.score(logits, encoded) for logits in (here, there))

@@ -13,9 +13,14 @@ from edgepack.build.flow import open_build, plan_build
 from edgepack.build.single_stage import reopen, validate_output
 from edgepack.bundle.manifest import load_manifest
 from edgepack.errors import InputError
+from edgepack.evidence import compare_cpus
 from edgepack.evidence.calls import gate_bundles
 from edgepack.evidence.compare import compare
 from edgepack.predict import Bundle, predict_data
+from edgepack.runtime import load
+from edgepack.runtime.predict import predict_session
+from edgepack.target import load_target
+from edgepack.task.encoded import Encoded
 from edgepack.task.similarity import Prompts, cosines
 from edgepack.teacher import load_teacher
 from edgepack.workspace import Workspace
@@ -158,9 +163,20 @@ def test_what_measures_follows_from_the_data(files: Files, tmp_path: Path, kind:
     assert inputs.teacher_metric.value > 0.5
 
 
+class Here:
+    """This machine in place of another one."""
+
+    def need(self, format: str) -> None: ...
+
+    def predict(self, model: Path, encoded: Encoded, format: str) -> tuple[np.ndarray, str]:
+        return predict_session(load(model, load_target(TARGETS[0]), threads=1), encoded), "1.0"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["search", None])
-def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | None) -> None:
+def test_other_measures_pass_the_gate(
+    files: Files, tmp_path: Path, kind: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path(files.teacher).parent
     evaluation = None if kind is None else str(folder / kind)
     teacher = shutil.copytree(files.teacher, tmp_path / "teacher")
@@ -178,6 +194,17 @@ def test_other_measures_pass_the_gate(files: Files, tmp_path: Path, kind: str | 
         assert json.loads((bundle / "edgepack.json").read_text())["vector"]["query_prompt"] == "please "
         return
     assert validate_output(output, QUIET).passed  # its texts are held out again
+    monkeypatch.setitem(compare_cpus.ARCHITECTURES, "arm64", Here)
+    (there,) = compare_cpus.compare_architecture(output, "arm64", 30, QUIET).comparisons  # here too
+    assert (there.examples, there.passed) == (30, True)
+    assert (there.metric_here, there.metric_there) == (pytest.approx(1), pytest.approx(1))
+    changed_texts = tmp_path / "other.txt"
+    changed_texts.write_text(Path(files.train).read_text() + "\none more text\n")
+    manifest = json.loads((output / "edgepack.json").read_text())
+    manifest["inputs"]["request"]["train"] = "../other.txt"
+    (output / "edgepack.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"other.txt: is not the data with the texts that the build had.*--eval"):
+        compare_cpus.compare_architecture(output, "arm64", 30, QUIET)
     texts = str(folder / "texts.txt")
     assert not gate_bundles(bundle, eval=texts).passed  # not measured: there is no teacher
     assert gate_bundles(bundle, eval=texts, teacher=files.teacher).passed

@@ -65,11 +65,13 @@ def test_answers_are_those_of_single_texts(folder: Path, world: World) -> None:
     assert list(found.counts.values()) == sorted(found.counts.values(), reverse=True)
 
 
-@pytest.mark.parametrize("name", ["texts.tsv", "texts.jsonl", "texts.csv"])
+@pytest.mark.parametrize("name", ["texts.tsv", "texts.jsonl", "texts.csv", "texts.txt"])
 def test_texts_without_labels_are_answered_and_not_measured(folder: Path, tmp_path: Path, name: str) -> None:
     texts, path = ["a b", "good good", "c " * 40], tmp_path / name
     if name.endswith("jsonl"):
         path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    elif name.endswith("txt"):
+        path.write_text("".join(f"{text}\n\n" for text in texts))  # blank lines are no texts
     else:
         path.write_text(
             "".join(f"{text}\t1\n" for text in ["text", *texts]).replace("\t1", "" if "csv" in name else "\tx")
