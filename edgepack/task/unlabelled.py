@@ -8,7 +8,7 @@ from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, dataset_of, read_evaluation
 from edgepack.task.reading.columns import LABELS, SCORES, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
 from edgepack.task.reading.rows import Row, read_texts
-from edgepack.task.reading.sources import is_text_file, open_lines, open_table
+from edgepack.task.reading.sources import is_text_file, open_table, open_to_answer
 from edgepack.task.reading.table import Table
 from edgepack.task.tagging import SPANS
 from edgepack.task.task import Task
@@ -22,13 +22,13 @@ def read_to_answer(
     """The task as the source measures it, its texts, and whether they are labelled.
 
     `recorded_label`: the label column of a build's data. Of hub data sets it is the split `validation`. A source
-    without a label column has `NO_LABEL` throughout; so has a `.txt` file, a text on each line. Texts to embed need no
+    without a label column has `NO_LABEL` throughout; so has a `.txt` file without a header, a text on each line. Texts to embed need no
     labels: the teacher's vectors measure them.
     """
     if task.embeds:
         return *read_evaluation(source, task, columns), True
     plain = is_text_file(source) and not task.is_tagging  # of tags it is CoNLL
-    table = open_lines(source) if plain else open_table(source, "validation")
+    table = open_to_answer(source) if plain else open_table(source, "validation")
     recorded = [] if recorded_label is None else [recorded_label, *recorded_label.split(",")]
     if columns.label is None and any(name in table.columns for name in recorded):
         columns = replace(columns, label=recorded_label)

@@ -84,6 +84,15 @@ def test_texts_without_labels_are_answered_and_not_measured(folder: Path, tmp_pa
     assert "truth" not in found.to_record()["answers"][0]
 
 
+def test_a_text_file_whose_first_line_names_columns_is_a_table(folder: Path, world: World, tmp_path: Path) -> None:
+    path = tmp_path / "data.txt"
+    path.write_text(world.data.read_text())
+    found = predict_data(folder, path, quiet=True)
+    assert found.truths == predict_data(folder, world.data, quiet=True).truths
+    path.write_text("text\na b\n")
+    assert [answer.text for answer in predict_data(folder, path, quiet=True).answers] == ["a b"]
+
+
 def test_the_command_prints_a_summary_or_everything(folder: Path, world: World) -> None:
     told = call(folder, "--data", world.data, "--quiet")
     assert told.exit_code == 0, told.output

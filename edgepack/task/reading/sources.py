@@ -31,9 +31,14 @@ def _open_plain(source: str, text: str, sha256: str) -> Table:
         raise InputError(
             f"{source}: is in fastText's format; write TSV with a header text and label, labels without {FASTTEXT}"
         )
-    head = [cell.strip().lower() for cell in text.partition("\n")[0].split("\t")]
+    head = _head(text)
     texts_and_labels = not {*TEXT_COLUMNS}.isdisjoint(head) and not {*LABEL_COLUMNS}.isdisjoint(head)
     return (open_tsv if texts_and_labels else _open_columns)(source, text, sha256)
+
+
+def _head(text: str) -> list[str]:
+    """The cells of the first line, as names of columns are compared."""
+    return [cell.strip().lower() for cell in text.partition("\n")[0].split("\t")]
 
 
 def _open_columns(source: str, text: str, sha256: str) -> Table:
@@ -108,13 +113,25 @@ def is_text_file(source: str) -> bool:
     return _suffix(Path(source))[0] == PLAIN
 
 
-def open_lines(source: str) -> Table:
-    """A file without columns as a table of one, `text`: a text on each line; blank lines are none."""
+def open_to_answer(source: str) -> Table:
+    """A text file: TSV if its first line names a column of texts, else a text on each line."""
+    text, sha256 = _open_text(source)
+    return open_lines(source) if {*TEXT_COLUMNS}.isdisjoint(_head(text)) else open_tsv(source, text, sha256)
+
+
+def _open_text(source: str) -> tuple[str, str]:
+    """A file's text, and its sha256."""
     path = Path(source)
     if not path.exists():
         raise InputError(f"{source}: no such file")
     data, sha256 = _content(path, source)
-    lines = _decode(source, data).split("\n")
+    return _decode(source, data), sha256
+
+
+def open_lines(source: str) -> Table:
+    """A file without columns as a table of one, `text`: a text on each line; blank lines are none."""
+    text, sha256 = _open_text(source)
+    lines = text.split("\n")
 
     def rows(columns: Sequence[str]) -> Rows:
         for number, line in enumerate(lines, start=1):
