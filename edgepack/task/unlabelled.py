@@ -22,8 +22,8 @@ def read_to_answer(
     """The task as the source measures it, its texts, and whether they are labelled.
 
     `recorded_label`: the label column of a build's data. Of hub data sets it is the split `validation`. A source
-    without a label column has `NO_LABEL` throughout; so has a `.txt` file without a header, a text on each line. Texts to embed need no
-    labels: the teacher's vectors measure them.
+    without a label column has `NO_LABEL` throughout; so has a `.txt` file without a header, a text on each line. Texts
+    to embed need no labels: the teacher's vectors measure them.
     """
     if task.embeds:
         return *read_evaluation(source, task, columns), True
