@@ -27,13 +27,14 @@ from edgepack.bundle.verdict import Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, MissingDependency, reason
-from edgepack.evidence.analyze import Background, Sure, teacher_flips
+from edgepack.evidence.analyze import Background, Sure, teacher_flips, vectors_near
 from edgepack.evidence.compare_runtimes import LOGITS_NAME, RuntimePair, compare_runtimes
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, Teachers, measure
 from edgepack.evidence.robustness import changed_sets
 from edgepack.evidence.slices import Words
 from edgepack.evidence.sure import find_confidence
 from edgepack.evidence.validate import Limits, Reference, validate_artifact
+from edgepack.evidence.vector_analysis import changed_texts, unjudged
 from edgepack.export import Artifact, artifact_bytes, export
 from edgepack.inference import predict
 from edgepack.machine.memory import free_memory
@@ -103,12 +104,11 @@ class Delivery:
     def background(self) -> Background:
         """What the analysis of every artifact needs; the teacher answers changed texts for it, once for all targets."""
         inputs, data = self.inputs, self.inputs.evaluation_data
-        if inputs.teacher.task.embeds:  # nothing is decided that another way of writing could change
-            return Background(data, backend_tokenizer(self.tokenizer), inputs.max_length)
-        teacher, model, changed = inputs.teacher, inputs.teacher.load_model(), changed_sets(data)
+        teacher, model, task = inputs.teacher, inputs.teacher.load_model(), unjudged(inputs.teacher.task)
+        changed = changed_texts(data, task.prompts) if task.embeds else changed_sets(data)
 
         def answer(texts: Dataset) -> tuple[np.ndarray, Encoded]:
-            encoded = encode(texts, teacher.task, teacher.tokenizer, inputs.teacher_longest)
+            encoded = encode(texts, task, teacher.tokenizer, inputs.teacher_longest)
             return predict(model, encoded), encoded
 
         return Background(
@@ -117,7 +117,7 @@ class Delivery:
             inputs.longest,
             Words(inputs.teacher_counts, self.tokenizer.unk_token_id),
             changed,
-            teacher_flips(changed, teacher.task, answer),
+            vectors_near(changed, answer) if task.embeds else teacher_flips(changed, task, answer),
         )
 
     def run(self, student: Student, trained: Stage) -> Made:

@@ -59,6 +59,37 @@ class SliceScore(Record):
     worse: bool
 
 
+class VectorSlice(Record):
+    """The mean cosine of the artifact's vectors to the teacher's, of `n` texts of a slice and of all others.
+
+    `low` to `high` is an interval of the difference; `worse`: it is below zero after correction.
+    """
+
+    kind: Literal["length", "rare_words", "unknown_tokens"]
+    name: str
+    n: int
+    cosine: float
+    others: float
+    low: float
+    high: float
+    p_value: float  # corrected for the number of slices
+    worse: bool
+
+
+class VectorChange(Record):
+    """The mean cosine of a text's vector to that of the same text in another way of writing, by both models.
+
+    `low` to `high` is a 95 % interval of artifact less teacher.
+    """
+
+    change: Literal["case", "typos", "spacing", "emoji", "accents"]
+    n: int
+    teacher: float
+    artifact: float
+    low: float
+    high: float
+
+
 class Calibration(Record):
     """Expected calibration error in 15 bins, and mean confidence; `temperature` divides the artifact's logits.
 
@@ -136,7 +167,7 @@ class Sureness(Record):
 class Analysis(Record):
     """All of it; parts that the task or the data do not have are empty."""
 
-    left_out: ClassVar[tuple[str, ...]] = ("others", "sureness")
+    left_out: ClassVar[tuple[str, ...]] = ("others", "sureness", "vector_slices", "vector_changes")
     noninferiority: NonInferiority | None = None
     classes: list[ClassScore] = Field(default_factory=list)
     slices: list[SliceScore] = Field(default_factory=list)
@@ -148,3 +179,5 @@ class Analysis(Record):
     artifact_confusion: list[list[int]] = Field(default_factory=list)
     others: list[OtherMetric] = Field(default_factory=list)
     sureness: Sureness | None = None
+    vector_slices: list[VectorSlice] = Field(default_factory=list)  # of texts that are embedded
+    vector_changes: list[VectorChange] = Field(default_factory=list)

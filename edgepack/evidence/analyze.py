@@ -1,4 +1,7 @@
-"""Everything that lies behind a metric, in one record: classes, slices, calibration, robustness, differing examples."""
+"""Everything that lies behind a metric, in one record: classes, slices, calibration, robustness, differing examples.
+
+Of vectors it is `vector_analysis.py` that looks.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from edgepack.evidence.other_metrics import other_metrics
 from edgepack.evidence.robustness import Decisions, flips, robustness
 from edgepack.evidence.slices import Words, slice_scores
 from edgepack.evidence.sure import measure_sureness
+from edgepack.evidence.vector_analysis import cosine_slices, metric_slices, nearness, unjudged, vector_changes
 from edgepack.runtime import Session
 from edgepack.runtime.predict import predict_session
 from edgepack.task.dataset import Dataset
@@ -33,7 +37,8 @@ from edgepack.task.windows import Longest
 class Background:
     """What an analysis needs besides logits: the texts, the student's tokenizer, what is known of the tokens.
 
-    `changed`: a sample of the texts in other ways of writing, and where the teacher's answer to these is another.
+    `changed`: a sample of the texts in other ways of writing; `teacher_changes`: where the teacher's answer to these is
+    another, or how near its vectors of them stay.
     """
 
     data: Dataset
@@ -41,7 +46,7 @@ class Background:
     longest: Longest
     words: Words | None = None
     changed: Mapping[str, Dataset] = field(default_factory=dict)
-    teacher_flips: Mapping[str, np.ndarray] = field(default_factory=dict)
+    teacher_changes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +68,7 @@ def analyze(
 ) -> Analysis:
     """The record of one artifact; without `background`, what logits alone can show."""
     if teacher.task.embeds:
-        return Analysis(noninferiority=kept, others=other_metrics(teacher, artifact))
+        return analyze_vectors(teacher, artifact, kept, session, background)
     labels, table = confusion(teacher)
     found = Analysis(
         noninferiority=kept,
@@ -79,10 +84,32 @@ def analyze(
     if background is None:
         return found
     more: dict[str, Any] = {"differing": differing_examples(teacher, artifact, background.data)}
-    if background.teacher_flips:
+    if background.teacher_changes:
         own = flips(background.changed, session_decisions(session, artifact.task, background), close(artifact.task))
-        more["robustness"] = robustness(background.teacher_flips, own)
+        more["robustness"] = robustness(background.teacher_changes, own)
     return found.model_copy(update=more)
+
+
+def analyze_vectors(
+    teacher: Labelled, artifact: Labelled, kept: NonInferiority, session: Session, background: Background | None
+) -> Analysis:
+    """The same of vectors, of which nothing can be right or flip."""
+    words = background.words if background else None
+    found = Analysis(
+        noninferiority=kept,
+        slices=metric_slices(teacher, artifact, words),
+        others=other_metrics(teacher, artifact),
+        vector_slices=cosine_slices(teacher, artifact, words),
+    )
+    if background is None or not background.teacher_changes:
+        return found
+
+    def answer(data: Dataset) -> tuple[np.ndarray, Encoded]:
+        encoded = encode(data, unjudged(artifact.task), background.tokenizer, background.longest)
+        return predict_session(session, encoded), encoded
+
+    own = vectors_near(background.changed, answer)
+    return found.model_copy(update={"vector_changes": vector_changes(background.teacher_changes, own)})
 
 
 def sureness(artifact: Labelled, session: Session, sure: Sure) -> Sureness | None:
@@ -121,3 +148,10 @@ def teacher_flips(
 ) -> dict[str, np.ndarray]:
     """Where the teacher's answers change; `predict` gives its logits and the encoding that they belong to."""
     return flips(changed, lambda data: decisions_of(*predict(data), task), close(task))
+
+
+def vectors_near(
+    changed: Mapping[str, Dataset], predict: Callable[[Dataset], tuple[np.ndarray, Encoded]]
+) -> dict[str, np.ndarray]:
+    """How near a model's vectors of changed texts are to those of the texts as they are, a cosine each."""
+    return nearness(changed, lambda data: predict(data)[0])

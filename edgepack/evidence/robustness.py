@@ -69,13 +69,17 @@ TEXT_CHANGES: dict[str, Callable[[str, random.Random], str]] = {
 }
 
 
+def sample_of(data: Dataset) -> list[int]:
+    """Which examples are changed."""
+    return sorted(random.Random(SEED).sample(range(len(data)), min(SAMPLE, len(data))))
+
+
 def changed_sets(data: Dataset) -> dict[str, Dataset]:
     """The sample as it is, under "", and in every way of writing; words of a tagging task keep their number.
 
     Spaces and an emoji are left out there, as its words are given.
     """
-    chosen = sorted(random.Random(SEED).sample(range(len(data)), min(SAMPLE, len(data))))
-    sample = [data.examples[i] for i in chosen]
+    sample = [data.examples[i] for i in sample_of(data)]
     sets = {"": replace(data, examples=tuple(sample))}
     for name, change_words in WORD_CHANGES.items():
         draw = random.Random(f"{SEED}-{name}")

@@ -7,6 +7,7 @@ corrected by Holm's method (1979, Scandinavian Journal of Statistics 6:65-70) an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
@@ -47,28 +48,42 @@ def parts_of(teacher: Labelled, artifact: Labelled, words: Words | None) -> list
     """All slices with enough examples inside; of rankings none, since a query has candidates of every kind."""
     if teacher.task.ranks:
         return []
-    lengths = teacher.form.encoded.lengths
+    return large_enough([*text_parts(teacher, artifact, words), *label_parts(teacher)])
+
+
+def large_enough(parts: Sequence[Part]) -> list[Part]:
+    """Those with enough examples that are not all."""
+    return [part for part in parts if LEAST_EXAMPLES <= part.chosen.sum() < len(part.chosen)]
+
+
+def text_parts(
+    teacher: Labelled, artifact: Labelled, words: Words | None, units: np.ndarray | None = None
+) -> list[Part]:
+    """Slices by what stands in the texts: their length, words that training hardly saw, unknown tokens.
+
+    `units` `(texts,)`: what a text is a part of, as of a pair, where slices are of these; negative: of none.
+    """
+    belongs = np.arange(teacher.n) if units is None else units
+
+    def of_units(values: np.ndarray) -> np.ndarray:
+        return np.bincount(belongs[belongs >= 0], weights=values[belongs >= 0])
+
+    lengths = of_units(teacher.form.encoded.lengths)
     ends = np.unique(np.quantile(lengths, [1 / 3, 2 / 3], method="inverted_cdf"))
     parts = []
     for low, high in pairwise([0, *map(int, ends), int(lengths.max())]):
         name = f"{low + 1} to {high} tokens" if low else f"up to {high} tokens"
         parts.append(Part("length", name, (lengths > low) & (lengths <= high)))
-    if words is not None:
-        parts += word_parts(teacher, artifact, words)
-    parts += label_parts(teacher)
-    return [part for part in parts if LEAST_EXAMPLES <= part.chosen.sum() < len(lengths)]
-
-
-def word_parts(teacher: Labelled, artifact: Labelled, words: Words) -> list[Part]:
-    """With and without words that training hardly saw; with tokens that the student's vocabulary lacks."""
-    rare = holding(teacher, words.uses <= RARE_USES)
-    parts = [Part("rare_words", "with rare words", rare), Part("rare_words", "without", ~rare)]
+    if words is None:
+        return parts
+    rare = of_units(holding(teacher, words.uses <= RARE_USES)) > 0
+    parts += [Part("rare_words", "with rare words", rare), Part("rare_words", "without", ~rare)]
     if words.student_unknown is not None:
         ids = artifact.form.encoded.input_ids
         unknown = np.zeros(int(ids.max()) + 1, bool)
         if words.student_unknown < len(unknown):
             unknown[words.student_unknown] = True
-        parts.append(Part("unknown_tokens", "with unknown tokens", holding(artifact, unknown)))
+        parts.append(Part("unknown_tokens", "with unknown tokens", of_units(holding(artifact, unknown)) > 0))
     return parts
 
 
@@ -87,7 +102,12 @@ def label_parts(model: Labelled) -> list[Part]:
 
 def slice_scores(teacher: Labelled, artifact: Labelled, words: Words | None) -> list[SliceScore]:
     """The metric of both models on every slice."""
-    task, parts = teacher.task, parts_of(teacher, artifact, words)
+    return scores_on(parts_of(teacher, artifact, words), teacher, artifact)
+
+
+def scores_on(parts: Sequence[Part], teacher: Labelled, artifact: Labelled) -> list[SliceScore]:
+    """The metric of both models on these slices, looked at together."""
+    task = teacher.task
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(parts))
     rows = [paired_rows(artifact.statistics[part.chosen], teacher.statistics[part.chosen]) for part in parts]
     corrected = holm([p_value(each, teacher) for each in rows])

@@ -17,6 +17,8 @@ from edgepack.bundle.analysis import (
     Robustness,
     SliceScore,
     Sureness,
+    VectorChange,
+    VectorSlice,
 )
 from edgepack.report.marks import Interval, Intervals, Reference, intervals
 from edgepack.report.records import BundleFacts
@@ -88,6 +90,10 @@ class Answers:
     slice_rows: tuple[tuple[SliceScore, str, str], ...]  # with its name and the difference in words
     robustness: Intervals | None
     robustness_rows: tuple[tuple[Robustness, str], ...]
+    vector_slices: Intervals | None
+    vector_slice_rows: tuple[tuple[VectorSlice, str, str], ...]  # as those of slices
+    vector_changes: Intervals | None
+    vector_change_rows: tuple[tuple[VectorChange, str, str], ...]  # with its name and the difference in words
     calibration: Calibration | None
     min_confidence: float | None
     sureness: Sureness | None
@@ -112,6 +118,10 @@ def answers(bundle: BundleFacts) -> Answers | None:
         slice_rows=tuple((each, slice_name(each), points_text(each)) for each in found.slices),
         robustness=robustness_picture(bundle.name, found.robustness),
         robustness_rows=tuple((each, CHANGES[each.change]) for each in found.robustness),
+        vector_slices=vector_slice_picture(bundle.name, found.vector_slices),
+        vector_slice_rows=tuple((each, slice_name(each), cosine_text(each)) for each in found.vector_slices),
+        vector_changes=vector_change_picture(bundle.name, found.vector_changes),
+        vector_change_rows=tuple((each, CHANGES[each.change], cosine_text(each)) for each in found.vector_changes),
         calibration=found.calibration,
         min_confidence=bundle.verdict.min_confidence,
         sureness=found.sureness,
@@ -198,7 +208,7 @@ def tags_that_differ(text: str, answers: Sequence[str]) -> list[str]:
     return [", ".join(f"{words[i]} {row[i]}" for i in places) for row in tags]
 
 
-def slice_name(each: SliceScore) -> str:
+def slice_name(each: SliceScore | VectorSlice) -> str:
     """Kind and name, or the name where that has the kind in it."""
     kind = SLICES[each.kind]
     return each.name if kind in each.name else f"{kind}: {each.name}"
@@ -220,6 +230,47 @@ def slice_picture(target: str, slices: Sequence[SliceScore]) -> Intervals | None
     ]
     title = "Artifact less teacher by slice, in points"
     return intervals(f"slices-{target}", title, rows, Reference(0.0, "no difference"), shown="points")
+
+
+def cosine_difference(each: VectorSlice | VectorChange) -> float:
+    """Of the texts of a slice less all others; of changed texts artifact less teacher."""
+    return each.cosine - each.others if isinstance(each, VectorSlice) else each.artifact - each.teacher
+
+
+def cosine_text(each: VectorSlice | VectorChange) -> str:
+    """The difference of two cosines with its interval."""
+    ends = (f"{value:+.4f}".replace("-", "−") for value in (cosine_difference(each), each.low, each.high))
+    return "{} ({} to {})".format(*ends)
+
+
+def vector_slice_picture(target: str, slices: Sequence[VectorSlice]) -> Intervals | None:
+    """How much less near to the teacher's the vectors of a slice are, the least near first."""
+    worst = sorted(slices, key=lambda each: (not each.worse, cosine_difference(each)))[:MOST_SLICES]
+    rows = [
+        Interval(
+            cut(slice_name(each), MOST_LABEL),
+            each.low,
+            cosine_difference(each),
+            each.high,
+            cosine_text(each),
+            flagged=each.worse,
+        )
+        for each in worst
+    ]
+    title = "Cosine to the teacher by slice, less that of all other texts, in points"
+    return intervals(f"vector-slices-{target}", title, rows, Reference(0.0, "no difference"), shown="points")
+
+
+def vector_change_picture(target: str, changes: Sequence[VectorChange]) -> Intervals | None:
+    """How much further than the teacher's a changed text's vector goes."""
+    rows = [
+        Interval(
+            CHANGES[each.change], each.low, cosine_difference(each), each.high, cosine_text(each), flagged=each.high < 0
+        )
+        for each in changes
+    ]
+    title = "Cosine of a text to its changed form, artifact less teacher, in points"
+    return intervals(f"vector-changes-{target}", title, rows, Reference(0.0, "as the teacher"), shown="points")
 
 
 def robustness_picture(target: str, changes: Sequence[Robustness]) -> Intervals | None:

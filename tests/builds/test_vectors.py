@@ -136,6 +136,19 @@ def test_the_analysis_says_how_near_the_vectors_are(output: Path) -> None:
     assert others["teacher_cosine"]["teacher"]["value"] == pytest.approx(1)
     assert 0.8 < others["teacher_cosine"]["artifact"]["value"] < 1
     assert verdict["divergence"] == pytest.approx(1 - others["teacher_cosine"]["artifact"]["value"], abs=0.02)
+    found = verdict["analysis"]
+    changes = {each["change"]: each for each in found["vector_changes"]}
+    assert set(changes) == {"case", "typos", "spacing", "emoji", "accents"}
+    assert {each["n"] for each in changes.values()} == {200}
+    assert changes["typos"]["teacher"] < 0.999
+    assert changes["typos"]["artifact"] < 0.999
+    assert changes["spacing"]["artifact"] == pytest.approx(1)  # BERT's tokenizer sees no spaces
+    assert sum(each["n"] for each in found["vector_slices"] if each["kind"] == "length") == 240
+    assert sum(each["n"] for each in found["slices"] if each["kind"] == "length") == 120, "pairs"
+    assert all(0.5 < each["cosine"] <= 1 for each in found["vector_slices"])
+    page = (output / "report.html").read_text()
+    assert "Nearness to the teacher by slice" in page
+    assert "vector to that of its changed form</caption>" in page
 
 
 def test_the_report_names_metric_and_divergence(output: Path) -> None:
