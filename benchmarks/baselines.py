@@ -21,7 +21,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from benchmarks import linear
-from benchmarks.linear import BUDGETS, PAGE, SCORES, SEEDS, Data, open_data
+from benchmarks.linear import BUDGETS, PAGE, SCORES, SEEDS, TAGGED, Data, open_data
 from benchmarks.runs import size_name
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables import markdown_table, mean_interval, write_table
@@ -31,7 +31,7 @@ NAME = "baselines"
 FASTTEXT, STATIC = "fasttext", "static"
 METHODS = {FASTTEXT: "fastText, quantized", STATIC: "static embeddings"}
 PACKAGES = {FASTTEXT: ("fasttext-wheel",), STATIC: ("model2vec", "scikit-learn")}
-SETS = {name: title for name, title in linear.SETS.items() if name not in SCORES}
+SETS = {name: title for name, title in linear.SETS.items() if name not in (*SCORES, *TAGGED)}
 
 
 class Result(BaseModel):

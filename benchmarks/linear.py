@@ -2,9 +2,9 @@
 
     python -m benchmarks linear --shared ../shared
 
-It is the model that every build of labels or scores trains (`edgepack/evidence/linear`), whose settings are chosen on a
-part of the training data. Rewrites the table of docs/baseline.md from the results, which benchmarks/results/linear
-holds; what is there is not run again. Without `--shared` only the table is written.
+It is the model that every build of labels, tags or scores trains (`edgepack/evidence/linear`), whose settings are
+chosen on a part of the training data. Rewrites the table of docs/baseline.md from the results, which
+benchmarks/results/linear holds; what is there is not run again. Without `--shared` only the table is written.
 """
 
 from __future__ import annotations
@@ -44,8 +44,16 @@ SETS = {
     "sick": "entailment of pairs (SICK)",
     "stsb": "score of a pair (STS-B), Pearson",
     "sick-relatedness": "score of a pair (SICK relatedness), Pearson",
+    "snips-slots": "slots (SNIPS), entity F1",
+    "ner-wikigold-iob1": "entities (Wikigold), entity F1",
+    "ner-sec-iob1": "entities (SEC filings), entity F1",
 }
-FOLDERS = {"sick-relatedness": "sick"}  # of those that are not named as their folder is
+FOLDERS = {"sick-relatedness": "sick", "snips-slots": "snips"}  # of those that are not named as their folder is
+TAGGED = {
+    "snips-slots": ("train.jsonl", "dev.jsonl"),
+    "ner-wikigold-iob1": ("train.conll", "dev.conll"),
+    "ner-sec-iob1": ("train.conll", "test.conll"),
+}
 SCORES = {"stsb": Columns(), "sick-relatedness": Columns(pair="sentence2", label="relatedness")}
 
 
@@ -74,6 +82,10 @@ def open_data(name: str, shared: Path) -> Data:
     if name in SCORES:
         task = Task("text-classification", ("score",), pair=True, problem=REGRESSION)
         return Data(task, *read_both(str(folder / "train.tsv"), str(folder / "dev.tsv"), task, SCORES[name]))
+    if name in TAGGED:
+        sources = [str(folder / part) for part in TAGGED[name]]
+        tags = Task("token-classification", read_labels(sources[0]))
+        return Data(tags, *read_both(sources[0], sources[1], tags))
     if name == "snips":
         return _intents(folder)
     if name == "xlmt-sentiment":

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.data_plan import int8_bytes
 from edgepack.build.inputs import Inputs
-from edgepack.build.linear import compare_with_linear
+from edgepack.build.linear import ScoredWords, compare_with_linear, scored_words
 from edgepack.build.thresholds import evenly
 from edgepack.build.tokens import first_texts, halves
 from edgepack.build.training_data import in_student_ids
@@ -216,7 +216,7 @@ class Delivery:
                 advance=advance,
             )
         right = self.right(keep_logits, own) if "artifact" in verdict.metrics else None
-        verdict = verdict.model_copy(update={"linear": compare_with_linear(self.linear, right)})
+        verdict = verdict.model_copy(update={"linear": compare_with_linear(self.linear, right, self.scored_words)})
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
         with self.console.working(f"time {target.name}"):
@@ -244,12 +244,17 @@ class Delivery:
             return None
 
     def right(self, logits: Path, task: Task) -> np.ndarray:
-        """Which examples an artifact's saved logits are right on; of tagging, what its sentences have right.
-
-        Of label sets and scores, the statistics.
-        """
+        """Which examples an artifact's saved logits are right on; of label sets, scores and tags, the statistics."""
         statistics = task.statistics(np.load(logits), self.evaluation_ids)
-        return statistics if task.is_multi_label or task.is_score else statistics[:, 0]
+        return statistics if task.is_multi_label or task.is_score or task.is_tagging else statistics[:, 0]
+
+    @cached_property
+    def scored_words(self) -> ScoredWords | None:
+        """Of tagged data the words that artifacts score."""
+        inputs, task = self.inputs, self.inputs.teacher.task
+        if not task.is_tagging:
+            return None
+        return scored_words(inputs.evaluation_data, task, self.tokenizer, inputs.longest)
 
     def once(self, name: str, find: Callable[[], T]) -> T:
         """What is found out of the one student, for all targets."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.inputs import Inputs
 from edgepack.bundle.linear import reached
@@ -19,13 +21,19 @@ from edgepack.bundle.manifest import LinearRecord
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.linear.measure import LinearResult, measure_linear, why_none
+from edgepack.evidence.linear.tag_statistics import numbered, tag_statistics
 from edgepack.evidence.noninferiority import recorded
 from edgepack.evidence.paired_ratio import paired_rows
+from edgepack.evidence.validate import metric_record
 from edgepack.task.dataset import Dataset
+from edgepack.task.encoded import Encoded
 from edgepack.task.examples import read_both
+from edgepack.task.task import Task
+from edgepack.task.tokenize import encode
+from edgepack.task.windows import Longest
 from edgepack.workspace import Stage
 
-MODEL, ANSWERS, RECORD = "linear.bin", "right.npy", "linear.json"
+MODEL, ANSWERS, TAGS, RECORD = "linear.bin", "right.npy", "tags.npy", "linear.json"
 LIBRARIES = ("scikit-learn", "scipy")
 
 
@@ -66,6 +74,8 @@ def linear_work(inputs: Inputs, console: Console) -> Callable[[Stage], None]:
         if result.record is not None and result.right is not None:
             (stage.scratch / MODEL).write_bytes(result.data)
             np.save(stage.scratch / ANSWERS, result.right)
+        if result.tags is not None:
+            np.save(stage.scratch / TAGS, result.tags)
         (stage.scratch / RECORD).write_text(json.dumps(as_record(result)))
 
     return write
@@ -82,10 +92,31 @@ def read_record(stage: Stage) -> dict[str, Any]:
     return record
 
 
-def compare_with_linear(stage: Stage, artifact_right: np.ndarray | None) -> LinearRecord | None:
-    """The record with counts of pairs of answers `(n,)`, of label sets and scores with rows; None if there is none.
+@dataclass(frozen=True, eq=False)
+class ScoredWords:
+    """Which words of tagged data an artifact scores: those with tokens that were not cut off (`tag_statistics.py`)."""
 
-    `artifact_right`: which examples it is right on; of label sets and scores its statistics `(n, k)`.
+    data: Dataset
+    task: Task
+    words: Encoded
+
+    def statistics(self, tags: np.ndarray) -> np.ndarray:
+        """What tags of all words have right on these, `(n, k)`."""
+        return tag_statistics(tags, self.data.examples, self.task, self.words)
+
+
+def scored_words(data: Dataset, task: Task, tokenizer: PreTrainedTokenizerFast, longest: Longest) -> ScoredWords:
+    """The words that a model with this tokenizer scores."""
+    return ScoredWords(data, task, encode(numbered(data), task, tokenizer, longest))
+
+
+def compare_with_linear(
+    stage: Stage, artifact_right: np.ndarray | None, scored: ScoredWords | None = None
+) -> LinearRecord | None:
+    """The record with counts of pairs of answers `(n,)`, where these are right or wrong; else with rows, or None.
+
+    `artifact_right`: which examples it is right on; of label sets, scores and tags its statistics `(n, k)`. `scored`:
+    of tags the words of these, on which the linear model's metric is taken then.
     """
     record = read_record(stage)
     if "reason" in record:
@@ -94,6 +125,9 @@ def compare_with_linear(stage: Stage, artifact_right: np.ndarray | None) -> Line
     if artifact_right is None:
         return found
     answers = np.load(stage.folder / ANSWERS)
+    if scored is not None:
+        answers = scored.statistics(np.load(stage.folder / TAGS))
+        found = found.model_copy(update={"metric": metric_record(answers, scored.task)})
     if answers.ndim == 2:
         return found.model_copy(update={"rows": recorded(paired_rows(artifact_right, answers))})
     own, other = artifact_right.astype(bool), answers

@@ -7,7 +7,7 @@ from edgepack.parameters import format_size
 from edgepack.task.scores import Correlation, Ranking
 
 NAME = "linear model"
-SCORED = (Correlation().name, Ranking().name)  # metrics with a row for each example
+SCORED = (Correlation().name, Ranking().name, "entity_f1", "word_accuracy")  # metrics with many different rows
 ENOUGH = "it may be all that this task needs"
 
 
@@ -36,7 +36,7 @@ def card_lines(record: LinearRecord, artifact: MetricRecord | None) -> list[str]
 
 
 def in_manifest(record: LinearRecord | None) -> LinearRecord | None:
-    """What a manifest, which apps read, has of it: of scores no rows, which are as many as examples."""
+    """What a manifest, which apps read, has of it: of scores and tags no rows, which are as many as examples."""
     if record is None or record.metric.name not in SCORED:
         return record
     return record.model_copy(update={"rows": []})

@@ -76,11 +76,11 @@ class MetricRecord(Record):
 
 
 class LinearRecord(Record):
-    """A linear model of hashed n-grams, trained within the build's budget: the cheap baseline of labels and scores.
+    """A linear model of hashed features, trained within the build's budget: the cheap baseline of labels and scores.
 
-    `counts`: examples that both have right, the artifact alone, the linear model alone, neither; empty where the
-    artifact did not run. Of label sets and scores `rows` instead: distinct statistics of both, and how often they come;
-    in a verdict alone where each example has its own.
+    It is of tags too. `counts`: examples that both have right, the artifact alone, the linear model alone, neither;
+    empty where the artifact did not run. Of label sets, scores and tags `rows` instead: distinct statistics of both,
+    and how often they come; in a verdict alone where each example has its own.
     """
 
     left_out: ClassVar[tuple[str, ...]] = ("rows",)
@@ -185,7 +185,7 @@ class BundleManifest(Record):
     teacher: TeacherRecord
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
     training: TrainingRecord | None = None  # absent in those, and where texts are embedded
-    linear: LinearRecord | None = None  # absent in those, and where texts are tagged or embedded
+    linear: LinearRecord | None = None  # absent in those, and where texts are embedded
     temperature: float | None = Field(
         default=None, gt=0, allow_inf_nan=False
     )  # what an app divides logits by before it shows a probability; absent: 1

@@ -89,7 +89,7 @@ class Verdict(Record):
     budget_bytes: int
     speed: dict[str, Speed] = Field(default_factory=dict)  # by what of TIMED it is of
     analysis: Analysis | None = None
-    linear: LinearRecord | None = None  # the cheap baseline of a build of labels or scores
+    linear: LinearRecord | None = None  # the cheap baseline of a build of labels, tags or scores
     confidence: Confidence | None = None  # of what held-out examples decide: one label for each text, or word
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
     measured_as: str | None = None  # another target of the build, with the same file and runtime, which was measured

@@ -3,7 +3,7 @@
 Both answered the same examples, so their accuracies differ by those that one alone has right. The interval of that
 difference is Agresti and Min's (2005, Statistics in Medicine 24:729-740): half an example is added to each of the four
 counts, so that it has a width where the two differ on none. Of label sets and scores, whose metrics are no counts of
-what is right, it is that of the difference of their linear terms in each text, or query.
+what is right, it is that of the difference of their linear terms in each text, or query; so of tags in each sentence.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ KINDS = (  # one task of each metric that is recorded by rows: of any labels it 
     Task("text-classification", ("a", "b"), problem=MULTI_LABEL),
     Task("text-classification", ("score",), problem=REGRESSION),
     Task("text-classification", ("score",), pair=True, problem=REGRESSION, ranks=True),
+    Task("token-classification", ("O", "B-a", "I-a")),
+    Task("token-classification", ("a", "b"), scheme="plain"),
 )
 TASKS = {task.metric_name: task for task in KINDS}
 
@@ -37,7 +39,7 @@ def linear_check(verdict: Verdict, policy: Policy, least: float) -> Check:
         return Check(
             name="linear",
             status="not_run",
-            reason="the verdict holds no linear model; builds have one where texts have labels or scores",
+            reason="the verdict holds no linear model; builds have one of labels, tags and scores",
         )
     if not record.counts and not record.rows:
         return Check(name="linear", status="not_run", reason="the artifact was not compared with the linear model")

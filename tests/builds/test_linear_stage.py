@@ -11,9 +11,18 @@ import pytest
 
 from edgepack.build import linear
 from edgepack.build.inputs import Inputs
-from edgepack.build.linear import MODEL, compare_with_linear, linear_work, read_record, train_linear_model
+from edgepack.build.linear import (
+    MODEL,
+    compare_with_linear,
+    linear_work,
+    read_record,
+    scored_words,
+    train_linear_model,
+)
+from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.evidence.linear.model import read_linear
+from edgepack.evidence.linear.tag_model import read_tagger
 from edgepack.task.examples import Columns, read_both
 from edgepack.task.task import Task
 from edgepack.workspace import Stage, Workspace
@@ -52,12 +61,10 @@ def finished(inputs: Inputs, folder: Path) -> Stage:
 
 def test_texts_that_are_there_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, evaluation = write_texts(tmp_path, "train", range(60)), write_texts(tmp_path, "dev", range(100, 120))
-    inputs, tags = inputs_of(PLAIN, train, evaluation), Task("token-classification", ("O", "B-place", "I-place"))
+    inputs = inputs_of(PLAIN, train, evaluation)
     read, expected = read_both(train, evaluation, PLAIN)[0], train_linear_model(inputs, QUIET)
-    tagged = inputs_of(tags, write_tags(tmp_path, "train", range(9)), write_tags(tmp_path, "dev", range(9, 12)))
     monkeypatch.setattr(linear, "read_both", lambda *_: pytest.fail("read again"))
     assert train_linear_model(inputs, QUIET, read).data == expected.data
-    assert "token classification" in train_linear_model(tagged, QUIET).reason
 
 
 def test_the_stage_holds_file_record_and_answers(tmp_path: Path) -> None:
@@ -91,11 +98,29 @@ def test_of_scores_the_stage_holds_what_each_text_was_given(tmp_path: Path) -> N
     assert compared.metric.value > 0.9
 
 
-def test_tagging_leaves_the_reason_alone(tmp_path: Path) -> None:
+def test_of_tags_the_words_count_that_the_artifact_scores(tmp_path: Path) -> None:
     task = Task("token-classification", ("O", "B-place", "I-place"))
-    inputs = inputs_of(task, write_tags(tmp_path, "train", range(9)), write_tags(tmp_path, "dev", range(9, 12)))
+    inputs = inputs_of(task, write_tags(tmp_path, "train", range(40)), write_tags(tmp_path, "dev", range(40, 52)))
     stage = finished(inputs, tmp_path / "out")
-    assert "token classification" in read_record(stage)["reason"]
+    assert read_tagger((stage.folder / MODEL).read_bytes()).labels == 3
+    assert compare_with_linear(stage, None) is not None
+    right, data = np.ones((12, 3), np.int64), inputs.evaluation_data
+    tokenizer = make_tokenizer([example.text for example in data.examples])
+    for longest, n, found in ((16, 12, 12), (3, 12, 0)):  # the second cuts each place off
+        words = scored_words(data, task, tokenizer, longest)
+        compared = compare_with_linear(stage, right if found else 0 * right, words)
+        assert compared is not None
+        assert not compared.counts
+        assert sum(row[-1] for row in compared.rows) == compared.metric.n == n
+        assert sum(row[5] * row[6] for row in compared.rows) == found
+        assert compared.metric.value == float(found > 0)
+
+
+def test_vectors_leave_the_reason_alone(tmp_path: Path) -> None:
+    inputs = inputs_of(PLAIN, write_texts(tmp_path, "train", range(9)), write_texts(tmp_path, "dev", range(9, 12)))
+    inputs.teacher.task = Task("feature-extraction", (), vector_size=4)  # type: ignore[misc]
+    stage = finished(inputs, tmp_path / "out")
+    assert "none for vectors" in read_record(stage)["reason"]
     assert not (stage.folder / MODEL).exists()
     assert compare_with_linear(stage, np.ones(3)) is None
 

@@ -109,6 +109,11 @@ def test_a_teacher_of_the_scheme_becomes_three_apps(files: Files, tmp_path: Path
     manifest = load_manifest(bundle.folder)
     assert (manifest.tag_scheme, manifest.metrics["artifact"].name) == (scheme, made.metric_name)
     assert manifest.metrics["artifact"].value > 0.9
+    assert manifest.linear is not None
+    assert (manifest.linear.metric.name, manifest.linear.metric.n) == (made.metric_name, 60)
+    (tmp_path / "gate.toml").write_text("min_gain_over_linear = 0.05")
+    (judged,) = gate([bundle.folder], tmp_path / "gate.toml").bundles
+    assert next(c for c in judged.checks if c.name == "linear").status == "failed"  # each word decides its tag
     (result,) = gate([bundle.folder], evaluation=evaluation).bundles
     assert {c.name: c.reason for c in result.checks if c.status == "failed" and c.name in KEPT} == {}
     assert next(c for c in result.checks if c.name == "metric").status == "passed"

@@ -95,13 +95,6 @@ def test_training_data_of_one_label_are_a_reason() -> None:
     assert "all training examples are time" in result.reason
 
 
-def test_tagging_has_none_and_says_so() -> None:
-    task = Task("token-classification", ("O", "B-x"))
-    result = measure_linear(TRAIN, EVALUATION, task, 50_000)
-    assert result.record is None
-    assert "token classification" in result.reason
-
-
 def test_pairs_are_told_apart_by_what_one_text_alone_has() -> None:
     """The same two texts, the other way round, have the other label: no bag of both texts' words can tell."""
     generator = np.random.default_rng(0)

@@ -40,7 +40,7 @@ class Features(NamedTuple):
         """A scipy CSR matrix `(n, buckets)` float32."""
         first = self._present([example.text for example in examples])
         if not self.pair:
-            return _scaled(first)
+            return scaled(first)
         second = self._present([example.pair or "" for example in examples])
         both = first.multiply(second).tocsr()
         parts = [both, first - both, second - both]
@@ -48,7 +48,7 @@ class Features(NamedTuple):
         shares = [self._share(both, text, number) for number, text in enumerate((first, second))]
         total = sum((*found[1:], *shares), start=found[0]).tocsr()
         total.data[:] = 1
-        return _scaled(total)
+        return scaled(total)
 
     def _present(self, texts: Sequence[str]) -> Any:
         """1 at the buckets of a text's n-grams."""
@@ -81,7 +81,7 @@ class Features(NamedTuple):
         return sparse.csr_matrix((np.ones(len(columns), np.float32), (rows, columns)), shape=shape)
 
 
-def _scaled(matrix: Any) -> Any:
+def scaled(matrix: Any) -> Any:
     """Each row of ones with the length 1."""
     sizes = np.diff(matrix.indptr)
     matrix.data = np.repeat(1 / np.sqrt(np.maximum(sizes, 1)), sizes).astype(np.float32)

@@ -10,6 +10,9 @@ import numpy as np
 from edgepack.bundle.manifest import LinearRecord
 from edgepack.errors import InputError
 from edgepack.evidence.linear.model import read_linear
+from edgepack.evidence.linear.tag_model import read_tagger
+from edgepack.evidence.linear.tag_statistics import tag_statistics
+from edgepack.evidence.linear.tagging import train_tagger
 from edgepack.evidence.linear.training import train_linear
 from edgepack.evidence.validate import metric_record
 from edgepack.task.dataset import Dataset
@@ -17,7 +20,6 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
 from edgepack.task.tokenize import query_numbers
 
-NO_TAGGING = "none for token classification: a linear model labels whole texts"
 NO_VECTORS = "none for vectors: a linear model of n-grams labels texts"
 
 
@@ -25,7 +27,8 @@ NO_VECTORS = "none for vectors: a linear model of n-grams labels texts"
 class LinearResult:
     """A file with its record and what it has right `(n,)`; if none, `reason` says why.
 
-    `right` are the statistics of the metric where an example is not right or wrong: of label sets and scores.
+    `right` are the statistics of the metric where an example is not right or wrong: of label sets, scores and tags.
+    `tags`: the class ids of all words of the evaluation data.
     """
 
     record: LinearRecord | None
@@ -33,12 +36,12 @@ class LinearResult:
     seconds: float
     data: bytes = b""
     right: np.ndarray | None = None
+    tags: np.ndarray | None = None
 
 
 def why_none(task: Task) -> LinearResult | None:
     """The reason, for a task that there is no linear model of."""
-    reasons = ((task.is_tagging, NO_TAGGING), (task.embeds, NO_VECTORS))
-    return next((LinearResult(None, reason, 0.0) for holds, reason in reasons if holds), None)
+    return LinearResult(None, NO_VECTORS, 0.0) if task.embeds else None
 
 
 def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int = 0) -> LinearResult:
@@ -48,6 +51,8 @@ def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes
     if none is not None:
         return none
     try:
+        if task.is_tagging:
+            return _tagger(train, evaluation, task, budget_bytes, seed, started)
         model, trained = train_linear(train, task, budget_bytes, seed)
     except InputError as e:
         return LinearResult(None, f"none: {e}", time.perf_counter() - started)
@@ -61,6 +66,20 @@ def measure_linear(train: Dataset, evaluation: Dataset, task: Task, budget_bytes
     )
     right = statistics if task.is_multi_label or task.is_score else statistics[:, 0].astype(bool)
     return LinearResult(record, "", time.perf_counter() - started, data, right)
+
+
+def _tagger(
+    train: Dataset, evaluation: Dataset, task: Task, budget_bytes: int, seed: int, started: float
+) -> LinearResult:
+    """The same for tags, on all words of the evaluation data."""
+    model, trained = train_tagger(train, task, budget_bytes, seed)
+    data = model.to_bytes()
+    tags = read_tagger(data).tags(evaluation.examples)
+    statistics = tag_statistics(tags, evaluation.examples, task)
+    record = LinearRecord(
+        bytes=len(data), metric=metric_record(statistics, task), features=model.features.name, trained=trained
+    )
+    return LinearResult(record, "", time.perf_counter() - started, data, statistics, tags)
 
 
 def labels_of(data: Dataset, task: Task) -> Encoded:

@@ -52,13 +52,13 @@ class LinearModel:
         flags = CHARACTERS * self.features.characters | PAIR * self.features.pair
         parts = [HEADER.pack(MAGIC, buckets, columns, len(self.seen), self.labels, flags)]
         parts += [self.seen.astype("<u2").tobytes(), self.scales.astype("<f4").tobytes()]
-        return b"".join([*parts, self.intercepts.astype("<f4").tobytes(), _packed(self.weights)])
+        return b"".join([*parts, self.intercepts.astype("<f4").tobytes(), packed(self.weights.tobytes())])
 
 
-def _packed(weights: np.ndarray) -> bytes:
+def packed(weights: bytes) -> bytes:
     """zlib's stream; only zeros repeat, and to look for nothing else takes a hundredth of the time."""
     packer = zlib.compressobj(9, strategy=zlib.Z_RLE)
-    return packer.compress(weights.tobytes()) + packer.flush()
+    return packer.compress(weights) + packer.flush()
 
 
 def read_linear(data: bytes) -> LinearModel:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from edgepack.errors import InputError
 from edgepack.evidence.linear.features import NEED, Features
 from edgepack.evidence.linear.model import LinearModel, read_linear
 from edgepack.evidence.linear.ridge import choose_penalty, fit_ridge
+from edgepack.evidence.linear.tag_model import MAGIC as TAGGER
+from edgepack.evidence.linear.tag_model import read_tagger
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.label_f1 import micro_f1
@@ -67,7 +70,8 @@ def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -
     rows = features.rows(examples)
     fit, how = _chosen(rows, labels, task, seed)
     while True:
-        model = _rounded(replace(fit(rows), seen=seen), features, len(task.labels), budget_bytes)
+        make = partial(_model, features, seen, len(task.labels))
+        model = rounded(fit(rows), budget_bytes, make)
         if model is not None:
             break
         if features.buckets == 1:
@@ -110,7 +114,7 @@ def _chosen(rows: Any, labels: np.ndarray, task: Task, seed: int) -> tuple[Calla
         return ridge, f"ridge regression, penalty {ridge_penalty:g}"
     weighed, penalty = _choose(rows, labels, seed)
     how = f"linear support vectors, C = {penalty:g}" + (", columns weighed by naive Bayes" if weighed else "")
-    return lambda rows: _fit(rows, labels, weighed, penalty, seed), how
+    return lambda rows: fit_labels(rows, labels, weighed, penalty, seed), how
 
 
 def _size(examples: Sequence[Example]) -> int:
@@ -134,7 +138,7 @@ def bucket_count(columns: int, budget_bytes: int) -> int:
 
 def fills_no_more(data: bytes, budget_bytes: int) -> bool:
     """Whether training within a larger budget would give this file again: as many buckets, the finest levels."""
-    model = read_linear(data)
+    model = (read_tagger if data.startswith(TAGGER) else read_linear)(data)
     most = bucket_count(len(model.weights), budget_bytes)
     return model.features.buckets == most and int(abs(model.weights).max()) == LEVELS[0]
 
@@ -155,15 +159,15 @@ def _choose(rows: Any, labels: np.ndarray, seed: int) -> tuple[bool, float]:
         if not sets and len(np.unique(labels[learnt])) < 2:
             continue
         for number, choice in enumerate(choices):
-            decided = _fit(rows[learnt], labels[learnt], *choice, seed).decide(rows[judged])
+            decided = fit_labels(rows[learnt], labels[learnt], *choice, seed).decide(rows[judged])
             right[number] += micro_f1(decided, labels[judged]) if sets else (decided == labels[judged]).sum()
     return choices[int(np.argmax(right))]
 
 
-def _fit(rows: Any, labels: np.ndarray, weighed: bool, penalty: float, seed: int) -> Fitted:
+def fit_labels(rows: Any, labels: np.ndarray, weighed: bool, penalty: float, seed: int) -> Fitted:
     """One against the rest; of label sets `(n, columns)` each against texts without it."""
     if labels.ndim == 2:
-        parts = [_fit(rows, column, False, penalty, seed) for column in labels.T]
+        parts = [fit_labels(rows, column, False, penalty, seed) for column in labels.T]
         weights = np.concatenate([part.weights for part in parts], axis=1)
         intercepts = np.concatenate([part.intercepts for part in parts])
         return Fitted(weights, intercepts, np.arange(labels.shape[1]), sets=True)
@@ -193,14 +197,29 @@ def _column_weights(rows: Any, labels: np.ndarray) -> np.ndarray:
     return largest.astype(np.float32)
 
 
-def _rounded(fitted: Fitted, features: Features, labels: int, budget_bytes: int) -> LinearModel | None:
-    """The model with as many levels as fit; None where no number of them does."""
+class Written(Protocol):
+    """A model that has a file."""
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+
+
+M = TypeVar("M", bound=Written)
+
+
+def rounded(fitted: Fitted, budget_bytes: int, make: Callable[[np.ndarray, np.ndarray, np.ndarray], M]) -> M | None:
+    """The model of int8 weights `(columns, buckets)`, scales and intercepts with as many levels as fit; else None."""
     largest = np.maximum(np.abs(fitted.weights).max(axis=0), 1e-12)
     for levels in LEVELS:
         scales = (largest / levels).astype(np.float32)
         weights = np.ascontiguousarray(np.round(fitted.weights / scales).astype(np.int8).T)
-        intercepts = np.asarray(fitted.intercepts, np.float32)
-        model = LinearModel(features, weights, scales, intercepts, fitted.seen, labels)
+        model = make(weights, scales, np.asarray(fitted.intercepts, np.float32))
         if len(model.to_bytes()) <= budget_bytes:
             return model
     return None
+
+
+def _model(
+    features: Features, seen: np.ndarray, labels: int, weights: np.ndarray, scales: np.ndarray, intercepts: np.ndarray
+) -> LinearModel:
+    return LinearModel(features, weights, scales, intercepts, seen, labels)
