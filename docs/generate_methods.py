@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgepack.build.recipe_file import FOLDER, built_in_file
+from edgepack.build.recipe_file import built_in_file
+from edgepack.build.recipe_names import FOLDER
 
 DOCS = Path(__file__).resolve().parent
 INDEX = DOCS / "methods.md"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from edgepack.bounded import Place, parse_toml, read_file, read_plain
-from edgepack.build.recipe_names import BUILT_IN, built_in_text, check_recipe_name
+from edgepack.build.recipe_names import BUILT_IN, SUFFIX, built_in_text
 from edgepack.build.recipe_settings import Recipe, recipe_record
 from edgepack.compress.distil.objective import LOSSES
 from edgepack.compress.distil.signals import Loss
@@ -43,9 +43,11 @@ class RecipeFile:
 
 def open_recipe(name: str) -> RecipeFile:
     """A built-in recipe by name, or the file of a path that ends with .toml."""
-    check_recipe_name(name)
     if name in BUILT_IN:
         return built_in_file(name)
+    if not name.lower().endswith(SUFFIX):
+        hint = did_you_mean(name, BUILT_IN)
+        raise InputError(f"recipe is {shown(name)}; allowed: a .toml file, or one of {', '.join(BUILT_IN)}{hint}")
     path = Path(name)
     try:
         size = path.stat().st_size

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.resources import files
 
 from edgepack.bounded import parse_toml
-from edgepack.errors import InputError, did_you_mean, shown
 
 FOLDER = files("edgepack.build") / "recipes"
 SUFFIX = ".toml"
@@ -22,10 +21,3 @@ def built_in_text(name: str) -> str:
 def list_recipes() -> dict[str, str]:
     """The built-in recipes: name → what it is, the three efforts first."""
     return {name: str(parse_toml(built_in_text(name))["summary"]) for name in BUILT_IN}
-
-
-def check_recipe_name(name: str) -> None:
-    """`InputError` for a name that is neither a built-in recipe's nor a file's."""
-    if name not in BUILT_IN and not name.lower().endswith(SUFFIX):
-        hint = did_you_mean(name, BUILT_IN)
-        raise InputError(f"recipe is {shown(name)}; allowed: a .toml file, or one of {', '.join(BUILT_IN)}{hint}")

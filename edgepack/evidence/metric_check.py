@@ -31,7 +31,7 @@ from edgepack.evidence.policy import Policy
 from edgepack.evidence.sure import log_loss_fault
 from edgepack.machine.extras import missing_package
 from edgepack.runtime.predict import predict_session
-from edgepack.task.checks import check_evaluation
+from edgepack.task.checks import MOST_SHARED, check_evaluation
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_evaluation, show_notes
@@ -41,7 +41,6 @@ from edgepack.task.tokenize import encode
 from edgepack.task.windows import Longest
 
 TRAINED = "these are the examples that the model was trained on, so no figure on them says anything of other texts"
-MOST_SHARED = 0.5  # of evaluation examples that stand in the training data too: short texts repeat, whole files do not
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 TEACHER_ANSWERS = "edgepack.evidence.teacher_answers"  # imported by name: it needs the extra `build`
 

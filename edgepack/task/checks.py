@@ -10,6 +10,8 @@ from edgepack.task.vector_data import check_vectors
 
 Content = str | tuple[str, str]
 
+MOST_SHARED = 0.9  # of evaluation examples that stand in the training data too: short texts repeat, whole files do not
+
 
 def check_distinct(train: Dataset, evaluation: Dataset) -> int:
     """How many evaluation examples also stand in `train` (same texts); both being one file is an error."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from edgepack.console import Console
 from edgepack.errors import InputError, shown
-from edgepack.task.checks import absent_labels, check_distinct, check_evaluation, repeated_texts
+from edgepack.task.checks import MOST_SHARED, absent_labels, check_distinct, check_evaluation, repeated_texts
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.loaded import Loaded, class_ids, distinct, load, share_names
 from edgepack.task.reading.columns import SCORES, Columns, has_sets, ranks_candidates, score_column
@@ -94,6 +94,8 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
     notes = [*training.notes, *repeated_texts(training), *absent_labels(training, task, training=True)]
     if shared:
         said = f"{shared} of {len(held_out)} evaluation examples also stand in the training data"
+        if shared > MOST_SHARED * len(held_out):
+            said += "; figures on them say little of other texts, and a bundle's gate fails: give examples held out"
         notes.append(Note(said, warning=True))
     absent = absent_labels(held_out, task, training=False)
     return replace(training, notes=tuple(notes)), replace(held_out, notes=(*held_out.notes, *absent))

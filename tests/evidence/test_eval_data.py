@@ -157,7 +157,7 @@ def test_training_data_are_no_evaluation_data(
     assert "trained on" not in metric(copy, str(world.data)).reason
 
 
-@pytest.mark.parametrize(("shared", "status"), [(0.0, "passed"), (0.3, "passed"), (0.8, "failed")])
+@pytest.mark.parametrize(("shared", "status"), [(0.0, "passed"), (0.3, "passed"), (0.9, "passed"), (0.95, "failed")])
 def test_evaluation_texts_that_stand_in_the_training_data_are_said(
     copy: Path, world: World, shared: float, status: str
 ) -> None:

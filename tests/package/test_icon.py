@@ -142,9 +142,9 @@ def test_a_version_name_that_the_store_refuses(bundle: Path, tmp_path: Path, app
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"version_name": "2.0"}, "version name is 2.0; allowed for android and ios alone; leave out --version-name"),
-        ({"version_code": 2}, "version code is 2; allowed for android and ios alone; leave out --version-code"),
-        ({"icon": "x.png"}, "icon is x.png; allowed for android and ios alone; leave out --icon and replace the files"),
+        ({"version_name": "2.0"}, "version name is 2.0; allowed for android and ios alone; leave out version_name"),
+        ({"version_code": 2}, "version code is 2; allowed for android and ios alone; leave out version_code"),
+        ({"icon": "x.png"}, "icon is x.png; allowed for android and ios alone; leave out icon and replace the files"),
     ],
 )
 def test_a_site_has_no_version_and_icons_of_its_own(

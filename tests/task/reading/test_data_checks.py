@@ -97,6 +97,14 @@ def test_texts_that_repeat_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_evaluation_data_from_the_training_data_are_warned_of_with_the_consequence(tmp_path: Path) -> None:
+    rows = [(f"text {number}", ("neg", "pos")[number % 2]) for number in range(12)]
+    training, _ = read_both(tsv(tmp_path, "train.tsv", rows), tsv(tmp_path, "eval.tsv", rows[:10]), TASK)
+    (said,) = [note.text for note in training.notes if "evaluation" in note.text]
+    assert said.startswith("10 of 10 evaluation examples also stand in the training data; ")
+    assert said.endswith("a bundle's gate fails: give examples held out")
+
+
 def test_notes_are_printed_once_and_warnings_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     data = Dataset((), "f", "", (Note("said"), Note("look at this", warning=True)))
     show_notes(Console(), data, data)
