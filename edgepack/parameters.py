@@ -41,19 +41,20 @@ PERCENT_PATTERN = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
 
 def parse_size(text: str) -> int:
     """Bytes of a model as written by a person; `ValueError` with the reason and what is allowed."""
-    size_bytes = parse_amount(text)
-    if size_bytes < LEAST_BYTES:
-        meant = f"{text.strip()}MB" if size_bytes and text.strip()[-1].isdigit() else "4MB"
-        raise ValueError(f"{text!r} is {size_bytes:,} bytes, less than any model has; did you mean {meant}?")
-    return size_bytes
+    return _parse_at_least(text, "less than any model has", "MB", "4MB")
 
 
 def parse_disk(text: str) -> int:
     """Bytes of disk as written by a person; `ValueError` with the reason and what is allowed."""
+    return _parse_at_least(text, "too few for any teacher's outputs", "GB", "2GB")
+
+
+def _parse_at_least(text: str, what: str, unit: str, example: str) -> int:
+    """An amount of `LEAST_BYTES` or more; of a smaller one `what` it is, and the number in this unit or an example."""
     size_bytes = parse_amount(text)
     if size_bytes < LEAST_BYTES:
-        meant = f"{text.strip()}GB" if size_bytes and text.strip()[-1].isdigit() else "2GB"
-        raise ValueError(f"{text!r} is {size_bytes:,} bytes, too few for any teacher's outputs; did you mean {meant}?")
+        meant = f"{text.strip()}{unit}" if size_bytes and text.strip()[-1].isdigit() else example
+        raise ValueError(f"{text!r} is {size_bytes:,} bytes, {what}; did you mean {meant}?")
     return size_bytes
 
 

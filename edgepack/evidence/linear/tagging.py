@@ -26,7 +26,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.linear.features import NEED
 from edgepack.evidence.linear.tag_model import LinearTagger, Transitions, lengths_of, two_columns
 from edgepack.evidence.linear.tag_statistics import tag_statistics
-from edgepack.evidence.linear.training import Fitted, bucket_count, fit_labels, rounded
+from edgepack.evidence.linear.training import Fitted, bucket_count, fit_labels, fit_within
 from edgepack.evidence.linear.word_features import WordFeatures
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
@@ -62,14 +62,13 @@ def train_tagger(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -
     features = WordFeatures(bucket_count(1 if len(seen) == 2 else len(seen), budget_bytes))
     penalty, share = _choose(features, _some(examples, MOST_TRIED // len(task.labels), seed), task, solver, seed)
     transitions = count_transitions(examples, seen, task, share)
-    while True:
-        make = partial(_model, features, seen, len(task.labels), transitions)
-        model = rounded(solver.fit(features.rows(examples), known, penalty, seed), budget_bytes, make)
-        if model is not None:
-            break
-        if features.buckets == 1:
-            raise InputError(f"no linear model of {len(seen)} tags fits in {budget_bytes:,} bytes")
-        features = features._replace(buckets=features.buckets // 2)
+    model = fit_within(
+        features,
+        budget_bytes,
+        lambda fewer: solver.fit(fewer.rows(examples), known, penalty, seed),
+        partial(LinearTagger, seen=seen, labels=len(task.labels), transitions=transitions),
+        f"{len(seen)} tags",
+    )
     of = "" if len(examples) == len(train) else f" of {len(train):,}"
     how = f"linear support vectors over words, {solver.how} {penalty:g}, tags after tags weigh {share:g}"
     return model, f"{how}, on the tags of {len(examples):,}{of} training examples"
@@ -171,15 +170,3 @@ def may_stand(before: tuple[str, str], behind: tuple[str, str], scheme: str) -> 
         return letter != "B" or same
     is_open, inner = before[0] in OPEN, letter in INNER
     return is_open == inner and (same or not inner)
-
-
-def _model(
-    features: WordFeatures,
-    seen: np.ndarray,
-    labels: int,
-    transitions: Transitions,
-    weights: np.ndarray,
-    scales: np.ndarray,
-    intercepts: np.ndarray,
-) -> LinearTagger:
-    return LinearTagger(features, weights, scales, intercepts, seen, labels, transitions)

@@ -25,6 +25,7 @@ from edgepack.evidence.linear.model import LinearModel, read_linear
 from edgepack.evidence.linear.ridge import choose_penalty, fit_ridge
 from edgepack.evidence.linear.tag_model import MAGIC as TAGGER
 from edgepack.evidence.linear.tag_model import read_tagger
+from edgepack.evidence.linear.word_features import WordFeatures
 from edgepack.machine.extras import import_package
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.label_f1 import micro_f1
@@ -69,16 +70,14 @@ def train_linear(train: Dataset, task: Task, budget_bytes: int, seed: int = 0) -
     features = Features(bucket_count(columns, budget_bytes), _size(examples) <= CHARACTERS, task.pair)
     rows = features.rows(examples)
     fit, how = _chosen(rows, labels, task, seed)
-    while True:
-        make = partial(_model, features, seen, len(task.labels))
-        model = rounded(fit(rows), budget_bytes, make)
-        if model is not None:
-            break
-        if features.buckets == 1:
-            what = "scores" if task.is_score else f"{len(seen)} labels"
-            raise InputError(f"no linear model of {what} fits in {budget_bytes:,} bytes")
-        features = features._replace(buckets=features.buckets // 2)
-        rows = features.rows(examples)
+    what = "scores" if task.is_score else f"{len(seen)} labels"
+    model = fit_within(
+        features,
+        budget_bytes,
+        lambda fewer: fit(rows if fewer == features else fewer.rows(examples)),
+        partial(LinearModel, seen=seen, labels=len(task.labels)),
+        what,
+    )
     of = "" if len(examples) == len(train) else f" of {len(train):,}"
     what = "scores" if task.is_score else "labels"
     return model, f"{how}, on the {what} of {len(examples):,}{of} training examples"
@@ -205,9 +204,24 @@ class Written(Protocol):
 
 
 M = TypeVar("M", bound=Written)
+F = TypeVar("F", Features, WordFeatures)
 
 
-def rounded(fitted: Fitted, budget_bytes: int, make: Callable[[np.ndarray, np.ndarray, np.ndarray], M]) -> M | None:
+def fit_within(features: F, budget_bytes: int, fit: Callable[[F], Fitted], make: Callable[..., M], what: str) -> M:
+    """The model with as many buckets as the budget holds, halved until it fits; `InputError` where none does.
+
+    `make` is called with features, weights, scales and intercepts; `what`: it is of, in words.
+    """
+    while True:
+        model = _rounded(fit(features), budget_bytes, partial(make, features))
+        if model is not None:
+            return model
+        if features.buckets == 1:
+            raise InputError(f"no linear model of {what} fits in {budget_bytes:,} bytes")
+        features = features._replace(buckets=features.buckets // 2)
+
+
+def _rounded(fitted: Fitted, budget_bytes: int, make: Callable[[np.ndarray, np.ndarray, np.ndarray], M]) -> M | None:
     """The model of int8 weights `(columns, buckets)`, scales and intercepts with as many levels as fit; else None."""
     largest = np.maximum(np.abs(fitted.weights).max(axis=0), 1e-12)
     for levels in LEVELS:
@@ -217,9 +231,3 @@ def rounded(fitted: Fitted, budget_bytes: int, make: Callable[[np.ndarray, np.nd
         if len(model.to_bytes()) <= budget_bytes:
             return model
     return None
-
-
-def _model(
-    features: Features, seen: np.ndarray, labels: int, weights: np.ndarray, scales: np.ndarray, intercepts: np.ndarray
-) -> LinearModel:
-    return LinearModel(features, weights, scales, intercepts, seen, labels)

@@ -116,7 +116,7 @@ def is_text_file(source: str) -> bool:
 def open_to_answer(source: str) -> Table:
     """A text file: TSV if its first line names a column of texts, else a text on each line."""
     text, sha256 = _open_text(source)
-    return open_lines(source) if {*TEXT_COLUMNS}.isdisjoint(_head(text)) else open_tsv(source, text, sha256)
+    return (_lines if {*TEXT_COLUMNS}.isdisjoint(_head(text)) else open_tsv)(source, text, sha256)
 
 
 def _open_text(source: str) -> tuple[str, str]:
@@ -130,7 +130,10 @@ def _open_text(source: str) -> tuple[str, str]:
 
 def open_lines(source: str) -> Table:
     """A file without columns as a table of one, `text`: a text on each line; blank lines are none."""
-    text, sha256 = _open_text(source)
+    return _lines(source, *_open_text(source))
+
+
+def _lines(source: str, text: str, sha256: str) -> Table:
     lines = text.split("\n")
 
     def rows(columns: Sequence[str]) -> Rows:
