@@ -41,6 +41,7 @@ from edgepack.machine.memory import free_memory
 from edgepack.parameters import format_size
 from edgepack.student.model import Student
 from edgepack.target import Target
+from edgepack.task.chain import count_pairs
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.identity import examples_sha256
@@ -245,7 +246,7 @@ class Delivery:
 
     def right(self, logits: Path, task: Task) -> np.ndarray:
         """Which examples an artifact's saved logits are right on; of label sets, scores and tags, the statistics."""
-        statistics = task.statistics(np.load(logits), self.evaluation_ids)
+        statistics = task.statistics(task.read(np.load(logits), self.evaluation_ids), self.evaluation_ids)
         return statistics if task.is_multi_label or task.is_score or task.is_tagging else statistics[:, 0]
 
     @cached_property
@@ -263,11 +264,17 @@ class Delivery:
         return cast(T, self.found[name])
 
     def student_task(self, student: Student) -> Task:
-        """The task as the student decides it: with thresholds of its own, found on the examples held out."""
+        """The task as the student decides it: with thresholds, or a chain of tags, found on the examples held out."""
         task = self.inputs.teacher.task
-        if self.inputs.held_out is None or not task.is_multi_label:
+        if self.inputs.held_out is None or not (task.is_multi_label or task.is_tagging):
             return evenly(task)
-        return self.once("task", lambda: task.with_thresholds(*self._held_out_answers(student)))
+        return self.once("task", lambda: self._find_task(student, task))
+
+    def _find_task(self, student: Student, task: Task) -> Task:
+        answers = self._held_out_answers(student)
+        if task.is_multi_label:
+            return task.with_thresholds(*answers)
+        return task.with_chain(count_pairs(self.inputs.train, len(task.labels)), *answers)
 
     def sure_of(self, student: Student) -> Sure | None:
         """The student's temperature and least confidence, and texts to measure it on; None of few examples."""
@@ -286,8 +293,8 @@ class Delivery:
         known, other = (None, None) if inputs.outside is None else halves(inputs.outside)
         foreign = self.encoded(known)
         outside = None if foreign is None else predict(student, foreign, exact=True)
-        answers = self._held_out_answers(student)
-        found = find_confidence(inputs.teacher.task, *answers, outside, inputs.request.answer_rate)
+        task, (logits, held_out) = self.student_task(student), self._held_out_answers(student)
+        found = find_confidence(task, task.read(logits, held_out), held_out, outside, inputs.request.answer_rate)
         measured = self.encoded(evaluation.out_of_scope() if evaluation.outside else other)
         return None if found is None else Sure(found, measured, of_training=not evaluation.outside)
 

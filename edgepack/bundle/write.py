@@ -38,6 +38,7 @@ from edgepack.bundle.linear import in_manifest
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
+    ChainRecord,
     DataRecord,
     PaddingRecord,
     TeacherRecord,
@@ -185,6 +186,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         labels=list(task.labels),
         tag_scheme=task.tag_scheme,
         thresholds=list(task.thresholds) or None,
+        chain=ChainRecord.of(task.chain),
         activation="sigmoid" if task.activation == "sigmoid" else None,
         ranks=True if task.ranks else None,
         vector=vector_record(contents),

@@ -125,7 +125,7 @@ def session_decisions(session: Session, task: Task, background: Background) -> D
 
     def decide(data: Dataset) -> list[tuple[float, ...]]:
         encoded = encode(data, task, background.tokenizer, background.longest)
-        return decisions_of(predict_session(session, encoded), encoded, task)
+        return decisions_of(task.read(predict_session(session, encoded), encoded), encoded, task)
 
     return decide
 

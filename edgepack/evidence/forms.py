@@ -14,7 +14,7 @@ A wrong scale, a transposed weight or a lost bias moves logits by far more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +24,7 @@ from edgepack.bundle.verdict import Check, FormParity, limit_check
 from edgepack.task.accuracy import Accuracy
 from edgepack.task.encoded import Encoded
 from edgepack.task.scoring import Metric
+from edgepack.task.task import Task
 
 MIN_AGREEMENT, MAX_RELATIVE_ERROR = 0.99, 0.05
 
@@ -44,6 +45,10 @@ class FormLogits:
     def statistics(self) -> np.ndarray:
         """What its answers have right, `(n, k)`."""
         return self.scoring.statistics(self.logits, self.encoded)
+
+    def read(self, task: Task) -> FormLogits:
+        """With the logits that `task` decides by, and its scoring: what a model gives goes through it once."""
+        return replace(self, logits=task.read(self.logits, self.encoded), scoring=task.scoring)
 
     def scored(self) -> np.ndarray:
         """Rows that a label stands at: `(examples or labelled tokens, C)`."""

@@ -103,7 +103,7 @@ class Given:
             if task.judged == "teacher":
                 encoded = task.referenced(encoded, self.teacher_vectors(manifest))
             with (self.console or Console(quiet=True)).progress(bundle.folder.name, len(encoded)) as advance:
-                logits = predict_session(bundle.session, encoded, advance)
+                logits = task.read(predict_session(bundle.session, encoded, advance), encoded)
             self.answers[bundle.folder] = Answers(logits, encoded, task.statistics(logits, encoded), task)
         return self.answers[bundle.folder]
 

@@ -84,6 +84,10 @@ class Reference:
         own = student_forms(self.student, self.evaluation, rounded_by, advance, self.known)
         return [teacher, *(replace(form, scoring=scoring) for form in own)]
 
+    def read(self, forms: Sequence[FormLogits]) -> list[FormLogits]:
+        """The forms as each is decided: the teacher by its task, all others as the student is."""
+        return [forms[0].read(self.task), *(form.read(self.student_task) for form in forms[1:])]
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -108,17 +112,18 @@ def validate_artifact(
 
     Nothing passes before its goldens are checked, in a bundle. The artifact's logits are saved to `keep_logits`.
     """
-    forms, task, own = reference.forms(target.activations, advance), reference.task, reference.student_task
+    forms, task = reference.forms(target.activations, advance), reference.task
     try:
         session = load(artifact, target, threads=1)
     except NotRunHere as e:
-        return not_run(target, forms, task, shipped_bytes, limits.budget_bytes, str(e), reference.confidence)
+        return not_run(target, forms, reference, shipped_bytes, limits.budget_bytes, str(e))
     logits = predict_session(session, reference.evaluation, advance)
-    teacher, exported = forms[0], FormLogits("artifact", logits, reference.evaluation, own.scoring)
-    forms.append(exported)
+    forms.append(FormLogits("artifact", logits, reference.evaluation, reference.student_task.scoring))
     if keep_logits is not None:
         np.save(keep_logits, logits)
-    statistics = {form.name: form.statistics for form in forms}
+    decided = reference.read(forms)
+    teacher, exported = decided[0], decided[-1]
+    statistics = {form.name: form.statistics for form in decided}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     rows = paired_rows(statistics["artifact"], statistics["teacher"])
     kept = judge_retention(rows, task, limits.max_drop, limits.confidence)
@@ -163,15 +168,14 @@ def size_check(shipped_bytes: int, budget_bytes: int) -> Check:
 def not_run(
     target: Target,
     forms: Sequence[FormLogits],
-    task: Task,
+    reference: Reference,
     shipped_bytes: int,
     budget_bytes: int,
     reason: str,
-    confidence: Confidence | None = None,
 ) -> Verdict:
     """The verdict on an artifact whose runtime is not here: only its size is checked, so it has not passed."""
     size = size_check(shipped_bytes, budget_bytes)
-    metrics = {form.name: metric_record(form.statistics, task) for form in forms}
+    metrics = {form.name: metric_record(form.statistics, reference.task) for form in reference.read(forms)}
     missing = [Check(name=name, status="not_run", reason=reason) for name in VERDICT_CHECKS if name != size.name]
     return Verdict(
         target=target.name,
@@ -181,7 +185,7 @@ def not_run(
         parity=compare_neighbours(forms, metrics),
         shipped_bytes=shipped_bytes,
         budget_bytes=budget_bytes,
-        confidence=confidence,
+        confidence=reference.confidence,
     )
 
 

@@ -206,12 +206,12 @@ class Bundle:
     def _decided(self, answer: Answer, encoding: Encoding, logits: np.ndarray) -> Answer:
         if self.task.embeds:
             return replace(answer, vector=tuple(map(float, logits)))
-        labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.task.is_tagging:
             words = find_words(answer.text, encoding.own_offsets, self.tokenizer.classes)
-            rows = probabilities[[word.first for word in words]]
+            rows = self.probabilities(self.task.read_words(logits[[word.first for word in words]]))
             found = find_entities(answer.text, words, rows.argmax(axis=-1), rows.max(axis=-1), self.task.marks)
             return replace(answer, entities=found)
+        labels, probabilities = self.manifest.labels, self.probabilities(logits)
         if self.task.is_score:
             return replace(answer, label=labels[0], score=float(self.task.decide(logits)))
         order = np.argsort(-probabilities, kind="stable")

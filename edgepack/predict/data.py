@@ -79,7 +79,7 @@ def answer_data(
         encoded = task.referenced(ran.encoded, theirs[0])
     if task.judged == "teacher" and encoded is None:  # whose vectors are the measure
         labelled = False
-    form = Labelled(FormLogits("bundle", ran.logits, encoded or ran.encoded, task.scoring), task)
+    form = Labelled(FormLogits("bundle", ran.logits, encoded or ran.encoded).read(task), task)
     return DataAnswers(
         source=source,
         answers=ran.answers,

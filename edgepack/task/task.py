@@ -11,6 +11,7 @@ import numpy as np
 
 from edgepack.errors import InputError
 from edgepack.task.accuracy import Accuracy, WordAccuracy
+from edgepack.task.chain import TagChain, choose_chain
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.entity_f1 import EntityF1
@@ -35,7 +36,8 @@ class Task:
     `labels` are in the order of the teacher's class ids.
 
     `thresholds`: of label sets, the probability from which on each label is answered; empty: 0.5 for each.
-    `scheme`: what tags mean, where the labels alone would say something else. `activation`: what turns a logit into
+    `scheme`: what tags mean, where the labels alone would say something else. `chain`: scores of a tag behind another,
+    where the words of a text are decided together. `activation`: what turns a logit into
     the score. `ranks`: whether scores order the candidates of a query, which is the first text of each pair.
 
     A model that embeds texts has no labels: `vector_size` is how many numbers it gives of a text, `judged` what these
@@ -53,6 +55,7 @@ class Task:
     vector_size: int = 0
     judged: Judged | None = None
     prompts: Prompts = NO_PROMPTS
+    chain: TagChain | None = None
 
     def __post_init__(self) -> None:
         if self.name not in TASK_NAMES:
@@ -130,6 +133,11 @@ class Task:
         if self.scheme is not None and (not self.is_tagging or self.scheme not in SCHEMES):
             known = f"of token classification: {', '.join(SCHEMES)}"
             raise InputError(f"the tag scheme of {self.name} is {self.scheme!r}; allowed: {known}")
+        if self.chain is not None and (not self.is_tagging or self.chain.count != len(self.labels)):
+            raise InputError(
+                f"a chain of {self.chain.count} tags; {self.name} has {len(self.labels)} labels, and only tags of "
+                "words have a chain"
+            )
         if self.is_tagging and self.scheme is None and is_unnamed(self.labels):
             raise InputError(
                 f"the tags have no names ({self.labels[0]} and so on), so what they mean is not known; write their "
@@ -209,6 +217,29 @@ class Task:
         if not self.is_multi_label:
             return self
         return replace(self, thresholds=find_thresholds(logits, encoded.labels))
+
+    def with_chain(self, counts: np.ndarray, logits: np.ndarray, encoded: Encoded) -> Task:
+        """The task with the chain of tags that does best on these examples; as it is where none does better.
+
+        `counts` as `count_pairs` gives them; `logits` of examples that nothing is trained on and nothing measured.
+        """
+
+        def judge(chain: TagChain | None) -> float:
+            task = replace(self, chain=chain)
+            return task.score(task.read(logits, encoded), encoded)
+
+        return replace(self, chain=choose_chain(counts, judge))
+
+    def read(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
+        """What decisions, metrics and probabilities are of: a chain's log marginals, else the logits themselves.
+
+        A model's flat logits go through it once, right behind the model.
+        """
+        return logits if self.chain is None else self.chain.read(logits, encoded)
+
+    def read_words(self, logits: np.ndarray) -> np.ndarray:
+        """The same of the words of one text, `(words, C)`."""
+        return logits if self.chain is None else self.chain.marginals(logits, np.array([len(logits)]))
 
     @property
     def described(self) -> str:

@@ -18,7 +18,7 @@ from edgepack.evidence.batches import batches_check, mixed, vocabulary_check
 from edgepack.evidence.forms import FormLogits
 from edgepack.evidence.gate import answered, gate
 from edgepack.evidence.opened import OpenBundle
-from edgepack.evidence.validate import not_run, student_forms
+from edgepack.evidence.validate import Reference, not_run, student_forms
 from edgepack.evidence.verdict_consistency import verdict_faults
 from edgepack.export import export
 from edgepack.student.model import Student
@@ -143,8 +143,9 @@ def test_verdicts_of_validation_hang_together_whatever_they_say(world: World, tm
     assert not wrong.passed
     assert verdict_faults(wrong) == []
     teacher = FormLogits("teacher", world.logits, world.evaluation)
+    reference = Reference(world.task, world.student, world.evaluation, world.logits)
     forms = [teacher, *student_forms(world.student, world.evaluation)]
-    assert verdict_faults(not_run(TARGET, forms, world.task, 10, 20, "not here")) == []
+    assert verdict_faults(not_run(TARGET, forms, reference, 10, 20, "not here")) == []
 
 
 def test_a_model_that_is_not_the_validated_one_is_not_bundled(world: World, tmp_path: Path) -> None:
