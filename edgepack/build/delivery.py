@@ -274,7 +274,14 @@ class Delivery:
         answers = self._held_out_answers(student)
         if task.is_multi_label:
             return task.with_thresholds(*answers)
-        return task.with_chain(count_pairs(self.inputs.train, len(task.labels)), *answers)
+        found = task.with_chain(count_pairs(self.inputs.train, len(task.labels)), *answers)
+        alone, together = (each.score(each.read(*answers), answers[1]) for each in (task, found))
+        if found.chain is not None:
+            self.console.info(
+                f"tags of a text are decided together: {task.metric_name} {together:.4f} on {len(answers[1]):,} "
+                f"examples held out, {alone:.4f} where each word is decided by itself"
+            )
+        return found
 
     def sure_of(self, student: Student) -> Sure | None:
         """The student's temperature and least confidence, and texts to measure it on; None of few examples."""
@@ -284,9 +291,13 @@ class Delivery:
 
     def _held_out_answers(self, student: Student) -> tuple[np.ndarray, Encoded]:
         """The student's logits on the examples held out, and these in its own tokens."""
-        assert self.inputs.held_out is not None
-        data = in_student_ids(self.inputs.held_out, student.config, self.inputs)
-        return predict(student, data, exact=True), data
+
+        def answer() -> tuple[np.ndarray, Encoded]:
+            assert self.inputs.held_out is not None
+            data = in_student_ids(self.inputs.held_out, student.config, self.inputs)
+            return predict(student, data, exact=True), data
+
+        return self.once("held out", answer)
 
     def _find_sure(self, student: Student) -> Sure | None:
         inputs, evaluation = self.inputs, self.inputs.evaluation_data

@@ -3,7 +3,8 @@
 `golden.jsonl` holds a JSON object a line: `text`, optional `pair`, `input_ids`, `token_type_ids`,
 `attention_mask`, `offsets_utf16`, `offsets_codepoint`, `logits` (for tokens: a row each), `label` (for tokens: a list;
 of label sets `labels` instead, a list that may be empty; of scores `score`, the number that is shown; of a text that
-is embedded the logits are its vector, and there is no label). A text that is read in windows is there whole, with their
+is embedded the logits are its vector, and there is no label). With a chain of tags there is `chained` besides: the
+tags that it decides for all tokens, as if each were a word. A text that is read in windows is there whole, with their
 logits combined, and has `windows`: first token and end of each, in the part of the ids that is cut into windows.
 The task's own sentences come first, then a fixed set of hard Unicode, long words, special-token literals,
 blank strings and texts around the maximum length. Ids are the Hugging Face fast tokenizer's, logits those of the
@@ -35,6 +36,7 @@ from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import Target
+from edgepack.task.chain import TagChain
 from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.task.label_f1 import LabelF1
 from edgepack.task.long_texts import one_text
@@ -73,6 +75,7 @@ class Golden(BaseModel):
     offsets_codepoint: list[Span]
     logits: list[FiniteFloat] | list[list[FiniteFloat]]
     label: str | list[str] | None = None
+    chained: list[str] | None = None
     score: FiniteFloat | None = None
     labels: list[str] | None = None
     windows: Annotated[list[Span], Field(min_length=2)] | None = None
@@ -140,12 +143,12 @@ def write_goldens(
     labels: Sequence[str],
     longest: Longest,
     texts: Sequence[Text],
-    scoring: LabelF1 | Scores | None = None,
+    scoring: LabelF1 | Scores | TagChain | None = None,
 ) -> int:
     """Write `golden.jsonl` from the artifact's own runtime; return how many there are.
 
-    `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. `scoring`: how label sets
-    or scores are decided, from the logits as they are written.
+    `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. `scoring`: how label sets,
+    scores or chains of tags are decided, from the logits as they are written.
     """
     reference = with_length(tokenizer, longest)
     lines = []
@@ -160,17 +163,23 @@ def write_goldens(
 
 
 def answered(
-    labels: Sequence[str], scoring: LabelF1 | Scores | None, logits: np.ndarray, written: np.ndarray
+    labels: Sequence[str], scoring: LabelF1 | Scores | TagChain | None, logits: np.ndarray, written: np.ndarray
 ) -> dict[str, Any]:
     """What logits, also as they are `written`, answer: a label, those of a set, a score; of a vector nothing."""
     if not labels:
         return {}
     if isinstance(scoring, Scores):
         return {"score": round(float(scoring.decide(written)), DECIMALS)}
-    if scoring is not None:
+    if isinstance(scoring, LabelF1):
         return {"labels": [labels[int(i)] for i in np.flatnonzero(scoring.decide(written))]}
     decided = logits.argmax(axis=-1)
-    return {"label": [labels[i] for i in decided] if decided.ndim else labels[int(decided)]}
+    if not decided.ndim:
+        return {"label": labels[int(decided)]}
+    found = {"label": [labels[i] for i in decided]}
+    if scoring is not None:
+        chained = scoring.marginals(written, np.array([len(written)])).argmax(axis=-1)
+        found["chained"] = [labels[i] for i in chained]
+    return found
 
 
 def golden_texts(texts: Sequence[Text], tokenizer: Tokenizer, longest: Longest) -> list[Text]:

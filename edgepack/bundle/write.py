@@ -137,7 +137,7 @@ def write_evidence(folder: Path, contents: Contents) -> Verdict:
     target, longest, task = contents.artifact.target, contents.longest, contents.task
     session = session_of(folder, contents)
     backend = backend_tokenizer(contents.tokenizer)
-    scoring = task.scoring if isinstance(task.scoring, LabelF1 | Scores) else None
+    scoring = task.scoring if isinstance(task.scoring, LabelF1 | Scores) else task.chain
     write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, longest, contents.golden_texts, scoring)
     verdict = contents.verdict
     if not isinstance(session, TorchSession):

@@ -15,10 +15,12 @@ from edgepack.bundle.goldens import DECIMALS, TASK_TEXTS, Text, compare_goldens,
 from edgepack.bundle.manifest import BundleManifest, task_of
 from edgepack.bundle.verdict import Check
 from edgepack.evidence.opened import OpenBundle
+from edgepack.task.chain import TagChain
 from edgepack.task.label_f1 import LabelF1
 from edgepack.task.scores import Scores
 from edgepack.task.task import Task
 
+NEARLY = 0.01  # of a probability: two tags that are so near may be either
 LENGTH_SLACK = 0.01  # of a vector of length 1: its numbers have four decimals
 
 
@@ -86,7 +88,23 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
     for row, label in zip(rows, labels, strict=True):
         if label not in positions or row[positions[label]] < float(np.max(row)):
             return "its label is not that of the largest logit"
-    return None
+    return chain_fault(golden, manifest.labels, task.chain) if tokens else None
+
+
+def chain_fault(golden: dict[str, Any], labels: list[str], chain: TagChain | None) -> str | None:
+    """The first contradiction between a golden's logits and the tags that the chain decides for its tokens."""
+    decided = golden.get("chained")
+    if chain is None:
+        return None if decided is None else "it has tags of a chain, and the manifest has none"
+    rows = np.array(golden["logits"], dtype=np.float64)
+    if decided is None or len(decided) != len(rows):
+        return "it has not one tag of the chain for each token"
+    marginals = np.exp(chain.marginals(rows, np.array([len(rows)])))
+    places = [labels.index(label) if label in labels else -1 for label in decided]
+    if -1 in places:
+        return "a tag of its chain is no label"
+    found = marginals[np.arange(len(rows)), places]
+    return None if (found >= marginals.max(axis=1) - NEARLY).all() else "its tags are not those that the chain decides"
 
 
 def score_fault(golden: dict[str, Any], scores: Scores) -> str | None:

@@ -93,13 +93,16 @@ def _normal(rows: np.ndarray) -> np.ndarray:
 def count_pairs(encoded: Encoded, count: int) -> np.ndarray:
     """How often a tag stands behind another in labelled data, int64 `(count + 1, count + 1)`: before, behind."""
     rows = np.flatnonzero(encoded.scored)
-    owners, tags = encoded.label_examples[rows], encoded.labels[rows]
-    same = owners[1:] == owners[:-1]
-    before = np.concatenate([[count], np.where(same, tags[:-1], count)]) if len(tags) else tags
+    return count_neighbours(encoded.labels[rows], encoded.label_examples[rows], count)
+
+
+def count_neighbours(tags: np.ndarray, owners: np.ndarray, count: int) -> np.ndarray:
+    """The same of tags `(words,)` of `count` kinds; `owners (words,)`: the text that each stands in, ascending."""
+    new = np.flatnonzero(np.diff(owners, prepend=-1))  # first words
+    before = np.insert(tags, new, count)  # a text's begin, which is the end of the one before it
+    behind = np.append(before[1:], count)
     found = np.zeros((count + 1, count + 1), np.int64)
-    np.add.at(found, (before, tags), 1)
-    last = np.append(~same, True) if len(tags) else np.zeros(0, bool)
-    np.add.at(found, (tags[last], np.full(int(last.sum()), count)), 1)
+    np.add.at(found, (before, behind), 1)
     return found
 
 

@@ -29,6 +29,7 @@ from edgepack.evidence.linear.tag_statistics import tag_statistics
 from edgepack.evidence.linear.training import Fitted, bucket_count, fit_labels, fit_within
 from edgepack.evidence.linear.word_features import WordFeatures
 from edgepack.machine.extras import import_package
+from edgepack.task.chain import count_neighbours
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.schemes import parse_tag
 from edgepack.task.task import Task
@@ -134,13 +135,8 @@ def count_transitions(examples: Sequence[Example], seen: np.ndarray, task: Task,
     """`share` times the logarithms of how often a tag stands behind another, of the tags that training has."""
     place, count = np.full(len(task.labels), -1), len(seen)
     place[seen] = np.arange(count)
-    before, behind = [], []
-    for example in examples:
-        tags = place[list(example.label)].tolist()  # type: ignore[arg-type]
-        before += [count, *tags]
-        behind += [*tags, count]
-    counts = np.zeros((count + 1, count + 1))
-    np.add.at(counts, (before, behind), 1)
+    owners = np.repeat(np.arange(len(examples)), lengths_of(examples))
+    counts = count_neighbours(place[flat_tags(examples)], owners, count)
     smoothed = counts + SMOOTHED
     scores = share * np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
     return Transitions.rounded(scores, (counts > 0) | allowed_pairs(task, seen))
