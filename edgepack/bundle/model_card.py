@@ -80,6 +80,11 @@ def inputs(task: Task, longest: Longest) -> list[str]:
     if task.embeds:
         return [*lines, "- Answer: a vector; texts of like meaning have vectors with a large cosine."]
     lines.append(answered(task))
+    if task.chain is not None:
+        lines.append(
+            f"- The tags of a text are decided together, by the {len(task.chain.pairs):,} pairs of tags in "
+            "`edgepack.json` (`chain`); the figures below are with it."
+        )
     if task.is_multi_label:
         limits = ", ".join(f"{name} {limit:.4g}" for name, limit in zip(task.labels, task.thresholds, strict=False))
         lines.append(f"- A text has each label whose sigmoid is at least its threshold, perhaps none: {limits}.")
