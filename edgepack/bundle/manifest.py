@@ -8,17 +8,16 @@ files and goldens are the same bytes when they are built again (the verdict hold
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from edgepack.bounded import read_file
+from edgepack.bundle.chain import ChainRecord
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, first_line
 from edgepack.target import Target, load_target
-from edgepack.task.chain import TagChain
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
 from edgepack.task.similarity import NO_PROMPTS, Judged, Prompts
@@ -29,7 +28,6 @@ from edgepack.workspace import hash_json, sha256_file, write_atomic
 MANIFEST_NAME = "edgepack.json"
 SCHEMA = 1
 SHOWN_BUNDLES = 5  # of those that a message names
-CHAIN_PAIR = re.compile(r"(\d{1,6}) (\d{1,6}) (-?\d{1,4}(?:\.\d{1,4})?)")  # before, behind, score
 MOST_BYTES = 64_000_000  # of a file that is read whole: a tokenizer.json of 250,000 tokens has 17 million
 
 
@@ -140,38 +138,6 @@ class VectorRecord(Record):
     pooling: str | None = None
     query_prompt: str = ""
     text_prompt: str = ""
-
-
-class ChainRecord(Record):
-    """Scores of a tag behind another, by which an app decides a text's tags together (`task/chain.py`).
-
-    `pairs`: "before behind score", with class ids; the number of labels stands for a text's begin and its end.
-    Any other pair has the score `unseen`.
-    """
-
-    unseen: FiniteFloat
-    pairs: list[str]
-
-    @classmethod
-    def of(cls, chain: TagChain | None) -> ChainRecord | None:
-        """As manifests have it."""
-        if chain is None:
-            return None
-        return cls(unseen=chain.unseen, pairs=[f"{before} {behind} {score}" for before, behind, score in chain.pairs])
-
-    def chain(self, count: int) -> TagChain:
-        """Of so many labels; `InputError` where a pair is no pair of them, or stands there twice."""
-        found: dict[tuple[int, int], float] = {}
-        for pair in self.pairs:
-            match = CHAIN_PAIR.fullmatch(pair)
-            place = None if match is None else (int(match[1]), int(match[2]))
-            if match is None or place is None or max(place) > count or place in found:
-                raise InputError(
-                    f"chain: {bare(pair, 60)} is no pair of {count} tags and its score, or the second of one pair; "
-                    "build the bundle again"
-                )
-            found[place] = float(match[3])
-        return TagChain(count, tuple((*place, score) for place, score in found.items()), self.unseen)
 
 
 class WindowsRecord(Record):

@@ -25,6 +25,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from edgepack._version import __version__
+from edgepack.bundle.chain import ChainRecord
 from edgepack.bundle.goldens import GOLDEN_NAME, Text, check_goldens, golden_check, write_goldens
 from edgepack.bundle.layout import (
     ARCHITECTURES,
@@ -38,7 +39,6 @@ from edgepack.bundle.linear import in_manifest
 from edgepack.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
-    ChainRecord,
     DataRecord,
     PaddingRecord,
     TeacherRecord,
