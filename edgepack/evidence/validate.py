@@ -121,8 +121,7 @@ def validate_artifact(
     forms.append(FormLogits("artifact", logits, reference.evaluation, reference.student_task.scoring))
     if keep_logits is not None:
         np.save(keep_logits, logits)
-    decided = reference.read(forms)
-    teacher, exported = decided[0], decided[-1]
+    teacher, *_, exported = decided = reference.read(forms)
     statistics = {form.name: form.statistics for form in decided}
     metrics = {name: metric_record(stats, task) for name, stats in statistics.items()}
     rows = paired_rows(statistics["artifact"], statistics["teacher"])
