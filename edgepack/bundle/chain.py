@@ -10,7 +10,7 @@ from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare
 from edgepack.task.chain import TagChain
 
-PAIR = re.compile(r"(\d{1,6}) (\d{1,6}) (-?\d{1,4}(?:\.\d{1,4})?)")  # before, behind, score
+PAIR = re.compile(r"(\d{1,6}) (\d{1,6}) (-?\d{1,4}(?:\.\d{1,4})?)", re.ASCII)  # before, behind, score
 
 
 class ChainRecord(Record):
