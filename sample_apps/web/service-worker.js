@@ -12,6 +12,7 @@ const FILES = [
   "config.js",
   "core/asset.js",
   "core/bytepair.js",
+  "core/chain.js",
   "core/charmap.js",
   "core/clusters.js",
   "core/decision.js",

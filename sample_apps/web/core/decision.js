@@ -1,5 +1,6 @@
 // From logits to what people read: probabilities of labels, or entities in the text.
 
+import { LEAST, marginals } from "./chain.js";
 import { BundleError } from "./errors.js";
 
 /**
@@ -80,6 +81,31 @@ export function readMarks(labels, scheme) {
     const kind = (found[2] ?? found[4] ?? "").trim();
     return { kind, begins: "BSU".includes(prefix), ends: "ESLU".includes(prefix) };
   });
+}
+
+/**
+ * The tag of each word of a text, by the logits of its first token: by a chain of all words together, or of each word by
+ * itself.
+ * @param {{first: number}[]} found words
+ * @param {Float32Array} logits a row for each token
+ * @param {{kind: string | null, begins: boolean, ends: boolean}[]} marks by class
+ * @param {number} temperature
+ * @param {import("./chain.js").Chain | null} chain
+ */
+export function tagWords(found, logits, marks, temperature, chain) {
+  const rows = found.map(({ first }) => logits.subarray(first * marks.length, (first + 1) * marks.length));
+  const decided = chain === null ? rows : logMarginals(rows, chain);
+  return decided.map((row) => {
+    const probabilities = softmax(row, temperature);
+    const best = argmax(probabilities);
+    return { mark: marks[best], probability: probabilities[best] };
+  });
+}
+
+/** What a chain makes of the logits of a text's words: the logarithms of their marginal probabilities. */
+function logMarginals(rows, chain) {
+  const own = rows.map((row) => softmax(row));
+  return marginals(own, chain).map((row) => row.map((share) => Math.log(Math.max(share, LEAST))));
 }
 
 /**

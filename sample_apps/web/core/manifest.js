@@ -1,5 +1,6 @@
 // Reads edgepack.json, the bundle's manifest: what the model is for, and size and sha256 of each file.
 
+import { chainOf } from "./chain.js";
 import { BundleError } from "./errors.js";
 
 const SCHEMA = 1;
@@ -20,6 +21,7 @@ const TOKENIZER = "tokenizer.bin";
  * @property {boolean} pair whether the model takes two texts
  * @property {string[]} labels by class
  * @property {string} tagScheme what labels of words mean as tags
+ * @property {import("./chain.js").Chain | null} chain what decides a text's tags together; null: each word by itself
  * @property {number[] | null} thresholds by class, where a text has a set of labels; null where it has one
  * @property {"identity" | "sigmoid" | null} activation what makes the logit a score; null where there are labels
  * @property {number | null} vectorSize numbers that a text becomes; null where it gets an answer
@@ -52,6 +54,7 @@ export function readManifest(text) {
   const windows = readWindows(document);
   const tagScheme = document.tag_scheme ?? TAG_SCHEMES[0];
   check(TAG_SCHEMES.includes(tagScheme), `has tags of ${tagScheme}, this app reads ${TAG_SCHEMES.join(", ")}`, "unsupported");
+  const chain = readChain(document);
   const temperature = document.temperature ?? 1;
   check(Number.isFinite(temperature) && temperature > 0, "has a temperature that is no positive number");
   const minConfidence = document.min_confidence ?? null;
@@ -71,6 +74,7 @@ export function readManifest(text) {
     pair: document.pair === true,
     labels: document.labels,
     tagScheme,
+    chain,
     thresholds,
     activation,
     vectorSize,
@@ -153,6 +157,15 @@ function readThresholds({ task, problem, labels, thresholds }) {
   const fit = isList(thresholds, "number") && thresholds.length === labels.length;
   check(fit && thresholds.every((limit) => limit > 0 && limit < 1), "names no threshold above 0 and below 1 for each label");
   return thresholds;
+}
+
+/** What decides the tags of a text's words together; null where each word is decided by itself. */
+function readChain({ task, labels, chain }) {
+  if (chain === undefined || chain === null) return null;
+  check(task === TASKS[1], `has a chain of tags, and is for ${task}`);
+  const { unseen, pairs } = chain;
+  check(Number.isFinite(unseen) && isList(pairs, "string"), "has a chain without pairs, or whose unseen is no number");
+  return chainOf(unseen, pairs, labels.length);
 }
 
 /** How long texts are read; null where they are cut. */

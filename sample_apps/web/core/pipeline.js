@@ -1,6 +1,6 @@
 // From a text to an answer: tokenize, run, decide.
 
-import { argmax, entities, isSure, labelSet, rank, readMarks, scoreOf, softmax } from "./decision.js";
+import { entities, isSure, labelSet, rank, readMarks, scoreOf, tagWords } from "./decision.js";
 import { hypothesis, judge, readEntailment } from "./entailment.js";
 import { BundleError } from "./errors.js";
 import { behind, cosine, ranked } from "./search.js";
@@ -124,16 +124,9 @@ export class Pipeline {
   }
 
   entities(text, encoding, logits) {
-    const { temperature } = this.manifest;
-    const columns = this.marks.length;
+    const { temperature, chain } = this.manifest;
     const found = words(this.tokenizer, text, encoding);
-    const tags = found.map(({ first }) => {
-      const row = logits.subarray(first * columns, (first + 1) * columns);
-      const probabilities = softmax(row, temperature);
-      const best = argmax(probabilities);
-      return { mark: this.marks[best], probability: probabilities[best] };
-    });
-    return entities(found, tags);
+    return entities(found, tagWords(found, logits, this.marks, temperature, chain));
   }
 
   /** How much of the text the model saw: its last UTF-16 unit, or the text's length where nothing was cut. */

@@ -5,7 +5,17 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readAsset } from "../../../sample_apps/web/core/asset.js";
-import { argmax, entities, isSure, labelSet, rank, readMarks, sigmoid, softmax } from "../../../sample_apps/web/core/decision.js";
+import {
+  argmax,
+  entities,
+  isSure,
+  labelSet,
+  rank,
+  readMarks,
+  sigmoid,
+  softmax,
+  tagWords,
+} from "../../../sample_apps/web/core/decision.js";
 import { canJudge, hypothesis, judge, readEntailment } from "../../../sample_apps/web/core/entailment.js";
 import { BundleError } from "../../../sample_apps/web/core/errors.js";
 import { openFile } from "../../../sample_apps/web/core/files.js";
@@ -324,6 +334,44 @@ test("decisions are the reference's: when a model is sure, and how labels of one
   assert.ok(lines.length > 100);
 });
 
+const tags = (changes) => manifest({ task: "token-classification", labels: ["O", "B-x", "I-x"], ...changes });
+
+test("a chain decides the tags of a text's words together", () => {
+  const { chain, labels } = readManifest(tags({ chain: { unseen: -5, pairs: ["0 1 2.0", "1 2 2.0", "3 0 0", "2 3 0"] } }));
+  assert.equal(readManifest(tags()).chain, null);
+  const marks = readMarks(labels, "BIO");
+  const found = [{ first: 1 }, { first: 2 }, { first: 3 }];
+  const logits = Float32Array.of(0, 0, 9, 1, 0, 0, 0.5, 0, 0, 0, 0, 1, 9, 0, 0); // tokens × tags
+  const kinds = (chain) => tagWords(found, logits, marks, 1, chain).map(({ mark }) => marks.indexOf(mark));
+  assert.deepEqual(kinds(null), [0, 0, 2]);
+  assert.deepEqual(kinds(chain), [0, 1, 2]);
+  assert.deepEqual(tagWords([], logits, marks, 1, chain), []);
+});
+
+test("tags of chains are the reference's, and a damaged chain is refused", async () => {
+  const text = await readFile(new URL("../chains.jsonl", import.meta.url), "utf8");
+  const lines = text.trim().split("\n").map((line) => JSON.parse(line));
+  for (const { count, temperature, firsts, logits, ...line } of lines) {
+    const labels = Array.from({ length: count }, (_, i) => `B-${i}`);
+    const read = () => readManifest(tags({ labels, temperature, chain: JSON.parse(line.chain) }));
+    if (line.tags === undefined) {
+      assert.throws(read, (error) => error instanceof BundleError && /chain/.test(error.message), line.chain);
+      continue;
+    }
+    const { chain, ...rest } = read();
+    const found = firsts.map((first) => ({ first }));
+    const decided = tagWords(found, Float32Array.from(logits.flat()), readMarks(labels, "BIO"), rest.temperature, chain);
+    assert.deepEqual(
+      decided.map(({ mark }) => Number(mark.kind)),
+      line.tags,
+    );
+    decided.forEach(({ probability }, i) => assert.ok(Math.abs(probability - line.probabilities[i]) < 1e-9));
+  }
+  assert.equal(lines.filter((line) => line.tags).length, 30);
+  const chain = { unseen: -5, pairs: [] };
+  assert.throws(() => readManifest(manifest({ chain })), /has a chain of tags, and is for text-classification/);
+});
+
 test("entailment is found by name alone", () => {
   const read = (changes) => readEntailment(readManifest(manifest({ pair: true, ...changes })));
   for (const labels of [["yes", "maybe", "no"], ["entailment", "Entailment"], ["a", "b", "c", "entailment"]])
@@ -369,6 +417,18 @@ test(
     );
   },
 );
+
+test("a pipeline decides by the manifest's chain", { skip: !process.env.TOKENIZER }, async () => {
+  const tokenizer = await readTokenizer(new Uint8Array(await readFile(process.env.TOKENIZER)));
+  const flat = { run: async ({ inputIds }) => Float32Array.from(inputIds.flatMap(() => [0.5, 0, 0])) };
+  const spans = async (changes) => {
+    const { entities } = await new Pipeline(readManifest(tags(changes)), tokenizer, flat).answer("so good");
+    return entities.map(({ type, start, end }) => [type, start, end]);
+  };
+  assert.deepEqual(await spans({}), []);
+  const pairs = ["3 1 3.0", "1 2 3.0", "2 3 3.0"];
+  assert.deepEqual(await spans({ chain: { unseen: -5, pairs } }), [["x", 0, 7]]);
+});
 
 test("a lone surrogate counts as the replacement character", { skip: !process.env.TOKENIZER }, async () => {
   const tokenizer = await readTokenizer(new Uint8Array(await readFile(process.env.TOKENIZER)));
