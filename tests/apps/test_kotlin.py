@@ -67,6 +67,7 @@ def check_core(checker: Checker, folders: list[Path], count: int = COUNT) -> Non
     assert printed.count(f"fuzz.jsonl: {count} of {count} lines equal") == len(folders)
     assert re.search(r"decisions.jsonl: (\d{3}) of \1 lines equal$", printed, re.MULTILINE)
     assert re.search(r"entities.jsonl: (\d{3}) of \1 lines equal$", printed, re.MULTILINE)
+    assert re.search(r"chains.jsonl: (\d{2}) of \1 lines equal$", printed, re.MULTILINE)
     assert re.search(r"^OK \(\d+ tests\)$", printed, re.MULTILINE)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.apps.chains import VECTORS as CHAINS
 from tests.apps.decisions import VECTORS as DECISIONS
 from tests.apps.entities import VECTORS
 from tests.apps.kotlin.toolchain import Toolchain, ToolFailed, joined
@@ -43,7 +44,8 @@ class Checker:
         core, tests, sources = self.core(), self.work / "core-tests.jar", self.project / "core" / TESTS
         if not tests.exists():
             self.tools.compile([sources], tests, self.tools.test_libraries, friends=[core])
-        vectors = {"edgepack.entities": str(VECTORS), "edgepack.decisions": str(DECISIONS)}
+        files = {"entities": VECTORS, "decisions": DECISIONS, "chains": CHAINS}
+        vectors = {f"edgepack.{name}": str(path) for name, path in files.items()}
         return self.tools.test(sources, [core, tests], {"edgepack.goldens": joined(goldens), **vectors})
 
     def stubs(self) -> Path:

@@ -14,6 +14,7 @@ class Metric(val name: String, val value: Double, val n: Long, val low: Double, 
  *
  * @property tagScheme what labels of words mean as tags
  * @property windows how texts of more than [inputLength] tokens are read whole; null where they are cut
+ * @property chain what decides the tags of a text's words together; null where each word is decided by itself
  * @property inputs names of the tensors that the model takes, in its order
  * @property thresholds the probability from which on each label is answered, where a text has a set of labels; else null
  * @property activation what makes the one logit a score (`identity`, `sigmoid`), where a text has one; else null
@@ -46,6 +47,7 @@ class BundleManifest(
     val minConfidence: Double? = null,
     val vectorSize: Int? = null,
     val prompts: Prompts = Prompts(),
+    val chain: TagChain? = null,
 ) {
     /** The most tokens of one run. */
     val inputLength: Int get() = minOf(maxLength, fixedLength ?: maxLength)
@@ -120,6 +122,7 @@ class BundleManifest(
                 minConfidence = root["min_confidence"].orElse(null) { share() },
                 vectorSize = vectorSize(task, root),
                 prompts = root["vector"].orElse(Prompts()) { prompts(this) },
+                chain = root["chain"].orElse(null) { chain(this, task, root["labels"].list().size) },
             )
         }
 
@@ -135,6 +138,13 @@ class BundleManifest(
 
         private fun prompts(node: Node) =
             Prompts(node["query_prompt"].orElse("") { string() }, node["text_prompt"].orElse("") { string() })
+
+        private fun chain(node: Node, task: String, labels: Int): TagChain {
+            if (task == TOKEN_CLASSIFICATION) {
+                return TagChain.of(node["unseen"].finite(), node["pairs"].list().map { it.string() }, labels)
+            }
+            throw BundleException("$MANIFEST_NAME has a chain of tags, and is for $task; package the app again")
+        }
 
         private fun windows(node: Node, task: String, maxLength: Long): Windows {
             val overlap = node["overlap"].long()
@@ -195,6 +205,7 @@ private class Node(private val place: String, private val value: Any?) {
     fun boolean(): Boolean = value as? Boolean ?: fail("true or false")
     fun long(): Long = value as? Long ?: fail("a whole number")
     fun double(): Double = (value as? Number)?.toDouble() ?: fail("a number")
+    fun finite(): Double = double().takeIf { it.isFinite() } ?: fail("a finite number")
     fun positive(): Float = double().toFloat().takeIf { it > 0 && it.isFinite() } ?: fail("a positive number")
     fun oneOf(allowed: List<String>): String = string().takeIf { it in allowed } ?: fail("one of $allowed")
     fun share(): Double = double().takeIf { it > 0 && it < 1 } ?: fail("a number above 0 and below 1")

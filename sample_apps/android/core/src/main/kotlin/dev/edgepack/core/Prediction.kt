@@ -58,3 +58,12 @@ fun softmax(logits: FloatArray, temperature: Float = 1f): FloatArray {
     for (i in out.indices) out[i] /= sum
     return out
 }
+
+/** The same in double precision. */
+fun softmax(logits: DoubleArray, temperature: Double = 1.0): DoubleArray {
+    val largest = logits.max()
+    val out = DoubleArray(logits.size) { exp((logits[it] - largest) / temperature) }
+    val sum = out.sum()
+    for (i in out.indices) out[i] /= sum
+    return out
+}

@@ -51,17 +51,23 @@ fun findEntities(words: List<TaggedWord>): List<Entity> {
 /**
  * The words of a text with their tags: a word's tag is that of its first token, as in training.
  *
- * [logits] holds a row of `marks.size` numbers for each token.
+ * [logits] holds a row of `marks.size` numbers for each token. A [chain] decides the words together, else each is
+ * decided by itself.
  */
 fun tagWords(
     words: List<Word>,
     logits: FloatArray,
     marks: List<Mark>,
     temperature: Float = 1f,
-): List<TaggedWord> = words.map { word ->
-    val row = softmax(logits.copyOfRange(word.first * marks.size, (word.first + 1) * marks.size), temperature)
-    val best = row.indices.maxBy { row[it] }
-    TaggedWord(marks[best], row[best], word.start, word.end)
+    chain: TagChain? = null,
+): List<TaggedWord> {
+    val rows = words.map { logits.copyOfRange(it.first * marks.size, (it.first + 1) * marks.size) }
+    val probabilities = chain?.read(rows)?.map { softmax(it, temperature.toDouble()).asList() }
+        ?: rows.map { row -> softmax(row, temperature).map { it.toDouble() } }
+    return words.zip(probabilities) { word, row ->
+        val best = row.indices.maxBy { row[it] }
+        TaggedWord(marks[best], row[best].toFloat(), word.start, word.end)
+    }
 }
 
 private val PREFIXED = Regex("([BIESULM])(?:[-_]([^\\n]+))?|([biesulm])[-_]([^\\n]+)")

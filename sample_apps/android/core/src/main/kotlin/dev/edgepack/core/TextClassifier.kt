@@ -104,7 +104,8 @@ class TextClassifier(
     private fun tag(text: String, encoding: Encoding, logits: FloatArray): List<Entity> {
         val rows = if (encoding.size > manifest.inputLength) encoding.size else manifest.fixedLength ?: encoding.size
         checkCount(logits, rows * manifest.labels.size)
-        return findEntities(tagWords(tokenizer.words(text, encoding), logits, marks, manifest.temperature))
+        val words = tokenizer.words(text, encoding)
+        return findEntities(tagWords(words, logits, marks, manifest.temperature, manifest.chain))
     }
 
     private fun one(logits: FloatArray): Float {

@@ -80,6 +80,29 @@ class BundleManifestTest {
     }
 
     @Test
+    fun aChainIsOfTagsOfWords() {
+        val text = MANIFEST.replace("text-classification", "token-classification")
+        fun with(chain: String, manifest: String = text) =
+            BundleManifest.parse(manifest.replaceFirst("{", "{\"chain\": $chain,")).chain
+        assertEquals(null, BundleManifest.parse(text).chain)
+        assertEquals(null, with("null"))
+        assertTrue(with("{\"unseen\": -5, \"pairs\": [\"2 0 1.5\", \"000000 2 -9999\"]}") != null)
+        for ((chain, message) in listOf(
+            "{\"unseen\": 1e999, \"pairs\": []}" to "unseen is Infinity, not a finite number",
+            "{\"unseen\": \"-5\", \"pairs\": []}" to "unseen is -5, not a number",
+            "{\"unseen\": -5.0}" to "pairs is missing, not a list",
+            "{\"unseen\": -5.0, \"pairs\": [1]}" to "pairs[0] is 1, not a string",
+            "{\"unseen\": -5.0, \"pairs\": [\"0 3 1.0\"]}" to "0 3 1.0 is no pair of 2 tags and its score",
+            "3" to "not an object",
+        )) {
+            val error = assertFailsWith<BundleException> { with(chain) }
+            assertTrue(message in error.message, error.message)
+        }
+        val error = assertFailsWith<BundleException> { with("{\"unseen\": -5.0, \"pairs\": []}", MANIFEST) }
+        assertTrue("has a chain of tags, and is for text-classification" in error.message, error.message)
+    }
+
+    @Test
     fun labelSetsHaveAThresholdForEachLabel() {
         fun with(fields: String) = BundleManifest.parse(MANIFEST.replaceFirst("{", "{$fields,"))
         val sets = "\"problem\": \"multi_label_classification\""

@@ -74,6 +74,67 @@ class PredictionTest {
         println("${file.name}: ${lines.size} of ${lines.size} lines equal")
     }
 
+    /** `chains.jsonl`: tags decided together by the reference, and damaged chains. */
+    @Test
+    fun tagsOfChainsAreTheReferences() {
+        val file = System.getProperty("edgepack.chains")?.let(::File) ?: return
+        val lines = file.readLines().map { Json.parse(it) as Map<*, *> }
+        for (line in lines) {
+            val labels = List((line["count"] as Long).toInt()) { "\"B-$it\"" }
+            val told = "{\"chain\": ${line["chain"]}, \"temperature\": ${line["temperature"]},"
+            val text = tagging(labels.joinToString(", ", "[", "]")).replaceFirst("{", told)
+            if (line["tags"] != null) {
+                checkTags(BundleManifest.parse(text), line)
+            } else {
+                val error = assertFailsWith<BundleException>(text) { BundleManifest.parse(text) }
+                assertTrue("chain" in error.message && "package the app again" in error.message, error.message)
+            }
+        }
+        println("${file.name}: ${lines.size} of ${lines.size} lines equal")
+    }
+
+    private fun checkTags(manifest: BundleManifest, line: Map<*, *>) {
+        val words = (line["firsts"] as List<*>).map { Word((it as Long).toInt(), 0, 1) }
+        val logits = (line["logits"] as List<*>).flatMap { floats(it).asList() }.toFloatArray()
+        val marks = readMarks(manifest.labels, manifest.tagScheme)
+        val found = tagWords(words, logits, marks, manifest.temperature, manifest.chain)
+        assertEquals(line["tags"], found.map { it.mark.kind!!.toLong() })
+        val expected = floats(line["probabilities"])
+        for ((i, word) in found.withIndex()) assertEquals(expected[i], word.probability, 1e-5f)
+    }
+
+    private fun tagging(labels: String) = BundleManifestTest.MANIFEST
+        .replace("text-classification", "token-classification")
+        .replaceFirst("[\"no\", \"yes\"]", labels)
+
+    @Test
+    fun aChainDecidesTheTagsOfATextsWordsTogether() {
+        val marks = readMarks(listOf("O", "B-x", "I-x"), "BIO")
+        val chain = TagChain.of(-5.0, listOf("0 1 2.0", "1 2 2.0", "3 0 0", "2 3 0"), 3)
+        val words = listOf(Word(1, 0, 1), Word(2, 2, 3), Word(3, 4, 5))
+        val logits = floatArrayOf(0f, 0f, 9f, 1f, 0f, 0f, 0.5f, 0f, 0f, 0f, 0f, 1f, 9f, 0f, 0f) // tokens × tags
+        fun tags(chain: TagChain?) = tagWords(words, logits, marks, chain = chain).map { marks.indexOf(it.mark) }
+        assertEquals(listOf(0, 0, 2), tags(null))
+        assertEquals(listOf(0, 1, 2), tags(chain))
+        assertEquals(emptyList(), tagWords(emptyList(), logits, marks, chain = chain))
+    }
+
+    @Test
+    fun aClassifierDecidesByTheManifestsChain() {
+        fun spans(told: String): List<String> {
+            val text = tagging("[\"O\", \"B-x\", \"I-x\"]").replaceFirst("{", "{$told")
+            val flat = object : ModelSession {
+                override fun run(encoding: Encoding) = FloatArray(encoding.size * 3) { if (it % 3 == 0) 0.5f else 0f }
+                override fun close() = Unit
+            }
+            val prediction = TextClassifier(BundleManifest.parse(text), tokenizer(), flat).classify("so good")
+            return prediction.entities.map { "${it.type} ${it.start}-${it.end}" }
+        }
+        assertEquals(emptyList(), spans(""))
+        val pairs = "[\"3 1 3.0\", \"1 2 3.0\", \"2 3 3.0\"]"
+        assertEquals(listOf("x 0-7"), spans("\"chain\": {\"unseen\": -5.0, \"pairs\": $pairs},"))
+    }
+
     private fun floats(row: Any?): FloatArray = (row as List<*>).map { (it as Number).toFloat() }.toFloatArray()
 
     private fun checkSure(line: Map<*, *>) {
