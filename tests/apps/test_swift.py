@@ -72,6 +72,7 @@ def test_the_core_and_its_comparison_with_the_reference(source: Path, scratch: P
     assert f"compared {FEWER} label sets of" in out
     assert "compared 120 decisions" in out
     assert re.search(r"compared \d{3} lines of tags", out)
+    assert re.search(r"compared \d{2} chains", out)
     assert out.count(f"compared {COUNT} lines") == len(folders) + 1 >= 20
     assert out.count(f"compared {FEWER} lines") == len(unigrams) + 3 >= 14
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgepack.package.template import checkout
+from tests.apps.chains import VECTORS as CHAINS
 from tests.apps.decisions import VECTORS as DECISIONS
 from tests.apps.entities import VECTORS
 
@@ -40,7 +41,8 @@ def run_core_tests(
     """
     build = os.environ.get("EDGEPACK_SWIFT_BUILD", scratch)
     package = ["--package-path", checkout() / "ios" / "EdgepackCore", "--scratch-path", build]
-    environment = {"EDGEPACK_ENTITIES": str(VECTORS), "EDGEPACK_DECISIONS": str(DECISIONS)}
+    files = {"ENTITIES": VECTORS, "DECISIONS": DECISIONS, "CHAINS": CHAINS}
+    environment = {f"EDGEPACK_{name}": str(path) for name, path in files.items()}
     if goldens:
         environment["EDGEPACK_GOLDENS"] = ":".join(str(folder.resolve()) for folder in goldens)
     if report is not None:

@@ -150,6 +150,7 @@ public struct Classifier: Sendable {
     /// Vectors of the texts that were searched last; none where the model does not embed.
     public let vectors: KeptVectors?
     private let marks: [Mark]  // of labels of words
+    private let chain: TagChain?  // of these
 
     /// Loads the model that is at `model` and runs it once; `cache` keeps what a runtime makes of it, and the folder
     /// `vectors`, which is for this alone, those of the texts that are searched, in this form.
@@ -162,6 +163,7 @@ public struct Classifier: Sendable {
         tokenizer = try files.tokenizer()
         let scheme = manifest.tagScheme ?? .bio
         marks = manifest.task == .tokenClassification ? try manifest.labels.map { try Mark($0, scheme) } : []
+        chain = try files.manifest.chain.map { try TagChain($0, count: files.manifest.labels.count) }
         let runtime = try manifest.runtime(among: runtimes)
         if let cache {
             session = try await runtime.load(model, manifest, cache)
@@ -281,6 +283,7 @@ public struct Classifier: Sendable {
         if manifest.problem == .score { return .score(scoreOf(rows[0][0], manifest.activation)) }
         guard isOfTokens else { return .labels(ranked(rows[0], manifest.labels, temperature: temperature)) }
         let words = tokenizer.words(text, encoding)
-        return .entities(entities(words, words.map { tag(rows[$0.firstToken], marks, temperature: temperature) }))
+        let firsts = words.map { rows[$0.firstToken] }
+        return .entities(entities(words, tags(firsts, marks, temperature: temperature, chain: chain)))
     }
 }

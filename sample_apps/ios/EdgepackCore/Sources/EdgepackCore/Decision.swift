@@ -3,8 +3,13 @@ import Foundation
 
 /// Probabilities of a row of logits at a manifest's temperature; safe where they are large.
 public func softmax(_ logits: [Float], temperature: Double = 1) -> [Double] {
+    probabilities(logits.map(Double.init), temperature: temperature)
+}
+
+/// The same of logits in double precision.
+private func probabilities(_ logits: [Double], temperature: Double) -> [Double] {
     guard let largest = logits.max() else { return [] }
-    let powers = logits.map { exp((Double($0) - Double(largest)) / temperature) }
+    let powers = logits.map { exp(($0 - largest) / temperature) }
     let sum = powers.reduce(0, +)
     return powers.map { $0 / sum }
 }
@@ -123,11 +128,15 @@ public struct Tag: Equatable, Sendable {
     public let probability: Double
 }
 
-/// The most probable tag of a word by its first token's logits.
-func tag(_ logits: [Float], _ marks: [Mark], temperature: Double) -> Tag {
-    let probabilities = softmax(logits, temperature: temperature)
-    let best = probabilities.indices.max { probabilities[$0] < probabilities[$1] } ?? 0
-    return Tag(mark: marks[best], probability: probabilities[best])
+/// The most probable tags of a text's words by their first tokens' logits: by a chain of all words together, else of
+/// each word by itself.
+func tags(_ rows: [[Float]], _ marks: [Mark], temperature: Double, chain: TagChain?) -> [Tag] {
+    let logits = chain?.read(rows) ?? rows.map { $0.map(Double.init) }
+    return logits.map { row in
+        let shares = probabilities(row, temperature: temperature)
+        let best = shares.indices.max { shares[$0] < shares[$1] } ?? 0
+        return Tag(mark: marks[best], probability: shares[best])
+    }
 }
 
 /// Entities of tagged words. A word continues the one before if both have a type in common, its tag begins none by

@@ -102,6 +102,8 @@ public struct Manifest: Decodable, Equatable, Sendable {
     public let metrics: [String: Metric]
     /// What labels of words mean as tags; none: BIO.
     public let tagScheme: TagScheme?
+    /// What decides the tags of a text's words together; none: each word is decided by itself.
+    public let chain: Chain?
     /// What logits are divided by before they become probabilities; none: 1.
     public let temperature: Double?
     /// The probability below which the model is not sure; none: it always is.
@@ -128,7 +130,7 @@ public struct Manifest: Decodable, Equatable, Sendable {
 
     private enum CodingKeys: String, CodingKey {
         case task, pair, labels, padding, inputs, outputs, target, runtime, files, metrics
-        case temperature, problem, thresholds, activation, windows, vector
+        case temperature, problem, thresholds, activation, windows, vector, chain
         case tagScheme = "tag_scheme"
         case minConfidence = "min_confidence"
         case maxLength = "max_length"
@@ -174,6 +176,12 @@ public struct Manifest: Decodable, Equatable, Sendable {
         if let windows {
             guard 0...maxLength / 2 ~= windows.overlap, (windows.combine == .inner) == (task == .tokenClassification)
             else { throw BundleError("edgepack.json has windows that cannot be; install the app again") }
+        }
+        if let chain {
+            guard task == .tokenClassification else {
+                throw BundleError("edgepack.json has a chain of tags and none of words; install the app again")
+            }
+            _ = try TagChain(chain, count: labels.count)
         }
         guard minConfidence.map({ $0 > 0 && $0 < 1 }) ?? true else {
             throw BundleError("edgepack.json has a min_confidence that is not above 0 and below 1; install the app again")

@@ -262,6 +262,77 @@ final class BundleTests: XCTestCase {
         print("compared \(lines.count) decisions")
     }
 
+    /// Tags decided together by the reference, and damaged chains; edgepack's own tests name the file.
+    func testTagsOfChainsAreTheReferences() throws {
+        struct Line: Decodable {
+            let chain: String
+            let count: Int
+            let temperature: Double?
+            let firsts: [Int]?
+            let logits: [[Float]]?
+            let tags: [Int]?
+            let probabilities: [Double]?
+        }
+        guard let path = ProcessInfo.processInfo.environment["EDGEPACK_CHAINS"] else {
+            throw XCTSkip("no EDGEPACK_CHAINS")
+        }
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        for text in lines {
+            let line = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
+            let given = tagging((0..<line.count).map { "B-\($0)" }, chain: line.chain)
+            guard let expected = line.tags else {
+                let found = message { _ = try Manifest.read(Data(given.utf8)) }
+                let isNamed = found.contains("chain") || line.chain.contains("1e999")  // which is no number of Foundation's
+                XCTAssert(isNamed && found.contains("install the app again"), "\(line.chain): \(found)")
+                continue
+            }
+            let manifest = try Manifest.read(Data(given.utf8))
+            let chain = try TagChain(try XCTUnwrap(manifest.chain), count: line.count)
+            let (logits, firsts) = (try XCTUnwrap(line.logits), try XCTUnwrap(line.firsts))
+            let marks = try manifest.labels.map { try Mark($0, .bio) }
+            let found = tags(firsts.map { logits[$0] }, marks, temperature: line.temperature ?? 1, chain: chain)
+            XCTAssertEqual(found.map(\.mark.kind), expected.map(String.init), String(text))
+            for (tag, probability) in zip(found, try XCTUnwrap(line.probabilities)) {
+                XCTAssertEqual(tag.probability, probability, accuracy: 1e-9)
+            }
+        }
+        print("compared \(lines.count) chains")
+    }
+
+    private func tagging(_ labels: [String], chain: String) -> String {
+        Fixtures.manifest(files, task: "token-classification", labels: labels, more: #""chain": \#(chain), "#)
+    }
+
+    func testAChainDecidesTheTagsOfATextsWordsTogether() async throws {
+        let found = { [files] (more: String) in
+            let text = Fixtures.manifest(files, task: "token-classification", labels: ["O", "B-x", "I-x"], more: more)
+            let bundle = try Fixtures.bundle(self, files, manifest: text)
+            let runtime = FakeRuntime { inputs in
+                inputs.inputIDs.flatMap { id -> [Float] in id == 5 ? [0.5, 0, 0] : id == 6 ? [0, 0, 1] : [9, 0, 0] }
+            }
+            let classifier = try await Classifier(bundle, model: try bundle.shippedModel(), runtimes: [runtime])
+            guard case .entities(let found) = try await classifier.answer("a good films").content else { return [] }
+            return found.map(\.range)
+        } as (String) async throws -> [Range<Int>]
+        let alone = try await found("")
+        XCTAssertEqual(alone, [7..<12])
+        let together = try await found(#""chain": {"unseen": -5, "pairs": ["0 1 2.0", "1 2 2.0", "3 0 0", "2 3 0"]}, "#)
+        XCTAssertEqual(together, [2..<12])
+    }
+
+    func testAChainIsOfTagsOfWords() throws {
+        let text = Fixtures.manifest(files, more: #""chain": {"unseen": -5, "pairs": []}, "#)
+        XCTAssert(message { _ = try Manifest.read(Data(text.utf8)) }.contains("a chain of tags and none of words"))
+        for (chain, expected) in [
+            (#"{"unseen": -5, "pairs": ["0 3 1.0"]}"#, "0 3 1.0 is no pair of 2 tags and its score"),
+            (#"{"unseen": -5}"#, "chain.pairs"),
+        ] {
+            let found = message { _ = try Manifest.read(Data(tagging(["O", "B-x"], chain: chain).utf8)) }
+            XCTAssert(found.contains(expected), found)
+        }
+        XCTAssertNil(try Manifest.read(Data(tagging(["O", "B-x"], chain: "null").utf8)).chain)
+    }
+
     private func judging(_ labels: [String], pair: Bool = true) throws -> Manifest {
         let text = Fixtures.manifest(files, labels: labels)
         return try Manifest.read(Data((pair ? paired(text) : text).utf8))
