@@ -14,7 +14,7 @@ from edgepack.package.pins import ios_target, numbers
 from edgepack.package.project import PlacedBundle, shipped_records
 from edgepack.tokenizer.asset import ASSET_NAME
 
-# What an app shows of an answer depends on these; thresholds and temperatures are each bundle's own.
+# What an app shows of an answer depends on these; thresholds, chains and temperatures are each bundle's own.
 ALIKE = (
     *("task", "pair", "problem", "labels", "tag_scheme", "activation", "ranks", "vector"),
     *("max_length", "windows", "padding", "teacher"),
