@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import FiniteFloat
+from pydantic import Field, FiniteFloat
 
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare
 from edgepack.task.chain import TagChain
 
 PAIR = re.compile(r"(\d{1,6}) (\d{1,6}) (-?\d{1,4}(?:\.\d{1,4})?)", re.ASCII)  # before, behind, score
+MOST = 50.0  # of a score: far more than counts of any text give, and no product of its exponential is too large
 
 
 class ChainRecord(Record):
@@ -20,7 +22,7 @@ class ChainRecord(Record):
     Any other pair has the score `unseen`.
     """
 
-    unseen: FiniteFloat
+    unseen: Annotated[FiniteFloat, Field(strict=True, le=MOST)]
     pairs: list[str]
 
     @classmethod
@@ -42,4 +44,6 @@ class ChainRecord(Record):
                     "build the bundle again"
                 )
             found[place] = float(match[3])
+            if found[place] > MOST:
+                raise InputError(f"chain: the score of {pair} is above {MOST:g}; build the bundle again")
         return TagChain(count, tuple((*place, score) for place, score in found.items()), self.unseen)

@@ -88,6 +88,18 @@ def twice(document: dict[str, Any]) -> None:
     document["chain"]["pairs"].append(document["chain"]["pairs"][0])
 
 
+def large_score(document: dict[str, Any]) -> None:
+    document["chain"]["pairs"][0] = "0 0 800.5"
+
+
+def large_unseen(document: dict[str, Any]) -> None:
+    document["chain"]["unseen"] = 800.0
+
+
+def no_number(document: dict[str, Any]) -> None:
+    document["chain"]["unseen"] = "-5"
+
+
 def removed(document: dict[str, Any]) -> None:
     del document["chain"]
 
@@ -99,6 +111,9 @@ def removed(document: dict[str, Any]) -> None:
         (no_pair, "is no pair of"),
         (far_pair, "is no pair of"),
         (twice, "the second of one pair"),
+        (large_score, "is above 50"),
+        (large_unseen, "chain.unseen"),
+        (no_number, "chain.unseen"),
         (removed, "the manifest has none"),
     ],
 )
