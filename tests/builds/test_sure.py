@@ -25,12 +25,12 @@ COLUMNS = Columns(outside="oos")
 
 
 def make_files(folder: Path) -> Files:
-    """Texts whose label one word decides, others with a word of each label, and a two-layer teacher of the labels."""
+    """Texts whose label one word decides, others without such a word, and a two-layer teacher of the labels."""
     generator = np.random.default_rng(0)
     rows = []
     for _ in range(900):
         label = str(generator.choice([*WORDS, "oos"]))
-        known = [generator.choice(WORDS[each]) for each in ([label] if label in WORDS else WORDS)]
+        known = [generator.choice(WORDS[label])] if label in WORDS else []
         rows.append((" ".join(generator.permutation([*generator.choice(FILLERS, 5), *known])), label))
     for name, chosen in (("train", rows[:760]), ("eval", rows[760:])):
         (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in chosen))
