@@ -41,7 +41,6 @@ from edgepack.machine.memory import free_memory
 from edgepack.parameters import format_size
 from edgepack.student.model import Student
 from edgepack.target import Target
-from edgepack.task.chain import count_pairs
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.identity import examples_sha256
@@ -274,7 +273,7 @@ class Delivery:
         answers = self._held_out_answers(student)
         if task.is_multi_label:
             return task.with_thresholds(*answers)
-        found = task.with_chain(count_pairs(self.inputs.train, len(task.labels)), *answers)
+        found = task.with_chain(self.inputs.train, *answers)
         alone, together = (each.score(each.read(*answers), answers[1]) for each in (task, found))
         if found.chain is not None:
             self.console.info(

@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat
 
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare
-from edgepack.task.chain import TagChain
+from edgepack.task.chain import MOST_TAGS, TagChain
 
 PAIR = re.compile(r"(\d{1,6}) (\d{1,6}) (-?\d{1,4}(?:\.\d{1,4})?)", re.ASCII)  # before, behind, score
 MOST = 50.0  # of a score: far more than counts of any text give, and no product of its exponential is too large
@@ -34,6 +34,8 @@ class ChainRecord(Record):
 
     def chain(self, count: int) -> TagChain:
         """Of so many labels; `InputError` where a pair is no pair of them, or stands there twice."""
+        if count > MOST_TAGS:
+            raise InputError(f"chain: of {count:,} tags; at most {MOST_TAGS:,} have one; build the bundle again")
         found: dict[tuple[int, int], float] = {}
         for pair in self.pairs:
             match = PAIR.fullmatch(pair)

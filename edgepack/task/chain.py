@@ -26,6 +26,7 @@ from edgepack.task.probabilities import softmax
 SHARES = (0.25, 0.5, 0.75, 1.0)  # λ
 UNSEEN = -5.0  # score of a pair that training does not have: e^−5, less than one in a hundred
 DECIMALS = 3  # of a score: an app reads it from JSON
+MOST_TAGS = 1_000  # whose pairs are a table of 8 MB
 LEAST = 1e-300  # probability whose logarithm is taken for 0's
 TOGETHER = 256  # sentences that are decided at once
 

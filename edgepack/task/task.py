@@ -11,7 +11,7 @@ import numpy as np
 
 from edgepack.errors import InputError
 from edgepack.task.accuracy import Accuracy, WordAccuracy
-from edgepack.task.chain import TagChain, choose_chain
+from edgepack.task.chain import MOST_TAGS, TagChain, choose_chain, count_pairs
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.entity_f1 import EntityF1
@@ -218,17 +218,20 @@ class Task:
             return self
         return replace(self, thresholds=find_thresholds(logits, encoded.labels))
 
-    def with_chain(self, counts: np.ndarray, logits: np.ndarray, encoded: Encoded) -> Task:
+    def with_chain(self, train: Encoded, logits: np.ndarray, encoded: Encoded) -> Task:
         """The task with the chain of tags that does best on these examples; as it is where none does better.
 
-        `counts` as `count_pairs` gives them; `logits` of examples that nothing is trained on and nothing measured.
+        Pairs are counted in `train`; `logits` are of examples that nothing is trained on and nothing measured. Above
+        `MOST_TAGS` tags there is no chain.
         """
+        if len(self.labels) > MOST_TAGS:
+            return self
 
         def judge(chain: TagChain | None) -> float:
             task = replace(self, chain=chain)
             return task.score(task.read(logits, encoded), encoded)
 
-        return replace(self, chain=choose_chain(counts, judge))
+        return replace(self, chain=choose_chain(count_pairs(train, len(self.labels)), judge))
 
     def read(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
         """What decisions, metrics and probabilities are of: a chain's log marginals, else the logits themselves.

@@ -92,6 +92,10 @@ def large_score(document: dict[str, Any]) -> None:
     document["chain"]["pairs"][0] = "0 0 800.5"
 
 
+def many_labels(document: dict[str, Any]) -> None:
+    document["labels"] += [f"I-kind{i}" for i in range(1_000)]
+
+
 def large_unseen(document: dict[str, Any]) -> None:
     document["chain"]["unseen"] = 800.0
 
@@ -112,6 +116,7 @@ def removed(document: dict[str, Any]) -> None:
         (far_pair, "is no pair of"),
         (twice, "the second of one pair"),
         (large_score, "is above 50"),
+        (many_labels, "at most 1,000 have one"),
         (large_unseen, "chain.unseen"),
         (no_number, "chain.unseen"),
         (removed, "the manifest has none"),

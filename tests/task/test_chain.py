@@ -125,7 +125,7 @@ def test_a_chain_mends_tags_that_contradict_each_other() -> None:
     inside = data.labels == 2
     logits[inside, 3] = 2.1  # B-name is a little likelier than I-place, which it cannot be before another I-place
     task = Task("token-classification", LABELS)
-    found = task.with_chain(count_pairs(data, 4), logits, data)
+    found = task.with_chain(data, logits, data)
     assert found.chain is not None
     assert task.score(logits, data) < 0.7
     assert found.score(found.read(logits, data), data) == 1.0
@@ -135,7 +135,7 @@ def test_where_no_chain_does_better_there_is_none() -> None:
     data = encoded([[0, 1, 2, 0], [3, 0]] * 10)
     logits = np.eye(4, dtype=np.float32)[np.maximum(data.labels, 0)] * 9
     task = Task("token-classification", LABELS)
-    assert task.with_chain(count_pairs(data, 4), logits, data).chain is None
+    assert task.with_chain(data, logits, data).chain is None
 
 
 def test_the_share_with_the_best_value_is_chosen() -> None:
@@ -144,6 +144,12 @@ def test_the_share_with_the_best_value_is_chosen() -> None:
     assert choose_chain(counts, lambda chain: float(chain == wanted)) == wanted
     assert choose_chain(counts, lambda chain: float(chain is None)) is None
     assert choose_chain(counts, lambda chain: 1.0) is None
+
+
+def test_of_very_many_tags_there_is_none() -> None:
+    task = Task("token-classification", tuple(f"tag {i}" for i in range(1_001)), scheme="plain")
+    data = encoded([[0, 1000], [1000, 0]])
+    assert task.with_chain(data, np.zeros((len(data.labels), 1_001), np.float32), data).chain is None
 
 
 @pytest.mark.parametrize(
