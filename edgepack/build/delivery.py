@@ -274,8 +274,8 @@ class Delivery:
         if task.is_multi_label:
             return task.with_thresholds(*answers)
         found = task.with_chain(self.inputs.train, *answers)
-        alone, together = (each.score(each.read(*answers), answers[1]) for each in (task, found))
         if found.chain is not None:
+            alone, together = task.score(*answers), found.score(*answers)
             self.console.info(
                 f"tags of a text are decided together: {task.metric_name} {together:.4f} on {len(answers[1]):,} "
                 f"examples held out, {alone:.4f} where each word is decided by itself"

@@ -36,11 +36,9 @@ from edgepack.errors import InputError, bare
 from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import Target
-from edgepack.task.chain import TagChain
 from edgepack.task.encoded import MODEL_INPUTS
-from edgepack.task.label_f1 import LabelF1
 from edgepack.task.long_texts import one_text
-from edgepack.task.scores import Scores
+from edgepack.task.task import Task
 from edgepack.task.tokenize import whole_text
 from edgepack.task.windows import Longest, Windows, part_of
 from edgepack.tokenizer.asset import ASSET_NAME, JSON_ASSET_NAME
@@ -140,15 +138,14 @@ def write_goldens(
     path: Path,
     tokenizer: Tokenizer,
     session: Session,
-    labels: Sequence[str],
+    task: Task,
     longest: Longest,
     texts: Sequence[Text],
-    scoring: LabelF1 | Scores | TagChain | None = None,
 ) -> int:
     """Write `golden.jsonl` from the artifact's own runtime; return how many there are.
 
-    `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. `scoring`: how label sets,
-    scores or chains of tags are decided, from the logits as they are written.
+    `texts` are the task's sentences; where they are pairs, the hard texts become pairs too. Label sets,
+    scores and chains of tags are decided from the logits as they are written.
     """
     reference = with_length(tokenizer, longest)
     lines = []
@@ -156,29 +153,26 @@ def write_goldens(
         golden = tokenize(reference, text, pair, longest)
         logits = run_golden(session, golden, longest)
         golden["logits"] = np.round(logits.astype(np.float64), DECIMALS).tolist()
-        golden |= answered(labels, scoring, logits, np.array(golden["logits"]))
+        golden |= answered(task, logits, np.array(golden["logits"]))
         lines.append(json.dumps(golden, separators=(",", ":")) + "\n")
     path.write_bytes("".join(lines).encode())
     return len(lines)
 
 
-def answered(
-    labels: Sequence[str], scoring: LabelF1 | Scores | TagChain | None, logits: np.ndarray, written: np.ndarray
-) -> dict[str, Any]:
+def answered(task: Task, logits: np.ndarray, written: np.ndarray) -> dict[str, Any]:
     """What logits, also as they are `written`, answer: a label, those of a set, a score; of a vector nothing."""
-    if not labels:
+    if task.embeds:
         return {}
-    if isinstance(scoring, Scores):
-        return {"score": round(float(scoring.decide(written)), DECIMALS)}
-    if isinstance(scoring, LabelF1):
-        return {"labels": [labels[int(i)] for i in np.flatnonzero(scoring.decide(written))]}
-    decided = logits.argmax(axis=-1)
-    if not decided.ndim:
-        return {"label": labels[int(decided)]}
-    found = {"label": [labels[i] for i in decided]}
-    if scoring is not None:
-        chained = scoring.marginals(written, np.array([len(written)])).argmax(axis=-1)
-        found["chained"] = [labels[i] for i in chained]
+    if task.is_score:
+        return {"score": round(float(task.decide(written)), DECIMALS)}
+    if task.is_multi_label:
+        return {"labels": list(task.names(task.decide(written)))}
+    names = task.names(logits.argmax(axis=-1))
+    if not task.is_tagging:
+        return {"label": names[0]}
+    found = {"label": list(names)}
+    if task.chain is not None:
+        found["chained"] = list(task.names(task.decide(task.read_words(written))))
     return found
 
 

@@ -60,8 +60,6 @@ from edgepack.runtime import Session, load
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
-from edgepack.task.label_f1 import LabelF1
-from edgepack.task.scores import Scores
 from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
 from edgepack.task.windows import Longest, Windows
@@ -137,8 +135,7 @@ def write_evidence(folder: Path, contents: Contents) -> Verdict:
     target, longest, task = contents.artifact.target, contents.longest, contents.task
     session = session_of(folder, contents)
     backend = backend_tokenizer(contents.tokenizer)
-    scoring = task.scoring if isinstance(task.scoring, LabelF1 | Scores) else task.chain
-    write_goldens(folder / GOLDEN_NAME, backend, session, task.labels, longest, contents.golden_texts, scoring)
+    write_goldens(folder / GOLDEN_NAME, backend, session, task, longest, contents.golden_texts)
     verdict = contents.verdict
     if not isinstance(session, TorchSession):
         verdict = with_goldens(verdict, check_goldens(folder, target, longest))

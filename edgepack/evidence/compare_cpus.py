@@ -154,7 +154,7 @@ def _compare(
     encoded = task.referenced(encoded, here)  # what is measured by a teacher's vectors is, by those of this machine
     forms = [FormLogits(name, logits, encoded, task.scoring) for name, logits in (("there", there), ("here", here))]
     parity = compare(forms[0], forms[1], 0.0)
-    metric_here, metric_there = (task.score(task.read(logits, encoded), encoded) for logits in (here, there))
+    metric_here, metric_there = (task.score(logits, encoded) for logits in (here, there))
     return Comparison(
         targets=names,
         examples=len(encoded),

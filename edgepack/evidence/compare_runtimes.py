@@ -44,7 +44,7 @@ def compare_runtimes(
 
 
 def _pair(a: Target, b: Target, left: np.ndarray, right: np.ndarray, encoded: Encoded, task: Task) -> RuntimePair:
-    first, second = (task.score(task.read(side, encoded), encoded) for side in (left, right))
+    first, second = (task.score(side, encoded) for side in (left, right))
     forms = [FormLogits(t.name, side, encoded, task.scoring) for t, side in ((a, left), (b, right))]
     parity = compare(forms[0], forms[1], first)
     return RuntimePair(

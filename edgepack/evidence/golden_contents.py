@@ -6,7 +6,7 @@ own texts (32, or as many as the evaluation had), every hard text, and those aro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -88,11 +88,14 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
     for row, label in zip(rows, labels, strict=True):
         if label not in positions or row[positions[label]] < float(np.max(row)):
             return "its label is not that of the largest logit"
-    return chain_fault(golden, manifest.labels, task.chain) if tokens else None
+    return chain_fault(golden, positions, task.chain) if tokens else None
 
 
-def chain_fault(golden: dict[str, Any], labels: list[str], chain: TagChain | None) -> str | None:
-    """The first contradiction between a golden's logits and the tags that the chain decides for its tokens."""
+def chain_fault(golden: dict[str, Any], positions: Mapping[str, int], chain: TagChain | None) -> str | None:
+    """The first contradiction between a golden's logits and the tags that the chain decides for its tokens.
+
+    `positions`: each label's class id.
+    """
     decided = golden.get("chained")
     if chain is None:
         return None if decided is None else "it has tags of a chain, and the manifest has none"
@@ -100,10 +103,9 @@ def chain_fault(golden: dict[str, Any], labels: list[str], chain: TagChain | Non
     if decided is None or len(decided) != len(rows):
         return "it has not one tag of the chain for each token"
     marginals = np.exp(chain.marginals(rows, np.array([len(rows)])))
-    places = [labels.index(label) if label in labels else -1 for label in decided]
-    if -1 in places:
+    if any(label not in positions for label in decided):
         return "a tag of its chain is no label"
-    found = marginals[np.arange(len(rows)), places]
+    found = marginals[np.arange(len(rows)), [positions[label] for label in decided]]
     return None if (found >= marginals.max(axis=1) - NEARLY).all() else "its tags are not those that the chain decides"
 
 

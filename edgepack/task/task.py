@@ -228,8 +228,7 @@ class Task:
             return self
 
         def judge(chain: TagChain | None) -> float:
-            task = replace(self, chain=chain)
-            return task.score(task.read(logits, encoded), encoded)
+            return replace(self, chain=chain).score(logits, encoded)
 
         return replace(self, chain=choose_chain(count_pairs(train, len(self.labels)), judge))
 
@@ -282,7 +281,7 @@ class Task:
         return self.scoring.label_rows(labels)
 
     def statistics(self, logits: np.ndarray, encoded: Encoded) -> np.ndarray:
-        """What `metric` is a function of, `(n, k)`, a row for each example; logits in the flat layout."""
+        """What `metric` is a function of, `(n, k)`, a row for each example; flat logits as `read` gives them."""
         if len(logits) != len(encoded.labels):
             raise ValueError(f"{len(logits)} rows of logits for {len(encoded.labels)} labels")
         return self.scoring.statistics(logits, encoded)
@@ -297,5 +296,5 @@ class Task:
         return self.statistics(np.tile(constant, (len(encoded.labels), 1)), encoded)
 
     def score(self, logits: np.ndarray, encoded: Encoded) -> float:
-        """The metric of a whole data set; logits in the flat layout."""
-        return self.metric(self.statistics(logits, encoded))
+        """The metric of a whole data set; logits in the flat layout, as a model gives them."""
+        return self.metric(self.statistics(self.read(logits, encoded), encoded))

@@ -32,11 +32,13 @@ from edgepack.bundle.goldens import (
 from edgepack.bundle.verdict import Check
 from edgepack.errors import InputError, bare
 from edgepack.target import load_target
+from edgepack.task.task import Task
 from edgepack.tokenizer.asset import ASSET_NAME
 from edgepack.tokenizer.reader import Encoding
 
 TARGET = load_target("android-onnx")
 LABELS = ("no", "maybe", "yes")
+TASKS = {False: Task("text-classification", LABELS), True: Task("token-classification", LABELS, scheme="plain")}
 LENGTH = 8
 
 
@@ -156,7 +158,7 @@ def test_hard_texts_of_a_pair_task_are_pairs() -> None:
 def test_what_is_written_is_what_tokenizer_and_artifact_give(tmp_path: Path, per_token: bool, pair: str | None) -> None:
     tokenizer = make_tokenizer()
     texts = [("a b c d e f a b c d", pair), ("é a", pair)]
-    count = write_goldens(tmp_path / GOLDEN_NAME, tokenizer, MadeSession(per_token), LABELS, LENGTH, texts)
+    count = write_goldens(tmp_path / GOLDEN_NAME, tokenizer, MadeSession(per_token), TASKS[per_token], LENGTH, texts)
     cut = with_length(tokenizer, LENGTH)
     wanted = [record(cut, *text, per_token) for text in golden_texts(texts, cut, LENGTH)]
     content = (tmp_path / GOLDEN_NAME).read_bytes()
@@ -349,7 +351,7 @@ def test_a_bundles_goldens_are_run_from_its_files(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(goldens_module, "load", load)
     tokenizer = make_tokenizer()
     (tmp_path / "tokenizer.json").write_text(tokenizer.to_str())
-    count = write_goldens(tmp_path / GOLDEN_NAME, tokenizer, MadeSession(), LABELS, LENGTH, TEXTS)
+    count = write_goldens(tmp_path / GOLDEN_NAME, tokenizer, MadeSession(), TASKS[False], LENGTH, TEXTS)
     assert check_goldens(tmp_path, TARGET, LENGTH) == []  # without an asset
     assert loaded == [((tmp_path / TARGET.file, TARGET), {"threads": 1})]
     assert len(session.asked) == count

@@ -128,7 +128,7 @@ def test_a_chain_mends_tags_that_contradict_each_other() -> None:
     found = task.with_chain(data, logits, data)
     assert found.chain is not None
     assert task.score(logits, data) < 0.7
-    assert found.score(found.read(logits, data), data) == 1.0
+    assert found.score(logits, data) == 1.0
 
 
 def test_where_no_chain_does_better_there_is_none() -> None:

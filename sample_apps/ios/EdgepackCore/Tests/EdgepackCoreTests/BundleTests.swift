@@ -206,10 +206,7 @@ final class BundleTests: XCTestCase {
                 }
             }
         }
-        guard let path = ProcessInfo.processInfo.environment["EDGEPACK_ENTITIES"] else {
-            throw XCTSkip("no EDGEPACK_ENTITIES")
-        }
-        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        let lines = try referenceLines("EDGEPACK_ENTITIES")
         for text in lines {
             let line = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
             let marks = try line.labels.map { try Mark($0, line.scheme) }
@@ -237,10 +234,7 @@ final class BundleTests: XCTestCase {
             let multi_label: Bool?
             let scores: [Double]?
         }
-        guard let path = ProcessInfo.processInfo.environment["EDGEPACK_DECISIONS"] else {
-            throw XCTSkip("no EDGEPACK_DECISIONS")
-        }
-        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        let lines = try referenceLines("EDGEPACK_DECISIONS")
         for text in lines {
             let line = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
             if let logits = line.logits {
@@ -262,6 +256,12 @@ final class BundleTests: XCTestCase {
         print("compared \(lines.count) decisions")
     }
 
+    /// Lines of the file that an environment variable names; a skip where there is none.
+    private func referenceLines(_ variable: String) throws -> [Substring] {
+        guard let path = ProcessInfo.processInfo.environment[variable] else { throw XCTSkip("no \(variable)") }
+        return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+    }
+
     /// Tags decided together by the reference, and damaged chains; edgepack's own tests name the file.
     func testTagsOfChainsAreTheReferences() throws {
         struct Line: Decodable {
@@ -273,10 +273,7 @@ final class BundleTests: XCTestCase {
             let tags: [Int]?
             let probabilities: [Double]?
         }
-        guard let path = ProcessInfo.processInfo.environment["EDGEPACK_CHAINS"] else {
-            throw XCTSkip("no EDGEPACK_CHAINS")
-        }
-        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        let lines = try referenceLines("EDGEPACK_CHAINS")
         for text in lines {
             let line = try JSONDecoder().decode(Line.self, from: Data(text.utf8))
             let given = tagging((0..<line.count).map { "B-\($0)" }, chain: line.chain)

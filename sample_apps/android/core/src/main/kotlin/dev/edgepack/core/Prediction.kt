@@ -52,11 +52,8 @@ fun isSure(logits: FloatArray, manifest: BundleManifest): Boolean {
 
 /** Probabilities out of logits at a manifest's temperature; the largest is subtracted first, so that none overflows. */
 fun softmax(logits: FloatArray, temperature: Float = 1f): FloatArray {
-    val largest = logits.max()
-    val out = FloatArray(logits.size) { exp((logits[it] - largest) / temperature) }
-    val sum = out.sum()
-    for (i in out.indices) out[i] /= sum
-    return out
+    val shares = softmax(logits.toDoubles(), temperature.toDouble())
+    return FloatArray(shares.size) { shares[it].toFloat() }
 }
 
 /** The same in double precision. */
@@ -67,3 +64,5 @@ fun softmax(logits: DoubleArray, temperature: Double = 1.0): DoubleArray {
     for (i in out.indices) out[i] /= sum
     return out
 }
+
+internal fun FloatArray.toDoubles(): DoubleArray = DoubleArray(size) { this[it].toDouble() }

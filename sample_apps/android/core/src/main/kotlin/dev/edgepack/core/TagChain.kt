@@ -16,7 +16,7 @@ class TagChain private constructor(private val factors: Array<DoubleArray>) {
 
     /** Logits of the tags of one text's words, out of the model's: the logarithms of their marginal probabilities. */
     fun read(logits: List<FloatArray>): List<DoubleArray> =
-        marginals(logits.map { row -> softmax(DoubleArray(row.size) { row[it].toDouble() }) })
+        marginals(logits.map { softmax(it.toDoubles()) })
             .map { row -> DoubleArray(count) { ln(max(row[it], LEAST)) } }
 
     /** By the forward-backward algorithm, each step divided by its sum; [own] are the words' probabilities. */

@@ -62,9 +62,8 @@ fun tagWords(
     chain: TagChain? = null,
 ): List<TaggedWord> {
     val rows = words.map { logits.copyOfRange(it.first * marks.size, (it.first + 1) * marks.size) }
-    val probabilities = chain?.read(rows)?.map { softmax(it, temperature.toDouble()).asList() }
-        ?: rows.map { row -> softmax(row, temperature).map { it.toDouble() } }
-    return words.zip(probabilities) { word, row ->
+    return words.zip(chain?.read(rows) ?: rows.map { it.toDoubles() }) { word, decided ->
+        val row = softmax(decided, temperature.toDouble())
         val best = row.indices.maxBy { row[it] }
         TaggedWord(marks[best], row[best].toFloat(), word.start, word.end)
     }

@@ -68,15 +68,13 @@ class BundleManifestTest {
         assertEquals(null, BundleManifest.parse(MANIFEST).windows)
         val windows = with("{\"overlap\": 6, \"combine\": \"max\"}").windows!!
         assertEquals(6 to "max", windows.overlap to windows.combine)
-        for ((fields, message) in listOf(
+        refused(
+            ::with,
             "{\"overlap\": 13, \"combine\": \"max\"}" to "windows of 24 tokens overlap by 13",
             "{\"overlap\": -1, \"combine\": \"max\"}" to "overlap by -1",
             "{\"overlap\": 6, \"combine\": \"inner\"}" to "combine is inner, not one of [mean, max]",
             "3" to "not an object",
-        )) {
-            val error = assertFailsWith<BundleException> { with(fields) }
-            assertTrue(message in error.message, error.message)
-        }
+        )
     }
 
     @Test
@@ -87,17 +85,15 @@ class BundleManifestTest {
         assertEquals(null, BundleManifest.parse(text).chain)
         assertEquals(null, with("null"))
         assertTrue(with("{\"unseen\": -5, \"pairs\": [\"2 0 1.5\", \"000000 2 -9999\"]}") != null)
-        for ((chain, message) in listOf(
+        refused(
+            { with(it) },
             "{\"unseen\": 1e999, \"pairs\": []}" to "unseen is Infinity, not a finite number",
             "{\"unseen\": \"-5\", \"pairs\": []}" to "unseen is -5, not a number",
             "{\"unseen\": -5.0}" to "pairs is missing, not a list",
             "{\"unseen\": -5.0, \"pairs\": [1]}" to "pairs[0] is 1, not a string",
             "{\"unseen\": -5.0, \"pairs\": [\"0 3 1.0\"]}" to "0 3 1.0 is no pair of 2 tags and its score",
             "3" to "not an object",
-        )) {
-            val error = assertFailsWith<BundleException> { with(chain) }
-            assertTrue(message in error.message, error.message)
-        }
+        )
         val error = assertFailsWith<BundleException> { with("{\"unseen\": -5.0, \"pairs\": []}", MANIFEST) }
         assertTrue("has a chain of tags, and is for text-classification" in error.message, error.message)
     }
@@ -109,14 +105,20 @@ class BundleManifestTest {
         assertEquals(listOf(0.25, 0.5), with("$sets, \"thresholds\": [0.25, 0.5]").thresholds)
         assertEquals(null, BundleManifest.parse(MANIFEST).thresholds)
         assertEquals(null, with("\"problem\": null, \"thresholds\": null").thresholds)
-        for ((fields, message) in listOf(
+        refused(
+            ::with,
             sets to "thresholds is missing, not a list",
             "$sets, \"thresholds\": [0.5]" to "has 1 thresholds for 2 labels",
             "$sets, \"thresholds\": [0.5, 1]" to "thresholds[1] is 1, not a number above 0 and below 1",
             "$sets, \"thresholds\": [0, 0.5]" to "thresholds[0] is 0, not a number above 0 and below 1",
             "\"problem\": \"ranking\"" to "problem of text-classification is ranking",
-        )) {
-            val error = assertFailsWith<BundleException> { with(fields) }
+        )
+    }
+
+    /** Each text that [parse] is given is refused with its message. */
+    private fun refused(parse: (String) -> Any?, vararg cases: Pair<String, String>) {
+        for ((text, message) in cases) {
+            val error = assertFailsWith<BundleException> { parse(text) }
             assertTrue(message in error.message, error.message)
         }
     }
