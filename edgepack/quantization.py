@@ -133,6 +133,13 @@ def bit_width(bits: int) -> BitWidth:
     return WIDTHS[bits]
 
 
+def small_table_width(words: BitWidth) -> BitWidth:
+    """How the small tables of a student are rounded whose word table has this width: less, since they are small."""
+    if not words.is_rounded:
+        return FP32
+    return INT4 if words.centred else INT8
+
+
 @dataclass(frozen=True)
 class ChannelInt8:
     """int8 weight `(out, in)` and fp32 `scale (out,)`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from copy import copy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -40,7 +39,14 @@ from edgepack.build.recipe import (
 from edgepack.build.recipe_check import check_shape
 from edgepack.build.results import BuildResult, PlanReport
 from edgepack.build.search_space import make_plan, make_search_space
-from edgepack.build.stage_results import is_usable, make_stage, refuse_training, stage_record, start_after
+from edgepack.build.stage_results import (
+    is_usable,
+    make_stage,
+    refuse_training,
+    rounded_student,
+    stage_record,
+    start_after,
+)
 from edgepack.build.starting_student import carve_start, widths_of
 from edgepack.build.training_data import (
     Training,
@@ -52,6 +58,7 @@ from edgepack.build.training_data import (
     task_data,
     text_data,
 )
+from edgepack.build.wide_table import wide_work
 from edgepack.compress.augmentation import Augmentation
 from edgepack.compress.splicing import single_texts
 from edgepack.console import Console
@@ -59,9 +66,8 @@ from edgepack.machine.memory import keep_large_blocks_apart, return_free_memory
 from edgepack.plan.search import Plan
 from edgepack.report import write_report
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student
+from edgepack.student.folder import save_student
 from edgepack.task.encoded import Encoded
-from edgepack.teacher import quiet_transformers
 from edgepack.train import (
     Course,
     Material,
@@ -76,7 +82,7 @@ from edgepack.train import (
 from edgepack.train.processes import from_main, launch_problem, same_view
 from edgepack.train.state_budget import OutputsPlan
 from edgepack.train.teacher_outputs import HIDDEN_FILE, save_teacher_outputs
-from edgepack.workspace import Stage, Workspace, hash_json, sha256_file, source_hash, written_folder
+from edgepack.workspace import Stage, Workspace, hash_json, sha256_file, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
@@ -185,16 +191,20 @@ class Build:
             replacing = make_replacing(self.inputs, self.plan.chosen)
             training = Training(self.train_data, outputs, self.data_plan.task, schedule, settings, replacing)
             trained.append(self.training_stage(name, training, trained[-1]))
+        if self.shape.wide_rows:
+            work = wide_work(self.inputs, self.shape, self.train_data, trained[-1], self.console)
+            trained.append(self.shared_stage("wide", {"after": trained[-1].key}, work))
         if not self.accelerator.is_main_process:
             return BuildResult(request.output, ())
-        student = read_result(trained[-1]).student.eval()
-        student.set_bits(self.shape.body_bits, self.shape.embedding_bits)
-        student.round_vectors()
-        self.write_student(student)
+        student = rounded_student(trained[-1], self.shape)
+        save_student(student, self.tokenizer, request.output / "student")
         self.drop_states(outputs)
         made = self.delivery(linear).run(student, trained[-1])
         stages = [stage_record(stage) for stage in [outputs, planned, linear, *trained, *made.stages]]
-        record, libraries = self.report.full_record(), self.decisive["libraries"]
+        record, libraries = (
+            self.report.as_built(student.config, self.inputs.targets).full_record(),
+            self.decisive["libraries"],
+        )
         write_manifest(self.inputs, record, stages, libraries, made, read_record(linear))
         write_report(request.output)
         return BuildResult(request.output, tuple(made.bundles.values()), made.missing, request.max_latency)
@@ -387,12 +397,3 @@ class Build:
     def write_carved(self, stage: Stage) -> None:
         examples = self.train_data.own_examples
         write_result(stage, carve_start(self.inputs, self.plan.chosen, self.recipe, examples, self.console))
-
-    def write_student(self, student: Student) -> None:
-        """OUT/student: the trained student with its tokenizer, for transformers."""
-        final = self.inputs.request.output / "student"
-        tokenizer = copy(self.tokenizer)  # its limit is the student's, so that truncation cuts where the student ends
-        tokenizer.model_max_length = student.config.max_position_embeddings
-        with written_folder(final) as beside, quiet_transformers():
-            student.save_pretrained(beside)
-            tokenizer.save_pretrained(beside)

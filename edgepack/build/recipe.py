@@ -145,7 +145,10 @@ def make_stages(recipe: Recipe, schedule: Schedule, shape: StudentConfig) -> dic
 
 
 def carved_shape(recipe: Recipe, shape: StudentConfig, full: StudentConfig) -> StudentConfig:
-    """The shape that training starts from: the planned one, wider by `prune_ratio` where pruning is to follow."""
+    """The shape that training starts from: the planned one, wider by `prune_ratio` where pruning is to follow.
+
+    A table beside the encoder comes when training is over.
+    """
 
     def wider(counts: list[int] | None, limits: list[int] | None) -> list[int]:
         most = max(limits or [1])
@@ -155,6 +158,7 @@ def carved_shape(recipe: Recipe, shape: StudentConfig, full: StudentConfig) -> S
         shape,
         num_heads=wider(shape.num_heads, full.num_heads),
         intermediate_sizes=wider(shape.intermediate_sizes, full.intermediate_sizes),
+        wide_rows=0,
         body_bits=32,
         embedding_bits=32,
     )

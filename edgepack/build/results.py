@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from edgepack.parameters import LatencyLimit, format_duration, format_size
 from edgepack.plan.byte_rows import byte_rows
 from edgepack.plan.candidate import Candidate
 from edgepack.plan.search import Plan
-from edgepack.target import load_target
+from edgepack.plan.size import model_size
+from edgepack.student.config import StudentConfig, changed_config
+from edgepack.target import Target, load_target
 from edgepack.workspace import hash_json
 
 SHAPE_COLUMNS = {  # name in `Candidate.describe` → in the table
@@ -115,6 +117,16 @@ class PlanReport:
         vocab_map = None if shape.vocab_map is None else hash_json(shape.vocab_map)
         return {**self.to_record(), "shape": {**shape.to_dict(), "vocab_map": vocab_map}}
 
+    def as_built(self, student: StudentConfig, targets: Sequence[Target]) -> PlanReport:
+        """The plan with the bytes of the student that was made: without a wide table where none helped."""
+        chosen, *others = self.plan.candidates
+        if student.wide_rows == chosen.config.wide_rows:
+            return self
+        config = changed_config(chosen.config, wide_rows=student.wide_rows)
+        sizes = {target.name: model_size(config, target) for target in targets}
+        built = replace(chosen, config=config, sizes=sizes)
+        return replace(self, plan=replace(self.plan, candidates=(built, *others)))
+
     def table(self) -> str:
         """A line for each candidate; the first is what `build` makes."""
         targets = sorted(self.plan.chosen.sizes)
@@ -128,6 +140,11 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
+        if rows_beside := self.chosen.config.wide_rows:
+            lines.append(
+                f"a wide table of {rows_beside} rows beside the encoder, in these bytes: fitted when training is over, "
+                "and left out where it is no better on the examples held out"
+            )
         lines += [*front_lines(self.plan), LEGEND, *self.time_lines(), self.start_line(), *self.data.lines()]
         lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:

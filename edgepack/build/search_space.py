@@ -16,22 +16,24 @@ from edgepack.evidence.speed_profile import SpeedProfile, known_tokens
 from edgepack.plan.front import find_front
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import SHOWN, Plan, search
-from edgepack.plan.space import SearchSpace, Vocabulary
+from edgepack.plan.space import SearchSpace, Structure, Vocabulary
 from edgepack.plan.speed_fit import fit_memory, fit_prices
 from edgepack.plan.wanted import Machine, Wanted
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
+from edgepack.task.task import Task
 from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.library import encode_texts
 
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
+WIDE_SHARE, LEAST_ROWS = 0.1, 32  # a wide table's numbers, a byte each, take that share of the budget at most
 TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
 
 
 def make_search_space(inputs: Inputs) -> SearchSpace:
     """What the plan may choose from, for these inputs."""
-    student = inputs.load_full_student(layers=())
+    student, structure = inputs.load_full_student(layers=()), inputs.request.chosen_recipe.structure
     counts = torch.from_numpy(inputs.token_counts)
     return SearchSpace(
         full=student.config,
@@ -40,15 +42,37 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
         targets=inputs.targets,
         max_length=inputs.max_length,
         keep_types=inputs.teacher.task.pair,
-        structure=inputs.request.chosen_recipe.structure,
+        structure=structure,
         new_body=not inputs.teacher.is_carved,
+        wide_rows=0
+        if inputs.held_out is None
+        else planned_rows(structure, inputs.teacher.task, inputs.request.budget_bytes),
     )
 
 
+def planned_rows(structure: Structure, task: Task, budget_bytes: int) -> int:
+    """Rows of the table that a student of this task gets within this budget: the recipe's, or fewer; 0: none."""
+    labels = len(task.labels)
+    if task.name != "text-classification" or task.is_multi_label or task.is_score:
+        return 0
+    rows = structure.wide_rows
+    while rows * labels > WIDE_SHARE * budget_bytes:
+        rows //= 2
+    return rows if rows >= min(LEAST_ROWS, structure.wide_rows) else 0
+
+
 def make_plan(request: BuildRequest, space: SearchSpace) -> Plan:
-    """The candidates; with `--search` as many as are tried, of different kinds."""
+    """The candidates; with `--search` as many as are tried, of different kinds.
+
+    Where none fits with a table beside the encoder, without one.
+    """
     count, wanted = request.search, make_wanted(request, space.targets)
-    plan = search(space, request.budget_bytes, wanted, count or SHOWN, kinds=count is not None)
+    try:
+        plan = search(space, request.budget_bytes, wanted, count or SHOWN, kinds=count is not None)
+    except InputError:
+        if not space.wide_rows:
+            raise
+        return make_plan(request, replace(space, wide_rows=0))
     return replace(plan, front=find_front(space, plan))
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.machine.memory import return_free_memory
+from edgepack.student.config import StudentConfig
+from edgepack.student.model import Student
 from edgepack.train import Progress, read_result, training_record
 from edgepack.train.teacher_outputs import HIDDEN_FILE
 from edgepack.workspace import Stage, Workspace
@@ -56,6 +58,14 @@ def start_after(stage: Stage) -> Progress:
     """Where training resumes; the stage on raw text had a schedule of its own."""
     done = read_result(stage)
     return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
+
+
+def rounded_student(trained: Stage, shape: StudentConfig) -> Student:
+    """The student of a finished stage as files will hold it, in the bit widths of `shape`."""
+    student = read_result(trained).student.eval()
+    student.set_bits(shape.body_bits, shape.embedding_bits)
+    student.round_vectors()
+    return student
 
 
 def stage_record(stage: Stage) -> dict[str, Any]:

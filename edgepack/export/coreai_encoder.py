@@ -229,10 +229,13 @@ class CoreaiEncoder(EmittedWalk[Emitter]):
         return self._once("mask", make)
 
     def _index(self, name: str) -> Any:
-        """Indices of words and types, int32 `(batch, seq, 1)`, or of positions, `(seq, 1)`."""
+        """Indices of words, types and buckets, int32 `(batch, seq, 1)`, or of positions, `(seq, 1)`."""
         if name == "positions":
             return self._once(name, lambda: self._emit.op("expand_dims", "p.column", self._positions(), axes(1)))
         source = self._inputs["token_type_ids" if name == "types" else "input_ids"]
+        if name == "buckets":
+            rows = np.array(self.config.wide_rows, np.int32)
+            source = self._once("wide.ids", lambda: self._emit.op("broadcasting_modulo", "wide.ids", source, rows))
         return self._once(name, lambda: self._emit.op("expand_dims", f"{name}.column", source, axes(2)))
 
     def _positions(self) -> Any:

@@ -184,7 +184,7 @@ class CoremlEncoder(EmittedWalk[Emitter]):
         return self._once("mask", make)
 
     def _index(self, name: str) -> Any:
-        """Indices `(seq,)` of words, positions or types."""
+        """Indices `(seq,)` of words, positions, types or buckets."""
 
         def make() -> Any:
             source = self._inputs[
@@ -195,6 +195,8 @@ class CoremlEncoder(EmittedWalk[Emitter]):
             if name == "positions":
                 ones = self._emit.op("fill_like", "p.ones", ref_tensor=source, value=np.int32(1))
                 source = self._emit.op("cumsum", "p.counted", x=ones, axis=1, exclusive=True)
+            if name == "buckets":
+                source = self._emit.op("mod", "wide.buckets", x=source, y=np.int32(self.config.wide_rows))
             return self._emit.op("squeeze", name, x=source, axes=[0])
 
         return self._once(name, make)

@@ -32,7 +32,10 @@ SELF_ATTENTIVE = "embeddings.attention"  # path of the attention in a self-atten
 
 @dataclass(frozen=True)
 class Table:
-    """A table of `rows` rows at `path`, of which `index` (`words`, `positions`, `types`) picks one for each token."""
+    """A table of `rows` rows at `path`, of which `index` picks one for each token.
+
+    `words`: its id. `positions`, `types`: of these. `buckets`: its id modulo the rows.
+    """
 
     path: str
     index: str
@@ -171,7 +174,12 @@ class EncoderWalk(ABC, Generic[V]):
         x = self.embeddings()
         for layer in encoder_layers(self.config):
             x = self.layer(layer, x)
-        return self.head(self.pooled(x))
+        x = self.head(self.pooled(x))
+        return self.wide(x) if self.config.wide_rows else x
+
+    def wide(self, x: V) -> V:
+        """The head's scores and the mean of the rows that the tokens have in the table beside the encoder."""
+        return self.add("wide", x, self.mean("wide.mean", self.rows(wide_table(self.config)), last=False))
 
     def embeddings(self) -> V:
         """Token ids to the first layer's input."""
@@ -217,7 +225,7 @@ class EncoderWalk(ABC, Generic[V]):
             x = self.activated("h.dense", x, (dense,), config.head_act)
         last = Linear("head.classifier", ("head.classifier",), inputs, config.outputs)
         if config.task != EMBEDS:
-            return self.linear("logits", x, last)
+            return self.linear("h.scores" if config.wide_rows else "logits", x, last)
         act = config.head_act
         if config.has_classifier:
             x = self.linear("h.vector", x, last) if act is None else self.activated("h.vector", x, (last,), act)
@@ -292,10 +300,15 @@ def word_table(config: StudentConfig) -> Table:
     return Table(path, "words", config.vocab_size, config.embedding_size, config.embedding_width)
 
 
+def wide_table(config: StudentConfig) -> Table:
+    """The table of scores beside the encoder."""
+    return Table("wide.weight", "buckets", config.wide_rows, config.outputs, config.small_table_width)
+
+
 def added_tables(config: StudentConfig, order: Sequence[str]) -> list[Table]:
     """The tables whose rows are added to the words', in this order."""
     size, path = config.sum_size, "embeddings.position.weight"
-    found = {"positions": Table(path, "positions", config.max_position_embeddings, size, config.position_width)}
+    found = {"positions": Table(path, "positions", config.max_position_embeddings, size, config.small_table_width)}
     if config.type_vocab_size:
         found["types"] = Table("embeddings.token_type.weight", "types", config.type_vocab_size, size, FP32)
     return [found[index] for index in order if index in found]

@@ -61,6 +61,8 @@ class ExecutorchModule(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         indices = {"words": input_ids[0], "positions": torch.arange(input_ids.shape[1])}
+        if self.config.wide_rows:
+            indices["buckets"] = input_ids[0] % self.config.wide_rows
         if token_type_ids is not None:
             indices["types"] = token_type_ids[0]
         mask = (1.0 - attention_mask.float()) * MASKED

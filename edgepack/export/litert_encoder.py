@@ -99,7 +99,7 @@ class LitertEncoder(WeightedWalk[str]):
     def rows(self, table: Table) -> str:
         graph = self.graph
         if table.index not in graph.numbers:
-            self._positions() if table.index == "positions" else self._type_index()
+            {"positions": self._positions, "types": self._type_index, "buckets": self._buckets}[table.index]()
         name, shape = table.name, (self._seq, table.columns)
         if not table.width.is_rounded:
             whole = (table.rows, table.columns)
@@ -244,6 +244,11 @@ class LitertEncoder(WeightedWalk[str]):
         if "positions" not in self.graph.numbers:
             self._positions()
         self.graph.op("SUB", ["positions", "positions"], "types", (self._seq,), type_=INT32)
+
+    def _buckets(self) -> None:
+        ids = self.graph.op("CAST", ["words"], "wide.ids", (self._seq,), type_=INT32)
+        rows = self.graph.integers(self.config.wide_rows)
+        self.graph.op("FLOOR_MOD", [ids, rows], "buckets", (self._seq,), type_=INT32)
 
     def _pairs(self) -> None:
         """Bucket of each (query, key), int32 `(seq, seq)`: looked up by their distance, query − key."""

@@ -26,7 +26,8 @@ from edgepack.student.config import StudentConfig
 from edgepack.task.encoded import MODEL_INPUTS
 
 FLOAT = TensorProto.FLOAT
-NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum"}  # values whose names in the file are not their tags'
+# values whose names in the file are not their tags'
+NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum", "wide.sum": "logits"}
 SHORT = {"attention": "a", "ffn": "f", "output": "o"}  # last words of a norm's and a sum's tag, in the file
 
 
@@ -61,8 +62,9 @@ class OnnxEncoder(EncoderWalk[str]):
 
     def rows(self, table: Table) -> str:
         """The table's row of each token."""
-        written = {"words": self._tables.words, "positions": self._tables.positions, "types": self._tables.types}
-        return written[table.index](table)
+        tables = self._tables
+        steps = {"words": tables.words, "positions": tables.positions, "types": tables.types, "buckets": tables.buckets}
+        return steps[table.index](table)
 
     def word_rows(self, table: Table, projection: Linear | None) -> str:
         """Word vectors; where their codes can be multiplied as they are, the projection does that."""

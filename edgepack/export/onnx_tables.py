@@ -41,15 +41,26 @@ class Tables:
         return graph.node("Add", [x, graph.node("Gather", [minimum, "input_ids"], "w.minimum")], "w.rows")
 
     def positions(self, table: Table) -> str:
-        """Position vectors `(seq, size)`; the table is small, and expanded to fp32 at load."""
-        graph = self._graph
-        if table.width.is_rounded:
-            scale, minimum = self._scales(table)
-            x = graph.node("Mul", [self._numbers(table), scale], "p.scaled")
-            whole = graph.node("Add", [x, minimum], "p.table")
-        else:
-            whole = self._products.parameter(table.path, (table.rows, table.columns))
+        """Position vectors `(seq, size)`."""
+        graph, whole = self._graph, self._expanded(table, "p")
         return graph.node("Slice", [whole, graph.integers(0), "length", graph.integers(0)], "p.rows")
+
+    def buckets(self, table: Table) -> str:
+        """Rows of the ids modulo the table's, `(batch, seq, columns)`: ids − rows · (ids / rows), all whole numbers."""
+        graph = self._graph
+        rows = graph.scalar(table.rows)
+        times = graph.node("Mul", [graph.node("Div", ["input_ids", rows], "wide.times"), rows], "wide.whole")
+        buckets = graph.node("Sub", ["input_ids", times], "wide.buckets")
+        return graph.node("Gather", [self._expanded(table, "wide"), buckets], "wide.rows")
+
+    def _expanded(self, table: Table, tag: str) -> str:
+        """A small table in fp32, expanded when the session loads."""
+        graph = self._graph
+        if not table.width.is_rounded:
+            return self._products.parameter(table.path, (table.rows, table.columns))
+        scale, minimum = self._scales(table)
+        x = graph.node("Mul", [self._numbers(table, tag), scale], f"{tag}.scaled")
+        return graph.node("Add", [x, minimum], f"{tag}.table")
 
     def types(self, table: Table) -> str:
         """Vectors of the token types `(batch, seq, size)`."""
@@ -88,10 +99,10 @@ class Tables:
         scale, minimum = (graph.node("Cast", [part], f"{part}.float", to=FLOAT) for part in (scale, minimum))
         return scale, minimum
 
-    def _numbers(self, table: Table) -> str:
+    def _numbers(self, table: Table, tag: str) -> str:
         """All codes of a table, fp32 `(rows, columns)`, unpacked at load."""
         if table.width == INT8:
-            return self._graph.node("Cast", [self._bytes(table)], "p.float", to=FLOAT)
+            return self._graph.node("Cast", [self._bytes(table)], f"{tag}.float", to=FLOAT)
         return self._packing.table(f"{table.name}.codes", self._values(table), table.width, table.rows, table.columns)
 
     def _bytes(self, table: Table) -> str:

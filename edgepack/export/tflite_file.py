@@ -36,6 +36,7 @@ OPERATORS: dict[str, tuple[int, int, int]] = {
     "DIV": (42, 1, 29),
     "EQUAL": (71, 2, 0),
     "FLOOR": (8, 1, 0),
+    "FLOOR_MOD": (95, 1, 0),
     "FULLY_CONNECTED": (9, 9, 8),
     "GATHER": (36, 1, 23),
     "GELU": (150, 1, 116),

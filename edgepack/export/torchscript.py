@@ -33,8 +33,9 @@ from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.export.support import check_pruned, check_widths
 from edgepack.export.torchscript_embedder import MobileEmbedder
-from edgepack.export.torchscript_layout import Layout, embedder_options, layout
+from edgepack.export.torchscript_layout import Layout, embedder_options, layout, wide_options
 from edgepack.export.torchscript_program import MobileEncoder, State
+from edgepack.export.torchscript_wide import MobileWide
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
 from edgepack.student.config import StudentConfig
@@ -75,12 +76,15 @@ def check_supported(config: StudentConfig, target: Target) -> None:
         )
 
 
-def program(student: Student) -> MobileEncoder | MobileEmbedder:
+def program(student: Student) -> MobileEncoder | MobileEmbedder | MobileWide:
     """The program, holding the student's state."""
     config, state = student.config, program_state(student)
-    if config.task != EMBEDS:
-        return MobileEncoder(state)
-    return MobileEmbedder(state, embedder_options(config))
+    if config.task == EMBEDS:
+        return MobileEmbedder(state, embedder_options(config))
+    if config.wide_rows:
+        table = _table(Weights(student), "wide.weight", config.small_table_width)
+        return MobileWide(state, table, wide_options(config))
+    return MobileEncoder(state)
 
 
 def program_state(student: Student) -> State:
@@ -89,7 +93,7 @@ def program_state(student: Student) -> State:
     shape = layout(config)
     integers, floats = _body(weights, shape)
     words = _table(weights, "embeddings.word.weight", config.embedding_width)
-    positions = _table(weights, "embeddings.position.weight", config.position_width)
+    positions = _table(weights, "embeddings.position.weight", config.small_table_width)
     return (shape.options, shape.lists, config.norm_eps, integers, floats, words, positions, _buckets(config))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgepack.errors import InputError
-from edgepack.export.encoder_walk import SELF_ATTENTIVE, Attention, EncoderWalk, FeedForward, Table
+from edgepack.export.encoder_walk import SELF_ATTENTIVE, Attention, EncoderWalk, FeedForward, Table, wide_table
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.quantization import FP32, INT4, INT8, BitWidth
@@ -142,6 +142,17 @@ def embedder_options(config: StudentConfig) -> dict[str, int]:
     """What `MobileEmbedder` does behind the encoder."""
     act = ACTIVATIONS.index(config.head_act) if config.head_act else -1
     return {"last": int(config.pooling == "last"), "act": act, "normalized": int(config.normalized)}
+
+
+def wide_tensor(config: StudentConfig) -> tuple[str, tuple[int, int]]:
+    """Element type and shape of the table that `MobileWide` has besides."""
+    table = wide_table(config)
+    return "uint8" if table.width.is_rounded else "float32", row_shape(table)
+
+
+def wide_options(config: StudentConfig) -> dict[str, int]:
+    """What `MobileWide` knows of its table."""
+    return {"rows": config.wide_rows, "columns": config.outputs}
 
 
 def _weight_elements(linear: Linear, config: StudentConfig) -> int:

@@ -49,6 +49,8 @@ class Candidate:
             asked["estimated_ms"] = round(self.estimated_ms, 4)
         if self.estimated_memory is not None:
             asked["estimated_memory_bytes"] = self.estimated_memory
+        if shape.wide_rows:
+            asked["wide_rows"] = shape.wide_rows
         if self.trial_divergence is not None:
             asked |= {"trial_divergence": self.trial_divergence, "trial_examples": self.trial_examples}
         return {
@@ -129,10 +131,11 @@ def _embedding(space: SearchSpace, table: Table) -> dict[str, Any]:
 
 
 def _ends(space: SearchSpace, body: Body) -> dict[str, Any]:
-    """Positions, token types and the head's size."""
+    """Positions, token types, the head's size and the table beside the encoder."""
     full = space.full
     return {
         "head_size": body.head_size if full.has_dense and body.head_size != space.hidden_size else 0,
         "max_position_embeddings": space.max_length,
         "type_vocab_size": full.type_vocab_size if space.keep_types else 0,
+        "wide_rows": space.wide_rows,
     }

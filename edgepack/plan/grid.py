@@ -22,7 +22,7 @@ from edgepack.plan.losses import (
 )
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed import BodyShape, student_time, token_labels
-from edgepack.quantization import bit_width
+from edgepack.quantization import bit_width, small_table_width
 
 SIZE_STEP, LARGEST_SHARE = 16, 2 / 3  # larger than that, a table mostly costs training time and bytes
 FFN_SHARES, FFN_STEP = (0.5, 0.75, 1.0), 32
@@ -116,11 +116,13 @@ def list_tables(space: SearchSpace) -> Iterator[Table]:
         largest = int(space.hidden_size * LARGEST_SHARE)
         sizes = list(range(SIZE_STEP, largest + 1, SIZE_STEP)) or [max(1, largest)]  # a teacher may be tiny
     widths = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
+    wide_numbers = space.wide_rows * full.num_labels
     for size in sizes:
         for vocabulary in _vocabularies(space):
             for bits in widths:
+                beside = wide_numbers * small_table_width(bit_width(bits)).stored_bits / 8
                 loss = table_loss(space.spectrum, size, bits, vocabulary.unknown_share)
-                size_bytes = vocabulary.size * size * file_bits(bits) / 8 + vocabulary.asset_bytes
+                size_bytes = vocabulary.size * size * file_bits(bits) / 8 + vocabulary.asset_bytes + beside
                 yield Table(size, vocabulary, bits, loss, size_bytes)
 
 

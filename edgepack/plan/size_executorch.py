@@ -37,6 +37,7 @@ FITTED = {  # bytes
     "mean": 1445,
     "last": 1573,
     "unit": 1408,
+    "buckets": -590,  # with a table and a mean
 }
 
 
@@ -62,6 +63,7 @@ class SizeWalk(OneTextWalk[Counted]):
     def rows(self, table: Table) -> Counted:
         name, width = table.name, table.width
         self.kinds["tables"] += 1
+        self.kinds["buckets"] += table.index == "buckets"
         if not width.is_rounded:
             self.tensors[name] = 4 * table.rows * table.columns
             return VALUE

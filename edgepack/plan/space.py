@@ -13,6 +13,7 @@ from edgepack.target import Target
 
 VOCABULARIES = ("free", "whole", "task")
 EMBEDDINGS = ("linear", "self_attentive")
+MOST_WIDE_ROWS = 65_536
 ROUNDED = tuple(bits for bits in BITS if bits < 32)
 
 
@@ -24,7 +25,8 @@ class Structure:
     `rank_share`: every body matrix in two factors whose rank is this share of its smaller side; 0: none.
     `hidden_size`: 0 is the teacher's. `body_bits`, `embedding_bits`: 0 is free. `vocabulary`: "free", "whole" (the
     largest choice there is) or "task" (the smallest: what the training data needs). `norm`: "layer_norm", or
-    MobileBERT's "no_norm", fitted to the teacher's norms.
+    MobileBERT's "no_norm", fitted to the teacher's norms. `wide_rows`: of a table of tokens' scores beside the encoder
+    of a classifier, at most; 0: none.
     """
 
     sharing: str = "none"
@@ -35,6 +37,7 @@ class Structure:
     embedding_bits: int = 0
     vocabulary: str = "free"
     norm: str = "layer_norm"
+    wide_rows: int = 0
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {
@@ -53,6 +56,8 @@ class Structure:
             raise InputError(f"structure: rank_share is {self.rank_share}; allowed: 0 (whole) up to, not including, 1")
         if self.hidden_size < 0:
             raise InputError(f"structure: hidden_size is {self.hidden_size}; allowed: 0 (the teacher's) or more")
+        if not 0 <= self.wide_rows <= MOST_WIDE_ROWS:
+            raise InputError(f"structure: wide_rows is {self.wide_rows}; allowed: 0 (no table) to {MOST_WIDE_ROWS:,}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class SearchSpace:
     keep_types: bool
     structure: Structure = field(default_factory=Structure)
     new_body: bool = False  # nothing of the teacher's layers is in the student that training starts from
+    wide_rows: int = 0  # of the table beside the encoder
 
     @property
     def hidden_size(self) -> int:

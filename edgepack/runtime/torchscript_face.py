@@ -24,7 +24,9 @@ from edgepack.target import Target
 from edgepack.task.similarity import VECTOR_NAME
 
 MOST_BYTES = 1_000_000  # of a pickle; a program has 32 kB, the state of a student of 24 layers 6 kB
-PROGRAMS = ("MobileEncoder", "MobileEmbedder")
+PROGRAMS = ("MobileEncoder", "MobileEmbedder", "MobileWide")
+NAMES = ("integers", "floats", "words", "positions", "buckets")  # an encoder's tensors, in the order of its state
+TABLES = ("words", "positions", "wide table")
 DTYPES = {"FloatStorage": "<f4", "CharStorage": "i1", "ByteStorage": "u1"}
 TAILS = {8: ("<f4", 8), 4: ("<f2", 4)}  # by bits of a table: type and bytes of the scale and minimum behind a row
 
@@ -43,11 +45,13 @@ def read(path: Path, target: Target) -> Face:
     try:
         with zipfile.ZipFile(path) as archive:
             state = load_pickle(archive, "data.pkl")
-            embeds = isinstance(state, dict)  # an embedder holds the encoder, whose state is not by name
-            state = state["encoder"].state if embeds else state
+            holder = state if isinstance(state, dict) else {}  # of an encoder, whose own state is not by name
+            state = holder["encoder"].state if holder else state
+            table, embeds = holder.get("table"), bool(holder) and "table" not in holder
             program = load_pickle(archive, "bytecode.pkl")
             options, lists = state[0], state[1]
-            faults = weight_faults(archive, state[3:], options)
+            tensors = dict(zip(NAMES, state[3:], strict=True)) | ({} if table is None else {"wide table": table})
+            faults = weight_faults(archive, tensors, options)
             given = vectors(lists) if embeds else outputs(options, lists)
             return Face(inputs(options), given, used_operators(program), faults=tuple(faults))
     except InputError:
@@ -145,16 +149,15 @@ def used_operators(program: Any) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def weight_faults(archive: zipfile.ZipFile, tensors: tuple[Stored, ...], options: dict[str, int]) -> list[str]:
+def weight_faults(archive: zipfile.ZipFile, tensors: dict[str, Stored], options: dict[str, int]) -> list[str]:
     """Numbers that are NaN or infinite, among plain weights and the scales of rounded ones."""
-    names = ("integers", "floats", "words", "positions", "buckets")
     faults = []
-    for name, tensor in zip(names, tensors, strict=True):
+    for name, tensor in tensors.items():
         data = np.frombuffer(read_record(archive, tensor.record), tensor.dtype)
         if len(data) != int(np.prod(tensor.shape)):
             raise InputError(f"the model's {name} have {len(data)} numbers, not {tensor.shape}; export it again")
         values = data
-        if name in ("words", "positions") and tensor.dtype == "u1":
+        if name in TABLES and tensor.dtype == "u1":
             dtype, width = TAILS[options["embedding_bits"] if name == "words" else 8]
             values = np.ascontiguousarray(data.reshape(tensor.shape)[:, -width:]).view(dtype)
         bad = int((~np.isfinite(values)).sum()) if values.dtype.kind == "f" else 0

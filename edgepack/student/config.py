@@ -15,7 +15,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError
-from edgepack.quantization import BITS, FP32, INT4, INT8, BitWidth, bit_width
+from edgepack.quantization import BITS, BitWidth, bit_width, small_table_width
 from edgepack.task.similarity import EMBEDS, VECTOR_NAME  # the task of a student whose output is a vector of each text
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
@@ -35,7 +35,10 @@ class StudentConfig(PreTrainedConfig):
     full one. `vocab_map[i]` is the id of student token `i` before trimming, the teacher's where the tokenizer is
     (`None`: the same ids).
     `body_bits` and `embedding_bits` set how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
-    In code they are `BitWidth`s: `body_width`, `embedding_width`, `position_width`, `width_of(matrix)`.
+    In code they are `BitWidth`s: `body_width`, `embedding_width`, `small_table_width`, `width_of(matrix)`.
+
+    `wide_rows`: rows of a table of scores beside the encoder, 0: none. A token has the row of its id modulo the rows;
+    the mean of a text's rows is added to its logits (wide and deep: Cheng et al. 2016, arXiv:1606.07792).
 
     A student that embeds texts has no labels: `pooling` makes one vector of a text's tokens, `vector_size` is the size
     that a linear layer gives it (0: no such layer), `head_act` what follows, and `normalized` makes its length 1.
@@ -72,6 +75,7 @@ class StudentConfig(PreTrainedConfig):
     pooling: str = "first"  # the others, and the next two, are of feature-extraction only
     vector_size: int = 0
     normalized: bool = False
+    wide_rows: int = 0  # of text-classification only
     pad_token_id: int = 0
     body_bits: int = 32
     embedding_bits: int = 32
@@ -160,11 +164,9 @@ class StudentConfig(PreTrainedConfig):
         return bit_width(self.embedding_bits)
 
     @property
-    def position_width(self) -> BitWidth:
-        """How the position table is rounded: less than the words, since it is small."""
-        if not self.embedding_width.is_rounded:
-            return FP32
-        return INT4 if self.embedding_width.centred else INT8
+    def small_table_width(self) -> BitWidth:
+        """How the positions and the wide table are rounded."""
+        return small_table_width(self.embedding_width)
 
     def width_of(self, matrix: str) -> BitWidth:
         """How one weight matrix is rounded, by its path or a factor's: `feed_forward.0.up`, `feed_forward.0.up.down`.
@@ -197,6 +199,15 @@ def changed_config(config: StudentConfig, **changes: Any) -> StudentConfig:
     return StudentConfig(**fields)
 
 
+def check_wide(config: StudentConfig) -> None:
+    """Raise `InputError` where the wide table is none, or stands beside a head that gives no scores of a text."""
+    if config.wide_rows < 0 or (config.wide_rows and config.task != "text-classification"):
+        raise InputError(
+            f"student config: wide_rows is {config.wide_rows} with task {config.task!r}; allowed: 0, and with "
+            "text-classification any number of rows"
+        )
+
+
 def check_shape(config: StudentConfig) -> None:
     """Raise `InputError` naming the field when the parts of a shape do not fit together."""
     choices: list[tuple[str, Any, tuple[Any, ...]]] = [
@@ -217,6 +228,7 @@ def check_shape(config: StudentConfig) -> None:
             f"student config: task is {config.task!r} with pooling {config.pooling!r}, vector_size "
             f"{config.vector_size}, normalized {config.normalized}; only {EMBEDS} has these"
         )
+    check_wide(config)
     lengths: list[tuple[str, list[int], int]] = [
         ("attention_sharing", config.attention_sharing or [], config.num_hidden_layers),
         ("ffn_sharing", config.ffn_sharing or [], config.num_hidden_layers),

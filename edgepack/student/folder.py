@@ -1,16 +1,28 @@
-"""The `student/` folder of a build, opened again."""
+"""The `student/` folder of a build, written for transformers and opened again."""
 
 from __future__ import annotations
 
 import json
+from copy import copy
 from pathlib import Path
 
 from safetensors import SafetensorError
+from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.teacher import quiet_transformers
+from edgepack.workspace import written_folder
+
+
+def save_student(student: Student, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """The student with its tokenizer, whose limit becomes the student's, so that truncation cuts where it ends."""
+    own = copy(tokenizer)
+    own.model_max_length = student.config.max_position_embeddings
+    with written_folder(folder) as beside, quiet_transformers():
+        student.save_pretrained(beside)
+        own.save_pretrained(beside)
 
 
 def load_student(folder: Path) -> Student:

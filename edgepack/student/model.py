@@ -27,6 +27,8 @@ from transformers.utils import ModelOutput
 from edgepack.errors import InputError
 from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
 from edgepack.student.config import StudentConfig
+from edgepack.student.pooling import pool
+from edgepack.student.wide import WideTable
 from edgepack.task.similarity import EMBEDS
 
 
@@ -194,7 +196,7 @@ class Embeddings(nn.Module):
         x = round_rows(self.word(input_ids), self.config.embedding_width)
         if self.projection is not None and not self.config.norm_before_projection:
             x = self.projection(x)
-        x = x + round_rows(self.position.weight[: input_ids.shape[1]], self.config.position_width)
+        x = x + round_rows(self.position.weight[: input_ids.shape[1]], self.config.small_table_width)
         if self.token_type is not None:
             types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
             x = x + self.token_type(types)
@@ -207,20 +209,6 @@ class Embeddings(nn.Module):
             x = self.attention_norm(x + self.attention(x, mask, None))
             x = self.output_norm(self.feed_forward(x))  # no residual where the size changes
         return x
-
-
-def pool(x: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
-    """One vector a text, `(batch, seq, size) → (batch, size)`: of the first token, of the last real one, or the mean.
-
-    The mean is that of sentence-transformers: over all real tokens, special ones too (Reimers and Gurevych 2019,
-    arXiv:1908.10084, §3).
-    """
-    if pooling == "first":
-        return x[:, 0]
-    mask = attention_mask.to(x.dtype)
-    if pooling == "last":
-        mask = mask * (mask.cumsum(1) == mask.sum(1, keepdim=True))
-    return (mask[:, None] @ x)[:, 0] / mask.sum(1, keepdim=True)
 
 
 class Head(nn.Module):
@@ -320,6 +308,7 @@ class Student(PreTrainedModel):
         self.attention_norms = nn.ModuleList(make_norm(config, hidden) for _ in range(layers))
         self.ffn_norms = nn.ModuleList(make_norm(config, hidden) for _ in range(layers))
         self.head = Head(config)
+        self.wide = WideTable(config.wide_rows, config.outputs) if config.wide_rows else None
         self.set_bits(config.body_bits, config.embedding_bits)
         self.post_init()
 
@@ -331,6 +320,8 @@ class Student(PreTrainedModel):
                 module.width, module.block_size = self.config.width_of(matrix_name(name)), self.config.block_size
         if self.embeddings.projection is not None:
             self.embeddings.projection.exact_input = self.config.multiplies_codes
+        if self.wide is not None:
+            self.wide.width = self.config.small_table_width
 
     def round_activations_by(self, what: str) -> None:
         """Give each example or each token a range of its own, or round no activations; see `ROUNDED_BY`."""
@@ -344,6 +335,7 @@ class Student(PreTrainedModel):
         """Make every bias, norm and small table the fp16 number that files store; weights have formats of their own."""
         rounded = {id(m.weight) for m in self.modules() if isinstance(m, QuantizedLinear)}
         rounded |= {id(self.embeddings.word.weight), id(self.embeddings.position.weight)}
+        rounded |= set() if self.wide is None else {id(self.wide.weight)}
         with torch.no_grad():
             for parameter in self.parameters():
                 if id(parameter) not in rounded:
@@ -379,6 +371,8 @@ class Student(PreTrainedModel):
             x = self.ffn_norms[layer](x + feed_forward(x, first_only))
             hidden.append(x)
         logits = self.head(x, attention_mask)
+        if self.wide is not None:
+            logits = logits + self.wide.scores(input_ids, attention_mask)
         return StudentOutput(logits=logits, hidden_states=tuple(hidden) if output_hidden_states else None)
 
 

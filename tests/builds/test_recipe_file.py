@@ -98,7 +98,7 @@ def test_every_loss_and_every_method_has_a_built_in_recipe() -> None:
     default = Recipe(400_000)
     for field in ("module_replacing", "l0", "prune_ratio", "mixed_widths", "allocate_ranks", "augmentation", "general"):
         assert any(getattr(recipe, field) != getattr(default, field) for recipe in every), field
-    for field in ("sharing", "embedding", "rank_share", "hidden_size", "body_bits", "vocabulary", "norm"):
+    for field in ("sharing", "embedding", "rank_share", "hidden_size", "body_bits", "vocabulary", "norm", "wide_rows"):
         assert any(getattr(r.structure, field) != getattr(Structure(), field) for r in every), field
 
 

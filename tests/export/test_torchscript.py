@@ -73,6 +73,8 @@ AXES: dict[str, dict[str, Any]] = {
     "last_vector": {"task": "feature-extraction", "pooling": "last", "head_act": "tanh", "vector_size": 12},
     "first_vector": {"task": "feature-extraction", "head_act": None, "vector_size": 12, "normalized": True},
     "last_layer_shared": {"num_hidden_layers": 3, "attention_sharing": [0, 1, 0], "ffn_sharing": [0, 1, 0]},
+    "wide": {"wide_rows": 5},
+    "wide_many": {"wide_rows": 300, "type_vocab_size": 2},
 }
 
 
@@ -307,6 +309,7 @@ def test_both_targets_list_the_programs_operators(tmp_path: Path) -> None:
     used = {*export(make_student(8, 8), tmp_path).operators}
     used |= {*export(make_student(8, 8, **AXES["mean_vector"]), tmp_path).operators}
     used |= {*export(make_student(8, 8, **AXES["last_vector"]), tmp_path).operators}
+    used |= {*export(make_student(8, 8, **AXES["wide"]), tmp_path).operators}
     assert load_target("ios-torchscript").operators == TARGET.operators
     assert set(TARGET.operators) == used
 

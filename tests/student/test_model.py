@@ -176,7 +176,7 @@ def test_other_inputs_of_the_projection_are_rounded(embedding_bits: int, fields:
 
 @pytest.mark.parametrize(("embedding_bits", "position_bits"), [(32, 32), (8, 8), (4, 8), (3, 4), (2, 4), (1, 4)])
 def test_positions_are_rounded_less_than_words(embedding_bits: int, position_bits: int) -> None:
-    assert make_student(8, embedding_bits).config.position_width.bits == position_bits
+    assert make_student(8, embedding_bits).config.small_table_width.bits == position_bits
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
