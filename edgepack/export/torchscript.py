@@ -1,7 +1,7 @@
 """TorchScript for the mobile lite interpreter: qnnpack int8 linears, packed embedding tables.
 
 A `.ptl` file is a zip: `data.pkl` and `data/*` hold the module's state, `bytecode.pkl` its program. The
-program is `torchscript_program.MobileEncoder`, the same for every student; this file fills its state:
+program is `torchscript_program.MobileModel`, the same for every student; this file fills its state:
 
 - linears: the int8 codes and fp32 scales of `quantize_int8`, or the 4-bit codes and block multipliers of
   `quantize_blocks`, two to a byte, with its fp32 scales; each weight set once, however many layers use it. An
@@ -34,7 +34,7 @@ from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.export.support import check_pruned, check_widths
 from edgepack.export.torchscript_embedder import MobileEmbedder
 from edgepack.export.torchscript_layout import Layout, embedder_options, layout, wide_options
-from edgepack.export.torchscript_program import MobileEncoder, State
+from edgepack.export.torchscript_program import MobileModel, State
 from edgepack.export.torchscript_wide import MobileWide
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
@@ -76,7 +76,7 @@ def check_supported(config: StudentConfig, target: Target) -> None:
         )
 
 
-def program(student: Student) -> MobileEncoder | MobileEmbedder | MobileWide:
+def program(student: Student) -> MobileModel | MobileEmbedder | MobileWide:
     """The program, holding the student's state."""
     config, state = student.config, program_state(student)
     if config.task == EMBEDS:
@@ -84,7 +84,7 @@ def program(student: Student) -> MobileEncoder | MobileEmbedder | MobileWide:
     if config.wide_rows:
         table = _table(Weights(student), "wide.weight", config.small_table_width)
         return MobileWide(state, table, wide_options(config))
-    return MobileEncoder(state)
+    return MobileModel(state)
 
 
 def program_state(student: Student) -> State:

@@ -19,8 +19,9 @@ from edgepack.student.config import StudentConfig
 from edgepack.target import Target
 from edgepack.task.similarity import EMBEDS
 
-PROGRAM_BYTES = 8154  # bytecode.pkl, deflated
-PICKLE_BYTES = 858  # data.pkl without integers and storage types
+PROGRAM_BYTES = 4818  # bytecode.pkl, deflated
+PICKLE_BYTES = 858  # data.pkl of an encoder without integers and storage types
+MODEL_PICKLE_BYTES = 129  # what holds it
 EMBEDDER_PROGRAM_BYTES = 5311  # the same of a student that gives vectors
 EMBEDDER_PICKLE_BYTES = 194  # what its state has besides, without integers
 WIDE_PROGRAM_BYTES = 5091  # of a student with a table beside its encoder
@@ -69,7 +70,7 @@ def _kind(config: StudentConfig) -> _Kind:
         return _Kind(EMBEDDER_PROGRAM_BYTES, EMBEDDER_PICKLE_BYTES, embedder_options(config))
     if config.wide_rows:
         return _Kind(WIDE_PROGRAM_BYTES, WIDE_PICKLE_BYTES, wide_options(config))
-    return _Kind(PROGRAM_BYTES)
+    return _Kind(PROGRAM_BYTES, MODEL_PICKLE_BYTES)
 
 
 def _pickle_bytes(shape: Layout, held: Sequence[tuple[str, tuple[int, ...]]], options: Mapping[str, int]) -> int:

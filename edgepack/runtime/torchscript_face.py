@@ -24,7 +24,7 @@ from edgepack.target import Target
 from edgepack.task.similarity import VECTOR_NAME
 
 MOST_BYTES = 1_000_000  # of a pickle; a program has 32 kB, the state of a student of 24 layers 6 kB
-PROGRAMS = ("MobileEncoder", "MobileEmbedder", "MobileWide")
+PROGRAMS = ("MobileEncoder", "MobileModel", "MobileEmbedder", "MobileWide")  # the first alone in older files
 NAMES = ("integers", "floats", "words", "positions", "buckets")  # an encoder's tensors, in the order of its state
 TABLES = ("words", "positions", "wide table")
 DTYPES = {"FloatStorage": "<f4", "CharStorage": "i1", "ByteStorage": "u1"}
@@ -47,7 +47,8 @@ def read(path: Path, target: Target) -> Face:
             state = load_pickle(archive, "data.pkl")
             holder = state if isinstance(state, dict) else {}  # of an encoder, whose own state is not by name
             state = holder["encoder"].state if holder else state
-            table, embeds = holder.get("table"), bool(holder) and "table" not in holder
+            table = holder.get("table")
+            embeds = "options" in holder and table is None
             program = load_pickle(archive, "bytecode.pkl")
             options, lists = state[0], state[1]
             tensors = dict(zip(NAMES, state[3:], strict=True)) | ({} if table is None else {"wide table": table})

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from edgepack.errors import InputError, NotRunHere
 from edgepack.export import Artifact, export
 from edgepack.export.tflite_file import OPERATORS
-from edgepack.export.torchscript import used_operators
+from edgepack.export.torchscript import pack_archive, program_state, used_operators
+from edgepack.export.torchscript_program import MobileEncoder
+from edgepack.runtime import load
 from edgepack.runtime.face import Face, TensorFace, read_face
 from edgepack.runtime.litert_face import NAMES
 from edgepack.student.config import StudentConfig
@@ -62,6 +65,18 @@ def test_a_torchscript_file_says_what_was_exported(tmp_path: Path, bits: tuple[i
     assert names(face) == ["input_ids", "attention_mask", "token_type_ids"][: 2 + bool(types)]
     assert face.outputs == (TensorFace("logits", "float32", ("batch", "seq", 3)),)
     assert face.faults == ()
+
+
+def test_a_torchscript_file_of_an_older_edgepack_is_read(tmp_path: Path) -> None:
+    made = student()
+    artifact, older = export(made, LITE, tmp_path), tmp_path / "older.ptl"
+    encoder = torch.jit.script(MobileEncoder(program_state(made)))  # it was the outermost module
+    older.write_bytes(pack_archive(encoder._save_to_buffer_for_lite_interpreter()))
+    now, then = read_face(artifact.path, LITE), read_face(older, LITE)
+    assert (then.inputs, then.outputs, then.faults) == (now.inputs, now.outputs, ())
+    texts = {name: np.ones((1, 5), np.int64) for name in names(now)}
+    assert np.array_equal(load(older, LITE).run(texts), load(artifact.path, LITE).run(texts))
+    assert older.stat().st_size - artifact.size_bytes > 3_000
 
 
 @pytest.mark.parametrize("bits", [(8, 8), (4, 4)])
