@@ -201,11 +201,8 @@ class Build:
         self.drop_states(outputs)
         made = self.delivery(linear).run(student, trained[-1])
         stages = [stage_record(stage) for stage in [outputs, planned, linear, *trained, *made.stages]]
-        record, libraries = (
-            self.report.as_built(student.config, self.inputs.targets).full_record(),
-            self.decisive["libraries"],
-        )
-        write_manifest(self.inputs, record, stages, libraries, made, read_record(linear))
+        record = self.report.as_built(student.config, self.inputs.targets).full_record()
+        write_manifest(self.inputs, record, stages, self.decisive["libraries"], made, read_record(linear))
         write_report(request.output)
         return BuildResult(request.output, tuple(made.bundles.values()), made.missing, request.max_latency)
 

@@ -16,12 +16,11 @@ from edgepack.evidence.speed_profile import SpeedProfile, known_tokens
 from edgepack.plan.front import find_front
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import SHOWN, Plan, search
-from edgepack.plan.space import SearchSpace, Structure, Vocabulary
+from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed_fit import fit_memory, fit_prices
 from edgepack.plan.wanted import Machine, Wanted
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
-from edgepack.task.task import Task
 from edgepack.tokenizer.asset import asset_bytes
 from edgepack.tokenizer.library import encode_texts
 
@@ -33,7 +32,7 @@ TASK_SHARE = 0.3  # a task's new texts differ from its training data less than g
 
 def make_search_space(inputs: Inputs) -> SearchSpace:
     """What the plan may choose from, for these inputs."""
-    student, structure = inputs.load_full_student(layers=()), inputs.request.chosen_recipe.structure
+    student = inputs.load_full_student(layers=())
     counts = torch.from_numpy(inputs.token_counts)
     return SearchSpace(
         full=student.config,
@@ -42,23 +41,21 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
         targets=inputs.targets,
         max_length=inputs.max_length,
         keep_types=inputs.teacher.task.pair,
-        structure=structure,
+        structure=inputs.request.chosen_recipe.structure,
         new_body=not inputs.teacher.is_carved,
-        wide_rows=0
-        if inputs.held_out is None
-        else planned_rows(structure, inputs.teacher.task, inputs.request.budget_bytes),
+        wide_rows=planned_rows(inputs),
     )
 
 
-def planned_rows(structure: Structure, task: Task, budget_bytes: int) -> int:
-    """Rows of the table that a student of this task gets within this budget: the recipe's, or fewer; 0: none."""
-    labels = len(task.labels)
-    if task.name != "text-classification" or task.is_multi_label or task.is_score:
+def planned_rows(inputs: Inputs) -> int:
+    """Rows of the table beside a student's encoder: the recipe's, or fewer for the budget; 0: none."""
+    task, wanted = inputs.teacher.task, inputs.request.chosen_recipe.structure.wide_rows
+    if inputs.held_out is None or task.name != "text-classification" or task.is_multi_label or task.is_score:
         return 0
-    rows = structure.wide_rows
-    while rows * labels > WIDE_SHARE * budget_bytes:
+    rows = wanted
+    while rows * len(task.labels) > WIDE_SHARE * inputs.request.budget_bytes:
         rows //= 2
-    return rows if rows >= min(LEAST_ROWS, structure.wide_rows) else 0
+    return rows if rows >= min(LEAST_ROWS, wanted) else 0
 
 
 def make_plan(request: BuildRequest, space: SearchSpace) -> Plan:

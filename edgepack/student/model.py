@@ -334,8 +334,8 @@ class Student(PreTrainedModel):
     def round_vectors(self) -> None:
         """Make every bias, norm and small table the fp16 number that files store; weights have formats of their own."""
         rounded = {id(m.weight) for m in self.modules() if isinstance(m, QuantizedLinear)}
-        rounded |= {id(self.embeddings.word.weight), id(self.embeddings.position.weight)}
-        rounded |= set() if self.wide is None else {id(self.wide.weight)}
+        tables = (self.embeddings.word, self.embeddings.position, self.wide)
+        rounded |= {id(table.weight) for table in tables if table is not None}
         with torch.no_grad():
             for parameter in self.parameters():
                 if id(parameter) not in rounded:
