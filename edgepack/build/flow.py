@@ -196,7 +196,7 @@ class Build:
             trained.append(self.shared_stage("wide", {"after": trained[-1].key}, work))
         if not self.accelerator.is_main_process:
             return BuildResult(request.output, ())
-        student = rounded_student(trained[-1], self.shape)
+        student = rounded_student(read_result(trained[-1]), self.shape)
         save_student(student, self.tokenizer, request.output / "student")
         self.drop_states(outputs)
         made = self.delivery(linear).run(student, trained[-1])

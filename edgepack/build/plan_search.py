@@ -37,6 +37,7 @@ from edgepack.build.data_plan import fixed_bytes
 from edgepack.build.halving import FACTOR, Halving
 from edgepack.build.inputs import Inputs
 from edgepack.build.recipe import Recipe, make_schedule, make_stages, recipe_record
+from edgepack.build.stage_results import rounded_student
 from edgepack.build.starting_student import carve_start
 from edgepack.build.training_data import in_student_ids, layers_followed, open_outputs
 from edgepack.console import Console
@@ -273,9 +274,7 @@ class PlanSearch:
 
     def judge(self, progress: Progress, candidate: Candidate, outputs: Path) -> float:
         """Divergence from the teacher on the examples held out, at the candidate's bit widths."""
-        student, scoring = progress.student.eval(), self.inputs.teacher.task.scoring
-        student.set_bits(candidate.config.body_bits, candidate.config.embedding_bits)
-        student.round_vectors()
+        student, scoring = rounded_student(progress, candidate.config), self.inputs.teacher.task.scoring
         data = in_student_ids(self.judged, candidate.config, self.inputs)
         logits = predict(student, data, exact=True)
         teacher = FormLogits("teacher", np.load(outputs / "judged.npy"), self.judged, scoring)

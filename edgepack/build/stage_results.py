@@ -60,9 +60,9 @@ def start_after(stage: Stage) -> Progress:
     return Progress(done.student, {}, 0, [], hidden_map=done.hidden_map) if stage.name == "general" else done
 
 
-def rounded_student(trained: Stage, shape: StudentConfig) -> Student:
-    """The student of a finished stage as files will hold it, in the bit widths of `shape`."""
-    student = read_result(trained).student.eval()
+def rounded_student(trained: Progress, shape: StudentConfig) -> Student:
+    """A trained student as files will hold it, in the bit widths of `shape`."""
+    student = trained.student.eval()
     student.set_bits(shape.body_bits, shape.embedding_bits)
     student.round_vectors()
     return student

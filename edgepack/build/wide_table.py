@@ -21,10 +21,10 @@ from edgepack.evidence.linear.training import fit_labels
 from edgepack.inference import predict
 from edgepack.machine.extras import import_package
 from edgepack.student.config import StudentConfig, changed_config
-from edgepack.student.model import Student
+from edgepack.student.model import Student, student_of
 from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
-from edgepack.train import Progress, write_result
+from edgepack.train import Progress, read_result, write_result
 from edgepack.workspace import Stage
 
 SHARES = (0.5, 1.0, 2.0, 4.0)  # of the linear model's scores, which are margins of 1
@@ -41,7 +41,7 @@ def wide_work(
     def write(stage: Stage) -> None:
         assert inputs.held_out is not None, "else none is planned"
         held_out = in_student_ids(inputs.held_out, shape, inputs)
-        student, seed = rounded_student(before, shape), inputs.request.seed
+        student, seed = rounded_student(read_result(before), shape), inputs.request.seed
         task = inputs.teacher.task
         found = add_wide_table(student, shape.wide_rows, data.own_examples, held_out, task, seed, console)
         write_result(stage, Progress(found, {}, 0, []))
@@ -102,14 +102,11 @@ def token_shares(data: Encoded, rows: int) -> Any:
 
 
 def with_table(student: Student, weights: np.ndarray, intercepts: np.ndarray) -> Student:
-    """A copy of the student with this table, in eval mode; the intercepts go into its classifier's bias."""
-    changed = Student(changed_config(student.config, wide_rows=len(weights)))
-    changed.load_state_dict(student.state_dict(), strict=False)
-    assert changed.wide is not None
-    assert changed.head.classifier is not None
-    with torch.no_grad():
-        changed.wide.weight.copy_(torch.from_numpy(weights))
-        changed.head.classifier.bias.add_(torch.from_numpy(intercepts))
+    """The student with this table, in eval mode; the intercepts go into its classifier's bias, the rest is shared."""
+    state = student.state_dict()
+    state["wide.weight"] = torch.from_numpy(weights).float()
+    state["head.classifier.bias"] = (state["head.classifier.bias"] + torch.from_numpy(intercepts)).float()
+    changed = student_of(changed_config(student.config, wide_rows=len(weights)), state)
     changed.round_vectors()
     return changed.eval()
 

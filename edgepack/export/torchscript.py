@@ -76,7 +76,7 @@ def check_supported(config: StudentConfig, target: Target) -> None:
         )
 
 
-def program(student: Student) -> MobileModel | MobileEmbedder | MobileWide:
+def program(student: Student) -> MobileModel:
     """The program, holding the student's state."""
     config, state = student.config, program_state(student)
     if config.task == EMBEDS:

@@ -8,23 +8,17 @@ dense layer, the activation, and the division by its length, each where the stud
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgepack.export.torchscript_program import MobileEncoder, State
+from edgepack.export.torchscript_program import MobileModel, State
 
 
-class MobileEmbedder(nn.Module):
+class MobileEmbedder(MobileModel):
     """`options`: `last` (the last token instead of the mean), `act` (-1: none) and `normalized`."""
 
     def __init__(self, state: State, options: dict[str, int]) -> None:
-        super().__init__()
-        self.encoder = MobileEncoder(state)
+        super().__init__(state)
         self.options = options
-
-    @torch.jit.export
-    def input_names(self) -> list[str]:
-        """What `forward` takes, in order."""
-        return self.encoder.input_names()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
         """int64 `(batch, seq)` each → vectors `(batch, size)`."""

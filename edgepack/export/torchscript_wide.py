@@ -7,24 +7,18 @@ tokens have in the table: that of its id modulo the rows.
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgepack.export.torchscript_program import MobileEncoder, State
+from edgepack.export.torchscript_program import MobileModel, State
 
 
-class MobileWide(nn.Module):
+class MobileWide(MobileModel):
     """`table`: packed rows or plain numbers; `options`: its `rows` and `columns`."""
 
     def __init__(self, state: State, table: Tensor, options: dict[str, int]) -> None:
-        super().__init__()
-        self.encoder = MobileEncoder(state)
+        super().__init__(state)
         self.table = table
         self.options = options
-
-    @torch.jit.export
-    def input_names(self) -> list[str]:
-        """What `forward` takes, in order."""
-        return self.encoder.input_names()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Optional[Tensor] = None) -> Tensor:  # noqa: UP045
         """int64 `(batch, seq)` each → logits `(batch, labels)`."""
