@@ -16,8 +16,10 @@ from edgepack.build.pairing import Pairing
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, used_recipe
 from edgepack.build.recipe_check import check_recipe, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
+from edgepack.build.teacher_answers import ask_teacher
 from edgepack.build.thresholds import with_thresholds
 from edgepack.build.tokens import (
+    HeldOut,
     Tokens,
     hold_out,
     input_warnings,
@@ -26,7 +28,7 @@ from edgepack.build.tokens import (
     tokens_of,
 )
 from edgepack.build.training_record import training_record
-from edgepack.build.vectors import ask_for_vectors, refuse_other_options, wants_vectors
+from edgepack.build.vectors import refuse_other_options, wants_vectors
 from edgepack.bundle.confidence import ANSWER_RATE
 from edgepack.bundle.manifest import TrainingRecord
 from edgepack.bundle.verdict import MAX_DROP
@@ -34,7 +36,6 @@ from edgepack.compress.other_vocabulary import with_vocabulary
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import SpeedProfile
-from edgepack.inference import predict
 from edgepack.machine.memory import return_free_memory
 from edgepack.parameters import LatencyLimit
 from edgepack.plan.wanted import Objective
@@ -45,7 +46,7 @@ from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_ranking, infer_task, read_both, show_notes
-from edgepack.task.intervals import Interval, metric_interval
+from edgepack.task.intervals import Interval
 from edgepack.task.read_long import LongTexts
 from edgepack.task.schemes import SchemeName
 from edgepack.task.similarity import EMBEDS
@@ -54,13 +55,9 @@ from edgepack.task.windows import Longest, Windows
 from edgepack.teacher import (
     OwnModel,
     Teacher,
-    check_teacher,
-    count_answers,
-    label_problem,
+    find_unseen,
     load_teacher,
     open_student_tokenizer,
-    scale_note,
-    score_problem,
 )
 from edgepack.train.processes import find_device
 from edgepack.train.teacher_outputs import hold_in_bf16
@@ -68,7 +65,6 @@ from edgepack.train.teacher_outputs import hold_in_bf16
 log = logging.getLogger(__name__)
 
 DISK_BUDGET = 8_000_000_000  # bytes of the teacher's outputs: still page cache on a machine of ordinary size
-LEAST_SAMPLE, MOST_SAMPLE, SAMPLE_PER_LABEL = 500, 3_000, 20  # training examples that the teacher is asked
 
 
 @dataclass(frozen=True)
@@ -131,6 +127,7 @@ class Inputs:
     teacher_metric: Interval
     token_counts: np.ndarray  # (vocabulary,): uses in the training data
     held_out: Encoded | None = None  # in the student's tokens; what decides when to answer is found on these examples
+    unseen: bool = False  # the teacher was not trained on them either
     outside: Dataset | None = None  # training texts that belong to no label, where the user said which these are
     pairing: Pairing | None = None
     windows: Windows | None = None  # how evaluation texts of more than `max_length` tokens are read; None: cut
@@ -273,10 +270,9 @@ def open_with_texts(
         tokens = tokens_of(data, teacher, other, request.max_length, request.long_texts)
     tell_tokens(teacher, data, tokens, targets, console)
     counts = tokens.counts(teacher)
-    tokens, held_out = hold_out(tokens, teacher.task)
-    tokens = tokens.for_training()
-    teacher = with_thresholds(teacher, None if held_out is None else held_out.teacher_train)
-    logits, metric = ask_teacher(request, teacher, tokens.teacher_train, tokens.evaluation, console)
+    tokens, held_out = parted(tokens, teacher, train_data, console)
+    teacher = with_thresholds(teacher, None if held_out is None else held_out.tokens.teacher_train)
+    logits, metric = ask_teacher(teacher, tokens, request.train, request.allow_untrained, console)
     return_free_memory()
     return Inputs(
         request=request,
@@ -290,12 +286,22 @@ def open_with_texts(
         teacher_logits=logits,
         teacher_metric=metric,
         token_counts=counts,
-        held_out=None if held_out is None else held_out.train,
+        held_out=None if held_out is None else held_out.tokens.train,
+        unseen=held_out is not None and held_out.unseen,
         outside=outside_texts(train_data, held_out is not None),
         pairing=tokens.pairing,
         windows=tokens.windows,
         training=training_record(train_data, evaluation_data, teacher.task),
     ), train_data
+
+
+def parted(tokens: Tokens, teacher: Teacher, data: Dataset, console: Console) -> tuple[Tokens, HeldOut | None]:
+    """What to train on, and what is held out of it: where the teacher's folder names such, what it has not seen."""
+    rest, held_out = hold_out(tokens, teacher.task, find_unseen(teacher.checkpoint.folder, data.examples))
+    if held_out is not None and held_out.unseen:
+        count = len(held_out.tokens.train)
+        console.info(f"{count:,} training examples that the teacher was not trained on are held out")
+    return rest.for_training(), held_out
 
 
 def tell_tokens(
@@ -349,48 +355,3 @@ def check_request(request: BuildRequest, teacher: Teacher, targets: Sequence[Tar
     """`InputError` for a recipe that cannot train what is asked for."""
     recipe, name = request.chosen_recipe, request.effort
     check_recipe(recipe, name, teacher, targets, request.raw_text, request.student_tokenizer)
-
-
-def ask_teacher(
-    request: BuildRequest, teacher: Teacher, train: Encoded, evaluation: Encoded, console: Console
-) -> tuple[np.ndarray, Interval]:
-    """The teacher's logits on the evaluation data and its metric there; refused where it contradicts the labels.
-
-    It answers a sample of the training data too, since nothing else shows labels that mean something else there.
-    """
-    if teacher.task.embeds:
-        return ask_for_vectors(teacher, evaluation, request.allow_untrained, console)
-    task, sample = teacher.task, sample_examples(train, len(teacher.task.labels))
-    model = teacher.load_model()
-    with console.progress("check", len(evaluation) + len(sample)) as advance:
-        logits = predict(model, evaluation, advance=advance)
-        train_logits = predict(model, sample, advance=advance)
-    asked = ((train_logits, sample), (logits, evaluation))
-    if task.is_score:
-        problem = score_problem(task, *asked, request.train)
-        scale = scale_note(task, logits, evaluation)
-        if scale is not None:
-            console.warn(scale)
-    else:
-        answers = [count_answers(task, *pair) for pair in asked]
-        problem = label_problem(answers[0], answers[1], request.train)
-    if problem is not None:
-        if not request.allow_untrained:
-            raise InputError(f"{problem}; correct the labels, or pass --allow-untrained to go on with these")
-        console.warn(problem)
-    check = check_teacher(teacher, evaluation, logits, request.allow_untrained)
-    if check.doubt:
-        console.warn(check.doubt)
-    metric = metric_interval(task.statistics(logits, evaluation), task)
-    console.info(f"teacher {task.metric_name} {metric.value:.4f} on {len(evaluation)} evaluation examples")
-    on_train, of = task.score(train_logits, sample), "" if len(sample) == len(train) else f" of {len(train)}"
-    console.info(f"teacher {task.metric_name} {on_train:.4f} on {len(sample)}{of} training examples")
-    return logits, metric
-
-
-def sample_examples(train: Encoded, labels: int) -> Encoded:
-    """Enough training examples to tell two swapped classes from chance, drawn alike for the same data."""
-    count = min(len(train), max(LEAST_SAMPLE, min(MOST_SAMPLE, SAMPLE_PER_LABEL * labels)))
-    if count == len(train):
-        return train
-    return train.select(np.sort(np.random.default_rng(0).permutation(len(train))[:count]))

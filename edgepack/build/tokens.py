@@ -72,8 +72,19 @@ class Tokens:
         return np.bincount(self.train.input_ids, minlength=rows)
 
 
-def hold_out(tokens: Tokens, task: Task) -> tuple[Tokens, Tokens | None]:
-    """The examples to train on, and those that decide when something is answered; None of few.
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Training examples that the student does not learn from; `unseen`: the teacher did not learn from them either."""
+
+    tokens: Tokens
+    unseen: bool
+
+
+def hold_out(tokens: Tokens, task: Task, unseen: np.ndarray | None) -> tuple[Tokens, HeldOut | None]:
+    """The examples to train on, and those that decide what training cannot; None of few.
+
+    `unseen`: positions of what the teacher was not trained on, None where that is not known. It is these that are held
+    out where they are at least a quarter of what is wanted; else any.
 
     What is held out stands nowhere else: an example whose tokens another one has is trained on. Windows of tagged words
     overlap, so of these none is held out.
@@ -85,12 +96,15 @@ def hold_out(tokens: Tokens, task: Task) -> tuple[Tokens, Tokens | None]:
     if len(tokens.train) < fewest:
         return tokens, None
     count = min(most, round(SHARE * len(tokens.train)))
-    kept = unrepeated(tokens.train, np.random.default_rng(SEED).permutation(len(tokens.train)))[:count]
+    order = unrepeated(tokens.train, np.random.default_rng(SEED).permutation(len(tokens.train)))
+    new = order[np.isin(order, [] if unseen is None else unseen)]
+    is_new = len(new) >= max(count / 4, 1 if task.is_multi_label else LEAST_EXAMPLES)
+    kept = (new if is_new else order)[:count]
     if len(kept) < (1 if task.is_multi_label else LEAST_EXAMPLES):
         return tokens, None
     mask = np.zeros(len(tokens.train), bool)
     mask[kept] = True
-    return tokens.select(np.flatnonzero(~mask)), tokens.select(np.flatnonzero(mask))
+    return tokens.select(np.flatnonzero(~mask)), HeldOut(tokens.select(np.flatnonzero(mask)), is_new)
 
 
 def unrepeated(encoded: Encoded, order: np.ndarray) -> np.ndarray:

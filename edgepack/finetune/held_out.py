@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.task.examples import Example
+from edgepack.task.identity import folded_texts
 
 SHARE = 0.1
 FEWEST, MOST = 50, 2_000  # rows to hold out: fewer judge nothing, more cost training without judging better
@@ -35,7 +36,7 @@ def split(examples: Sequence[Example], count: int, seed: int, by_query: bool = F
     """
     groups: dict[tuple[str, ...], list[int]] = {}
     for position, example in enumerate(examples):
-        groups.setdefault(_folded(example._replace(pair=None) if by_query else example), []).append(position)
+        groups.setdefault(folded_texts(example._replace(pair=None) if by_query else example), []).append(position)
     strata: dict[int, list[list[int]]] = {}
     for members in groups.values():
         label = examples[members[0]].label
@@ -58,8 +59,3 @@ def _draw(groups: list[list[int]], share: float, generator: np.random.Generator)
         if len(drawn) + len(groups[place]) <= wanted:
             drawn += groups[place]
     return drawn
-
-
-def _folded(example: Example) -> tuple[str, ...]:
-    texts = example.words or (example.text, example.pair or "")
-    return tuple(" ".join(text.casefold().split()) for text in texts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import (
     Columns,
     Dataset,
+    Example,
     infer_problem,
     infer_ranking,
     infer_task,
@@ -47,12 +49,14 @@ from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
     Checkpoint,
     check_base,
+    find_unseen,
     load_tokenizer,
     load_weights,
     open_checkpoint,
     position_limit,
     quiet_transformers,
     said_of_pickle,
+    write_unseen,
 )
 from edgepack.train.processes import find_device, has_bf16
 from edgepack.workspace import HIDDEN_FOLDER, Workspace, sha256_file, source_hash, written_folder
@@ -74,6 +78,7 @@ class Prepared:
     training: Encoded
     rows: int
     held_out: Encoded | None
+    unseen: tuple[Example, ...]  # what is held out, but for what the base may know from a training of its own
     evaluation: Encoded
     max_length: int
     trials: tuple[Settings, ...]  # the first is what rules choose
@@ -111,7 +116,7 @@ def finetune(
             model.config.tag_scheme = prepared.task.tag_scheme  # which labels alone may not show
         if result.thresholds:
             model.config.thresholds = list(result.thresholds)  # the teacher's own, which a build reads
-        _save(model.cpu(), prepared.tokenizer, output)
+        _save(model.cpu(), prepared.tokenizer, prepared.unseen, output)
     return result
 
 
@@ -191,6 +196,7 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
         training=inputs,
         rows=len(rest),
         held_out=encoded.select(held) if len(held) else None,
+        unseen=_new_to(checkpoint.folder, [training.examples[i] for i in held]),
         evaluation=evaluated,
         max_length=length,
         trials=choose_trials(options, task.name, checkpoint.sizes.hidden_size, len(inputs), bool(len(held))),
@@ -324,8 +330,15 @@ def _say(prepared: Prepared, device: torch.device, console: Console) -> None:
     )
 
 
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
+def _new_to(base: Path, held_out: Sequence[Example]) -> tuple[Example, ...]:
+    """Those examples held out that `base` did not train on: all, unless it has a record, and then what that has."""
+    unseen = find_unseen(base, held_out)
+    return tuple(held_out) if unseen is None else tuple(held_out[i] for i in unseen)
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, unseen: Sequence[Example], output: Path) -> None:
     """Write the teacher beside `output`, then rename; the workspace goes with the folder that was there."""
     with written_folder(output.resolve()) as beside, quiet_transformers():
         model.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
+        write_unseen(beside, unseen)

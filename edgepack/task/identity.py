@@ -1,4 +1,7 @@
-"""Which data a figure was measured on: a hash of the examples, whatever file, format and order they come in."""
+"""Which data a figure was measured on: a hash of the examples, whatever file, format and order they come in.
+
+And which texts are taken for the same.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 from typing import Any
 
-from edgepack.task.dataset import Dataset
+from edgepack.task.dataset import Dataset, Example
 from edgepack.task.task import Task
 
 
@@ -25,6 +28,12 @@ def examples_sha256(dataset: Dataset, task: Task) -> str:
             content[0] = None  # of words, the text is only how they are shown
         digests.append(hashlib.sha256(json.dumps(content).encode()).digest())
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def folded_texts(example: Example) -> tuple[str, ...]:
+    """What an example says but for case and spaces: its words, or its text and the pair's second."""
+    texts = example.words or (example.text, example.pair or "")
+    return tuple(" ".join(text.casefold().split()) for text in texts)
 
 
 def _names(label: int | float | tuple[int, ...], task: Task) -> list[str] | float:

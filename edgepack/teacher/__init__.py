@@ -23,6 +23,7 @@ from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.score_check import scale_note, score_problem
 from edgepack.teacher.student_tokenizer import StudentTokenizer, open_student_tokenizer
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
+from edgepack.teacher.unseen import find_unseen, write_unseen
 from edgepack.teacher.weights import check_base, load_weights
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "config_sizes",
     "count_answers",
     "feed_forward_size",
+    "find_unseen",
     "label_problem",
     "load_teacher",
     "load_tokenizer",
@@ -53,4 +55,5 @@ __all__ = [
     "scale_note",
     "score_problem",
     "unknown_share",
+    "write_unseen",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,14 @@ import pytest
 from edgepack.build.inputs import open_inputs
 from edgepack.bundle.manifest import load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
+from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.evidence.calls import gate_bundles
 from edgepack.finetune import Options
 from edgepack.predict import Bundle, predict_data
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns
+from edgepack.task.examples import Columns, read_dataset
+from edgepack.teacher import write_unseen
 from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, make_teacher, request
 
 WORDS = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
@@ -62,6 +66,23 @@ def test_nothing_is_trained_on_what_is_held_out_or_out_of_scope(files: Files, tm
     assert not trained & held
     assert len(inputs.train) + len(inputs.held_out) + len(inputs.outside) == 760
     assert inputs.teacher.task.labels == tuple(sorted(WORDS))
+
+
+@pytest.mark.parametrize(("count", "unseen"), [(70, True), (20, False)])
+def test_what_the_teacher_has_not_seen_is_held_out_of_the_student_too(
+    count: int, unseen: bool, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = shutil.copytree(files.teacher, tmp_path / "teacher")
+    asked = replace(request(files, tmp_path / "out", columns=COLUMNS), teacher=str(teacher))
+    task = open_inputs(asked, QUIET).teacher.task
+    new = [e for e in read_dataset(files.train, task, COLUMNS).examples if e.label == 0][:count]
+    write_unseen(teacher, new)
+    inputs = open_inputs(asked, Console())
+    assert inputs.held_out is not None
+    assert inputs.unseen is unseen
+    assert (inputs.held_out.labels == 0).all() == unseen
+    assert 50 <= len(inputs.held_out) <= 60
+    assert ("the teacher was not trained on" in capsys.readouterr().err) == unseen
 
 
 def test_the_bundle_knows_when_it_is_not_sure(output: Path, files: Files) -> None:

@@ -24,7 +24,7 @@ from edgepack.finetune.held_out import held_out_count, split
 from edgepack.inference import predict
 from edgepack.task.examples import Dataset, read_dataset
 from edgepack.task.tokenize import encode
-from edgepack.teacher import Teacher, load_teacher
+from edgepack.teacher import Teacher, find_unseen, load_teacher
 from edgepack.train.processes import find_device
 from tests.finetune.tiny import Files, read_rows, run, weights, write_base, write_rows
 
@@ -69,6 +69,24 @@ def test_the_weights_kept_are_the_best_on_held_out_training_examples(
     _, held = split(data.examples, held_out_count(len(data)), seed=0)
     slice_ = Dataset(tuple(data.examples[i] for i in held), data.source, data.sha256)
     assert metric_of(teacher, slice_) == result.kept.metric
+
+
+def test_the_teacher_says_what_it_was_not_trained_on(files: Files, tmp_path: Path) -> None:
+    run(files, tmp_path / "first")
+    examples = read_dataset(files.train, load_teacher(str(tmp_path / "first")).task).examples
+    _, held = split(examples, held_out_count(len(examples)), seed=0)
+    unseen = find_unseen(tmp_path / "first", examples)
+    assert unseen is not None
+    assert unseen.tolist() == held.tolist()
+    run(files, tmp_path / "second", base=str(tmp_path / "first"), seed=1)  # its base knows most of what it holds out
+    _, other = split(examples, held_out_count(len(examples)), seed=1)
+    both = find_unseen(tmp_path / "second", examples)
+    assert both is not None
+    assert set(held) & set(other) == set(both) != set(other)
+    run(files, tmp_path / "all", held_out=0.0)
+    none = find_unseen(tmp_path / "all", examples)
+    assert none is not None
+    assert not len(none)
 
 
 @pytest.mark.parametrize("seed", range(3))
