@@ -26,7 +26,7 @@ from edgepack.tokenizer.library import encode_texts
 
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
 VOCABULARY_STEPS = (12_000, 16_000, 20_000, 24_000)
-WIDE_SHARE, LEAST_ROWS = 0.1, 32  # a wide table's numbers, a byte each, take that share of the budget at most
+WIDE_SHARE, LEAST_ROWS = 0.1, 32  # a wide table takes that share of the budget at most, at half a byte for a number
 TASK_SHARE = 0.3  # a task's new texts differ from its training data less than general text does
 
 
@@ -48,12 +48,15 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
 
 
 def planned_rows(inputs: Inputs) -> int:
-    """Rows of the table beside a student's encoder: the recipe's, or fewer for the budget; 0: none."""
+    """Rows of the table beside a student's encoder: the recipe's, or fewer for the budget; 0: none.
+
+    Only examples that the teacher has not seen can tell whether it helps.
+    """
     task, wanted = inputs.teacher.task, inputs.request.chosen_recipe.structure.wide_rows
-    if inputs.held_out is None or task.name != "text-classification" or task.is_multi_label or task.is_score:
+    if not inputs.unseen or task.name != "text-classification" or task.is_multi_label or task.is_score:
         return 0
-    rows = wanted
-    while rows * len(task.labels) > WIDE_SHARE * inputs.request.budget_bytes:
+    rows, used = wanted, int(np.count_nonzero(inputs.token_counts))
+    while rows > used or rows * len(task.labels) / 2 > WIDE_SHARE * inputs.request.budget_bytes:
         rows //= 2
     return rows if rows >= min(LEAST_ROWS, wanted) else 0
 

@@ -37,7 +37,7 @@ class Structure:
     embedding_bits: int = 0
     vocabulary: str = "free"
     norm: str = "layer_norm"
-    wide_rows: int = 0
+    wide_rows: int = 512
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {

@@ -56,7 +56,7 @@ def test_the_efforts_are_the_recipes_that_they_were() -> None:
         layer_map="carved",
         augmentation=Augmentation(share=0.3),
         general=General(share=0.1),
-        structure=Structure(),
+        structure=Structure(wide_rows=512),
     )
     assert read_built_in("standard") == as_it_was == Recipe(400_000)
     assert read_built_in("quick") == replace(as_it_was, examples_seen=96_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import torch
 
 from edgepack.build import wide_table
 from edgepack.build.flow import build, plan_build
-from edgepack.build.inputs import BuildRequest
+from edgepack.build.inputs import BuildRequest, open_inputs
+from edgepack.build.search_space import planned_rows
 from edgepack.build.wide_table import add_wide_table, fit_table, token_shares
 from edgepack.bundle.manifest import load_build_manifest
 from edgepack.console import Console
@@ -26,12 +28,14 @@ from edgepack.student.folder import load_student
 from edgepack.student.model import Student
 from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
+from edgepack.teacher.files import UNSEEN
 from tests.builds.tiny import QUIET, TARGETS, TINY, Files, make_teacher, request
 
 ROWS, LABELS = 64, 12
 WORDS = [a + b for a in "bcdfgklmnprst" for b in ("a", "eb", "ig", "on", "ul")]
 KEYS, FILLERS = WORDS[: 2 * LABELS], WORDS[2 * LABELS :]
-WIDE = replace(TINY, examples_seen=32, structure=Structure(wide_rows=ROWS, hidden_size=16))  # hardly learns
+POOR = Structure(wide_rows=ROWS, hidden_size=8, body_bits=4, embedding_bits=4)
+WIDE = replace(TINY, examples_seen=32, structure=POOR)  # hardly learns
 
 
 def make_files(folder: Path) -> Files:
@@ -44,7 +48,7 @@ def make_files(folder: Path) -> Files:
         rows.append((" ".join(generator.permutation(words)), f"label{label}"))
     for name, chosen in (("train", rows[:800]), ("eval", rows[800:])):
         (folder / f"{name}.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{label}\n" for t, label in chosen))
-    options = Options(epochs=8, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, held_out=0.0)
+    options = Options(epochs=8, batch_size=16, learning_rate=2e-3, label_smoothing=0.0, held_out=0.1)
     return make_teacher(folder, [text for text, _ in rows], options)[0]
 
 
@@ -73,7 +77,7 @@ def test_a_student_that_has_hardly_learnt_is_right_by_its_table(output: Path, fi
         told = gate_bundles(output / "bundles" / target, eval=files.evaluation)
         assert told.passed, told.table()
         verdict = json.loads((output / "bundles" / target / "verdict.json").read_text())
-        assert verdict["metrics"]["artifact"]["value"] > 0.9  # a bag of words decides the task
+        assert verdict["metrics"]["artifact"]["value"] > 0.8  # a bag of words decides the task
 
 
 def test_a_table_that_does_not_help_is_in_no_record(
@@ -101,8 +105,8 @@ def test_the_plan_counts_the_tables_bytes(files: Files, tmp_path: Path) -> None:
     ("changes", "rows"),
     [
         ({"recipe": WIDE, "budget_bytes": 45_000}, ROWS),
-        ({"recipe": replace(WIDE, structure=Structure(wide_rows=4096))}, 256),  # a tenth of the budget at most
-        ({}, 0),
+        ({"recipe": replace(WIDE, structure=replace(POOR, wide_rows=4096))}, 64),  # no more than there are tokens
+        ({"recipe": replace(WIDE, structure=Structure(wide_rows=0))}, 0),
     ],
 )
 def test_who_gets_a_table(changes: dict[str, object], rows: int, files: Files, tmp_path: Path) -> None:
@@ -110,8 +114,23 @@ def test_who_gets_a_table(changes: dict[str, object], rows: int, files: Files, t
     assert plan_build(asked, QUIET).plan.chosen.config.wide_rows == rows
 
 
+@pytest.mark.parametrize(("budget", "rows"), [(60_000, 512), (250_000, 2048), (30_000, 256)])
+def test_a_table_takes_a_tenth_of_the_budget_at_most(budget: int, rows: int, files: Files, tmp_path: Path) -> None:
+    asked = request(files, tmp_path / "out", recipe=replace(WIDE, structure=replace(POOR, wide_rows=2048)))
+    inputs = open_inputs(replace(asked, budget_bytes=budget), QUIET)
+    assert planned_rows(replace(inputs, token_counts=np.ones(30_000))) == rows
+    assert rows * LABELS / 2 <= budget / 10
+
+
+def test_who_does_not_know_what_the_teacher_has_seen_gets_none(files: Files, tmp_path: Path) -> None:
+    teacher = shutil.copytree(files.teacher, tmp_path / "teacher")
+    (teacher / UNSEEN).unlink()
+    asked = replace(request(files, tmp_path / "out", recipe=WIDE), teacher=str(teacher))
+    assert plan_build(asked, QUIET).plan.chosen.config.wide_rows == 0
+
+
 def test_a_budget_that_has_no_room_for_a_table_gets_none(files: Files, tmp_path: Path) -> None:
-    plain = request(files, tmp_path / "out", recipe=replace(WIDE, structure=Structure(hidden_size=16)))
+    plain = request(files, tmp_path / "out", recipe=replace(WIDE, structure=replace(POOR, wide_rows=0)))
     asked = replace(plain, recipe=WIDE, budget_bytes=smallest_budget(plain), targets=("android-onnx",))
     chosen = plan_build(asked, QUIET).plan.chosen
     assert chosen.config.wide_rows == 0
@@ -177,7 +196,17 @@ def test_without_a_gain_the_student_stays_as_it_is(
     student, train = untrained(), examples(50)
     monkeypatch.setattr(wide_table, "fit_table", lambda *_: (np.zeros((60, 3)), np.zeros(3)))
     assert add_wide_table(student, 60, train, train, TASK, 0, Console()) is student
-    assert "no wide table: none was better on 50 examples held out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no wide table of 60 rows: accuracy 0.3000 with it on 50 examples held out, 0.3000 without it" in said
+    assert "no more than chance" in said
+
+
+@pytest.mark.parametrize(("gained", "lost", "better"), [(0, 0, False), (3, 1, False), (5, 1, True), (1, 5, False)])
+def test_a_gain_within_its_error_is_none(gained: int, lost: int, better: bool) -> None:
+    labels = np.zeros(20, np.int64)
+    one, other = np.tile([1.0, 0.0], (20, 1)), np.tile([1.0, 0.0], (20, 1))
+    one[:lost], other[lost : lost + gained] = [0.0, 1.0], [0.0, 1.0]
+    assert wide_table.is_better(one, other, labels) is better
 
 
 def test_a_label_without_examples_has_no_scores() -> None:
