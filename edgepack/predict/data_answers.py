@@ -131,7 +131,7 @@ class DataAnswers:
 
     def _notes(self) -> Iterator[str]:
         if self.unsure:
-            yield f"note: the model is not sure of {self.unsure:,} texts; an app says so instead of an answer"
+            yield f"note: the model is not sure of {self.unsure:,} texts; an app says so for them"
         if self.outside:
             unsure = sum(not answer.sure for answer in self.outside)
             yield f"note: of {len(self.outside):,} texts out of scope, the model is not sure of {unsure:,}"
