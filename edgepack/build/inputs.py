@@ -323,7 +323,9 @@ def open_teacher(request: BuildRequest) -> Teacher:
         refuse_other_options(request.student_tokenizer, request.tag_scheme, request.long_texts, outside)
         return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
     if request.pooling is not None:
-        raise InputError(f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has a head of its own")
+        raise InputError(
+            f"--pooling {request.pooling} goes with --task {EMBEDS}; this teacher has its own head: leave it out"
+        )
     if request.evaluation is None:
         raise InputError(f"there is no --eval; only teachers of {EMBEDS} can do without: give held-out data")
     task, pair = infer_task(request.train, request.columns)

@@ -93,7 +93,7 @@ class PlanReport:
         if self.start is not None:
             return self.start
         layers = ", ".join(str(layer + 1) for layer in self.plan.chosen.layers)
-        return f"the student starts carved from the teacher's layers {layers}"
+        return f"the student is carved from the teacher's layers {layers}"
 
     def time_lines(self) -> list[str]:
         """What short trainings and estimated times are, where there are some."""

@@ -39,13 +39,15 @@ def refuse_other_options(
     if student_tokenizer is not None:
         raise InputError(f"--student-tokenizer with {EMBEDS} is not supported; leave it out")
     if tag_scheme is not None:
-        raise InputError(f"--tag-scheme goes with tagged words; a teacher of {EMBEDS} has no tags")
+        raise InputError(f"--tag-scheme goes with tagged words; a teacher of {EMBEDS} has no tags: leave it out")
     if long_texts == "windows":
         raise InputError(
             f"--long-texts windows with {EMBEDS} is not supported: one vector is of one input; leave it out"
         )
     if outside is not None:
-        raise InputError(f"--out-of-scope goes with one label for each text; a teacher of {EMBEDS} has no labels")
+        raise InputError(
+            f"--out-of-scope goes with one label for each text; a teacher of {EMBEDS} has no labels: leave it out"
+        )
 
 
 def ask_for_vectors(

@@ -276,8 +276,9 @@ def refuse_build(folder: Path) -> None:
     """`InputError` where `folder` is a build's output, given for one of its bundles, which it names."""
     keys = _keys(folder)
     if "artifacts" in keys and "files" not in keys:
-        listed = _bundles_in(folder / "bundles") or "none: its targets were not built"
-        raise InputError(f"{folder} is the output of a build, not a bundle; its bundles: {listed}")
+        listed = _bundles_in(folder / "bundles")
+        known = f"give one of its bundles: {listed}" if listed else "none of its targets was built; build it again"
+        raise InputError(f"{folder} is the output of a build, not a bundle; {known}")
 
 
 def refuse_other_folder(folder: Path) -> NoReturn:

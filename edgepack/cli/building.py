@@ -34,29 +34,29 @@ if TYPE_CHECKING:
 @click.command(cls=RequestCommand)
 @build_options
 @click.option(
-    "-o", "--output", type=FOLDER, required=True, help="Folder for the result; a build that was stopped resumes in it."
+    "-o", "--output", type=FOLDER, required=True, help="Folder for the result; a build that was stopped there resumes."
 )
 @click.option(
     "--search",
     type=click.IntRange(2, 32),
     metavar="N",
-    help='Train N candidates of the plan shortly and go on with the best; needs "edgepack[search]". [default: the '
-    "plan's first]",
+    help='Train N candidates of the plan briefly and build the best; needs "edgepack[search]". [default: the first]',
 )
 @click.option(
     "--jobs",
     "search_jobs",
     type=click.IntRange(1, 32),
     metavar="M",
-    help="With --search: candidates trained at a time, each in a process with its share of the cores. [default: 1]",
+    help="With --search: how many candidates train at a time, each in a process with its share of the cores. "
+    "[default: 1]",
 )
 @click.option("--dry-run", is_flag=True, help="Check the inputs and print the plan; train nothing.")
-@click.option("--fresh", is_flag=True, help="Start over: forget the stages that are finished in this folder.")
+@click.option("--fresh", is_flag=True, help="Start over: ignore the stages that are finished in this folder.")
 @config_options
 @output_options
 @click.pass_context
 def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
-    """Make an artifact for each target within the budget, and check it."""
+    """Make a model for each target within the budget, and check it."""
     from edgepack.build.flow import build as run_build
     from edgepack.build.flow import plan_build
 
@@ -92,18 +92,18 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    help="Train exactly so long. [default: until held-out examples show no improvement]",
+    help="Number of epochs. [default: train until held-out examples show no improvement]",
 )
 @click.option(
     "--patience",
     type=click.IntRange(min=1),
-    help="Evaluations without a better one before training ends. [default: 5; with --epochs, no limit]",
+    help="End training after so many evaluations without improvement. [default: 5; with --epochs, no limit]",
 )
 @click.option(
     "--held-out",
     type=click.FloatRange(min=0, max=0.5),
     metavar="SHARE",
-    help="Share of the training examples that judges the training; 0 for none. [default: about 0.1]",
+    help="Share of --data that is not trained on but decides when to stop; 0 for none. [default: about 0.1]",
 )
 @click.option(
     "--learning-rate",
@@ -114,29 +114,29 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @click.option(
     "--label-smoothing",
     type=click.FloatRange(min=0, max=1, max_open=True),
-    help="Share of each target that is spread over all classes. [default: by task]",
+    help="Share of each label's probability that is spread over all classes. [default: by task]",
 )
 @click.option(
     "--class-weights",
     type=click.Choice(["none", "sqrt", "balanced"]),
     default="none",
     show_default=True,
-    help="Weigh rare classes more: by 1 / frequency (balanced), or by its square root.",
+    help="Weigh rare classes more: by 1 / frequency (balanced), or by the square root of that (sqrt).",
 )
 @click.option(
     "--tag-scheme",
     type=click.Choice(["data", *SCHEMES]),
-    help="Scheme of the teacher's tags; data: as the training data are written. [default: BIO; plain where the tags "
-    "mark no entities]",
+    help="Scheme of the teacher's tags; data: that of the training data. [default: BIO; plain if tags mark no "
+    "entities]",
 )
 @seed_option
 @length_option
 @long_texts_option
 @output_options
 def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Make a teacher out of a base checkpoint.
+    """Make a teacher from a base checkpoint.
 
-    A run that was stopped resumes when it is started again.
+    If a run was stopped, run the same command again and it resumes.
     """
     from edgepack.finetune import Options
     from edgepack.finetune import finetune as run_finetune
@@ -157,24 +157,24 @@ def finetune(base: str, train: str, evaluation: str, output: Path, as_json: bool
     help="Teacher that embeds texts: a sentence-transformers folder, or an encoder with --pooling.",
 )
 @click.option("-d", "--data", "train", required=True, help="Texts like those that will be embedded; no labels needed.")
-@click.option("--size", type=click.IntRange(min=1), required=True, help="Numbers of a vector that are kept.")
+@click.option("--size", type=click.IntRange(min=1), required=True, help="Length of the new vectors, in numbers.")
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the new teacher; new or empty.")
 @click.option(
     "--by",
     type=click.Choice(["pca", "first"]),
     default="pca",
     show_default=True,
-    help="Keep the directions that the vectors have most of, or the first numbers, as of a Matryoshka teacher.",
+    help="Keep the directions in which the vectors vary most, or the first numbers, as for a Matryoshka teacher.",
 )
 @pooling_option
-@click.option("--eval", "evaluation", help="Scored pairs or a search folder, to say what the cut costs.")
+@click.option("--eval", "evaluation", help="Scored pairs or a search folder, to measure what the cut costs.")
 @text_columns
 @seed_option
 @output_options
 def cut_vectors(teacher: str, train: str, size: int, output: Path, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Make a teacher whose vectors have fewer numbers.
+    """Make a teacher with shorter vectors.
 
-    The new folder is a sentence-transformers one with a linear layer more; `edgepack build -m` takes it like any other.
+    The new folder is a sentence-transformers model with one more linear layer; `edgepack build -m` takes it.
     """
     from edgepack.finetune import cut_vectors as run_cut
     from edgepack.task.examples import Columns
@@ -191,7 +191,7 @@ def cut_vectors(teacher: str, train: str, size: int, output: Path, as_json: bool
     type=FOLDER,
     default=Path("demo-out"),
     show_default=True,
-    help="Folder for the demo, new or of an earlier one, which resumes.",
+    help="Folder for the demo: new, or that of an earlier demo, which resumes.",
 )
 @output_options
 @click.pass_context

@@ -36,13 +36,13 @@ def add_log_options(command: click.Command) -> None:
     eager: dict[str, Any] = {"is_eager": True, "expose_value": False}
     command.params += [
         click.Option(
-            ["-v", "--verbose"], is_flag=True, callback=begin_verbose, help="Say each step on stderr.", **eager
+            ["-v", "--verbose"], is_flag=True, callback=begin_verbose, help="Print each step on stderr.", **eager
         ),
         click.Option(
             ["--log-file"],
             type=FILE,
             callback=begin_log,
-            help="Append all that is said to this file, with warnings of libraries and tracebacks.",
+            help="Append all messages to this file, with warnings of libraries and tracebacks.",
             **eager,
         ),
     ]

@@ -24,7 +24,7 @@ from edgepack.cli.options import (
 @click.argument("name", required=False)
 @json_option
 def targets(name: str | None, as_json: bool) -> None:
-    """List the targets, or say what one of them is and needs.
+    """List the targets, or print what one of them is and needs.
 
     The last column is the sample app that `edgepack package --app` writes for it.
     """
@@ -47,9 +47,9 @@ def targets(name: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, /, as_json: bool) -> None:
-    """Say what this machine can build, run and verify.
+    """Print what this machine can build, run and verify.
 
-    For what is missing there is the line that installs it.
+    For what is missing it prints the line that installs it.
     """
     from edgepack.doctor import examine
 
@@ -66,7 +66,7 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     "targets",
     multiple=True,
     type=TargetName(),
-    help="Target in whose runtime models are timed, once or more.  [default: linux-onnx]",
+    help="Target whose runtime is timed; may be given more than once.  [default: linux-onnx]",
 )
 @click.option("-o", "--output", type=FILE, required=True, help="JSON file for the times.")
 @click.option(
@@ -74,12 +74,12 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     "device_reports",
     multiple=True,
     type=EXISTING_FILE,
-    help="JSON file with a phone's figures of an artifact of BUILD: the profile is the phone's.",
+    help="JSON file with a phone's figures of a model of BUILD: make the phone's profile from it; once or more.",
 )
 @click.option(
     "--speed-profile",
     type=EXISTING_FILE,
-    help="Profile whose times are scaled to the phone's, where it ran models of fewer than 6 shapes.",
+    help="With --device-report: profile whose times are scaled to the phone's, if it ran fewer than 6 shapes.",
 )
 @output_options
 def profile(
@@ -93,9 +93,9 @@ def profile(
 ) -> None:
     """Measure how fast this machine, or a phone, runs models.
 
-    The plan takes the file. Models of many shapes are timed, one thread each, in a few minutes; an idle machine gives
-    the truest times. With --device-report nothing is measured here: BUILD is the -o folder of the build that the phone
-    ran.
+    Times models of many shapes, one thread each, in a few minutes; do it on an idle machine. Give the file to plan or
+    build with --speed-profile. With --device-report nothing is measured here: BUILD is the -o folder of the build that
+    the phone ran.
     """
     if device_reports:
         from edgepack.evidence.device_profile import profile_device

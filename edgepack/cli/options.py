@@ -98,7 +98,7 @@ seed_option = click.option(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Random numbers; the same seed on one machine gives the same files.",
+    help="Seed of all random numbers; the same seed on the same machine gives the same files.",
 )
 length_option = click.option(
     "--max-length",
@@ -108,7 +108,7 @@ length_option = click.option(
 long_texts_option = click.option(
     "--long-texts",
     type=click.Choice(["cut", "windows"]),
-    help="Texts with more tokens: cut, or read in overlapping windows. [default: cut; windows for words, where texts "
+    help="Texts with more tokens: cut, or read in overlapping windows. [default: cut; windows for tags, if texts "
     "need them]",
 )
 device_option = click.option(
@@ -124,24 +124,25 @@ target_option = click.option(
     multiple=True,
     required=True,
     type=TargetName(),
-    help="Target to make an artifact for, once or more; `edgepack targets` lists them.",
+    help="Target to make a model file for; may be given more than once. `edgepack targets` lists them.",
 )
 outside_option = click.option(
     "--out-of-scope",
     metavar="LABEL",
-    help="Rows with this label belong to none: they are not trained on, and show when an answer is to be left out.",
+    help='Label of rows that belong to no label. They are not trained on; they decide when an app says "not sure".',
 )
 text_columns = options(
     click.option(
         "--text-column", metavar="NAME", help="Column that holds the text or tokens. [default: found by name]"
     ),
     click.option(
-        "--pair-column", metavar="NAME", help="Column of the second text: the task takes pairs. [default: by name]"
+        "--pair-column", metavar="NAME", help="Column of the second text, for tasks on pairs. [default: found by name]"
     ),
     click.option(
         "--label-column",
         metavar="NAME",
-        help="Column that holds the label, label set or tags; a comma list of columns of 0 and 1. [default: by name]",
+        help="Column that holds the label, label set, score or tags; or a comma list of columns of 0 and 1. "
+        "[default: found by name]",
     ),
 )
 column_options = options(
@@ -156,7 +157,7 @@ column_options = options(
 pooling_option = click.option(
     "--pooling",
     type=click.Choice(["mean", "first", "last"]),
-    help="How an encoder that is to embed makes a vector of a text. [default: from its modules.json]",
+    help="How an encoder makes one vector of a text's tokens. [default: as its modules.json says]",
 )
 build_options = options(
     click.option(
@@ -172,27 +173,27 @@ build_options = options(
     click.option(
         "--eval",
         "evaluation",
-        help="Held-out data to measure on; not trained on. Embeddings: scored pairs, a search folder, or texts. "
-        "[default: some of their training texts]",
+        help="Held-out data to measure on. Embeddings: scored pairs, a search folder or texts. [default, for "
+        "these only: a part of --data]",
     ),
     click.option(
         "-b",
         "--budget",
         type=Size(),
         required=True,
-        help="Limit for what each target ships: 4MB, 4MiB (2^20), or bytes.",
+        help="Most bytes of model and tokenizer together, for each target: 4MB, 4MiB (2^20), or bytes.",
     ),
     target_option,
     click.option(
         "--task",
         type=click.Choice(TASKS),
-        help="What the teacher does. [default: from its config; sentence-transformers with texts alone: "
+        help="What the teacher does. [default: from its config; for sentence-transformers with unlabelled data: "
         "feature-extraction]",
     ),
     click.option(
         "--tag-scheme",
         type=click.Choice(SCHEMES),
-        help="What the teacher's tags mean; types have no prefix, plain ones mark no entities. "
+        help="Scheme of the teacher's tags; types: entities without prefixes; plain: tags that mark no entities. "
         "[default: from labels and answers]",
     ),
     pooling_option,
@@ -202,14 +203,14 @@ build_options = options(
         type=Share(),
         default="5%",
         show_default=True,
-        help="Largest loss of the teacher's metric. Where the evaluation data do not prove less, exit code 1.",
+        help="Largest loss of the teacher's metric; exit code 1 unless --eval proves a smaller loss.",
     ),
     click.option(
         "--answer-rate",
         type=Share(),
         default="95%",
         show_default=True,
-        help='Share of the right answers to held-out texts that are still given; below, apps say "not sure".',
+        help='Share of right answers that apps still give; a lower share makes them say "not sure" more often.',
     ),
     click.option(
         "--effort",
@@ -226,20 +227,20 @@ build_options = options(
         "--max-latency",
         type=Latency(),
         metavar="2ms@32",
-        help="Longest median time of one text, at a count of tokens: estimated for the plan, measured at the end.",
+        help="Longest median time for a text of so many tokens: estimated for the plan, measured at the end.",
     ),
     click.option(
         "--speed-profile",
         type=EXISTING_FILE,
         metavar="FILE",
-        help="Times of a machine for these estimates, by `edgepack profile`. [default: built-in figures]",
+        help="File of `edgepack profile` with a machine's times, for these estimates. [default: built-in figures]",
     ),
     click.option(
         "--objective",
         type=click.Choice(["loss", "bytes", "latency", "memory"]),
         default="loss",
         show_default=True,
-        help="Which shape that fits is taken; all but loss: the least of it with a score within --max-drop.",
+        help="What the chosen shape has least of. For bytes, latency and memory its score must be within --max-drop.",
     ),
     seed_option,
     device_option,
@@ -248,14 +249,14 @@ build_options = options(
         cls=RenamedOption,
         old="--text",
         type=EXISTING_FILE,
-        help="Raw text, one sentence a line: more tokens are kept for it, and training begins with a stage on it.",
+        help="Raw text like the app's, one sentence a line: more of its tokens are kept, and training begins on it.",
     ),
     length_option,
     long_texts_option,
     click.option(
         "--student-tokenizer",
         metavar="FOLDER|ID",
-        help="Tokenizer of the student, as a folder or a hub id, where apps cannot run the teacher's. "
+        help="Another tokenizer for the student, as a folder or a hub id, if apps cannot run the teacher's. "
         "[default: the teacher's]",
     ),
     click.option(
@@ -263,12 +264,12 @@ build_options = options(
         type=Disk(),
         default="8GB",
         show_default=True,
-        help="Limit for the teacher's outputs, which lie in OUT while training; with less the teacher runs more often.",
+        help="Most disk for the teacher's outputs, kept in OUT while training; with less the teacher runs more often.",
     ),
     click.option(
         "--allow-untrained",
         is_flag=True,
-        help="Accept a teacher no better than the commonest label, or one that contradicts the labels.",
+        help="Accept a teacher that is no better than always answering the commonest label, or contradicts the labels.",
     ),
 )
 

@@ -38,43 +38,45 @@ if TYPE_CHECKING:
 @click.option(
     "--policy",
     type=EXISTING_FILE,
-    help="TOML file with your limits, and checks to waive by name. [default: the bundle's own limits]",
+    help="TOML file with your limits, and checks to waive by name. [default: the limits of the bundle's build]",
 )
 @click.option("--eval", "evaluation", help="Labelled data: run the model on it and fail if its metric is too low.")
 @column_options
 @click.option(
     "--teacher",
     metavar="TEACHER",
-    help="Where the teacher is: with --eval on other data than the build's, it answers them too.",
+    help="The teacher, as a folder or a hub id: with --eval on other data than the build's, it answers them too, and "
+    "retention is judged on them.",
 )
 @click.option(
     "--baseline",
     type=EXISTING_FOLDER,
-    help="An earlier bundle: with --eval, fail if the metric is lower than its by more than the policy allows.",
+    help="An earlier bundle: fail if costs grew, or with --eval if the metric fell, by more than the policy allows.",
 )
 @click.option(
     "--device-report",
     "device_reports",
     multiple=True,
     type=EXISTING_FILE,
-    help="JSON file with a phone's figures: the policy's limits of time and memory are for these.",
+    help="JSON file with a phone's figures, which the policy's limits on time and memory then judge; once or more.",
 )
 @click.option(
     "--student",
     type=EXISTING_FOLDER,
-    help="The build's student/ folder: compare the model with it again. Needs torch.",
+    help="The build's student/ folder: fail if the model answers otherwise than it does. Needs torch.",
 )
 @click.option("--junit", type=FILE, help="Write the checks to this file as JUnit XML, which CI systems show.")
 @click.option("--markdown", type=FILE, help="Write the checks to this file as Markdown, for a job's summary page.")
 @click.option(
     "--public-key",
     type=EXISTING_FILE,
-    help="PEM file with an Ed25519 key: fail if a bundle is not signed by its owner. [default: the policy's]",
+    help="PEM file with an Ed25519 public key: fail if a bundle is not signed with its private key. [default: the "
+    "policy's]",
 )
 @output_options
 @click.pass_context
 def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Check bundles again under a policy; exit 1 if one fails."""
+    """Check whether bundles may ship; exit 1 if one may not."""
     from edgepack.evidence.gate import gate as run_gate
 
     columns = take_columns(settings)
@@ -86,12 +88,16 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
 @click.command()
 @click.argument("old", type=EXISTING_FOLDER)
 @click.argument("new", type=EXISTING_FOLDER)
-@click.option("--eval", "evaluation", help="Labelled data that both answer: metric, interval, and what has changed.")
+@click.option(
+    "--eval",
+    "evaluation",
+    help="Labelled data that both answer: exit 1 if the new metric is too low.",
+)
 @column_options
 @click.option(
     "--policy",
     type=EXISTING_FILE,
-    help="TOML file with your limits: max_drop, confidence, max_growth. [default: 5% drop]",
+    help="TOML file with your limits: max_drop, confidence, max_growth. [default: max_drop 5%, no limit of growth]",
 )
 @output_options
 @click.pass_context
@@ -100,7 +106,7 @@ def compare(
 ) -> None:
     """Compare two releases of one model.
 
-    Exit 1 where the new one is worse than a policy allows.
+    Exit 1 if the new one is worse than the policy allows.
     """
     from edgepack.evidence.compare import compare as run_compare
 
@@ -116,34 +122,33 @@ def compare(
 @click.option(
     "--data",
     metavar="FILE",
-    help="Answer this data set instead, of the kinds that build reads; with labels, measure the metric. A .txt file: a "
-    "text on each line.",
+    help="Answer a data set, in any format that build reads; with labels, measure the metric. A .txt file has one text "
+    "a line.",
 )
 @text_columns
 @click.option(
     "--labels",
     metavar="NAMES",
-    help="Choose from these labels, by a bundle that judges entailment: a list, or a file of them. With --data: names "
-    "of integer labels.",
+    help="With an entailment bundle: choose from these labels, a list or a file. With --data: names of integer labels.",
 )
 @outside_option
 @click.option(
     "--hypothesis",
     metavar="TEMPLATE",
-    help='With --labels: what a label is put into, at {}. [default: "This example is {}."]',
+    help='With --labels: the sentence that each label is put into, at {}. [default: "This example is {}."]',
 )
-@click.option("--multi-label", is_flag=True, help="With --labels: several may be true; each is judged by itself.")
+@click.option("--multi-label", is_flag=True, help="With --labels: several may be true; each is judged alone.")
 @click.option(
     "--rank",
     "query",
     metavar="QUERY",
-    help="Put the texts in the order that they suit this query: by a bundle that embeds, or scores pairs.",
+    help="Sort the texts by how well they suit this query; needs a bundle that embeds texts or scores pairs.",
 )
 @click.option(
     "--compare-teacher",
     "teacher",
     metavar="TEACHER",
-    help='With --data: where the teacher is; print what it answers otherwise. Needs "edgepack[build]".',
+    help='With --data: the teacher; print where it answers otherwise. Needs "edgepack[build]".',
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the runtime.")
 @click.option(
@@ -159,7 +164,7 @@ def predict(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Let a bundle answer texts.
+    """Answer texts with a bundle.
 
     With - it reads one from each line of standard input. A bundle for pairs takes two texts in turn, or two on a line
     with a tab between them; with --labels or --rank it takes single texts.
@@ -215,7 +220,7 @@ def take_question(settings: dict[str, Any], data: str | None) -> Callable[[Bundl
 @click.option("--key", type=EXISTING_FILE, required=True, help="PEM file with your Ed25519 private key.")
 @output_options
 def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> None:
-    """Sign bundles, so that the gate can tell who made them."""
+    """Sign bundles, so that the gate can tell who released them."""
     from edgepack.bundle.signature import SIGNATURE_NAME, sign_bundle
 
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
@@ -247,19 +252,19 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     "--application-id",
     default="dev.edgepack.sample",
     show_default=True,
-    help="Reverse-DNS id of the app, which stores know it by.",
+    help="Reverse-DNS id of the app, by which stores know it.",
 )
 @click.option(
     "--download-url",
     metavar="URL",
-    help="Leave the model out; the app fetches it from this folder. [default: it is in the app]",
+    help="Leave the model out; the app downloads it from this folder at its first start. [default: it is in the app]",
 )
 @click.option(
     "--vectors",
     type=click.Choice(["float32", "int8", "binary"]),
     default="float32",
     show_default=True,
-    help="How the app keeps the vectors of the texts that it searches: in 4 bytes, a byte or a bit for each number.",
+    help="How the app stores each number of the vectors of the texts that it searches: in 4 bytes, a byte or a bit.",
 )
 @click.option(
     "--version-name", metavar="NAME", default="1.0", show_default=True, help="The app's version, as people see it."
@@ -269,7 +274,7 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     type=click.IntRange(1, 2_100_000_000),
     default=1,
     show_default=True,
-    help="Number of the release, by which a store tells a newer one.",
+    help="Number of the release; a store wants a larger one for each.",
 )
 @click.option(
     "--icon",
@@ -289,9 +294,9 @@ def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     multiple=True,
     type=EXISTING_FOLDER,
     metavar="BUNDLE",
-    help="Another bundle of the build, for systems too old for the first: the app holds both and opens one. iOS.",
+    help="iOS: another bundle of the build, for systems too old for the first. The app holds both and opens one.",
 )
-@click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is whole.")
+@click.option("--force", is_flag=True, help="Replace a folder that is not empty, once the new one is complete.")
 @click.option("--force-failed", is_flag=True, help="Package a bundle whose verdict failed: to try it, not to ship it.")
 @output_options
 def package(
@@ -312,7 +317,7 @@ def package(
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the files; new or empty.")
 @output_options
 def reduce_runtime(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Write what a runtime of a bundle's operators is built from.
+    """Write files for a runtime with only a bundle's operators.
 
     For ONNX Runtime: the operators with their types, as its build takes them, and the model in its own format. For
     ExecuTorch: the operators.
@@ -332,15 +337,15 @@ def reduce_runtime(bundle: Path, output: Path, as_json: bool, quiet: bool) -> No
     "bundles",
     multiple=True,
     type=EXISTING_FOLDER,
-    help="Bundle that passed the gate: fail if the app's model is another one.",
+    help="Bundle that passed the gate: fail if the app has another model; once or more.",
 )
 @click.option(
     "--on-demand",
     is_flag=True,
-    help="The app downloads its model: it may be missing, and the INTERNET permission is fine.",
+    help="The app downloads its model: the model may be missing, and the INTERNET permission is allowed.",
 )
 @click.option(
-    "--allow", "allowed", multiple=True, metavar="PERMISSION", help="Android permission that the app may ask for."
+    "--allow", "allowed", multiple=True, metavar="PERMISSION", help="Android permission that the app may request."
 )
 @json_option
 @click.pass_context
@@ -363,20 +368,20 @@ def inspect(ctx: click.Context, /, app: Path, as_json: bool, **settings: Any) ->
     is_flag=False,
     flag_value=0,
     metavar="[PORT]",
-    help="Serve the two files to this machine alone, until Ctrl-C; without PORT at a free one. Give it after OUTPUT.",
+    help="Serve the two files to this machine only, until Ctrl-C. Give it after OUTPUT. [default PORT: a free one]",
 )
 @click.option(
     "--device-report",
     "device_reports",
     multiple=True,
     type=EXISTING_FILE,
-    help="JSON file with a phone's figures, which the page then shows.",
+    help="JSON file with a phone's figures to show on the page; once or more.",
 )
 @output_options
 def report(
     output: Path, opened: bool, port: int | None, device_reports: tuple[Path, ...], as_json: bool, quiet: bool
 ) -> None:
-    """Write report.html and report.md of a build."""
+    """Write report.html and report.md of a build or a sweep."""
     from edgepack.report import write_report
     from edgepack.report.serve import open_report, serve_report
 

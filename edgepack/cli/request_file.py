@@ -64,13 +64,13 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=path,
         metavar="FILE",
         expose_value=False,
-        help="TOML file with options by their long names; those of the command line are used first.",
+        help="TOML file with options by their long names; options on the command line override it.",
     )
     printed = click.option(
         "--print-config",
         is_flag=True,
         expose_value=False,
-        help="Print such a file from the options given, with a comment on each, and stop.",
+        help="Print a file for --config from the options given, with a comment on each, and stop.",
     )
     return given(printed(command))
 

@@ -23,14 +23,14 @@ WIDTHS = click.Choice(["4", "8", "32"])
 @click.command()
 @click.argument("student", type=EXISTING_FOLDER)
 @target_option
-@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the artifacts, one folder each.")
-@click.option("--body-bits", type=WIDTHS, help="Bits of the layers' weights; 32 rounds nothing. [default: as trained]")
-@click.option("--embedding-bits", type=WIDTHS, help="Bits of the word table; 32 rounds nothing. [default: as trained]")
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the model files, one folder each.")
+@click.option("--body-bits", type=WIDTHS, help="Bits of the layers' weights; 32: not rounded. [default: as trained]")
+@click.option("--embedding-bits", type=WIDTHS, help="Bits of the word table; 32: not rounded. [default: as trained]")
 @output_options
 def export(
     student: Path, targets: tuple[str, ...], output: Path, as_json: bool, quiet: bool, **widths: str | None
 ) -> None:
-    """Write a student folder as an artifact for each target."""
+    """Write a student folder as a model file for each target."""
     from edgepack.build.single_stage import export_student
 
     body, embedding = (int(bits) if bits else None for bits in (widths["body_bits"], widths["embedding_bits"]))
@@ -42,12 +42,12 @@ def export(
 @click.option(
     "--arch",
     type=click.Choice(["arm64"]),
-    help="Run ONNX, LiteRT and ExecuTorch artifacts on this CPU instead, emulated, and compare it with the CPU here.",
+    help="Run ONNX, LiteRT and ExecuTorch files on this CPU, emulated, and compare the answers with those here.",
 )
 @click.option(
     "--examples",
     type=click.IntRange(min=1),
-    help="With --arch: use only so many evaluation examples, as emulation is slow. [default: all]",
+    help="With --arch: use only so many evaluation examples, since emulation is slow. [default: all]",
 )
 @place_options
 @output_options
@@ -62,9 +62,9 @@ def validate(
     quiet: bool,
     **places: Any,
 ) -> None:
-    """Run a build's artifacts again and compare them with the teacher.
+    """Run a build's model files again; compare them with the teacher.
 
-    Each runs in the runtime that it is for.
+    Each runs in its own runtime. The bundles get the new verdicts; exit 1 if one did not pass.
     """
     if examples is not None and arch is None:
         raise click.UsageError("--examples goes with --arch")

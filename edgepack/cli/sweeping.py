@@ -16,15 +16,15 @@ from edgepack.cli.options import EXISTING_FILE, make_console, output_options, pr
     "--output",
     required=True,
     metavar="OUT",
-    help="Folder for all builds and their report; a sweep that was stopped resumes in it. With --ray also a URL.",
+    help="Folder for all builds and their report, with --ray also a URL; a sweep that was stopped there resumes.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(min=1), help="Builds at a time, in processes here. [default: by cores, memory, disk]"
+    "--jobs", type=click.IntRange(min=1), help="How many builds run at a time here. [default: by cores, memory, disk]"
 )
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Build on the Ray cluster there: HOST:PORT, auto, or local for one on this machine.",
+    help="Build on a Ray cluster: its HOST:PORT, auto for this machine's, or local to start one.",
 )
 @click.option("--dry-run", is_flag=True, help="Check every build and list them with their plans; train nothing.")
 @output_options
@@ -42,7 +42,7 @@ def sweep(
 ) -> None:
     """Make many builds from one file, and compare them.
 
-    It lists teachers, budgets, seeds, recipes and targets. If a build fails, the others go on, and the exit code is 1.
+    The file lists teachers, budgets, seeds, recipes and targets. If a build fails, the others go on; exit code 1.
     """
     from edgepack.sweep.run import list_sweep, run_sweep
 

@@ -131,14 +131,14 @@ class DataAnswers:
 
     def _notes(self) -> Iterator[str]:
         if self.unsure:
-            yield f"note: of {self.unsure:,} texts the model is not sure"
+            yield f"note: the model is not sure of {self.unsure:,} texts; an app says so for them"
         if self.outside:
             unsure = sum(not answer.sure for answer in self.outside)
             yield f"note: of {len(self.outside):,} texts out of scope, the model is not sure of {unsure:,}"
         if self.cut:
             yield f"note: {self.cut:,} texts are longer than the model's input; their ends were not read"
         if self.mostly_unknown:
-            yield f"note: of {self.mostly_unknown:,} texts the model does not know most tokens"
+            yield f"note: {self.mostly_unknown:,} texts are mostly tokens that the model does not know"
 
     def _counted(self) -> Iterator[str]:
         counts = list(self.counts.items())

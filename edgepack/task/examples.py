@@ -88,7 +88,10 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
     check_outside(columns, task)
     training, held_out = _datasets(loaded if task.is_score else share_names(loaded, task.labels), task)
     if columns.outside is not None and not (training.outside or held_out.outside):
-        raise InputError(f"no row of {train} or {evaluation} has the label {shown(columns.outside)} of --out-of-scope")
+        raise InputError(
+            f"no row of {train} or {evaluation} has the label {shown(columns.outside)} of --out-of-scope; give the "
+            "label as the data spell it, or leave the option out"
+        )
     shared = check_distinct(training, held_out)
     check_evaluation(held_out, task)
     notes = [*training.notes, *repeated_texts(training), *absent_labels(training, task, training=True)]
@@ -146,7 +149,9 @@ def read_tag_scheme(source: str, columns: Columns = BY_NAME, wanted: str | None 
     name, pair = infer_layout(table, columns)
     if name != "token-classification":
         if wanted is not None:
-            raise InputError(f"{source}: its texts have labels, not their words; --tag-scheme goes with tagged words")
+            raise InputError(
+                f"{source}: its texts have labels, not their words; --tag-scheme goes with tagged words: leave it out"
+            )
         return None
     loaded = load(table, name, pair, columns)
     own = scheme_of_rows(_named_tags(loaded), [row.where for row in loaded.rows])

@@ -80,7 +80,7 @@ class FileTensors(Mapping[str, Tensor]):
         """One line: where the weights are while the teacher runs, and why."""
         size, free = format_size(self.bytes), f"{format_size(self.free)} of memory are free"
         if not self.converted and self.mapped:
-            return f"its {size} of fp32 weights stay in their file, whose pages the system can take back"
+            return f"its {size} of fp32 weights stay in their file, so the system can free their memory"
         if not self.aside:
             return f"its weights are converted to fp32 when they are needed, {size}; {free}"
         where = tempfile.gettempdir()

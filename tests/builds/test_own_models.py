@@ -38,7 +38,7 @@ def test_a_plan_says_how_the_student_starts(tmp_path: Path) -> None:
     carved = plan_build(request(tmp_path / "bert", "bert"), QUIET)
     new = plan_build(request(tmp_path / "modernbert", "modernbert"), QUIET)
     parts = plan_build(request(tmp_path / "deberta", "deberta-v2"), QUIET)
-    assert "the student starts carved from the teacher's layers 1, 2" in carved.table()
+    assert "the student is carved from the teacher's layers 1, 2" in carved.table()
     assert "the student starts from the teacher's word table with a new, random body" in new.table()
     assert "modernbert" in new.to_record()["start"]
     assert "from parts of the teacher's layers, without what is a deberta-v2's own in its attention" in parts.table()

@@ -108,11 +108,13 @@ def test_a_build_is_refused_where_a_bundle_is_needed(tmp_path: Path) -> None:
     path.write_text(json.dumps({"artifacts": []}))
     for ask in (load_manifest, refuse_build):
         assert said(tmp_path, ask) == (
-            "F is the output of a build, not a bundle; its bundles: none: its targets were not built"
+            "F is the output of a build, not a bundle; none of its targets was built; build it again"
         )
     (tmp_path / "bundles" / "a").mkdir(parents=True)
     (tmp_path / "bundles" / "a" / "edgepack.json").write_text("{}")
-    assert said(tmp_path, refuse_build) == "F is the output of a build, not a bundle; its bundles: F/bundles/a"
+    assert (
+        said(tmp_path, refuse_build) == "F is the output of a build, not a bundle; give one of its bundles: F/bundles/a"
+    )
     for keys in ({}, {"files": []}, {"files": [], "artifacts": []}):
         path.write_text(json.dumps(keys))
         refuse_build(tmp_path)

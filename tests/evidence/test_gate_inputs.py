@@ -42,7 +42,7 @@ def test_a_build_given_for_a_bundle_is_answered_with_its_bundles(tmp_path: Path)
     bundles = ", ".join(str(tmp_path / "bundles" / name) for name in ("android-onnx", "ios-onnx"))
     for ask in (load_manifest, lambda folder: gate([folder])):
         with pytest.raises(
-            InputError, match=re.escape(f"is the output of a build, not a bundle; its bundles: {bundles}")
+            InputError, match=re.escape(f"is the output of a build, not a bundle; give one of its bundles: {bundles}")
         ):
             ask(tmp_path)
         with pytest.raises(InputError, match=re.escape(f"give one of the bundles in it: {bundles}")):
