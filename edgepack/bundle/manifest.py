@@ -174,7 +174,7 @@ class BundleManifest(Record):
     activation: Literal["sigmoid"] | None = None  # of a score: what the logit goes through; absent: nothing
     ranks: Literal[True] | None = None  # whether scores order the candidates of a query, the first text of each pair
     vector: VectorRecord | None = None  # of a text that is embedded; absent for other tasks
-    max_length: int
+    max_length: int = Field(ge=1, le=1_000_000)  # tokens; no student has so many positions
     windows: WindowsRecord | None = None  # absent: longer texts are cut
     padding: PaddingRecord
     inputs: list[TensorRecord]

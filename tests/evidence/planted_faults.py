@@ -249,8 +249,7 @@ FAULTS: list[Fault] = [
     *faults("labels", EVERYWHERE, "goldens", reversed_everywhere=reverse_labels),
     *faults(
         "lengths, padding and configs", EVERYWHERE, "consistency",
-        length=put(M, "max_length", to=MAX_LENGTH - 1), length_0=put(M, "max_length", to=0),
-        length_without_end=put(M, "max_length", to=10**30), padding_id=put(M, "padding", "id", to=7),
+        length=put(M, "max_length", to=MAX_LENGTH - 1), padding_id=put(M, "padding", "id", to=7),
         padding_token=put(M, "padding", "token", to="<pad>"), no_json=write(C, b"{"),
         list_in_place_of_config=write(C, b"[]"), positions=put(C, "max_position_embeddings", to=512),
         vocabulary=put(C, "vocab_size", to=3), architecture=put(C, "architectures", to=["X"]),
@@ -260,6 +259,11 @@ FAULTS: list[Fault] = [
         no_such_class=put(TC, "tokenizer_class", to="T5Tokenizer"),
         model_type=put(C, "model_type", to="gpt2"),
         no_such_token=put(TC, "cls_token", to="[XXX]"),
+    ),
+    *faults(
+        "lengths, padding and configs", NOT, "files",
+        length_0=put(M, "max_length", to=0), length_below_0=put(M, "max_length", to=-5),
+        length_without_end=put(M, "max_length", to=10**30),
     ),
     *faults(
         "inputs, outputs, runtime", NOT, "artifact",

@@ -13,6 +13,7 @@ from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import read_policy
+from edgepack.predict import Bundle as Answering
 
 POLICY = "max_bytes = 2_000_000\nmax_drop = 0.5\n"
 
@@ -59,6 +60,13 @@ def test_a_baseline_whose_files_are_changed_is_no_release(copy: Path, tmp_path: 
     found = next(check for check in result.checks if check.name == "baseline")
     assert found.status == "failed"
     assert found.reason.startswith("the baseline is damaged: README.md")
+
+
+def test_a_model_of_other_labels_than_its_manifest_is_one_line(copy: Path) -> None:
+    document = json.loads((copy / "edgepack.json").read_text())
+    (copy / "edgepack.json").write_text(json.dumps({**document, "labels": ["one", "two", "three"]}))
+    with pytest.raises(InputError, match=r"the model gives 2 numbers, edgepack\.json is of 3"):
+        Answering.load(copy)("a b c")
 
 
 def test_a_build_given_for_a_bundle_is_answered_with_its_bundles(tmp_path: Path) -> None:
