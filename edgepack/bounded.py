@@ -10,6 +10,7 @@ import json
 import os
 import stat
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,37 @@ def read_file(path: Path, limit: int, what: str) -> bytes:
     if len(data) > limit:
         raise InputError(f"{what}: is larger than {limit:,} bytes, the most that is read here")
     return data
+
+
+def parse_json(data: bytes, constants: bool = False) -> Any:
+    """What JSON in UTF-8 holds; `ValueError`, in one line, where two readers could take it for two things.
+
+    So a key that stands twice in an object, a byte order mark and another encoding are refused; NaN and Infinity,
+    which JSON does not have, unless `constants` are allowed.
+    """
+    try:
+        text = data.decode()
+        if text.startswith("\ufeff"):
+            raise ValueError("it begins with a byte order mark")
+        refuse = None if constants else _no_constant
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=refuse)
+    except RecursionError as e:
+        raise ValueError("its values are nested too deep") from e
+    except ValueError as e:  # JSONDecodeError and UnicodeDecodeError are ones
+        raise ValueError(first_line(e)) from e
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these pairs; `ValueError` for a key that stands in it twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    return found
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

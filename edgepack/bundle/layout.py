@@ -25,6 +25,7 @@ ARCHITECTURES = {  # by task: what config.json names, for transformers.js
     "token-classification": "BertForTokenClassification",
     "feature-extraction": "BertModel",
 }
+JAVASCRIPT, JAVASCRIPT_CONFIG = "transformers.js_config", {"dtype": "q8"}  # opens onnx/model_quantized.onnx
 PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*(\.[A-Za-z0-9_+-]+)*")
 LONGEST_PATH = 200  # Windows allows 260 with the folder that the bundle is in
 

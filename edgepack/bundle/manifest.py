@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
-from edgepack.bounded import read_file
+from edgepack.bounded import parse_json, read_file
 from edgepack.bundle.chain import ChainRecord
 from edgepack.bundle.record import Record
-from edgepack.errors import InputError, bare, first_line
+from edgepack.errors import InputError, bare, shown
 from edgepack.target import Target, load_target
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL
@@ -174,7 +174,7 @@ class BundleManifest(Record):
     activation: Literal["sigmoid"] | None = None  # of a score: what the logit goes through; absent: nothing
     ranks: Literal[True] | None = None  # whether scores order the candidates of a query, the first text of each pair
     vector: VectorRecord | None = None  # of a text that is embedded; absent for other tasks
-    max_length: int
+    max_length: int = Field(ge=1, le=1_000_000)  # tokens; no student has so many positions
     windows: WindowsRecord | None = None  # absent: longer texts are cut
     padding: PaddingRecord
     inputs: list[TensorRecord]
@@ -325,11 +325,11 @@ def read_bounded(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; `InputError` where the file holds anything else."""
+    """A JSON object as every reader has it (`parse_json`); `InputError` where the file holds anything else."""
     try:
-        document = json.loads(read_bounded(path))
-    except (ValueError, RecursionError) as e:
-        raise InputError(f"{bare(str(path), 200)}: is no JSON ({first_line(e)}); build the bundle again") from e
+        document = parse_json(read_bounded(path))
+    except ValueError as e:
+        raise InputError(f"{bare(str(path), 200)}: is no JSON ({e}); build the bundle again") from e
     if not isinstance(document, dict):
         raise InputError(f"{bare(str(path), 200)}: is no JSON object; build the bundle again")
     return document
@@ -338,13 +338,17 @@ def read_json(path: Path) -> dict[str, Any]:
 def parse_model(data: bytes, kind: type[Model], where: str, remedy: str = "build the bundle again") -> Model:
     """A model from JSON; an `InputError` names `where` it is, the first key that is wrong and the `remedy`."""
     try:
-        return kind.model_validate_json(data)
+        model = kind.model_validate_json(data, strict=True)  # an app's reader would stop at "16" or 16.0 for 16
+        if type(schema := parse_json(data, constants=True).get("schema", SCHEMA)) is not int:  # 1.0 equals 1
+            raise ValueError(f"schema: is {shown(schema)}, no whole number")
+        return model
     except ValidationError as e:
         first = e.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the document"
-        raise InputError(
-            f"{bare(where, 200)}: {bare(place)}: {bare(first['msg'], 200)} (schema {SCHEMA}); {remedy}"
-        ) from e
+        said = f"{bare(place)}: {bare(first['msg'], 200)}"
+        raise InputError(f"{bare(where, 200)}: {said} (schema {SCHEMA}); {remedy}") from e
+    except ValueError as e:
+        raise InputError(f"{bare(where, 200)}: {e} (schema {SCHEMA}); {remedy}") from e
 
 
 def write_model(path: Path, model: BaseModel) -> None:

@@ -6,11 +6,13 @@ The front matter is JSON values, which are YAML: so no name can break out of its
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from edgepack.bundle.growth import growth_of
 from edgepack.bundle.linear import card_lines
 from edgepack.bundle.manifest import BundleManifest, TeacherRecord, task_of
 from edgepack.bundle.verdict import Verdict
+from edgepack.errors import bare
 from edgepack.target import Target
 from edgepack.task.schemes import SchemeName
 from edgepack.task.task import Task
@@ -19,9 +21,8 @@ from edgepack.task.windows import Longest, Windows
 
 def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, longest: Longest) -> str:
     """Markdown: what the model is, where it comes from, how close it stays, how to feed it."""
-    lines = ["---", *front_matter(task, teacher), f"library_name: {json.dumps('edgepack')}"]
-    lines += [f"tags: {json.dumps(['edgepack', target.device, target.runtime])}", "---"]
-    lines += [
+    lines = [
+        *card_head(task, teacher, target),
         "",
         title(teacher, target),
         "",
@@ -41,7 +42,7 @@ def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verd
     lines += ["", "## Ask it", "", "In this folder, with edgepack and the runtime installed:", ""]
     lines += ["```bash", predict_command(".", task.pair), "```"]
     lines += ["", "## Checks", "", "| check | status | why |", "|---|---|---|"]
-    lines += [f"| {c.name} | {c.status.replace('_', ' ')} | {c.reason.replace('|', '/')} |" for c in verdict.checks]
+    lines += check_rows(verdict)
     lines += [
         "",
         "## Limits",
@@ -57,6 +58,18 @@ def predict_command(folder: str, pair: bool) -> str:
     """The line that asks the bundle in `folder` on a computer."""
     texts = ("a text", "its pair") if pair else ("a text",)
     return " ".join(["edgepack predict", folder, *(f'"{text}"' for text in texts)])
+
+
+def card_head(task: Task, teacher: TeacherRecord, target: Target) -> list[str]:
+    """The front matter between its two marks."""
+    tagged = [f"library_name: {json.dumps('edgepack')}"]
+    tagged += [f"tags: {json.dumps(['edgepack', target.device, target.runtime])}"]
+    return ["---", *front_matter(task, teacher), *tagged, "---"]
+
+
+def check_rows(verdict: Verdict) -> list[str]:
+    """What the verdict's checks say, a row each."""
+    return [f"| {c.name} | {c.status.replace('_', ' ')} | {c.reason.replace('|', '/')} |" for c in verdict.checks]
 
 
 def front_matter(task: Task, teacher: TeacherRecord) -> list[str]:
@@ -138,9 +151,28 @@ def figures(verdict: Verdict) -> list[str]:
 
 
 def card_facts(manifest: BundleManifest, verdict: Verdict, target: Target) -> list[str]:
-    """The lines that a bundle's card must have word for word: names, licence, labels, bytes and figures."""
+    """The lines that a bundle's card must have word for word: names, licence, labels, bytes, figures and checks."""
     task, teacher = task_of(manifest), manifest.teacher
     facts = [*front_matter(task, teacher), title(teacher, target), origin(task, teacher), shipped(verdict)]
     facts += [*inputs(task, manifest.longest), *tags(manifest.tag_scheme)]
-    facts += [*sure(manifest.temperature, manifest.min_confidence), *figures(verdict)]
+    facts += [*sure(manifest.temperature, manifest.min_confidence), *figures(verdict), *check_rows(verdict)]
+    facts += [predict_command(".", task.pair)]
     return [line for fact in facts if fact for line in fact.splitlines()]
+
+
+def card_faults(lines: Sequence[str], manifest: BundleManifest, verdict: Verdict, target: Target) -> list[str]:
+    """Facts that a card does not have, another front matter than edgepack writes, and lines that claim otherwise."""
+    facts = card_facts(manifest, verdict, target)
+    faults = [f"does not say: {bare(fact)}" for fact in facts if fact not in lines]
+    head = card_head(task_of(manifest), manifest.teacher, target)
+    if list(lines[: len(head)]) != head:
+        faults.append("its front matter is not the manifest's")
+    subjects = {subject_of(fact) for fact in facts} - {""}
+    return faults + [f"says too: {bare(line)}" for line in lines if subject_of(line) in subjects and line not in facts]
+
+
+def subject_of(line: str) -> str:
+    """What a fact is about: the first cells of a row, or all before the first colon of an item; "" of other lines."""
+    if line.startswith("| "):
+        return line.split(" | ")[0]
+    return line.partition(":")[0] if line.startswith("- ") or line.startswith("Retention:") else ""

@@ -6,7 +6,8 @@ was left out; a gate may waive a check by name. `verdict.json` is this model, wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field
@@ -116,6 +117,13 @@ class Verdict(Record):
         """The check of this name; one that is absent was not run."""
         found = next((check for check in self.checks if check.name == name), None)
         return found or Check(name=name, status="not_run", reason="the verdict does not mention it")
+
+
+def blame(metrics: Mapping[str, MetricRecord]) -> str | None:
+    """The build stage after which the metric is lower by most; None if it nowhere is."""
+    losses = {BLAMES[after]: metrics[before].value - metrics[after].value for before, after in pairwise(FORMS)}
+    worst = max(losses, key=lambda stage: losses[stage])
+    return worst if losses[worst] > 0 else None
 
 
 def all_passed(checks: list[Check]) -> bool:

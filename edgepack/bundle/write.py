@@ -31,6 +31,8 @@ from edgepack.bundle.layout import (
     ARCHITECTURES,
     CARD_NAME,
     CONFIG_NAME,
+    JAVASCRIPT,
+    JAVASCRIPT_CONFIG,
     MODEL_TYPE,
     TOKENIZER_CONFIG_NAME,
     TOKENIZER_NAME,
@@ -274,7 +276,7 @@ def transformers_config(contents: Contents) -> dict[str, Any]:
         "num_attention_heads": max(config.num_heads or [1]),
         "max_position_embeddings": contents.max_length,
         "pad_token_id": padding(contents.tokenizer).id,
-        "transformers.js_config": {"dtype": "q8"},
+        JAVASCRIPT: JAVASCRIPT_CONFIG,
     }
 
 

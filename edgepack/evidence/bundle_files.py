@@ -41,7 +41,11 @@ def name_faults(manifest: BundleManifest) -> list[str]:
 
 
 def required_faults(manifest: BundleManifest, target: Target) -> list[str]:
-    """Files that a bundle must have and this one does not record, and files that ship or do not, wrongly."""
+    """Files that a bundle must have and this one does not record, ones that no bundle has, and what ships wrongly.
+
+    A further file is nothing that the verdict looked at, and what reads the folder may take it for its own:
+    transformers.js an `onnx/model.onnx`, transformers a `special_tokens_map.json`.
+    """
     shipped = {record.path: record.shipped for record in manifest.files}
     asset = tokenizer_asset(shipped)
     model = [path for path in shipped if is_model_file(path, target)]
@@ -49,6 +53,8 @@ def required_faults(manifest: BundleManifest, target: Target) -> list[str]:
     faults = [f"{name}: is not recorded" for name in dict.fromkeys(needed) if name not in shipped]
     if MANIFEST_NAME in shipped:
         faults.append(f"{MANIFEST_NAME}: records itself")
+    further = [path for path in shipped if path not in (*needed, *model, MANIFEST_NAME)]
+    faults += [f"{bare(path)}: is no file of a bundle" for path in further]
     for path, ships in shipped.items():
         must = path == asset or path in model
         if ships != must:

@@ -17,6 +17,7 @@ from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, all_passed, in_full, limit_check
 from edgepack.console import Console, format_table
+from edgepack.evidence.bundle_files import files_check
 from edgepack.evidence.metric_check import Answers, Given, refuse_other_task
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
@@ -237,7 +238,14 @@ def flips_by_set_label(old: Answers, new: Answers) -> list[LabelFlips]:
 
 
 def baseline_check(folder: Path, baseline: Path, given: Given | None, policy: Policy) -> Check:
-    """`edgepack gate --baseline`: the comparison as one check, its worst answer first."""
+    """`edgepack gate --baseline`: the comparison as one check, its worst answer first.
+
+    A baseline whose files are not as it records them is no earlier release.
+    """
+    manifest = load_manifest(baseline)
+    files = files_check(baseline, manifest, load_target(manifest.target))
+    if files.status != "passed":
+        return files.model_copy(update={"name": "baseline", "reason": f"the baseline is damaged: {files.reason}"})
     found = compare_releases(baseline, folder, given, policy)
     bad = [check for check in found.checks if check.status != "passed"]
     worst = next((check for check in found.checks if check.status == "failed"), bad[0] if bad else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +20,15 @@ from edgepack.bundle.linear import in_manifest
 from edgepack.bundle.manifest import BundleManifest, is_model_file, task_of
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, faults_check
 from edgepack.errors import InputError, bare
+from edgepack.evidence.analysis_consistency import analysis_faults
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.side_files import side_file_faults
 from edgepack.evidence.sure import sure_faults
 from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
-from edgepack.target import Target
+from edgepack.target import Target, load_target
 from edgepack.task.similarity import EMBEDS
 
-MOST_TOKENS = 1_000_000  # no student has so many positions
-VERSION = re.compile(r"\d+\.\d+")
+VERSION = re.compile(r"\d+(\.\d+)+[A-Za-z0-9.+!-]{0,80}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +59,8 @@ def consistency_check(bundle: OpenBundle) -> Check:
     problems += [f"manifest: {fault}" for fault in manifest_faults(manifest)]
     problems += [f"verdict: {fault}" for fault in verdict_faults(verdict)]
     problems += agreement_faults(manifest, verdict, target)
+    with suppress(InputError):  # of a task that cannot be, which is said above
+        problems += [f"verdict: {fault}" for fault in analysis_faults(verdict, task_of(manifest))]
     problems += side_file_faults(bundle)
     return faults_check("consistency", problems, "manifest, verdict, configs and model card say the same")
 
@@ -91,13 +94,11 @@ def manifest_faults(manifest: BundleManifest) -> list[str]:
     """What no bundle's manifest can say."""
     faults = vector_faults(manifest) if manifest.task == EMBEDS else label_faults(manifest.labels)
     faults += training_faults(manifest)
-    if not 1 <= manifest.max_length <= MOST_TOKENS:
-        faults.append(f"max_length is {bare(str(manifest.max_length))}")
     if manifest.budget_bytes < 1 or manifest.shipped_bytes < 1:
         faults.append("a bundle has more than 0 bytes, and a budget too")
     if not SHA256.fullmatch(manifest.teacher.sha256) or not manifest.teacher.name.strip():
         faults.append(f"teacher {bare(manifest.teacher.name)} has the sha256 {bare(manifest.teacher.sha256)}")
-    if not VERSION.match(manifest.edgepack_version):
+    if not VERSION.fullmatch(manifest.edgepack_version):
         faults.append(f"edgepack_version is {bare(manifest.edgepack_version)}")
     try:
         datetime.fromisoformat(manifest.created)
@@ -160,10 +161,26 @@ def agreement_faults(manifest: BundleManifest, verdict: Verdict, target: Target)
     )
     faults = [f"{what} differs between manifest and verdict" for what, one, other in pairs if one != other]
     faults += sure_faults(manifest, verdict)
+    faults += measured_faults(verdict, target)
     data = manifest.evaluation
-    if data is not None and (not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}):
+    if data is None:
+        faults.append("the manifest does not say on which data the metrics are")
+    elif not SHA256.fullmatch(data.sha256) or {r.n for r in manifest.metrics.values()} != {data.n}:
         faults.append("the evaluation data are not those of the metrics")
     size = verdict.check("size")
     if (size.value, size.limit) != (manifest.shipped_bytes, manifest.budget_bytes):
         faults.append("the verdict's check of size is not of the manifest's bytes and budget")
     return faults
+
+
+def measured_faults(verdict: Verdict, target: Target) -> list[str]:
+    """A verdict that was taken over from a target whose runtime does not run the same file."""
+    if verdict.measured_as is None:
+        return []
+    try:
+        other = load_target(verdict.measured_as)
+    except InputError:
+        return [f"the verdict was measured as {bare(verdict.measured_as)}, which is no target"]
+    if other.name != target.name and (other.format, other.runtime) == (target.format, target.runtime):
+        return []
+    return [f"the verdict was measured as {other.name}, which is not another target with the runtime of {target.name}"]

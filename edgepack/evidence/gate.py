@@ -73,6 +73,7 @@ def gate(
     rules = read_policy(policy) if policy else Policy()
     for folder in bundles:
         check_bundle_folder(folder)
+    refuse_results_over((junit, markdown), (policy, evaluation, public_key, *device_reports), (*bundles, baseline))
     if student is not None:
         import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
     key = find_key(public_key, policy, rules)
@@ -95,6 +96,21 @@ def gate(
         if path is not None:
             write_output(path, data)
     return result
+
+
+def refuse_results_over(
+    results: Sequence[Path | None], read: Sequence[Path | str | None], bundles: Sequence[Path | None]
+) -> None:
+    """`InputError` where a result would take the place of what is read, of the other result, or lie in a bundle."""
+    taken = {Path(path).resolve() for path in read if path is not None}
+    for result in (path for path in results if path is not None):
+        place = result.resolve()
+        inside = next((folder for folder in bundles if folder and folder.resolve() in place.parents), None)
+        if inside is not None:
+            raise InputError(f"{result} lies in the bundle {inside}, which would not be the same; give another place")
+        if place in taken:
+            raise InputError(f"{result} is read too, or written twice; give each result a file of its own")
+        taken.add(place)
 
 
 def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:

@@ -21,6 +21,7 @@ from edgepack.task.scores import Scores
 from edgepack.task.task import Task
 
 NEARLY = 0.01  # of a probability: two tags that are so near may be either
+MOST_REPEATED = 8  # times that a text of the task may stand there, on average: evaluation data have texts twice
 LENGTH_SLACK = 0.01  # of a vector of length 1: its numbers have four decimals
 
 
@@ -46,6 +47,9 @@ def kind_faults(bundle: OpenBundle) -> Iterator[str]:
     own, needed = len(found) - (len(fixed) - missing), min(TASK_TEXTS, examples)
     if own < needed:
         yield f"{own} texts of the task are there; at least {needed} are needed"
+    different = len(present - set(fixed))
+    if own >= needed and different * MOST_REPEATED < needed:
+        yield f"of {own} texts of the task only {different} are different ones"
     wrong = sum((pair is None) == manifest.pair for _, pair in found)
     if wrong:
         yield f"{wrong} are {'single texts' if manifest.pair else 'pairs'}; the task has the other"
@@ -86,7 +90,7 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
         return "its labels are not one for each row of logits"
     positions = {label: i for i, label in enumerate(manifest.labels)}
     for row, label in zip(rows, labels, strict=True):
-        if label not in positions or row[positions[label]] < float(np.max(row)):
+        if not isinstance(label, str) or label not in positions or row[positions[label]] < float(np.max(row)):
             return "its label is not that of the largest logit"
     return chain_fault(golden, positions, task.chain) if tokens else None
 

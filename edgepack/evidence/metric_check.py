@@ -30,7 +30,7 @@ from edgepack.evidence.paired_ratio import difference_interval, paired_rows
 from edgepack.evidence.policy import Policy
 from edgepack.evidence.sure import log_loss_fault
 from edgepack.machine.extras import missing_package
-from edgepack.runtime.predict import predict_session
+from edgepack.runtime.predict import predict_session, with_outputs
 from edgepack.task.checks import MOST_SHARED, check_evaluation
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
@@ -103,7 +103,8 @@ class Given:
             if task.judged == "teacher":
                 encoded = task.referenced(encoded, self.teacher_vectors(manifest))
             with (self.console or Console(quiet=True)).progress(bundle.folder.name, len(encoded)) as advance:
-                logits = task.read(predict_session(bundle.session, encoded, advance), encoded)
+                found = with_outputs(predict_session(bundle.session, encoded, advance), task.outputs)
+                logits = task.read(found, encoded)
             self.answers[bundle.folder] = Answers(logits, encoded, task.statistics(logits, encoded), task)
         return self.answers[bundle.folder]
 

@@ -6,6 +6,7 @@ written by `junit.py` and `markdown.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,13 +70,22 @@ class BundleResult:
         """The bundle's part of `--json`."""
         checks = [
             CheckRecord(
-                **{name: getattr(c, name) for name in ("name", "status", "value", "limit", "reason")},
+                name=c.name,
+                status=c.status,
+                value=_in_json(c.value),
+                limit=_in_json(c.limit),
+                reason=c.reason,
                 waived=c.name in self.waived,
                 seconds=self.seconds.get(c.name),
             )
             for c in self.checks
         ]
         return BundleRecord(bundle=str(self.folder), passed=not self.failures, checks=checks)
+
+
+def _in_json(value: float | str | None) -> float | str | None:
+    """A figure as JSON can hold it, which has no infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
     "student", "metric", "baseline", "targets", "signature",
 )  # fmt: skip
 GATE_CHECKS = (*JUDGED, *ASKED_CHECKS)
-Limits = ConfigDict(frozen=True, extra="forbid", strict=True)
+Limits = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)  # an infinite limit is none
 
 
 def _as_date(value: Any) -> Any:
@@ -65,7 +65,7 @@ class Policy(BaseModel):
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
     require_targets: list[str] = Field(default_factory=list)  # a bundle of each must be among those given
     require_signature: bool = False
-    public_key: str | None = None  # PEM file, relative to the policy
+    public_key: str | None = Field(default=None, min_length=1)  # PEM file, relative to the policy
     waive: list[str] = Field(default_factory=list)  # may fail or be missing
     waiver: list[Waiver] = Field(default_factory=list)  # the same with a reason and an end
 

@@ -5,18 +5,28 @@ transformers.js takes labels and lengths from the configs, people take figures f
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from edgepack.bundle.layout import ARCHITECTURES, CARD_NAME, CONFIG_NAME, MODEL_TYPE, TOKENIZER_CONFIG_NAME
+from edgepack.bundle.layout import (
+    ARCHITECTURES,
+    CARD_NAME,
+    CONFIG_NAME,
+    JAVASCRIPT,
+    JAVASCRIPT_CONFIG,
+    MODEL_TYPE,
+    TOKENIZER_CONFIG_NAME,
+)
 from edgepack.bundle.manifest import BundleManifest, read_bounded, read_json
-from edgepack.bundle.model_card import card_facts
-from edgepack.errors import InputError, bare
+from edgepack.bundle.model_card import card_faults
+from edgepack.errors import InputError, bare, shown
 from edgepack.evidence.opened import OpenBundle
 
-# edgepack writes no other keys, and others change what a tokenizer does: do_lower_case, for example
+# edgepack writes no other keys, and others change what a reader does: do_lower_case, for example, or auto_map
 TOKENIZER_CLASSES = ("BertTokenizer", "PreTrainedTokenizerFast")
 OTHER_KEYS = ("tokenizer_class", "model_max_length", "clean_up_tokenization_spaces")
 SPECIAL_TOKEN = "_token"  # how the key of a special token ends
+SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")  # whole numbers in config.json
 
 
 def side_file_faults(bundle: OpenBundle) -> list[str]:
@@ -30,8 +40,7 @@ def side_file_faults(bundle: OpenBundle) -> list[str]:
     except InputError as e:
         faults.append(str(e))
     card = read_bounded(folder / CARD_NAME).decode("utf-8", "replace").splitlines()
-    facts = card_facts(manifest, bundle.verdict, bundle.target)
-    return faults + [f"{CARD_NAME}: does not say: {bare(fact)}" for fact in facts if fact not in card]
+    return faults + [f"{CARD_NAME}: {fault}" for fault in card_faults(card, manifest, bundle.verdict, bundle.target)]
 
 
 def config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: dict[str, int]) -> list[str]:
@@ -46,11 +55,25 @@ def config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: d
         "problem_type": manifest.problem,
         "model_type": MODEL_TYPE,
     }
-    faults = [f"{key} is not the manifest's" for key, value in expected.items() if config.get(key) != value]
-    size, largest = config.get("vocab_size"), max(token_ids.values(), default=0)
-    if not isinstance(size, int) or size <= largest:
-        faults.append(f"vocab_size is {bare(str(size))}, the tokenizer's largest id {largest}")
+    faults = [f"{key} is not the manifest's" for key, value in expected.items() if not _same(config.get(key), value)]
+    faults += [f"{bare(key)} is no key of it" for key in config if key not in (*expected, *SHAPE, JAVASCRIPT)]
+    if config.get(JAVASCRIPT) != JAVASCRIPT_CONFIG:
+        faults.append(f"{JAVASCRIPT} does not name the file that is here")
+    sizes = {key: config.get(key) for key in SHAPE}
+    faults += [f"{key} is {shown(size)}, no whole number from 1" for key, size in sizes.items() if not _is_size(size)]
+    size, largest = sizes["vocab_size"], max(token_ids.values(), default=0)
+    if type(size) is int and 1 <= size <= largest:
+        faults.append(f"vocab_size is {size}, the tokenizer's largest id {largest}")
     return faults
+
+
+def _same(found: object, expected: object) -> bool:
+    """Whether a value is the expected one, of its type: 16.0 and true are no whole numbers."""
+    return type(found) is type(expected) and json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value >= 1
 
 
 def tokenizer_config_faults(config: dict[str, Any], manifest: BundleManifest, token_ids: dict[str, int]) -> list[str]:
@@ -59,7 +82,7 @@ def tokenizer_config_faults(config: dict[str, Any], manifest: BundleManifest, to
     faults = [f"{bare(key)} is no key of it" for key in others]
     if config.get("tokenizer_class") not in TOKENIZER_CLASSES:
         faults.append(f"tokenizer_class is none of {', '.join(TOKENIZER_CLASSES)}")
-    if config.get("model_max_length") != manifest.max_length:
+    if not _same(config.get("model_max_length"), manifest.max_length):
         faults.append(f"model_max_length is {bare(str(config.get('model_max_length')))}, not {manifest.max_length}")
     if config.get("pad_token") != manifest.padding.token:
         faults.append(f"pad_token is {bare(str(config.get('pad_token')))}, not {bare(str(manifest.padding.token))}")

@@ -7,9 +7,8 @@ Retention is judged by a paired test (`noninferiority.py`): its whole interval h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ from edgepack.bundle.confidence import Confidence
 from edgepack.bundle.goldens import golden_check
 from edgepack.bundle.manifest import MetricRecord, model_hashes
 from edgepack.bundle.verdict import (
-    BLAMES,
     CONFIDENCE,
-    FORMS,
     MAX_DROP,
     VERDICT_CHECKS,
     Check,
     IntervalRecord,
     Verdict,
+    blame,
     limit_check,
 )
 from edgepack.console import Advance
@@ -236,10 +234,3 @@ def finite_check(logits: np.ndarray, labels: int) -> Check:
     good = bad == 0 and columns == labels
     reason = f"{bad} logits are not finite; {columns} columns for {labels} labels"
     return Check(name="finite", status="passed" if good else "failed", value=bad, limit=0, reason=reason)
-
-
-def blame(metrics: Mapping[str, MetricRecord]) -> str | None:
-    """The build stage after which the metric is lower by most; None if it nowhere is."""
-    losses = {BLAMES[after]: metrics[before].value - metrics[after].value for before, after in pairwise(FORMS)}
-    worst = max(losses, key=lambda stage: losses[stage])
-    return worst if losses[worst] > 0 else None

@@ -57,6 +57,12 @@ def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
         "the artifact's metric": (_metric(verdict, "artifact"), task.metric(rows.artifact, rows.counts)),
         "the teacher's metric": (_metric(verdict, "teacher"), task.metric(rows.teacher, rows.counts)),
         "the number of examples": (metrics["artifact"].n if "artifact" in metrics else None, rows.n),
+        "the test's ratio": (found.value, as_recorded.value),
+        "the test's lower end": (found.lower, as_recorded.lower),
+        "the test's upper end": (found.upper, as_recorded.upper),
+        "the test's number of examples": (found.n, as_recorded.n),
+        "the test's number of differing examples": (found.discordant, as_recorded.discordant),
+        "the check's limit": (recorded.limit if isinstance(recorded.limit, float) else None, 1 - found.margin),
     }
     for what, (claimed, counted) in claims.items():
         if claimed is None or not abs(claimed - counted) <= CLOSE:
@@ -97,9 +103,9 @@ def analysis_checks(analysis: Analysis, policy: Policy) -> list[Check]:
         what = "expected calibration error at the manifest's temperature"
         checks.append(at_limit("calibration", value, policy.max_calibration_error, True, what))
     if policy.max_flips is not None:
-        most = max(analysis.robustness, key=lambda found: found.flips_alone / found.n, default=None)
+        most = max(analysis.robustness, key=lambda found: found.flips_alone / max(1, found.n), default=None)
         what = f"share of texts that change the artifact's answer alone{f', by {most.change},' if most else ''}"
-        value = None if most is None else most.flips_alone / most.n
+        value = None if most is None else most.flips_alone / max(1, most.n)
         checks.append(at_limit("robustness", value, policy.max_flips, True, what))
     return checks
 

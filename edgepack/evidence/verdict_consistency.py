@@ -20,6 +20,7 @@ from edgepack.bundle.verdict import (
     IntervalRecord,
     Verdict,
     all_passed,
+    blame,
     in_full,
 )
 from edgepack.errors import bare
@@ -165,6 +166,10 @@ def speed_faults(verdict: Verdict) -> list[str]:
     faults = []
     if verdict.blame is not None and verdict.blame not in BLAMES.values():
         faults.append(f"it blames {bare(verdict.blame)}; stages are {', '.join(BLAMES.values())}")
+    elif set(FORMS) <= set(verdict.metrics) and verdict.blame != blame(verdict.metrics):
+        faults.append(
+            f"it blames {verdict.blame or 'nothing'}; its metrics blame {blame(verdict.metrics) or 'nothing'}"
+        )
     for name, speed in verdict.speed.items():
         figures = [speed.load_ms, speed.peak_bytes, *speed.p50_ms, *speed.p50_ms.values()]
         figures += [] if speed.first_ms is None else [speed.first_ms]

@@ -27,7 +27,7 @@ from edgepack.predict.entities import find_entities
 from edgepack.predict.ranking import Text, ranked
 from edgepack.predict.zero_shot import HYPOTHESIS, Question, make_question
 from edgepack.runtime import Session, load
-from edgepack.runtime.predict import predict_session
+from edgepack.runtime.predict import predict_session, with_outputs
 from edgepack.target import load_target
 from edgepack.task.long_texts import one_text
 from edgepack.task.task import Task
@@ -196,7 +196,7 @@ class Bundle:
         """What the model gives: `(labels,)`, the vector of a text, or `(tokens, labels)` where words are labelled."""
         windows, part = self.windows, part_of(encoding.sequences)
         text = one_text(encoding.input_ids, encoding.token_type_ids, windows, part)
-        logits = predict_session(self.session, text)
+        logits = with_outputs(predict_session(self.session, text), self.task.outputs)
         return logits if self.task.is_tagging else logits[0]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:

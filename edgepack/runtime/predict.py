@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgepack.console import Advance
+from edgepack.errors import InputError
 from edgepack.runtime import BatchSession, Session
 from edgepack.task.encoded import Encoded, equal_lengths
 from edgepack.task.long_texts import split
@@ -27,6 +28,14 @@ def predict_session(session: Session, encoded: Encoded, advance: Advance | None 
         if advance is not None:
             advance(int(texts.ends[places].sum()))
     return texts.joined(np.concatenate(outputs).astype(np.float32, copy=False))
+
+
+def with_outputs(logits: np.ndarray, outputs: int) -> np.ndarray:
+    """The logits `(…, outputs)`; `InputError` where the model gives more or fewer numbers than its manifest says."""
+    if logits.shape[-1] != outputs:
+        said = f"the model gives {logits.shape[-1]} numbers, edgepack.json is of {outputs}"
+        raise InputError(f"the bundle is damaged: {said}; check it with `edgepack gate`")
+    return logits
 
 
 def _groups(lengths: np.ndarray, session: Session) -> Iterator[np.ndarray]:

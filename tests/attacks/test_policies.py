@@ -21,6 +21,9 @@ POLICIES: dict[str, tuple[str, str]] = {  # TOML, what is said
     "a waiver of everything": ('waive = ["all"]', "names 'all'"),
     "true for a number": ("max_bytes = true", "max_bytes"),
     "no number": ("max_drop = nan", "max_drop"),
+    "a limit without end": ("max_p50_ms = inf", "max_p50_ms"),
+    "growth without end": ("max_growth = inf", "max_growth"),
+    "no name of a key": ('public_key = ""', "public_key"),
 }
 
 

@@ -185,7 +185,11 @@ def test_what_is_no_json_object_is_refused(tmp_path: Path) -> None:
         (b'{"\xff": 1}', "is no JSON ('utf-8' codec can't decode byte"),
         (b"[1]", "is no JSON object"),
         (b"null", "is no JSON object"),
-        (b"[" * 100_000, "is no JSON (maximum recursion depth exceeded"),
+        (b"[" * 100_000, "is no JSON (its values are nested too deep)"),
+        (b'{"a": {"b": 1, "c": 2, "b": 1}}', "is no JSON (the key 'b' stands twice in one object)"),
+        (b'\xef\xbb\xbf{"a": 1}', "is no JSON (it begins with a byte order mark)"),
+        (b'{"a": NaN}', "is no JSON (NaN is no JSON)"),
+        (b'{"a": -Infinity}', "is no JSON (-Infinity is no JSON)"),
     ):
         path.write_bytes(content)
         message = said(path, read_json)
@@ -209,10 +213,15 @@ class Sample(BaseModel):
 
 
 def test_a_wrong_document_names_place_and_fault(tmp_path: Path) -> None:
-    no_integer = "Input should be a valid integer, unable to parse string as an integer"
+    no_integer = "Input should be a valid integer"
     for data, wrong in (
         (b'{"No": "a", "day": 1}', f"No: {no_integer}"),
         (b'{"names": {"a": 1, "b": "c"}}', f"names.b: {no_integer}"),
+        (b'{"No": "3"}', f"No: {no_integer}"),
+        (b'{"No": 3.0}', f"No: {no_integer}"),
+        (b'{"No": true}', f"No: {no_integer}"),
+        (b'{"No": 3, "schema": true}', "schema: is True, no whole number"),
+        (b'{"No": 3, "No": 3}', "the key 'No' stands twice in one object"),
         (b"{", "the document: Invalid JSON: EOF while parsing an object at line 1 column 1"),
         (b'{"No": 10}', "No: " + bare("Value error, " + 300 * "x", 200)),
         (b'{"names": {"%s": "c"}}' % (b"k" * 300), bare("names." + 300 * "k") + f": {no_integer}"),

@@ -139,13 +139,13 @@ def remove(name: str) -> Plant:
     return lambda bundle: (bundle / name).unlink()
 
 
-def replace(name: str, old: str, new: str) -> Plant:
-    """Replace a piece of text, which must be there."""
+def replace(name: str, old: str, new: str, count: int = -1) -> Plant:
+    """Replace a piece of text, which must be there; the first `count` times."""
 
     def plant(bundle: Path) -> None:
         text = (bundle / name).read_text()
         assert old in text, f"{name} holds no {old!r}"
-        (bundle / name).write_text(text.replace(old, new))
+        (bundle / name).write_text(text.replace(old, new, count))
 
     return plant
 

@@ -15,7 +15,7 @@ import torch
 
 from edgepack.bundle.goldens import HARD_TEXTS, check_goldens, read_goldens
 from edgepack.bundle.manifest import BuildManifest, load_manifest, write_model
-from edgepack.bundle.verdict import Verdict
+from edgepack.bundle.verdict import Verdict, blame
 from edgepack.bundle.write import Bundle, write_bundle
 from edgepack.errors import CheckFailed, InputError
 from edgepack.evidence import measure as measuring
@@ -23,7 +23,6 @@ from edgepack.evidence.forms import FormLogits, agreement, compare, divergence, 
 from edgepack.evidence.gate import gate
 from edgepack.evidence.measure import WARM_UPS, Loaded, Subject, Teachers, measure, measure_once
 from edgepack.evidence.policy import JUDGED, read_policy
-from edgepack.evidence.validate import blame
 from edgepack.export import export
 from edgepack.report import write_report
 from edgepack.student.model import Student

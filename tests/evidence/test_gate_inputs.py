@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import read_policy
+from edgepack.predict import Bundle as Answering
 
 POLICY = "max_bytes = 2_000_000\nmax_drop = 0.5\n"
 
@@ -32,6 +34,39 @@ def test_a_policy_in_another_encoding_says_so(tmp_path: Path, encoding: str) -> 
     (tmp_path / "gate.toml").write_bytes(f"# é\n{POLICY}".encode(encoding))
     with pytest.raises(InputError, match=r"gate\.toml: policy is not UTF-8 \(byte \d\); save it as UTF-8"):
         read_policy(tmp_path / "gate.toml")
+
+
+def test_a_result_takes_no_place_of_what_is_read(copy: Path, tmp_path: Path) -> None:
+    policy, data = tmp_path / "gate.toml", tmp_path / "eval.tsv"
+    policy.write_text(POLICY)
+    data.write_text("text\tlabel\na\tnegative\n")
+    with pytest.raises(InputError, match="lies in the bundle"):
+        gate([copy], junit=copy / "README.md")
+    with pytest.raises(InputError, match="lies in the bundle"):
+        gate([copy], markdown=copy / "new" / "gate.md")
+    for place in (policy, data):
+        with pytest.raises(InputError, match="is read too"):
+            gate([copy], policy, evaluation=str(data), junit=tmp_path / "." / place.name)
+    with pytest.raises(InputError, match="or written twice"):
+        gate([copy], junit=tmp_path / "result", markdown=tmp_path / "result")
+    assert policy.read_text() == POLICY
+    assert gate([copy], policy, junit=tmp_path / "gate.xml").passed
+
+
+def test_a_baseline_whose_files_are_changed_is_no_release(copy: Path, tmp_path: Path) -> None:
+    shutil.copytree(copy, tmp_path / "old")
+    (tmp_path / "old" / "README.md").write_text("another")
+    (result,) = gate([copy], baseline=tmp_path / "old").bundles
+    found = next(check for check in result.checks if check.name == "baseline")
+    assert found.status == "failed"
+    assert found.reason.startswith("the baseline is damaged: README.md")
+
+
+def test_a_model_of_other_labels_than_its_manifest_is_one_line(copy: Path) -> None:
+    document = json.loads((copy / "edgepack.json").read_text())
+    (copy / "edgepack.json").write_text(json.dumps({**document, "labels": ["one", "two", "three"]}))
+    with pytest.raises(InputError, match=r"the model gives 2 numbers, edgepack\.json is of 3"):
+        Answering.load(copy)("a b c")
 
 
 def test_a_build_given_for_a_bundle_is_answered_with_its_bundles(tmp_path: Path) -> None:

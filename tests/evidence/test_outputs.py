@@ -36,6 +36,12 @@ def test_the_json_is_what_its_schema_says(checks: tuple[Check, ...]) -> None:
     assert document["schema"] == 1
 
 
+def test_a_figure_without_end_is_a_word_in_the_json() -> None:
+    endless = Check(name="latency", status="failed", value=float("inf"), limit=float("-inf"), reason="x")
+    document = json.dumps(result(endless).to_record(), allow_nan=False)
+    assert ('"inf"' in document, '"-inf"' in document) == (True, True)
+
+
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_the_schemas_in_the_documentation_are_the_codes(name: str) -> None:
     assert (FOLDER / f"{name}.json").read_text(encoding="utf-8") == schema_text(name), "run `make docs`"

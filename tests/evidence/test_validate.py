@@ -12,13 +12,13 @@ import pytest
 
 from edgepack.bundle.analysis import Analysis
 from edgepack.bundle.manifest import MetricRecord
-from edgepack.bundle.verdict import Check, IntervalRecord, Verdict
+from edgepack.bundle.verdict import Check, IntervalRecord, Verdict, blame
 from edgepack.errors import InputError, NotRunHere
 from edgepack.evidence import validate
 from edgepack.evidence.forms import FormLogits, agreement, compare, divergence
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.paired_ratio import paired_rows
-from edgepack.evidence.validate import Limits, Reference, blame, finite_check, student_forms, validate_artifact
+from edgepack.evidence.validate import Limits, Reference, finite_check, student_forms, validate_artifact
 from edgepack.target import load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.intervals import metric_interval

@@ -1,0 +1,220 @@
+"""What lies behind a verdict's metric, read against the metric and against itself.
+
+A policy's limits on classes, calibration and changed texts are held to these records, and the report shows them. They
+were counted from the same answers as the metric: the examples of all classes are the metric's, what a table of
+confusion has on its diagonal is the accuracy, and two models that are both right agree. Whoever exchanges one of them,
+or a label's name, has to exchange all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from edgepack.bundle.analysis import Analysis, Calibration, ClassScore, Robustness, SliceScore
+from edgepack.bundle.verdict import Verdict
+from edgepack.errors import bare
+from edgepack.evidence.classes import CONFIDENCE
+from edgepack.evidence.robustness import CHANGES, WORD_CHANGES, share_difference
+from edgepack.task.accuracy import Accuracy
+from edgepack.task.task import Task
+
+CLOSE = 1e-6  # figures that were computed twice from the same counts
+F1_COLUMNS = 3  # of statistics: right, answered, true
+
+
+def analysis_faults(verdict: Verdict, task: Task) -> list[str]:
+    """What of a verdict's analysis cannot be, or does not go with its metrics."""
+    found = verdict.analysis
+    if found is None:
+        return []
+    examples = max((record.n for record in verdict.metrics.values()), default=0)
+    return [
+        *class_faults(found, task, examples),
+        *confusion_faults(found, verdict, task),
+        *agreement_faults(verdict, task),
+        *(fault for score in found.slices for fault in slice_faults(score, task, examples)),
+        *calibration_faults(found.calibration, verdict, task),
+        *robustness_faults(found.robustness, task),
+        *nearness_faults(found),
+        *differing_faults(found, task),
+    ]
+
+
+def is_share(*values: float) -> bool:
+    """Whether all are from 0 to 1, up to rounding."""
+    return all(-CLOSE <= value <= 1 + CLOSE for value in values)
+
+
+def names_of(task: Task) -> tuple[str, ...]:
+    """Classes as a verdict has them: labels, or types of entities."""
+    return tuple(name or "entity" for name in task.class_names)
+
+
+def class_faults(found: Analysis, task: Task, examples: int) -> list[str]:
+    """Classes that are not the task's, in its order, or not of as many examples as there are."""
+    known, scores = names_of(task), found.classes
+    names = [score.label for score in scores]
+    if names != [name for name in known if name in names]:
+        return [f"its classes are {', '.join(map(bare, names))}; the bundle's are {', '.join(map(bare, known))}"]
+    faults = [f"class {bare(score.label)} has figures that cannot be" for score in scores if not _possible(score)]
+    wanted = examples if one_label_each(task) else true_labels(found, task)
+    counted = sum(score.n for score in scores)
+    if wanted is not None and counted != wanted:
+        faults.append(f"its classes have {counted} examples together, the metric has {wanted}")
+    return faults
+
+
+def _possible(score: ClassScore) -> bool:
+    return (
+        score.n >= 1 and is_share(score.teacher, score.artifact) and -1 - CLOSE <= score.low <= score.high <= 1 + CLOSE
+    )
+
+
+def one_label_each(task: Task) -> bool:
+    """Whether a text has one label, and not a set, tags, a score or a vector."""
+    return type(task.scoring) is Accuracy
+
+
+def true_labels(found: Analysis, task: Task) -> int | None:
+    """How many labels or entities there are to find, by the test's counts; None where these do not say."""
+    test = found.noninferiority
+    if test is None or not test.rows or not task.class_names or task.scoring.columns != F1_COLUMNS:
+        return None
+    if any(len(row) != 2 * F1_COLUMNS + 1 for row in test.rows):
+        return None  # the check of retention says so
+    return int(sum(row[F1_COLUMNS - 1] * row[-1] for row in test.rows))
+
+
+def confusion_faults(found: Analysis, verdict: Verdict, task: Task) -> list[str]:
+    """Tables of confusion that are of other labels, examples or answers than metrics and classes."""
+    tables = {"teacher": found.teacher_confusion, "artifact": found.artifact_confusion}
+    names = found.confusion_labels
+    if not names:
+        return ["a table of confusion has no labels"] if any(tables.values()) else []
+    wanted = ["O", *task.class_names] if task.finds_entities else list(task.labels)
+    if names != wanted:
+        return [f"its tables of confusion are of {', '.join(map(bare, names))}, not of the bundle's labels"]
+    square = [len(names)] * len(names)
+    if any([len(row) for row in table] != square or min(map(min, table)) < 0 for table in tables.values()):
+        return ["a table of confusion has not a count for each two labels"]
+    counts = {form: np.array(table, dtype=np.float64) for form, table in tables.items()}
+    if (counts["teacher"].sum(axis=1) != counts["artifact"].sum(axis=1)).any():
+        return ["the tables of confusion are of different examples"]
+    if task.finds_entities:  # words there, entities in the metric
+        return []
+    return [fault for form, table in counts.items() for fault in table_faults(form, table, found, verdict, task)]
+
+
+def table_faults(form: str, table: np.ndarray, found: Analysis, verdict: Verdict, task: Task) -> Iterator[str]:
+    """What one model's metric and classes say otherwise than its table."""
+    total = table.sum()
+    record = verdict.metrics.get(form)
+    accuracy = float(np.trace(table) / total) if total else 0.0
+    if record is not None and abs(record.value - accuracy) > CLOSE:
+        yield f"the {form}'s table of confusion gives an accuracy of {accuracy:.6g}, recorded is {record.value:.6g}"
+    if record is not None and one_label_each(task) and total != record.n:
+        yield f"the {form}'s table of confusion has {total:.0f} examples of {record.n}"
+    scores = {score.label: score for score in found.classes}
+    for i, label in enumerate(task.labels):
+        if label in scores and not goes_with(scores[label], form, table[i, i], table[i].sum(), table[:, i].sum()):
+            yield f"class {bare(label)} is not what the {form}'s table of confusion gives"
+
+
+def goes_with(score: ClassScore, form: str, right: float, true: float, answered: float) -> bool:
+    """Whether a class has the F1 of these counts, and as many examples."""
+    f1 = 2 * right / (true + answered) if true + answered else 0.0
+    return score.n == true and abs(float(getattr(score, form)) - f1) <= CLOSE
+
+
+def agreement_faults(verdict: Verdict, task: Task) -> list[str]:
+    """An agreement that the test's counts rule out: who are both right agree, and of whom one is, do not."""
+    test, agreement = verdict.noninferiority, verdict.agreement
+    if test is None or agreement is None or not one_label_each(task):
+        return []
+    rows = [row for row in test.rows if len(row) == 2 * task.scoring.columns + 1]
+    total = sum(row[-1] for row in rows)
+    if not total:
+        return []
+    both = sum(row[-1] for row in rows if row[0] and row[2])
+    one = sum(row[-1] for row in rows if bool(row[0]) != bool(row[2]))
+    low, high = both / total, 1 - one / total
+    if low - CLOSE <= agreement <= high + CLOSE:
+        return []
+    return [f"agreement is {agreement:.6g}; by the counts of the test it is from {low:.6g} to {high:.6g}"]
+
+
+def slice_faults(score: SliceScore, task: Task, examples: int) -> Iterator[str]:
+    """A slice of examples that there are not, or with figures that cannot be."""
+    name = bare(score.name)
+    if score.n < 1 or (not task.embeds and score.n > examples):
+        yield f"slice {name} has {score.n} of {examples} examples"
+    if not is_share(score.teacher, score.artifact, score.p_value) or not score.low <= score.high:
+        yield f"slice {name} has figures that cannot be"
+    elif score.worse != (score.p_value < 1 - CONFIDENCE and score.artifact < score.teacher):
+        yield f"slice {name} is{'' if score.worse else ' not'} called worse; its figures say otherwise"
+    if score.kind == "label" and score.name not in task.class_names:
+        yield f"slice {name} is of no label"
+
+
+def calibration_faults(found: Calibration | None, verdict: Verdict, task: Task) -> Iterator[str]:
+    """Errors and confidences that are no shares, and an error below the distance of confidence and accuracy."""
+    if found is None:
+        return
+    figures = (found.teacher_ece, found.artifact_ece, found.scaled_ece)
+    losses = [loss for loss in (found.artifact_log_loss, found.scaled_log_loss) if loss is not None]
+    if not is_share(*figures, found.teacher_confidence, found.artifact_confidence) or min(losses, default=0.0) < -CLOSE:
+        yield "the calibration has an error, a confidence or a log loss that cannot be"
+        return
+    for form, error, confidence in (
+        ("teacher", found.teacher_ece, found.teacher_confidence),
+        ("artifact", found.artifact_ece, found.artifact_confidence),
+    ):
+        record = verdict.metrics.get(form)
+        if record is not None and one_label_each(task) and abs(record.value - confidence) > error + CLOSE:
+            yield f"the {form}'s calibration error is below the distance of its confidence and its accuracy"
+
+
+def robustness_faults(found: Sequence[Robustness], task: Task) -> list[str]:
+    """Changes of writing that are not all there, and flips that cannot be or do not give the interval."""
+    wanted = [change for change in CHANGES if change in WORD_CHANGES or not task.is_tagging]
+    if not found:
+        return []
+    if [each.change for each in found] != wanted or len({each.n for each in found}) > 1:
+        return [f"changed texts are not those of {', '.join(wanted)}, of as many texts each"]
+    faults = []
+    for each in found:
+        other = each.teacher_flips - (each.artifact_flips - each.flips_alone)
+        counts = (each.flips_alone, other, each.artifact_flips - each.flips_alone)
+        if each.n < 1 or min(counts) < 0 or sum(counts) > each.n:
+            faults.append(f"{each.change}: of {each.n} changed texts so many answers cannot flip")
+        elif not np.allclose((each.low, each.high), share_difference(each.flips_alone, other, each.n), atol=CLOSE):
+            faults.append(f"{each.change}: the interval is not that of the flips")
+    return faults
+
+
+def nearness_faults(found: Analysis) -> list[str]:
+    """Cosines of vectors beyond 1, of no texts, or with an interval upside down."""
+    cosines: Mapping[str, Sequence[tuple[int, float, float, float, float]]] = {
+        "slices": [(each.n, each.cosine, each.others, each.low, each.high) for each in found.vector_slices],
+        "changed texts": [(each.n, each.teacher, each.artifact, each.low, each.high) for each in found.vector_changes],
+    }
+    return [
+        f"{what} of vectors have figures that cannot be"
+        for what, each in cosines.items()
+        if any(n < 1 or not max(abs(a), abs(b)) <= 1 + CLOSE or not low <= high for n, a, b, low, high in each)
+    ]
+
+
+def differing_faults(found: Analysis, task: Task) -> list[str]:
+    """Examples whose labels are none of the task's, or whose divergence is below 0."""
+    faults = []
+    for each in found.differing:
+        names = (each.truth, each.teacher, each.artifact)
+        if one_label_each(task) and not set(names) <= set(task.labels):
+            faults.append(f"a differing example has the labels {', '.join(map(bare, names))}")
+        if not (each.divergence >= -CLOSE and math.isfinite(each.divergence)):
+            faults.append("a differing example has a divergence that cannot be")
+    return faults[:1]
