@@ -152,7 +152,12 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(*notes, *said_of_prefix(prefix), *said_of_pickle(checkpoint.folder, what, checkpoint.traits)),
+        notes=(
+            *notes,
+            *(opened.pair_notes if pair else ()),
+            *said_of_prefix(prefix),
+            *said_of_pickle(checkpoint.folder, what, checkpoint.traits),
+        ),
         behaviour=behaviour,
     )
 
