@@ -31,7 +31,7 @@ from edgepack.task.similarity import EMBEDS
 from edgepack.teacher import config_sizes
 from edgepack.teacher.embedding import Embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
-from edgepack.teacher.families import ACTIVATION_NAMES, activation_of, can_carve, family_of
+from edgepack.teacher.families import ACTIVATION_NAMES, MPNET_BUCKETS, activation_of, can_carve, family_of
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,6 @@ LAYOUTS: dict[str, Layout] = {
         relative_bias="mpnet.encoder.relative_attention_bias.weight",
     ),
 }
-MPNET_BUCKETS = 32  # transformers computes MPNet's buckets with this count whatever the config says
 
 
 def student_from_teacher(model: PreTrainedModel | EmbeddingModel, task: str) -> Student:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgepack.errors import InputError, shown
-from edgepack.task.reading.columns import COMPANIONS, LABELS, TEXTS, Columns, Layout, text_columns, text_layout
+from edgepack.task.reading.columns import LABELS, TEXTS, Columns, Layout, companions, text_columns, text_layout
 from edgepack.task.reading.labels import (
     NAMED_BY_USER,
     NUMBER,
@@ -18,6 +18,7 @@ from edgepack.task.reading.labels import (
     is_integer,
     is_unnamed,
     match_labels,
+    plain_number,
 )
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
@@ -89,7 +90,7 @@ def _refuse_pairs(table: Table, columns: Columns) -> None:
 def left_out(table: Table, layout: Layout, columns: Columns) -> list[Note]:
     """That other columns could be meant too by their names, where nobody named one."""
     named = {layout.text, layout.label, layout.pair, layout.label_name, *layout.flags}
-    ends = tuple(f"{layout.label.strip().lower()}{end}" for end in COMPANIONS)
+    ends = companions(layout.label)
     found = []
     for what, column, known, flag, given in (
         ("text", layout.text, TEXTS, "--text-column", columns.text),
@@ -204,7 +205,7 @@ def _companion_names(rows: Sequence[Row], column: str) -> tuple[str, ...]:
     names: dict[str, str] = {}
     numbers: dict[str, str] = {}
     for row in rows:
-        number, name = row.labels[0].strip(), clean_name(row.name or "")
+        number, name = plain_number(row.labels[0]), clean_name(row.name or "")
         if names.setdefault(number, name) != name or numbers.setdefault(name, number) != number:
             before = names[number] if names[number] != name else numbers[name]
             raise InputError(

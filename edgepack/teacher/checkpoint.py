@@ -18,7 +18,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from edgepack.errors import InputError, bare, one_line, shown
 from edgepack.task.reading.table import listed
-from edgepack.teacher.families import FAMILIES, XMOD, Family, can_carve, family_of, model_class
+from edgepack.teacher.families import FAMILIES, MPNET_BUCKETS, XMOD, Family, can_carve, family_of, model_class
 from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
@@ -32,6 +32,13 @@ HEAD_SIZE = 64  # of an architecture without attention heads
 FFN_NAMES = ("intermediate_size", "ffn_dim", "d_inner", "n_inner", "d_ff")
 MPNET_PADDING = 1  # written into the code of its positions
 STUDENT = "edgepack-student"  # model_type of what edgepack itself makes
+SAME_NUMBERS = {  # settings of how a model answers, and not what, with the values to run it with
+    "chunk_size_feed_forward": 0,  # in pieces, which every length of a text must divide into
+    "return_dict": True,  # False: a tuple, as TorchScript needs
+    "torchscript": False,
+    "output_hidden_states": False,
+    "output_attentions": False,
+}
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
 
@@ -125,8 +132,9 @@ def open_checkpoint(source: str) -> Checkpoint:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as e:  # a broken file trips transformers in too many ways to list
         raise InputError(f"{what}: config.json does not load: {one_line(e)}") from e
-    if getattr(config, "chunk_size_feed_forward", 0):
-        config.chunk_size_feed_forward = 0  # the same numbers in pieces, which every length of a text must divide into
+    for setting, value in SAME_NUMBERS.items():
+        if getattr(config, setting, value) != value:
+            setattr(config, setting, value)
     if names is not None:
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
@@ -223,8 +231,20 @@ def _check_sizes(config: PreTrainedConfig, what: str) -> None:
     padding = config.pad_token_id
     if padding is not None and (type(padding) is not int or not 0 <= padding < sizes.vocabulary):
         raise InputError(f"{what}: pad_token_id is {shown(padding)}; the vocabulary has {sizes.vocabulary} tokens")
-    if config.model_type == "mpnet" and padding != MPNET_PADDING:
+    if config.model_type == "mpnet":
+        _check_mpnet(config, what)
+
+
+def _check_mpnet(config: PreTrainedConfig, what: str) -> None:
+    """`InputError` where config.json contradicts what is written into the code of an MPNet."""
+    padding, buckets = config.pad_token_id, config.relative_attention_num_buckets
+    if padding != MPNET_PADDING:
         raise InputError(
             f"{what}: pad_token_id is {shown(padding)}; an MPNet counts positions from behind {MPNET_PADDING}, "
             f"whatever config.json says: set it to {MPNET_PADDING}"
+        )
+    if buckets != MPNET_BUCKETS:
+        raise InputError(
+            f"{what}: relative_attention_num_buckets is {shown(buckets)}; an MPNet has {MPNET_BUCKETS}, whatever "
+            f"config.json says: give a checkpoint of {MPNET_BUCKETS}"
         )

@@ -43,6 +43,7 @@ def check_teacher(
 ) -> TeacherCheck:
     """Refuse a teacher that is no better than always the most frequent class, labels or score (entity F1: 0.05)."""
     task = teacher.task
+    _check_answers(teacher, logits)
     metric = task.score(logits, evaluation)
     majority, rival = MIN_ENTITY_F1, "the least accepted is"
     if task.scoring.correlates and not task.embeds:
@@ -74,6 +75,18 @@ def check_teacher(
         said = f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples"
         doubt = doubt and f"{said} {doubt}, {majority:.4f}: are these its labels, its tokenizer, its weights?"
     return TeacherCheck(metric, majority, len(evaluation), doubt)
+
+
+def _check_answers(teacher: Teacher, logits: np.ndarray) -> None:
+    """`InputError` where an answer is no number: neither its training nor the labels are what is wrong."""
+    broken = int((~np.isfinite(logits)).any(axis=-1).sum())
+    if broken:
+        of = "words" if teacher.task.is_tagging else "examples"
+        raise InputError(
+            f"teacher {teacher.name}: its answers to {broken} of {len(logits)} evaluation {of} are not finite (NaN or "
+            "infinite): its weights overflow, or a setting of config.json is not the training's, as layer_norm_eps; "
+            "give the checkpoint that was evaluated"
+        )
 
 
 def _doubt(answered: np.ndarray, constant: np.ndarray) -> str:

@@ -30,6 +30,7 @@ HEAD_CLASSES = {
 }
 AUTO_CLASSES = {**HEAD_CLASSES, EMBEDS: AutoModel}  # by task; an encoder that embeds has no head of transformers'
 ACTIVATION_NAMES = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+MPNET_BUCKETS = 32  # of the distances between tokens, in transformers' code whatever the config says
 PLAIN: tuple[tuple[str, Any], ...] = (("position_embedding_type", "absolute"), ("inner_group_num", 1))
 XLM_PLAIN: tuple[tuple[str, Any], ...] = (
     ("pre_norm", False),

@@ -130,14 +130,14 @@ def load_teacher(
         raise InputError(f"{what}: transformers has no {checkpoint.family} for {name}; allowed: what it has a class of")
     task, notes = read_task(checkpoint, name, pair, fallback_problem, tag_scheme)
     opened = open_tokenizer(checkpoint, name)
+    notes += opened.pair_notes if pair else ()
     limit = position_limit(checkpoint, opened.tokenizer)
     prefix = check_weights(checkpoint, name)
     loaded = load_frozen(checkpoint, name)
     check_loaded(loaded.info, checkpoint, name)  # `check_weights` compares names; this is what was made of them
     check_finite(loaded.tensors if loaded.tensors.aside else loaded.model.state_dict(), what)
-    behaviour = None
-    if not checkpoint.is_carved:
-        behaviour = observe_model(loaded.model.eval(), checkpoint, name, loaded.model.config.num_labels)
+    outputs = loaded.model.config.num_labels
+    behaviour = None if checkpoint.is_carved else observe_model(loaded.model.eval(), checkpoint, name, outputs)
     return Teacher(
         checkpoint=checkpoint,
         tokenizer=opened.tokenizer,

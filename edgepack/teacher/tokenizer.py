@@ -20,6 +20,7 @@ from edgepack.errors import InputError, shown
 from edgepack.teacher.checkpoint import Checkpoint, stated_positions
 from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers
+from edgepack.teacher.token_types import as_the_model_gets_them
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
 from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
 from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
@@ -32,12 +33,16 @@ PARTS = ("normalizer", "pre_tokenizer", "post_processor", "model")
 
 @dataclass(frozen=True, eq=False)
 class FolderTokenizer:
-    """A checkpoint's tokenizer, cutting on the right as apps do; `truncation_side` and `padding_side` are its own."""
+    """A checkpoint's tokenizer, cutting on the right as apps do; `truncation_side` and `padding_side` are its own.
+
+    `pair_notes`: what is to be said where texts come in pairs.
+    """
 
     tokenizer: PreTrainedTokenizerFast
     truncation_side: str
     padding_side: str
     rival: Rival | None
+    pair_notes: tuple[str, ...] = ()
 
 
 def load_tokenizer(checkpoint: Checkpoint, task_name: str) -> PreTrainedTokenizerFast:
@@ -62,6 +67,9 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         if task_name == "token-classification":
             backend = with_prefix_space(backend)
         add_tokens(backend, settings, what)
+        pair_notes: list[str] = []
+        if not checkpoint.traits.one_segment:
+            backend, pair_notes = as_the_model_gets_them(backend, settings, what)
     check_vocabulary(backend, checkpoint, FILE if is_file else "the vocabulary")
     pad = (stated.get("padding") or {}).get("pad_token")
     return FolderTokenizer(
@@ -69,6 +77,7 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         settings.truncation_side or _direction(stated, "truncation"),
         settings.padding_side or _direction(stated, "padding"),
         find_rival(backend, settings, task_name) if is_file else None,
+        tuple(pair_notes),
     )
 
 

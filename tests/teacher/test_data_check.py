@@ -71,3 +71,12 @@ def test_one_class_alone_shows_nothing(folder: Path) -> None:
     with pytest.raises(InputError, match="all 3 evaluation examples have one label, 'pos'"):
         check_teacher(teacher, evaluation, right)
     assert check_teacher(teacher, evaluation, right, allow_untrained=True).metric == 1.0
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_answers_that_are_no_numbers_are_refused_as_such(folder: Path, allowed: bool) -> None:
+    teacher = load_teacher(str(folder))
+    encoded = encode(data("stop", "play"), teacher.task, teacher.tokenizer, teacher.max_length)
+    logits = np.array([[np.nan, np.nan], [0, 1]], np.float32)
+    with pytest.raises(InputError, match=r"its answers to 1 of 2 evaluation examples are not finite \(NaN or infinite"):
+        check_teacher(teacher, encoded, logits, allowed)

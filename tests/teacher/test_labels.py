@@ -102,6 +102,12 @@ def test_an_mpnet_counts_positions_from_behind_its_own_padding(tmp_path: Path, p
         load_teacher(str(folder))
 
 
+def test_an_mpnet_has_its_own_number_of_distances(tmp_path: Path) -> None:
+    write_teacher(tmp_path, "mpnet", relative_attention_num_buckets=8)
+    with pytest.raises(InputError, match="relative_attention_num_buckets is 8; an MPNet has 32"):
+        load_teacher(str(tmp_path))
+
+
 def test_the_datas_problem_decides_only_where_the_config_names_none(folder: Path) -> None:
     sets = "multi_label_classification"
     assert load_teacher(str(folder)).task.problem == "single_label_classification"

@@ -90,15 +90,17 @@ def test_fp16_and_pickles_load_as_fp32(folder: Path) -> None:
         torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
-def test_a_setting_to_compute_in_pieces_changes_nothing(folder: Path) -> None:
+def test_a_setting_of_how_a_model_answers_changes_nothing(folder: Path) -> None:
     rows = (Example("play song", None, None, 0),)  # of 4 tokens, no multiple of 3
     logits = []
-    for pieces in (0, 3):
-        edit(folder, "config.json", chunk_size_feed_forward=pieces)
+    told = {"return_dict": False, "torchscript": True, "output_hidden_states": True}
+    for settings in ({}, {"chunk_size_feed_forward": 3}, told):
+        edit(folder, "config.json", **settings)
         teacher = load_teacher(str(folder))
         encoded = encode(Dataset(rows, "", ""), teacher.task, teacher.tokenizer, teacher.max_length)
         logits.append(predict(teacher.load_model(), encoded))
-    np.testing.assert_array_equal(*logits)
+    np.testing.assert_array_equal(logits[0], logits[1])
+    np.testing.assert_array_equal(logits[0], logits[2])
 
 
 def test_a_pickle_executes_nothing(folder: Path) -> None:

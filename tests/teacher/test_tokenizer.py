@@ -272,3 +272,39 @@ def test_sides_are_those_of_the_files(folder: Path) -> None:
     edit(folder, "tokenizer_config.json", truncation_side="middle")
     with pytest.raises(InputError, match="truncation_side is 'middle'"):
         load_teacher(str(folder))
+
+
+BERTS = {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}
+
+
+@pytest.mark.parametrize("own_step", [False, True], ids=["a template", "BERT's own step"])
+@pytest.mark.parametrize(
+    ("names", "types", "said"),
+    [
+        (["input_ids", "attention_mask"], [0, 0], "both texts of a pair have type 0"),
+        (["input_ids", "token_type_ids"], [0, 1], ""),
+        (None, [0, 1], "has no model_input_names"),
+    ],
+)
+def test_types_reach_the_model_as_the_settings_say(
+    tmp_path: Path, names: list[str] | None, types: list[int], said: str, own_step: bool
+) -> None:
+    write_teacher(tmp_path)
+    edit(tmp_path, "tokenizer_config.json", model_input_names=names)
+    if own_step:
+        edit_json(tmp_path, "tokenizer.json", lambda d: d.update(post_processor=BERTS))
+    before = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode("play", "stop")
+    teacher = load_teacher(str(tmp_path), pair=True)
+    found = teacher.tokenizer("play", "stop")
+    assert found["input_ids"] == before.ids
+    assert [found["token_type_ids"][1], found["token_type_ids"][-1]] == types
+    assert said in " ".join(teacher.notes)
+    assert bool(said) == bool(teacher.notes)
+    assert not load_teacher(str(tmp_path)).notes
+
+
+def test_input_names_are_a_list(tmp_path: Path) -> None:
+    write_teacher(tmp_path)
+    edit(tmp_path, "tokenizer_config.json", model_input_names="input_ids")
+    with pytest.raises(InputError, match=r"model_input_names is 'input_ids' in tokenizer_config\.json; a list"):
+        load_teacher(str(tmp_path))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgepack.errors import InputError, shown
+from edgepack.task.reading.labels import BOOLEANS, NUMBER, is_gap
 from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import are_numbers, as_number, holds_scores
 from edgepack.task.reading.sets import flag_columns, holds_sets
@@ -104,10 +105,18 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
         _refuse_scores(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
     named = columns.label is None and not several
-    companion = find(table, tuple(f"{label.lower()}{end}" for end in COMPANIONS)) if named else None
-    if companion and not _names_integers(table, label, companion):
+    companion = find(table, companions(label)) if named else None
+    if companion and _has_booleans(table, label):
+        return Layout("text", text, companion, second)
+    if companion and (companion == label or not _names_integers(table, label, companion)):
         companion = None
     return Layout("text", text, label, second, companion)
+
+
+def companions(label: str) -> tuple[str, ...]:
+    """What a column is called that names the numbers of the column `label`; of `labels` also `label_text`."""
+    own = label.strip().lower()
+    return tuple(f"{name}{end}" for name in dict.fromkeys((own, own.removesuffix("s"))) for end in COMPANIONS)
 
 
 def text_columns(table: Table, pair: bool, columns: Columns) -> tuple[str, str | None]:
@@ -170,11 +179,24 @@ def _nested(table: Table) -> str:
 
 
 def _names_integers(table: Table, label: str, companion: str) -> bool:
-    """Whether the first rows have numbers as labels and other texts beside them."""
+    """Whether the first rows have whole numbers as labels and other texts beside them; a row may lack its text."""
     sample = table.sample(label, companion)
-    numbers = all(isinstance(n, int) or (isinstance(n, str) and n.strip().isdecimal()) for n, _ in sample)
-    texts = all(isinstance(text, str) and text.strip() and not text.strip().isdecimal() for _, text in sample)
-    return bool(sample) and numbers and texts
+    texts = [text for _, text in sample if not is_gap(text)]
+    named = all(isinstance(text, str) and not text.strip().isdecimal() for text in texts)
+    return bool(texts) and named and all(_is_whole(number) for number, _ in sample)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a label is a whole number, with the .0 that a data frame with gaps puts behind it or without."""
+    if isinstance(value, str):
+        return NUMBER.fullmatch(value.strip()) is not None
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _has_booleans(table: Table, label: str) -> bool:
+    """Whether the first rows have true and false as labels."""
+    sample = [str(value).strip().lower() for (value,) in table.sample(label)]
+    return bool(sample) and all(value in BOOLEANS for value in sample)
 
 
 def label_flags(table: Table, columns: Columns) -> tuple[str, ...]:

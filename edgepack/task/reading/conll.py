@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edgepack.errors import InputError
+from edgepack.task.reading.labels import is_gap
 from edgepack.task.reading.table import Note, Rows, Table, listed
 
 TAG = re.compile(r"O|[BIESULM][-_]\S+|[BI]")
@@ -130,14 +131,14 @@ def _sentences(
 def group_sentences(table: Table, sentence: str, word: str, tag: str) -> Table:
     """A table of one token in each row as one of sentences, parted where the `sentence` column changes.
 
-    A cell left empty continues the sentence above, as spreadsheets have it.
+    A cell left empty continues the sentence above, as spreadsheets have it; so does NaN, as data frames write it.
     """
 
     def rows(wanted: Sequence[str]) -> Rows:
         current: Any = None
         begun, words, tags = "", list[Any](), list[Any]()
         for place, (number, token, label) in table.rows((sentence, word, tag)):
-            number = None if isinstance(number, str) and not number.strip() else number
+            number = None if is_gap(number) else number
             if number is None and not begun:
                 raise InputError(f"{place}: no value in column {sentence!r}; the first row must have one")
             if number is not None and number != current:

@@ -167,14 +167,14 @@ def _matcher(labels: Sequence[str]) -> Callable[[str], int | None]:
     exact = {name: i for i, name in enumerate(labels)}
     clean = _unambiguous(labels, clean_name)
     folded = _unambiguous(labels, lambda name: clean_name(name).casefold())
-    numbers = _unambiguous(labels, _plain_number)
+    numbers = _unambiguous(labels, plain_number)
 
     def match(label: str) -> int | None:
         for known, key in (
             (exact, label),
             (clean, clean_name(label)),
             (folded, clean_name(label).casefold()),
-            (numbers, _plain_number(label)),
+            (numbers, plain_number(label)),
         ):
             if key in known:
                 return known[key]
@@ -183,7 +183,7 @@ def _matcher(labels: Sequence[str]) -> Callable[[str], int | None]:
     return match
 
 
-def _plain_number(name: str) -> str:
+def plain_number(name: str) -> str:
     """A name that is a whole number without what a data frame puts behind it, 1.0 as 1; any other as it is."""
     found = NUMBER.fullmatch(name.strip())
     return str(int(found[1])) if found else clean_name(name)
@@ -216,7 +216,7 @@ def _read(file: FileLabels, options: list[Convention], labels: Sequence[str]) ->
     other = [
         f"{shown_name(x)} = {shown_name(labels[i])}"
         for x, i in names.items()
-        if _plain_number(x) != _plain_number(labels[i])
+        if plain_number(x) != plain_number(labels[i])
     ]
     if other:
         notes.append(Note(f"{file.source}: labels are matched ignoring case: {listed(other)}"))
@@ -226,6 +226,13 @@ def _read(file: FileLabels, options: list[Convention], labels: Sequence[str]) ->
 def shown_name(name: str) -> str:
     """A name for a message that puts it into a list."""
     return listed([name])
+
+
+def is_gap(value: object) -> bool:
+    """Whether a cell is empty, or holds what a data frame writes in place of that."""
+    if isinstance(value, str):
+        return not value.strip() or value.strip() in GAPS
+    return value is None or value != value  # NaN differs from itself
 
 
 def is_integer(label: str) -> bool:

@@ -116,7 +116,7 @@ def _text_rows(table: Table, layout: Layout, lists: bool = False) -> Iterator[Ro
     for where, (text, label, *others) in _values(table, *columns):
         text = _text(where, layout.text, text)
         pair = _text(where, columns[2], others[0]) if layout.pair else None
-        name = _label(where, others[-1]) if layout.label_name else None
+        name = _name(where, layout.label, layout.label_name, others[-1]) if layout.label_name else None
         label = only_label(label) if lists else label
         labels = known.get(label) if type(label) is str else None
         if labels is None:
@@ -124,6 +124,16 @@ def _text_rows(table: Table, layout: Layout, lists: bool = False) -> Iterator[Ro
             if type(label) is str and len(known) < MOST_KNOWN:
                 known[label] = labels
         yield Row(where, text, pair, None, labels, name)
+
+
+def _name(where: str, label: str, column: str, value: Any) -> str:
+    """The name that stands beside the number of a label."""
+    if value != value or (isinstance(value, str) and not value.strip()):
+        raise InputError(
+            f"{where}: column {shown(column)}, which names the numbers of column {shown(label)}, is empty here; write "
+            f"the name, or --label-column {shown(label)} reads the numbers alone"
+        )
+    return _label(where, value)
 
 
 def _score_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note], int]:

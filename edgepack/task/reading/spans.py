@@ -21,6 +21,7 @@ from edgepack.errors import InputError, shown
 STARTS = ("start", "begin", "start_offset", "start_char", "char_start", "start_index", "beginOffset")
 ENDS = ("end", "stop", "end_offset", "end_char", "char_end", "end_index", "endOffset")
 NAMES = ("label", "type", "entity", "tag", "entity_group", "entity_type", "labels", "category", "class", "name")
+QUOTES = ("text", "word", "mention", "surface", "surface_form", "quote", "exact")  # what an entity says that it covers
 IDEOGRAPHS = re.compile("[\u2e80-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 Entity = tuple[int, int, str]
 
@@ -95,15 +96,21 @@ def _entities(where: str, text: str, annotations: Any) -> Iterator[Entity]:
         if not 0 <= start < end <= len(text):
             raise InputError(
                 f"{where}: entity {shown(label)} is at {shown(start)} to {shown(end)}; "
-                f"the text has {len(text)} characters"
+                f"the text has {len(text)} characters, and an end is exclusive, behind the last one"
             )
-        quoted = entity.get("text") if isinstance(entity, dict) else None
-        if isinstance(quoted, str) and quoted.split() != text[start:end].split():
+        quoted = _first(entity, QUOTES) if isinstance(entity, dict) else None
+        if isinstance(quoted, str) and _letters(quoted) != _letters(text[start:end]):
             raise InputError(
                 f"{where}: entity {shown(quoted)} is at {start} to {end}, where the text has {shown(text[start:end])}; "
                 "positions must count Unicode code points, the end exclusive"
             )
         yield start, end, label
+
+
+def _letters(text: str) -> str:
+    """What two ways of writing a text share: pipelines that quote lower-case, strip accents and part at hyphens."""
+    plain = unicodedata.normalize("NFKD", text).casefold().replace("##", "")
+    return "".join(c for c in plain if not c.isspace() and unicodedata.category(c) != "Mn")
 
 
 def _parts(where: str, entity: Any) -> Entity:

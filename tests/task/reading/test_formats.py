@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -201,6 +202,20 @@ TAG_FILES: dict[str, tuple[str, str]] = {
         "a.csv",
         "Sentence #,Word,POS,Tag\nSentence: 1,anna,NNP,B-PER\n,smith,NNP,I-PER\n,left,VB,O\n"
         "Sentence: 2,to,TO,O\n,lima,NNP,B-LOC\n",
+    ),
+    "rows of tokens, a data frame's JSON": (
+        "a.jsonl",
+        "\n".join(
+            json.dumps({"Sentence #": i, "word": w, "ner": t})
+            for i, w, t in [
+                *((1.0, "anna", "B-PER"), (math.nan, "smith", "I-PER"), (math.nan, "left", "O")),
+                *((2.0, "to", "O"), (math.nan, "lima", "B-LOC")),
+            ]
+        ),
+    ),
+    "rows of tokens, a data frame's CSV": (
+        "a.csv",
+        "sentence_id,word,tag\n1,anna,B-PER\nnan,smith,I-PER\nnan,left,O\n2,to,O\nnan,lima,B-LOC\n",
     ),
     "rows of tokens, JSON": (
         "a.jsonl",

@@ -241,6 +241,15 @@ def test_a_column_of_names_beside_integers_decides(tmp_path: Path, column: str) 
     assert ids(read_dataset(jsonl(tmp_path, "a", rows), task(*TOPICS), Columns(label="label"))) == [2, 0, 2]
 
 
+@pytest.mark.parametrize(("number", "name"), [("label", "label_text"), ("labels", "label_text"), ("labels", "label")])
+@pytest.mark.parametrize("values", [(1.0, 0.0), ("1.0", "0"), (True, False)])
+def test_numbers_of_every_form_have_the_names_beside_them(
+    tmp_path: Path, number: str, name: str, values: tuple[object, object]
+) -> None:
+    rows = [{number: value, name: text} for value, text in zip(values, ("kitchen", "garden"), strict=True)]
+    assert ids(read_dataset(jsonl(tmp_path, "a", rows), task("kitchen", "garden"))) == [0, 1]
+
+
 @pytest.mark.parametrize("second", [{"label": 0, "label_text": "garden"}, {"label": 1, "label_text": "kitchen"}])
 def test_numbers_and_names_that_contradict_each_other_are_refused(tmp_path: Path, second: dict[str, object]) -> None:
     source = jsonl(tmp_path, "a", [{"label": 0, "label_text": "kitchen"}, second])

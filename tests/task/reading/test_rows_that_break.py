@@ -224,6 +224,24 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
         TAGS,
         r":1: entity 'anna' is at 3 to 7, where the text has 'nna '",
     ),
+    "span whose word stands elsewhere": (
+        "a.jsonl",
+        '{"text": "hi anna", "entities": [{"start": 0, "end": 2, "label": "PER", "word": "ANNA"}]}',
+        TAGS,
+        r":1: entity 'ANNA' is at 0 to 2, where the text has 'hi'",
+    ),
+    "span that ends at its own beginning": (
+        "a.jsonl",
+        '{"text": "a b", "entities": [[0, 0, "PER"]]}',
+        TAGS,
+        r":1: entity 'PER' is at 0 to 0; .*an end is exclusive",
+    ),
+    "a number without its name": (
+        "a.csv",
+        "text,label,label_text\nx,1,\ny,0,neg\n",
+        TEXT,
+        r"a\.csv:2: column 'label_text', which names the numbers of column 'label', is empty here",
+    ),
     "span on a space": (
         "a.jsonl",
         '{"text": "a b", "entities": [[1, 2, "PER"]]}',
