@@ -55,7 +55,7 @@ from edgepack.teacher import (
     open_checkpoint,
     position_limit,
     quiet_transformers,
-    said_of_pickle,
+    said_of_others,
     write_unseen,
 )
 from edgepack.train.processes import find_device, has_bf16
@@ -172,7 +172,7 @@ def prepare(base: str, train: str, evaluation: str, columns: Columns, options: O
     if (task.is_multi_label or task.is_score) and options.label_smoothing is None:
         options = replace(options, label_smoothing=0.0)  # a label's probability is compared with a threshold
     checkpoint = open_checkpoint(_encoder_folder(base))
-    for said in said_of_pickle(checkpoint.folder, f"checkpoint {checkpoint.name}", checkpoint.traits):
+    for said in said_of_others(checkpoint.folder, f"checkpoint {checkpoint.name}", checkpoint.traits):
         console.warn(said)
     tokenizer = load_tokenizer(checkpoint, task.name)
     limit = position_limit(checkpoint, tokenizer)

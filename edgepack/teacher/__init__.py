@@ -18,13 +18,13 @@ from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.label_check import count_answers, label_problem
 from edgepack.teacher.load import Teacher, load_teacher
 from edgepack.teacher.own_model import OwnModel
-from edgepack.teacher.pickle_beside import said_of_pickle
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.score_check import scale_note, score_problem
 from edgepack.teacher.student_tokenizer import StudentTokenizer, open_student_tokenizer
 from edgepack.teacher.tokenizer import load_tokenizer, position_limit
 from edgepack.teacher.unseen import find_unseen, write_unseen
 from edgepack.teacher.weights import check_base, load_weights
+from edgepack.teacher.weights_beside import said_of_others
 
 __all__ = [
     "FAMILIES",
@@ -51,7 +51,7 @@ __all__ = [
     "open_student_tokenizer",
     "position_limit",
     "quiet_transformers",
-    "said_of_pickle",
+    "said_of_others",
     "scale_note",
     "score_problem",
     "unknown_share",

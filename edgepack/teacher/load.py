@@ -33,11 +33,11 @@ from edgepack.teacher.labels import (
 )
 from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
-from edgepack.teacher.pickle_beside import said_of_pickle
 from edgepack.teacher.pipeline import Rival
 from edgepack.teacher.tensors import FileTensors
 from edgepack.teacher.tokenizer import open_tokenizer, position_limit
 from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_frozen
+from edgepack.teacher.weights_beside import said_of_others
 
 TAGGING = "token-classification"
 LARGEST_FRONT = 64 << 10  # bytes of a model card in which its front matter ends
@@ -152,7 +152,7 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(*notes, *said_of_prefix(prefix), *said_of_pickle(checkpoint.folder, what, checkpoint.traits)),
+        notes=(*notes, *said_of_prefix(prefix), *said_of_others(checkpoint.folder, what, checkpoint.traits)),
         behaviour=behaviour,
     )
 
@@ -191,7 +191,7 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
         notes=(
             *embedding.notes(),
             *said_of_prefix(prefix),
-            *said_of_pickle(checkpoint.folder, what, checkpoint.traits),
+            *said_of_others(checkpoint.folder, what, checkpoint.traits),
         ),
         behaviour=behaviour,
         embedding=embedding,

@@ -200,6 +200,8 @@ BAD: dict[str, tuple[str, str | bytes | None, Task, Columns, str]] = {
     "given column": ("a.tsv", TSV + "a\t0\n", TASK, Columns(text="body"), "no column 'body'; its columns: text, label"),
     "tags column": ("a.tsv", TSV + "a\t0\n", TAGGING, Columns(), "no words column found; its columns: text, label"),
     "suffix": ("a.xlsx", "x", TASK, Columns(), r"suffix is '\.xlsx'; allowed: \.tsv, \.csv"),
+    "archive": ("a.tsv.zip", "x", TASK, Columns(), r"suffix is '\.zip'; allowed: .*; unpack it first"),
+    "no suffix": ("train", "x", TASK, Columns(), "suffix is ''; allowed: .*; end its name with its format's"),
     "missing": ("a.tsv", None, TASK, Columns(), "no such file"),
     "parquet": ("a.parquet", b"PAR1nonsense", TASK, Columns(), "not a readable Parquet file"),
 }

@@ -224,17 +224,35 @@ BESIDE: dict[str, tuple[Callable[[dict[str, torch.Tensor]], dict[str, torch.Tens
 }
 
 
+def write_pickle(folder: Path, tensors: dict[str, torch.Tensor]) -> str:
+    torch.save(tensors, folder / "pytorch_model.bin")
+    return "pytorch_model.bin"
+
+
+def write_old_pickle(folder: Path, tensors: dict[str, torch.Tensor]) -> str:
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    return "pytorch_model.bin"
+
+
+def write_parts(folder: Path, tensors: dict[str, torch.Tensor]) -> str:
+    names = sorted(tensors)
+    for part, chosen in (("1", names[:9]), ("2", names[9:])):
+        save_file({n: tensors[n].contiguous() for n in chosen}, folder / f"model-0000{part}-of-00002.safetensors")
+    (folder / "model.safetensors.index.json").write_text("{}")
+    return "model-00001-of-00002.safetensors"
+
+
 @pytest.mark.parametrize("name", BESIDE)
-@pytest.mark.parametrize("new", [True, False])
-def test_safetensors_come_before_a_pickle_which_is_said_where_it_holds_others(
-    folder: Path, name: str, new: bool
+@pytest.mark.parametrize("write", [write_pickle, write_old_pickle, write_parts])
+def test_weights_that_are_not_read_are_said_where_they_are_others(
+    folder: Path, name: str, write: Callable[[Path, dict[str, torch.Tensor]], str]
 ) -> None:
     change, differs = BESIDE[name]
     held = load_file(folder / "model.safetensors")
-    torch.save(change(held), folder / "pytorch_model.bin", _use_new_zipfile_serialization=new)
+    unread = write(folder, change(held))
     teacher = load_teacher(str(folder))
     assert torch.equal(dict(teacher.load_model().state_dict())["classifier.weight"], held["classifier.weight"])
-    said = [note for note in teacher.notes if "pytorch_model.bin beside model.safetensors" in note]
+    said = [note for note in teacher.notes if f"{unread} beside model.safetensors" in note]
     assert len(said) == bool(differs)
     assert not differs or re.search(
         differs + r".*; model\.safetensors is read: .* move model\.safetensors away", said[0]

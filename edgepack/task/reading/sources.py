@@ -63,6 +63,11 @@ TEXTS: dict[str, Callable[[str, str, str], Table]] = {  # (source, text, sha256)
 }
 BINARIES: dict[str, Callable[[str, bytes, str], Table]] = {".parquet": open_parquet, ".arrow": open_arrow}
 SUFFIXES = (*TEXTS, *BINARIES)
+ADVICE = (  # by what a file's name ends in
+    ((".xls", ".xlsx", ".ods"), "save the sheet as CSV"),
+    ((".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z"), "unpack it first"),
+    (("",), "end its name with its format's"),
+)
 LFS_POINTER = b"version https://git-lfs"
 MAX_UNPACKED = 2**30
 OTHERS = {  # how files begin that are no text, whatever they are called
@@ -94,10 +99,9 @@ def open_table(source: str, split: str = "train") -> Table:
             raise InputError(f"{source}: no such file")
         return open_hub(source, split)
     if suffix not in SUFFIXES:
-        advice = "; save the sheet as CSV" if suffix in (".xls", ".xlsx", ".ods") else ""
         raise InputError(
             f"{source}: suffix is {suffix!r}; allowed: {', '.join(SUFFIXES)}, each with .gz too, or a folder that "
-            f"`datasets` saved{advice}"
+            f"`datasets` saved{next((f'; {advice}' for ends, advice in ADVICE if suffix in ends), '')}"
         )
     data, sha256 = _content(path, source)
     if suffix in BINARIES:

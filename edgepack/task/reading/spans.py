@@ -98,7 +98,7 @@ def _entities(where: str, text: str, annotations: Any) -> Iterator[Entity]:
                 f"{where}: entity {shown(label)} is at {shown(start)} to {shown(end)}; "
                 f"the text has {len(text)} characters, and an end is exclusive, behind the last one"
             )
-        quoted = _first(entity, QUOTES) if isinstance(entity, dict) else None
+        quoted = _first(entity, QUOTES) if isinstance(entity, dict) else next(iter(entity[3:]), None)
         if isinstance(quoted, str) and _letters(quoted) != _letters(text[start:end]):
             raise InputError(
                 f"{where}: entity {shown(quoted)} is at {start} to {end}, where the text has {shown(text[start:end])}; "

@@ -230,6 +230,12 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
         TAGS,
         r":1: entity 'ANNA' is at 0 to 2, where the text has 'hi'",
     ),
+    "span whose word stands elsewhere, in a list": (
+        "a.jsonl",
+        '{"text": "hi anna", "entities": [[0, 2, "PER", "ANNA"]]}',
+        TAGS,
+        r":1: entity 'ANNA' is at 0 to 2, where the text has 'hi'",
+    ),
     "span that ends at its own beginning": (
         "a.jsonl",
         '{"text": "a b", "entities": [[0, 0, "PER"]]}',
