@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from edgepack.console.colour import coloured, wants_colour
+from edgepack.errors import shown
 from edgepack.parameters import Disk, Latency, Share, Size
 from edgepack.target import list_targets, load_target
 from edgepack.task.schemes import SCHEMES
@@ -35,9 +36,28 @@ class NewFile(click.Path):
         return path
 
 
+class ExistingFolder(click.Path):
+    """A folder that is there; of a file or of nothing it says what is needed instead."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = str(value)
+        if os.path.isfile(path):
+            from edgepack.bundle.manifest import MANIFEST_NAME
+
+            packed = path.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".aar"))
+            inside = os.path.isfile(os.path.join(os.path.dirname(path), MANIFEST_NAME))
+            advice = "unpack it and give the folder" if packed else "give a folder"
+            if inside:
+                advice = f"give the folder that it is in, {shown(os.path.dirname(path) or '.')}"
+            self.fail(f"{shown(path)} is a file; {advice}", param, ctx)
+        if not os.path.lexists(path):
+            self.fail(f"{shown(path)} does not exist; give a folder that is there", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = NewFile(dir_okay=False, path_type=Path)
-EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_FOLDER = ExistingFolder(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from edgepack.build.recipe import RECIPES
 from edgepack.cli import main
@@ -66,3 +68,25 @@ def test_the_effort_says_what_it_costs() -> None:
     table = page.split("<!-- table:frontier -->")[1].split("<!-- end -->")[0]  # one of tasks, one of builds
     minutes = [int(found) for found in re.findall(r"\| (\d+) min \|", table)]
     assert f"standard took {min(minutes)} to {max(minutes)} min" in str(said)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("bundle/edgepack.json", "'bundle/edgepack.json' is a file; give the folder that it is in, 'bundle'"),
+        ("bundle.zip", "'bundle.zip' is a file; unpack it and give the folder"),
+        ("notes.md", "'notes.md' is a file; give a folder"),
+        ("nowhere", "'nowhere' does not exist; give a folder that is there"),
+    ],
+)
+@pytest.mark.parametrize("command", ["gate", "predict", "report", "validate"])
+def test_what_is_no_folder_is_said_with_what_to_give(
+    command: str, given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bundle").mkdir()
+    for name in ("bundle/edgepack.json", "bundle.zip", "notes.md"):
+        (tmp_path / name).touch()
+    result = CliRunner().invoke(main, [command, given])
+    assert result.exit_code == 2
+    assert said in result.stderr
