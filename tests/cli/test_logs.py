@@ -90,7 +90,7 @@ def test_errors_and_their_exit_code_are_in_it(log: Path) -> None:
     assert call("predict", "nowhere", "text", "--log-file", str(log)).exit_code == 2
     text = log.read_text()
     assert "unknown target 'toaster'" in text
-    assert "Directory 'nowhere' does not exist" in text
+    assert "'nowhere' does not exist; give a folder" in text
     assert "exit code 2" in text
 
 
