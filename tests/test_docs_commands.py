@@ -17,6 +17,7 @@ import yaml
 
 from benchmarks.__main__ import COMMANDS
 from edgepack.cli import main
+from edgepack.cli.options import ExistingFolder
 from tests.pages import INLINE, PAGES, REPOSITORY, Block, blocks, blocks_of, commands, name_of, prose
 
 LANGUAGES = {"bash", "groovy", "html", "javascript", "js", "json", "kotlin", "python", "swift", "text", "toml", "yaml"}
@@ -29,7 +30,8 @@ EXTRAS = re.compile(r"edgepack\[([\w,.-]+)\]|(?<!\S)\.\[([\w,.-]+)\]")
 @pytest.fixture(autouse=True)
 def no_files_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The paths in examples are a reader's own."""
-    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: Path(value))
+    for kind in (click.Path, ExistingFolder):
+        monkeypatch.setattr(kind, "convert", lambda self, value, param, ctx: Path(value))
 
 
 @pytest.fixture(autouse=True)
