@@ -38,11 +38,13 @@ from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import SpeedProfile
 from edgepack.machine.memory import return_free_memory
 from edgepack.parameters import LatencyLimit
+from edgepack.plan.space import Structure
 from edgepack.plan.wanted import Objective
 from edgepack.student.from_parts import student_from_parts, takes_parts
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
 from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
+from edgepack.student.wide import may_be_wide
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_ranking, infer_task, read_both, show_notes
@@ -270,7 +272,7 @@ def open_with_texts(
         tokens = tokens_of(data, teacher, other, request.max_length, request.long_texts)
     tell_tokens(teacher, data, tokens, targets, console)
     counts = tokens.counts(teacher)
-    tokens, held_out = parted(tokens, teacher, train_data, console)
+    tokens, held_out = hold_out_examples(request, tokens, teacher, train_data, console)
     teacher = with_thresholds(teacher, None if held_out is None else held_out.tokens.teacher_train)
     logits, metric = ask_teacher(teacher, tokens, request.train, request.allow_untrained, console)
     return_free_memory()
@@ -295,12 +297,20 @@ def open_with_texts(
     ), train_data
 
 
-def parted(tokens: Tokens, teacher: Teacher, data: Dataset, console: Console) -> tuple[Tokens, HeldOut | None]:
-    """What to train on, and what is held out of it: where the teacher's folder names such, what it has not seen."""
+def hold_out_examples(
+    request: BuildRequest, tokens: Tokens, teacher: Teacher, data: Dataset, console: Console
+) -> tuple[Tokens, HeldOut | None]:
+    """The tokens to train on, and what is held out: examples new to the teacher too, if its folder names enough."""
     rest, held_out = hold_out(tokens, teacher.task, find_unseen(teacher.checkpoint.folder, data.examples))
-    if held_out is not None and held_out.unseen:
+    unseen = held_out is not None and held_out.unseen
+    if held_out is not None and unseen:
         count = len(held_out.tokens.train)
         console.info(f"{count:,} training examples that the teacher was not trained on are held out")
+    if request.chosen_recipe.structure.wide_rows > Structure().wide_rows and not (unseen and may_be_wide(teacher.task)):
+        why = "it goes with one label for each text"
+        if may_be_wide(teacher.task):
+            why = f"{teacher.name} does not say what it was not trained on, as teachers of `edgepack finetune` do"
+        console.info(f"no wide table: {why}")
     return rest.for_training(), held_out
 
 

@@ -19,6 +19,7 @@ from edgepack.plan.search import SHOWN, Plan, search
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed_fit import fit_memory, fit_prices
 from edgepack.plan.wanted import Machine, Wanted
+from edgepack.student.wide import may_be_wide
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.tokenizer.asset import asset_bytes
@@ -53,7 +54,7 @@ def planned_rows(inputs: Inputs) -> int:
     Only examples that the teacher has not seen can tell whether it helps.
     """
     task, wanted = inputs.teacher.task, inputs.request.chosen_recipe.structure.wide_rows
-    if not inputs.unseen or task.name != "text-classification" or task.is_multi_label or task.is_score:
+    if not (inputs.unseen and may_be_wide(task)):
         return 0
     rows, used = wanted, int(np.count_nonzero(inputs.token_counts))
     while rows > used or rows * len(task.labels) / 2 > WIDE_SHARE * inputs.request.budget_bytes:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from edgepack.quantization import FP32, BitWidth, round_rows
 from edgepack.student.pooling import pool
+from edgepack.task.task import Task
 
 
 class WideTable(nn.Embedding):
@@ -21,3 +22,8 @@ class WideTable(nn.Embedding):
     def scores(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         rows = round_rows(self(input_ids % self.num_embeddings), self.width)
         return pool(rows, attention_mask, "mean")
+
+
+def may_be_wide(task: Task) -> bool:
+    """Whether a student may have a wide table beside its encoder: a text has one label."""
+    return task.name == "text-classification" and not task.is_multi_label and not task.is_score

@@ -122,11 +122,16 @@ def test_a_table_takes_a_tenth_of_the_budget_at_most(budget: int, rows: int, fil
     assert rows * LABELS / 2 <= budget / 10
 
 
-def test_who_does_not_know_what_the_teacher_has_seen_gets_none(files: Files, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("wanted", "said"), [(512, False), (4096, True)])
+def test_who_does_not_know_what_the_teacher_has_seen_gets_none(
+    wanted: int, said: bool, files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     teacher = shutil.copytree(files.teacher, tmp_path / "teacher")
     (teacher / UNSEEN).unlink()
-    asked = replace(request(files, tmp_path / "out", recipe=WIDE), teacher=str(teacher))
-    assert plan_build(asked, QUIET).plan.chosen.config.wide_rows == 0
+    recipe = replace(WIDE, structure=replace(POOR, wide_rows=wanted))
+    asked = replace(request(files, tmp_path / "out", recipe=recipe), teacher=str(teacher))
+    assert plan_build(asked, Console()).plan.chosen.config.wide_rows == 0
+    assert ("no wide table: teacher does not say what it was not trained on" in capsys.readouterr().err) == said
 
 
 def test_a_budget_that_has_no_room_for_a_table_gets_none(files: Files, tmp_path: Path) -> None:
