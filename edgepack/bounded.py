@@ -21,6 +21,7 @@ from edgepack.errors import InputError, as_demand, first_line, shown
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".aar")  # what is to be unpacked first
 LARGEST_TOML = 256 << 10  # bytes; a policy has a few hundred
 MOST_DOTS = 100  # in one line of TOML: a key of n parts takes time and memory that grow with n²
 

@@ -301,15 +301,16 @@ def hold_out_examples(
     request: BuildRequest, tokens: Tokens, teacher: Teacher, data: Dataset, console: Console
 ) -> tuple[Tokens, HeldOut | None]:
     """The tokens to train on, and what is held out: examples new to the teacher too, if its folder names enough."""
-    rest, held_out = hold_out(tokens, teacher.task, find_unseen(teacher.checkpoint.folder, data.examples))
+    task, wanted = teacher.task, request.chosen_recipe.structure.wide_rows
+    rest, held_out = hold_out(tokens, task, find_unseen(teacher.checkpoint.folder, data.examples))
     unseen = held_out is not None and held_out.unseen
-    if held_out is not None and unseen:
-        count = len(held_out.tokens.train)
+    if unseen:
+        count = len(tokens.train) - len(rest.train)
         console.info(f"{count:,} training examples that the teacher was not trained on are held out")
-    if request.chosen_recipe.structure.wide_rows > Structure().wide_rows and not (unseen and may_be_wide(teacher.task)):
-        why = "it goes with one label for each text"
-        if may_be_wide(teacher.task):
-            why = f"{teacher.name} does not say what it was not trained on, as teachers of `edgepack finetune` do"
+    if wanted > Structure().wide_rows and not may_be_wide(task):
+        console.info("no wide table: it goes with one label for each text")
+    elif wanted > Structure().wide_rows and not unseen:
+        why = f"{teacher.name} does not say what it was not trained on, as teachers of `edgepack finetune` do"
         console.info(f"no wide table: {why}")
     return rest.for_training(), held_out
 

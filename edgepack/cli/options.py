@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from edgepack.bounded import ARCHIVES
 from edgepack.console.colour import coloured, wants_colour
 from edgepack.errors import shown
 from edgepack.parameters import Disk, Latency, Share, Size
@@ -44,11 +45,10 @@ class ExistingFolder(click.Path):
         if os.path.isfile(path):
             from edgepack.bundle.manifest import MANIFEST_NAME
 
-            packed = path.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".aar"))
-            inside = os.path.isfile(os.path.join(os.path.dirname(path), MANIFEST_NAME))
-            advice = "unpack it and give the folder" if packed else "give a folder"
-            if inside:
-                advice = f"give the folder that it is in, {shown(os.path.dirname(path) or '.')}"
+            folder = os.path.dirname(path)
+            advice = "unpack it and give the folder" if path.lower().endswith(ARCHIVES) else "give a folder"
+            if os.path.isfile(os.path.join(folder, MANIFEST_NAME)):
+                advice = f"give the folder that it is in, {shown(folder or '.')}"
             self.fail(f"{shown(path)} is a file; {advice}", param, ctx)
         if not os.path.lexists(path):
             self.fail(f"{shown(path)} does not exist; give a folder that is there", param, ctx)

@@ -7,7 +7,6 @@ safetensors, would send people the wrong way, so it is looked for first.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +70,9 @@ def has_weights(folder: Path) -> bool:
 
 def deciding_files(folder: Path) -> list[Path]:
     """The files that decide what a checkpoint computes: config, weights, tokenizer."""
-    return sorted({*_found(folder, (CONFIG, *TOKENIZER_FILES)), *weight_files(folder)})
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files of the weights that are read, an index among them."""
-    return _found(folder, SAFETENSORS if any(folder.glob(SAFETENSORS[0])) else PICKLES)
-
-
-def _found(folder: Path, patterns: Sequence[str]) -> list[Path]:
-    return sorted({f for pattern in patterns for f in folder.glob(pattern) if f.is_file()})
+    weights = SAFETENSORS if any(folder.glob(SAFETENSORS[0])) else PICKLES
+    found = {f for pattern in (CONFIG, *weights, *TOKENIZER_FILES) for f in folder.glob(pattern)}
+    return sorted(f for f in found if f.is_file())
 
 
 def refuse_pointers(folder: Path, name: str) -> None:

@@ -15,12 +15,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from edgepack.bounded import ARCHIVES
 from edgepack.errors import InputError, bare, one_line, shown
 from edgepack.teacher.files import CONFIG, PICKLES, SAFETENSORS, TOKENIZER_FILES, UNSEEN
 from edgepack.teacher.other_models import MARKERS
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".zst")
 WANTED = (CONFIG, "README.md", UNSEEN, *TOKENIZER_FILES, *SAFETENSORS, *MARKERS)
 
 EMBEDDING_FILES = ("*.json", "*_Dense/*", "*_Pooling/*", "0_Transformer/*")  # of a sentence-transformers folder

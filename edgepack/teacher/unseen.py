@@ -17,7 +17,8 @@ import numpy as np
 from edgepack.errors import InputError, shown
 from edgepack.task.dataset import Example
 from edgepack.task.identity import folded_texts
-from edgepack.teacher.files import UNSEEN, read_json, weight_files
+from edgepack.teacher.files import UNSEEN, read_json
+from edgepack.teacher.weight_names import weight_files
 from edgepack.workspace import hash_json, sha256_file, write_atomic
 
 FORMAT = 1
@@ -54,7 +55,7 @@ def find_unseen(folder: Path, examples: Sequence[Example]) -> np.ndarray | None:
 
 
 def _weights(folder: Path) -> str:
-    return hash_json({path.name: sha256_file(path) for path in weight_files(folder)})
+    return hash_json({path.name: sha256_file(path) for path in weight_files(folder, f"teacher {folder}")})
 
 
 def _hash(example: Example) -> str:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgepack.bounded import ARCHIVES
 from edgepack.errors import InputError, bare, reason
 from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
 from edgepack.task.reading.columns import LABELS as LABEL_COLUMNS
@@ -65,7 +66,7 @@ BINARIES: dict[str, Callable[[str, bytes, str], Table]] = {".parquet": open_parq
 SUFFIXES = (*TEXTS, *BINARIES)
 ADVICE = (  # by what a file's name ends in
     ((".xls", ".xlsx", ".ods"), "save the sheet as CSV"),
-    ((".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z"), "unpack it first"),
+    (ARCHIVES, "unpack it first"),
     (("",), "end its name with its format's"),
 )
 LFS_POINTER = b"version https://git-lfs"
