@@ -84,6 +84,9 @@ def run_apart(text: str, output: str, environment: Mapping[str, str], version: s
     job, storage = Job.from_json(text), Storage(output)
     if version != __version__:
         return model_text(job.failed(f"the node has edgepack {__version__}, and the sweep {version}; install the same"))
+    found = read_result(storage, job)
+    if found is not None and found.status == "built":
+        return model_text(found)  # a node that died, or was given up, had finished it
     with tempfile.TemporaryDirectory(prefix="edgepack-sweep-") as scratch:
         log = Path(scratch) / "log" if storage.local is None else storage.local / log_name(job.name)
         storage.remove(result_name(job.name))

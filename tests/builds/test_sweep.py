@@ -118,8 +118,10 @@ def test_at_a_url_a_build_takes_up_the_stages_of_a_node_that_died(
     place, url = tmp_path / "bucket", f"file://{tmp_path}/bucket"
     monkeypatch.setattr(worker, "MODULE", "tests.sweep.short_worker")
     threads = {"OMP_NUM_THREADS": "1"}
+    hold = tmp_path / "bucket-hold"
+    hold.touch()
     process = worker.start(job, url, threads, tmp_path / "log")
-    while not list(place.glob("stages/*/distil-*/stage.json")) and process.poll() is None:
+    while not hold.read_text() and process.poll() is None:
         time.sleep(0.05)
     worker.stop(process)
     assert not (place / "results").exists()
@@ -131,3 +133,5 @@ def test_at_a_url_a_build_takes_up_the_stages_of_a_node_that_died(
     assert not (place / "builds" / job.name / ".edgepack").exists()
     assert not (place / "stages" / job.name).exists()
     assert worker.read_result(Storage(url), job) == found
+    assert SweepBuild.model_validate_json(worker.run_apart(job.to_json(), url, threads, __version__)) == found
+    assert (place / "logs" / f"{job.name}.log").read_text() == log  # it was finished, and is not built again

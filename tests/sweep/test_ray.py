@@ -99,26 +99,25 @@ def test_a_build_whose_node_dies_is_run_on_another(nodes: Any, tmp_path: Path, m
 def test_a_real_build_whose_node_dies_resumes_on_another_from_shared_storage(
     nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The node dies when distillation is finished and the next stage trains; the table is an embedded sweep's."""
+    """The node dies when distillation is finished and the build is not; the table is an embedded sweep's."""
     file = sweep_file(tmp_path, make_files(tmp_path), text=f"{ONE_TARGET}[ray]\ncpus = 1\n")
     place, url = tmp_path / "bucket", f"file://{tmp_path}/bucket"
     monkeypatch.setattr(on_ray, "run_apart", short_apart)
-    killed: list[int] = []
+    hold = tmp_path / "bucket-hold"
+    hold.touch()
 
     def kill_its_node() -> None:
         deadline = time.monotonic() + 2 * WAIT
-        while not list(place.glob("stages/*/distil-*/stage.json")):
+        while not hold.read_text():
             assert time.monotonic() < deadline
-            time.sleep(0.02)
-        (building,) = (p.pid for p in psutil.process_iter(["cmdline"]) if SHORT in (p.info["cmdline"] or []))
-        nodes.remove_node(node_of(nodes, building), allow_graceful=False)
-        killed.append(building)
+            time.sleep(0.1)
+        nodes.remove_node(node_of(nodes, int(hold.read_text())), allow_graceful=False)
 
     killer = threading.Thread(target=kill_its_node)
     killer.start()
     result = run.run_sweep(file, url, None, nodes.address, QUIET)
     killer.join()
-    assert killed
+    assert hold.read_text()
     (built,) = result.record.builds
     assert built.status == "built", built.error
     assert "distil: finished before" in (place / "logs" / f"{built.name}.log").read_text()
