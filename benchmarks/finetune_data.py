@@ -37,6 +37,9 @@ SETS = {
     "tweeteval-emotion": DataSet("tweeteval-emotion/train.tsv", "tweeteval-emotion/dev.tsv", 3_257),
     "sick": DataSet("sick/train.tsv", "sick/dev.tsv", 4_439),
     "ner-wikigold": DataSet("ner-wikigold-iob1/train.conll", "ner-wikigold-iob1/dev.conll", 1_472),
+    "ner-sec": DataSet("ner-sec-iob1/train.conll", "ner-sec-iob1/test.conll", 1_165),
+    "stsb": DataSet("stsb/train.tsv", "stsb/dev.tsv", 5_748),
+    "goemotions": DataSet("goemotions/train.tsv", "goemotions/dev.tsv", 43_410),
     "snips": DataSet("snips/train.jsonl", "snips/dev.jsonl", 13_084),
     "sst2": DataSet("sst2/train.tsv", "sst2/dev.tsv", 67_349),
     **{
@@ -81,12 +84,14 @@ def _read(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _sentences(lines: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
-    """Words and tags of each sentence: `word tag` lines, a blank one between sentences."""
+    """Words and tags of each sentence: lines that begin with a word and end with its tag, a blank one between them."""
     words: list[str] = []
     tags: list[str] = []
     for line in [*lines, ""]:
+        if line.startswith("-DOCSTART-"):
+            continue
         if line.strip():
-            word, _, tag = line.rpartition(" ")
+            word, *_, tag = line.split(" ")
             words.append(word)
             tags.append(tag)
         elif words:

@@ -56,6 +56,15 @@ def test_columns_become_json_lines(shared: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_other_columns_and_starts_of_documents_are_left_out(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "ner-sec-iob1"
+    folder.mkdir()
+    (folder / "train.conll").write_text("-DOCSTART- -X- O O\n\nA NNP - I-PER\nB NN - O\n")
+    (folder / "test.conll").write_text("C NNP - I-PER\n")
+    files = files_of("ner-sec", shared, tmp_path / "work", 50, "dev")
+    assert json.loads(files.train.read_text()) == {"tokens": ["A", "B"], "tags": ["B-PER", "O"]}
+
+
 def test_the_default_against_the_best_cell() -> None:
     scores = {
         canonical({}): {0: 0.90, 1: 0.92},
