@@ -60,6 +60,11 @@ def check_recipe(
             f"{where}: structure.embedding is {structure.embedding!r}, and the teacher's table has a size of its own, "
             f"{own_table}; allowed: linear"
         )
+    if structure.embedding_kernel > 1 and own_table != sizes.hidden_size:
+        raise InputError(
+            f"{where}: structure.embedding_kernel is {structure.embedding_kernel}, and the teacher's table has a size "
+            f"of its own, {own_table}; allowed: 1"
+        )
     for key, bits in (("body_bits", structure.body_bits), ("embedding_bits", structure.embedding_bits)):
         for target in targets:
             if bits and bits not in getattr(target, key):

@@ -20,6 +20,7 @@ from edgepack.compress.measurements import (
 )
 from edgepack.compress.passes import Carved, Evidence, Goal, Pass, run_passes
 from edgepack.compress.shape_passes import (
+    ConvolveWords,
     CutHead,
     CutHiddenSize,
     FactorizeMatrices,
@@ -44,6 +45,7 @@ PASSES: tuple[Pass, ...] = (
     TrimPositions(),
     TrimVocabulary(),
     NarrowEmbedding(),
+    ConvolveWords(),
     ShareLayers(),
     KeepUnits(),
     CutHead(),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
+from edgepack.student.config import changed_config
 from edgepack.student.model import Student
 
 BLOCK = 4096  # rows at a time in double: a whole table would take hundreds of megabytes, several times over
@@ -58,6 +59,14 @@ def factorize_embedding(
     state[POSITION] = state[POSITION] + mean.float()
     state["embeddings.projection.weight"] = basis.float()
     return rebuild(student, state, share, embedding_size=size, embedding_projection="linear", projection_bias=False)
+
+
+def add_convolution(student: Student, kernel: int) -> Student:
+    """The student with a convolution over so many words, whose matrices are 0: it gives what it gave."""
+    config = changed_config(student.config, embedding_kernel=kernel)
+    shape = (len(config.neighbours) * config.hidden_size, config.embedding_size)
+    state = {**student.state_dict(), "embeddings.convolution.weight": torch.zeros(shape)}
+    return rebuild(student, state, share=True, embedding_kernel=kernel)
 
 
 def self_attentive_embedding(

@@ -9,7 +9,7 @@ import torch
 from edgepack.compress.hidden_size import compensate, cut_hidden
 from edgepack.compress.layers import select_layers
 from edgepack.compress.low_rank import Ranks, factorize_matrices, rank_of, smaller_sides
-from edgepack.compress.narrow_embedding import factorize_embedding, self_attentive_embedding
+from edgepack.compress.narrow_embedding import add_convolution, factorize_embedding, self_attentive_embedding
 from edgepack.compress.passes import Evidence, Goal, Pass, PassResult
 from edgepack.compress.share_layers import share_layers
 from edgepack.compress.surgery import rebuild
@@ -195,6 +195,26 @@ class NarrowEmbedding(Pass):
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         wanted = (goal.shape.embedding_size, goal.shape.embedding_projection)
         return _differs("embedding", (student.config.embedding_size, student.config.embedding_projection), wanted)
+
+
+class ConvolveWords(Pass):
+    """A convolution over the word vectors, which adds nothing yet."""
+
+    name = "convolution"
+
+    def requires(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
+        kernel, config = goal.shape.embedding_kernel, student.config
+        if kernel > 1 and not config.can_convolve:
+            return f"embedding_kernel is {kernel}; allowed: 1, where word vectors are not projected by themselves"
+        return None
+
+    def __call__(self, student: Student, goal: Goal, evidence: Evidence) -> PassResult:
+        if goal.shape.embedding_kernel == student.config.embedding_kernel:
+            return PassResult(student, evidence, False)
+        return PassResult(add_convolution(student, goal.shape.embedding_kernel), evidence, True)
+
+    def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
+        return _differs("embedding_kernel", student.config.embedding_kernel, goal.shape.embedding_kernel)
 
 
 class ShareLayers(Pass):

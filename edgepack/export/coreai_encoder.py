@@ -15,7 +15,7 @@ size)`. The steps call an emitter: the exporter's makes an operator, the planner
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log
 from typing import Any, Protocol
 
@@ -146,6 +146,18 @@ class CoreaiEncoder(EmittedWalk[Emitter]):
         total = emit.op("reduce_sum", f"{tag}.total", self._times(f"{tag}.squares", x, x), axes(2))
         least = self._plus(f"{tag}.least", total, number(LEAST_LENGTH**2))
         return self._times(tag, x, emit.op("rsqrt", f"{tag}.inverse", least))
+
+    def sum_neighbours(self, tag: str, x: Any, places: Sequence[int]) -> Any:
+        emit, reach, size = self._emit, max(places), self.config.hidden_size
+        x = self._times(f"{tag}.own", x, emit.op("expand_dims", f"{tag}.real", self._present(), axes(2)))
+        padded = emit.op("pad", f"{tag}.padded", x, np.array([0, 0, reach, reach, 0, 0], np.uint32), number(0))
+        total: Any = None
+        for which, place in enumerate(places):
+            begin = np.array([0, reach + place, which * size], np.int32)
+            end = np.array([TO_THE_END, place - reach or TO_THE_END, (which + 1) * size], np.int32)
+            part = emit.op("slice_", f"{tag}.part{which}", padded, begin, end, np.ones(3, np.int32))
+            total = part if total is None else self._plus(f"{tag}.total{which}", total, part)
+        return total
 
     def first_rows(self, tag: str, x: Any) -> Any:
         return self._first_of(f"{tag}.first", x, rank=4, axis=2)

@@ -13,7 +13,7 @@ operator, the planner's counts it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,6 +138,21 @@ class CoremlEncoder(EmittedWalk[Emitter]):
         length = self._emit.op("reduce_l2_norm", f"{tag}.length", x=x, axes=[-1], keep_dims=True)
         divisor = self._emit.op("maximum", f"{tag}.divisor", x=length, y=np.float16(SMALLEST_EPS))
         return self._emit.op("real_div", tag, x=x, y=divisor)
+
+    def sum_neighbours(self, tag: str, x: Any, places: Sequence[int]) -> Any:
+        emit, reach, size = self._emit, max(places), self.config.hidden_size
+        mask = emit.op("cast", f"{tag}.mask", x=self._inputs["attention_mask"], dtype="fp16")
+        real = emit.op("transpose", f"{tag}.real", x=mask, perm=[1, 0])
+        x = emit.op("mul", f"{tag}.present", x=x, y=real)
+        pad, zero = [reach, reach, 0, 0], np.float16(0)
+        padded = emit.op("pad", f"{tag}.padded", x=x, pad=pad, mode="constant", constant_val=zero)
+        total: Any = None
+        for number, place in enumerate(places):
+            name, last = f"{tag}.part{number}", [place == reach, False]
+            begin, end = [reach + place, number * size], [place - reach, (number + 1) * size]
+            part = emit.op("slice_by_index", name, x=padded, begin=begin, end=end, end_mask=last)
+            total = part if total is None else emit.op("add", f"{tag}.total{number}", x=total, y=part)
+        return total
 
     def first_rows(self, tag: str, x: Any) -> Any:
         return self._emit.op("slice_by_size", f"{tag}.first", x=x, begin=[0, 0, 0], size=[-1, 1, -1])

@@ -104,6 +104,7 @@ class EncoderWalk(ABC, Generic[V]):
 
     def __init__(self, config: StudentConfig) -> None:
         self.config = config
+        self._words: list[V] = []  # the words' rows, once they are made
 
     # the steps
 
@@ -143,14 +144,22 @@ class EncoderWalk(ABC, Generic[V]):
     def unit(self, tag: str, x: V) -> V:
         """Vectors of length 1."""
 
+    @abstractmethod
+    def sum_neighbours(self, tag: str, x: V, places: Sequence[int]) -> V:
+        """`(seq, places · size) → (seq, size)`: of each token's neighbours, at each place, the part of that place.
+
+        `places`: −1 is the word before, 1 the next one. Padding and what lies beyond the ends add nothing.
+        """
+
     def residual(self, tag: str, x: V, y: V) -> V:
         """A block's output `y` added to its input `x`."""
         return self.add(tag, x, y)
 
-    def word_rows(self, table: Table, projection: Linear | None) -> V:
-        """Rows of the words, multiplied by the embedding's projection where that comes before the sum."""
-        x = self.rows(table)
-        return x if projection is None else self.linear("e.projection", x, projection)
+    def word_rows(self, tag: str, table: Table, linear: Linear | None) -> V:
+        """Rows of the words, multiplied by `linear` where there is one."""
+        if not self._words:
+            self._words.append(self.rows(table))
+        return self._words[0] if linear is None else self.linear(tag, self._words[0], linear)
 
     def chain(self, tag: str, x: V, linears: Sequence[Linear]) -> V:
         """A projection's products, one after the other."""
@@ -172,6 +181,7 @@ class EncoderWalk(ABC, Generic[V]):
     def logits(self) -> V:
         """The whole student."""
         x = self.embeddings()
+        x = self.neighbours(x) if self.config.neighbours else x
         for layer in encoder_layers(self.config):
             x = self.layer(layer, x)
         x = self.head(self.pooled(x))
@@ -185,13 +195,19 @@ class EncoderWalk(ABC, Generic[V]):
         """Token ids to the first layer's input."""
         config, projection = self.config, embedding_projection(self.config)
         first = None if config.norm_before_projection else projection
-        x = self.word_rows(word_table(config), first)
+        x = self.word_rows("e.projection", word_table(config), first)
         for table in added_tables(config, self.added_tables):
             x = self.add(f"e.{table.index}", x, self.rows(table))
         x = self.norm("e", x, "embeddings.norm", config.sum_size)
         if projection is not None and first is None:
             x = self.linear("e.projection", x, projection)
         return self.self_attentive(x) if config.embedding_projection == "self_attentive" else x
+
+    def neighbours(self, x: V) -> V:
+        """The embeddings, and what a convolution over the words adds to them."""
+        config = self.config
+        products = self.word_rows("e.convolution", word_table(config), convolution(config))
+        return self.add("e.neighbours", x, self.sum_neighbours("e.neighbours", products, config.neighbours))
 
     def self_attentive(self, x: V) -> V:
         """Subformer's SAFE: attention at size E, then a feed-forward network to H, without a residual."""
@@ -292,6 +308,12 @@ def embedding_projection(config: StudentConfig) -> Linear | None:
         return None
     path = "embeddings.projection"
     return Linear(path, (path,), config.embedding_size, config.hidden_size, config.projection_bias)
+
+
+def convolution(config: StudentConfig) -> Linear:
+    """What each word adds to its neighbours: a matrix for each place, side by side."""
+    path, places = "embeddings.convolution", len(config.neighbours)
+    return Linear(path, (path,), config.embedding_size, places * config.hidden_size, bias=False)
 
 
 def word_table(config: StudentConfig) -> Table:

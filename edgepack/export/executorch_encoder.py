@@ -17,7 +17,7 @@ Shapes: one text, any length up to the longest. Reshapes name the one unknown le
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from edgepack.export.weights import Weights
 from edgepack.quantization import INT8, RowTable
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student, activation, bucket_by_distance
+from edgepack.student.neighbours import sum_neighbours
 
 Make = Callable[[Weights], Tensor]
 MASKED = -1e9  # added to the scores of padding
@@ -150,6 +151,9 @@ class ExecutorchEncoder(OneTextWalk[Tensor]):
 
     def unit(self, tag: str, x: Tensor) -> Tensor:
         return x / (x * x).sum(dim=-1, keepdim=True).sqrt().clamp(min=LEAST_LENGTH)
+
+    def sum_neighbours(self, tag: str, x: Tensor, places: Sequence[int]) -> Tensor:
+        return sum_neighbours(x * self._present.view(-1, 1), places)
 
     def split_heads(self, tag: str, x: Tensor, parts: int, heads: int, size: int) -> list[Tensor]:
         return [x.view(-1, heads, size).permute(1, 0, 2)]

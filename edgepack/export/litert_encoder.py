@@ -17,6 +17,7 @@ needs. Everything that depends on weights' formats is here:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -177,6 +178,22 @@ class LitertEncoder(WeightedWalk[str]):
         total = graph.op("SUM", [squares, graph.integers(1)], f"{tag}.total", narrow, KEEP_DIMS)
         least = graph.op("ADD", [total, graph.number(LEAST_LENGTH**2)], f"{tag}.least", narrow)
         return graph.op("MUL", [x, graph.op("RSQRT", [least], f"{tag}.inverse", narrow)], tag, shape)
+
+    def sum_neighbours(self, tag: str, x: str, places: Sequence[int]) -> str:
+        graph, reach, seq, (_, columns) = self.graph, max(places), self._seq, self.graph.shape(x)
+        shape = (seq, columns // len(places))
+        real = graph.op("RESHAPE", ["m.float", graph.integers(-1, 1)], f"{tag}.real", (seq, 1))
+        x = graph.op("MUL", [x, real], f"{tag}.present", (seq, columns))
+        room = graph.constant(f"{tag}.room", (2, 2), INT32, lambda: np.array([[reach, reach], [0, 0]], np.int32))
+        padded = graph.op("PAD", [x, room], f"{tag}.padded", (seq + 2 * reach, columns))
+        parts = []
+        for number, place in enumerate(places):
+            begin, end = (reach + place, number * shape[1]), (place - reach, (number + 1) * shape[1])
+            parts.append(graph.cut(padded, f"{tag}.part{number}", shape, begin, end))
+        total = parts[0]
+        for number, part in enumerate(parts[1:], 1):
+            total = graph.op("ADD", [total, part], tag if part == parts[-1] else f"{tag}.total{number}", shape)
+        return total
 
     def first_rows(self, tag: str, x: str) -> str:
         heads, _, size = self.graph.shape(x)

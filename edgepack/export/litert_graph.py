@@ -89,3 +89,10 @@ class NamedGraph(TfliteGraph):
         limits = [self.integers(*[0] * rank), self.integers(*[stop if i == axis else 0 for i in range(rank)])]
         options = (Option(0, "i", others), Option(1, "i", others))
         return self.op("STRIDED_SLICE", [x, *limits, self.integers(*[1] * rank)], output, shape, options)
+
+    def cut(self, x: str, output: str, shape: Shape, begin: Sequence[int], end: Sequence[int]) -> str:
+        """`x` from `begin` to `end` on each axis; an end below 0 counts from the axis' own, 0 is it."""
+        open_ended = sum(1 << axis for axis, stop in enumerate(end) if stop == 0)
+        options = (Option(1, "i", open_ended),) if open_ended else ()
+        limits = [self.integers(*begin), self.integers(*end), self.integers(*[1] * len(shape))]
+        return self.op("STRIDED_SLICE", [x, *limits], output, shape, options)

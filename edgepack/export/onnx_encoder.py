@@ -28,6 +28,11 @@ from edgepack.task.encoded import MODEL_INPUTS
 FLOAT = TensorProto.FLOAT
 # values whose names in the file are not their tags'
 NAMES = {"e.types.sum": "e.typed", "e.positions.sum": "e.sum", "wide.sum": "logits"}
+# of a product of the words' codes: as it is, as a vector, and in between where it has a bias
+CODE_PRODUCTS = {
+    "e.projection": ("w.product", "e.project", "e.product"),
+    "e.convolution": ("c.product", "c.products", "c.scaled"),
+}
 SHORT = {"attention": "a", "ffn": "f", "output": "o"}  # last words of a norm's and a sum's tag, in the file
 
 
@@ -46,6 +51,7 @@ class OnnxEncoder(EncoderWalk[str]):
         widths = [config.embedding_width, config.body_width, *map(bit_width, (config.widths or {}).values())]
         self.opset = 18 if any(width.codes_per_byte > 1 for width in widths) else 17  # 18 has BitwiseAnd
         self.graph = Graph()
+        self._word_codes: tuple[str, str] | None = None
         self._tokens = Tokens(self.graph, masked=static_shape and config.body_width.is_rounded)
         self._packing = Packing(self.graph)
         self._products = Products(self.graph, self._packing, self._tokens, config)
@@ -66,11 +72,11 @@ class OnnxEncoder(EncoderWalk[str]):
         steps = {"words": tables.words, "positions": tables.positions, "types": tables.types, "buckets": tables.buckets}
         return steps[table.index](table)
 
-    def word_rows(self, table: Table, projection: Linear | None) -> str:
-        """Word vectors; where their codes can be multiplied as they are, the projection does that."""
-        if projection is None or not self.config.multiplies_codes or not width_of(projection, self.config).is_rounded:
-            return super().word_rows(table, projection)
-        return self._projected_codes(table, projection)
+    def word_rows(self, tag: str, table: Table, linear: Linear | None) -> str:
+        """Word vectors; where their codes can be multiplied as they are, the matrix behind them does that."""
+        if linear is None or not self.config.multiplies_codes or not width_of(linear, self.config).is_rounded:
+            return super().word_rows(tag, table, linear)
+        return self._product_of_codes(tag, table, linear)
 
     def linear(self, tag: str, x: str, linear: Linear) -> str:
         """`x @ weight + bias`."""
@@ -120,6 +126,10 @@ class OnnxEncoder(EncoderWalk[str]):
         """A row of weights times the tokens: `(batch, size)`."""
         return self._tokens.mean(tag, x, last)
 
+    def sum_neighbours(self, tag: str, x: str, places: Sequence[int]) -> str:
+        """Each place's columns, moved by padding and cutting off at the ends."""
+        return self._tokens.sum_neighbours(tag, x, places, self.config.hidden_size)
+
     def unit(self, tag: str, x: str) -> str:
         """Vectors divided by their length; one that is 0 stays 0."""
         graph = self.graph
@@ -129,20 +139,27 @@ class OnnxEncoder(EncoderWalk[str]):
         least = graph.initializer("least_length", FLOAT, (), lambda _: np.array(LEAST_LENGTH, np.float32))
         return graph.node("Div", [x, graph.node("Max", [length, least], f"{tag}.divisor")], tag)
 
-    def _projected_codes(self, table: Table, projection: Linear) -> str:
-        """Word vectors `(batch, seq, H)`: a centred row's codes are whole numbers, multiplied as they are.
+    def _product_of_codes(self, tag: str, table: Table, linear: Linear) -> str:
+        """A product of word vectors `(batch, seq, n)`: a centred row's codes are whole numbers, multiplied as they are.
 
         A symmetric row rounded again would put the zero point at 127.5, where the last bit of a scale decides.
         """
         graph, width = self.graph, table.width
-        codes = self._tables.codes_of_words(table, TensorProto.UINT8)
+        codes, unit = self._codes_and_unit(table)
         zero = graph.bytes("w.zero", np.array(width.code_step * (width.levels - 1) // 2, np.uint8))
-        operand, scale, bias = self._products.operand(projection)
+        operand, scale, bias = self._products.operand(linear)
         one = graph.initializer("w.one", FLOAT, (), lambda _: np.array(1, np.float32))  # the units differ by row
-        x = graph.node("MatMulIntegerToFloat", [codes, operand, one, scale, zero], "w.product")
-        unit = graph.node("Gather", [self._tables.unit(table), "input_ids"], "w.unit")
-        x = graph.node("Mul", [x, unit], "e.product" if bias else "e.project")
-        return graph.node("Add", [x, bias], "e.project") if bias else x
+        first, last, scaled = CODE_PRODUCTS[tag]
+        x = graph.node("MatMulIntegerToFloat", [codes, operand, one, scale, zero], first)
+        x = graph.node("Mul", [x, unit], scaled if bias else last)
+        return graph.node("Add", [x, bias], last) if bias else x
+
+    def _codes_and_unit(self, table: Table) -> tuple[str, str]:
+        """The words' codes `(batch, seq, E)` and what each row's are multiplied by, gathered once."""
+        if self._word_codes is None:
+            codes = self._tables.codes_of_words(table, TensorProto.UINT8)
+            self._word_codes = codes, self.graph.node("Gather", [self._tables.unit(table), "input_ids"], "w.unit")
+        return self._word_codes
 
     # the model
 

@@ -6,12 +6,15 @@ first, and zero is always in the range. From the first token of the last layer o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from edgepack.export.onnx_graph import Graph
 
 FLOAT = TensorProto.FLOAT
+TO_THE_END = 2**31 - 1  # of a slice
 
 
 class Tokens:
@@ -52,6 +55,21 @@ class Tokens:
         row = graph.node("Unsqueeze", [weights, graph.integers(1)], f"{tag}.row")
         self.only_first = True  # there is no padding any more
         return graph.node("Squeeze", [graph.node("MatMul", [row, x], f"{tag}.mean"), graph.integers(1)], tag)
+
+    def sum_neighbours(self, tag: str, x: str, places: Sequence[int], size: int) -> str:
+        """`(batch, seq, places · size) → (batch, seq, size)`: what each token's neighbours have for it."""
+        graph, reach = self._graph, max(places)
+        mask = graph.node("Cast", ["attention_mask"], f"{tag}.mask", to=FLOAT)
+        x = graph.node("Mul", [x, graph.node("Unsqueeze", [mask, graph.integers(2)], f"{tag}.real")], f"{tag}.present")
+        padded = graph.node("Pad", [x, graph.integers(0, reach, 0, 0, reach, 0)], f"{tag}.padded")
+        total = ""
+        for number, place in enumerate(places):  # from so many tokens on, up to so many before the end
+            begin = graph.integers(reach + place, number * size)
+            end = graph.integers(place - reach or TO_THE_END, (number + 1) * size)
+            part = graph.node("Slice", [padded, begin, end, graph.integers(1, 2)], f"{tag}.{number}")
+            whole = tag if place == reach else f"{tag}.total{number}"
+            total = graph.node("Add", [total, part], whole) if total else part
+        return total
 
     def units(self) -> tuple[str, str]:
         """Gain and bias, ones and zeros, of an InstanceNormalization, whose channels are tokens here."""

@@ -42,6 +42,7 @@ OPERATORS: dict[str, tuple[int, int, int]] = {
     "GELU": (150, 1, 116),
     "MEAN": (40, 1, 27),
     "MUL": (18, 1, 21),
+    "PAD": (34, 1, 0),
     "RELU": (19, 1, 0),
     "RESHAPE": (22, 1, 0),
     "RSQRT": (76, 1, 0),

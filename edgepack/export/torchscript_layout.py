@@ -9,6 +9,7 @@ place for is an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepack.errors import InputError
@@ -101,6 +102,9 @@ class Parts(EncoderWalk[None]):
     def unit(self, tag: str, x: None) -> None:
         pass
 
+    def sum_neighbours(self, tag: str, x: None, places: Sequence[int]) -> None:
+        pass
+
 
 def layout(config: StudentConfig) -> Layout:
     """The layout of a student of this shape at these bit widths."""
@@ -178,6 +182,7 @@ def _options(config: StudentConfig) -> dict[str, int]:
         "hidden_act": ACTIVATIONS.index(config.hidden_act),
         "head_act": ACTIVATIONS.index(config.head_act) if config.has_dense and config.head_act else -1,
         "first_token": int(config.reads_first),
+        "kernel": config.embedding_kernel,
     }
 
 
@@ -215,7 +220,8 @@ def _slots(config: StudentConfig, parts: Parts) -> list[list[Linear]]:
     head = ["head.dense", "head.classifier"]
     if config.task == EMBEDS:  # `MobileEmbedder` takes the layer out of the dense one's slot, which is passed over
         head.reverse()
-    return slots + [_in_slot(parts, path) for path in ("embeddings.projection", *head)]
+    ends = ("embeddings.convolution", "embeddings.projection", *head)
+    return slots + [_in_slot(parts, path) for path in ends]
 
 
 def _in_slot(parts: Parts, path: str) -> list[Linear]:

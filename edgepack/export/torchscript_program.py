@@ -13,8 +13,8 @@ Layout, in the order in which the flat tensors are read:
 
 - slots, each a run of zero, one (full) or two (factorized) linear layers: 4 for each attention set (query,
   key, value, output; a full query, key and value are one linear in the first slot and the next two are
-  empty), 2 for each FFN set (up, down), then embedding projection, head dense, classifier. An empty slot
-  is the identity. A self-attentive embedding is one more layer, the first, without a residual around its
+  empty), 2 for each FFN set (up, down), then convolution over words, embedding projection, head dense, classifier.
+  An empty slot is the identity. A self-attentive embedding is one more layer, the first, without a residual around its
   FFN; its weight sets are the last.
 - `integers`: for each linear its weight `(out, in)`, row by row: int8; or fp32 at 32 bits; or at 4 bits bytes of
   two halves, q + 8 and then the block multipliers, `(out, blocks)` row by row: of n halves the first ⌈n/2⌉ are
@@ -163,6 +163,8 @@ class MobileEncoder(nn.Module):
         """int64 `(batch, seq)` each → logits `(batch, labels)` or `(batch, seq, labels)`."""
         mask = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * self.MASKED
         x = self.embed(input_ids, token_type_ids)
+        if self.options["kernel"] > 1:
+            x = x + self.neighbours(input_ids, attention_mask)
         bucket = self.bucket_of_pairs(input_ids.size(1))
         attention_sets, ffn_sets = self.lists["attention_sharing"], self.lists["ffn_sharing"]
         for layer in range(len(attention_sets)):
@@ -200,6 +202,19 @@ class MobileEncoder(nn.Module):
         if not project_first:
             x = self.project(x, projection)
         return x
+
+    def neighbours(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """What a convolution over the words adds to each token: `(batch, seq, width)`."""
+        batch, seq, reach = input_ids.size(0), input_ids.size(1), self.options["kernel"] // 2
+        width = self.options["embedding_size"]
+        x = self.rows(self.words, input_ids.reshape(-1), self.options["embedding_bits"], width).view(batch, seq, width)
+        x = self.project(x, len(self.lists["slots"]) - 5) * attention_mask[:, :, None].to(torch.float32)
+        parts = torch.split(torch.constant_pad_nd(x, [0, 0, reach, reach]), x.size(2) // (2 * reach), 2)
+        total = parts[0][:, :seq]
+        for i in range(1, 2 * reach):
+            at = i if i < reach else i + 1
+            total = total + parts[i][:, at : at + seq]
+        return total
 
     def rows(self, table: Tensor, indices: Tensor, bits: int, width: int) -> Tensor:
         """Rows `(n, width)` of a packed or plain table; one bag for each index."""

@@ -51,6 +51,8 @@ class Candidate:
             asked["estimated_memory_bytes"] = self.estimated_memory
         if shape.wide_rows:
             asked["wide_rows"] = shape.wide_rows
+        if shape.embedding_kernel > 1:
+            asked["embedding_kernel"] = shape.embedding_kernel
         if self.trial_divergence is not None:
             asked |= {"trial_divergence": self.trial_divergence, "trial_examples": self.trial_examples}
         return {
@@ -118,6 +120,7 @@ def _embedding(space: SearchSpace, table: Table) -> dict[str, Any]:
         "embedding_size": table.size,
         "embedding_bits": table.bits,
     }
+    changes["embedding_kernel"] = space.kernel(table.size)
     if table.size >= space.hidden_size or space.full.embedding_projection != "identity":
         return changes
     changes |= {"embedding_projection": "linear", "projection_bias": False}

@@ -117,12 +117,15 @@ def list_tables(space: SearchSpace) -> Iterator[Table]:
         sizes = list(range(SIZE_STEP, largest + 1, SIZE_STEP)) or [max(1, largest)]  # a teacher may be tiny
     widths = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
     wide_numbers = space.wide_rows * full.num_labels
+    least = min(map(file_bits, _widths(space.structure.body_bits, "body", [t.body_bits for t in space.targets])))
     for size in sizes:
+        convolution = (space.kernel(size) - 1) * size * space.hidden_size * least / 8  # its width is the body's
         for vocabulary in _vocabularies(space):
             for bits in widths:
                 beside = wide_numbers * small_table_width(bit_width(bits)).stored_bits / 8
                 loss = table_loss(space.spectrum, size, bits, vocabulary.unknown_share)
-                size_bytes = vocabulary.size * size * file_bits(bits) / 8 + vocabulary.asset_bytes + beside
+                stored = vocabulary.size * size * file_bits(bits) / 8 + convolution
+                size_bytes = stored + vocabulary.asset_bytes + beside
                 yield Table(size, vocabulary, bits, loss, size_bytes)
 
 

@@ -29,7 +29,8 @@ FITTED = {  # bytes without names; "const": one in weight.bin, "inline": one in 
     "base": 282, "add": 241, "cast": 344, "const": 99, "constexpr_blockwise_shift_scale": -123,
     "constexpr_lut_to_dense": 60, "cumsum": 282,
     "expand_dims": 314, "fill_like": 185, "gather": 429, "gelu": 296, "inline": 97, "layer_norm": 465, "linear": 216,
-    "matmul": 160, "mod": 130, "mul": 9, "relu": 198, "reshape": 115, "slice_by_size": 329, "softmax": 190,
+    "matmul": 160, "mod": 130, "mul": 9, "pad": 770, "relu": 198, "reshape": 115, "slice_by_index": 555,
+    "slice_by_size": 329, "softmax": 190,
     "split": 213, "squeeze": 385, "sub": 298, "tanh": 183, "transpose": 148,
     "equal": 330, "maximum": 200, "real_div": 184, "reduce_l2_norm": 254, "reduce_sum": 200, "vector": 360,
 }  # fmt: skip

@@ -9,6 +9,7 @@ takes a number of bytes for each thing described: `FITTED` was fitted to 19 file
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepack.export.encoder_walk import Attention, Table
@@ -37,6 +38,8 @@ FITTED = {  # bytes
     "mean": 1445,
     "last": 1573,
     "unit": 1408,
+    "convolution": 902,
+    "places": 640,  # of a convolution
     "buckets": -590,  # with a table and a mean
 }
 
@@ -112,6 +115,11 @@ class SizeWalk(OneTextWalk[Counted]):
 
     def unit(self, tag: str, x: Counted) -> Counted:
         self.kinds["unit"] += 1
+        return VALUE
+
+    def sum_neighbours(self, tag: str, x: Counted, places: Sequence[int]) -> Counted:
+        self.kinds["convolution"] += 1
+        self.kinds["places"] += len(places)
         return VALUE
 
     def first_rows(self, tag: str, x: Counted) -> Counted:

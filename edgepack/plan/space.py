@@ -8,7 +8,7 @@ from typing import Any
 from edgepack.compress.sharing import SHARING_KINDS
 from edgepack.errors import InputError
 from edgepack.quantization import BITS
-from edgepack.student.config import NORMS, StudentConfig
+from edgepack.student.config import KERNELS, NORMS, StudentConfig
 from edgepack.target import Target
 
 VOCABULARIES = ("free", "whole", "task")
@@ -26,7 +26,7 @@ class Structure:
     `hidden_size`: 0 is the teacher's. `body_bits`, `embedding_bits`: 0 is free. `vocabulary`: "free", "whole" (the
     largest choice there is) or "task" (the smallest: what the training data needs). `norm`: "layer_norm", or
     MobileBERT's "no_norm", fitted to the teacher's norms. `wide_rows`: of a table of tokens' scores beside the encoder
-    of a classifier, at most; 0: none.
+    of a classifier, at most; 0: none. `embedding_kernel`: words that a convolution over word vectors reads; 1: none.
     """
 
     sharing: str = "none"
@@ -38,6 +38,7 @@ class Structure:
     vocabulary: str = "free"
     norm: str = "layer_norm"
     wide_rows: int = 512
+    embedding_kernel: int = 1
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {
@@ -47,6 +48,7 @@ class Structure:
             "norm": NORMS,
             "body_bits": (0, *ROUNDED),
             "embedding_bits": (0, *ROUNDED),
+            "embedding_kernel": KERNELS if self.embedding == "linear" else KERNELS[:1],
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -92,6 +94,12 @@ class SearchSpace:
         if wanted > most:
             raise InputError(f"structure: hidden_size is {wanted}; the teacher's is {most}, allowed: 1 to that, or 0")
         return wanted or most
+
+    def kernel(self, embedding: int) -> int:
+        """Words that the convolution of a student with word vectors of this size reads; 1 where it can have none."""
+        full = self.full
+        narrowed = full.embedding_projection == "identity" and embedding < self.hidden_size
+        return self.structure.embedding_kernel if narrowed or full.can_convolve else 1
 
     @property
     def head_inputs(self) -> int:

@@ -127,4 +127,5 @@ def grid_memory(
 
 def ways_in(space: SearchSpace, tables: Sequence[Table]) -> np.ndarray:
     """Weights between each table and the body `(tables,)`."""
-    return np.array([projection_weights(table.size, space.hidden_size) for table in tables])
+    hidden = space.hidden_size
+    return np.array([projection_weights(table.size, hidden, space.kernel(table.size)) for table in tables])

@@ -19,6 +19,7 @@ from edgepack.quantization import BITS, BitWidth, bit_width, small_table_width
 from edgepack.task.similarity import EMBEDS, VECTOR_NAME  # the task of a student whose output is a vector of each text
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
+KERNELS = (1, 3, 5)  # words that a convolution over word vectors reads
 NORMS = ("layer_norm", "no_norm")
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
 ATTENTION_MATRICES = ("query", "key", "value", "output")
@@ -37,6 +38,9 @@ class StudentConfig(PreTrainedConfig):
     `body_bits` and `embedding_bits` set how weights are rounded when the model runs; 32 is not at all, 1 is ternary.
     In code they are `BitWidth`s: `body_width`, `embedding_width`, `small_table_width`, `width_of(matrix)`.
 
+    `embedding_kernel`: how many words a convolution over the word vectors reads, a token's own and as many on each side
+    (MobileBERT: Sun et al. 2020, arXiv:2004.02984, §3.1). 1: the word vectors are projected as they are.
+
     `wide_rows`: rows of a table of scores beside the encoder, 0: none. A token has the row of its id modulo the rows;
     the mean of a text's rows is added to its logits (wide and deep: Cheng et al. 2016, arXiv:1606.07792).
 
@@ -50,6 +54,7 @@ class StudentConfig(PreTrainedConfig):
     vocab_map: list[int] | None = None
     embedding_size: int = 128
     embedding_projection: str = "linear"
+    embedding_kernel: int = 1  # KERNELS; above 1 with embedding_projection "linear" only
     embedding_intermediate_size: int = 0  # self_attentive only
     embedding_num_heads: int = 0  # self_attentive only
     norm_before_projection: bool = False  # ALBERT, ELECTRA: sum and norm at size E, then project
@@ -183,12 +188,23 @@ class StudentConfig(PreTrainedConfig):
     @property
     def multiplies_codes(self) -> bool:
         """Whether the embedding's projection multiplies the word table's codes themselves, which are whole numbers."""
-        return self.embedding_width.centred and self.has_projection and not self.norm_before_projection
+        return self.embedding_width.centred and self.can_convolve
 
     @property
     def has_projection(self) -> bool:
         """Whether a linear map leads from the embedding size to the hidden size."""
         return self.embedding_projection == "linear"
+
+    @property
+    def can_convolve(self) -> bool:
+        """Whether words have vectors of their own, which a convolution can read: they are projected before the sum."""
+        return self.has_projection and not self.norm_before_projection
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        """Places that the convolution reads besides a token's own, from it: −2, −1, 1, 2."""
+        reach = self.embedding_kernel // 2
+        return tuple(place for place in range(-reach, reach + 1) if place)
 
 
 def changed_config(config: StudentConfig, **changes: Any) -> StudentConfig:
@@ -212,6 +228,7 @@ def check_shape(config: StudentConfig) -> None:
     """Raise `InputError` naming the field when the parts of a shape do not fit together."""
     choices: list[tuple[str, Any, tuple[Any, ...]]] = [
         ("embedding_projection", config.embedding_projection, EMBEDDING_PROJECTIONS),
+        ("embedding_kernel", config.embedding_kernel, KERNELS if config.can_convolve else KERNELS[:1]),
         ("norm", config.norm, NORMS),
         ("hidden_act", config.hidden_act, ACTIVATIONS),
         ("head_act", config.head_act, (*ACTIVATIONS, None)),

@@ -27,6 +27,7 @@ from transformers.utils import ModelOutput
 from edgepack.errors import InputError
 from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
 from edgepack.student.config import StudentConfig
+from edgepack.student.neighbours import sum_neighbours
 from edgepack.student.pooling import pool
 from edgepack.student.wide import WideTable
 from edgepack.task.similarity import EMBEDS
@@ -184,6 +185,8 @@ class Embeddings(nn.Module):
         self.token_type = nn.Embedding(config.type_vocab_size, total) if config.type_vocab_size else None
         self.norm = make_norm(config, total)
         self.projection = QuantizedLinear(size, hidden, bias=config.projection_bias) if config.has_projection else None
+        places = len(config.neighbours)
+        self.convolution = QuantizedLinear(size, places * hidden, bias=False) if places else None
         self.attention: Attention | None = None
         if config.embedding_projection == "self_attentive":
             full = dict.fromkeys(config.ranks or {}, 0)
@@ -209,6 +212,14 @@ class Embeddings(nn.Module):
             x = self.attention_norm(x + self.attention(x, mask, None))
             x = self.output_norm(self.feed_forward(x))  # no residual where the size changes
         return x
+
+    def add_neighbours(self, x: Tensor, input_ids: Tensor, present: Tensor) -> Tensor:
+        """`x` `(batch, seq, H)` and what each token's neighbours add to it; `present`: 0 at padding."""
+        if self.convolution is None:
+            return x
+        products = self.convolution(round_rows(self.word(input_ids), self.config.embedding_width))
+        products = products * present[..., None].to(products.dtype)
+        return x + sum_neighbours(products, self.config.neighbours).to(x.dtype)
 
 
 class Head(nn.Module):
@@ -318,8 +329,9 @@ class Student(PreTrainedModel):
         for name, module in self.named_modules():
             if isinstance(module, QuantizedLinear):
                 module.width, module.block_size = self.config.width_of(matrix_name(name)), self.config.block_size
-        if self.embeddings.projection is not None:
-            self.embeddings.projection.exact_input = self.config.multiplies_codes
+        for module in (self.embeddings.projection, self.embeddings.convolution):
+            if module is not None:
+                module.exact_input = self.config.multiplies_codes
         if self.wide is not None:
             self.wide.width = self.config.small_table_width
 
@@ -363,6 +375,7 @@ class Student(PreTrainedModel):
             )
         x = self.embeddings(input_ids, token_type_ids, mask)
         hidden = [x]
+        x = self.embeddings.add_neighbours(x, input_ids, attention_mask)
         for layer in range(config.num_hidden_layers):
             first_only = layer == config.first_token_layer
             attention = self.attention[(config.attention_sharing or [])[layer]]

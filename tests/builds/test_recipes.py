@@ -151,6 +151,16 @@ def test_a_cut_hidden_width_with_low_rank_matrices(weights: str, files: Files, t
     assert made.student_files("carve")["hidden_map"].sum() == 48
 
 
+def test_a_convolution_over_words_is_trained_from_nothing_and_shipped(files: Files, tmp_path: Path) -> None:
+    structure = Structure(embedding_kernel=5, body_bits=8, embedding_bits=4)
+    made = make(files, tmp_path / "out", structure=structure)
+    assert made.shipped_bytes == predicted(made)
+    assert (made.config.embedding_kernel, made.plan["candidates"][0]["embedding_kernel"]) == (5, 5)
+    weight = "student.embeddings.convolution.weight"
+    assert not made.student_files("carve")[weight].any()
+    assert made.student_files("distil")[weight].any()
+
+
 def test_ranks_are_allocated_within_the_plans_bytes(files: Files, tmp_path: Path) -> None:
     structure = Structure(rank_share=0.5, body_bits=8, embedding_bits=8)
     made = make(files, tmp_path / "out", structure=structure, allocate_ranks=True)

@@ -67,7 +67,8 @@ class Case:
     goal: dict[str, Any] = field(default_factory=dict)  # fields of the goal's shape, where they are not `reached`
     layers: tuple[int, ...] = ALL
     evidence: dict[str, Any] = field(default_factory=dict)
-    wrong: dict[str, Any] = field(default_factory=dict)  # a goal that it refuses
+    start: dict[str, Any] = field(default_factory=dict)  # of the student that it works on
+    wrong: dict[str, Any] = field(default_factory=dict)  # a goal that it refuses, of the plain student
     wrong_layers: tuple[int, ...] = ALL
     message: str = ""
 
@@ -107,6 +108,12 @@ CASES = {
         wrong={"embedding_size": 20, "embedding_projection": "linear"},
         message="embedding size 20 from an embedding of 16 .identity.; allowed: 1 to 15",
     ),
+    "convolution": Case(
+        {"embedding_size": 6, "embedding_projection": "linear", "embedding_kernel": 5},
+        start={"embedding_size": 6, "embedding_projection": "linear"},
+        wrong={"embedding_size": 6, "embedding_projection": "linear", "embedding_kernel": 3},
+        message="embedding_kernel is 3; allowed: 1, where",
+    ),
     "sharing": Case(
         {"attention_sharing": [0, 0, 0], "ffn_sharing": [0, 1, 1]},
         goal={"num_heads": [4], "head_sizes": [4], "intermediate_sizes": [20, 20], "ranks": None},
@@ -140,7 +147,7 @@ def goal_of(student: Student, layers: tuple[int, ...] = ALL, **fields: Any) -> G
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_pass_changes_its_axis_alone_and_never_the_student_it_was_given(name: str) -> None:
-    case, student = CASES[name], make_student()
+    case, student = CASES[name], make_student(**CASES[name].start)
     before = {key: value.clone() for key, value in student.state_dict().items()}
     goal = goal_of(student, case.layers, **{**case.goal, **case.reached})
     carved = run_passes([NAMED[name]], student, goal, Evidence(**case.evidence))
@@ -250,6 +257,7 @@ def test_all_passes_together_reach_the_shape_and_name_what_they_did() -> None:
         hidden_size=12,
         embedding_size=6,
         embedding_projection="linear",
+        embedding_kernel=3,
         vocab_map=[*range(1, WORDS)],
         vocab_size=WORDS - 1,
         max_position_embeddings=8,

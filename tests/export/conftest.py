@@ -44,6 +44,8 @@ FORMAT_AXES: dict[str, dict[str, Any]] = {
     "relative": {"relative_attention_buckets": 8, "relative_attention_max_distance": 16},
     "token_head": {"task": "token-classification", "head_act": None},
     "odd_width": {"embedding_size": 31},
+    "convolution": {"embedding_kernel": 5},
+    "convolution_tags": {"embedding_kernel": 3, "task": "token-classification", "head_act": None, "type_vocab_size": 2},
     "wide": {"wide_rows": 16},
     "wide_two_types": {"wide_rows": 70, "num_labels": 5, "type_vocab_size": 2},
     "mean_vector": {"task": "feature-extraction", "pooling": "mean", "head_act": None, "normalized": True},

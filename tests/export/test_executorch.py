@@ -58,8 +58,9 @@ def runtime() -> None:
         ((4, 4), SANDWICH | {"embedding_size": 31, "relative_attention_buckets": 8}),
         ((8, 8), MEAN_VECTOR),
         ((4, 8), LAST_VECTOR),
+        ((8, 8), {"embedding_kernel": 5}),
     ],
-    ids=["albert-8-8", "sandwich-4-4", "mean-vector-8-8", "last-vector-4-8"],
+    ids=["albert-8-8", "sandwich-4-4", "mean-vector-8-8", "last-vector-4-8", "convolution-8-8"],
 )
 def test_runtime_gives_the_students_logits(
     bits: tuple[int, int], changes: dict[str, Any], runtime: None, make_student: Make, make_inputs: Make, tmp_path: Path

@@ -39,6 +39,8 @@ AXES: dict[str, dict[str, Any]] = {
     "one_layer": {"num_hidden_layers": 1, "num_heads": [2], "head_sizes": [8], "intermediate_sizes": [20]},
     "small_head": {"head_size": 7},
     "token_head": {"task": "token-classification", "head_act": None},
+    "convolution": {"embedding_kernel": 5},
+    "convolution_of_three": {"embedding_kernel": 3},
     "wide": {"wide_rows": 5},
     "wide_many": {"wide_rows": 300},
 }

@@ -73,6 +73,8 @@ AXES: dict[str, dict[str, Any]] = {
     "last_vector": {"task": "feature-extraction", "pooling": "last", "head_act": "tanh", "vector_size": 12},
     "first_vector": {"task": "feature-extraction", "head_act": None, "vector_size": 12, "normalized": True},
     "last_layer_shared": {"num_hidden_layers": 3, "attention_sharing": [0, 1, 0], "ffn_sharing": [0, 1, 0]},
+    "convolution": {"embedding_kernel": 5, "wide_rows": 5},
+    "convolution_of_three": {"embedding_kernel": 3, "type_vocab_size": 2},
     "wide": {"wide_rows": 5},
     "wide_many": {"wide_rows": 300, "type_vocab_size": 2},
 }

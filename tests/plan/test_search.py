@@ -146,6 +146,23 @@ def test_a_structure_that_a_recipe_fixes_is_in_every_candidate_and_its_bytes_are
         assert artifact.size_bytes == candidate.sizes["android-onnx"].total
 
 
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_convolution_is_in_every_candidate_that_can_have_one_and_its_bytes_are_exact(
+    kernel: int, tmp_path: Path
+) -> None:
+    alone = replace(SPACE, targets=SPACE.targets[:1])
+    plain = search(alone, 120_000).chosen
+    plan = search(replace(alone, structure=Structure(embedding_kernel=kernel)), 120_000)
+    for candidate in plan.candidates:
+        assert candidate.config.embedding_kernel == candidate.describe()["embedding_kernel"] == kernel
+        artifact = export(Student(candidate.config).eval(), alone.targets[0], tmp_path)
+        assert artifact.size_bytes == candidate.sizes["android-onnx"].total
+    assert plan.chosen.largest_bytes <= 120_000
+    assert "embedding_kernel" not in plain.describe()
+    with pytest.raises(InputError, match=r"embedding_kernel is 3; allowed: 1$"):
+        Structure(embedding_kernel=3, embedding="self_attentive")
+
+
 def test_widths_are_those_that_every_target_can_run() -> None:
     narrow = replace(SPACE.targets[1], body_bits=(8,))
     space = replace(SPACE, targets=(SPACE.targets[0], narrow))

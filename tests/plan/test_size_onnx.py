@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edgepack.export.onnx import export_onnx
 from edgepack.plan.size_onnx import model_bytes
 from edgepack.quantization import BITS
-from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, KERNELS, StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
 
@@ -45,14 +45,15 @@ def configs(draw: st.DrawFn) -> StudentConfig:
     ranks = {m: each(attention, st.sampled_from([0, 0, 3, 8])) for m in ATTENTION_MATRICES}
     ranks |= {m: each(ffn, st.sampled_from([0, 0, 5])) for m in FFN_MATRICES}
     projection = draw(st.sampled_from(["identity", "linear", "self_attentive"]))
-    hidden = draw(st.sampled_from([15, 24, 64]))
+    hidden, first = draw(st.sampled_from([15, 24, 64])), draw(st.booleans())
     return StudentConfig(
         vocab_size=draw(st.integers(5, 300)),
         embedding_size=hidden if projection == "identity" else draw(st.sampled_from([6, 12, 30])),
         embedding_projection=projection,
         embedding_num_heads=3,
         embedding_intermediate_size=draw(st.integers(1, 50)),
-        norm_before_projection=draw(st.booleans()),
+        embedding_kernel=draw(st.sampled_from(KERNELS)) if projection == "linear" and not first else 1,
+        norm_before_projection=first,
         projection_bias=draw(st.booleans()),
         hidden_size=hidden,
         num_hidden_layers=layers,

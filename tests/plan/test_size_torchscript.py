@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgepack.export.torchscript import export_torchscript
 from edgepack.plan.size_torchscript import model_bytes
-from edgepack.student.config import ACTIVATIONS, NORMS, StudentConfig
+from edgepack.student.config import ACTIVATIONS, KERNELS, NORMS, StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import load_target
 
@@ -65,6 +65,7 @@ def configs(draw: st.DrawFn) -> StudentConfig:
     ranks = {m: draw(st.lists(st.integers(0, 3), min_size=attention, max_size=attention)) for m in ("query", "output")}
     ranks["down"] = draw(st.lists(st.integers(0, 3), min_size=ffn, max_size=ffn))
     labels: dict[str, Any] = {"num_labels": draw(st.integers(2, 300))}
+    first = draw(st.booleans())
     return StudentConfig(
         **some,
         **labels,
@@ -74,7 +75,8 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         embedding_projection=projection,
         embedding_num_heads=draw(st.integers(1, embedding)),
         embedding_intermediate_size=draw(count),
-        norm_before_projection=draw(st.booleans()),
+        embedding_kernel=draw(st.sampled_from(KERNELS)) if projection == "linear" and not first else 1,
+        norm_before_projection=first,
         projection_bias=draw(st.booleans()),
         ranks=ranks,
         hidden_act=draw(st.sampled_from(ACTIVATIONS)),
