@@ -74,6 +74,7 @@ class Candidate:
 def make_candidate(space: SearchSpace, body: Body, table: Table) -> Candidate:
     """The pair as a config, with its exact bytes."""
     changes = {**_layers(space, body), **_embedding(space, table), **_ends(space, body)}
+    changes["embedding_kernel"] = space.kernel(len(body.layers), table.size)
     shape = changed_config(space.full, **changes)
     return Candidate(
         config=shape,
@@ -120,7 +121,6 @@ def _embedding(space: SearchSpace, table: Table) -> dict[str, Any]:
         "embedding_size": table.size,
         "embedding_bits": table.bits,
     }
-    changes["embedding_kernel"] = space.kernel(table.size)
     if table.size >= space.hidden_size or space.full.embedding_projection != "identity":
         return changes
     changes |= {"embedding_projection": "linear", "projection_bias": False}

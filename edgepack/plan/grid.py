@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from edgepack.compress.layers import spread_layers
 from edgepack.compress.sharing import share_pattern
 from edgepack.errors import InputError
@@ -117,16 +119,28 @@ def list_tables(space: SearchSpace) -> Iterator[Table]:
         sizes = list(range(SIZE_STEP, largest + 1, SIZE_STEP)) or [max(1, largest)]  # a teacher may be tiny
     widths = _widths(space.structure.embedding_bits, "embedding", [target.embedding_bits for target in space.targets])
     wide_numbers = space.wide_rows * full.num_labels
-    least = min(map(file_bits, _widths(space.structure.body_bits, "body", [t.body_bits for t in space.targets])))
     for size in sizes:
-        convolution = (space.kernel(size) - 1) * size * space.hidden_size * least / 8  # its width is the body's
         for vocabulary in _vocabularies(space):
             for bits in widths:
                 beside = wide_numbers * small_table_width(bit_width(bits)).stored_bits / 8
                 loss = table_loss(space.spectrum, size, bits, vocabulary.unknown_share)
-                stored = vocabulary.size * size * file_bits(bits) / 8 + convolution
-                size_bytes = stored + vocabulary.asset_bytes + beside
+                size_bytes = vocabulary.size * size * file_bits(bits) / 8 + vocabulary.asset_bytes + beside
                 yield Table(size, vocabulary, bits, loss, size_bytes)
+
+
+def grid_kernels(space: SearchSpace, bodies: Sequence[Body], tables: Sequence[Table]) -> np.ndarray:
+    """Words that the convolution of each body with each table reads, `(bodies, tables)`; 1: none."""
+    depths, sizes = {len(body.layers) for body in bodies}, {table.size for table in tables}
+    own = {depth: {size: space.kernel(depth, size) for size in sizes} for depth in depths}
+    by_depth = {depth: np.array([own[depth][table.size] for table in tables]) for depth in depths}
+    return np.array([by_depth[len(body.layers)] for body in bodies])
+
+
+def convolution_bytes(space: SearchSpace, bodies: Sequence[Body], tables: Sequence[Table]) -> np.ndarray:
+    """Bytes of the convolution of each body with each table, in the body's width, `(bodies, tables)`."""
+    weights = (grid_kernels(space, bodies, tables) - 1) * np.array([table.size * space.hidden_size for table in tables])
+    found: np.ndarray = weights * np.array([[file_bits(body.bits) / 8] for body in bodies])
+    return found
 
 
 def file_bits(bits: int) -> float:

@@ -29,7 +29,7 @@ import numpy as np
 from edgepack.errors import InputError
 from edgepack.parameters import UNITS
 from edgepack.plan.candidate import Candidate, make_candidate
-from edgepack.plan.grid import Body, Table, list_bodies, list_tables
+from edgepack.plan.grid import Body, Table, convolution_bytes, list_bodies, list_tables
 from edgepack.plan.space import SearchSpace
 from edgepack.plan.speed import speed_goal, teacher_time
 from edgepack.plan.wanted import Wanted, grid_memory, grid_ms
@@ -126,7 +126,7 @@ def search(
 
 
 def make_grid(space: SearchSpace, budget_bytes: int | None, wanted: Wanted) -> Grid:
-    """All pairs; a shape is a body with a table: losses, bytes and times add up, so these are outer sums.
+    """All pairs; a shape is a body with a table: losses, bytes and times add up, but for a convolution between them.
 
     `budget_bytes`: whose goal of speed bodies have to reach; None: none.
     """
@@ -139,7 +139,8 @@ def make_grid(space: SearchSpace, budget_bytes: int | None, wanted: Wanted) -> G
         bodies,
         tables,
         np.add.outer([body.loss for body in bodies], [table.loss for table in tables]).round(9),
-        np.add.outer([body.bytes for body in bodies], [table.bytes for table in tables]),
+        np.add.outer([body.bytes for body in bodies], [table.bytes for table in tables])
+        + convolution_bytes(space, bodies, tables),
         grid_ms(space, wanted, bodies, tables) if wanted.estimates_time else None,
         grid_memory(space, wanted, bodies, tables) if wanted.machines is not None else None,
     )

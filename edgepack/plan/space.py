@@ -14,6 +14,7 @@ from edgepack.target import Target
 VOCABULARIES = ("free", "whole", "task")
 EMBEDDINGS = ("linear", "self_attentive")
 MOST_WIDE_ROWS = 65_536
+FREE_KERNEL, CONVOLVED_LAYERS = 5, 1  # words that a student of at most so many layers reads where the recipe leaves it
 ROUNDED = tuple(bits for bits in BITS if bits < 32)
 
 
@@ -26,7 +27,8 @@ class Structure:
     `hidden_size`: 0 is the teacher's. `body_bits`, `embedding_bits`: 0 is free. `vocabulary`: "free", "whole" (the
     largest choice there is) or "task" (the smallest: what the training data needs). `norm`: "layer_norm", or
     MobileBERT's "no_norm", fitted to the teacher's norms. `wide_rows`: of a table of tokens' scores beside the encoder
-    of a classifier, at most; 0: none. `embedding_kernel`: words that a convolution over word vectors reads; 1: none.
+    of a classifier, at most; 0: none. `embedding_kernel`: words that a convolution over word vectors reads; 1: none; 0:
+    `FREE_KERNEL` in a student of few layers.
     """
 
     sharing: str = "none"
@@ -38,7 +40,7 @@ class Structure:
     vocabulary: str = "free"
     norm: str = "layer_norm"
     wide_rows: int = 512
-    embedding_kernel: int = 1
+    embedding_kernel: int = 0
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {
@@ -48,7 +50,7 @@ class Structure:
             "norm": NORMS,
             "body_bits": (0, *ROUNDED),
             "embedding_bits": (0, *ROUNDED),
-            "embedding_kernel": KERNELS if self.embedding == "linear" else KERNELS[:1],
+            "embedding_kernel": (0, *KERNELS) if self.embedding == "linear" else (0, 1),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -95,11 +97,13 @@ class SearchSpace:
             raise InputError(f"structure: hidden_size is {wanted}; the teacher's is {most}, allowed: 1 to that, or 0")
         return wanted or most
 
-    def kernel(self, embedding: int) -> int:
-        """Words that the convolution of a student with word vectors of this size reads; 1 where it can have none."""
-        full = self.full
+    def kernel(self, layers: int, embedding: int) -> int:
+        """Words that the convolution of a student of so many layers and word vectors of this size reads; 1: none."""
+        full, wanted = self.full, self.structure.embedding_kernel
         narrowed = full.embedding_projection == "identity" and embedding < self.hidden_size
-        return self.structure.embedding_kernel if narrowed or full.can_convolve else 1
+        if self.structure.embedding != "linear" or not (narrowed or full.can_convolve):
+            return 1
+        return wanted or (FREE_KERNEL if layers <= CONVOLVED_LAYERS else 1)
 
     @property
     def head_inputs(self) -> int:

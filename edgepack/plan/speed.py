@@ -92,9 +92,9 @@ def student_time(body: BodyShape, prices: Prices = BUILT_IN, tokens: int = TOKEN
     return way_in + (body.layers - 1) * layer + last + prices.weight * (weights - keys * hidden) + prices.head
 
 
-def projection_weights(embedding: int, hidden: int, kernel: int = 1) -> int:
-    """Weights on the way from the embedding size to the hidden size, where these differ, for so many words each."""
-    return kernel * embedding * hidden if embedding != hidden else 0
+def projection_weights(embedding: int, hidden: int) -> int:
+    """Weights on the way from the embedding size to the hidden size, where these differ."""
+    return embedding * hidden if embedding != hidden else 0
 
 
 def teacher_time(full: StudentConfig) -> float:

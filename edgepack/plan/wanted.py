@@ -15,7 +15,7 @@ import numpy as np
 
 from edgepack.errors import InputError
 from edgepack.parameters import LatencyLimit
-from edgepack.plan.grid import Body, Table
+from edgepack.plan.grid import Body, Table, grid_kernels
 from edgepack.plan.space import SearchSpace
 from edgepack.plan.speed import BUILT_IN, TOKENS, Prices, near, projection_weights, student_time
 from edgepack.plan.speed_fit import MemoryPrices, body_weights
@@ -105,7 +105,7 @@ def grid_ms(space: SearchSpace, wanted: Wanted, bodies: Sequence[Body], tables: 
         prices, tokens = wanted.of(target.name).prices, wanted.tokens
         own = np.array([student_time(body.shape, prices, tokens) for body in bodies])
         each = np.array([prices.of_weight(body.bits, tokens) for body in bodies])
-        times.append(own[:, None] + np.outer(each, ways_in(space, tables)))
+        times.append(own[:, None] + each[:, None] * ways_in(space, bodies, tables))
     return np.maximum.reduce(times) / 1e3
 
 
@@ -121,11 +121,13 @@ def grid_memory(
         own = np.array([body_weights(body.shape, space.hidden_size) for body in bodies])
         each = np.array([near(prices.body, body.bits) for body in bodies])
         words = np.array([table.vocabulary.size * table.size * near(prices.table, table.bits) for table in tables])
-        needed.append(prices.fixed + (own * each)[:, None] + np.outer(each, ways_in(space, tables)) + words)
+        ways = each[:, None] * ways_in(space, bodies, tables)
+        needed.append(prices.fixed + (own * each)[:, None] + ways + words)
     return np.maximum.reduce(needed)
 
 
-def ways_in(space: SearchSpace, tables: Sequence[Table]) -> np.ndarray:
-    """Weights between each table and the body `(tables,)`."""
-    hidden = space.hidden_size
-    return np.array([projection_weights(table.size, hidden, space.kernel(table.size)) for table in tables])
+def ways_in(space: SearchSpace, bodies: Sequence[Body], tables: Sequence[Table]) -> np.ndarray:
+    """Weights between each body and each table, `(bodies, tables)`."""
+    own = np.array([projection_weights(table.size, space.hidden_size) for table in tables])
+    ways: np.ndarray = own * grid_kernels(space, bodies, tables)
+    return ways

@@ -19,7 +19,7 @@ from edgepack.errors import InputError
 from edgepack.export import export
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import search
-from edgepack.plan.space import SearchSpace, Structure, Vocabulary
+from edgepack.plan.space import CONVOLVED_LAYERS, FREE_KERNEL, SearchSpace, Structure, Vocabulary
 from edgepack.plan.speed import speed_goal
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
@@ -119,7 +119,8 @@ def test_a_budget_that_is_not_used_up_says_why() -> None:
     assert "cost more in latency" in (search(SPACE, 50_000_000).note or "")
     alone = replace(SPACE, targets=SPACE.targets[:1])
     assert search(alone, 200_000).note is None
-    together = search(SPACE, 48_000)  # a small ONNX file is structure to a smaller part than a TorchScript file
+    plain = replace(SPACE, structure=Structure(embedding_kernel=1))
+    together = search(plain, 48_000)  # a small ONNX file is structure to a smaller part than a TorchScript file
     assert min(together.chosen.shipped_bytes.values()) < 43_200 < max(together.chosen.shipped_bytes.values())
     assert "android-torchscript has no room for more" in (together.note or "")
 
@@ -151,16 +152,26 @@ def test_a_convolution_is_in_every_candidate_that_can_have_one_and_its_bytes_are
     kernel: int, tmp_path: Path
 ) -> None:
     alone = replace(SPACE, targets=SPACE.targets[:1])
-    plain = search(alone, 120_000).chosen
     plan = search(replace(alone, structure=Structure(embedding_kernel=kernel)), 120_000)
     for candidate in plan.candidates:
         assert candidate.config.embedding_kernel == candidate.describe()["embedding_kernel"] == kernel
         artifact = export(Student(candidate.config).eval(), alone.targets[0], tmp_path)
         assert artifact.size_bytes == candidate.sizes["android-onnx"].total
     assert plan.chosen.largest_bytes <= 120_000
-    assert "embedding_kernel" not in plain.describe()
-    with pytest.raises(InputError, match=r"embedding_kernel is 3; allowed: 1$"):
+    with pytest.raises(InputError, match=r"embedding_kernel is 3; allowed: 0, 1$"):
         Structure(embedding_kernel=3, embedding="self_attentive")
+
+
+def test_a_student_of_few_layers_has_a_convolution_where_the_recipe_leaves_it() -> None:
+    alone = replace(SPACE, targets=SPACE.targets[:1])
+    shapes = [each.config for budget in (60_000, 150_000) for each in search(alone, budget).candidates]
+    few = [shape.num_hidden_layers <= CONVOLVED_LAYERS for shape in shapes]
+    assert [shape.embedding_kernel for shape in shapes] == [FREE_KERNEL if each else 1 for each in few]
+    assert len(set(few)) == 2
+    none = replace(alone, structure=Structure(embedding_kernel=1))
+    assert all(c.config.embedding_kernel == 1 for c in search(none, 60_000).candidates)
+    attentive = replace(alone, structure=Structure(embedding="self_attentive"))
+    assert all(c.config.embedding_kernel == 1 for c in search(attentive, 60_000).candidates)
 
 
 def test_widths_are_those_that_every_target_can_run() -> None:
