@@ -14,7 +14,7 @@ from edgepack.target import Target
 VOCABULARIES = ("free", "whole", "task")
 EMBEDDINGS = ("linear", "self_attentive")
 MOST_WIDE_ROWS = 65_536
-FREE_KERNEL, CONVOLVED_LAYERS = 5, 1  # words that a student of at most so many layers reads where the recipe leaves it
+FREE_KERNEL, CONVOLVED_LAYERS = 5, 2  # words that a student of at most so many layers reads where the recipe leaves it
 ROUNDED = tuple(bits for bits in BITS if bits < 32)
 
 
