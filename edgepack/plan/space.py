@@ -40,7 +40,7 @@ class Structure:
     vocabulary: str = "free"
     norm: str = "layer_norm"
     wide_rows: int = 512
-    embedding_kernel: int = 0
+    embedding_kernel: int = 1
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {

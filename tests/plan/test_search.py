@@ -119,8 +119,7 @@ def test_a_budget_that_is_not_used_up_says_why() -> None:
     assert "cost more in latency" in (search(SPACE, 50_000_000).note or "")
     alone = replace(SPACE, targets=SPACE.targets[:1])
     assert search(alone, 200_000).note is None
-    plain = replace(SPACE, structure=Structure(embedding_kernel=1))
-    together = search(plain, 48_000)  # a small ONNX file is structure to a smaller part than a TorchScript file
+    together = search(SPACE, 48_000)  # a small ONNX file is structure to a smaller part than a TorchScript file
     assert min(together.chosen.shipped_bytes.values()) < 43_200 < max(together.chosen.shipped_bytes.values())
     assert "android-torchscript has no room for more" in (together.note or "")
 
@@ -163,14 +162,14 @@ def test_a_convolution_is_in_every_candidate_that_can_have_one_and_its_bytes_are
 
 
 def test_a_student_of_few_layers_has_a_convolution_where_the_recipe_leaves_it() -> None:
-    alone = replace(SPACE, targets=SPACE.targets[:1])
+    alone = replace(SPACE, targets=SPACE.targets[:1], structure=Structure(embedding_kernel=0))
     shapes = [each.config for budget in (60_000, 150_000) for each in search(alone, budget).candidates]
     few = [shape.num_hidden_layers <= CONVOLVED_LAYERS for shape in shapes]
     assert [shape.embedding_kernel for shape in shapes] == [FREE_KERNEL if each else 1 for each in few]
     assert len(set(few)) == 2
-    none = replace(alone, structure=Structure(embedding_kernel=1))
+    none = replace(alone, structure=Structure())
     assert all(c.config.embedding_kernel == 1 for c in search(none, 60_000).candidates)
-    attentive = replace(alone, structure=Structure(embedding="self_attentive"))
+    attentive = replace(alone, structure=Structure(embedding="self_attentive", embedding_kernel=0))
     assert all(c.config.embedding_kernel == 1 for c in search(attentive, 60_000).candidates)
 
 
