@@ -248,6 +248,9 @@ Model = TypeVar("Model", bound=BaseModel)
 def load_manifest(folder: Path) -> BundleManifest:
     """The bundle's manifest; `InputError` if `folder` is no bundle."""
     path = folder / MANIFEST_NAME
+    if folder.is_file():
+        beside = f", {folder.parent}" if folder.name == MANIFEST_NAME else ""
+        raise InputError(f"{folder} is a file, not a bundle; give the folder that it is in{beside}")
     if not path.is_file():
         refuse_other_folder(folder)
     refuse_build(folder)

@@ -150,7 +150,7 @@ def compare(
     metavar="TEACHER",
     help='With --data: the teacher; print where it answers otherwise. Needs "edgepack[build]".',
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the runtime.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print each answer as one JSON object on a line; with --data, one for all."
 )
