@@ -127,12 +127,16 @@ def test_the_command(folder: Path) -> None:
 def test_texts_of_the_command_line() -> None:
     assert list(read_texts(["a", "b"], [], False)) == ["a", "b"]
     assert list(read_texts(["a", "b"], [], True)) == [("a", "b")]
-    assert list(read_texts(["-"], io.StringIO("a\tb\n c\td\r\n"), True)) == [("a", "b"), (" c", "d")]
+    assert list(read_texts(["-"], io.BytesIO(b"a\tb\n c\td\r\n"), True)) == [("a", "b"), (" c", "d")]
+    assert list(read_texts(["-"], ["\ufeffé\r\n".encode(), b"b"], False)) == ["é", "b"]
     for arguments, lines, pair, said in (
         ([], [], False, "no text given"),
         (["a", "-"], [], False, "beside -"),
         (["a"], [], True, "1 texts for a bundle that takes pairs"),
-        (["-"], ["a b\n"], True, "standard input:1: 'a b' has no tab"),
+        (["-"], [b"a b\n"], True, "standard input:1: 'a b' has no tab"),
+        (["-"], [b"a\n", b"caf\xe9\n"], False, r"standard input:2: byte 3 \(0xe9\) is not UTF-8"),
+        (["-"], ["a\n".encode("utf-16")], False, "standard input is UTF-16"),
+        (["caf\udce9"], [], False, r"text is 'caf\\udce9', which is not UTF-8"),
     ):
         with pytest.raises(InputError, match=said):
             list(read_texts(arguments, lines, pair))
