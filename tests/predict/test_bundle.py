@@ -103,7 +103,7 @@ def test_what_is_no_list_of_texts_or_no_pair_is_refused(loaded: Bundle) -> None:
         ({"threads": 0}, "threads is 0; allowed: whole numbers from 1"),
         ({"threads": 10**9}, "allowed: whole numbers from 1 to 1,024"),
         ({"cache": __file__}, "which is a file; give a folder"),
-        ({"folder": __file__}, "is a file, not a bundle; give the folder that it is in"),
+        ({"folder": __file__}, "is no bundle: it is a file; give a folder under OUT/bundles of a build"),
         ({"threads": True}, "threads is True; allowed"),
         ({"threads": "2"}, "threads is '2'; allowed"),
         ({"cache": 3}, "cache is 3; give a path"),
