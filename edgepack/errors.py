@@ -112,6 +112,7 @@ def shown(value: Any, limit: int = 80) -> str:
             text = bounded.repr(value)
         except (ValueError, RecursionError):  # an integer of more digits than Python prints, a value without end
             return f"<{type(value).__name__}>"
+        text = text if text.isprintable() else repr(" ".join(text.split()))[1:-1]  # a data frame has lines
         return text if len(text) <= limit else f"{text[: limit - limit // 3 - 1]}…{text[-(limit // 3) :]}"
     text, kept = repr(value) if len(value) <= limit else "", limit
     while not text or (len(text) > limit and kept > 3):  # an escape is longer than what it stands for

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from inspect import signature
@@ -172,11 +172,20 @@ def as_text(name: str, value: AnyPath) -> str:
     return os.fspath(value)
 
 
-def as_count(name: str, value: int) -> int:
-    """A whole number from 1; `InputError` for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} is {shown(value)}; allowed: whole numbers from 1")
+def as_count(name: str, value: int, most: int) -> int:
+    """A whole number from 1 to `most`; `InputError` for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InputError(f"{name} is {shown(value)}; allowed: whole numbers from 1 to {most:,}")
     return value
+
+
+def as_texts(name: str, values: Sequence[str]) -> list[str]:
+    """A list, a tuple or an array of texts, in order; `InputError` for what is none, and where there is no text."""
+    ordered = not isinstance(values, str | bytes | Mapping | Set) and isinstance(values, Iterable)
+    texts = list(values) if ordered else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{name} are {shown(values)}; a list of one text or more is needed")
+    return texts
 
 
 def as_list(value: Any) -> tuple[Any, ...]:

@@ -31,6 +31,7 @@ def test_any_value_is_one_printable_line(value: Any, limit: int) -> None:
         ("é中", "'é中'"),
         ("a\nb\x1b[31m\u202e\u2028", r"'a\nb\x1b[31m\u202e\u2028'"),
         (None, "None"),
+        (type("Frame", (), {"__repr__": lambda _: "  text\n0    a"})(), "text 0 a"),
         pytest.param(10**5_000, "<int>", id="5,000 digits"),
         ("a" * 500 + "z", f"'{'a' * 52}…{'a' * 24}z'"),
     ],

@@ -276,16 +276,17 @@ def refuse_build(folder: Path) -> None:
     """`InputError` where `folder` is a build's output, given for one of its bundles, which it names."""
     keys = _keys(folder)
     if "artifacts" in keys and "files" not in keys:
-        listed = _bundles_in(folder / "bundles")
-        known = f"give one of its bundles: {listed}" if listed else "none of its targets was built; build it again"
-        raise InputError(f"{folder} is the output of a build, not a bundle; {known}")
+        known = _bundles_in(folder / "bundles")
+        advice = f"give one of its bundles: {known}" if known else "none of its targets was built; build it again"
+        raise InputError(f"{folder} is the output of a build, not a bundle; {advice}")
 
 
 def refuse_other_folder(folder: Path) -> NoReturn:
-    """`InputError` for a folder without a manifest, which names the bundles in it, if there are any."""
+    """`InputError` for a folder without a manifest, which names the bundles in it, if there are any; and for a file."""
     listed = _bundles_in(folder) or _bundles_in(folder / "bundles")
     advice = f"give one of the bundles in it: {listed}" if listed else "give a folder under OUT/bundles of a build"
-    raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; {advice}")
+    lacks = "it is a file" if folder.is_file() else f"it has no {MANIFEST_NAME}"
+    raise InputError(f"{folder} is no bundle: {lacks}; {advice}")
 
 
 def _keys(folder: Path) -> set[str]:

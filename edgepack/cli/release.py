@@ -150,7 +150,7 @@ def compare(
     metavar="TEACHER",
     help='With --data: the teacher; print where it answers otherwise. Needs "edgepack[build]".',
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the runtime.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print each answer as one JSON object on a line; with --data, one for all."
 )
@@ -186,7 +186,8 @@ def predict(
     if data is not None:
         print_result(answer_data(loaded, data, columns, teacher, console), as_json)
         return
-    given = read_texts(texts, sys.stdin, loaded.manifest.pair and ask is None and query is None)
+    lines = sys.stdin.buffer if sys.stdin is not None else ()
+    given = read_texts(texts, lines, loaded.manifest.pair and ask is None and query is None)
     for answer in _answers(loaded, given, ask, query):
         click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
 

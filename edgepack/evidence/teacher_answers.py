@@ -37,6 +37,11 @@ def teacher_vectors(source: str, manifest: BundleManifest, task: Task, data: Dat
 def teacher_logits(source: str, manifest: BundleManifest, task: Task, data: Dataset) -> tuple[np.ndarray, Encoded, str]:
     """Flat logits of the teacher at `source` with their encoding, and its hash; it must have the task's labels."""
     teacher = _teacher_of(source, manifest, task)
+    if teacher.task.problem != task.problem:
+        raise InputError(
+            f"teacher {source} is of {teacher.task.problem or teacher.task.name}, the bundle of "
+            f"{task.problem or task.name}; give the teacher that the bundle was made from"
+        )
     if teacher.task.labels != task.labels:
         raise InputError(
             f"teacher {source} answers {listed(teacher.task.labels)}, the bundle {listed(task.labels)}; give the "

@@ -42,7 +42,8 @@ from edgepack.task.examples import (
 )
 from edgepack.task.long_texts import split as split_windows
 from edgepack.task.read_long import LongTexts, read_long
-from edgepack.task.reading.labels import PYTHONS_GAP
+from edgepack.task.reading.labels import PYTHONS_GAP, made_of_others
+from edgepack.task.reading.table import listed
 from edgepack.task.scoring import REGRESSION, recorded_problem
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
@@ -264,6 +265,10 @@ def _read(
     training, judged = read_both(train, evaluation, task, columns)
     show_notes(console, training, judged)
     _warn_of_none(console, task, training)
+    if not task.is_tagging and len(joined := made_of_others(task.labels)) > 1:
+        console.warn(
+            f"{train}: labels {listed(joined)} are made of others: if texts have several labels, join these by a comma"
+        )
     if scheme == "plain" and tag_scheme is None:
         console.info(f"{train}: none of its tags is O, so they mark no entities: each word has a tag of its own")
     if not (task.is_tagging or task.is_score) and len(training) >= LEAST_CHECKED:

@@ -8,7 +8,7 @@ without `tokenizer.bin` is read by the tokenizers library.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +30,14 @@ from edgepack.runtime import Session, load
 from edgepack.runtime.predict import predict_session, with_outputs
 from edgepack.target import load_target
 from edgepack.task.long_texts import one_text
+from edgepack.task.reading.rows import SURROGATE
 from edgepack.task.task import Task
 from edgepack.task.tokenize import whole_text
 from edgepack.task.windows import Longest, Windows, part_of
 from edgepack.task.words import CharacterClasses, classes_of_tables, classes_of_unicode, find_words
 from edgepack.tokenizer.reader import AssetTokenizer, Encoding
+
+MOST_THREADS = 1_024
 
 
 class BinaryTokenizer:
@@ -66,6 +69,8 @@ class JsonTokenizer:
 
     def encode(self, text: str, pair: str | None, longest: Longest | None) -> Encoding:
         """Ids with special tokens, as far as the model reads."""
+        if half := SURROGATE.search(text + (pair or "")):
+            raise InputError(f"text holds {shown(half[0])}, half of a surrogate pair: a text cut inside a character")
         if isinstance(longest, int):
             self.tokenizer.enable_truncation(longest)
         else:
@@ -107,12 +112,14 @@ class Bundle:
         the time. What is there of another model or version, or damaged, is not used. `InputError` where the bundle is
         none, `NotRunHere` or `MissingDependency` where its runtime is not here.
         """
-        path, threads = as_path("folder", folder), as_count("threads", threads)
+        path, threads = as_path("folder", folder), as_count("threads", threads, MOST_THREADS)
         manifest = load_manifest(path)
         opened = OpenBundle(path, manifest, load_target(manifest.target))
         reader = opened.asset
         tokenizer = JsonTokenizer(opened.tokenizer) if reader is None else BinaryTokenizer(reader)
         kept = None if cache is None else as_path("cache", cache)
+        if kept is not None and kept.exists() and not kept.is_dir():
+            raise InputError(f"cache is {shown(str(kept))}, which is a file; give a folder")
         session = load(path / opened.target.file, opened.target, threads, kept)
         return cls(path, manifest, tokenizer, session)
 
@@ -171,7 +178,9 @@ class Bundle:
         return ranked(self.task, self.answer, query, candidates)
 
     def answers(self, texts: Iterable[Text]) -> Iterator[Answer]:
-        """Answers one after the other."""
+        """Answers one after the other; `InputError` for one text, or what holds none in order."""
+        if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+            raise InputError(f"texts is {shown(texts)}; a list or a generator of texts is needed")
         for text in texts:
             yield self.answer(text)
 
@@ -227,7 +236,7 @@ class Bundle:
     def _parts(self, text: Text) -> tuple[str, str | None]:
         """Text and pair; `InputError` where the task takes the other."""
         if self.manifest.pair:
-            if isinstance(text, str) or not _is_pair(text):
+            if not _is_pair(text):
                 raise InputError(f"text is {shown(text)}; this bundle takes pairs: give a tuple of two texts")
             return text[0], text[1]
         if not isinstance(text, str):
@@ -235,5 +244,5 @@ class Bundle:
         return text, None
 
 
-def _is_pair(text: Sequence[object]) -> bool:
-    return len(text) == 2 and all(isinstance(part, str) for part in text)
+def _is_pair(text: object) -> bool:
+    return isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text)

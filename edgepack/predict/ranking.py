@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgepack.errors import InputError, shown
+from edgepack.parameters import as_texts
 from edgepack.predict.answer import Answer
 from edgepack.task.similarity import Prompts, cosines
 from edgepack.task.task import Task
@@ -34,8 +35,7 @@ def ranked(task: Task, answer: Callable[[Text], Answer], query: str, texts: Sequ
         )
     if not isinstance(query, str):
         raise InputError(f"query is {shown(query)}; it is one text: give a string")
-    if isinstance(texts, str) or not texts or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"candidates are {shown(texts)}; a list of one text or more is needed")
+    texts = as_texts("candidates", texts)
     found = _by_cosine(task.prompts, answer, query, texts) if task.embeds else [answer((query, t)) for t in texts]
     return sorted(found, key=lambda each: -(each.score or 0.0))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.errors import InputError, shown
+from edgepack.parameters import as_texts
 from edgepack.predict.answer import Answer
 from edgepack.task.probabilities import softmax
 from edgepack.task.task import Task
@@ -95,11 +96,16 @@ class Question:
 def make_question(task: Task, labels: Sequence[str], hypothesis: str, multi_label: bool) -> Question:
     """The question; `InputError` for a bundle of another task, labels, or a hypothesis that cannot be."""
     judged = judged_by(task)
-    if isinstance(labels, str) or not labels or not all(isinstance(each, str) and each.strip() for each in labels):
+    labels = as_texts("labels", labels)
+    if not all(map(str.strip, labels)):
         raise InputError(f"labels is {shown(labels)}; a list of one name or more is needed, none of them empty")
     if len(set(labels)) != len(labels):
         raise InputError(f"labels is {shown(', '.join(labels))}; each is needed once")
-    if hypothesis.count(PLACE) != 1 or any(brace in hypothesis.replace(PLACE, "") for brace in PLACE):
+    if (
+        not isinstance(hypothesis, str)
+        or hypothesis.count(PLACE) != 1
+        or any(brace in hypothesis.replace(PLACE, "") for brace in PLACE)
+    ):
         raise InputError(f"hypothesis is {shown(hypothesis)}; {PLACE} is needed once, where the label goes")
     question = Question(tuple(labels), hypothesis, judged, multi_label)
     if question.one_by_one and judged.contradiction is None:

@@ -18,16 +18,17 @@ from edgepack.task.checks import MOST_SHARED, absent_labels, check_distinct, che
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.loaded import Loaded, class_ids, distinct, load, share_names
 from edgepack.task.reading.columns import SCORES, Columns, has_sets, ranks_candidates, score_column
+from edgepack.task.reading.given_names import read_names
 from edgepack.task.reading.labels import (
     NUMBER,
     FileLabels,
     apply_names,
     check_new_names,
     check_no_gap,
+    check_sets,
     check_single,
     clean_name,
     is_integer,
-    read_names,
 )
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
@@ -189,7 +190,9 @@ def read_labels(
     if named:
         return tuple(dict.fromkeys(clean_name(name) for name in loaded.names if name))
     check_new_names(found)
-    if not several:
+    if several:
+        check_sets(found)
+    else:
         check_single(found, found.places)
     if loaded.vectors:
         return tuple(map(str, range(loaded.vectors)))

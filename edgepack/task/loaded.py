@@ -22,6 +22,7 @@ from edgepack.task.reading.labels import (
 )
 from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
+from edgepack.task.reading.usage import parts_note, without_refused
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout, tag_layout
@@ -55,7 +56,9 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
     if not tagging and not pair:
         _refuse_pairs(table, columns)
     layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, problem)
-    rows, notes, vectors = read_rows(table, layout, problem)
+    used = {layout.text, layout.label, layout.pair, layout.label_name, *layout.flags}
+    rows, notes, vectors = read_rows(without_refused(table, used), layout, problem)
+    notes = (*notes, *parts_note(table, used))
     hint = table.label_hint if columns.label is None else ""
     if layout.kind == "text" and not pair:
         notes = (*notes, *left_out(table, layout, columns))

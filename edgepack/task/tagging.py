@@ -12,6 +12,7 @@ from typing import Any
 from edgepack.errors import InputError
 from edgepack.task.reading.columns import LABELS, PAIRS, TAGS, TEXTS, WORDS, Columns, Layout, choose, find
 from edgepack.task.reading.conll import TAG
+from edgepack.task.reading.spans import columnar
 from edgepack.task.reading.table import Table
 from edgepack.task.task import TaskName
 
@@ -65,7 +66,7 @@ def is_spans(value: Any) -> bool:
     if isinstance(value, str):
         return value.lstrip().startswith(("[{", "[["))
     if isinstance(value, dict):
-        return isinstance(value.get("entities"), list)
+        return isinstance(value.get("entities"), list) or columnar(value) is not None
     return isinstance(value, list) and bool(value) and all(isinstance(entity, dict | list | tuple) for entity in value)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,25 @@ def test_a_pair_for_a_bundle_of_single_texts_is_refused(loaded: Bundle) -> None:
         loaded([("a", "b")])
 
 
+def test_what_is_no_list_of_texts_or_no_pair_is_refused(loaded: Bundle) -> None:
+    assert list(loaded.answers(text for text in ("a", "b"))) == loaded(["a", "b"])
+    for texts in ("ab", None, 5, {"a": 1}, b"ab"):
+        with pytest.raises(InputError, match="a list or a generator of texts is needed"):
+            list(loaded.answers(texts))  # type: ignore[arg-type]
+    paired = replace(loaded, manifest=loaded.manifest.model_copy(update={"pair": True}))
+    for text in (None, 5, "ab", {"text": "a", "text_pair": "b"}, ("a",), ("a", None)):
+        with pytest.raises(InputError, match="this bundle takes pairs: give a tuple of two texts"):
+            paired.answer(text)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"folder": None}, "folder is None; give a path"),
         ({"threads": 0}, "threads is 0; allowed: whole numbers from 1"),
+        ({"threads": 10**9}, "allowed: whole numbers from 1 to 1,024"),
+        ({"cache": __file__}, "which is a file; give a folder"),
+        ({"folder": __file__}, "is no bundle: it is a file; give a folder under OUT/bundles of a build"),
         ({"threads": True}, "threads is True; allowed"),
         ({"threads": "2"}, "threads is '2'; allowed"),
         ({"cache": 3}, "cache is 3; give a path"),
@@ -112,12 +127,16 @@ def test_the_command(folder: Path) -> None:
 def test_texts_of_the_command_line() -> None:
     assert list(read_texts(["a", "b"], [], False)) == ["a", "b"]
     assert list(read_texts(["a", "b"], [], True)) == [("a", "b")]
-    assert list(read_texts(["-"], io.StringIO("a\tb\n c\td\r\n"), True)) == [("a", "b"), (" c", "d")]
+    assert list(read_texts(["-"], io.BytesIO(b"a\tb\n c\td\r\n"), True)) == [("a", "b"), (" c", "d")]
+    assert list(read_texts(["-"], ["\ufeffé\r\n".encode(), b"b"], False)) == ["é", "b"]
     for arguments, lines, pair, said in (
         ([], [], False, "no text given"),
         (["a", "-"], [], False, "beside -"),
         (["a"], [], True, "1 texts for a bundle that takes pairs"),
-        (["-"], ["a b\n"], True, "standard input:1: 'a b' has no tab"),
+        (["-"], [b"a b\n"], True, "standard input:1: 'a b' has no tab"),
+        (["-"], [b"a\n", b"caf\xe9\n"], False, r"standard input:2: byte 3 \(0xe9\) is not UTF-8"),
+        (["-"], ["a\n".encode("utf-16")], False, "standard input is UTF-16"),
+        (["caf\udce9"], [], False, r"text is 'caf\\udce9', which is not UTF-8"),
     ):
         with pytest.raises(InputError, match=said):
             list(read_texts(arguments, lines, pair))

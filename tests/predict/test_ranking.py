@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -64,7 +65,9 @@ def test_other_bundles_and_what_is_no_list_of_texts_are_refused() -> None:
     ):
         with pytest.raises(InputError, match=f"that scores pairs.* this one is of {task.name}"):
             ranked(task, score, "query", ["one"])
-    for texts in ([], "one", [1]):
+    for texts in ((each for each in ["one"]), np.array(["one"]), ("one",)):
+        assert [each.pair for each in ranked(RERANKER, score, "query", texts)] == ["one"]  # type: ignore[arg-type]
+    for texts in ([], "one", [1], {"one"}, {"one": 1}, None, 5):
         with pytest.raises(InputError, match="a list of one text or more is needed"):
             ranked(RERANKER, score, "query", texts)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="it is one text"):

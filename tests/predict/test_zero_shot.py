@@ -113,8 +113,10 @@ def test_what_cannot_be_asked_is_refused() -> None:
     made, _ = make_bundle(("a", "neutral", "entailment"))
     assert made.zero_shot("good", LABELS).label in LABELS
     for labels, options, said in (
-        ("a,b", {}, "a list of one name or more"),
-        ([], {}, "a list of one name or more"),
+        ("a,b", {}, "a list of one text or more"),
+        ([], {}, "a list of one text or more"),
+        ({"a", "b"}, {}, "a list of one text or more"),
+        (LABELS, {"hypothesis": None}, "{} is needed once"),
         (["a", " "], {}, "none of them empty"),
         (["a", "a"], {}, "each is needed once"),
         (LABELS, {"hypothesis": "This is it."}, "{} is needed once"),

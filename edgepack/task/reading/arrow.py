@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ FEW_BYTES = 16  # of a row; below, most texts of a column are repeated
 MOST_ITEMS = 5_000_000  # of the lists in a batch
 SPLITS = {"validation": ("validation", "valid", "val", "dev", "eval"), "train": ("train", "training")}
 PLAIN_NAME = re.compile(r"[\w.+ -]{1,200}")  # of a file or split; not a path
+MOST_LISTED = 200  # entries of a folder that are looked at
 DEEPEST = 8  # levels of lists in a feature
 
 
@@ -67,10 +69,13 @@ def open_arrow(source: str, data: bytes, sha256: str) -> Table:
     return _table(source, schema, lambda columns: _ipc_batches(reader()), sha256, len(data))
 
 
-def open_folder(folder: Path, split: str) -> Table:
-    """A folder that `save_to_disk` wrote: one data set, or several as splits, of which `split` is taken."""
+def open_folder(folder: Path, split: str, suffixes: Sequence[str] = ()) -> Table:
+    """A folder that `save_to_disk` wrote: one data set, or several as splits, of which `split` is taken.
+
+    Any other folder is an `InputError` that names the files in it that end in one of `suffixes`.
+    """
     pa = import_package("pyarrow", "a saved data set")
-    part = _part(folder, split)
+    part = _part(folder, split, suffixes)
     paths = [part / name for name in _data_files(part)]
     digest = hashlib.sha256()
     try:
@@ -210,7 +215,7 @@ def _class_names(feature: Any) -> tuple[str, ...]:
     return ()
 
 
-def _part(folder: Path, split: str) -> Path:
+def _part(folder: Path, split: str, suffixes: Sequence[str]) -> Path:
     """The folder of the data set itself."""
     if (folder / "dataset_dict.json").is_file():
         splits = [name for name in _entries(folder, "dataset_dict.json", "splits") if (folder / name).is_dir()]
@@ -219,8 +224,19 @@ def _part(folder: Path, split: str) -> Path:
             raise InputError(f"{folder}: holds no split {split!r}, only {listed(splits)}; give one of these folders")
         return folder / chosen
     if not (folder / "state.json").is_file():
-        raise InputError(f"{folder}: is a folder; give a file, a folder that `save_to_disk` wrote, or a hub id")
+        inside = _data_in(folder, suffixes)
+        files = f"a file of it ({listed(inside)})" if inside else "a file"
+        raise InputError(f"{folder}: is a folder; give {files}, a folder that `save_to_disk` wrote, or a hub id")
     return folder
+
+
+def _data_in(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """The first data files in a folder, or one level below, as relative paths."""
+    try:
+        found = [path for pattern in ("*", "*/*") for path in islice(folder.glob(pattern), MOST_LISTED)]
+        return sorted(str(path.relative_to(folder)) for path in found if path.suffix in suffixes and path.is_file())
+    except OSError:
+        return []
 
 
 def _data_files(folder: Path) -> list[str]:

@@ -161,6 +161,8 @@ def choose(table: Table, what: str, flag: str, given: str | None, known: Sequenc
     if twins and column in (None, *twins):
         said = f"column {shown(twins[0])} stands twice in the header: {listed(table.columns)}"
         raise InputError(f"{table.source}: {said}")
+    if column is None and not table.columns:
+        raise InputError(f"{table.source}: has no columns; an object for each row is needed")
     if column is None:
         raise InputError(
             f"{table.source}: no {what} column found; its columns: {listed(table.columns)}; name it with {flag}"

@@ -3,7 +3,7 @@
 TSV has no quoting, as GLUE's files have none: a quote is a character. But data frames write TSV with quotes, and read
 literally such texts would keep them, doubled. So a TSV is taken as quoted only if a quoting writer would have written
 exactly these bytes: every field that needs quotes has them and no other has (or all text fields have). CSV is RFC 4180
-with a header; a semicolon or a tab separates where the header has no comma.
+with a header; a semicolon, a tab or a bar separates where the header has no comma.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from edgepack.task.reading.table import Note, Rows, Table, listed
 
 HINT = "add a header if the first line is an example"
 EXCEL = re.compile(r"sep=([^\r\n])\r?\n")  # a first line that tells Excel what parts the fields
+JSON = re.compile(r"\s*(\[\s*)?\{\s*\"[^\"]*\"\s*:")  # how an object, or a list of objects, begins
 QUOTED = re.compile(r'"[^"]*"')
-NAMES = {";": "semicolons", "\t": "tabs"}
+NAMES = {";": "semicolons", "\t": "tabs", "|": "bars"}
 MAX_FIELD = 2**30  # characters; the csv module stops at 131,072
 PIECE = 1 << 20  # characters
 Lines = Iterator[tuple[int, list[str]]]
@@ -31,6 +32,7 @@ def open_tsv(source: str, text: str, sha256: str) -> Table:
     """Tab-separated rows with a header; a file of one token on each line is CoNLL, whatever its suffix."""
     if looks_like_columns(text):
         return open_conll(source, text, sha256)
+    _refuse_json(source, text)
     if is_quoted(text):
         note = Note(f"{source}: its fields are quoted as a data frame writes them; the quotes are taken off")
         return _table(source, sha256, lambda: _csv_lines(source, text, "\t", False), (note,))
@@ -41,15 +43,24 @@ def open_csv(source: str, text: str, sha256: str) -> Table:
     """Comma-separated rows with a header; CoNLL columns here too."""
     if looks_like_columns(text):
         return open_conll(source, text, sha256)
+    _refuse_json(source, text)
     told = EXCEL.match(text)
     text = "\n" + text[told.end() :] if told else text
     head = text.lstrip("\r\n").partition("\n")[0]
     separator = told[1] if told else next((s for s in ",;\t" if s in QUOTED.sub("", head)), ",")
+    if separator not in QUOTED.sub("", head) and "|" in head and not head.startswith("|"):
+        separator = "|"
     notes = []
     if separator != ",":
         notes.append(Note(f"{source}: its fields are separated by {NAMES.get(separator, repr(separator))}"))
     spaced = separator + " " in head
     return _table(source, sha256, lambda: _csv_lines(source, text, separator, spaced), tuple(notes))
+
+
+def _refuse_json(source: str, text: str) -> None:
+    """`InputError` for JSON, whatever the file is called."""
+    if JSON.match(text):
+        raise InputError(f"{source}: holds JSON: name it .jsonl, with an object on each line, or .json")
 
 
 def is_quoted(text: str) -> bool:

@@ -13,7 +13,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.table import Note, listed
@@ -24,6 +23,9 @@ BOOLEANS = {"false": 0, "true": 1}
 SEVERAL = re.compile(r"\s*[,;|]\s*")
 NAMED_BY_USER = "--labels"
 GAPS = ("nan", "NaN", "NAN", "<NA>", "NaT", "null", "NULL")  # of pandas, NumPy and JSON
+SHEET_ERRORS = ("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
+COLLECTION = re.compile(r"""["']?[\[({]\s*\\?["'].*[\])}]["']?|(?:frozen)?set\(.*\)""", re.DOTALL)  # as text
+OF_OTHERS = re.compile(r"[\s+/&]+")  # what may join labels besides `SEVERAL`, and stand in names as well
 PYTHONS_GAP = "None"  # also what many call a class that none of the others is
 Convention = str  # "names" or "class ids"
 
@@ -90,22 +92,6 @@ def apply_names(file: FileLabels, names: Sequence[str], what: str) -> dict[str, 
     )
 
 
-def read_names(text: str, fewest: int = 2) -> tuple[str, ...]:
-    """Names of labels, those of integers in the order of their numbers: a file with one a line, or a comma list."""
-    path = Path(text)
-    try:
-        is_file = path.is_file()
-        names = path.read_text("utf-8-sig").splitlines() if is_file else text.split(",")
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"labels {shown(text)}: not readable as UTF-8 text, one name on each line") from e
-    names = [clean_name(name) for name in names if name.strip()]
-    if len(set(names)) != len(names) or len(names) < fewest:
-        raise InputError(
-            f"labels {shown(text)}: {len(set(names))} different names; {fewest} or more are needed, each once"
-        )
-    return tuple(names)
-
-
 def check_no_gap(file: FileLabels) -> None:
     """Refuse labels that are what a data frame writes for a value that is not there: they would become a class."""
     gap = next((label for label in file.places if label.strip() in GAPS), None)
@@ -114,12 +100,19 @@ def check_no_gap(file: FileLabels) -> None:
             f"{file.places[gap]}: label {shown(gap)} is what data frames write for an empty cell, and would become a "
             "class: leave rows without a label out, or give the class another name"
         )
+    error = next((label for label in file.places if label.strip() in SHEET_ERRORS), None)
+    if error is not None:
+        raise InputError(
+            f"{file.places[error]}: label {shown(error)} is an error of a spreadsheet, and would become a class: "
+            "correct the cell, or leave the row out"
+        )
 
 
 def check_new_names(file: FileLabels) -> None:
     """Refuse labels that make no classes of a new teacher.
 
-    These are empty cells, negative numbers, and names that differ in case only.
+    These are empty cells, negative numbers, lists that were written as text, and names that look alike: which differ in
+    case, spaces or invisible characters only.
     """
     check_no_gap(file)
     below = next((label for label in file.places if label.strip().startswith("-") and is_integer(label)), None)
@@ -128,13 +121,45 @@ def check_new_names(file: FileLabels) -> None:
             f"{file.places[below]}: label {shown(below)} is a negative number, which is no class id, and often marks a "
             "row without a label: leave such rows out, or write names in place of numbers"
         )
-    folded: dict[str, str] = {}
+    written = next((label for label in file.places if COLLECTION.fullmatch(label.strip())), None)
+    if written is not None:
+        raise InputError(
+            f"{file.places[written]}: label {shown(written)} is a list or an object written as text, and would become "
+            'a class: write one name, or the labels of a text as JSON has a list, ["a", "b"]'
+        )
+    alike: dict[str, str] = {}
     for label, place in file.places.items():
-        first = folded.setdefault(clean_name(label).casefold(), label)
+        first = alike.setdefault(_look(label), label)
         if clean_name(first) != clean_name(label):
+            in_case = clean_name(first).casefold() == clean_name(label).casefold()
             raise InputError(
-                f"{place}: label {shown(label)} differs from {shown(first)} in case only, so that they would be two "
+                f"{place}: label {shown(label)} differs from {shown(first)} in "
+                f"{'case' if in_case else 'case, spaces or invisible characters'} only, so that they would be two "
                 "classes; write one of them in all rows"
+            )
+
+
+def _look(label: str) -> str:
+    """A label as a reader sees it: in one case, without invisible characters, its spaces alike."""
+    visible = "".join(c for c in clean_name(label) if unicodedata.category(c) != "Cf")
+    return " ".join(visible.split()).casefold()
+
+
+def made_of_others(labels: Sequence[str]) -> list[str]:
+    """Labels all of whose parts are labels too: several that spaces, a slash or a plus join may be meant."""
+    known = set(labels)
+    return [label for label in labels if len(parts := OF_OTHERS.split(label)) > 1 and known.issuperset(parts)]
+
+
+def check_sets(file: FileLabels) -> None:
+    """Refuse sets of which a label is several others, joined in another way than those of the other rows."""
+    known = set(map(clean_name, file.places))
+    for label, place in file.places.items():
+        parts = [part for part in SEVERAL.split(clean_name(label)) if part]
+        if len(parts) > 1 and known.issuperset(parts):
+            raise InputError(
+                f"{place}: label {shown(label)} is {len(parts)} labels in one, and these stand alone in other rows: "
+                "part labels by one separator in all rows, or write lists"
             )
 
 

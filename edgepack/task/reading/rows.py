@@ -10,6 +10,7 @@ from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
 from edgepack.task.reading.problem import MULTI_LABEL, SINGLE_LABEL, Problem
+from edgepack.task.reading.row_notes import said_of_texts, said_of_tokens
 from edgepack.task.reading.scores import read_score, said_of_scores
 from edgepack.task.reading.sets import (
     find_form,
@@ -20,7 +21,7 @@ from edgepack.task.reading.sets import (
     read_set,
     said_of_sets,
 )
-from edgepack.task.reading.spans import tag_words
+from edgepack.task.reading.spans import check_types, tag_words
 from edgepack.task.reading.table import Note, Table, listed
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -73,9 +74,7 @@ def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> 
                     f"column {shown(layout.label)} holds a list of one label in each row, read as that label"
                 )
                 notes = (*notes, Note(f"{table.source}: {said_of_lists}"))
-        blank = sum(not row.text.strip() for row in rows)
-        if blank:
-            notes = (*notes, Note(f"{table.source}: {blank} of {len(rows)} texts are empty", warning=True))
+        notes = (*notes, *said_of_texts(table.source, [(row.text, row.pair) for row in rows]))
     elif layout.kind == "words":
         rows = [_tagged_row(where, *values) for where, values in _values(table, layout.text, layout.label)]
         if len(rows) == 1 and len(rows[0].words or ()) > LONG_SENTENCE:
@@ -86,7 +85,8 @@ def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> 
         notes = (*notes, note)
     if not rows:
         raise InputError(f"{table.source}: a header and no rows; at least one example is needed")
-    return Read(rows, notes, vectors)
+    words = [row.words for row in rows if row.words is not None]
+    return Read(rows, (*notes, *said_of_tokens(table.source, [row.text for row in rows], words)), vectors)
 
 
 def read_texts(table: Table, text: str, pair: str | None) -> list[Row]:
@@ -273,7 +273,11 @@ def _spanned_rows(table: Table, layout: Layout) -> tuple[list[Row], Note]:
         moved += spanned.moved
         entities += sum(tag.startswith("B") for tag in spanned.tags)
         rows.append(Row(where, " ".join(spanned.words), None, spanned.words, spanned.tags))
+    if rows:
+        check_types(rows[0].where, {tag[2:] for row in rows for tag in row.labels if tag != "O"})
     said = f"{table.source}: {entities} entities by character positions, read as words with BIO tags"
     if moved:
         said += f"; {moved} of them had an end inside a word, or spaces at an end, and take whole words"
+    if 2 * moved > entities:
+        said += ". Positions must count Unicode code points, not bytes or UTF-16, and an end is exclusive"
     return rows, Note(said, warning=moved > 0)

@@ -55,6 +55,7 @@ def read_score(where: str, column: str, value: Any) -> str:
 
 def said_of_scores(source: str, column: str, scores: list[float]) -> Note:
     """From where to where they go."""
-    different = sorted(set(scores))
-    few = f", {listed(f'{each:g}' for each in different)}" if len(different) <= SHOWN_SCORES else ""
-    return Note(f"{source}: scores from column {shown(column)}: {different[0]:g} to {different[-1]:g}{few}")
+    different = sorted({each + 0.0 for each in scores})  # -0.0 becomes 0.0
+    if len(different) <= SHOWN_SCORES:
+        return Note(f"{source}: scores from column {shown(column)}: only {listed(f'{each:g}' for each in different)}")
+    return Note(f"{source}: scores from column {shown(column)}: {different[0]:g} to {different[-1]:g}")

@@ -72,7 +72,7 @@ def holds_sets(values: Iterable[Any]) -> bool:
             continue
         others += 1
         if isinstance(value, str):
-            cells.add(value.strip())
+            cells.add(value.strip().strip("".join(SEPARATORS)).strip())  # some write one behind the last label too
     if lists:
         return lists > others and single < lists + others
     for separator in SEPARATORS:

@@ -8,12 +8,13 @@ unpacked, up to `MAX_UNPACKED` bytes: a few kilobytes of gzip can hold gigabytes
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgepack.bounded import ARCHIVES
-from edgepack.errors import InputError, bare, reason
+from edgepack.errors import InputError, bare, reason, shown
 from edgepack.task.reading.arrow import open_arrow, open_folder, open_hub, open_parquet
 from edgepack.task.reading.columns import LABELS as LABEL_COLUMNS
 from edgepack.task.reading.columns import TEXTS as TEXT_COLUMNS
@@ -69,6 +70,7 @@ ADVICE = (  # by what a file's name ends in
     (ARCHIVES, "unpack it first"),
     (("",), "end its name with its format's"),
 )
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 LFS_POINTER = b"version https://git-lfs"
 MAX_UNPACKED = 2**30
 OTHERS = {  # how files begin that are no text, whatever they are called
@@ -88,12 +90,15 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")  # UTF-32 begins with one of them, or with tw
 def open_table(source: str, split: str = "train") -> Table:
     """The source as a table; `split` picks a part of a hub data set or of a `datasets` folder."""
     path = Path(source)
+    if source == "-" or ADDRESS.match(source):
+        what = "the standard input, which can be read once only" if source == "-" else "an address"
+        raise InputError(f"{shown(source)} is {what}; save the data as a file and give its path")
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except OSError as e:
         raise InputError(f"{bare(source, 200)}: cannot be opened: {e.strerror}") from e
     if is_folder:
-        return open_folder(path, split)
+        return open_folder(path, split, SUFFIXES)
     suffix, _ = _suffix(path)
     if not exists:
         if suffix in SUFFIXES or source.startswith((".", "/", "~")) or source.count("/") > 1:

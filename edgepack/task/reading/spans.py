@@ -12,17 +12,19 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edgepack.errors import InputError, shown
+from edgepack.task.reading.table import listed
 
 STARTS = ("start", "begin", "start_offset", "start_char", "char_start", "start_index", "beginOffset")
 ENDS = ("end", "stop", "end_offset", "end_char", "char_end", "end_index", "endOffset")
 NAMES = ("label", "type", "entity", "tag", "entity_group", "entity_type", "labels", "category", "class", "name")
 QUOTES = ("text", "word", "mention", "surface", "surface_form", "quote", "exact")  # what an entity says that it covers
 IDEOGRAPHS = re.compile("[\u2e80-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+PREFIXED = re.compile(r"([BIESULM])[-_](.+)")  # a tag of a word, where the type of an entity is needed
 Entity = tuple[int, int, str]
 
 
@@ -61,6 +63,30 @@ def tag_words(where: str, text: str, annotations: Any) -> SpannedText:
     return SpannedText(tuple(text[a:b] for a, b in words), tuple(tags), moved)
 
 
+def columnar(annotations: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Entities as a list of starts, one of ends and one of labels, which `datasets` makes of a list of objects."""
+    keys = [key for key, values in annotations.items() if isinstance(values, list)]
+    needed = [next((key for key in keys if key in names), None) for names in (STARTS, ENDS, NAMES)]
+    lengths = {len(annotations[key]) for key in keys}
+    if None in needed or len(lengths) != 1:
+        return None
+    return [dict(zip(keys, values, strict=True)) for values in zip(*(annotations[key] for key in keys), strict=True)]
+
+
+def check_types(where: str, types: Iterable[str]) -> None:
+    """Refuse entities that are called by tags of single words, `B-PER` and `I-PER`: the type would be another."""
+    prefixes: dict[str, set[str]] = {}
+    parsed = {kind: PREFIXED.fullmatch(kind) for kind in types}
+    for found in filter(None, parsed.values()):
+        prefixes.setdefault(found[2], set()).add(found[1])
+    if any(len(each) > 1 for each in prefixes.values()) or (len(parsed) > 1 and None not in parsed.values()):
+        raise InputError(
+            f"{where}: entities by position are called {listed(sorted(parsed))}, as single words are tagged: "
+            "write whole entities with their type alone (of transformers' pipeline with "
+            "aggregation_strategy='simple'), or lists of words and tags"
+        )
+
+
 def split_words(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of each word."""
     begun: int | None = None
@@ -86,7 +112,7 @@ def _entities(where: str, text: str, annotations: Any) -> Iterator[Entity]:
         except (ValueError, RecursionError) as e:
             raise InputError(f"{where}: entities are {shown(annotations)}, not valid JSON") from e
     if isinstance(annotations, dict):
-        annotations = annotations.get("entities")
+        annotations = columnar(annotations) if "entities" not in annotations else annotations["entities"]
     if not isinstance(annotations, list):
         raise InputError(
             f"{where}: entities are {shown(annotations)}; a list of objects with start, end and label is needed"

@@ -60,6 +60,7 @@ TEXT_FILES: dict[str, tuple[str, str | bytes]] = {
     "lines of an old Mac": ("a.tsv", 'text\tlabel\rsay "hi"\tpos\ra, b\tneg\r'),
     "TSV, gzip": ("a.tsv.gz", gzip.compress(b'text\tlabel\nsay "hi"\tpos\na, b\tneg\n')),
     "JSON, two gzip members": ("a.jsonl.gz", b"".join(gzip.compress(json.dumps(r).encode() + b"\n") for r in ROWS)),
+    "CSV with bars": ("a.csv", 'text|label\n"say ""hi"""|pos\na, b|neg\n'),
     "column in other case": ("a.csv", 'TEXT,Label\n"say ""hi""",pos\n"a, b",neg\n'),
     "column twins": ("a.csv", 'Text,text,label\nx,"say ""hi""",pos\ny,"a, b",neg\n'),
     "empty columns of a sheet": ("a.csv", 'text,label,,\n"say ""hi""",pos,,\n"a, b",neg,,\n'),
@@ -251,6 +252,11 @@ TAG_FILES: dict[str, tuple[str, str]] = {
         "a.jsonl",
         '{"text": "anna smith left", "spans": {"entities": [{"start_offset": 0, "end_offset": 10, "type": "PER"}]}}\n'
         '{"text": "to lima", "spans": {"entities": [{"start_offset": 3, "end_offset": 7, "type": "LOC"}]}}',
+    ),
+    "spans as lists of starts, ends and labels": (
+        "a.jsonl",
+        '{"text": "anna smith left", "entities": {"start": [0], "end": [10], "label": ["PER"]}}\n'
+        '{"text": "to lima", "entities": {"start": [3], "end": [7], "label": ["LOC"]}}',
     ),
     "spans in CSV": (
         "a.csv",

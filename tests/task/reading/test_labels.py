@@ -290,10 +290,28 @@ def test_read_names(tmp_path: Path) -> None:
     assert read_names("a, b ,c") == ("a", "b", "c")
     (tmp_path / "labels.txt").write_text("\ufeffa, b\r\nc\r\n\r\n")
     assert read_names(str(tmp_path / "labels.txt")) == ("a, b", "c")
-    for wrong in ("a", "a,a", "", ",,", "x" * 10_000):
+    for wrong in ("a", "a,a", "", ",,", "x" * 10_000, "labels.txt", "[]"):
         with pytest.raises(InputError, match=r"labels .*(2 or more are needed|not readable)") as caught:
             read_names(wrong)
         assert len(str(caught.value)) < 300
+
+
+def test_names_in_json_and_names_with_numbers(tmp_path: Path) -> None:
+    for text in ('["a", "b, c"]', '{"0": "a", "1": "b, c"}', '{"b, c": 1, "a": 0}'):
+        assert read_names(text) == ("a", "b, c")
+        (tmp_path / "labels.json").write_text(text)
+        assert read_names(str(tmp_path / "labels.json")) == ("a", "b, c")
+    assert read_names("1 star,2 stars") == ("1 star", "2 stars")
+    (tmp_path / "labels.txt").write_text("label\na\nb\n")
+    for wrong, said in (
+        ("0=a,1=b", "numbers stand before the names"),
+        ("0: a,1: b", "numbers stand before the names"),
+        ('{"a": 1, "b": 2}', "each name needs a number of its own, from 0 to 1"),
+        ('["a", 1]', "a list of names is needed"),
+        (str(tmp_path / "labels.txt"), "its first line is 'label', a header"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_names(wrong)
 
 
 # ---- the names of a new teacher
@@ -318,6 +336,13 @@ def test_a_new_teacher_carries_the_datas_names(tmp_path: Path) -> None:
         (["a", "b", "nan"], r":4: label 'nan' is what data frames write for an empty cell, and would become a class"),
         (["NaN", "b"], r":2: label 'NaN' is what data frames write"),
         (["a", "null"], r":3: label 'null' is what data frames write"),
+        (["a", "#N/A"], r":3: label '#N/A' is an error of a spreadsheet"),
+        (["a", "a\u200b"], r":3: label 'a\\u200b' differs from 'a' in case, spaces or invisible characters only"),
+        (["a b", "a\u00a0b"], r":3: label 'a\\xa0b' differs from 'a b' in case, spaces or invisible characters only"),
+        (["a b", "a  b"], r":3: label 'a  b' differs from 'a b' in case, spaces or invisible characters only"),
+        (["{'a', 'b'}", "{'a'}"], r":2: label \"{'a', 'b'}\" is a list or an object written as text"),
+        (["('a',)", "b"], r":2: label \"\('a',\)\" is a list or an object written as text"),
+        (['{"label": "a"}', "b"], r":2: label '{\"label\": \"a\"}' is a list or an object written as text"),
     ],
 )
 def test_labels_that_make_no_class_of_a_new_teacher(tmp_path: Path, values: list[object], message: str) -> None:

@@ -248,6 +248,15 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
         TEXT,
         r"a\.csv:2: column 'label_text', which names the numbers of column 'label', is empty here",
     ),
+    "spans called by tags of words": (
+        "a.jsonl",
+        '{"text": "anna smith", "entities": [[0, 4, "B-PER"], [5, 10, "I-PER"]]}',
+        TAGS,
+        r":1: entities by position are called B-PER, I-PER, as single words are tagged: write whole entities",
+    ),
+    "JSON called CSV": ("a.csv", GOOD, TEXT, r"a\.csv: holds JSON: name it \.jsonl"),
+    "JSON called TSV": ("a.tsv", f"[{GOOD}]", TEXT, r"a\.tsv: holds JSON: name it \.jsonl"),
+    "a list without rows": ("a.json", "[]", TEXT, r"a\.json: has no columns"),
     "span on a space": (
         "a.jsonl",
         '{"text": "a b", "entities": [[1, 2, "PER"]]}',
@@ -345,6 +354,27 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         read_dataset(str(tmp_path / "a.tsv"), TEXT)
     with pytest.raises(InputError, match="cannot be opened"):
         read_dataset("x" * 5_000 + ".tsv", TEXT)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("-", "'-' is the standard input, which can be read once only; save the data as a file"),
+        ("https://example.org/a.csv", "is an address; save the data as a file and give its path"),
+        ("hf://datasets/a/b", "is an address"),
+    ],
+)
+def test_what_is_no_path_is_told_as_what_it_is(source: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_dataset(source, TEXT)
+
+
+def test_a_folder_is_answered_with_the_data_in_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").touch()
+    (tmp_path / "README.md").touch()
+    with pytest.raises(InputError, match=r"is a folder; give a file of it \(data/train\.parquet\), a folder that"):
+        read_dataset(str(tmp_path), TEXT)
 
 
 def test_a_column_named_by_the_user_must_be_there(tmp_path: Path) -> None:

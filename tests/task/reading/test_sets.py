@@ -102,6 +102,17 @@ def test_a_name_may_hold_another_separator(tmp_path: Path) -> None:
     assert [example.label for example in read_dataset(source, task).examples] == [(0, 1), (1,), (0,)]
 
 
+def test_sets_joined_in_two_ways_are_refused(tmp_path: Path) -> None:
+    """A label at the end of which a separator stands is the same label."""
+    rows = [{"text": f"t{i}", "labels": cell} for i, cell in enumerate(("joy", "fear;", "joy;fear;", "joy, fear"))]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
+    assert read_labels(str(source)) == ("fear", "joy")
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r":4: label 'joy, fear' is 2 labels in one, .*part labels by one separator"):
+        read_labels(str(source))
+
+
 def test_one_label_each_is_no_set(tmp_path: Path) -> None:
     for text in ("text\tlabel\na\tx, y\nb\tz\n", "text\tlabel\na\tjoy\nb\tfear\n", "text\tlabel\na\t1\nb\t0\n"):
         assert infer_problem(written(tmp_path, text)) == "single_label_classification"
