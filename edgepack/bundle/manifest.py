@@ -160,6 +160,7 @@ class BundleManifest(Record):
         "vector",
         "windows",
         "training",
+        "edition",
     )
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: TaskName
@@ -195,6 +196,7 @@ class BundleManifest(Record):
     min_confidence: float | None = Field(
         default=None, gt=0, lt=1, allow_inf_nan=False
     )  # the largest probability below which an app says "not sure"; absent: it always answers
+    edition: int | None = Field(default=None, ge=2)  # which records it always has; absent in those of an older edgepack
     edgepack_version: str
     created: str
 
