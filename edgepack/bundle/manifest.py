@@ -190,9 +190,7 @@ class BundleManifest(Record):
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
     training: TrainingRecord | None = None  # absent in those, and where texts are embedded
     linear: LinearRecord | None = None  # absent in those, and where texts are embedded
-    temperature: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False
-    )  # what an app divides logits by before it shows a probability; absent: 1
+    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # an app divides logits by it; absent: 1
     min_confidence: float | None = Field(
         default=None, gt=0, lt=1, allow_inf_nan=False
     )  # the largest probability below which an app says "not sure"; absent: it always answers
