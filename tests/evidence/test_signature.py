@@ -19,10 +19,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 from edgepack.bundle.bom import bill_of_materials
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, write_model
 from edgepack.bundle.signature import CONTEXT, SIGNATURE_NAME, sign_bundle, signature_check
+from edgepack.bundle.write import write_bundle
 from edgepack.cli import main
 from edgepack.errors import InputError
 from edgepack.evidence.bundle_files import files_check
 from edgepack.target import load_target
+from tests.evidence.world import World
 from tests.package.conftest import bundle as bundle
 from tests.package.conftest import make_bundle as make_bundle
 
@@ -48,7 +50,8 @@ def test_a_signature_holds_until_anything_changes(bundle: Path, tmp_path: Path) 
     assert (check.status, "signs another manifest" in check.reason) == ("failed", True)
 
 
-def test_a_signature_of_another_manifest_or_none_at_all_fails_without_a_key(copy: Path, tmp_path: Path) -> None:
+def test_a_signature_of_another_manifest_or_none_at_all_fails_without_a_key(world: World, tmp_path: Path) -> None:
+    copy = write_bundle(tmp_path / "whole", world.contents()).folder
     private, _ = write_keys(tmp_path)
     sign_bundle(copy, private)
     manifest = load_manifest(copy)
@@ -61,7 +64,8 @@ def test_a_signature_of_another_manifest_or_none_at_all_fails_without_a_key(copy
         assert (check.status, SIGNATURE_NAME in check.reason, "\n" in check.reason) == ("failed", True, False), text
 
 
-def test_a_damaged_bundle_is_not_signed_and_a_stale_signature_is_replaced(copy: Path, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_not_signed_and_a_stale_signature_is_replaced(world: World, tmp_path: Path) -> None:
+    copy = write_bundle(tmp_path / "whole", world.contents()).folder
     private, public = write_keys(tmp_path)
     (copy / SIGNATURE_NAME).write_text("{}")
     assert main_code(["sign", str(copy), "--key", str(private)]) == 0
