@@ -24,6 +24,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,11 +78,31 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a file that the user named; `InputError` where it cannot be."""
+    """Write a file that the user named; `InputError` where it cannot be.
+
+    A device or pipe, such as /dev/null or /dev/stdout, takes the bytes and stays what it is: whoever may write to /dev
+    would replace it by a file.
+    """
+    if not path.name:
+        raise InputError(f"{path} names no file; give one")
     try:
-        write_atomic(path, data)
+        if path.exists() and not path.is_file():
+            _write_into(path, data)
+        else:
+            write_atomic(path, data)
     except OSError as e:
         raise InputError(f"{path} cannot be written: {e.strerror}; give a file in a folder that exists") from e
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    """Hand bytes to a terminal, to /dev/null or to a pipe that is read; `InputError` for a disk or a folder."""
+    kind = path.stat().st_mode
+    if not (stat.S_ISCHR(kind) or stat.S_ISFIFO(kind)):
+        raise InputError(f"{path} is no file that can be written; give a file in a folder that exists")
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that nobody reads would wait for ever
+    os.set_blocking(descriptor, True)
+    with open(descriptor, "wb") as file:
+        file.write(data)
 
 
 @contextmanager

@@ -110,6 +110,28 @@ def test_a_file_that_the_user_named_is_written_or_refused_in_one_line(tmp_path: 
     )
 
 
+def test_a_pipe_takes_the_bytes_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (pipe, link):
+        write_output(path, b"data")
+        assert os.read(reader, 100) == b"data"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_a_pipe_that_nobody_reads_and_a_folder_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(InputError, match=r"cannot be written: No such device|is no file that can be written"):
+            write_output(path, b"data")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.fixture
 def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is synced to the disk and what is renamed, in this order."""

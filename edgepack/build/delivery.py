@@ -18,12 +18,12 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.build.data_plan import int8_bytes
 from edgepack.build.inputs import Inputs
-from edgepack.build.linear import ScoredWords, compare_with_linear, scored_words
+from edgepack.build.linear import ScoredWords, compare_with_linear, read_record, scored_words
 from edgepack.build.thresholds import evenly
 from edgepack.build.tokens import first_texts, halves
 from edgepack.build.training_data import in_student_ids
 from edgepack.bundle.manifest import DataRecord, TeacherRecord, model_hashes, read_model, write_model
-from edgepack.bundle.verdict import Speed, Verdict
+from edgepack.bundle.verdict import EDITION, Speed, Verdict
 from edgepack.bundle.write import Bundle, Contents, write_bundle
 from edgepack.console import Console
 from edgepack.errors import EdgepackError, MissingDependency, reason
@@ -54,6 +54,7 @@ from edgepack.workspace import RECORD_NAME, Stage, hash_json
 DEVICE_ONLY = ("name", "title", "device", "app", "runtime_library", "notes")
 
 INT8_NAME = "teacher-int8.onnx"
+NONE_HELD_OUT = "no training examples, or too few, were held out to find a temperature on"
 
 T = TypeVar("T")
 MakeStage = Callable[[str, dict[str, Any], Callable[[Stage], None]], Stage]  # name, what decides it, work
@@ -216,7 +217,12 @@ class Delivery:
                 advance=advance,
             )
         right = self.right(keep_logits, own) if "artifact" in verdict.metrics else None
-        verdict = verdict.model_copy(update={"linear": compare_with_linear(self.linear, right, self.scored_words)})
+        linear = compare_with_linear(self.linear, right, self.scored_words)
+        without = {} if linear is not None else {"linear": read_record(self.linear)["reason"]}
+        if task.has_temperature and verdict.confidence is None:
+            without["confidence"] = NONE_HELD_OUT
+        records = {"linear": linear, "edition": EDITION, "without": without or None}
+        verdict = verdict.model_copy(update=records)
         if not inputs.request.timed or "artifact" not in verdict.metrics:  # not where the runtime is not of this system
             return verdict
         with self.console.working(f"time {target.name}"):

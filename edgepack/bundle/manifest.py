@@ -160,6 +160,7 @@ class BundleManifest(Record):
         "vector",
         "windows",
         "training",
+        "edition",
     )
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: TaskName
@@ -189,12 +190,11 @@ class BundleManifest(Record):
     evaluation: DataRecord | None = None  # absent in bundles of an older edgepack
     training: TrainingRecord | None = None  # absent in those, and where texts are embedded
     linear: LinearRecord | None = None  # absent in those, and where texts are embedded
-    temperature: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False
-    )  # what an app divides logits by before it shows a probability; absent: 1
+    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # an app divides logits by it; absent: 1
     min_confidence: float | None = Field(
         default=None, gt=0, lt=1, allow_inf_nan=False
     )  # the largest probability below which an app says "not sure"; absent: it always answers
+    edition: int | None = Field(default=None, ge=2)  # which records it always has; absent in those of an older edgepack
     edgepack_version: str
     created: str
 

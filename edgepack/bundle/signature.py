@@ -13,10 +13,11 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, read_model, write_model
+from edgepack.bounded import read_file
+from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, parse_model, write_model
 from edgepack.bundle.record import Record
 from edgepack.bundle.verdict import Check
-from edgepack.errors import InputError, MissingDependency, reason
+from edgepack.errors import InputError, MissingDependency, bare, reason
 from edgepack.machine.extras import import_package
 from edgepack.workspace import sha256_file
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SIGNATURE_NAME = f"{MANIFEST_NAME}.sig"
 CONTEXT = b"edgepack bundle, manifest sha256: "  # so that a signature of something else is never one of a bundle
 LARGEST_KEY = 100_000  # bytes of a PEM file; a key has about 120
+LARGEST_SIGNATURE = 10_000  # bytes; one has about 330
+SIGN_AGAIN = "sign the bundle again with `edgepack sign`"
 MAKE_KEYS = "make a pair with: openssl genpkey -algorithm ed25519 -out release.pem"
 
 
@@ -56,6 +59,28 @@ def sign_bundle(folder: Path, key: Path) -> SignatureRecord:
     return record
 
 
+def read_signature(folder: Path) -> SignatureRecord:
+    """The signature beside a bundle's manifest; `InputError` where it is none."""
+    path = folder / SIGNATURE_NAME
+    data = read_file(path, LARGEST_SIGNATURE, bare(str(path), 200))
+    return parse_model(data, SignatureRecord, str(path), SIGN_AGAIN)
+
+
+def stale_signature(folder: Path) -> str | None:
+    """What shows, without any key, that the signature is none of the manifest that is here."""
+    try:
+        signed = read_signature(folder).manifest_sha256
+    except InputError as e:
+        return str(e)
+    digest = sha256_file(folder / MANIFEST_NAME)
+    return None if signed == digest else f"{SIGNATURE_NAME}: {of_another(signed, digest)}; {SIGN_AGAIN}, or remove it"
+
+
+def of_another(signed: str, digest: str) -> str:
+    """That a signature is of another manifest than the one with this hash."""
+    return f"signs another manifest: {signed[:16]!r}…; the one here is {digest[:16]}…"
+
+
 def signature_check(folder: Path, key: Path | None) -> Check:
     """Whether the bundle's signature is by the owner of the public `key`, over the manifest that is there."""
     path = folder / SIGNATURE_NAME
@@ -66,7 +91,7 @@ def signature_check(folder: Path, key: Path | None) -> Check:
         return Check(name="signature", status="failed", reason=missing)
     try:
         public = public_key(key)
-        problem = signature_problem(folder, read_model(path, SignatureRecord), public)
+        problem = signature_problem(folder, read_signature(folder), public)
     except MissingDependency as e:
         return Check(name="signature", status="not_run", reason=str(e))
     except InputError as e:
@@ -83,7 +108,7 @@ def signature_problem(folder: Path, record: SignatureRecord, public: Ed25519Publ
         return f"signed by another key: {record.key_sha256[:16]!r}…; the key given is {ours[:16]}…"
     digest = sha256_file(folder / MANIFEST_NAME)
     if record.manifest_sha256 != digest:
-        return f"signs another manifest: {record.manifest_sha256[:16]!r}…; the one here is {digest[:16]}…"
+        return of_another(record.manifest_sha256, digest)
     try:
         public.verify(base64.b64decode(record.signature, validate=True), CONTEXT + digest.encode())
     except (invalid, binascii.Error, ValueError):

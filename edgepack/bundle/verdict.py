@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ FORMS = ("teacher", "student", "quantized", "artifact")
 TIMED = ("artifact", "teacher", "teacher_int8")
 BLAMES = {"student": "distil", "quantized": "quantize", "artifact": "export"}  # stage of the build that made a form
 VERDICT_CHECKS = ("size", "retention", "parity", "finite", "goldens")  # all that a verdict may hold
+EDITION = 2  # of the records that a build writes
 MOST_DIGITS = 1e15  # below it a float holds every whole number
 SHOWN_FAILURES = 5  # of one check
 MAX_DROP = 0.05  # of the teacher's metric, where nobody says otherwise: what 1,000 examples can decide (docs/gate.md)
@@ -75,8 +76,12 @@ class IntervalRecord(Record):
 
 
 class Verdict(Record):
-    """What validation found."""
+    """What validation found.
 
+    `edition`: which records it always has (`evidence/edition.py`); `without`: of those that it has not, why.
+    """
+
+    left_out: ClassVar[tuple[str, ...]] = ("edition", "without")
     target: str
     passed: bool
     checks: list[Check]
@@ -93,6 +98,8 @@ class Verdict(Record):
     linear: LinearRecord | None = None  # the cheap baseline of a build of labels, tags or scores
     confidence: Confidence | None = None  # of what held-out examples decide: one label for each text, or word
     judged: dict[str, str] = Field(default_factory=dict)  # sha256 of what it judged, by path in the bundle
+    edition: int | None = Field(default=None, ge=2)  # absent where an older edgepack wrote it
+    without: dict[str, str] | None = None
     measured_as: str | None = None  # another target of the build, with the same file and runtime, which was measured
 
     @property

@@ -206,6 +206,7 @@ def describe(folder: Path, contents: Contents, verdict: Verdict, asset: Path) ->
         linear=in_manifest(verdict.linear),
         temperature=verdict.temperature,
         min_confidence=verdict.min_confidence,
+        edition=verdict.edition,
         edgepack_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -32,6 +32,8 @@ class NewFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
         folder = Path(str(path)).parent
+        if not Path(str(path)).name:
+            self.fail(f"{shown(str(value))} names no file; give one", param, ctx)
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):  # unlike Path's, for names of any length
             self.fail(f"{folder} is no folder that can be written to; make it first, or name another file", param, ctx)
         return path

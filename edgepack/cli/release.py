@@ -223,7 +223,10 @@ def take_question(settings: dict[str, Any], data: str | None) -> Callable[[Bundl
 def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> None:
     """Sign bundles, so that the gate can tell who released them."""
     from edgepack.bundle.signature import SIGNATURE_NAME, sign_bundle
+    from edgepack.evidence.bundle_files import refuse_changed
 
+    for folder in bundles:
+        refuse_changed(folder)
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
     for folder in bundles:
         make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")

@@ -36,6 +36,7 @@ def analysis_faults(verdict: Verdict, task: Task) -> list[str]:
         *confusion_faults(found, verdict, task),
         *agreement_faults(verdict, task),
         *(fault for score in found.slices for fault in slice_faults(score, task, examples)),
+        *repeated_slices(found),
         *calibration_faults(found.calibration, verdict, task),
         *robustness_faults(found.robustness, task),
         *nearness_faults(found),
@@ -68,9 +69,12 @@ def class_faults(found: Analysis, task: Task, examples: int) -> list[str]:
 
 
 def _possible(score: ClassScore) -> bool:
-    return (
-        score.n >= 1 and is_share(score.teacher, score.artifact) and -1 - CLOSE <= score.low <= score.high <= 1 + CLOSE
-    )
+    return score.n >= 1 and is_share(score.teacher, score.artifact) and score.low >= -1 - CLOSE and is_inside(score)
+
+
+def is_inside(score: ClassScore | SliceScore) -> bool:
+    """Whether the interval of a difference holds it, and ends at 1 or before."""
+    return score.low - CLOSE <= score.artifact - score.teacher <= score.high + CLOSE <= 1 + 2 * CLOSE
 
 
 def one_label_each(task: Task) -> bool:
@@ -118,9 +122,12 @@ def table_faults(form: str, table: np.ndarray, found: Analysis, verdict: Verdict
     if record is not None and one_label_each(task) and total != record.n:
         yield f"the {form}'s table of confusion has {total:.0f} examples of {record.n}"
     scores = {score.label: score for score in found.classes}
+    slices = {score.name: score for score in found.slices if score.kind == "label" and one_label_each(task)}
     for i, label in enumerate(task.labels):
         if label in scores and not goes_with(scores[label], form, table[i, i], table[i].sum(), table[:, i].sum()):
             yield f"class {bare(label)} is not what the {form}'s table of confusion gives"
+        if (of := slices.get(label)) and abs(getattr(of, form) * of.n - table[i, i]) > CLOSE * of.n + CLOSE:
+            yield f"the slice of {bare(label)} is not what the {form}'s table of confusion gives"
 
 
 def goes_with(score: ClassScore, form: str, right: float, true: float, answered: float) -> bool:
@@ -151,12 +158,19 @@ def slice_faults(score: SliceScore, task: Task, examples: int) -> Iterator[str]:
     name = bare(score.name)
     if score.n < 1 or (not task.embeds and score.n > examples):
         yield f"slice {name} has {score.n} of {examples} examples"
-    if not is_share(score.teacher, score.artifact, score.p_value) or not score.low <= score.high:
+    holds = is_inside(score) if task.scoring.counted else score.low <= score.high  # others are undefined at times
+    if not is_share(score.teacher, score.artifact, score.p_value) or not holds:
         yield f"slice {name} has figures that cannot be"
     elif score.worse != (score.p_value < 1 - CONFIDENCE and score.artifact < score.teacher):
         yield f"slice {name} is{'' if score.worse else ' not'} called worse; its figures say otherwise"
     if score.kind == "label" and score.name not in task.class_names:
         yield f"slice {name} is of no label"
+
+
+def repeated_slices(found: Analysis) -> list[str]:
+    """A slice that stands there twice."""
+    names = [(score.kind, score.name) for score in found.slices]
+    return [f"slice {bare(name)} stands there twice" for kind, name in names if names.count((kind, name)) > 1][:1]
 
 
 def calibration_faults(found: Calibration | None, verdict: Verdict, task: Task) -> Iterator[str]:
@@ -168,6 +182,10 @@ def calibration_faults(found: Calibration | None, verdict: Verdict, task: Task) 
     if not is_share(*figures, found.teacher_confidence, found.artifact_confidence) or min(losses, default=0.0) < -CLOSE:
         yield "the calibration has an error, a confidence or a log loss that cannot be"
         return
+    if found.temperature == 1 and (found.artifact_ece, found.artifact_log_loss) != (
+        found.scaled_ece, found.scaled_log_loss,
+    ):  # fmt: skip
+        yield "the calibration has other figures at the temperature 1 than without it"
     for form, error, confidence in (
         ("teacher", found.teacher_ece, found.teacher_confidence),
         ("artifact", found.artifact_ece, found.artifact_confidence),

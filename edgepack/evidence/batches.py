@@ -19,6 +19,7 @@ from edgepack.bundle.goldens import relative_error
 from edgepack.bundle.layout import CONFIG_NAME
 from edgepack.bundle.manifest import read_json
 from edgepack.bundle.verdict import Check, faults_check, limit_check
+from edgepack.errors import shown
 from edgepack.evidence.opened import OpenBundle
 from edgepack.runtime import Session
 from edgepack.task.encoded import MODEL_INPUTS
@@ -26,6 +27,7 @@ from edgepack.task.encoded import MODEL_INPUTS
 MAX_RELATIVE_ERROR = 0.1
 BATCH = 8  # texts of a padded batch
 PADDING = 16  # tokens behind a text, where a file takes one at a time
+MOST_TOKENS = 1 << 31  # ids that an app's integers hold
 TOKENS_A_RUN = 512  # while the vocabulary is run: more take cache, fewer take calls
 LONGEST_RUN = 32  # tokens of a text there: attention costs their square
 
@@ -35,6 +37,9 @@ def batches_check(bundle: OpenBundle) -> Check:
     manifest, session = bundle.manifest, bundle.session
     goldens = [golden for golden in bundle.goldens if "windows" not in golden]
     single = bundle.target.takes_one
+    if not goldens:
+        reason = "every golden is of several windows, so none can stand in a padded batch; build the bundle again"
+        return Check(name="batches", status="failed", reason=reason)
     compared: list[tuple[np.ndarray, np.ndarray]] = []
     unmasked_same = True
     for group in mixed(goldens, 1 if single else BATCH):
@@ -71,7 +76,11 @@ def as_batch(goldens: Sequence[dict[str, Any]], length: int, padding_id: int, ma
 
 def vocabulary_check(bundle: OpenBundle) -> Check:
     """Every id of the vocabulary gives finite logits, and the last one that config.json speaks of is one."""
-    last = read_json(bundle.folder / CONFIG_NAME)["vocab_size"] - 1
+    size = read_json(bundle.folder / CONFIG_NAME).get("vocab_size")
+    if type(size) is not int or not 1 <= size <= MOST_TOKENS:
+        reason = f"{CONFIG_NAME}: vocab_size is {shown(size)}, no whole number from 1 to {MOST_TOKENS:,}"
+        return Check(name="vocabulary", status="failed", reason=f"{reason}; build the bundle again")
+    last = size - 1
     ids = np.unique(np.array([*bundle.token_ids.values(), last], np.int64))
     single = bundle.target.takes_one
     length = min(LONGEST_RUN, bundle.manifest.max_length)

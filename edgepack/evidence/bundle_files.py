@@ -14,21 +14,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgepack.bundle.layout import SIDE_FILES, colliding, is_plain, tokenizer_asset
-from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file
-from edgepack.bundle.signature import SIGNATURE_NAME
-from edgepack.bundle.verdict import Check, faults_check, limit_check
-from edgepack.errors import bare
+from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, load_manifest
+from edgepack.bundle.signature import SIGNATURE_NAME, stale_signature
+from edgepack.bundle.verdict import Check, faults_check, limit_check, summarize
+from edgepack.errors import InputError, bare
 from edgepack.evidence.policy import Policy
-from edgepack.target import Target
+from edgepack.target import Target, load_target
 from edgepack.workspace import sha256_file
 
 MOST_ENTRIES = 10_000  # of a folder that is walked; a bundle has about ten
 
 
 def files_check(folder: Path, manifest: BundleManifest, target: Target) -> Check:
-    """All recorded files, whole and in their places; none missing that is needed, none there unrecorded."""
-    problems = [*name_faults(manifest), *required_faults(manifest, target), *folder_faults(folder, manifest)]
+    """All recorded files, whole and in their places; none missing that is needed, none there unrecorded.
+
+    A signature that is there has to be one of this manifest; whose it is, is asked with a key.
+    """
+    problems = file_faults(folder, manifest, target)
+    if not problems and (folder / SIGNATURE_NAME).is_file():
+        problems += [fault] if (fault := stale_signature(folder)) else []
     return faults_check("files", problems, f"{len(manifest.files)} files are as recorded")
+
+
+def file_faults(folder: Path, manifest: BundleManifest, target: Target) -> list[str]:
+    """What of a bundle's files is not as the manifest records it."""
+    return [*name_faults(manifest), *required_faults(manifest, target), *folder_faults(folder, manifest)]
+
+
+def refuse_changed(folder: Path) -> None:
+    """`InputError` for a bundle whose files are not those of its manifest, which a signature would vouch for."""
+    manifest = load_manifest(folder)
+    faults = file_faults(folder, manifest, load_target(manifest.target))
+    if faults:
+        raise InputError(
+            f"{folder} is not as its manifest records it, so it is not signed: {summarize(faults)}; take a whole copy, "
+            "or build it again"
+        )
 
 
 def name_faults(manifest: BundleManifest) -> list[str]:

@@ -237,11 +237,16 @@ def flips_by_set_label(old: Answers, new: Answers) -> list[LabelFlips]:
     return found
 
 
-def baseline_check(folder: Path, baseline: Path, given: Given | None, policy: Policy) -> Check:
+def baseline_check(folder: Path, baseline: Path | None, given: Given | None, policy: Policy) -> Check:
     """`edgepack gate --baseline`: the comparison as one check, its worst answer first.
+
+    Without a baseline there is nothing that costs could have grown from, so a limit of growth is not run.
 
     A baseline whose files are not as it records them is no earlier release.
     """
+    if baseline is None:
+        reason = "no earlier bundle was given, which max_growth is a limit for; pass --baseline"
+        return Check(name="baseline", status="not_run", reason=reason)
     manifest = load_manifest(baseline)
     files = files_check(baseline, manifest, load_target(manifest.target))
     if files.status != "passed":

@@ -21,6 +21,7 @@ from edgepack.bundle.manifest import BundleManifest, is_model_file, task_of
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, faults_check
 from edgepack.errors import InputError, bare
 from edgepack.evidence.analysis_consistency import analysis_faults
+from edgepack.evidence.edition import edition_faults
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.side_files import side_file_faults
 from edgepack.evidence.sure import sure_faults
@@ -28,6 +29,7 @@ from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
 from edgepack.target import Target, load_target
 from edgepack.task.similarity import EMBEDS
 
+POOLINGS = ("first", "mean", "last")  # as in `student/config.py`, which needs torch
 VERSION = re.compile(r"\d+(\.\d+)+[A-Za-z0-9.+!-]{0,80}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -60,7 +62,9 @@ def consistency_check(bundle: OpenBundle) -> Check:
     problems += [f"verdict: {fault}" for fault in verdict_faults(verdict)]
     problems += agreement_faults(manifest, verdict, target)
     with suppress(InputError):  # of a task that cannot be, which is said above
-        problems += [f"verdict: {fault}" for fault in analysis_faults(verdict, task_of(manifest))]
+        task = task_of(manifest)
+        problems += edition_faults(manifest, verdict, task)
+        problems += [f"verdict: {fault}" for fault in analysis_faults(verdict, task)]
     problems += side_file_faults(bundle)
     return faults_check("consistency", problems, "manifest, verdict, configs and model card say the same")
 
@@ -137,6 +141,8 @@ def vector_faults(manifest: BundleManifest) -> list[str]:
         faults.append("it does not say what vectors it gives")
     elif [output.shape[-1:] for output in manifest.outputs] != [[vector.size]]:
         faults.append(f"vectors are of {vector.size} numbers, the output is not")
+    if vector is not None and vector.pooling not in (None, *POOLINGS):
+        faults.append(f"pooling is {bare(vector.pooling or 'empty')}, none of {', '.join(POOLINGS)}")
     if manifest.labels or manifest.temperature is not None:
         faults.append("vectors have no labels and no temperature")
     return faults

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from edgepack._version import __version__
-from edgepack.bundle.manifest import BuildManifest, artifact_sha256, load_build_manifest, load_manifest, write_model
+from edgepack.bundle.manifest import BuildManifest, artifact_sha256, load_build_manifest, load_manifest, model_text
 from edgepack.console import format_table
 from edgepack.errors import InputError, bare, shown
 from edgepack.evidence.device import THROTTLED, DeviceReport, read_device_report, refuse_foreign
@@ -33,6 +33,7 @@ from edgepack.plan.speed import token_labels
 from edgepack.plan.speed_fit import LEAST_SHAPES, errors_left_out, fit_prices, shape_of, time_of
 from edgepack.student.config import StudentConfig
 from edgepack.target import Target, load_target
+from edgepack.workspace import write_output
 
 EVEN = ("num_heads", "head_sizes", "intermediate_sizes")  # alike in every layer of a shape that a profile can hold
 
@@ -104,7 +105,7 @@ def profile_device(
         edgepack_version=__version__,
         runtimes=runtimes,
     )
-    write_model(path, profile)
+    write_output(path, (model_text(profile) + "\n").encode())
     return DeviceProfileResult(profile, path, errors)
 
 

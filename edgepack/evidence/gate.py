@@ -74,6 +74,7 @@ def gate(
     for folder in bundles:
         check_bundle_folder(folder)
     refuse_results_over((junit, markdown), (policy, evaluation, public_key, *device_reports), (*bundles, baseline))
+    refuse_itself(baseline, bundles)
     if student is not None:
         import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
     key = find_key(public_key, policy, rules)
@@ -111,6 +112,12 @@ def refuse_results_over(
         if place in taken:
             raise InputError(f"{result} is read too, or written twice; give each result a file of its own")
         taken.add(place)
+
+
+def refuse_itself(baseline: Path | None, bundles: Sequence[Path]) -> None:
+    """`InputError` where the earlier bundle is one of those that are judged."""
+    if baseline is not None and baseline.resolve() in {folder.resolve() for folder in bundles}:
+        raise InputError(f"{baseline} is the bundle itself, which is never worse than itself; give an earlier release")
 
 
 def find_key(given: Path | None, policy: Path | None, rules: Policy) -> Path | None:
@@ -177,7 +184,7 @@ def questions(bundle: OpenBundle, policy: Policy, against: Against) -> Iterator[
     given, baseline = against.given, against.baseline
     if given is not None or "metric" in policy.require:
         yield "metric", lambda: [metric_check(bundle, given, policy, baseline)]
-    if baseline is not None:
+    if baseline is not None or policy.max_growth is not None:
         yield "baseline", lambda: [baseline_check(bundle.folder, baseline, given, policy)]
     if policy.require_targets:
         yield "targets", lambda: [targets_check(against.missing_targets)]

@@ -70,6 +70,8 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
     per_token = ("token_type_ids", "attention_mask", "offsets_utf16", "offsets_codepoint")
     if any(len(golden[name]) != count for name in per_token):
         return "ids, mask, types and offsets are not of one length"
+    if others := {"label", "labels", "score", "chained"} & set(golden) - answers_of(task):
+        return f"it has {', '.join(sorted(others))}, which a golden of this task has not"
     in_windows = manifest.windows is not None and "windows" in golden
     if (count > manifest.max_length and not in_windows) or max(golden["input_ids"]) > largest_id:
         return f"it has {count} tokens of at most {manifest.max_length}, or an id that no token has"
@@ -93,6 +95,15 @@ def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, l
         if not isinstance(label, str) or label not in positions or row[positions[label]] < float(np.max(row)):
             return "its label is not that of the largest logit"
     return chain_fault(golden, positions, task.chain) if tokens else None
+
+
+def answers_of(task: Task) -> set[str]:
+    """The keys under which a golden of the task has its answer."""
+    if task.embeds:
+        return set()
+    if task.is_score:
+        return {"score"}
+    return {"labels"} if task.is_multi_label else {"label", "chained"} if task.is_tagging else {"label"}
 
 
 def chain_fault(golden: dict[str, Any], positions: Mapping[str, int], chain: TagChain | None) -> str | None:

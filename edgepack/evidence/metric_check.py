@@ -35,12 +35,13 @@ from edgepack.task.checks import MOST_SHARED, check_evaluation
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, read_evaluation, show_notes
-from edgepack.task.identity import examples_sha256
+from edgepack.task.identity import count_different, examples_sha256
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.windows import Longest
 
 TRAINED = "these are the examples that the model was trained on, so no figure on them says anything of other texts"
+MOST_REPEATED = 2  # times that an example may stand there, on average
 METRIC_SLACK = 0.005  # re-measured on another CPU, whose int8 kernels round differently
 TEACHER_ANSWERS = "edgepack.evidence.teacher_answers"  # imported by name: it needs the extra `build`
 
@@ -183,7 +184,9 @@ def metric_check(bundle: OpenBundle, given: Given | None, policy: Policy, baseli
     answers = given.answers_of(bundle)
     recorded = manifest.evaluation
     if recorded is not None and examples_sha256(data, task) == recorded.sha256:
-        return held_out_check(calibrated_again(measured_again(answers, manifest), answers, bundle), manifest)
+        again = teacher_again(measured_again(answers, manifest), given, answers, manifest)
+        return held_out_check(calibrated_again(again, answers, bundle), manifest)
+    refuse_repeats(data, task)
     others = f"{task.observations(data)} " + (
         "other examples than the recorded ones" if recorded else "examples that no record knows"
     )
@@ -208,6 +211,31 @@ def measured_again(answers: Answers, manifest: BundleManifest) -> Check:
     if value > recorded.value + slack:
         return limit_check("metric", value, recorded.value + slack, True, what)
     return limit_check("metric", value, recorded.value - slack, False, what)
+
+
+def teacher_again(check: Check, given: Given, answers: Answers, manifest: BundleManifest) -> Check:
+    """The check, failed where a teacher is given that is another one, or whose recorded figure does not come out again.
+
+    Where the teacher's vectors are what the data are judged by, it was asked already.
+    """
+    recorded = manifest.metrics.get("teacher")
+    if given.teacher is None or recorded is None or answers.task.judged == "teacher" or check.status != "passed":
+        return check
+    value, n = answers.task.metric(given.teacher_statistics(manifest, answers)), len(answers.statistics)
+    said = f"the teacher's is {value:.4f} ({recorded.value:.4f} recorded)"
+    if abs(value - recorded.value) <= METRIC_SLACK + 1 / n:
+        return check.model_copy(update={"reason": f"{check.reason}; {said}"})
+    return check.model_copy(update={"status": "failed", "value": value, "limit": recorded.value, "reason": said})
+
+
+def refuse_repeats(data: Dataset, task: Task) -> None:
+    """`InputError` where most examples stand there again: a repeated one is no observation of its own."""
+    different = count_different(data, task)
+    if different * MOST_REPEATED < len(data):
+        raise InputError(
+            f"{data.source}: of {len(data):,} examples only {different:,} are different ones, and a repeated example "
+            "says nothing new; give each once"
+        )
 
 
 def held_out_check(check: Check, manifest: BundleManifest) -> Check:

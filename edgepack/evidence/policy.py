@@ -23,6 +23,7 @@ ASKED_CHECKS = (  # where a key of the policy or a flag asks for them
     "student", "metric", "baseline", "targets", "signature",
 )  # fmt: skip
 GATE_CHECKS = (*JUDGED, *ASKED_CHECKS)
+MOST_CONFIDENCE = 0.999999  # nearer to 1 an interval has no ends that can be computed
 Limits = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)  # an infinite limit is none
 
 
@@ -37,22 +38,25 @@ class Waiver(BaseModel):
     model_config = Limits
 
     check: str
-    reason: str = Field(min_length=1)
+    reason: str = Field(pattern=r"\S")  # not blank
     until: Annotated[date, BeforeValidator(_as_date)]
 
 
 class Policy(BaseModel):
-    """Limits and waivers; a key that is not here is an error. Absent limits are the bundle's own."""
+    """Limits and waivers; a key that is not here is an error. Absent limits are the bundle's own.
+
+    A share of 1 allows everything, and is more often a percentage than meant: 0.05 is 5 %.
+    """
 
     model_config = Limits
 
-    max_drop: float | None = Field(default=None, ge=0, le=1)  # margin of the retention test, of the teacher's metric
-    confidence: float | None = Field(default=None, ge=0.5, lt=1)  # of that test's two-sided interval
+    max_drop: float | None = Field(default=None, ge=0, lt=1)  # margin of the retention test, of the teacher's metric
+    confidence: float | None = Field(default=None, ge=0.5, le=MOST_CONFIDENCE)  # of that test's two-sided interval
     min_agreement: float | None = Field(default=None, ge=0, le=1)  # with the teacher's decisions
     min_gain_over_linear: float | None = Field(default=None, ge=-1, le=1)  # artifact's metric less the linear model's
     min_class_f1: float | None = Field(default=None, ge=0, le=1)  # of every label or entity type
-    max_calibration_error: float | None = Field(default=None, ge=0, le=1)
-    max_flips: float | None = Field(default=None, ge=0, le=1)  # share of texts, by a change that moves this model alone
+    max_calibration_error: float | None = Field(default=None, ge=0, lt=1)
+    max_flips: float | None = Field(default=None, ge=0, lt=1)  # share of texts, by a change that moves this model alone
     max_bytes: int | None = Field(default=None, gt=0)
     max_p50_ms: float | None = Field(default=None, gt=0)  # at latency_tokens; on the device reported, if any
     max_p95_ms: float | None = Field(default=None, gt=0)  # at latency_tokens, on the device reported

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from edgepack._version import __version__
-from edgepack.bundle.manifest import write_model
+from edgepack.bundle.manifest import model_text
 from edgepack.console import Console, format_table
 from edgepack.evidence.measure import TOKEN_COUNTS, Subject, measure_once
 from edgepack.evidence.speed_profile import ProfiledModel, RuntimeProfile, SpeedProfile, error_figures
@@ -31,6 +31,7 @@ from edgepack.plan.speed_fit import errors_left_out
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
+from edgepack.workspace import write_output
 
 RUNS, ROUNDS = 20, 3  # of each model at each length, and of all models
 MOST_BUSY = 1.7  # processes that want to run, this command's own included
@@ -148,7 +149,7 @@ def profile_machine(targets: Sequence[str], path: Path, console: Console) -> Pro
         load_average=round(busy, 2),
         runtimes=runtimes,
     )
-    write_model(path, profile)
+    write_output(path, (model_text(profile) + "\n").encode())
     return ProfileResult(profile, path, {each.runtime: errors_left_out(each.timed()) for each in runtimes})
 
 

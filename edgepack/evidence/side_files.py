@@ -80,6 +80,8 @@ def tokenizer_config_faults(config: dict[str, Any], manifest: BundleManifest, to
     """What tokenizer_config.json says otherwise than the manifest, and special tokens that are none."""
     others = [key for key in config if key not in OTHER_KEYS and not key.endswith(SPECIAL_TOKEN)]
     faults = [f"{bare(key)} is no key of it" for key in others]
+    if config.get("clean_up_tokenization_spaces", False) is not False:
+        faults.append("clean_up_tokenization_spaces is not false")
     if config.get("tokenizer_class") not in TOKENIZER_CLASSES:
         faults.append(f"tokenizer_class is none of {', '.join(TOKENIZER_CLASSES)}")
     if not _same(config.get("model_max_length"), manifest.max_length):

@@ -134,10 +134,12 @@ def sure_faults(manifest: BundleManifest, verdict: Verdict) -> list[str]:
     if manifest.min_confidence != verdict.min_confidence:
         faults.append("min_confidence is not the one that the verdict has")
     calibrated = verdict.analysis.calibration if verdict.analysis else None
-    return faults + ([] if found is None else _record_faults(found, calibrated)) + _sureness_faults(verdict)
+    if found is not None:
+        faults += _record_faults(found, calibrated, len(manifest.labels))
+    return faults + _sureness_faults(verdict)
 
 
-def _record_faults(found: Confidence, calibrated: Calibration | None) -> list[str]:
+def _record_faults(found: Confidence, calibrated: Calibration | None, labels: int) -> list[str]:
     faults = []
     if not COLDEST <= found.temperature <= HOTTEST:
         faults.append(f"a temperature of {found.temperature:g} is outside of {COLDEST:g} to {HOTTEST:g}")
@@ -146,8 +148,9 @@ def _record_faults(found: Confidence, calibrated: Calibration | None) -> list[st
     lists = (found.right, found.wrong, found.outside)
     if found.min_confidence is None and not any(lists):
         return faults
-    if found.n != len(found.right) + len(found.wrong) or any(not 0 <= x <= 1 for each in lists for x in each):
-        faults.append("the confidences held out are not as many as counted, or not of 0 to 1")
+    lowest = 1 / max(1, labels) - 10**-DECIMALS  # the largest of so many probabilities, rounded down
+    if found.n != len(found.right) + len(found.wrong) or any(not lowest <= x <= 1 for each in lists for x in each):
+        faults.append(f"the confidences held out are not as many as counted, or not of 1/{labels} to 1")
     if any(list(each) != sorted(each) for each in lists):
         faults.append("the confidences held out are not in order")
     elif (
@@ -166,8 +169,11 @@ def _sureness_faults(verdict: Verdict) -> list[str]:
     possible = (
         0 <= found.answered_right <= min(found.right, found.answered) <= max(found.right, found.answered) <= found.n
     )
-    if not possible or not 0 <= found.outside_answered <= found.outside:
+    both = found.answered + found.right - found.n  # so many at least are answered and right
+    if not possible or found.answered_right < both or not 0 <= found.outside_answered <= found.outside:
         return ["the counts of answered texts cannot be"]
+    if (found.auroc is None) != (found.outside == 0):
+        return ["texts out of scope and their AUROC are not there together"]
     if metric is not None and (metric.n != found.n or abs(metric.value - found.right / found.n) > 1e-6):
         return ["the counts of answered texts are not of the metric's examples"]
     return []

@@ -10,7 +10,7 @@ from edgepack.bundle.verdict import Check, Verdict, first_failures, limit_check
 from edgepack.evidence.device import DeviceReport
 from edgepack.evidence.linear_check import linear_check
 from edgepack.evidence.noninferiority import judge_retention, retention_check, rows_of
-from edgepack.evidence.policy import Policy
+from edgepack.evidence.policy import MOST_CONFIDENCE, Policy
 from edgepack.task.task import Task
 
 CLOSE = 1e-6  # figures that were computed twice from the same counts
@@ -47,6 +47,12 @@ def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
     if found is None or not found.rows:
         reason = "the verdict holds no counts to test, as an older edgepack wrote it; run `edgepack validate` again"
         return Check(name="retention", status="not_run", reason=reason)
+    if not (0 <= found.margin <= 1 and 0.5 <= found.confidence <= MOST_CONFIDENCE):
+        reason = (
+            f"the verdict's test has the margin {found.margin:g} and the confidence {found.confidence:g}; allowed: 0 "
+            f"to 1, and 0.5 to {MOST_CONFIDENCE}; run `edgepack validate` again"
+        )
+        return Check(name="retention", status="failed", reason=reason)
     rows = rows_of(found, task)
     as_recorded = judge_retention(rows, task, found.margin, found.confidence)
     kept, metrics = verdict.retention, verdict.metrics
@@ -62,6 +68,7 @@ def retention_again(verdict: Verdict, task: Task, policy: Policy) -> Check:
         "the test's upper end": (found.upper, as_recorded.upper),
         "the test's number of examples": (found.n, as_recorded.n),
         "the test's number of differing examples": (found.discordant, as_recorded.discordant),
+        "the number of examples that would decide": (found.needed or 0, as_recorded.needed or 0),
         "the check's limit": (recorded.limit if isinstance(recorded.limit, float) else None, 1 - found.margin),
     }
     for what, (claimed, counted) in claims.items():

@@ -151,6 +151,8 @@ def parity_faults(verdict: Verdict, ran: bool) -> list[str]:
         errors = (parity.max_abs, parity.mean_abs, parity.relative_error)
         if not 0 <= parity.agreement <= 1 or not all(error >= 0 for error in errors):
             faults.append(f"parity of {parity.name} has an agreement outside 0 to 1 or a negative error")
+        elif parity.mean_abs > parity.max_abs or len({error > 0 for error in errors}) > 1:
+            faults.append(f"parity of {parity.name} has a mean error above the largest, or one of 0 beside another")
         record = verdict.metrics.get(parity.name)
         if record is not None and not math.isclose(record.value, parity.metric, abs_tol=1e-9):
             faults.append(f"parity of {parity.name} has the metric {parity.metric:.6g}, not {record.value:.6g}")

@@ -13,14 +13,29 @@ import numpy as np
 
 from edgepack.errors import InputError, bare
 from edgepack.runtime.face import Dimension, Face, TensorFace
+from edgepack.runtime.onnx_contents import (
+    ATTRIBUTE,
+    DATA_TYPE,
+    DOMAIN,
+    FUNCTIONS,
+    GRAPH,
+    INITIALIZER,
+    INPUT,
+    IR_VERSION,
+    NODE,
+    OP_TYPE,
+    OPSET_IMPORT,
+    OUTPUT,
+    RAW_DATA,
+    SPARSE_INITIALIZER,
+    TENSOR_NAME,
+    extra_faults,
+)
 from edgepack.runtime.protobuf import Fields, last_number, last_string, messages, parse_message
 from edgepack.target import Target
 
-IR_VERSION, GRAPH, OPSET_IMPORT, FUNCTIONS = 1, 7, 8, 25  # of ModelProto
-NODE, INITIALIZER, INPUT, OUTPUT, SPARSE_INITIALIZER = 1, 5, 11, 12, 15  # of GraphProto
-OP_TYPE, ATTRIBUTE, DOMAIN = 4, 5, 7  # of NodeProto
 NUMBER, TENSOR, SUBGRAPH, NUMBERS, TENSORS, SUBGRAPHS = 2, 5, 6, 7, 10, 11  # of AttributeProto
-DATA_TYPE, TENSOR_NAME, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 2, 8, 9, 13, 14  # of TensorProto
+EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of TensorProto
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64", 16: "bfloat16"}
 FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}
 DEFAULT_DOMAINS = ("", "ai.onnx")
@@ -39,6 +54,7 @@ def read(path: Path, target: Target) -> Face:
     faults = [] if len(opsets) == 1 else [f"it imports ONNX's own operators {len(opsets)} times"]
     faults += ["it has functions of its own"] if FUNCTIONS in model else []
     faults += ["it has sparse weights"] if SPARSE_INITIALIZER in graph else []
+    faults += extra_faults(model, graph)
     faults += [fault for tensor in all_tensors(graph, nodes) if (fault := tensor_fault(tensor))]
     faults += ["an operator has an attribute that is no number"] if any(has_bad_number(node) for node in nodes) else []
     return Face(

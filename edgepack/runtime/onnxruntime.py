@@ -32,7 +32,7 @@ WEIGHTS_APART = {  # of a saved model, in a file that is mapped when the model i
     "session.optimized_model_external_initializers_file_name": WEIGHTS,
     "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
 }
-QUIET = 3  # log errors only: a warning on stderr is nothing that a caller could act upon
+QUIET = 4  # log what ends the process: an error comes as an exception, with the same words
 
 
 class OnnxSession:

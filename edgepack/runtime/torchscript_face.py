@@ -27,6 +27,8 @@ MOST_BYTES = 1_000_000  # of a pickle; a program has 32 kB, the state of a stude
 PROGRAMS = ("MobileEncoder", "MobileModel", "MobileEmbedder", "MobileWide")  # the first alone in older files
 NAMES = ("integers", "floats", "words", "positions", "buckets")  # an encoder's tensors, in the order of its state
 TABLES = ("words", "positions", "wide table")
+RECORDS = ("data.pkl", "constants.pkl", "bytecode.pkl", ".data/version", "version")  # beside the tensors' own
+HEADER_BYTES, ENTRY_BYTES, END_BYTES = 30, 46, 22  # of a zip: before a record, in its list of names, at its end
 DTYPES = {"FloatStorage": "<f4", "CharStorage": "i1", "ByteStorage": "u1"}
 TAILS = {8: ("<f4", 8), 4: ("<f2", 4)}  # by bits of a table: type and bytes of the scale and minimum behind a row
 
@@ -52,7 +54,7 @@ def read(path: Path, target: Target) -> Face:
             program = load_pickle(archive, "bytecode.pkl")
             options, lists = state[0], state[1]
             tensors = dict(zip(NAMES, state[3:], strict=True)) | ({} if table is None else {"wide table": table})
-            faults = weight_faults(archive, tensors, options)
+            faults = [*weight_faults(archive, tensors, options), *archive_faults(archive, tensors)]
             given = vectors(lists) if embeds else outputs(options, lists)
             return Face(inputs(options), given, used_operators(program), faults=tuple(faults))
     except InputError:
@@ -112,6 +114,17 @@ def read_record(archive: zipfile.ZipFile, name: str, most: int | None = None) ->
     if info.file_size > (most if most is not None else archive.fp.seek(0, io.SEEK_END)):  # type: ignore[union-attr]
         raise InputError(f"the model's {bare(name)} unpacks to {info.file_size:,} bytes; export it again")
     return archive.read(info)
+
+
+def archive_faults(archive: zipfile.ZipFile, tensors: dict[str, Stored]) -> list[str]:
+    """What the archive holds beside the records that the lite interpreter reads; an app would ship it."""
+    known = {*RECORDS, *(tensor.record for tensor in tensors.values())}
+    others = [entry.filename for entry in archive.infolist() if entry.filename.partition("/")[2] not in known]
+    faults = [f"it holds {bare(name)}, which edgepack does not write" for name in others]
+    records = sum(HEADER_BYTES + len(entry.filename.encode()) + entry.compress_size for entry in archive.infolist())
+    names = sum(ENTRY_BYTES + len(entry.filename.encode()) for entry in archive.infolist())
+    beside = archive.fp.seek(0, io.SEEK_END) - records - names - END_BYTES  # type: ignore[union-attr]
+    return faults + ([f"{beside} of its bytes are in no record"] if beside else [])
 
 
 def load_pickle(archive: zipfile.ZipFile, name: str) -> Any:

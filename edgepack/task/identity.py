@@ -21,13 +21,20 @@ def examples_sha256(dataset: Dataset, task: Task) -> str:
     if task.embeds:  # labels speak of places
         lines = [json.dumps([example.text, example.label]) for example in dataset.examples]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    digests = []
-    for example in dataset.examples:
-        content: list[Any] = [example.text, example.pair, example.words, _names(example.label, task)]
-        if example.words is not None:
-            content[0] = None  # of words, the text is only how they are shown
-        digests.append(hashlib.sha256(json.dumps(content).encode()).digest())
-    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+    return hashlib.sha256(b"".join(sorted(_digest(example, task) for example in dataset.examples))).hexdigest()
+
+
+def count_different(dataset: Dataset, task: Task) -> int:
+    """How many examples are left where repeated ones count once; of texts to embed all, as each is a part of others."""
+    return len(dataset) if task.embeds else len({_digest(example, task) for example in dataset.examples})
+
+
+def _digest(example: Example, task: Task) -> bytes:
+    """A hash of an example with the names of its labels."""
+    content: list[Any] = [example.text, example.pair, example.words, _names(example.label, task)]
+    if example.words is not None:
+        content[0] = None  # of words, the text is only how they are shown
+    return hashlib.sha256(json.dumps(content).encode()).digest()
 
 
 def folded_texts(example: Example) -> tuple[str, ...]:

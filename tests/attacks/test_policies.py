@@ -23,6 +23,10 @@ POLICIES: dict[str, tuple[str, str]] = {  # TOML, what is said
     "no number": ("max_drop = nan", "max_drop"),
     "a limit without end": ("max_p50_ms = inf", "max_p50_ms"),
     "growth without end": ("max_growth = inf", "max_growth"),
+    "a confidence without an interval": ("confidence = 0.9999999999999999", "confidence"),
+    "a share that allows everything": ("max_drop = 1", "key 'max_drop' is 1; it must be less than 1"),
+    "flips of every text": ("max_flips = 1.0", "max_flips"),
+    "a blank reason": ('[[waiver]]\ncheck = "goldens"\nreason = " "\nuntil = 2099-01-01', "waiver.0.reason"),
     "no name of a key": ('public_key = ""', "public_key"),
 }
 
@@ -51,3 +55,4 @@ def test_a_result_that_cannot_be_written_is_said_first(tmp_path: Path, bundle: P
     for path in (tmp_path / "no" / "such" / "gate.xml", tmp_path / ("x" * 300) / "gate.xml", bundle):
         outcome = attack("gate", str(bundle), "--junit", str(path))
         assert "--junit" in outcome.stderr
+    assert "names no file" in attack("gate", str(bundle), "--junit", "").stderr

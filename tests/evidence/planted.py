@@ -258,6 +258,7 @@ def new_goldens(bundle: Path) -> None:
 
 def table() -> str:
     """The Markdown table: kinds of faults, how many are planted, which checks catch them."""
+    from tests.evidence.model_faults import MODEL_FAULTS
     from tests.evidence.planted_faults import FAULTS
     from tests.evidence.record_faults import RECORD_FAULTS
     from tests.evidence.score_faults import SCORE_FAULTS
@@ -265,7 +266,7 @@ def table() -> str:
     from tests.evidence.vector_faults import VECTOR_FAULTS
     from tests.evidence.window_faults import WINDOW_FAULTS
 
-    every = [*FAULTS, *RECORD_FAULTS, *SET_FAULTS, *WINDOW_FAULTS, *VECTOR_FAULTS, *SCORE_FAULTS]
+    every = [*FAULTS, *RECORD_FAULTS, *MODEL_FAULTS, *SET_FAULTS, *WINDOW_FAULTS, *VECTOR_FAULTS, *SCORE_FAULTS]
     rows = [("kind of fault", "planted", "caught by")]
     for kind in dict.fromkeys(fault.kind for fault in every):
         of_kind = [fault for fault in every if fault.kind == kind]

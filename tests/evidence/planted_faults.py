@@ -111,6 +111,11 @@ def face(change: Any) -> Plant:
     return model(lambda loaded: change(loaded.graph))
 
 
+def bytes_added(data: bytes) -> Plant:
+    """More bytes at the end of the model file."""
+    return lambda bundle: (bundle / TARGET.file).write_bytes((bundle / TARGET.file).read_bytes() + data)
+
+
 def more_input(graph: onnx.GraphProto) -> None:
     graph.input.append(helper.make_tensor_value_info("more", onnx.TensorProto.INT64, ["batch", "seq"]))
 

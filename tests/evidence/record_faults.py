@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.evidence.planted import EVERYWHERE, NOT, Fault, Plant, goldens, put, record, replace, write
+from tests.evidence.planted import EVERYWHERE, NOT, Fault, Plant, both, goldens, put, read, record, replace, write
 from tests.evidence.planted_faults import TC, C, G, M, T, V, faults, reverse_labels, shift_labels
 
 
@@ -38,6 +38,11 @@ def other_names(bundle: Path) -> None:
     reverse_labels(bundle)
     goldens(shift_labels)(bundle)
     replace("README.md", "negative, positive", "positive, negative")(bundle)
+
+
+def slice_twice(bundle: Path) -> None:
+    slices = read(bundle, V)["analysis"]["slices"]
+    put(V, "analysis", "slices", to=[*slices, slices[0]])(bundle)
 
 
 RECORD_FAULTS: list[Fault] = [
@@ -76,6 +81,7 @@ RECORD_FAULTS: list[Fault] = [
         "lengths, padding and configs", EVERYWHERE, "consistency",
         foreign_code=put(C, "auto_map", to={"AutoModel": "someone/model--code.Model"}),
         another_file=put(C, "transformers.js_config", "dtype", to="fp32"), no_layers=put(C, "num_hidden_layers", to=0),
+        spaces_cleaned_up=put(TC, "clean_up_tokenization_spaces", to=True),
         layers_a_text=put(C, "num_hidden_layers", to="2"), quantized=put(C, "quantization_config", to={}),
     ),
     *faults(
@@ -103,13 +109,34 @@ RECORD_FAULTS: list[Fault] = [
         error_below_0=put(V, "analysis", "calibration", "scaled_ece", to=-0.5),
         error_too_small=put(V, "analysis", "calibration", "artifact_ece", to=0.0),
         confidence_above_1=put(V, "analysis", "calibration", "artifact_confidence", to=3.0),
+        class_beside_its_interval=put(V, "analysis", "classes", 0, "low", to=0.5),
+        slice_beside_its_interval=put(V, "analysis", "slices", 0, "low", to=0.5),
+        slice_of_a_label=put(V, "analysis", "slices", -1, "teacher", to=0.5),
+        slice_twice=slice_twice, few_answered_right=put(V, "analysis", "sureness", "answered_right", to=0),
+        out_of_scope_without_auroc=put(V, "analysis", "sureness", "outside", to=3),
+        confidence_below_chance=put(V, "confidence", "right", 0, to=0.1),
+        mean_error_above_the_largest=put(V, "parity", 0, "mean_abs", to=99.0),
+        no_error_beside_others=put(V, "parity", 0, "relative_error", to=0.0),
         log_loss_below_0=put(V, "analysis", "calibration", "scaled_log_loss", to=-3.0),
         agreement=put(V, "agreement", to=0.5), labels_exchanged_everywhere_else=other_names,
         blame=put(V, "blame", to="export"), measured_as_no_target=put(V, "measured_as", to="x"),
         measured_in_another_runtime=put(V, "measured_as", to="android-torchscript"),
     ),
     *faults(
+        "records that were taken out", EVERYWHERE, "consistency",
+        training=put(M, "training", to=None), edition_of_the_manifest=put(M, "edition", to=None),
+        edition_of_the_verdict=put(V, "edition", to=None), reason_for_no_linear_model=put(V, "without", to=None),
+        calibration=put(V, "analysis", "calibration", to=None), sureness=put(V, "analysis", "sureness", to=None),
+        log_loss=put(V, "analysis", "calibration", "scaled_log_loss", to=None),
+        confidence=both(
+            put(V, "confidence", to=None), put(M, "temperature", to=1.0), put(M, "min_confidence", to=None),
+            put(V, "analysis", "sureness", to=None), put(V, "analysis", "calibration", "temperature", to=1.0),
+        ),
+    ),
+    *faults(
         "what lies behind the metric", EVERYWHERE, "retention",
+        needed=put(V, "analysis", "noninferiority", "needed", to=9),
+        confidence_above_1=put(V, "analysis", "noninferiority", "confidence", to=1.5),
         margin=put(V, "analysis", "noninferiority", "margin", to=0.9),
         examples=put(V, "analysis", "noninferiority", "n", to=7),
         discordant=put(V, "analysis", "noninferiority", "discordant", to=7),
@@ -117,6 +144,7 @@ RECORD_FAULTS: list[Fault] = [
     ),
     *faults(
         "goldens", EVERYWHERE, "goldens", one_text_for_all=goldens(lambda lines: lines[:1] * 32 + lines[32:]),
+        answer_of_another_task=goldens(lambda lines: [line | {"score": 0.5} for line in lines]),
         list_of_labels=goldens(lambda lines: [line | {"label": [line["label"]]} for line in lines]),
     ),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,19 +113,34 @@ def test_the_gate_fails_a_regression(bundle: Bundle, worse: Path, world: World, 
         check = next(check for check in result.checks if check.name == "baseline")
         return check.status, check.reason
 
-    status, reason = baseline(bundle.folder, bundle.folder)
+    same = tmp_path / "same"
+    shutil.copytree(bundle.folder, same)
+    status, reason = baseline(bundle.folder, same)
     assert status == "passed"
     assert "shipped bytes +0.0%, 0 files differ" in reason
     assert baseline(worse, bundle.folder)[0] == "failed"
     assert baseline(bundle.folder, worse)[0] == "passed"
-    assert baseline(bundle.folder, bundle.folder, None) == ("not_run", "no data to compare the two on; pass --eval")
+    assert baseline(bundle.folder, same, None) == ("not_run", "no data to compare the two on; pass --eval")
+
+
+def test_a_bundle_is_no_earlier_release_of_itself(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(bundle.folder)
+    with pytest.raises(InputError, match="is the bundle itself"):
+        gate([bundle.folder], baseline=tmp_path / "link")
+
+
+def test_a_limit_of_growth_without_a_baseline_is_not_run(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "gate.toml").write_text("max_growth = 0.1")
+    (result,) = gate([bundle.folder], tmp_path / "gate.toml").bundles
+    assert [(check.name, check.status) for check in result.failures] == [("baseline", "not_run")]
 
 
 def test_on_other_data_the_baseline_stands_for_the_teacher(bundle: Bundle, world: World, tmp_path: Path) -> None:
     lines = world.data.read_text().splitlines()
     fewer = tmp_path / "fewer.tsv"
     fewer.write_text("\n".join(lines[:70]) + "\n")
-    (result,) = gate([bundle.folder], evaluation=str(fewer), baseline=bundle.folder).bundles
+    shutil.copytree(bundle.folder, tmp_path / "old")
+    (result,) = gate([bundle.folder], evaluation=str(fewer), baseline=tmp_path / "old").bundles
     check = next(check for check in result.checks if check.name == "metric")
     assert check.status == "passed"
     assert "compared with the baseline" in check.reason

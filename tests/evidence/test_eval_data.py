@@ -206,6 +206,26 @@ def test_the_teacher_answers_other_data_too(
     assert metric(bundle.folder, hard, teacher="teacher/").status == "passed"
 
 
+def test_on_the_recorded_data_the_teacher_s_figure_has_to_come_out_too(
+    bundle: Bundle, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = bundle.manifest.metrics["teacher"].n
+    teacher_that_has(np.ones(n), monkeypatch)
+    check = metric(bundle.folder, world.data, teacher="teacher/")
+    assert (check.status, "the teacher's is 1.0000 (1.0000 recorded)" in check.reason) == ("passed", True)
+    teacher_that_has(np.arange(n) >= 9, monkeypatch)
+    check = metric(bundle.folder, world.data, teacher="teacher/")
+    assert (check.status, "(1.0000 recorded)" in check.reason) == ("failed", True)
+
+
+def test_a_repeated_example_is_no_further_one(bundle: Bundle, world: World, tmp_path: Path) -> None:
+    lines = world.data.read_text().splitlines()
+    source = tmp_path / "repeated.tsv"
+    for times, said in ((2, "other examples than the recorded ones"), (3, "only 40 are different ones")):
+        source.write_text("\n".join([lines[0], *lines[1:41] * times]) + "\n")
+        assert said in metric(bundle.folder, source).reason
+
+
 def test_a_teacher_without_data_or_without_torch_is_one_line(
     bundle: Bundle, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from edgepack.bundle.write import Bundle, write_bundle
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from edgepack.predict import Bundle as Answering
+from tests.evidence.model_faults import MODEL_FAULTS
 from tests.evidence.planted import GATE_PAGE, TABLE_NAME, Fault, put, table
 from tests.evidence.planted_faults import FAULTS
 from tests.evidence.record_faults import RECORD_FAULTS
@@ -32,7 +33,9 @@ def check_caught(bundle: Path, fault: Fault) -> None:
     assert fault.caught_by in failed, failed
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, *RECORD_FAULTS], ids=lambda fault: f"{fault.kind}: {fault.name}")
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, *RECORD_FAULTS, *MODEL_FAULTS], ids=lambda fault: f"{fault.kind}: {fault.name}"
+)
 def test_a_planted_fault_is_caught(copy: Path, fault: Fault) -> None:
     check_caught(copy, fault)
 

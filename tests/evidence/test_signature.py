@@ -19,7 +19,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 from edgepack.bundle.bom import bill_of_materials
 from edgepack.bundle.manifest import MANIFEST_NAME, load_manifest, write_model
 from edgepack.bundle.signature import CONTEXT, SIGNATURE_NAME, sign_bundle, signature_check
+from edgepack.bundle.write import write_bundle
+from edgepack.cli import main
 from edgepack.errors import InputError
+from edgepack.evidence.bundle_files import files_check
+from edgepack.target import load_target
+from tests.evidence.world import World
 from tests.package.conftest import bundle as bundle
 from tests.package.conftest import make_bundle as make_bundle
 
@@ -43,6 +48,37 @@ def test_a_signature_holds_until_anything_changes(bundle: Path, tmp_path: Path) 
     write_model(bundle / MANIFEST_NAME, manifest.model_copy(update={"budget_bytes": manifest.budget_bytes + 1}))
     check = signature_check(bundle, public)
     assert (check.status, "signs another manifest" in check.reason) == ("failed", True)
+
+
+def test_a_signature_of_another_manifest_or_none_at_all_fails_without_a_key(world: World, tmp_path: Path) -> None:
+    copy = write_bundle(tmp_path / "whole", world.contents()).folder
+    private, _ = write_keys(tmp_path)
+    sign_bundle(copy, private)
+    manifest = load_manifest(copy)
+    target = load_target(manifest.target)
+    assert files_check(copy, manifest, target).status == "passed"
+    record = json.loads((copy / SIGNATURE_NAME).read_text())
+    for text in (json.dumps({**record, "manifest_sha256": "0" * 64}), "{}", "", "x" * 20_000):
+        (copy / SIGNATURE_NAME).write_text(text)
+        check = files_check(copy, manifest, target)
+        assert (check.status, SIGNATURE_NAME in check.reason, "\n" in check.reason) == ("failed", True, False), text
+
+
+def test_a_damaged_bundle_is_not_signed_and_a_stale_signature_is_replaced(world: World, tmp_path: Path) -> None:
+    copy = write_bundle(tmp_path / "whole", world.contents()).folder
+    private, public = write_keys(tmp_path)
+    (copy / SIGNATURE_NAME).write_text("{}")
+    assert main_code(["sign", str(copy), "--key", str(private)]) == 0
+    assert signature_check(copy, public).status == "passed"
+    (copy / "README.md").write_text("x")
+    assert main_code(["sign", str(copy), "--key", str(private)]) == 2
+
+
+def main_code(arguments: list[str]) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
 
 
 def test_another_key_another_bundle_no_signature(bundle: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ PLANTS: list[tuple[str, str, dict[str, Plant]]] = [
             "another_size": put(M, "vector", "size", to=SIZE // 2),
             "labels": put(M, "labels", to=["a", "b"]),
             "a_temperature": put(M, "temperature", to=2.0),
+            "another_pooling": put(M, "vector", "pooling", to="max"),
             "another_measure": put(M, "vector", "judged", to="queries"),
             "another_task": put(M, "task", to="text-classification"),
         },

@@ -11,8 +11,8 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.bundle.manifest import DataRecord, TeacherRecord
-from edgepack.bundle.verdict import Verdict
+from edgepack.bundle.manifest import DataRecord, TeacherRecord, TrainingRecord
+from edgepack.bundle.verdict import EDITION, Verdict
 from edgepack.bundle.write import Contents
 from edgepack.evidence.analyze import Sure
 from edgepack.evidence.sure import find_confidence
@@ -67,13 +67,14 @@ class World:
         return None if found is None else Sure(found)
 
     def verdict(self, artifact: Path | None = None, budget_bytes: int = 10**6) -> Verdict:
-        return validate_artifact(
+        verdict = validate_artifact(
             artifact or self.artifact.path,
             TARGET,
             Reference(self.task, self.student, self.evaluation, self.logits, sure=self.sure),
             Limits(budget_bytes),
             shipped_bytes=self.artifact.size_bytes + len(asset_bytes(self.tokenizer)),
         )
+        return verdict.model_copy(update={"edition": EDITION, "without": {"linear": "none is trained here"}})
 
     def contents(self) -> Contents:
         limits = list(self.task.thresholds) or None
@@ -84,7 +85,8 @@ class World:
         data = DataRecord(sha256=examples_sha256(dataset, self.task), n=len(dataset))
         verdict = self.verdict()
         found = (self.artifact, config, self.tokenizer, teacher, self.task, verdict, MAX_LENGTH, texts, data)
-        return Contents(*found, windows=self.windows)
+        training = TrainingRecord(sha256="1" * 64, n=2 * len(dataset))
+        return Contents(*found, windows=self.windows, training=training)
 
 
 def make_student(**fields: Any) -> Student:

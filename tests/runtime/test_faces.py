@@ -138,6 +138,25 @@ def test_numbers_that_are_none_in_a_torchscript_file(
     assert any(fault.startswith(said) for fault in read_face(artifact.path, LITE).faults)
 
 
+@pytest.mark.parametrize("change", ["record", "comment", "end", "gap"])
+def test_what_else_a_torchscript_file_holds_is_a_fault(tmp_path: Path, change: str) -> None:
+    artifact = export(student(), LITE, tmp_path)
+    with zipfile.ZipFile(artifact.path, "a") as archive:
+        if change == "record":
+            archive.writestr("m/code/more.py", b"x")
+        elif change == "comment":
+            archive.comment = b"x" * 9
+        elif change == "gap":
+            archive.start_dir += 9
+            archive.writestr("m/version", b"3")
+    if change == "end":
+        artifact.path.write_bytes(artifact.path.read_bytes() + b"x" * 9)
+    said = (
+        "it holds m/code/more.py, which edgepack does not write" if change == "record" else "9 of its bytes are in no"
+    )
+    assert any(fault.startswith(said) for fault in read_face(artifact.path, LITE).faults)
+
+
 def test_numbers_that_are_none_in_an_onnx_and_a_tflite_file(tmp_path: Path) -> None:
     artifact = export(student(), ONNX, tmp_path)
     assert spoilt_onnx(artifact) in read_face(artifact.path, ONNX).faults
