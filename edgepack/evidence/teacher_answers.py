@@ -39,8 +39,8 @@ def teacher_logits(source: str, manifest: BundleManifest, task: Task, data: Data
     teacher = _teacher_of(source, manifest, task)
     if teacher.task.problem != task.problem:
         raise InputError(
-            f"teacher {source} is of {teacher.task.problem or teacher.task.name}, the bundle of "
-            f"{task.problem or task.name}; give the teacher that the bundle was made from"
+            f"teacher {source} is of {teacher.task.problem}, the bundle of {task.problem}; give the teacher that the "
+            "bundle was made from"
         )
     if teacher.task.labels != task.labels:
         raise InputError(
