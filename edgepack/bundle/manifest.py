@@ -191,9 +191,7 @@ class BundleManifest(Record):
     training: TrainingRecord | None = None  # absent in those, and where texts are embedded
     linear: LinearRecord | None = None  # absent in those, and where texts are embedded
     temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # an app divides logits by it; absent: 1
-    min_confidence: float | None = Field(
-        default=None, gt=0, lt=1, allow_inf_nan=False
-    )  # the largest probability below which an app says "not sure"; absent: it always answers
+    min_confidence: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False)  # below: an app is not sure
     edition: int | None = Field(default=None, ge=2)  # which records it always has; absent in those of an older edgepack
     edgepack_version: str
     created: str
@@ -285,8 +283,9 @@ def refuse_other_folder(folder: Path) -> NoReturn:
     """`InputError` for a folder without a manifest, which names the bundles in it, if there are any; and for a file."""
     listed = _bundles_in(folder) or _bundles_in(folder / "bundles")
     advice = f"give one of the bundles in it: {listed}" if listed else "give a folder under OUT/bundles of a build"
-    lacks = "it is a file" if folder.is_file() else f"it has no {MANIFEST_NAME}"
-    raise InputError(f"{folder} is no bundle: {lacks}; {advice}")
+    if folder.is_file():
+        raise InputError(f"{folder} is no bundle: it is a file; {advice}")
+    raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; {advice}")
 
 
 def _keys(folder: Path) -> set[str]:

@@ -88,11 +88,7 @@ def gate(ctx: click.Context, /, bundles: tuple[Path, ...], as_json: bool, quiet:
 @click.command()
 @click.argument("old", type=EXISTING_FOLDER)
 @click.argument("new", type=EXISTING_FOLDER)
-@click.option(
-    "--eval",
-    "evaluation",
-    help="Labelled data that both answer: exit 1 if the new metric is too low.",
-)
+@click.option("--eval", "evaluation", help="Labelled data that both answer: exit 1 if the new metric is too low.")
 @column_options
 @click.option(
     "--policy",
@@ -223,10 +219,10 @@ def take_question(settings: dict[str, Any], data: str | None) -> Callable[[Bundl
 def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> None:
     """Sign bundles, so that the gate can tell who released them."""
     from edgepack.bundle.signature import SIGNATURE_NAME, sign_bundle
-    from edgepack.evidence.bundle_files import refuse_changed
+    from edgepack.evidence import bundle_files
 
     for folder in bundles:
-        refuse_changed(folder)
+        bundle_files.refuse_changed(folder)
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
     for folder in bundles:
         make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")

@@ -26,8 +26,8 @@ DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bo
 FLOATS = {0: "<f4", 1: "<f2"}
 NAMES = {
     0: "ADD", 2: "CONCATENATION", 6: "DEQUANTIZE", 8: "FLOOR", 9: "FULLY_CONNECTED", 18: "MUL", 19: "RELU",
-    22: "RESHAPE", 25: "SOFTMAX", 28: "TANH", 36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV",
-    45: "STRIDED_SLICE", 49: "SPLIT", 53: "CAST", 71: "EQUAL", 74: "SUM", 76: "RSQRT", 95: "FLOOR_MOD",
+    22: "RESHAPE", 25: "SOFTMAX", 28: "TANH", 34: "PAD", 36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB",
+    42: "DIV", 45: "STRIDED_SLICE", 49: "SPLIT", 53: "CAST", 71: "EQUAL", 74: "SUM", 76: "RSQRT", 95: "FLOOR_MOD",
     99: "SQUARED_DIFFERENCE",
     126: "BATCH_MATMUL", 128: "CUMSUM", 150: "GELU",
 }  # fmt: skip

@@ -174,7 +174,7 @@ def test_policies(bundle: Bundle, tmp_path: Path, policy: str, check: str | None
     [
         ("max_dropp = 1.0", "'max_dropp' is unknown; allowed keys: max_drop, .*; did you mean 'max_drop'"),
         ("max_drop = '2%'", "'max_drop' is '2%'; it must be a valid number"),
-        ("max_drop = 2.0", "'max_drop' is 2.0; it must be less than or equal to 1"),
+        ("max_drop = 2.0", "'max_drop' is 2.0; it must be less than 1"),
         ("max_bytes = 0", "'max_bytes' is 0; it must be greater than 0"),
         ('waive = ["nothing"]', "'waive' names 'nothing'; checks are"),
         ('[[waiver]]\nchek = "size"', "'waiver.0.chek' is unknown; allowed keys: check, reason, until; .*'check'"),

@@ -232,9 +232,8 @@ def test_moved_ends_are_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "Yorkshire is nice", "entities": [[0, 4, "LOC"]]}')
     notes = read_dataset(str(path), Task("token-classification", BIO)).notes
-    assert [(note.warning, note.text.partition("; ")[2]) for note in notes] == [
-        (True, "1 of them had an end inside a word, or spaces at an end, and take whole words")
-    ]
+    assert [note.warning for note in notes] == [True]
+    assert "1 of them had an end inside a word, or spaces at an end, and take whole words" in notes[0].text
 
 
 # ---- properties

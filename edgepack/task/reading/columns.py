@@ -162,7 +162,7 @@ def choose(table: Table, what: str, flag: str, given: str | None, known: Sequenc
         said = f"column {shown(twins[0])} stands twice in the header: {listed(table.columns)}"
         raise InputError(f"{table.source}: {said}")
     if column is None and not table.columns:
-        raise InputError(f"{table.source}: has no columns; an object for each row is needed")
+        raise InputError(f"{table.source}: no {what} column found: it has no columns; each row needs named ones")
     if column is None:
         raise InputError(
             f"{table.source}: no {what} column found; its columns: {listed(table.columns)}; name it with {flag}"

@@ -90,7 +90,7 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")  # UTF-32 begins with one of them, or with tw
 def open_table(source: str, split: str = "train") -> Table:
     """The source as a table; `split` picks a part of a hub data set or of a `datasets` folder."""
     path = Path(source)
-    if source == "-" or ADDRESS.match(source):
+    if source == "-" or ADDRESS.match(str(source)):
         what = "the standard input, which can be read once only" if source == "-" else "an address"
         raise InputError(f"{shown(source)} is {what}; save the data as a file and give its path")
     try:
