@@ -81,8 +81,8 @@ def theseus_forward(
     mask = (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.bfloat16).min
     own_buckets, teacher_buckets = (_buckets(model, input_ids) for model in (student, teacher))
     x = student.embeddings(input_ids, token_type_ids, mask)
-    x = student.embeddings.add_neighbours(x, input_ids, attention_mask)
     hidden = [x]
+    x = student.embeddings.add_neighbours(x, input_ids, attention_mask)
     for layer, (group, own) in enumerate(zip(groups, successors, strict=True)):
         if own:
             x = _run_layer(student, layer, x, mask, own_buckets, frozen=False)

@@ -20,7 +20,7 @@ from edgepack.compress.module_replacing import (
     successor_groups,
     theseus_forward,
 )
-from edgepack.compress.narrow_embedding import factorize_embedding
+from edgepack.compress.narrow_embedding import add_convolution, factorize_embedding
 from edgepack.compress.tables import trim_vocabulary
 from edgepack.compress.units import keep_units
 from edgepack.errors import InputError
@@ -88,6 +88,18 @@ def test_with_all_successors_it_is_the_student() -> None:
     expected = student(*make_batch(), output_hidden_states=True)
     assert torch.equal(output.logits, expected.logits)
     assert len(output.hidden_states) == 3
+    for own, other in zip(output.hidden_states, expected.hidden_states, strict=True):
+        assert torch.equal(own, other)
+
+
+def test_with_all_successors_it_is_the_student_with_its_convolution() -> None:
+    teacher = make_teacher()
+    student = add_convolution(make_student(teacher), 3)
+    assert student.embeddings.convolution is not None
+    torch.nn.init.normal_(student.embeddings.convolution.weight)
+    output = theseus_forward(student, teacher, *make_batch(), None, GROUPS, (True, True))
+    expected = student(*make_batch(), output_hidden_states=True)
+    assert torch.equal(output.logits, expected.logits)
     for own, other in zip(output.hidden_states, expected.hidden_states, strict=True):
         assert torch.equal(own, other)
 
