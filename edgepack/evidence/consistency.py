@@ -27,9 +27,8 @@ from edgepack.evidence.side_files import side_file_faults
 from edgepack.evidence.sure import sure_faults
 from edgepack.evidence.verdict_consistency import metric_faults, verdict_faults
 from edgepack.target import Target, load_target
-from edgepack.task.similarity import EMBEDS
+from edgepack.task.similarity import EMBEDS, POOLINGS
 
-POOLINGS = ("first", "mean", "last")  # as in `student/config.py`, which needs torch
 VERSION = re.compile(r"\d+(\.\d+)+[A-Za-z0-9.+!-]{0,80}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 

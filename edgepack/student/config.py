@@ -16,7 +16,11 @@ from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError
 from edgepack.quantization import BITS, BitWidth, bit_width, small_table_width
-from edgepack.task.similarity import EMBEDS, VECTOR_NAME  # the task of a student whose output is a vector of each text
+from edgepack.task.similarity import (  # the task of a student whose output is a vector of each text
+    EMBEDS,
+    POOLINGS,
+    VECTOR_NAME,
+)
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
 KERNELS = (1, 3, 5)  # words that a convolution over word vectors reads
@@ -25,7 +29,6 @@ ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "tanh")
 ATTENTION_MATRICES = ("query", "key", "value", "output")
 FFN_MATRICES = ("up", "down")
 MATRICES = ATTENTION_MATRICES + FFN_MATRICES
-POOLINGS = ("first", "mean", "last")  # of the real tokens: what a head reads that gives one answer a text
 
 
 @strict

@@ -26,6 +26,8 @@ from edgepack.task.scoring import CorrelationMetric, RatioMetric
 
 EMBEDS: Literal["feature-extraction"] = "feature-extraction"  # the task's name, transformers' word
 VECTOR_NAME = "sentence_embedding"  # what model files call the output, as sentence-transformers' own exports do
+Pooling = Literal["first", "mean", "last"]  # of a text's real tokens: what one vector is made of
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 Judged = Literal["pairs", "queries", "teacher"]
 JUDGED: tuple[Judged, ...] = get_args(Judged)
 RANKED = 10  # documents that a search shows

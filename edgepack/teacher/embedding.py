@@ -14,14 +14,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from edgepack.errors import InputError, bare, shown
-from edgepack.task.similarity import NO_PROMPTS, Prompts
+from edgepack.task.similarity import NO_PROMPTS, Pooling, Prompts
 from edgepack.teacher.files import read_json, read_json_list
 
-Pooling = Literal["mean", "first", "last"]
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last")  # to choose from, the usual one first
 MODULES, SETTINGS = "modules.json", "sentence_bert_config.json"
 OWN_CONFIG = "config_sentence_transformers.json"
 # what a Pooling module may say, in both of its spellings, and what a student calls it

@@ -13,27 +13,12 @@ from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.student.neighbours import sum_neighbours
-
-SHAPE: dict[str, Any] = {
-    "vocab_size": 40,
-    "embedding_size": 8,
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_heads": [2],
-    "head_sizes": [8],
-    "intermediate_sizes": [16],
-    "max_position_embeddings": 12,
-    "num_labels": 3,
-}
+from tests.noisy import noisy_student
+from tests.student.shapes import ONE_LAYER
 
 
 def noisy(**changes: Any) -> Student:
-    torch.manual_seed(0)
-    student = Student(StudentConfig(**(SHAPE | changes))).eval()
-    with torch.no_grad():
-        for parameter in student.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape))
-    return student
+    return noisy_student(StudentConfig(**(ONE_LAYER | changes))).eval()
 
 
 @pytest.mark.parametrize("seq", [1, 2, 7])
@@ -95,4 +80,4 @@ def test_its_input_is_not_rounded_where_the_tables_codes_are_whole_numbers(bits:
 )
 def test_where_it_may_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        StudentConfig(**(SHAPE | changes))
+        StudentConfig(**(ONE_LAYER | changes))

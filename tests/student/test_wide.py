@@ -10,23 +10,12 @@ import torch
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student
-
-SHAPE: dict[str, Any] = {
-    "vocab_size": 40,
-    "embedding_size": 8,
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_heads": [2],
-    "head_sizes": [8],
-    "intermediate_sizes": [16],
-    "max_position_embeddings": 12,
-    "num_labels": 3,
-}
+from tests.student.shapes import ONE_LAYER
 
 
 def test_what_it_adds_is_the_mean_over_real_tokens() -> None:
     torch.manual_seed(0)
-    student = Student(StudentConfig(**SHAPE, wide_rows=7)).eval()
+    student = Student(StudentConfig(**ONE_LAYER, wide_rows=7)).eval()
     plain = Student(changed_config(student.config, wide_rows=0)).eval()
     plain.load_state_dict({name: value for name, value in student.state_dict().items() if name != "wide.weight"})
     ids = torch.tensor([[3, 10, 39, 0], [8, 0, 0, 0]])
@@ -42,7 +31,7 @@ def test_what_it_adds_is_the_mean_over_real_tokens() -> None:
 @pytest.mark.parametrize(("bits", "levels"), [(8, 256), (2, 16)])
 def test_its_rows_are_rounded_as_the_positions_are(bits: int, levels: int) -> None:
     torch.manual_seed(0)
-    student = Student(StudentConfig(**(SHAPE | {"num_labels": 300}), wide_rows=4)).eval()
+    student = Student(StudentConfig(**(ONE_LAYER | {"num_labels": 300}), wide_rows=4)).eval()
     student.set_bits(8, bits)
     assert student.wide is not None
     with torch.no_grad():
@@ -56,4 +45,4 @@ def test_its_rows_are_rounded_as_the_positions_are(bits: int, levels: int) -> No
 @pytest.mark.parametrize("changes", [{"task": "token-classification", "head_act": None}, {"wide_rows": -1}])
 def test_only_scores_of_texts_have_one(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="wide_rows is"):
-        StudentConfig(**(SHAPE | {"wide_rows": 8} | changes))
+        StudentConfig(**(ONE_LAYER | {"wide_rows": 8} | changes))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepack.errors import InputError
-from edgepack.task.examples import Columns, Dataset, read_both, read_dataset, read_labels, read_names
+from edgepack.task.examples import Columns, Dataset, read_both, read_dataset, read_labels
 from edgepack.task.reading.labels import FileLabels, match_labels
 from edgepack.task.task import Task
 
@@ -284,34 +284,6 @@ def test_names_that_name_nothing_are_said(tmp_path: Path) -> None:
     assert ids(read_dataset(named, task(*TOPICS), Columns(names=TOPICS))) == [0, 1]
     unnamed = read_dataset(numbered, task("LABEL_0", "LABEL_1"), Columns(names=TOPICS))
     assert "numbers are its class ids, and --labels is not used" in warned(unnamed)
-
-
-def test_read_names(tmp_path: Path) -> None:
-    assert read_names("a, b ,c") == ("a", "b", "c")
-    (tmp_path / "labels.txt").write_text("\ufeffa, b\r\nc\r\n\r\n")
-    assert read_names(str(tmp_path / "labels.txt")) == ("a, b", "c")
-    for wrong in ("a", "a,a", "", ",,", "x" * 10_000, "labels.txt", "[]"):
-        with pytest.raises(InputError, match=r"labels .*(2 or more are needed|not readable)") as caught:
-            read_names(wrong)
-        assert len(str(caught.value)) < 300
-
-
-def test_names_in_json_and_names_with_numbers(tmp_path: Path) -> None:
-    for text in ('["a", "b, c"]', '{"0": "a", "1": "b, c"}', '{"b, c": 1, "a": 0}'):
-        assert read_names(text) == ("a", "b, c")
-        (tmp_path / "labels.json").write_text(text)
-        assert read_names(str(tmp_path / "labels.json")) == ("a", "b, c")
-    assert read_names("1 star,2 stars") == ("1 star", "2 stars")
-    (tmp_path / "labels.txt").write_text("label\na\nb\n")
-    for wrong, said in (
-        ("0=a,1=b", "numbers stand before the names"),
-        ("0: a,1: b", "numbers stand before the names"),
-        ('{"a": 1, "b": 2}', "each name needs a number of its own, from 0 to 1"),
-        ('["a", 1]', "a list of names is needed"),
-        (str(tmp_path / "labels.txt"), "its first line is 'label', a header"),
-    ):
-        with pytest.raises(InputError, match=said):
-            read_names(wrong)
 
 
 # ---- the names of a new teacher

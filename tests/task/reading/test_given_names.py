@@ -1,0 +1,38 @@
+"""Names of labels as a person gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgepack.errors import InputError
+from edgepack.task.examples import read_names
+
+
+def test_read_names(tmp_path: Path) -> None:
+    assert read_names("a, b ,c") == ("a", "b", "c")
+    (tmp_path / "labels.txt").write_text("\ufeffa, b\r\nc\r\n\r\n")
+    assert read_names(str(tmp_path / "labels.txt")) == ("a, b", "c")
+    for wrong in ("a", "a,a", "", ",,", "x" * 10_000, "labels.txt", "[]"):
+        with pytest.raises(InputError, match=r"labels .*(2 or more are needed|not readable)") as caught:
+            read_names(wrong)
+        assert len(str(caught.value)) < 300
+
+
+def test_names_in_json_and_names_with_numbers(tmp_path: Path) -> None:
+    for text in ('["a", "b, c"]', '{"0": "a", "1": "b, c"}', '{"b, c": 1, "a": 0}'):
+        assert read_names(text) == ("a", "b, c")
+        (tmp_path / "labels.json").write_text(text)
+        assert read_names(str(tmp_path / "labels.json")) == ("a", "b, c")
+    assert read_names("1 star,2 stars") == ("1 star", "2 stars")
+    (tmp_path / "labels.txt").write_text("label\na\nb\n")
+    for wrong, said in (
+        ("0=a,1=b", "numbers stand before the names"),
+        ("0: a,1: b", "numbers stand before the names"),
+        ('{"a": 1, "b": 2}', "each name needs a number of its own, from 0 to 1"),
+        ('["a", 1]', "a list of names is needed"),
+        (str(tmp_path / "labels.txt"), "its first line is 'label', a header"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read_names(wrong)
