@@ -256,7 +256,7 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
     ),
     "JSON called CSV": ("a.csv", GOOD, TEXT, r"a\.csv: holds JSON: name it \.jsonl"),
     "JSON called TSV": ("a.tsv", f"[{GOOD}]", TEXT, r"a\.tsv: holds JSON: name it \.jsonl"),
-    "a list without rows": ("a.json", "[]", TEXT, r"a\.json: has no columns"),
+    "a list without rows": ("a.json", "[]", TEXT, r"a\.json: no text column found: it has no columns"),
     "span on a space": (
         "a.jsonl",
         '{"text": "a b", "entities": [[1, 2, "PER"]]}',
