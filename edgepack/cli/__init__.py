@@ -17,6 +17,7 @@ from edgepack._version import __version__
 from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, profile, targets
+from edgepack.cli.options import refuse_repeated
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, reduce_runtime, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.cli.sweeping import sweep
@@ -48,6 +49,14 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[WORDS] = list(args)
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            refuse_repeated(command, ctx, rest)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         return logged(lambda: self._invoke(ctx))
