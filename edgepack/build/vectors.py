@@ -32,12 +32,8 @@ def wants_vectors(task: str | None, teacher: str, train: str, columns: Columns) 
     return folder.is_dir() and has_modules(folder) and not has_labels(train, columns)
 
 
-def refuse_other_options(
-    student_tokenizer: str | None, tag_scheme: str | None, long_texts: str | None, outside: str | None = None
-) -> None:
+def refuse_other_options(tag_scheme: str | None, long_texts: str | None, outside: str | None = None) -> None:
     """`InputError` for what a build of vectors does not do."""
-    if student_tokenizer is not None:
-        raise InputError(f"--student-tokenizer with {EMBEDS} is not supported; leave it out")
     if tag_scheme is not None:
         raise InputError(f"--tag-scheme goes with tagged words; a teacher of {EMBEDS} has no tags: leave it out")
     if long_texts == "windows":

@@ -26,6 +26,7 @@ from edgepack.teacher import load_teacher
 from edgepack.workspace import Workspace
 from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, request
 from tests.builds.vectors import SIZE, make_vector_files
+from tests.teacher.tokenizers import unigram_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +224,18 @@ def test_other_measures_pass_the_gate(
     assert gate_bundles(bundle, eval=texts, teacher=files.teacher).passed
 
 
+def test_a_student_with_another_tokenizer_embeds(files: Files, tmp_path: Path) -> None:
+    unigram_tokenizer(Path(files.train).read_text().splitlines()).save_pretrained(tmp_path / "tokenizer")
+    output = build_shortly(files, tmp_path / "out", student_tokenizer=str(tmp_path / "tokenizer"), max_drop=0.5)
+    for evaluation in (files.evaluation, str(Path(files.train).parent / "search")):
+        found = gate_bundles(output / "bundles" / TARGETS[0], eval=evaluation, student=output / "student")
+        assert found.passed, found.table()
+    texts = str(Path(files.train).parent / "texts.txt")
+    compared = predict_data(output / "bundles" / TARGETS[0], texts, compare_teacher=files.teacher, quiet=True)
+    assert compared.metric is not None
+    assert compared.metric.value > 0.8
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "pooling"), [("modernbert", "mean"), ("deberta-v2", "first"), ("llama", "last")])
 def test_a_teacher_of_any_architecture_embeds(tmp_path: Path, family: str, pooling: str) -> None:
@@ -252,7 +265,6 @@ def test_what_is_refused(files: Files, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, object], str]] = [
         ({"train": str(labelled)}, "is a sentence-transformers model.*--task feature-extraction"),
         ({"evaluation": files.train}, "train and eval are the same data"),
-        ({"student_tokenizer": files.teacher}, "--student-tokenizer with feature-extraction is not supported"),
         ({"tag_scheme": "BIO"}, "--tag-scheme goes with tagged words"),
         ({"pooling": "mean", "task": "text-classification"}, "--pooling mean goes with --task feature-extraction"),
         ({"pooling": "first"}, "pooling is mean by its modules.json, first by --pooling"),
