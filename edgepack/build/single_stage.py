@@ -23,7 +23,7 @@ from edgepack.student.folder import load_student
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.examples import Columns
-from edgepack.workspace import Workspace
+from edgepack.workspace import Workspace, refuse_inside
 
 FLAGS = {
     "teacher": "-m",
@@ -121,6 +121,7 @@ def export_student(
     console: Console,
 ) -> ExportResult:
     """Export a student folder for each target under `output/<target>`, at its own bit widths or at those given."""
+    refuse_inside(output, folder, "the student")
     student = load_student(folder)
     student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
     found = [load_target(name) for name in dict.fromkeys(targets)]

@@ -17,6 +17,7 @@ from edgepack._version import __version__
 from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, profile, targets
+from edgepack.cli.options import refuse_empty_texts
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, reduce_runtime, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.cli.sweeping import sweep
@@ -95,4 +96,5 @@ def main() -> None:
 for commands in SECTIONS.values():
     for command in commands:
         add_log_options(command)
+        refuse_empty_texts(command)
         main.add_command(command)
