@@ -33,7 +33,7 @@ def wants_vectors(task: str | None, teacher: str, train: str, columns: Columns) 
 
 
 def refuse_other_options(
-    student_tokenizer: str | None, tag_scheme: str | None, long_texts: str | None, outside: str | None = None
+    student_tokenizer: str | None, tag_scheme: str | None, long_texts: str | None, columns: Columns
 ) -> None:
     """`InputError` for what a build of vectors does not do."""
     if student_tokenizer is not None:
@@ -44,7 +44,9 @@ def refuse_other_options(
         raise InputError(
             f"--long-texts windows with {EMBEDS} is not supported: one vector is of one input; leave it out"
         )
-    if outside is not None:
+    if columns.names:
+        raise InputError(f"--labels names classes; a teacher of {EMBEDS} has none: leave it out")
+    if columns.outside is not None:
         raise InputError(
             f"--out-of-scope goes with one label for each text; a teacher of {EMBEDS} has no labels: leave it out"
         )

@@ -2,19 +2,22 @@
 
 A file holds the commands of one kind. Results go to stdout (a table, or one JSON object with `--json`), everything
 else to stderr. Exit codes are those of `edgepack.errors`: 0 done or passed, 1 a check failed, 2 misuse or bad input,
-3 the environment lacks something. An `EdgepackError` becomes one line; any other exception is a defect and keeps its
-traceback. Libraries are imported inside the commands: `--help` and completion stay quick, and a command whose
-libraries a light installation lacks ends with the line that installs them, here, for all of them.
+3 the environment lacks something; 128 and a signal's number where one ended the command. An `EdgepackError` becomes
+one line; any other exception is a defect and keeps its traceback. Libraries are imported inside the commands: `--help`
+and completion stay quick, and a command whose libraries a light installation lacks ends with the line that installs
+them, here, for all of them.
 """
 
 from __future__ import annotations
 
+import signal
 from typing import Any, NoReturn
 
 import click
 
 from edgepack._version import __version__
 from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
+from edgepack.cli.interruption import number_of, signals_interrupt
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, profile, targets
 from edgepack.cli.options import refuse_empty_texts
@@ -51,13 +54,16 @@ class Commands(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        return logged(lambda: self._invoke(ctx))
+        with signals_interrupt():
+            return logged(lambda: self._invoke(ctx))
 
     def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
+        except KeyboardInterrupt as e:
+            end_interrupted(number_of(e))
         except Exception as e:
             error = plain_error(e, f"edgepack {ctx.invoked_subcommand}")
             if error is None:
@@ -76,6 +82,14 @@ def end_with(error: EdgepackError) -> NoReturn:
     log_error(message)
     click.echo(f"error: {message}", err=True)
     raise click.exceptions.Exit(error.exit_code)  # not ctx.exit, which would end the log first
+
+
+def end_interrupted(number: int) -> NoReturn:
+    """Say that a signal ended the command, and leave with the exit code that shells give for it."""
+    line = f"interrupted by {signal.Signals(number).name}; give the same command again, and a build resumes"
+    log_error(line)
+    click.echo(f"error: {line}", err=True)
+    raise click.exceptions.Exit(128 + number)
 
 
 def end_as_defect(ctx: click.Context, error: Exception) -> NoReturn:

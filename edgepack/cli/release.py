@@ -182,7 +182,7 @@ def predict(
     if data is not None:
         print_result(answer_data(loaded, data, columns, teacher, console), as_json)
         return
-    lines = sys.stdin.buffer if sys.stdin is not None else ()
+    lines = sys.stdin.buffer if sys.stdin is not None else None
     given = read_texts(texts, lines, loaded.manifest.pair and ask is None and query is None)
     for answer in _answers(loaded, given, ask, query):
         click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))

@@ -36,7 +36,7 @@ from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
 from edgepack.teacher.tensors import FileTensors
-from edgepack.teacher.tokenizer import open_tokenizer, position_limit
+from edgepack.teacher.tokenizer import FolderTokenizer, open_tokenizer, position_limit
 from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_frozen
 from edgepack.teacher.weights_beside import said_of_others
 
@@ -153,12 +153,7 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(
-            *notes,
-            *said_of_class(checkpoint.config, type(loaded.model).__name__),
-            *said_of_prefix(prefix),
-            *said_of_others(checkpoint.folder, what, checkpoint.traits),
-        ),
+        notes=(*notes, *said_of_class(loaded.model), *said_of_files(checkpoint, opened, prefix)),
         behaviour=behaviour,
     )
 
@@ -196,19 +191,16 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(
-            *embedding.notes(),
-            *said_of_prefix(prefix),
-            *said_of_others(checkpoint.folder, what, checkpoint.traits),
-        ),
+        notes=(*embedding.notes(), *said_of_files(checkpoint, opened, prefix)),
         behaviour=behaviour,
         embedding=embedding,
     )
 
 
-def said_of_class(config: PreTrainedConfig, run_as: str) -> list[str]:
+def said_of_class(model: PreTrainedModel) -> list[str]:
     """A note where config.json names other classes than the one that runs, such as one of the training's own code."""
-    named = [re.sub("^(TF|Flax)", "", name) for name in config.architectures or []]
+    named = [re.sub("^(TF|Flax)", "", name) for name in model.config.architectures or []]
+    run_as = type(model).__name__
     if not named or run_as in named:
         return []
     return [
@@ -217,9 +209,11 @@ def said_of_class(config: PreTrainedConfig, run_as: str) -> list[str]:
     ]
 
 
-def said_of_prefix(prefix: str) -> list[str]:
-    """A note on what a wrapper put before the names of the weights."""
-    return [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
+def said_of_files(checkpoint: Checkpoint, opened: FolderTokenizer, prefix: str) -> list[str]:
+    """Notes on files that nothing reads, and on what a wrapper put before the names of the weights."""
+    wrapped = f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"
+    others = said_of_others(checkpoint.folder, f"checkpoint {checkpoint.name}", checkpoint.traits)
+    return [*opened.notes, *([wrapped] if prefix else []), *others]
 
 
 def embedding_model(encoder: PreTrainedModel, embedding: Embedding, checkpoint: Checkpoint) -> EmbeddingModel:

@@ -21,6 +21,7 @@ from edgepack.runtime import load
 from edgepack.runtime.predict import predict_session
 from edgepack.target import load_target
 from edgepack.task.encoded import Encoded
+from edgepack.task.examples import Columns
 from edgepack.task.similarity import Prompts, cosines
 from edgepack.teacher import load_teacher
 from edgepack.workspace import Workspace
@@ -254,6 +255,7 @@ def test_what_is_refused(files: Files, tmp_path: Path) -> None:
         ({"evaluation": files.train}, "train and eval are the same data"),
         ({"student_tokenizer": files.teacher}, "--student-tokenizer with feature-extraction is not supported"),
         ({"tag_scheme": "BIO"}, "--tag-scheme goes with tagged words"),
+        ({"columns": Columns(names=("a", "b"))}, "--labels names classes; a teacher of feature-extraction has none"),
         ({"pooling": "mean", "task": "text-classification"}, "--pooling mean goes with --task feature-extraction"),
         ({"pooling": "first"}, "pooling is mean by its modules.json, first by --pooling"),
     ]
