@@ -222,7 +222,7 @@ def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> No
     from edgepack.evidence import bundle_files
 
     for folder in bundles:
-        bundle_files.refuse_changed(folder)
+        bundle_files.refuse_changed(folder, "signed")
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
     for folder in bundles:
         make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
@@ -237,7 +237,9 @@ def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> No
 def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     """Write a bundle's bill of materials as CycloneDX JSON."""
     from edgepack.bundle.bom import write_bill_of_materials
+    from edgepack.evidence import bundle_files
 
+    bundle_files.refuse_changed(bundle, "listed")
     write_bill_of_materials(bundle, output)
     make_console(quiet).info("it names the model, its teacher and licence, every file, and the runtime")
     print_record({"bom": str(output)}, as_json)
