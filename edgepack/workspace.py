@@ -105,6 +105,12 @@ def _write_into(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def refuse_inside(output: Path, folder: Path, what: str) -> None:
+    """`InputError` where `output` is in `folder`, `what` it is, or is `folder` itself."""
+    if folder.resolve() in (output.resolve(), *output.resolve().parents):
+        raise InputError(f"{output} lies in {what} {folder}, which would not be the same; give another place")
+
+
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
     """A hidden sibling to write the file in; after the block it is on the disk and takes `path`'s place at once."""

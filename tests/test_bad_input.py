@@ -281,6 +281,7 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "a file": ("in/train.tsv", "is a file"),
     "holds other things": ("in", "something else"),
     "below a file": ("in/train.tsv/out", "train.tsv"),
+    "far below a file": ("in/train.tsv/new/out", "train.tsv' is a file"),
 }
 
 
@@ -312,6 +313,14 @@ OTHERS: dict[str, tuple[list[str], str]] = {
         ["finetune", "-m", "teacher", "-d", "tags.jsonl", "--eval", "dev.tsv", "-o", "new", "--quiet"],
         "--labels",
     ),
+    "finetune: a base of no name": (
+        ["finetune", "-m", "", "-d", "train.tsv", "--eval", "dev.tsv", "-o", "new", "--quiet"],
+        "empty; give a value",
+    ),
+    "finetune: labels of no name": (
+        ["finetune", "-m", "teacher", "-d", "train.tsv", "--eval", "dev.tsv", "-o", "new", "--labels", ""],
+        "--labels",
+    ),
     "finetune: no such base": (
         ["finetune", "-m", "./nowhere", "-d", "train.tsv", "--eval", "dev.tsv", "-o", "new", "--quiet"],
         "nowhere",
@@ -323,6 +332,15 @@ OTHERS: dict[str, tuple[list[str], str]] = {
 }
 STAGES: dict[str, tuple[list[str], str]] = {
     "export: no student": (["export", "teacher", "-t", "android-onnx", "-o", "out", "--quiet"], "student"),
+    "export: no place": (["export", "teacher", "-t", "android-onnx", "-o", ""], "names no folder"),
+    "export: below a file": (
+        ["export", "teacher", "-t", "android-onnx", "-o", "train.tsv/x/y"],
+        "train.tsv' is a file",
+    ),
+    "export: into the student": (
+        ["export", "teacher", "-t", "android-onnx", "-o", "teacher/out", "--quiet"],
+        "lies in the student",
+    ),
     "export: unknown width": (
         ["export", "teacher", "-t", "android-onnx", "-o", "out", "--body-bits", "3"],
         "body-bits",

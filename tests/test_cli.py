@@ -124,6 +124,11 @@ def test_a_full_disk_is_one_line_and_3(monkeypatch: pytest.MonkeyPatch, number: 
         (PermissionError(errno.EACCES, "Permission denied", "out/\x1b[2J"), 2, r"out/\x1b[2J: Permission denied"),
         (OSError(errno.EROFS, "Read-only file system", "out"), 2, "out: Read-only file system"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5_000), 2, "xxx: File name too long"),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", "a.txt/out"),
+            2,
+            "a.txt/out: Not a directory; give a place",
+        ),
         (MemoryError(), 3, "edgepack doctor needs more memory than it may have"),
     ],
 )

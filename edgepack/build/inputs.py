@@ -330,8 +330,7 @@ def tell_tokens(
 def open_teacher(request: BuildRequest) -> Teacher:
     """The teacher, checked; where its config says nothing of its task, the training data do."""
     if wants_vectors(request.task, request.teacher, request.train, request.columns):
-        outside = request.columns.outside
-        refuse_other_options(request.tag_scheme, request.long_texts, outside)
+        refuse_other_options(request.tag_scheme, request.long_texts, request.columns)
         return load_teacher(request.teacher, EMBEDS, pooling=request.pooling)
     if request.pooling is not None:
         raise InputError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from edgepack.build.results import BuildResult
 from edgepack.bundle.manifest import load_build_manifest
 from edgepack.bundle.places import check_same, find_place
 from edgepack.console import Console, format_table
-from edgepack.errors import InputError
+from edgepack.errors import InputError, one_line
 from edgepack.evidence.speed_profile import SpeedProfile
 from edgepack.export import Artifact, export
 from edgepack.parameters import LatencyLimit
@@ -23,7 +25,7 @@ from edgepack.student.folder import load_student
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.examples import Columns
-from edgepack.workspace import Workspace
+from edgepack.workspace import Workspace, refuse_inside
 
 FLAGS = {
     "teacher": "-m",
@@ -48,7 +50,7 @@ class Moved:
 def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
     """The build that wrote `output`, with the request that its manifest records and its inputs where they are now."""
     manifest = load_build_manifest(output)
-    try:
+    with _as_this_version_has_it(output):
         record = dict(manifest.inputs["request"])
         if "text" in record:  # its name before
             record["raw_text"] = record.pop("text")
@@ -67,17 +69,26 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
                 record[name] = find_place(output, recorded, name, None if now is None else str(now), flag)
         record["raw_text"] = Path(record["raw_text"]) if record["raw_text"] else None
         request = BuildRequest(**{**record, "output": output, "fresh": False})
-    except (KeyError, TypeError, ValidationError) as e:
-        raise InputError(
-            f"{output}: its record of the build is of another version of edgepack; build again ({e})"
-        ) from e
 
     def compare(found: dict[str, str]) -> None:
+        with _as_this_version_has_it(output):
+            hashes = {name: str(manifest.inputs[name]["sha256"]) for name in found}
         for name, sha256 in found.items():
-            check_same(name, getattr(request, name), sha256, str(manifest.inputs[name]["sha256"]), FLAGS[name])
+            check_same(name, getattr(request, name), sha256, hashes[name], FLAGS[name])
 
     inputs = open_inputs(request, console, compare)
     return open_build(request, Workspace(output), console, inputs, finished_only=True)
+
+
+@contextmanager
+def _as_this_version_has_it(output: Path) -> Iterator[None]:
+    """`InputError` where a build's record lacks something, or has something else in its place."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValidationError) as e:
+        raise InputError(
+            f"{output}: its record of the build is of another version of edgepack; build again ({one_line(e)})"
+        ) from e
 
 
 def validate_output(output: Path, console: Console, moved: Moved = Moved()) -> BuildResult:
@@ -121,6 +132,7 @@ def export_student(
     console: Console,
 ) -> ExportResult:
     """Export a student folder for each target under `output/<target>`, at its own bit widths or at those given."""
+    refuse_inside(output, folder, "the student")
     student = load_student(folder)
     student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
     found = [load_target(name) for name in dict.fromkeys(targets)]

@@ -32,7 +32,7 @@ def wants_vectors(task: str | None, teacher: str, train: str, columns: Columns) 
     return folder.is_dir() and has_modules(folder) and not has_labels(train, columns)
 
 
-def refuse_other_options(tag_scheme: str | None, long_texts: str | None, outside: str | None = None) -> None:
+def refuse_other_options(tag_scheme: str | None, long_texts: str | None, columns: Columns) -> None:
     """`InputError` for what a build of vectors does not do."""
     if tag_scheme is not None:
         raise InputError(f"--tag-scheme goes with tagged words; a teacher of {EMBEDS} has no tags: leave it out")
@@ -40,7 +40,9 @@ def refuse_other_options(tag_scheme: str | None, long_texts: str | None, outside
         raise InputError(
             f"--long-texts windows with {EMBEDS} is not supported: one vector is of one input; leave it out"
         )
-    if outside is not None:
+    if columns.names:
+        raise InputError(f"--labels names classes; a teacher of {EMBEDS} has none: leave it out")
+    if columns.outside is not None:
         raise InputError(
             f"--out-of-scope goes with one label for each text; a teacher of {EMBEDS} has no labels: leave it out"
         )

@@ -16,7 +16,7 @@ from typing import Any
 from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, artifact_sha256, load_manifest
 from edgepack.errors import InputError
 from edgepack.machine.extras import import_package
-from edgepack.workspace import sha256_file, write_output
+from edgepack.workspace import refuse_inside, sha256_file, write_output
 
 NAMESPACE = uuid.UUID("6a4b1f0e-52b5-5d0e-9f07-0d7f3f3c9a51")  # of serial numbers made from a manifest's hash
 MODEL_REF, WHAT = "model", "a bill of materials"
@@ -45,7 +45,8 @@ def bill_of_materials(folder: Path) -> bytes:
 
 
 def write_bill_of_materials(folder: Path, output: Path) -> None:
-    """Write the bundle's bill of materials to the file `output`."""
+    """Write the bundle's bill of materials to the file `output`, which must not be in the bundle."""
+    refuse_inside(output, folder, "the bundle")
     write_output(output, bill_of_materials(folder))
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_valid
 
 from edgepack.bounded import parse_json, read_file
 from edgepack.bundle.chain import ChainRecord
+from edgepack.bundle.places import why_no_build
 from edgepack.bundle.record import Record
 from edgepack.errors import InputError, bare, shown
 from edgepack.target import Target, load_target
@@ -307,7 +308,7 @@ def load_build_manifest(folder: Path) -> BuildManifest:
     """The build's manifest; `InputError` if `folder` is no build."""
     path = folder / MANIFEST_NAME
     if not path.is_file():
-        raise InputError(f"{folder} is no build: it has no {MANIFEST_NAME}; give the -o folder of `edgepack build`")
+        raise InputError(why_no_build(folder, MANIFEST_NAME))
     keys = _keys(folder)
     if "files" in keys and "artifacts" not in keys:
         raise InputError(f"{folder} is a bundle, not a build; give the -o folder of its build, the one above bundles/")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.errors import InputError, bare, shown
+from edgepack.workspace import HIDDEN_FOLDER
 
 
 def recorded_place(source: str, output: Path) -> str:
@@ -20,6 +21,13 @@ def recorded_place(source: str, output: Path) -> str:
         return source
     way = Path(os.path.relpath(path.resolve(), output.resolve())).as_posix()
     return way if way.startswith("../") else f"./{way}"
+
+
+def why_no_build(folder: Path, manifest: str) -> str:
+    """What to say of a folder without a build's manifest: that a build stopped in it, or that there was none."""
+    if (folder / HIDDEN_FOLDER).is_dir():
+        return f"{folder} has no {manifest}: what writes it was stopped or still runs; give the same command again"
+    return f"{folder} is no build: it has no {manifest}; give the -o folder of `edgepack build`"
 
 
 def find_place(output: Path, inputs: dict[str, Any], name: str, now: str | None, flag: str) -> str:

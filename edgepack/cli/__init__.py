@@ -2,22 +2,25 @@
 
 A file holds the commands of one kind. Results go to stdout (a table, or one JSON object with `--json`), everything
 else to stderr. Exit codes are those of `edgepack.errors`: 0 done or passed, 1 a check failed, 2 misuse or bad input,
-3 the environment lacks something. An `EdgepackError` becomes one line; any other exception is a defect and keeps its
-traceback. Libraries are imported inside the commands: `--help` and completion stay quick, and a command whose
-libraries a light installation lacks ends with the line that installs them, here, for all of them.
+3 the environment lacks something; 128 and a signal's number where one ended the command. An `EdgepackError` becomes
+one line; any other exception is a defect and keeps its traceback. Libraries are imported inside the commands: `--help`
+and completion stay quick, and a command whose libraries a light installation lacks ends with the line that installs
+them, here, for all of them.
 """
 
 from __future__ import annotations
 
+import signal
 from typing import Any, NoReturn
 
 import click
 
 from edgepack._version import __version__
 from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, recipes
+from edgepack.cli.interruption import number_of, signals_interrupt
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, profile, targets
-from edgepack.cli.options import refuse_repeated
+from edgepack.cli.options import refuse_empty_texts, refuse_repeated
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, reduce_runtime, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.cli.sweeping import sweep
@@ -59,13 +62,16 @@ class Commands(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
-        return logged(lambda: self._invoke(ctx))
+        with signals_interrupt():
+            return logged(lambda: self._invoke(ctx))
 
     def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
+        except KeyboardInterrupt as e:
+            end_interrupted(number_of(e))
         except Exception as e:
             error = plain_error(e, f"edgepack {ctx.invoked_subcommand}")
             if error is None:
@@ -86,6 +92,14 @@ def end_with(error: EdgepackError) -> NoReturn:
     raise click.exceptions.Exit(error.exit_code)  # not ctx.exit, which would end the log first
 
 
+def end_interrupted(number: int) -> NoReturn:
+    """Say that a signal ended the command, and leave with the exit code that shells give for it."""
+    line = f"interrupted by {signal.Signals(number).name}; give the same command again, and a build resumes"
+    log_error(line)
+    click.echo(f"error: {line}", err=True)
+    raise click.exceptions.Exit(128 + number)
+
+
 def end_as_defect(ctx: click.Context, error: Exception) -> NoReturn:
     """Leave with the traceback: in the log, if there is one, and one line on the terminal, else there."""
     line = logged_defect(ctx, error)
@@ -104,4 +118,5 @@ def main() -> None:
 for commands in SECTIONS.values():
     for command in commands:
         add_log_options(command)
+        refuse_empty_texts(command)
         main.add_command(command)

@@ -33,11 +33,25 @@ class NewFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = super().convert(value, param, ctx)
         folder = Path(str(path)).parent
-        if not Path(str(path)).name:
+        if not Path(str(path)).name or str(value).endswith("/"):
             self.fail(f"{shown(str(value))} names no file; give one", param, ctx)
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):  # unlike Path's, for names of any length
             self.fail(f"{folder} is no folder that can be written to; make it first, or name another file", param, ctx)
         return path
+
+
+class NewFolder(click.Path):
+    """A folder to be made or filled: that it can be is asked before the work, not after it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("'' names no folder; give one, such as `.` for the current one", param, ctx)
+        above = os.path.abspath(str(value))
+        while not os.path.lexists(above):
+            above = os.path.dirname(above)
+        if not os.path.isdir(above) and above != os.path.abspath(str(value)):
+            self.fail(f"{shown(str(value))} cannot be made: {shown(above)} is a file; give another place", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class ExistingFolder(click.Path):
@@ -58,7 +72,23 @@ class ExistingFolder(click.Path):
         return super().convert(value, param, ctx)
 
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
+class GivenText(click.types.StringParamType):
+    """The text of an option that is given: `--labels "$NAMES"` without NAMES would be the same as no option."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; give a value, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def refuse_empty_texts(command: click.Command) -> None:
+    """No option of the command takes an empty text."""
+    for param in command.params:
+        if isinstance(param, click.Option) and param.type is click.STRING:
+            param.type = GivenText()
+
+
+FOLDER = NewFolder(file_okay=False, path_type=Path)
 FILE = NewFile(dir_okay=False, path_type=Path)
 EXISTING_FOLDER = ExistingFolder(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

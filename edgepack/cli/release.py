@@ -182,7 +182,7 @@ def predict(
     if data is not None:
         print_result(answer_data(loaded, data, columns, teacher, console), as_json)
         return
-    lines = sys.stdin.buffer if sys.stdin is not None else ()
+    lines = sys.stdin.buffer if sys.stdin is not None else None
     given = read_texts(texts, lines, loaded.manifest.pair and ask is None and query is None)
     for answer in _answers(loaded, given, ask, query):
         click.echo(json.dumps(answer.to_record()) if as_json else "\n".join(answer.lines()))
@@ -222,7 +222,7 @@ def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> No
     from edgepack.evidence import bundle_files
 
     for folder in bundles:
-        bundle_files.refuse_changed(folder)
+        bundle_files.refuse_changed(folder, "signed")
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
     for folder in bundles:
         make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
@@ -237,7 +237,9 @@ def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> No
 def bom(bundle: Path, output: Path, as_json: bool, quiet: bool) -> None:
     """Write a bundle's bill of materials as CycloneDX JSON."""
     from edgepack.bundle.bom import write_bill_of_materials
+    from edgepack.evidence import bundle_files
 
+    bundle_files.refuse_changed(bundle, "listed")
     write_bill_of_materials(bundle, output)
     make_console(quiet).info("it names the model, its teacher and licence, every file, and the runtime")
     print_record({"bom": str(output)}, as_json)

@@ -16,8 +16,10 @@ LINES = "-"  # an argument that stands for the standard input
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_texts(arguments: Sequence[str], lines: Iterable[bytes], pair: bool) -> Iterator[Text]:
+def read_texts(arguments: Sequence[str], lines: Iterable[bytes] | None, pair: bool) -> Iterator[Text]:
     """The texts, lazily; `pair`: two arguments in turn, or two texts on a line with a tab between them.
+
+    `lines`: of the standard input; None where it is closed.
 
     `InputError` where there is none, or half a pair, or one that is not UTF-8.
     """
@@ -29,6 +31,10 @@ def read_texts(arguments: Sequence[str], lines: Iterable[bytes], pair: bool) -> 
     if LINES in arguments:
         if len(arguments) > 1:
             raise InputError(f"text is {shown(arguments[0])} beside -; give texts, or - alone")
+        if lines is None:
+            raise InputError(
+                "standard input is closed; give texts as arguments, or a file or pipe with one on each line"
+            )
         return _of_lines(lines, pair)
     if not pair:
         return iter(arguments)

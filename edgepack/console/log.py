@@ -13,7 +13,10 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from edgepack.errors import reason
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SAID = {"said": True}  # on the terminal already
@@ -52,6 +55,25 @@ class _Stderr(logging.Handler):
             print(f"{record.levelname.lower()}: {room_of(record)}: {record.getMessage()}", file=sys.stderr)
 
 
+class _File(logging.FileHandler):
+    """The log; where its disk is full one line says so, and the command goes on without it."""
+
+    lost = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.lost:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.lost, error = True, sys.exc_info()[1]
+        why = reason(error) if error is not None else "no reason given"
+        print(f"warning: {self.baseFilename} cannot be written: {why}; the log ends here", file=sys.stderr)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what was not written before is tried again
+            super().close()
+
+
 def show_steps() -> Close:
     """Show edgepack's own debug lines on stderr until the function that comes back is called."""
     return _attach(_Stderr(logging.DEBUG), ("edgepack",))
@@ -62,7 +84,7 @@ def write_log(path: Path, version: str, words: Sequence[str]) -> Close:
 
     Python's warnings and those of libraries too. Ends when the function that comes back is called.
     """
-    handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
+    handler = _File(path, mode="a", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter(LINE, TIME))
     handler.addFilter(_Once())
     close, own = _attach(handler, (None, *APART)), logging.getLogger("edgepack")

@@ -41,14 +41,14 @@ def file_faults(folder: Path, manifest: BundleManifest, target: Target) -> list[
     return [*name_faults(manifest), *required_faults(manifest, target), *folder_faults(folder, manifest)]
 
 
-def refuse_changed(folder: Path) -> None:
-    """`InputError` for a bundle whose files are not those of its manifest, which a signature would vouch for."""
+def refuse_changed(folder: Path, refused: str) -> None:
+    """`InputError` for a bundle whose files are not those of its manifest; `refused`: what is not done, as `signed`."""
     manifest = load_manifest(folder)
     faults = file_faults(folder, manifest, load_target(manifest.target))
     if faults:
         raise InputError(
-            f"{folder} is not as its manifest records it, so it is not signed: {summarize(faults)}; take a whole copy, "
-            "or build it again"
+            f"{folder} is not as its manifest records it, so it is not {refused}: {summarize(faults)}; take a whole "
+            "copy, or build it again"
         )
 
 

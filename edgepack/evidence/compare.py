@@ -17,7 +17,7 @@ from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, all_passed, in_full, limit_check
 from edgepack.console import Console, format_table
-from edgepack.evidence.bundle_files import files_check
+from edgepack.evidence.bundle_files import files_check, refuse_changed
 from edgepack.evidence.metric_check import Answers, Given, refuse_other_task
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
@@ -103,7 +103,9 @@ def compare(
     policy: Path | None = None,
     console: Console | None = None,
 ) -> Comparison:
-    """Compare two bundles of one task; with `evaluation` their answers too."""
+    """Compare two bundles of one task; with `evaluation` their answers too. Both must be as their manifests say."""
+    for folder in (old, new):
+        refuse_changed(folder, "compared")
     rules = read_policy(policy) if policy else Policy()
     given = Given(evaluation, columns or Columns(), console=console) if evaluation is not None else None
     return compare_releases(old, new, given, rules)

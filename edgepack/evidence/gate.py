@@ -43,7 +43,7 @@ from edgepack.evidence.verdict_checks import verdict_checks
 from edgepack.machine.extras import import_package
 from edgepack.target import load_target
 from edgepack.task.examples import Columns
-from edgepack.workspace import write_output
+from edgepack.workspace import refuse_inside, write_output
 
 Question = tuple[str, Callable[[], list[Check]]]
 
@@ -106,9 +106,8 @@ def refuse_results_over(
     taken = {Path(path).resolve() for path in read if path is not None}
     for result in (path for path in results if path is not None):
         place = result.resolve()
-        inside = next((folder for folder in bundles if folder and folder.resolve() in place.parents), None)
-        if inside is not None:
-            raise InputError(f"{result} lies in the bundle {inside}, which would not be the same; give another place")
+        for folder in filter(None, bundles):
+            refuse_inside(result, folder, "the bundle")
         if place in taken:
             raise InputError(f"{result} is read too, or written twice; give each result a file of its own")
         taken.add(place)

@@ -19,7 +19,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 from edgepack.errors import InputError, bare, one_line, shown
 from edgepack.task.reading.table import listed
 from edgepack.teacher.families import FAMILIES, MPNET_BUCKETS, XMOD, Family, can_carve, family_of, model_class
-from edgepack.teacher.files import CONFIG, deciding_files, read_json, refuse_pointers
+from edgepack.teacher.files import CONFIG, deciding_files, deciding_names, read_json, refuse_unusable
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.labels import read_labels
 from edgepack.teacher.other_models import refuse_other_folders
@@ -120,8 +120,8 @@ def feed_forward_size(config: PreTrainedConfig) -> int:
 def open_checkpoint(source: str) -> Checkpoint:
     """Find the checkpoint and read its config; what edgepack cannot carve is refused here."""
     folder = find_folder(source)
+    refuse_unusable(deciding_names(folder), source)
     refuse_other_folders(folder, source)
-    refuse_pointers(folder, source)
     what = f"checkpoint {source}"
     raw = read_json(folder / CONFIG, what)
     _check_settings(raw, what)

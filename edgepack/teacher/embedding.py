@@ -1,9 +1,9 @@
 """How a teacher makes one vector of a text: the modules of a sentence-transformers folder, or a pooling that is named.
 
 `modules.json` lists them in their order: Transformer, Pooling, then perhaps Dense and Normalize (Reimers and Gurevych
-2019, arXiv:1908.10084). A student computes exactly these, one after the other, so another order or another module is
-refused by its name. An encoder without that file needs to be told how tokens become a vector; its vectors are made of
-length 1, as searches compare directions.
+2019, arXiv:1908.10084). A student computes exactly these, one after the other, so another order, another module or
+one of the folder's own code is refused by its name, and a note says which settings are not read. An encoder without
+that file needs to be told how tokens become a vector; its vectors are made of length 1, as searches compare directions.
 
 Prompts (`query: ` and the like) are a part of the text: data and searches have those that sentence-transformers'
 `encode_query` and `encode_document` write (`task/vector_data.py`), and a note names them.
@@ -12,6 +12,8 @@ Prompts (`query: ` and the like) are a part of the text: data and searches have 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from edgepack.teacher.files import read_json, read_json_list
 
 POOLINGS: tuple[Pooling, ...] = ("mean", "first", "last")  # to choose from, the usual one first
 MODULES, SETTINGS = "modules.json", "sentence_bert_config.json"
+OLDER_SETTINGS = ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")  # sentence_…_config.json
 OWN_CONFIG = "config_sentence_transformers.json"
 # what a Pooling module may say, in both of its spellings, and what a student calls it
 FLAGS: dict[str, Pooling] = {
@@ -33,8 +36,31 @@ MODES: dict[str, Pooling] = {"mean": "mean", "cls": "first", "lasttoken": "last"
 ACTIVATIONS: dict[str, str | None] = {"Identity": None, "Tanh": "tanh", "GELU": "gelu", "ReLU": "relu"}
 QUERY_PROMPT, DOCUMENT_PROMPTS = "query", ("document", "passage", "corpus")  # by sentence-transformers' names
 COSINE = "cosine"
+SIMILARITIES = (COSINE, "dot", "dot_score", "cos_sim", "euclidean", "manhattan")
 ORDER = ("Transformer", "Pooling", "Dense", "Normalize")
+PACKAGE = "sentence_transformers."
 LONGEST_INPUT = 1_000_000
+WHATEVER = object()
+# settings of each file that are read, or do not decide what a vector is; of some, the one value that a student has
+UNDERSTOOD: dict[str, dict[str, Any]] = {
+    "Transformer": {
+        **dict.fromkeys(("max_seq_length", "do_lower_case"), WHATEVER),
+        "transformer_task": "feature-extraction",
+        "module_output_name": "token_embeddings",
+        "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+    },
+    "Pooling": dict.fromkeys(
+        ("word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt", *FLAGS), WHATEVER
+    ),
+    "Dense": {
+        **dict.fromkeys(("in_features", "out_features", "bias", "activation_function"), WHATEVER),
+        **dict.fromkeys(("module_input_name", "module_output_name"), "sentence_embedding"),
+    },
+    OWN_CONFIG: {
+        **dict.fromkeys(("__version__", "prompts", "default_prompt_name", "similarity_fn_name"), WHATEVER),
+        "model_type": "SentenceTransformer",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +68,7 @@ class Embedding:
     """`folder`: the encoder's own; `dense`: of a linear layer behind the pooling, `activation` what follows it.
 
     `files` decide besides the encoder's what a vector is. `prompts`: what the folder says stands before texts.
-    `similarity`: what it says its vectors are compared by.
+    `similarity`: what it says its vectors are compared by. `unread`: what its files say and nothing here reads.
     """
 
     folder: Path
@@ -55,6 +81,7 @@ class Embedding:
     files: tuple[Path, ...] = ()
     prompts: Prompts = NO_PROMPTS
     similarity: str = COSINE
+    unread: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """A few words: the way from tokens to a vector."""
@@ -63,14 +90,14 @@ class Embedding:
 
     def notes(self) -> list[str]:
         """What a user should know of it."""
-        found = []
+        found = list(self.unread)
         if self.prompts != NO_PROMPTS:
             query, text = (shown(each, 60) if each else "nothing" for each in (self.prompts.query, self.prompts.text))
             found.append(
                 f"the teacher has prompts: {query} is written before queries and {text} before other texts, in the "
                 "data and in searches, where it does not stand there"
             )
-        if self.similarity != COSINE and not self.normalized:
+        if self.similarity not in (COSINE, "cos_sim") and not self.normalized:
             found.append(
                 f"the teacher's vectors are compared by {bare(self.similarity)} and have lengths of their own; "
                 "edgepack and its apps compare by cosine, which leaves these out"
@@ -80,7 +107,7 @@ class Embedding:
 
 def has_modules(folder: Path) -> bool:
     """Whether it is a sentence-transformers folder."""
-    return (folder / MODULES).is_file()
+    return os.path.lexists(folder / MODULES)
 
 
 def read_embedding(folder: Path, what: str, pooling: str | None) -> Embedding:
@@ -116,29 +143,29 @@ def _read_modules(folder: Path, what: str) -> Embedding:
             "once, the first two always"
         )
     places = dict(modules)
-    encoder, pooled = places["Transformer"], places["Pooling"] / "config.json"
-    settings = read_json(encoder / SETTINGS, what)
-    own = read_json(folder / OWN_CONFIG, what)
-    prompts = _prompts(own, what)
-    files = [folder / MODULES, pooled, *(path for path in (encoder / SETTINGS,) if path.is_file())]
+    encoder, pooled, dense = places["Transformer"], places["Pooling"] / "config.json", places.get("Dense")
+    stated = _settings_file(encoder)
+    found = {"Transformer": read_json(stated, what), OWN_CONFIG: read_json(folder / OWN_CONFIG, what)}
+    found["Pooling"] = _module_config(places["Pooling"], what)
+    files = [folder / MODULES, pooled, *([stated] if stated.is_file() else [])]
+    prompts = _prompts(found[OWN_CONFIG], what)
     files += [folder / OWN_CONFIG] if prompts != NO_PROMPTS else []
-    dense = places.get("Dense")
-    activation = None
     if dense is not None:
-        activation = _activation(read_json(dense / "config.json", what), what)
-        weights = [dense / name for name in ("model.safetensors", "pytorch_model.bin") if (dense / name).is_file()]
-        files += [dense / "config.json", *weights[:1]]
+        found["Dense"] = _module_config(dense, what)
+        weights = [dense / name for name in ("model.safetensors", "pytorch_model.bin")]
+        files += [dense / "config.json", next(filter(os.path.lexists, weights), weights[0])]
     return Embedding(
         folder=encoder,
-        pooling=_pooling(read_json(pooled, what), what),
+        pooling=_pooling(found["Pooling"], what),
         normalized="Normalize" in places,
         dense=dense,
-        activation=activation,
-        max_length=_length(settings, what),
-        lower_case=settings.get("do_lower_case") is True,
+        activation=_activation(found["Dense"], what) if dense is not None else None,
+        max_length=_length(found["Transformer"], what),
+        lower_case=_flag(found["Transformer"], "do_lower_case", False, what),
         files=tuple(files),
         prompts=prompts,
-        similarity=str(own.get("similarity_fn_name") or COSINE),
+        similarity=_similarity(found[OWN_CONFIG], what),
+        unread=(*_unread(found), *_unused_prompts(found[OWN_CONFIG], prompts)),
     )
 
 
@@ -148,28 +175,92 @@ def _module(folder: Path, entry: Any, what: str) -> tuple[str, Path]:
     inside = isinstance(path, str) and not Path(path).is_absolute() and ".." not in Path(path).parts
     if not inside or not isinstance(kind, str) or not kind:
         raise InputError(f"{what}: {MODULES} holds {shown(entry)}; a type and a path inside the folder are needed")
+    if not kind.startswith(PACKAGE):
+        raise InputError(
+            f"{what}: its module {bare(kind)} is code of its own, which edgepack never runs; allowed: modules of "
+            f"{PACKAGE}…"
+        )
     return kind.rpartition(".")[2], folder / str(path)
+
+
+def _settings_file(encoder: Path) -> Path:
+    """The encoder's settings, under the first name that sentence-transformers looks for."""
+    names = (SETTINGS, *(f"sentence_{kind}_config.json" for kind in OLDER_SETTINGS))
+    return next((encoder / name for name in names if os.path.lexists(encoder / name)), encoder / SETTINGS)
+
+
+def _module_config(folder: Path, what: str) -> dict[str, Any]:
+    """A module's config.json, which has to be there."""
+    path = folder / "config.json"
+    if not os.path.lexists(path):
+        raise InputError(
+            f"{what}: {MODULES} names {bare(folder.name)}, which has no config.json; download the folder again"
+        )
+    return read_json(path, f"{what}: {folder.name}")
+
+
+def _unread(configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A note on each setting that nothing here reads, with another value than that of what a student computes."""
+    return [
+        f"the teacher's {kind} says {bare(name)} {shown(value)}, which edgepack does not read; if it decides what a "
+        "vector is, the student's are others"
+        for kind, config in configs.items()
+        for name, value in config.items()
+        if value and UNDERSTOOD[kind].get(name) not in (WHATEVER, value)
+    ]
+
+
+def _unused_prompts(config: Mapping[str, Any], used: Prompts) -> list[str]:
+    """A note on prompts of which none is that of queries or of documents."""
+    names = [name for name, text in (config.get("prompts") or {}).items() if text]
+    if used != NO_PROMPTS or not names:
+        return []
+    return [
+        f"the teacher has prompts for {bare(', '.join(names))}, which are not written before any text; if the app's "
+        "texts have one, give data that begin with it"
+    ]
+
+
+def _flag(config: Mapping[str, Any], name: str, default: bool, what: str) -> bool:
+    """A setting that is true or false; the text "false" is true to Python."""
+    value = config.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InputError(f"{what}: {name} is {shown(value)}; allowed: true, false")
+    return default if value is None else value
+
+
+def _similarity(config: Mapping[str, Any], what: str) -> str:
+    found = config.get("similarity_fn_name") or COSINE
+    if found not in SIMILARITIES:
+        raise InputError(
+            f"{what}: similarity_fn_name is {shown(found)} in {OWN_CONFIG}; allowed: {', '.join(SIMILARITIES)}"
+        )
+    return str(found)
 
 
 def _pooling(config: dict[str, Any], what: str) -> Pooling:
     """The one way of pooling that is switched on, in either spelling of the file."""
     mode = config.get("pooling_mode")
-    if isinstance(mode, str):
-        on = [mode]
+    if mode is None:
+        flags = [name for name in config if name.startswith("pooling_mode_")]
+        on = [name for name in flags if _flag(config, name, False, what)]
     else:
-        on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+        on = list(map(str, mode)) if isinstance(mode, list) else [str(mode)]
     known = {**FLAGS, **MODES}
     if len(on) != 1 or on[0] not in known:
         raise InputError(f"{what}: its pooling is {bare(', '.join(on)) or 'none'}; allowed: one of {', '.join(FLAGS)}")
-    if config.get("include_prompt") is False:
+    if not _flag(config, "include_prompt", True, what):
         raise InputError(f"{what}: its pooling leaves prompts out (include_prompt false), which no student does")
     return known[on[0]]
 
 
 def _activation(config: dict[str, Any], what: str) -> str | None:
-    name = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")[2]
+    path = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    name = path.rpartition(".")[2] if path.startswith("torch.nn.") else path
     if name not in ACTIVATIONS:
-        raise InputError(f"{what}: its Dense module ends in {bare(name)}; allowed: {', '.join(ACTIVATIONS)}")
+        raise InputError(
+            f"{what}: its Dense module ends in {bare(name)}; allowed: {', '.join(ACTIVATIONS)} of torch.nn"
+        )
     return ACTIVATIONS[name]
 
 
@@ -199,8 +290,8 @@ def _prompts(config: dict[str, Any], what: str) -> Prompts:
 
 def dense_shape(folder: Path, what: str) -> tuple[int, int, bool]:
     """Inputs, outputs and whether there is a bias, of a Dense module."""
-    config = read_json(folder / "config.json", what)
+    config = _module_config(folder, what)
     sizes: list[Any] = [config.get(name) for name in ("in_features", "out_features")]
     if not all(type(size) is int and 1 <= size <= LONGEST_INPUT for size in sizes):
         raise InputError(f"{what}: its Dense module has the sizes {json.dumps(sizes)}; two numbers from 1 are needed")
-    return int(sizes[0]), int(sizes[1]), config.get("bias", True) is not False
+    return int(sizes[0]), int(sizes[1]), _flag(config, "bias", True, f"{what}: its Dense module")

@@ -96,6 +96,8 @@ def load_dense(folder: Path, what: str) -> nn.Linear:
             tensors = load_file(folder / "model.safetensors")
         else:
             tensors = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+        if not all(value.is_floating_point() for value in tensors.values()):
+            raise ValueError("they are quantized; give the checkpoint before that")
         layer.load_state_dict({name.removeprefix("linear."): value.float() for name, value in tensors.items()})
     except Exception as e:  # a broken file trips both libraries in too many ways to list
         raise InputError(f"{what}: the weights of its Dense module do not load: {one_line(e)}") from e

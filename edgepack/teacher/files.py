@@ -1,12 +1,14 @@
 """A checkpoint's files: their names, and JSON read so that a broken file is one line.
 
-A file of Git LFS that was never fetched is a pointer of three lines in its place; that it is no JSON, or no
-safetensors, would send people the wrong way, so it is looked for first.
+A file of Git LFS that was never fetched is a pointer of three lines in its place, and a copy of the hub's cache can be
+links to nothing; that these are no JSON, no safetensors or not there would send people the wrong way, so they are
+looked for first.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ def _document(path: Path, what: str) -> Any:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError(f"{what}: {path.name} is UTF-16; save it as UTF-8")
     try:
-        document = json.loads(data.decode("utf-8-sig"))
+        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unambiguous)
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as e:  # an escape such as \\ud83d alone, which no tokenizer and no file takes
         raise InputError(f"{what}: {path.name} is not valid JSON: it holds half of a surrogate pair") from e
@@ -63,6 +65,16 @@ def _document(path: Path, what: str) -> Any:
     return document
 
 
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these pairs; `ValueError` for a key with two values, of which one was not meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next((key for key, value in pairs if value != found[key]), None)
+        if twice is not None:
+            raise ValueError(f"the key {shown(twice)} stands twice in one object, with other values")
+    return found
+
+
 def has_weights(folder: Path) -> bool:
     """Whether there are weights under one of the names that transformers reads."""
     return any(any(folder.glob(pattern)) for pattern in (SAFETENSORS[0], PICKLES[0]))
@@ -70,14 +82,28 @@ def has_weights(folder: Path) -> bool:
 
 def deciding_files(folder: Path) -> list[Path]:
     """The files that decide what a checkpoint computes: config, weights, tokenizer."""
+    return [path for path in deciding_names(folder) if path.is_file()]
+
+
+def deciding_names(folder: Path) -> list[Path]:
+    """What has the name of a deciding file, be it one, a link to nothing, or a folder."""
     weights = SAFETENSORS if any(folder.glob(SAFETENSORS[0])) else PICKLES
-    found = {f for pattern in (CONFIG, *weights, *TOKENIZER_FILES) for f in folder.glob(pattern)}
-    return sorted(f for f in found if f.is_file())
+    patterns = (CONFIG, *weights, *TOKENIZER_FILES)
+    return sorted(path for path in folder.iterdir() if any(path.match(pattern) for pattern in patterns))
 
 
-def refuse_pointers(folder: Path, name: str) -> None:
-    """`InputError` where a file is the pointer that Git LFS leaves in place of the real one, or is empty."""
-    for path in deciding_files(folder):
+def refuse_unusable(paths: Iterable[Path], name: str) -> None:
+    """`InputError` where a file is not there, a link to nothing, empty, or the pointer that Git LFS leaves."""
+    for path in paths:
+        if path.is_symlink() and not path.exists():
+            raise InputError(
+                f"checkpoint {name}: {path.name} is a link to {shown(str(path.readlink()))}, which is not there; copy "
+                "the folder again with what its links lead to (cp -rL)"
+            )
+        if not path.exists():
+            raise InputError(f"checkpoint {name}: {path.name} is not there; copy or download the checkpoint again")
+        if not path.is_file():
+            raise InputError(f"checkpoint {name}: {path.name} is no regular file; a file is needed in its place")
         try:
             with path.open("rb") as file:
                 start = file.read(len(LFS_POINTER))

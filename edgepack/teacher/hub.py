@@ -29,6 +29,8 @@ EMBEDDING_FILES = ("*.json", "*_Dense/*", "*_Pooling/*", "0_Transformer/*")  # o
 def find_folder(source: str, wanted: Sequence[str] = WANTED) -> Path:
     """The folder that `source` names; the files `wanted` of it from the hub where it is an id and no folder."""
     path = Path(source)
+    if not source.strip():
+        raise InputError("checkpoint '': names no folder; give one (`.` is the current one), or a hub id")
     try:
         kind = "folder" if path.is_dir() else "file" if path.exists() else "nothing"
     except OSError as e:  # a name that is too long, a folder that may not be looked into

@@ -45,6 +45,8 @@ def find_task(config: PreTrainedConfig, what: str, wanted: str | None, fallback:
     if not isinstance(architectures, list) or not all(isinstance(each, str) for each in architectures):
         raise InputError(f"{what}: architectures is {shown(architectures)}; a list with one name is needed")
     heads = {name for each in architectures for suffix, name in HEADS.items() if each.endswith(suffix)}
+    if len(heads) > 1 and wanted is None:
+        raise InputError(f"{what}: architectures names heads for {' and for '.join(sorted(heads))}; pass --task")
     if architectures and not heads:
         raise InputError(_no_classifier(architectures[0], what))
     if wanted is not None and heads and wanted not in heads:
@@ -147,6 +149,11 @@ def read_labels(raw: Mapping[str, Any], what: str) -> tuple[str, ...] | None:
                     f"{what}: id2label says that class {i} is {shown(name)}, label2id that {shown(name)} is class "
                     f"{ids[name]}; correct the one that is wrong in config.json"
                 )
+            if i in backward and _plain(backward[i]) != _plain(name):
+                raise InputError(
+                    f"{what}: class {i} is {shown(name)} by id2label and {shown(backward[i])} by label2id; correct the "
+                    "one that is wrong in config.json"
+                )
     return tuple(forward[i] for i in range(len(forward)))
 
 
@@ -168,7 +175,7 @@ def _by_id(names: Any, field: str, what: str) -> dict[int, str]:
     found: dict[int, str] = {}
     for number, name in names.items():
         if (
-            not re.fullmatch(r"\d{1,9}", str(number))
+            not re.fullmatch(r"0|[1-9][0-9]{0,8}", str(number))
             or not isinstance(name, str | int | float)
             or not str(name).strip()
         ):
@@ -177,6 +184,11 @@ def _by_id(names: Any, field: str, what: str) -> dict[int, str]:
             )
         found[int(number)] = str(name)
     return found
+
+
+def _plain(name: str) -> str:
+    """A name without the case and the spaces that people write otherwise the second time."""
+    return "".join(name.casefold().split())
 
 
 def _is_whole(names: Mapping[int, str]) -> bool:

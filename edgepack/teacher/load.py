@@ -13,7 +13,7 @@ from pathlib import Path
 
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, bare
 from edgepack.task.schemes import SchemeName
 from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.similarity import EMBEDS
@@ -22,6 +22,7 @@ from edgepack.teacher.checkpoint import Checkpoint, Sizes, open_checkpoint
 from edgepack.teacher.embedding import SETTINGS, Embedding, read_embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import has_head
+from edgepack.teacher.files import refuse_unusable
 from edgepack.teacher.hub import EMBEDDING_FILES, WANTED, find_folder
 from edgepack.teacher.labels import (
     find_activation,
@@ -35,7 +36,7 @@ from edgepack.teacher.other_models import refuse_embedding_models
 from edgepack.teacher.own_model import Behaviour, OwnModel, observe_model
 from edgepack.teacher.pipeline import Rival
 from edgepack.teacher.tensors import FileTensors
-from edgepack.teacher.tokenizer import open_tokenizer, position_limit
+from edgepack.teacher.tokenizer import FolderTokenizer, open_tokenizer, position_limit
 from edgepack.teacher.weights import check_finite, check_loaded, check_weights, load_frozen
 from edgepack.teacher.weights_beside import said_of_others
 
@@ -152,7 +153,7 @@ def load_teacher(
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(*notes, *said_of_prefix(prefix), *said_of_others(checkpoint.folder, what, checkpoint.traits)),
+        notes=(*notes, *said_of_class(loaded.model), *said_of_files(checkpoint, opened, prefix)),
         behaviour=behaviour,
     )
 
@@ -162,6 +163,8 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
     root, what = find_folder(source, (*WANTED, *EMBEDDING_FILES)), f"checkpoint {source}"
     embedding = read_embedding(root, what, pooling)
     name = root.resolve().name if Path(source).is_dir() else source
+    for path in embedding.files:
+        refuse_unusable([path], str(Path(source) / path.relative_to(root).parent))
     checkpoint = replace(open_checkpoint(str(embedding.folder)), name=name)
     opened = open_tokenizer(checkpoint, EMBEDS)
     ids = [opened.tokenizer.backend_tokenizer.encode(text).ids for text in ("Abc", "abc")]
@@ -188,19 +191,29 @@ def load_embedding_teacher(source: str, pooling: str | None = None) -> Teacher:
         truncation_side=opened.truncation_side,
         padding_side=opened.padding_side,
         rival=opened.rival,
-        notes=(
-            *embedding.notes(),
-            *said_of_prefix(prefix),
-            *said_of_others(checkpoint.folder, what, checkpoint.traits),
-        ),
+        notes=(*embedding.notes(), *said_of_files(checkpoint, opened, prefix)),
         behaviour=behaviour,
         embedding=embedding,
     )
 
 
-def said_of_prefix(prefix: str) -> list[str]:
-    """A note on what a wrapper put before the names of the weights."""
-    return [f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"] if prefix else []
+def said_of_class(model: PreTrainedModel) -> list[str]:
+    """A note where config.json names other classes than the one that runs, such as one of the training's own code."""
+    named = [re.sub("^(TF|Flax)", "", name) for name in model.config.architectures or []]
+    run_as = type(model).__name__
+    if not named or run_as in named:
+        return []
+    return [
+        f"config.json names the class {bare(named[0])}, which is run as transformers' {run_as}; if its own code "
+        "computes something else, give a checkpoint of a plain class"
+    ]
+
+
+def said_of_files(checkpoint: Checkpoint, opened: FolderTokenizer, prefix: str) -> list[str]:
+    """Notes on files that nothing reads, and on what a wrapper put before the names of the weights."""
+    wrapped = f"the names of its weights begin with {prefix!r}, a wrapper's prefix, which is left out"
+    others = said_of_others(checkpoint.folder, f"checkpoint {checkpoint.name}", checkpoint.traits)
+    return [*opened.notes, *([wrapped] if prefix else []), *others]
 
 
 def embedding_model(encoder: PreTrainedModel, embedding: Embedding, checkpoint: Checkpoint) -> EmbeddingModel:

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError
 from edgepack.teacher.checkpoint import Checkpoint
-from edgepack.teacher.files import CONFIG, TOKENIZER_FILES, refuse_pointers
+from edgepack.teacher.files import CONFIG, TOKENIZER_FILES, deciding_names, refuse_unusable
 from edgepack.teacher.hub import find_folder
 from edgepack.teacher.load import Teacher
 from edgepack.teacher.pipeline import with_prefix_space
@@ -47,7 +47,7 @@ def open_student_tokenizer(source: str, teacher: Teacher) -> StudentTokenizer:
     """Read and check the tokenizer at `source`, a folder or a hub id; `InputError` where no app can run it."""
     what = f"student tokenizer {source}"
     folder = find_folder(source, (CONFIG, *TOKENIZER_FILES))
-    refuse_pointers(folder, source)
+    refuse_unusable(deciding_names(folder), source)
     settings = read_settings(folder, what)
     is_file = (folder / FILE).is_file()
     with tokenizers_as_input_errors(f"{what}: tokenizer does not load"):

@@ -23,7 +23,7 @@ from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.token_types import as_the_model_gets_them
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
 from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
-from edgepack.teacher.vocabulary_files import build_tokenizer, special_tokens
+from edgepack.teacher.vocabulary_files import build_tokenizer, said_of_vocabulary_beside, special_tokens
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
 FILE = "tokenizer.json"
@@ -35,7 +35,7 @@ PARTS = ("normalizer", "pre_tokenizer", "post_processor", "model")
 class FolderTokenizer:
     """A checkpoint's tokenizer, cutting on the right as apps do; `truncation_side` and `padding_side` are its own.
 
-    `pair_notes`: what is to be said where texts come in pairs.
+    `pair_notes`: what is to be said where texts come in pairs; `notes`: whatever they are.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -43,6 +43,7 @@ class FolderTokenizer:
     padding_side: str
     rival: Rival | None
     pair_notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_tokenizer(checkpoint: Checkpoint, task_name: str) -> PreTrainedTokenizerFast:
@@ -78,6 +79,7 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         settings.padding_side or _direction(stated, "padding"),
         find_rival(backend, settings, task_name) if is_file else None,
         tuple(pair_notes),
+        tuple(said_of_vocabulary_beside(checkpoint.folder, backend, what) if is_file else ()),
     )
 
 

@@ -94,6 +94,24 @@ def read_vocabulary(path: Path, what: str) -> dict[str, int]:
     return vocabulary
 
 
+def said_of_vocabulary_beside(folder: Path, backend: Tokenizer, what: str) -> list[str]:
+    """A note where a vocab.txt or vocab.json beside tokenizer.json, which is read, gives a token another id."""
+    found = []
+    for path in filter(Path.is_file, (folder / "vocab.txt", folder / "vocab.json")):
+        try:
+            beside = read_vocabulary(path, what) if path.suffix == ".txt" else read_json(path, what)
+        except InputError:  # nothing reads it: what is wrong with it does not matter
+            continue
+        others = [token for token, number in beside.items() if backend.token_to_id(token) != number]
+        if others:
+            found.append(
+                f"{what}: {path.name} beside tokenizer.json has other ids for {len(others)} of its {len(beside)} "
+                f"tokens, as {shown(others[0])}; tokenizer.json is read: if the teacher was trained with {path.name}, "
+                "move tokenizer.json away"
+            )
+    return found
+
+
 def special_tokens(settings: TokenizerSettings, vocabulary: Mapping[str, int]) -> dict[str, str]:
     """A token for each role that has one: as the files name it, else the usual one that the vocabulary has."""
     found = dict(settings.special)

@@ -65,14 +65,20 @@ def read_names(folder: Path, what: str, family: Family) -> StoredWeights:
     tensors: dict[str, Stored] = {}
     for file in files:
         try:
-            tensors |= stored_in(file)
+            found = stored_in(file)
         except Exception as e:  # a broken pickle trips torch in too many ways to list
             raise InputError(f"{what}: weights do not load: {file.name}: {_reason(e)}") from e
+        twice = sorted(tensors.keys() & found.keys())
+        if twice:
+            raise InputError(f"{what}: {few(twice)} is in {file.name} and in another part; download the parts again")
+        tensors |= found
     if not tensors:
         raise InputError(f"{what}: {files[0].name} holds no tensors; copy or download the checkpoint again")
     _refuse_adapters(tensors, what, family)
     _refuse_quantized(tensors, what)
-    return StoredWeights(tensors, _prefix(tensors, what, family))
+    stored = StoredWeights(tensors, _prefix(tensors, what, family))
+    _refuse_twins(stored, what, family)
+    return stored
 
 
 def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
@@ -151,11 +157,24 @@ def _refuse_adapters(names: Iterable[str], what: str, family: Family) -> None:
 
 def _refuse_quantized(tensors: Mapping[str, Stored], what: str) -> None:
     quantized = sorted(name for name in tensors if QUANTIZED.search(name))
-    other = sorted(n for n, t in tensors.items() if n.endswith("weight") and t.dtype not in FLOATS)
+    other = sorted(n for n, t in tensors.items() if n.endswith(("weight", "bias")) and t.dtype not in FLOATS)
     if quantized or other:
         raise InputError(
             f"{what}: its weights are quantized: {few(quantized or other)}; give the checkpoint before that"
         )
+
+
+def _refuse_twins(stored: StoredWeights, what: str, family: Family) -> None:
+    """`InputError` for two tensors that are one to transformers, under an old and a new name: either could be meant."""
+    seen: dict[str, str] = {}
+    for name in stored.tensors:
+        known_as = plain_name(name.removeprefix(stored.prefix)).removeprefix(f"{family.prefix}.")
+        other = seen.setdefault(known_as, name)
+        if other != name:
+            raise InputError(
+                f"{what}: its weights hold {bare(other)} and {bare(name)}, two names of one tensor; remove the one "
+                "that was not trained"
+            )
 
 
 def _prefix(tensors: Mapping[str, Stored], what: str, family: Family) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,10 +88,21 @@ def test_other_inputs_than_the_builds_are_refused(
         bundle_output(moved / "out", QUIET)
 
 
-def test_a_record_of_another_version_is_one_line(tree: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda inputs: inputs["request"].update(colour="red"),
+        lambda inputs: inputs.update(train=5),
+        lambda inputs: inputs.pop("evaluation"),
+        lambda inputs: inputs["teacher"].pop("sha256"),
+    ],
+)
+def test_a_record_of_another_version_is_one_line(
+    tree: Path, tmp_path: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
     output = Path(shutil.copytree(tree / "out", tmp_path / "out"))
     document = json.loads((output / "edgepack.json").read_text())
-    document["inputs"]["request"]["colour"] = "red"
+    spoil(document["inputs"])
     (output / "edgepack.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="its record of the build is of another version of edgepack; build again"):
         bundle_output(output, QUIET, Moved(str(tree / "teacher"), str(tree / "train.tsv"), str(tree / "eval.tsv")))

@@ -134,3 +134,13 @@ def test_verbose_shows_debug_lines_and_nothing_twice(monkeypatch: pytest.MonkeyP
     doctor_does(monkeypatch, speak)
     assert call("doctor", "-v").stderr == "debug: edgepack: a step\nan info\n"
     assert call("doctor").stderr == "an info\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has this device")
+def test_a_log_on_a_full_disk_is_one_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    assert call("targets", "--json").exit_code == 0
+    result = call("targets", "--json", "--log-file", "/dev/full")
+    said = result.stderr + capfd.readouterr().err
+    assert result.exit_code == 0
+    assert said.count("/dev/full cannot be written") == 1
+    assert "Traceback" not in said

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from edgepack.bundle.verdict import Speed
 from edgepack.bundle.write import Bundle, write_bundle
+from edgepack.cli import main
 from edgepack.errors import InputError
 from edgepack.evidence.compare import Change, compare, growth_checks
 from edgepack.evidence.gate import gate
@@ -144,3 +146,13 @@ def test_on_other_data_the_baseline_stands_for_the_teacher(bundle: Bundle, world
     check = next(check for check in result.checks if check.name == "metric")
     assert check.status == "passed"
     assert "compared with the baseline" in check.reason
+
+
+@pytest.mark.parametrize("command", ["compare", "bom"])
+def test_a_bundle_that_was_changed_is_not_vouched_for(copy: Path, tmp_path: Path, command: str) -> None:
+    (copy / "tokenizer.json").unlink()
+    words = ["compare", str(copy), str(copy)] if command == "compare" else ["bom", str(copy), "-o", str(tmp_path / "b")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "is not as its manifest records it" in result.stderr
+    assert not (tmp_path / "b").exists()

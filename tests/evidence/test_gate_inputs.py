@@ -90,3 +90,11 @@ def test_a_bundle_given_for_a_build_is_answered_with_where_the_build_is(tmp_path
     (tmp_path / "edgepack.json").write_text(json.dumps({"files": []}))
     with pytest.raises(InputError, match="is a bundle, not a build; give the -o folder of its build"):
         load_build_manifest(tmp_path)
+
+
+def test_a_build_that_was_stopped_is_answered_with_how_it_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".edgepack").mkdir()
+    with pytest.raises(
+        InputError, match=r"has no edgepack\.json: what writes it was stopped or still runs; give the sa"
+    ):
+        load_build_manifest(tmp_path)

@@ -127,6 +127,8 @@ def test_the_command(folder: Path) -> None:
 def test_texts_of_the_command_line() -> None:
     assert list(read_texts(["a", "b"], [], False)) == ["a", "b"]
     assert list(read_texts(["a", "b"], [], True)) == [("a", "b")]
+    with pytest.raises(InputError, match="standard input is closed; give texts as arguments"):
+        read_texts(["-"], None, False)
     assert list(read_texts(["-"], io.BytesIO(b"a\tb\n c\td\r\n"), True)) == [("a", "b"), (" c", "d")]
     assert list(read_texts(["-"], ["\ufeffé\r\n".encode(), b"b"], False)) == ["é", "b"]
     for arguments, lines, pair, said in (

@@ -168,7 +168,34 @@ def test_prompts_are_those_of_queries_and_of_other_texts(
     teacher = load_teacher(str(tmp_path), EMBEDS)
     assert teacher.task.prompts == Prompts(query, text)
     assert (teacher.sha256 == before.sha256) == (not query and not text)
-    assert [f"{query!r} is written before queries" in note for note in teacher.notes] == [True] * bool(query)
+    assert [f"{query!r} is written before queries" in note for note in teacher.notes if "before q" in note] == [
+        True
+    ] * bool(query)
+
+
+def test_what_is_not_read_of_a_folder_is_said(tmp_path: Path) -> None:
+    """Prompts of other names, and settings with another value than a student's."""
+    write_encoder(tmp_path)
+    write_modules(tmp_path, "mean", "Dense")
+    write_dense(tmp_path / "2_Dense")
+    edit(tmp_path, "2_Dense/config.json", module_input_name="sentence_embedding")
+    edit(tmp_path, "sentence_bert_config.json", transformer_task="feature-extraction", model_args={})
+    own = tmp_path / "config_sentence_transformers.json"
+    own.write_text('{"__version__": {}, "model_type": "SentenceTransformer", "prompts": {"query": ""}}')
+    assert load_teacher(str(tmp_path), EMBEDS).notes == ()
+    edit(tmp_path, "2_Dense/config.json", module_input_name="token_embeddings", scale=3.0)
+    edit(tmp_path, "sentence_bert_config.json", config_args={"num_hidden_layers": 1})
+    own.write_text('{"prompts": {"STS": "other: "}}')
+    notes = " ".join(load_teacher(str(tmp_path), EMBEDS).notes)
+    for said in ("Dense says module_input_name", "Dense says scale 3.0", "Transformer says config_args", "for STS"):
+        assert said in notes
+
+
+def test_the_settings_have_older_names(tmp_path: Path) -> None:
+    write_encoder(tmp_path)
+    write_modules(tmp_path)
+    (tmp_path / "sentence_bert_config.json").rename(tmp_path / "sentence_roberta_config.json")
+    assert load_teacher(str(tmp_path), EMBEDS).max_length == 12
 
 
 def test_a_teacher_whose_vectors_are_compared_by_something_else_is_said(tmp_path: Path) -> None:
@@ -204,6 +231,28 @@ def odd_dense(folder: Path) -> None:
     write_dense(folder / "2_Dense", "torch.nn.modules.activation.SiLU")
 
 
+def dense_with(name: str, content: bytes) -> Callable[[Path], Any]:
+    def make(folder: Path) -> None:
+        write_modules(folder, "mean", "Dense")
+        write_dense(folder / "2_Dense")
+        (folder / "2_Dense" / name).write_bytes(content)
+
+    return make
+
+
+def dense_of_integers(folder: Path) -> None:
+    write_modules(folder, "mean", "Dense")
+    write_dense(folder / "2_Dense")
+    weights = {"linear.weight": torch.ones(6, 16, dtype=torch.int8), "linear.bias": torch.ones(6)}
+    save_file(weights, folder / "2_Dense" / "model.safetensors")
+
+
+def of_its_own_code(folder: Path) -> None:
+    write_modules(folder)
+    modules = (folder / "modules.json").read_text()
+    (folder / "modules.json").write_text(modules.replace("sentence_transformers.models.Tr", "custom_st.Tr"))
+
+
 def lower_cased(folder: Path) -> None:
     write_modules(folder)
     edit(folder, "sentence_bert_config.json", do_lower_case=True)
@@ -231,6 +280,37 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         changed("1_Pooling/config.json", pooling_mode_cls_token=True),
         "its pooling is pooling_mode_mean_tokens, pooling_mode_cls_token; allowed: one",
     ),
+    "a flag that is no truth value": (
+        changed("1_Pooling/config.json", pooling_mode_cls_token=1),
+        "pooling_mode_cls_token is 1; allowed: true, false",
+    ),
+    "a list of poolings": (changed("1_Pooling/config.json", pooling_mode=["mean", "cls"]), "its pooling is mean, cls"),
+    "lower case as text": (changed("sentence_bert_config.json", do_lower_case="true"), "do_lower_case is 'true'"),
+    "a module without its config": (
+        lambda folder: (write_modules(folder), (folder / "1_Pooling" / "config.json").unlink()),
+        r"names 1_Pooling, which has no config\.json; download",
+    ),
+    "a module of its own code": (of_its_own_code, r"its module custom_st\.Transformer is code of its own"),
+    "an activation of its own code": (
+        lambda folder: (write_modules(folder, "mean", "Dense"), write_dense(folder / "2_Dense", "my.Tanh")),
+        r"its Dense module ends in my\.Tanh; allowed: Identity",
+    ),
+    "a dense pointer": (
+        dense_with("model.safetensors", b"version https://git-lfs.github.com/spec/v1"),
+        r"2_Dense: model\.safetensors is a Git LFS pointer",
+    ),
+    "a dense layer of integers": (dense_of_integers, "weights of its Dense module do not load.*quantized"),
+    "an unknown similarity": (
+        lambda folder: (
+            write_modules(folder),
+            (folder / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "hamming"}'),
+        ),
+        "similarity_fn_name is 'hamming'",
+    ),
+    "modules that are a folder": (
+        lambda folder: (folder / "modules.json").mkdir(),
+        r"modules\.json: is no regular file",
+    ),
     "no such prompt": (
         lambda folder: (
             write_modules(folder),
@@ -250,7 +330,9 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"modules\.json is {}; a JSON list is needed",
     ),
     "a place outside": (
-        lambda folder: (folder / "modules.json").write_text('[{"path": "../x", "type": "a.Transformer"}]'),
+        lambda folder: (folder / "modules.json").write_text(
+            '[{"path": "../x", "type": "sentence_transformers.models.Transformer"}]'
+        ),
         "a type and a path inside the folder are needed",
     ),
 }

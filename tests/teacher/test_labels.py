@@ -17,6 +17,7 @@ READ: dict[str, dict[str, Any]] = {
     "label2id alone, ids as text": {"id2label": ..., "label2id": {"neg": "0", "pos": "1"}},
     "id2label alone": {"id2label": {"0": "neg", "1": "pos"}, "label2id": ...},
     "id2label of nobody": {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"neg": 0, "pos": 1}},
+    "label2id in capitals": {"id2label": {"0": "neg", "1": "pos"}, "label2id": {"NEG": 0, "POS": 1}},
     "label2id of nobody": {"id2label": {"0": "neg", "1": "pos"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}},
 }
 
@@ -33,6 +34,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "contradiction": (
         {"label2id": {"neg": 1, "pos": 0}},
         "id2label says that class 0 is 'neg', label2id that 'neg' is",
+    ),
+    "other names": ({"label2id": {"bad": 0, "good": 1}}, "class 0 is 'neg' by id2label and 'bad' by label2id"),
+    "an id in two spellings": ({"id2label": {"0": "neg", "1": "pos", "01": "new"}}, "id2label holds '01': 'new'"),
+    "two kinds of head": (
+        {"architectures": ["BertForSequenceClassification", "BertForTokenClassification"]},
+        "names heads for text-classification and for token-classification; pass --task",
     ),
     "two ids": (
         {"id2label": ..., "label2id": {"neg": 0, "pos": 0}},
@@ -90,6 +97,26 @@ def test_what_can_mean_two_things_or_none_is_one_line(folder: Path, name: str) -
         load_teacher(str(folder))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 600
+
+
+def test_a_key_with_two_values_is_refused(folder: Path) -> None:
+    """Either could be meant; a key that stands twice with one value cannot be misread."""
+    config = folder / "config.json"
+    text = config.read_text().rstrip().removesuffix("}")
+    config.write_text(f'{text}, "hidden_act": "gelu"}}')
+    assert load_teacher(str(folder)).config.hidden_act == "gelu"
+    config.write_text(f'{text}, "hidden_act": "relu"}}')
+    with pytest.raises(InputError, match=r"config\.json is not valid JSON.*the key 'hidden_act' stands twice"):
+        load_teacher(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("TFBertForSequenceClassification", 0), ("OurForSequenceClassification", 1)]
+)
+def test_a_class_of_ones_own_code_is_said(folder: Path, name: str, said: int) -> None:
+    edit(folder, "config.json", architectures=[name])
+    notes = [note for note in load_teacher(str(folder)).notes if "run as transformers' BertForSeq" in note]
+    assert len(notes) == said
 
 
 @pytest.mark.parametrize("padding", [None, 0, 5])

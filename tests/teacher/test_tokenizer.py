@@ -308,3 +308,14 @@ def test_input_names_are_a_list(tmp_path: Path) -> None:
     edit(tmp_path, "tokenizer_config.json", model_input_names="input_ids")
     with pytest.raises(InputError, match=r"model_input_names is 'input_ids' in tokenizer_config\.json; a list"):
         load_teacher(str(tmp_path))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_vocabulary_beside_that_says_otherwise_is_said(folder: Path, order: int) -> None:
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+    (folder / "vocab.txt").write_text("\n".join([*tokens[:5], *tokens[5:][::order]]))
+    notes = [
+        note for note in load_teacher(str(folder)).notes if "vocab.txt beside tokenizer.json has other ids" in note
+    ]
+    assert len(notes) == (order == -1)

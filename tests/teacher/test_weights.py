@@ -60,6 +60,25 @@ def shards_without_one(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
 
+def shards_with_one_tensor_twice(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    parts = {f"model-0000{i + 1}-of-00002.safetensors": names[:6] if i == 0 else names[5:] for i in range(2)}
+    for i, (part, held) in enumerate(parts.items()):
+        save_file({name: tensors[name] + i for name in held}, folder / part, {"format": "pt"})
+    weight_map = {name: part for part, held in parts.items() for name in held}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def linked_to_nothing(name: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to("../../blobs/3c")
+
+    return spoil
+
+
 def pickled(document: Callable[[dict[str, torch.Tensor]], Any]) -> Spoil:
     def spoil(folder: Path) -> None:
         tensors = load_file(folder / "model.safetensors")
@@ -87,6 +106,16 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "modules kept by PEFT": (renamed(lambda n: n.replace("classifier.", "classifier.modules_to_save.")), "not merged"),
     "quantized by bitsandbytes": (added(**{f"{QUERY}.weight.absmax": ONES}), r"quantized: bert\.encoder.*absmax"),
     "quantized integers": (changed(f"{QUERY}.weight", lambda t: t.to(torch.int8)), "weights are quantized"),
+    "integers for a bias": (changed("classifier.bias", lambda t: t.to(torch.int64)), "quantized: classifier.bias"),
+    "an old name beside the new one": (
+        lambda f: edit_weights(f, lambda t: t | {"bert.embeddings.LayerNorm.gamma": torch.ones(16)}),
+        r"hold bert\.embeddings\.LayerNorm\.gamma and bert\.embeddings\.LayerNorm\.weight, two names of one tensor",
+    ),
+    "the encoder once more without its prefix": (
+        lambda f: edit_weights(f, lambda t: t | {n.removeprefix("bert."): v + 1 for n, v in t.items()}),
+        r"hold bert\.embeddings\.\S+ and embeddings\.\S+, two names of one tensor",
+    ),
+    "a tensor in two parts": (shards_with_one_tensor_twice, r"is in model-00002-of-00002\.safetensors and in another"),
     "masks of pruning": (added(**{f"{QUERY}.weight_mask": ONES}), r"masks of pruning .*prune\.remove"),
     "heads pruned": (changed(f"{QUERY}.weight", lambda t: t[:8]), r"shape \[8, 16\].*heads were pruned"),
     "heads pruned by the config": (lambda f: edit(f, "config.json", pruned_heads={"0": [1]}), "names pruned_heads"),
@@ -132,6 +161,15 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
             "version https://git-lfs.github.com/spec/v1\noid sha256:3c\nsize 9\n"
         ),
         "model.safetensors is a Git LFS pointer.*git lfs pull",
+    ),
+    "a copy of the hub's cache": (
+        linked_to_nothing("model.safetensors"),
+        r"model\.safetensors is a link to '\.\./\.\./blobs/3c', which is not there; copy the folder again",
+    ),
+    "a config that is a link to nothing": (linked_to_nothing("config.json"), r"config\.json is a link to"),
+    "a folder for a file": (
+        lambda f: ((f / "tokenizer.json").unlink(), (f / "tokenizer.json").mkdir()),
+        r"tokenizer\.json is no regular file",
     ),
     "an empty file": (lambda f: (f / "model.safetensors").write_bytes(b""), "model.safetensors is empty"),
     "a shard is missing": (shards_without_one, r"names the part 'model-00002-of-00002\.safetensors', which is not"),
