@@ -178,6 +178,8 @@ def check_lists(table: SweepTable, place: Place) -> None:
             raise place.inside("teachers").error(
                 f"has {shown(name)}, which is no name of a folder; use letters, digits, '.', '_' and '-', 64 at most"
             )
+    if len({name.casefold() for name in table.teachers}) < len(table.teachers):
+        raise place.inside("teachers").error("has names that differ in capitals alone, which some disks take for one")
     for key in ("budgets", "seeds", "recipes", "targets"):
         inside = place.inside(key)
         with_key(lambda key=key: _different(getattr(table, key)), inside)  # type: ignore[misc]

@@ -54,7 +54,7 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
     """All rows of a table, checked; `problem`: whether texts have a label, a set of labels, or a score."""
     tagging = name == "token-classification"
     if not tagging and not pair:
-        _refuse_pairs(table, columns)
+        refuse_pairs(table, columns)
     layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, problem)
     used = {layout.text, layout.label, layout.pair, layout.label_name, *layout.flags}
     rows, notes, vectors = read_rows(without_refused(table, used), layout, problem)
@@ -80,7 +80,7 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
     return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags, outside=outside)
 
 
-def _refuse_pairs(table: Table, columns: Columns) -> None:
+def refuse_pairs(table: Table, columns: Columns) -> None:
     """`InputError` for data whose texts come in pairs, of which a task of single texts would read one."""
     if infer_layout(table, columns) == ("text-classification", True):
         first, second = text_columns(table, True, columns)

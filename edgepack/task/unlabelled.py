@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, dataset_of, read_evaluation
+from edgepack.task.loaded import refuse_pairs
 from edgepack.task.reading.columns import LABELS, SCORES, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
 from edgepack.task.reading.rows import Row, read_texts
 from edgepack.task.reading.sources import is_text_file, open_table, open_to_answer
@@ -39,6 +40,8 @@ def read_to_answer(
     if tagging:
         text, pair = choose(table, "text", "--text-column", columns.text, (*WORDS, *TEXTS)), None
     else:
+        if not task.pair:
+            refuse_pairs(table, columns)
         text, pair = text_columns(table, task.pair, columns)
     examples = tuple(example_of(row, task) for row in read_texts(table, text, pair))
     return task, Dataset(examples, source, table.sha256, table.notes), False

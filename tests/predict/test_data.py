@@ -173,3 +173,12 @@ def test_a_table_of_disagreements_over_words() -> None:
 def test_what_text_classification_counts(folder: Path) -> None:
     assert token_labels(Example("a", None, None, 1), [None, (0, 1), None], str.isspace) == ([1], [0])
     assert np.asarray(token_labels(Example("", None, (), ()), [None, None], str.isspace)[0]).tolist() == [-100, -100]
+
+
+def test_pairs_are_no_single_texts(folder: Path, tmp_path: Path) -> None:
+    """As a build and the gate have it: one text of two is not answered in silence."""
+    (tmp_path / "pairs.tsv").write_text("sentence1\tsentence2\nplay\tstop\n")
+    result = call(folder, "--data", tmp_path / "pairs.tsv")
+    assert result.exit_code == 2
+    assert "its texts come in pairs (sentence1, sentence2)" in result.stderr
+    assert call(folder, "--data", tmp_path / "pairs.tsv", "--text-column", "sentence1").exit_code == 0

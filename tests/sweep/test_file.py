@@ -72,6 +72,11 @@ def test_the_fingerprint_is_of_content_not_of_places(tmp_path: Path) -> None:
         ("seeds =", 'recipes = ["quik"]\nseeds =', r"recipes\[0\] is refused: .*did you mean 'quick'"),
         ("seeds =", 'recipes = ["none.toml"]\nseeds =', r"recipes\[0\] is refused: .*none.toml"),
         ('data = "train.tsv"', "", "teachers.one.data is missing"),
+        (
+            "[teachers.one]",
+            '[teachers.ONE]\nmodel = "t"\ndata = "a.tsv"\neval = "b.tsv"\n[teachers.one]',
+            "teachers has names that differ in capitals alone",
+        ),
         ("[teachers.one]", '[teachers."../one"]', r"teachers has '\.\./one', which is no name of a folder"),
         ("[options]", "[ray]\ngpus = -1\n[options]", "ray.gpus is -1; it must be greater than or equal to 0"),
         ("[options]", "options", "does not read"),
