@@ -153,7 +153,7 @@ def run_all(runs: Sequence[Run], store: Store, options: argparse.Namespace) -> l
     for key in store.forget(options.again):
         shutil.rmtree(work / store.folder.name / key, ignore_errors=True)
     left = [] if options.table_only else runs_left(runs, store)
-    for run in runs:
+    for run in [] if options.table_only else runs:  # a table alone may be made beside a build of another result
         if store.has(run.key):
             discard_stages(run, work)  # of a process that was killed between the two
     for group in groups_of(left):
