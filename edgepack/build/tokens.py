@@ -26,6 +26,7 @@ from edgepack.teacher import (
     check_sides,
     check_tokenizer,
     check_unknown,
+    check_words,
     unknown_share,
 )
 
@@ -206,6 +207,7 @@ def input_warnings(teacher: Teacher, data: tuple[Dataset, Dataset], tokens: Toke
         *check_tokenizer(teacher, data),
         *check_sides(teacher, data, length),
         *check_unknown(teacher, (tokens.teacher_train, tokens.evaluation)),
+        *check_words(data[1], tokens.evaluation, length),
         *(pairing_warnings(pairing) if pairing is not None else []),
         *app_warnings(tokenizer, first_texts(data[1]), tokens.max_length),
     ]

@@ -20,7 +20,7 @@ from edgepack.cli.building import build, cut_vectors, demo, finetune, plan, reci
 from edgepack.cli.interruption import number_of, signals_interrupt
 from edgepack.cli.logs import WORDS, add_log_options, log_error, logged, logged_defect
 from edgepack.cli.machine import doctor, profile, targets
-from edgepack.cli.options import refuse_empty_texts
+from edgepack.cli.options import refuse_empty_texts, refuse_repeated
 from edgepack.cli.release import bom, compare, gate, inspect, package, predict, reduce_runtime, report, sign
 from edgepack.cli.stages import bundle, export, validate
 from edgepack.cli.sweeping import sweep
@@ -52,6 +52,14 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[WORDS] = list(args)
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            refuse_repeated(command, ctx, rest)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         with signals_interrupt():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from edgepack.bounded import ARCHIVES
 from edgepack.console.colour import coloured, wants_colour
-from edgepack.errors import shown
+from edgepack.errors import InputError, shown
 from edgepack.parameters import Disk, Latency, Share, Size
 from edgepack.target import list_targets, load_target
 from edgepack.task.schemes import SCHEMES
@@ -126,6 +127,20 @@ class RenamedOption(click.Option):
             make_console(quiet=False).warn(f"{self.old} is called {self.opts[0]} now; {self.old} will go")
             given[str(self.name)] = given.pop(self.old)
         return super().handle_parse_result(ctx, given, args)
+
+
+def refuse_repeated(command: click.Command, ctx: click.Context, args: list[str]) -> None:
+    """Refuse an option that is given more than once and has one value: which was meant is not known."""
+    try:
+        with click.Context(command, parent=ctx) as own:
+            given, _, order = command.make_parser(own).parse_args(list(args))
+    except click.UsageError:
+        return  # the command says what is wrong
+    for option, times in Counter(order).items():
+        if not isinstance(option, click.Option) or option.multiple or option.is_flag or option.count:
+            continue
+        if times > 1 and getattr(option, "old", None) not in given:  # of both its names the option says so itself
+            raise InputError(f"{option.opts[-1]} is given {times} times; it has one value, give it once")
 
 
 TASKS = ("text-classification", "token-classification", "feature-extraction")

@@ -14,7 +14,7 @@ from edgepack.target import Target
 VOCABULARIES = ("free", "whole", "task")
 EMBEDDINGS = ("linear", "self_attentive")
 MOST_WIDE_ROWS = 65_536
-FREE_KERNEL, CONVOLVED_LAYERS = 5, 2  # words that a student of at most so many layers reads where the recipe leaves it
+FREE_KERNEL, CONVOLVED_LAYERS = 5, 2  # words that a tagger of at most so many layers reads where the recipe leaves it
 ROUNDED = tuple(bits for bits in BITS if bits < 32)
 
 
@@ -28,7 +28,7 @@ class Structure:
     largest choice there is) or "task" (the smallest: what the training data needs). `norm`: "layer_norm", or
     MobileBERT's "no_norm", fitted to the teacher's norms. `wide_rows`: of a table of tokens' scores beside the encoder
     of a classifier, at most; 0: none. `embedding_kernel`: words that a convolution over word vectors reads; 1: none; 0:
-    `FREE_KERNEL` in a student of few layers.
+    `FREE_KERNEL` in a student of few layers that tags words, else none.
     """
 
     sharing: str = "none"
@@ -40,7 +40,7 @@ class Structure:
     vocabulary: str = "free"
     norm: str = "layer_norm"
     wide_rows: int = 512
-    embedding_kernel: int = 1
+    embedding_kernel: int = 0
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {
@@ -103,7 +103,7 @@ class SearchSpace:
         narrowed = full.embedding_projection == "identity" and embedding < self.hidden_size
         if self.structure.embedding != "linear" or not (narrowed or full.can_convolve):
             return 1
-        return wanted or (FREE_KERNEL if layers <= CONVOLVED_LAYERS else 1)
+        return wanted or (FREE_KERNEL if full.per_token and layers <= CONVOLVED_LAYERS else 1)
 
     @property
     def head_inputs(self) -> int:

@@ -12,6 +12,7 @@ from edgepack.teacher.data_check import (
     check_teacher,
     check_tokenizer,
     check_unknown,
+    check_words,
     unknown_share,
 )
 from edgepack.teacher.families import FAMILIES
@@ -39,6 +40,7 @@ __all__ = [
     "check_teacher",
     "check_tokenizer",
     "check_unknown",
+    "check_words",
     "config_sizes",
     "count_answers",
     "feed_forward_size",

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from edgepack.errors import InputError, shown
-from edgepack.task.encoded import Encoded
+from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.examples import Dataset
 from edgepack.teacher.label_check import log_tail
 from edgepack.teacher.load import Teacher
@@ -145,6 +145,25 @@ def check_unknown(teacher: Teacher, encoded: Sequence[Encoded]) -> list[str]:
             f"{share:.0%} of the data's tokens are unknown to the teacher's tokenizer: is the data in its language?"
         ]
     return []
+
+
+def check_words(data: Dataset, encoded: Encoded, longest: int) -> list[str]:
+    """Warn of tagged words without a token: no metric counts them. Texts of `longest` tokens may be cut: not looked at.
+
+    `encoded` is `data` as the tokenizer reads it.
+    """
+    if not encoded.per_token:
+        return []
+    labelled = np.add.reduceat(encoded.labels != IGNORED, encoded.offsets[:-1])
+    words = np.array([len(example.words or ()) for example in data.examples])
+    missing = (words - labelled) * ((encoded.lengths < longest) | (encoded.windows is not None))
+    if not missing.any():
+        return []
+    first = data.examples[int(missing.nonzero()[0][0])]
+    return [
+        f"{data.source}: {missing.sum():,} of {words.sum():,} tagged words have no token, since the tokenizer leaves "
+        f"nothing of them (one is in {shown(first.text)}): no metric counts them, and apps give them no tag"
+    ]
 
 
 def unknown_share(tokenizer: PreTrainedTokenizerFast, encoded: Sequence[Encoded]) -> float:

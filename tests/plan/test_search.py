@@ -161,16 +161,19 @@ def test_a_convolution_is_in_every_candidate_that_can_have_one_and_its_bytes_are
         Structure(embedding_kernel=3, embedding="self_attentive")
 
 
-def test_a_student_of_few_layers_has_a_convolution_where_the_recipe_leaves_it() -> None:
-    alone = replace(SPACE, targets=SPACE.targets[:1], structure=Structure(embedding_kernel=0))
+def test_a_tagger_of_few_layers_has_a_convolution_where_the_recipe_leaves_it() -> None:
+    tags = changed_config(FULL, task="token-classification", head_act=None)
+    alone = replace(SPACE, full=tags, targets=SPACE.targets[:1])
     shapes = [each.config for budget in (60_000, 150_000) for each in search(alone, budget).candidates]
     few = [shape.num_hidden_layers <= CONVOLVED_LAYERS for shape in shapes]
     assert [shape.embedding_kernel for shape in shapes] == [FREE_KERNEL if each else 1 for each in few]
     assert len(set(few)) == 2
-    none = replace(alone, structure=Structure())
-    assert all(c.config.embedding_kernel == 1 for c in search(none, 60_000).candidates)
-    attentive = replace(alone, structure=Structure(embedding="self_attentive", embedding_kernel=0))
-    assert all(c.config.embedding_kernel == 1 for c in search(attentive, 60_000).candidates)
+    others = (
+        replace(alone, structure=Structure(embedding_kernel=1)),
+        replace(alone, structure=Structure(embedding="self_attentive")),
+        replace(alone, full=FULL),
+    )
+    assert all(c.config.embedding_kernel == 1 for space in others for c in search(space, 60_000).candidates)
 
 
 def test_widths_are_those_that_every_target_can_run() -> None:

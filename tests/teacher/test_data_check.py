@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from edgepack.errors import InputError
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Dataset, Example
+from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
-from edgepack.teacher import check_sides, check_teacher, check_tokenizer, check_unknown, load_teacher
+from edgepack.teacher import check_sides, check_teacher, check_tokenizer, check_unknown, check_words, load_teacher
 from tests.teacher.tiny import edit, edit_json
 
 
@@ -62,6 +64,20 @@ def test_a_vocabulary_of_another_language_is_refused(folder: Path) -> None:
     (note,) = unknown("play the song", "stop наблюдение now")
     assert note.startswith("17% of the data's tokens are unknown")
     assert unknown("play the song now", "stop the music now" * 9) == []
+
+
+def test_words_that_the_tokenizer_drops_are_counted(folder: Path) -> None:
+    tokenizer = load_teacher(str(folder)).tokenizer
+    task = Task("token-classification", ("O", "B-a", "I-a"))
+    texts = (("play", "music"), ("\u200b", "stop", "\ufeff"), ("play",) * 20)
+    tagged = Dataset(tuple(Example(" ".join(words), None, words, (1,) * len(words)) for words in texts), "a.conll", "")
+    (warning,) = check_words(tagged, encode(tagged, task, tokenizer, 8), 8)
+    assert warning.startswith("a.conll: 2 of 25 tagged words have no token")
+    assert "'\\u200b stop \\ufeff'" in warning
+    whole = replace(tagged, examples=tagged.examples[::2])
+    assert check_words(whole, encode(whole, task, tokenizer, 8), 8) == []
+    labelled = encode(data("\u200b"), Task("text-classification", ("a", "b")), tokenizer, 8)
+    assert check_words(data("\u200b"), labelled, 8) == []
 
 
 def test_one_class_alone_shows_nothing(folder: Path) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.labels import BOOLEANS, NUMBER, is_gap
 from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import are_numbers, as_number, holds_scores
-from edgepack.task.reading.sets import flag_columns, holds_sets
+from edgepack.task.reading.sets import are_one_hot, flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
 
 PAIRS = (
@@ -95,13 +95,12 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
     if problem == REGRESSION:
         known = (*SCORES, *LABELS)
         return Layout("text", text, choose(table, "score", "--label-column", columns.label, known), second)
-    several = problem == MULTI_LABEL
-    if several:
-        flags = label_flags(table, columns)
-        if flags:
-            return Layout("text", text, flags[0], second, flags=flags)
+    several, flags = problem == MULTI_LABEL, label_flags(table, columns)
+    if flags:
+        if not (several or are_one_hot(table, flags)):
+            _refuse_label_columns(table, flags)
+        return Layout("text", text, flags[0], second, flags=flags)
     if columns.label is None and not find(table, LABELS):
-        _refuse_label_columns(table)
         _refuse_scores(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
     named = columns.label is None and not several
@@ -219,9 +218,13 @@ def label_flags(table: Table, columns: Columns) -> tuple[str, ...]:
 
 
 def has_sets(table: Table, columns: Columns) -> bool:
-    """Whether the data of a classification task have sets of labels, by what stands in it."""
-    if label_flags(table, columns):
-        return True
+    """Whether the data of a classification task have sets of labels, by what stands in it.
+
+    Columns of 0 and 1 of which one is 1 in each row are one label for each text.
+    """
+    flags = label_flags(table, columns)
+    if flags:
+        return not are_one_hot(table, flags)
     label = columns.label or find(table, LABELS)
     return label in table.columns and holds_sets(value for _, (value,) in table.rows((label,)))
 
@@ -266,12 +269,10 @@ def _refuse_scores(table: Table) -> None:
             )
 
 
-def _refuse_label_columns(table: Table) -> None:
-    """Refuse a table that has a column of zeros and ones for each label, for a task of one label."""
-    flags = flag_columns(table)
-    if len(flags) > 1:
-        raise InputError(
-            f"{table.source}: has no label column, but a column of 0 and 1 for each of several labels "
-            f"({listed(flags)}): multi-label data; the teacher gives one label for each text: fine-tune one of label "
-            "sets, or name its label column with --label-column"
-        )
+def _refuse_label_columns(table: Table, flags: Sequence[str]) -> NoReturn:
+    """Refuse a column of zeros and ones for each label, where a text has several or none, for a task of one label."""
+    raise InputError(
+        f"{table.source}: has no label column, but a column of 0 and 1 for each of several labels "
+        f"({listed(flags)}), and not one 1 in each row: multi-label data; the teacher gives one label for each text: "
+        "fine-tune one of label sets, or name its label column with --label-column"
+    )

@@ -67,13 +67,8 @@ def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> 
             rows, said, vectors = _set_rows(table, layout) if problem == MULTI_LABEL else _score_rows(table, layout)
             notes = (*notes, *said)
         else:
-            lists = holds_lists_of_one(value for _, (value,) in table.rows((layout.label,)))
-            rows = list(_text_rows(table, layout, lists))
-            if lists:
-                said_of_lists = (
-                    f"column {shown(layout.label)} holds a list of one label in each row, read as that label"
-                )
-                notes = (*notes, Note(f"{table.source}: {said_of_lists}"))
+            rows, said = _label_rows(table, layout)
+            notes = (*notes, *said)
         notes = (*notes, *said_of_texts(table.source, [(row.text, row.pair) for row in rows]))
     elif layout.kind == "words":
         rows = [_tagged_row(where, *values) for where, values in _values(table, layout.text, layout.label)]
@@ -124,6 +119,18 @@ def _text_rows(table: Table, layout: Layout, lists: bool = False) -> Iterator[Ro
             if type(label) is str and len(known) < MOST_KNOWN:
                 known[label] = labels
         yield Row(where, text, pair, None, labels, name)
+
+
+def _label_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
+    """Texts with one label each, also where it stands in a list or as the one 1 among columns of 0 and 1."""
+    if layout.flags:
+        how = f"has a column of 0 and 1 for each label ({listed(layout.flags)}) and one 1 in each row"
+        rows, _, _ = _set_rows(table, layout)
+    else:
+        lists = holds_lists_of_one(value for _, (value,) in table.rows((layout.label,)))
+        how = f"column {shown(layout.label)} holds a list of one label in each row" if lists else ""
+        rows = list(_text_rows(table, layout, lists))
+    return rows, [Note(f"{table.source}: {how}, read as that label")] if how else []
 
 
 def _name(where: str, label: str, column: str, value: Any) -> str:

@@ -50,6 +50,16 @@ def flag_columns(table: Table) -> list[str]:
     return [column for column, *values in found if values and all(map(is_flag, values))]
 
 
+def are_one_hot(table: Table, flags: Sequence[str]) -> bool:
+    """Whether each row has 1 in one of the columns and 0 in the others, as one label is written too."""
+    found = False
+    for _, values in table.rows(flags):
+        if not all(map(is_flag, values)) or sum(map(_is_present, values)) != 1:
+            return False
+        found = True
+    return found
+
+
 def is_list(value: Any) -> bool:
     """Whether a value is a list of labels, or one in a string."""
     if isinstance(value, str):

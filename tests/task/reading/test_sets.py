@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -130,6 +131,21 @@ def test_a_column_for_each_label(tmp_path: Path) -> None:
     bad = written(tmp_path, "text,love,joy\n" + "a,1,0\n" * 60 + "b,2,0\n", "b.csv")
     with pytest.raises(InputError, match=r"b\.csv:62: column 'love' holds '2'; 0 or 1 is needed"):
         sets(bad)
+
+
+def test_columns_with_one_label_in_each_row_are_labels(tmp_path: Path) -> None:
+    source = written(tmp_path, "text,love,joy,fear\na,1,0,0\nb,0,1,0\nc,0,0,1\nd,false,true,false\n", "a.csv")
+    single = replace(TASK, problem="single_label_classification")
+    data = read_dataset(source, single)
+    assert [single.labels[example.label] for example in data.examples] == ["love", "joy", "fear", "joy"]
+    assert "one 1 in each row, read as that label" in data.notes[0].text
+    assert infer_problem(source) == "single_label_classification"
+    assert read_labels(source) == ("love", "joy", "fear")
+    assert sets(source) == [(single.labels.index(name),) for name in ("love", "joy", "fear", "joy")]
+    none = written(tmp_path, "text,love,joy\na,1,0\nb,0,0\n", "b.csv")
+    assert infer_problem(none) == SETS
+    with pytest.raises(InputError, match=r"b\.csv: .* not one 1 in each row: multi-label data"):
+        read_dataset(none, single)
 
 
 def test_columns_that_the_user_lists(tmp_path: Path) -> None:
