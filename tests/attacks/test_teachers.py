@@ -161,7 +161,7 @@ TEACHERS: dict[str, tuple[Spoil, str]] = {  # what is done to it, what is said
         "is no regular file",
     ),
     "a tokenizer that is a pipe": (lambda teacher: pipe(teacher / "tokenizer.json"), "tokenizer"),
-    "weights that are a pipe": (lambda teacher: pipe(teacher / "model.safetensors"), "weights"),
+    "weights that are a pipe": (lambda teacher: pipe(teacher / "model.safetensors"), "no regular file"),
 }
 
 
