@@ -18,6 +18,7 @@ from edgepack.evidence.calls import gate_bundles
 from edgepack.finetune import Options, finetune
 from edgepack.package import package_app
 from edgepack.predict import Bundle, predict_data
+from edgepack.task.examples import Columns
 from tests.builds.tiny import QUIET, TARGETS, Files, build_shortly, make_teacher, request
 
 KINDS = {"lamp": "light", "bright": "light", "song": "music", "tune": "music"}
@@ -126,7 +127,7 @@ def test_each_app_takes_the_bundle(output: Path, tmp_path: Path, app: str) -> No
 
 def test_vectors_are_of_one_input() -> None:
     with pytest.raises(InputError, match="--long-texts windows with feature-extraction is not supported"):
-        refuse_other_options(None, None, "windows")
+        refuse_other_options(None, "windows", Columns())
 
 
 def labelled_files(folder: Path, files: Files) -> Files:

@@ -30,6 +30,16 @@ def sent(number: int, cleared: list[str]) -> Diagnosis:
 def test_a_signal_is_one_line_and_its_code(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     cleared: list[str] = []
     monkeypatch.setattr(doctor_module, "examine", lambda: sent(number, cleared))
+    handlers = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(ENDING, signal.SIG_DFL)}
+    inherited = {each: signal.signal(each, handlers[each]) for each in handlers}  # of a shell's background job ignored
+    try:
+        expect_one_line(number, cleared)
+    finally:
+        for each, handler in inherited.items():
+            signal.signal(each, handler)
+
+
+def expect_one_line(number: signal.Signals, cleared: list[str]) -> None:
     before = [signal.getsignal(each) for each in ENDING]
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 128 + number
