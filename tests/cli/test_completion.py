@@ -17,8 +17,9 @@ def test_targets_are_completed(before: list[str]) -> None:
     assert [item.value for item in found] == [name for name in list_targets() if name.startswith("ios-")]
 
 
-def test_options_are_completed_and_the_old_name_is_not() -> None:
-    found = ShellComplete(main, {}, "edgepack", "_EDGEPACK_COMPLETE").get_completions(["build"], "--")
+@pytest.mark.parametrize("before", [["build"], ["build", "-d", "a.tsv", "-d", "b.tsv"]])
+def test_options_are_completed_and_the_old_name_is_not(before: list[str]) -> None:
+    found = ShellComplete(main, {}, "edgepack", "_EDGEPACK_COMPLETE").get_completions(before, "--")
     names = {item.value for item in found}
     assert {"--config", "--raw-text", "--log-file"} <= names
     assert "--text" not in names
