@@ -152,10 +152,12 @@ def run_all(runs: Sequence[Run], store: Store, options: argparse.Namespace) -> l
     shared, work = options.shared.resolve(), options.work.resolve()
     for key in store.forget(options.again):
         shutil.rmtree(work / store.folder.name / key, ignore_errors=True)
-    left = [] if options.table_only else runs_left(runs, store)
-    for run in [] if options.table_only else runs:  # a table alone may be made beside a build of another result
-        if store.has(run.key):
-            discard_stages(run, work)  # of a process that was killed between the two
+    left: list[Run] = []
+    if not options.table_only:  # a table alone may be made while another process builds
+        left = runs_left(runs, store)
+        for run in runs:
+            if store.has(run.key):
+                discard_stages(run, work)  # of a process that was killed between the two
     for group in groups_of(left):
         print(f"{len(left)} builds left, now {', '.join(run.key for run in group)}", file=sys.stderr, flush=True)
         words = [json.dumps(asdict(run)) for run in group]

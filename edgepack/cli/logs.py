@@ -77,6 +77,6 @@ def logged(work: Work) -> Any:
     except click.ClickException as e:
         log_error(e.format_message())
         raise
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
         log_error("interrupted")
         raise

@@ -46,10 +46,10 @@ class NewFolder(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
             self.fail("'' names no folder; give one, such as `.` for the current one", param, ctx)
-        above = os.path.abspath(str(value))
+        place = above = os.path.abspath(str(value))
         while not os.path.lexists(above):
             above = os.path.dirname(above)
-        if not os.path.isdir(above) and above != os.path.abspath(str(value)):
+        if above != place and not os.path.isdir(above):
             self.fail(f"{shown(str(value))} cannot be made: {shown(above)} is a file; give another place", param, ctx)
         return super().convert(value, param, ctx)
 

@@ -47,9 +47,8 @@ EXTRAS = (
     (SEARCH_PACKAGES, INSTALL_SEARCH),
     (RAY_PACKAGES, INSTALL_RAY),
 )
-UNUSABLE = (  # the last two: a file where a folder would have to be
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ENOTDIR, errno.EEXIST),
-)
+FOLDER_NEEDED = (errno.ENOTDIR, errno.EEXIST)  # a file stands in its place
+UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, *FOLDER_NEEDED)
 FULL_TEXTS = ("No space left on device", "os error 28", "PytorchStreamWriter failed writing")  # of other libraries
 SHORT = {"m": "model", "d": "data", "b": "budget", "t": "target", "o": "output"}
 LONG_OPTION, SHORT_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]+)"), re.compile(r"(?<![\w-])-([mdbto])(?=\W|$)")

@@ -16,11 +16,7 @@ from transformers import PreTrainedConfig
 
 from edgepack.errors import InputError
 from edgepack.quantization import BITS, BitWidth, bit_width, small_table_width
-from edgepack.task.similarity import (  # the task of a student whose output is a vector of each text
-    EMBEDS,
-    POOLINGS,
-    VECTOR_NAME,
-)
+from edgepack.task.similarity import EMBEDS, POOLINGS, VECTOR_NAME
 
 EMBEDDING_PROJECTIONS = ("identity", "linear", "self_attentive")
 KERNELS = (1, 3, 5)  # words that a convolution over word vectors reads

@@ -16,7 +16,7 @@ from edgepack.task.similarity import cosines, unit
 from edgepack.task.tokenize import encode
 from edgepack.teacher import load_teacher
 from tests.builds.tiny import Files
-from tests.teacher.test_embedding import write_modules
+from tests.teacher.embedding_folders import write_modules
 
 WORDS = {"light": ["lamp", "bright", "dim"], "music": ["song", "play", "tune"], "time": ["clock", "alarm", "hour"]}
 FILLERS = ["please", "now", "could", "you", "just", "the", "my", "a", "some", "very"]

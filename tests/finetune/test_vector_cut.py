@@ -18,7 +18,7 @@ from edgepack.finetune.vector_cut import find_directions
 from edgepack.task.examples import Columns
 from edgepack.teacher import load_teacher
 from edgepack.teacher.embedding_model import EmbeddingModel
-from tests.teacher.test_embedding import EMBEDS, write_dense, write_encoder, write_modules
+from tests.teacher.embedding_folders import EMBEDS, write_dense, write_encoder, write_modules
 from tests.teacher.tiny import SENTENCES
 
 QUIET = Console(quiet=True)

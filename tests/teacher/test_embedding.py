@@ -1,19 +1,15 @@
-"""Teachers that embed: sentence-transformers folders, encoders with a pooling, and what is refused by its name."""
+"""Teachers that embed: sentence-transformers folders, and encoders with a pooling."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModel
 
-from edgepack.demo.base import make_tokenizer
-from edgepack.errors import InputError
 from edgepack.student.from_parts import student_from_parts, takes_parts
 from edgepack.student.from_table import student_from_table
 from edgepack.student.from_teacher import student_from_teacher
@@ -23,52 +19,9 @@ from edgepack.teacher.embedding_model import EmbeddingModel
 from edgepack.teacher.families import FAMILIES
 from edgepack.teacher.model_call import call
 from edgepack.teacher.own_model import OwnModel
+from tests.teacher.embedding_folders import EMBEDS, KINDS, write_dense, write_encoder, write_modules
 from tests.teacher.table import CARVED, ROWS
-from tests.teacher.tiny import OFFSET, OWN_NAMES, SENTENCES, SHAPE, edit
-
-EMBEDS = "feature-extraction"
-KINDS = {"mean": "pooling_mode_mean_tokens", "first": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
-
-
-def write_encoder(folder: Path, family: str = "bert") -> torch.nn.Module:
-    """A random encoder without a head."""
-    tokenizer = make_tokenizer(SENTENCES)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    settings = {"max_position_embeddings": 40, "pad_token_id": 1 if family in OFFSET else 0}
-    sizes = OWN_NAMES.get(family, SHAPE)
-    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), architectures=[], **settings, **sizes)
-    model = AutoModel.from_config(config).eval()
-    model.save_pretrained(folder)
-    return model
-
-
-def write_modules(folder: Path, pooling: str = "mean", *others: str, inside: str = "", size: int = 16) -> None:
-    """What sentence-transformers writes around an encoder."""
-    kinds = ["Transformer", "Pooling", *others]
-    paths = [inside, *(f"{i}_{kind}" for i, kind in enumerate(kinds) if i)]
-    modules = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-        for i, (kind, path) in enumerate(zip(kinds, paths, strict=True))
-    ]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    (folder / "1_Pooling").mkdir()
-    flags = {flag: name == pooling for name, flag in KINDS.items()}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": size, **flags}))
-    (folder / inside / "sentence_bert_config.json").write_text(
-        json.dumps({"max_seq_length": 12, "do_lower_case": False})
-    )
-
-
-def write_dense(folder: Path, activation: str = "torch.nn.modules.activation.Tanh") -> torch.nn.Linear:
-    folder.mkdir()
-    layer = torch.nn.Linear(16, 6)
-    config = {"in_features": 16, "out_features": 6, "bias": True, "activation_function": activation}
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(
-        {"linear.weight": layer.weight.detach(), "linear.bias": layer.bias.detach()}, folder / "model.safetensors"
-    )
-    return layer
+from tests.teacher.tiny import edit
 
 
 def batch(rows: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
@@ -212,150 +165,6 @@ def test_what_a_module_says_decides_the_hash(tmp_path: Path) -> None:
     before = load_teacher(str(tmp_path), EMBEDS).sha256
     edit(tmp_path, "1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_cls_token=True)
     assert load_teacher(str(tmp_path), EMBEDS).sha256 != before
-
-
-def with_modules(*kinds: str) -> Callable[[Path], Any]:
-    return lambda folder: write_modules(folder, "mean", *kinds)
-
-
-def changed(name: str, **values: Any) -> Callable[[Path], Any]:
-    def make(folder: Path) -> None:
-        write_modules(folder)
-        edit(folder, name, **values)
-
-    return make
-
-
-def odd_dense(folder: Path) -> None:
-    write_modules(folder, "mean", "Dense")
-    write_dense(folder / "2_Dense", "torch.nn.modules.activation.SiLU")
-
-
-def dense_with(name: str, content: bytes) -> Callable[[Path], Any]:
-    def make(folder: Path) -> None:
-        write_modules(folder, "mean", "Dense")
-        write_dense(folder / "2_Dense")
-        (folder / "2_Dense" / name).write_bytes(content)
-
-    return make
-
-
-def dense_of_integers(folder: Path) -> None:
-    write_modules(folder, "mean", "Dense")
-    write_dense(folder / "2_Dense")
-    weights = {"linear.weight": torch.ones(6, 16, dtype=torch.int8), "linear.bias": torch.ones(6)}
-    save_file(weights, folder / "2_Dense" / "model.safetensors")
-
-
-def of_its_own_code(folder: Path) -> None:
-    write_modules(folder)
-    modules = (folder / "modules.json").read_text()
-    (folder / "modules.json").write_text(modules.replace("sentence_transformers.models.Tr", "custom_st.Tr"))
-
-
-def lower_cased(folder: Path) -> None:
-    write_modules(folder)
-    edit(folder, "sentence_bert_config.json", do_lower_case=True)
-    document = json.loads((folder / "tokenizer.json").read_text())
-    document["normalizer"]["lowercase"] = False
-    (folder / "tokenizer.json").write_text(json.dumps(document))
-
-
-REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no word on pooling": (lambda folder: None, r"has no modules\.json.*pass --pooling mean, first or last"),
-    "another module": (
-        with_modules("CNN"),
-        "its module CNN has no counterpart in a student; allowed: Transformer, Pool",
-    ),
-    "another order": (
-        with_modules("Normalize", "Dense"),
-        "its modules are Transformer, Pooling, Normalize, Dense; allow",
-    ),
-    "twice a layer": (with_modules("Dense", "Dense"), "each once"),
-    "the largest of tokens": (
-        changed("1_Pooling/config.json", pooling_mode_mean_tokens=False, pooling_mode_max_tokens=True),
-        "its pooling is pooling_mode_max_tokens; allowed: one of",
-    ),
-    "two poolings": (
-        changed("1_Pooling/config.json", pooling_mode_cls_token=True),
-        "its pooling is pooling_mode_mean_tokens, pooling_mode_cls_token; allowed: one",
-    ),
-    "a flag that is no truth value": (
-        changed("1_Pooling/config.json", pooling_mode_cls_token=1),
-        "pooling_mode_cls_token is 1; allowed: true, false",
-    ),
-    "a list of poolings": (changed("1_Pooling/config.json", pooling_mode=["mean", "cls"]), "its pooling is mean, cls"),
-    "lower case as text": (changed("sentence_bert_config.json", do_lower_case="true"), "do_lower_case is 'true'"),
-    "a module without its config": (
-        lambda folder: (write_modules(folder), (folder / "1_Pooling" / "config.json").unlink()),
-        r"names 1_Pooling, which has no config\.json; download",
-    ),
-    "a module of its own code": (of_its_own_code, r"its module custom_st\.Transformer is code of its own"),
-    "an activation of its own code": (
-        lambda folder: (write_modules(folder, "mean", "Dense"), write_dense(folder / "2_Dense", "my.Tanh")),
-        r"its Dense module ends in my\.Tanh; allowed: Identity",
-    ),
-    "a dense pointer": (
-        dense_with("model.safetensors", b"version https://git-lfs.github.com/spec/v1"),
-        r"2_Dense: model\.safetensors is a Git LFS pointer",
-    ),
-    "a dense layer of integers": (dense_of_integers, "weights of its Dense module do not load.*quantized"),
-    "an unknown similarity": (
-        lambda folder: (
-            write_modules(folder),
-            (folder / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "hamming"}'),
-        ),
-        "similarity_fn_name is 'hamming'",
-    ),
-    "modules that are a folder": (
-        lambda folder: (folder / "modules.json").mkdir(),
-        r"modules\.json: is no regular file",
-    ),
-    "no such prompt": (
-        lambda folder: (
-            write_modules(folder),
-            (folder / "config_sentence_transformers.json").write_text('{"prompts": {}, "default_prompt_name": "a"}'),
-        ),
-        "default_prompt_name is 'a'",
-    ),
-    "prompts left out": (changed("1_Pooling/config.json", include_prompt=False), "leaves prompts out"),
-    "a length of none": (
-        changed("sentence_bert_config.json", max_seq_length=-1),
-        "max_seq_length is -1; a number from",
-    ),
-    "an odd activation": (odd_dense, "its Dense module ends in SiLU; allowed: Identity, Tanh, GELU, ReLU"),
-    "case": (lower_cased, "says do_lower_case, its tokenizer does not"),
-    "no list": (
-        lambda folder: (folder / "modules.json").write_text("{}"),
-        r"modules\.json is {}; a JSON list is needed",
-    ),
-    "a place outside": (
-        lambda folder: (folder / "modules.json").write_text(
-            '[{"path": "../x", "type": "sentence_transformers.models.Transformer"}]'
-        ),
-        "a type and a path inside the folder are needed",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
-    write_encoder(tmp_path)
-    make, message = REFUSED[name]
-    make(tmp_path)
-    with pytest.raises(InputError, match=message) as caught:
-        load_teacher(str(tmp_path), EMBEDS)
-    assert str(caught.value).isprintable()
-
-
-def test_a_pooling_must_agree(tmp_path: Path) -> None:
-    write_encoder(tmp_path)
-    with pytest.raises(InputError, match="pooling is 'max'; allowed: mean, first, last"):
-        load_teacher(str(tmp_path), EMBEDS, pooling="max")
-    write_modules(tmp_path)
-    assert load_teacher(str(tmp_path), EMBEDS, pooling="mean").task.embeds
-    with pytest.raises(InputError, match=r"pooling is mean by its modules\.json, first by --pooling"):
-        load_teacher(str(tmp_path), EMBEDS, pooling="first")
 
 
 @pytest.mark.parametrize("pooling", KINDS)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from edgepack.errors import InputError, shown
 from edgepack.task.reading.columns import Layout
 from edgepack.task.reading.conll import group_sentences
-from edgepack.task.reading.problem import MULTI_LABEL, SINGLE_LABEL, Problem
+from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.reading.row_notes import said_of_texts, said_of_tokens
 from edgepack.task.reading.scores import read_score, said_of_scores
 from edgepack.task.reading.sets import (
@@ -63,13 +63,9 @@ def read_rows(table: Table, layout: Layout, problem: Problem = SINGLE_LABEL) -> 
         table = group_sentences(table, layout.sentence, layout.text, layout.label)
         notes, layout = table.notes, Layout("words", "tokens", "tags")
     if layout.kind == "text":
-        if problem != SINGLE_LABEL:
-            rows, said, vectors = _set_rows(table, layout) if problem == MULTI_LABEL else _score_rows(table, layout)
-            notes = (*notes, *said)
-        else:
-            rows, said = _label_rows(table, layout)
-            notes = (*notes, *said)
-        notes = (*notes, *said_of_texts(table.source, [(row.text, row.pair) for row in rows]))
+        read = {SINGLE_LABEL: _label_rows, MULTI_LABEL: _set_rows, REGRESSION: _score_rows}[problem]
+        rows, said, vectors = read(table, layout)
+        notes = (*notes, *said, *said_of_texts(table.source, [(row.text, row.pair) for row in rows]))
     elif layout.kind == "words":
         rows = [_tagged_row(where, *values) for where, values in _values(table, layout.text, layout.label)]
         if len(rows) == 1 and len(rows[0].words or ()) > LONG_SENTENCE:
@@ -121,7 +117,7 @@ def _text_rows(table: Table, layout: Layout, lists: bool = False) -> Iterator[Ro
         yield Row(where, text, pair, None, labels, name)
 
 
-def _label_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
+def _label_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note], int]:
     """Texts with one label each, also where it stands in a list or as the one 1 among columns of 0 and 1."""
     if layout.flags:
         how = f"has a column of 0 and 1 for each label ({listed(layout.flags)}) and one 1 in each row"
@@ -130,7 +126,7 @@ def _label_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note]]:
         lists = holds_lists_of_one(value for _, (value,) in table.rows((layout.label,)))
         how = f"column {shown(layout.label)} holds a list of one label in each row" if lists else ""
         rows = list(_text_rows(table, layout, lists))
-    return rows, [Note(f"{table.source}: {how}, read as that label")] if how else []
+    return rows, [Note(f"{table.source}: {how}, read as that label")] if how else [], 0
 
 
 def _name(where: str, label: str, column: str, value: Any) -> str:
