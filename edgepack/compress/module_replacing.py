@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from edgepack.errors import InputError
-from edgepack.student.model import Student, StudentOutput, relative_buckets
+from edgepack.student.model import Student, StudentOutput
+from edgepack.student.relative_positions import relative_buckets
 
 Groups = tuple[tuple[int, ...], ...]
 

@@ -28,7 +28,7 @@ from edgepack.export.onnx_weights import row_codes, row_exponents, row_minima, r
 from edgepack.export.weighted_walk import EmittedWalk
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT2, INT4, INT8, ROW_SCALE_ZERO, ROW_SCALES_PER_OCTAVE, TERNARY, BitWidth
-from edgepack.student.model import bucket_by_distance
+from edgepack.student.relative_positions import bucket_by_distance
 
 MASKED = -1e9  # added to the scores of padding
 F32, F16, SI8, UI8, SI4, UI4, SI2, UI2, SI32 = "f32", "f16", "si8", "ui8", "si4", "ui4", "si2", "ui2", "si32"

@@ -23,7 +23,7 @@ from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, kernel_format, kernel_matrix, scales_per_channel
 from edgepack.export.weighted_walk import EmittedWalk
 from edgepack.quantization import INT8 as INT8_WIDTH
-from edgepack.student.model import bucket_by_distance
+from edgepack.student.relative_positions import bucket_by_distance
 
 MASKED = -3e4  # added to the scores of padding; fp16 ends at 65504
 SMALLEST_EPS = 2.0**-24  # of fp16: a smaller one would be zero

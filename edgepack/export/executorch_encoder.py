@@ -30,8 +30,9 @@ from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT8, RowTable
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, activation, bucket_by_distance
+from edgepack.student.model import Student, activation
 from edgepack.student.neighbours import sum_neighbours
+from edgepack.student.relative_positions import bucket_by_distance
 
 Make = Callable[[Weights], Tensor]
 MASKED = -1e9  # added to the scores of padding

@@ -49,7 +49,8 @@ from edgepack.export.weighted_walk import WeightedWalk
 from edgepack.quantization import INT8 as INT8_WIDTH
 from edgepack.quantization import RowTable
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, bucket_by_distance
+from edgepack.student.model import Student
+from edgepack.student.relative_positions import bucket_by_distance
 from edgepack.task.encoded import MODEL_INPUTS
 from edgepack.task.similarity import EMBEDS
 

@@ -20,7 +20,7 @@ from edgepack.export.onnx_graph import Graph
 from edgepack.export.onnx_products import Products
 from edgepack.export.onnx_tokens import Tokens
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import bucket_by_distance
+from edgepack.student.relative_positions import bucket_by_distance
 
 UINT8, INT32 = TensorProto.UINT8, TensorProto.INT32
 

@@ -39,7 +39,8 @@ from edgepack.export.torchscript_wide import MobileWide
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import Student, bucket_by_distance
+from edgepack.student.model import Student
+from edgepack.student.relative_positions import bucket_by_distance
 from edgepack.target import Target
 from edgepack.task.similarity import EMBEDS
 from edgepack.workspace import write_atomic

@@ -27,8 +27,9 @@ from transformers.utils import ModelOutput
 from edgepack.errors import InputError
 from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
 from edgepack.student.config import StudentConfig
-from edgepack.student.neighbours import sum_neighbours
+from edgepack.student.neighbours import multiply_neighbours
 from edgepack.student.pooling import pool
+from edgepack.student.relative_positions import relative_buckets
 from edgepack.student.wide import WideTable
 from edgepack.task.similarity import EMBEDS
 
@@ -60,10 +61,16 @@ class QuantizedLinear(nn.Linear):
     rounded_by: str = "example"  # what shares a range of activations
 
     def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
-        if not self.width.is_rounded:
-            return F.linear(x, self.weight, self.bias)
-        x = x if self.exact_input else round_activation(x, first_only, self.rounded_by)
-        return F.linear(x, round_weight(self.weight, self.width, self.block_size), self.bias)
+        return F.linear(self.rounded_input(x, first_only), self.rounded_weight(), self.bias)
+
+    def rounded_input(self, x: Tensor, first_only: bool = False) -> Tensor:
+        """The input as the runtime multiplies it."""
+        exact = self.exact_input or not self.width.is_rounded
+        return x if exact else round_activation(x, first_only, self.rounded_by)
+
+    def rounded_weight(self) -> Tensor:
+        """The weight `(out, in)` as the runtime has it."""
+        return round_weight(self.weight, self.width, self.block_size)
 
 
 class Projection(nn.Module):
@@ -217,9 +224,9 @@ class Embeddings(nn.Module):
         """`x` `(batch, seq, H)` and what each token's neighbours add to it; `present`: 0 at padding."""
         if self.convolution is None:
             return x
-        products = self.convolution(round_rows(self.word(input_ids), self.config.embedding_width))
-        products = products * present[..., None].to(products.dtype)
-        return x + sum_neighbours(products, self.config.neighbours).to(x.dtype)
+        words = round_rows(self.word(input_ids), self.config.embedding_width) * present[..., None]
+        read = self.convolution.rounded_input(words).to(x.dtype)
+        return x + multiply_neighbours(read, self.convolution.rounded_weight(), self.config.neighbours)
 
 
 class Head(nn.Module):
@@ -253,34 +260,6 @@ def matrix_name(path: str) -> str:
     for part in (".query", ".key", ".value"):
         path = path.replace(part, ".qkv")
     return path.removesuffix(".full")
-
-
-def bucket_by_distance(config: StudentConfig) -> Tensor:
-    """Bucket of every distance query − key from −(P − 1) to P − 1, int64 `(2 · P − 1,)`, P the longest sequence.
-
-    Files hold this table: a logarithm that another processor rounds otherwise could move a distance to its neighbour.
-    """
-    pairs = relative_buckets(
-        config.max_position_embeddings, config.relative_attention_buckets, config.relative_attention_max_distance
-    )
-    return torch.cat([pairs[0, 1:].flip(0), pairs[:, 0]])
-
-
-def relative_buckets(seq: int, buckets: int, max_distance: int, device: torch.device | None = None) -> Tensor:
-    """T5's bidirectional bucket of `key − query` for every pair of positions: int64 `(seq, seq)`.
-
-    Raffel et al. 2020, arXiv:1910.10683, §2.1: half the buckets for each sign; of these half exact, half
-    logarithmic up to `max_distance`. The sign follows MPNet, where keys to the left take the upper half.
-    """
-    positions = torch.arange(seq, device=device)
-    distance = positions[:, None] - positions[None, :]  # query − key
-    half = buckets // 2
-    bucket = (distance < 0).long() * half
-    distance = distance.abs()
-    exact = half // 2
-    ratio = torch.log(distance.clamp(min=1).float() / exact) / math.log(max_distance / exact)
-    large = torch.clamp(exact + (ratio * (half - exact)).long(), max=half - 1)
-    return bucket + torch.where(distance < exact, distance, large)
 
 
 class Student(PreTrainedModel):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,3 +28,15 @@ def sum_neighbours(products: Tensor, places: Sequence[int]) -> Tensor:
         rows = slice(reach + place, place - reach or None)
         total = total + padded[..., rows, number * size : (number + 1) * size]
     return total
+
+
+def multiply_neighbours(words: Tensor, weight: Tensor, places: Sequence[int]) -> Tensor:
+    """`words (batch, seq, E)`, 0 at padding, times `weight (places · H, E)`, summed as above: `(batch, seq, H)`.
+
+    One product of all neighbours of a token, for training: it makes nothing as wide as the products of all places.
+    """
+    reach, (_, seq, size) = max(places), words.shape
+    padded = F.pad(words, (0, 0, reach, reach))
+    read = torch.cat([padded[:, reach + place : reach + place + seq] for place in places], dim=-1)
+    rows = weight.view(len(places), -1, size).transpose(0, 1).flatten(1)  # (H, places · E)
+    return F.linear(read, rows)

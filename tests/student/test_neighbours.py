@@ -12,7 +12,7 @@ from edgepack.compress.narrow_embedding import add_convolution
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
-from edgepack.student.neighbours import sum_neighbours
+from edgepack.student.neighbours import multiply_neighbours, sum_neighbours
 from tests.noisy import noisy_student
 from tests.student.shapes import ONE_LAYER
 
@@ -32,6 +32,7 @@ def test_it_is_torchs_convolution_without_the_middle(kernel: int, seq: int) -> N
     places = [place for place in range(-(kernel // 2), kernel // 2 + 1) if place]
     used = torch.cat([matrices[kernel // 2 + place] for place in places])
     assert torch.allclose(sum_neighbours(words @ used.T, places), whole.transpose(1, 2), atol=1e-5)
+    assert torch.allclose(multiply_neighbours(words, used, places), whole.transpose(1, 2), atol=1e-5)
 
 
 def test_padding_adds_nothing_and_the_first_state_is_the_embeddings() -> None:

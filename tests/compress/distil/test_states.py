@@ -42,3 +42,15 @@ def test_mean_square_is_the_mean_over_the_gathered_tokens() -> None:
     real = MASK.bool().numpy()
     expected = ((student.numpy()[real] - teacher.numpy()[real]) ** 2).mean()
     assert mean_square(student, teacher, MASK).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_a_mean_square_is_what_autograd_has(kind: torch.dtype) -> None:
+    student, teacher = torch.randn(2, 3, 4).to(kind).requires_grad_(), torch.randn(2, 3, 4).half()
+    before = student.detach().clone()
+    (found,) = torch.autograd.grad(3 * mean_square(student, teacher, MASK), student)
+    plain = ((student.float() - teacher.float()) * MASK[:, :, None]).square().sum() / (MASK.sum() * 4)
+    (expected,) = torch.autograd.grad(3 * plain, student)
+    assert found.dtype == kind
+    torch.testing.assert_close(found, expected)
+    assert torch.equal(student, before)  # a copy is what is computed on
