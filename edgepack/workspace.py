@@ -290,16 +290,21 @@ def _length(path: Path) -> int | None:
         return None
 
 
+def refuse_other_files(root: Path) -> None:
+    """`InputError` where the folder can be no build's output: it is a file, or holds files of something else."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"output {root} is a file; give a folder that is new, empty or an earlier build's")
+    if root.is_dir() and not (root / HIDDEN_FOLDER).exists() and any(root.iterdir()):
+        raise InputError(f"output {root} holds files of something else; give a new or empty folder with -o")
+
+
 class Workspace:
     """The output folder of a build. Refuses a folder that holds other things."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.home = self.root / HIDDEN_FOLDER
-        if self.root.exists() and not self.root.is_dir():
-            raise InputError(f"output {self.root} is a file; give a folder that is new, empty or an earlier build's")
-        if self.root.is_dir() and not self.home.exists() and any(self.root.iterdir()):
-            raise InputError(f"output {self.root} holds files of something else; give a new or empty folder with -o")
+        refuse_other_files(self.root)
         try:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as e:

@@ -290,7 +290,8 @@ def test_bad_output_is_one_line_and_2(inputs: Inputs, name: str) -> None:
     place, expected = OUTPUTS[name]
     before = sorted(inputs.folder.rglob("*"))
     arguments = inputs.arguments("build", "-o", str(inputs.folder.parent / place))
-    assert_one_line(CliRunner().invoke(main, arguments), expected)
+    for more in ((), ("--dry-run",)):
+        assert_one_line(CliRunner().invoke(main, [*arguments, *more]), expected)
     assert sorted(inputs.folder.rglob("*")) == before
 
 

@@ -35,7 +35,7 @@ from edgepack.task.encoded import Encoded
 from edgepack.train.batches import Batch, Reader
 from edgepack.train.masks import PREFIX as MASKS
 from edgepack.train.masks import MaskTraining, remove_masked, start_masks
-from edgepack.train.optimizer import make_optimizer, named_parameters, read_moments, restore_moments
+from edgepack.train.optimizer import TableGradient, make_optimizer, named_parameters, read_moments, restore_moments
 from edgepack.train.processes import average_gradients, piece_tokens
 from edgepack.train.progress import Progress, load_progress, save_progress
 from edgepack.train.raw_text import PREFIX as TEXT_HEADS
@@ -195,6 +195,7 @@ class Segment:
     learned: dict[str, Parameter]
     parameters: dict[str, Parameter]
     optimizer: torch.optim.Optimizer
+    table_gradient: TableGradient
     masks: MaskTraining | None
 
     def snapshot(self, progress: Progress) -> Progress:
@@ -207,6 +208,7 @@ class Segment:
 
     def update(self, course: Course, step: int, accelerator: Accelerator) -> bool:
         """Move all that is learned by the gradients that a step has left; whether they were cut to the clip norm."""
+        self.table_gradient.gather()
         mask_values = self.masks.parameters.values() if self.masks is not None else ()
         average_gradients([*self.parameters.values(), *mask_values], accelerator)
         limit = course.schedule.clip_norm or math.inf
@@ -234,7 +236,7 @@ def _start_segment(progress: Progress, run: Run) -> Segment:
     optimizer = make_optimizer(student, course.schedule.weight_decay, learned, course.schedule.betas)
     restore_moments(parameters, optimizer, progress.moments)
     progress.moments = {}  # the optimizer has them now
-    return Segment(student, learned, parameters, optimizer, masks)
+    return Segment(student, learned, parameters, optimizer, TableGradient(student, device), masks)
 
 
 def _run_segment(progress: Progress, end: int, run: Run) -> None:
@@ -259,6 +261,7 @@ def _run_segment(progress: Progress, end: int, run: Run) -> None:
             save_progress(segment.snapshot(progress), scratch / "checkpoint")
             log.debug("%s: checkpoint at step %d, loss %.4g", run.place.name, progress.step, result.loss)
             last_saved = time.monotonic()
+    segment.table_gradient.end()
     finished = segment.snapshot(progress)
     progress.moments, progress.learned = finished.moments, finished.learned
     progress.student = segment.student.to("cpu")
