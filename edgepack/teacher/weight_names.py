@@ -29,6 +29,7 @@ ADAPTER = re.compile(
 )
 OWN_ADAPTER = re.compile(r"\.output\.adapter_(modules|layer_norm)\.")  # X-MOD's, one for each of its languages
 QUANTIZED = re.compile(r"\.(absmax|quant_state|quant_map|qweight|qzeros|SCB|weight_scale|weight_zero_point)(\.|$)")
+SHARD = re.compile(r"^(model|pytorch_model)-\d+-of-\d+\.\w+$")  # not of a variant, as model.fp16-00001-of-00002
 FLOATS = ("F64", "F32", "F16", "BF16")
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in TensorFlow's time
 
@@ -87,7 +88,7 @@ def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
         if (folder / whole).is_file():
             return (folder / whole,)
         if (folder / patterns[1]).is_file():
-            return _shards(folder, patterns[1], what)
+            return _shards(folder, patterns, what)
     loose = sorted(path.name for pattern in (SAFETENSORS[0], PICKLES[0]) for path in folder.glob(pattern))
     if loose:
         raise InputError(
@@ -99,7 +100,8 @@ def weight_files(folder: Path, what: str) -> tuple[Path, ...]:
     raise InputError(f"{what}: no weights; allowed: {SAFETENSORS[0]}, {PICKLES[0]}{hint}")
 
 
-def _shards(folder: Path, index: str, what: str) -> tuple[Path, ...]:
+def _shards(folder: Path, patterns: tuple[str, ...], what: str) -> tuple[Path, ...]:
+    index = patterns[1]
     parts = read_json(folder / index, what).get("weight_map")
     if not isinstance(parts, dict) or not parts or not all(isinstance(part, str) for part in parts.values()):
         raise InputError(f"{what}: {index} has no weight_map of names and files; download it again")
@@ -107,6 +109,12 @@ def _shards(folder: Path, index: str, what: str) -> tuple[Path, ...]:
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
             raise InputError(f"{what}: {index} names the part {shown(name)}, which is not in the folder; download it")
+    unnamed = sorted({path.name for path in folder.glob(patterns[0]) if SHARD.match(path.name)} - set(names))
+    if unnamed:
+        raise InputError(
+            f"{what}: {shown(unnamed[0])} looks like a part, and {index} does not name it; download the index again, "
+            "or move the part away"
+        )
     return tuple(folder / name for name in names)
 
 

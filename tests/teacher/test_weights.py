@@ -60,6 +60,14 @@ def shards_without_one(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
 
+def shards_and_one_more(folder: Path) -> None:
+    whole = folder / "model.safetensors"
+    first = whole.rename(folder / "model-00001-of-00002.safetensors")
+    shutil.copy(first, folder / "model-00002-of-00002.safetensors")
+    weight_map = dict.fromkeys(load_file(first), first.name)
+    (folder / f"{whole.name}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
 def shards_with_one_tensor_twice(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
@@ -173,6 +181,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     ),
     "an empty file": (lambda f: (f / "model.safetensors").write_bytes(b""), "model.safetensors is empty"),
     "a shard is missing": (shards_without_one, r"names the part 'model-00002-of-00002\.safetensors', which is not"),
+    "a shard that the index lacks": (
+        shards_and_one_more,
+        r"'model-00002-of-00002\.safetensors' looks like a part, and model\.safetensors\.index\.json does not name it",
+    ),
     "an index without a map": (
         lambda f: ((f / "model.safetensors").unlink(), (f / "model.safetensors.index.json").write_text("{}")),
         "has no weight_map",
