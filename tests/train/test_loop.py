@@ -208,8 +208,9 @@ def test_a_checkpoint_set_aside_by_a_kill_is_found(tmp_path: Path) -> None:
 def test_tensors_of_any_layout_are_saved(tmp_path: Path) -> None:
     """The moments of a matrix in two factors lie in memory as a singular value decomposition left the factors."""
     laid_across = torch.arange(6.0).reshape(2, 3).T
-    parts = {"moments": {"a.exp_avg": laid_across}, "learned": {"b": laid_across}}
-    save_progress(Progress(make_student(), step=1, losses=[], hidden_map=laid_across, **parts), tmp_path / "checkpoint")
+    moments, learned = {"a.exp_avg": laid_across}, {"b": laid_across}
+    progress = Progress(make_student(), moments, 1, [], learned=learned, hidden_map=laid_across)
+    save_progress(progress, tmp_path / "checkpoint")
     found = load_progress(tmp_path / "checkpoint")
     assert found is not None
     assert found.hidden_map is not None
