@@ -78,7 +78,7 @@ class Wanted:
                     "`edgepack profile` measures them"
                 )
             return
-        if self.tokens > space.max_length:
+        if self.latency is not None and self.tokens > space.max_length:
             raise InputError(
                 f"max latency at {self.tokens} tokens: inputs of this build have at most {space.max_length}; "
                 "write fewer behind the @, or give a larger --max-length"
@@ -86,16 +86,23 @@ class Wanted:
         for target in space.targets:
             known = self.of(target.name)
             if not known.shortest <= self.tokens <= known.longest:
-                source = "the built-in figures are" if self.machines is None else "the speed profile is"
-                raise InputError(
-                    f"max latency at {self.tokens} tokens: {source} of {known.shortest} to {known.longest}; write one "
-                    "of these behind the @, or give a --speed-profile with longer texts (`edgepack profile`)"
-                )
+                raise InputError(self._out_of_range(known))
             if self.objective == "memory" and known.memory is None:
                 raise InputError(
                     f"--objective memory: the speed profile has no peak_bytes of the runtime of {target.name}; measure "
                     "it with `edgepack profile`"
                 )
+
+    def _out_of_range(self, known: Machine) -> str:
+        """Why a machine's times do not tell what is wanted."""
+        source = "the built-in figures are" if self.machines is None else "the speed profile is"
+        said, way = f"{source} of {known.shortest} to {known.longest}", "(`edgepack profile`)"
+        if self.latency is None:
+            return f"times are estimated at {self.tokens} tokens: {said}; give a profile with shorter texts {way}"
+        return (
+            f"max latency at {self.tokens} tokens: {said}; write one of these behind the @, or give a --speed-profile "
+            f"with longer texts {way}"
+        )
 
 
 def grid_ms(space: SearchSpace, wanted: Wanted, bodies: Sequence[Body], tables: Sequence[Table]) -> np.ndarray:

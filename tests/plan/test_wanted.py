@@ -162,6 +162,16 @@ def test_what_a_profile_cannot_tell_is_refused() -> None:
         search(ALONE, 300_000, without)
 
 
+def test_times_without_a_limit_need_no_texts_as_long_as_those_of_the_figures() -> None:
+    """They only rank shapes."""
+    short = replace(ALONE, max_length=12)
+    assert search(short, 300_000, Wanted(objective="latency")).candidates
+    assert search(short, 300_000, profiled()).candidates
+    long_only = Wanted(machines={NAME: Machine(TRUE, None, 64, 128)})
+    with pytest.raises(InputError, match="times are estimated at 32 tokens: the speed profile is of 64 to 128; give"):
+        search(short, 300_000, long_only)
+
+
 def test_the_table_says_what_times_are_by() -> None:
     nothing = cast(DataPlan, SimpleNamespace(lines=list))
     by_profile = PlanReport(search(ALONE, 300_000, profiled(latency=LatencyLimit(9.0, 16))), nothing).table()
