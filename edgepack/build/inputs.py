@@ -368,7 +368,7 @@ def check_request(request: BuildRequest, teacher: Teacher, targets: Sequence[Tar
     recipe, name = request.chosen_recipe, request.effort
     if request.answer_rate != ANSWER_RATE and not teacher.task.may_be_unsure:
         raise InputError(
-            f'--answer-rate {request.answer_rate:g} decides when an app says "not sure", and that goes with one label '
-            "for each text; leave it out"
+            f"--answer-rate is {request.answer_rate:g}: it decides when an app says 'not sure', and that goes with one "
+            "label for each text; leave it out"
         )
     check_recipe(recipe, name, teacher, targets, request.raw_text, request.student_tokenizer)
