@@ -48,9 +48,7 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
     edit(tmp_path / "score", "config.json", id2label={"0": "score"}, label2id={"score": 0})
     files = Files(str(tmp_path / "tags"), "", "")
     asked = request(files, tmp_path, answer_rate=0.6)
-    with pytest.raises(
-        InputError, match='--answer-rate 0.6 decides when an app says "not sure", and that goes with one'
-    ):
+    with pytest.raises(InputError, match=r"--answer-rate is 0\.6: it decides when an app says 'not sure', and that"):
         check_request(asked, load_teacher(files.teacher), ())
     with pytest.raises(InputError, match="the tag scheme of text-classification is 'BIO'"):
         load_teacher(str(tmp_path / "score"), tag_scheme="BIO")
