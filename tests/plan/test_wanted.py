@@ -155,6 +155,10 @@ def test_what_a_profile_cannot_tell_is_refused() -> None:
         search(longer, 300_000, profiled(latency=LatencyLimit(2.0, 256)))
     with pytest.raises(InputError, match="the built-in figures are of 32 to 32"):
         search(longer, 300_000, Wanted(latency=LatencyLimit(2.0, 64)))
+    short = replace(ALONE, max_length=24)  # no number behind the @ would do
+    for tokens in (16, 32):
+        with pytest.raises(InputError, match=r"--speed-profile with shorter texts than 32 tokens .* a larger --max"):
+            search(short, 300_000, Wanted(latency=LatencyLimit(2.0, tokens)))
     with pytest.raises(InputError, match="memory needs --speed-profile"):
         search(ALONE, 300_000, Wanted(objective="memory"))
     without = Wanted(objective="memory", machines={NAME: Machine(TRUE, None, 16, 128)})
