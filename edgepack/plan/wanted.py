@@ -80,8 +80,8 @@ class Wanted:
                 )
             return
         if self.latency is not None and self.tokens > space.max_length:
-            known = max(self.of(target.name).shortest for target in space.targets)
-            fewer = "write fewer behind the @" if known <= space.max_length else SHORTER.format(known)
+            least = max(self.of(target.name).shortest for target in space.targets)
+            fewer = "write fewer behind the @" if least <= space.max_length else SHORTER.format(least)
             raise InputError(
                 f"max latency at {self.tokens} tokens: inputs of this build have at most {space.max_length}; {fewer}, "
                 "or give a larger --max-length"
