@@ -343,7 +343,7 @@ STAGES: dict[str, tuple[list[str], str]] = {
         "lies in the student",
     ),
     "export: unknown width": (
-        ["export", "teacher", "-t", "android-onnx", "-o", "out", "--body-bits", "3"],
+        ["export", "teacher", "-t", "android-onnx", "-o", "out", "--body-bits", "5"],
         "body-bits",
     ),
     "validate: no build": (["validate", "teacher", "--quiet"], "teacher"),

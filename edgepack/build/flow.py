@@ -26,8 +26,8 @@ from edgepack.build.halving import check_optuna
 from edgepack.build.input_records import write_manifest
 from edgepack.build.inputs import BuildRequest, Inputs, check_request, open_with_texts
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
-from edgepack.build.masked_words import check_masked_model, open_masked_model
-from edgepack.build.plan_search import PlanSearch, check_search
+from edgepack.build.masked_words import open_masked_model
+from edgepack.build.plan_search import PlanSearch, check_opened
 from edgepack.build.recipe import (
     Recipe,
     general_schedule,
@@ -90,7 +90,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "acce
 def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
     """Open and check the inputs, search, and report the candidates; nothing is written."""
     inputs, train_texts = open_with_texts(request, console)
-    check_masked_model(request.chosen_recipe.augmentation, inputs)
+    check_opened(inputs, make_accelerator(request.device))
     space = make_search_space(inputs)
     plan = make_plan(request, space)
     check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
@@ -135,13 +135,13 @@ def open_build(
     else:  # opened for another recipe, perhaps
         check_request(request, inputs.teacher, inputs.targets)
         inputs = replace(inputs, request=request)
-    check_masked_model(request.chosen_recipe.augmentation, inputs)
-    accelerator, space = make_accelerator(request.device), make_search_space(inputs)
+    accelerator = make_accelerator(request.device)
+    check_opened(inputs, accelerator)
+    space = make_search_space(inputs)
     plan = from_main(accelerator, make_plan(request, space))
     opened = planned_build(inputs, plan, space.full, workspace, console, finished_only)
     if request.search is None:
         return opened
-    check_search(inputs, accelerator)
     trials = PlanSearch(inputs, plan, accelerator, console, opened.bf16)
     plan = trials.read(opened.shared_stage("search", trials.parts, trials.write))
     return planned_build(inputs, plan, space.full, workspace, console, finished_only)

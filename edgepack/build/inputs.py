@@ -366,4 +366,9 @@ def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tupl
 def check_request(request: BuildRequest, teacher: Teacher, targets: Sequence[Target]) -> None:
     """`InputError` for a recipe that cannot train what is asked for."""
     recipe, name = request.chosen_recipe, request.effort
+    if request.answer_rate != ANSWER_RATE and not teacher.task.may_be_unsure:
+        raise InputError(
+            f"--answer-rate is {request.answer_rate:g}: it decides when an app says 'not sure', and that goes with one "
+            "label for each text; leave it out"
+        )
     check_recipe(recipe, name, teacher, targets, request.raw_text, request.student_tokenizer)

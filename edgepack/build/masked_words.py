@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from edgepack.build.inputs import Inputs
 from edgepack.compress.augmentation import Augmentation
@@ -57,12 +57,11 @@ def open_masked_model(source: str, inputs: Inputs) -> MaskedModel:
 def check_masked_model(augmentation: Augmentation | None, inputs: Inputs) -> None:
     """Refuse a recipe's masked-word model that cannot be used, before anything is spent."""
     if augmentation is not None and augmentation.share and augmentation.masked_model is not None:
-        open_masked_model(augmentation.masked_model, inputs)
+        load_head(open_masked_model(augmentation.masked_model, inputs).checkpoint)
 
 
-def load_masked_words(model: MaskedModel, words: Words, allowed: np.ndarray, device: torch.device) -> MaskedWords:
-    """Candidates from the checkpoint's masked-word head, which must have trained weights."""
-    checkpoint = model.checkpoint
+def load_head(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The checkpoint with its masked-word head, which must have trained weights; in eval mode."""
     try:
         with quiet_transformers():
             head, info = AutoModelForMaskedLM.from_pretrained(
@@ -80,7 +79,14 @@ def load_masked_words(model: MaskedModel, words: Words, allowed: np.ndarray, dev
             f"masked_model {checkpoint.name}: no masked-word head, its weights lack {missing}; "
             "give a pretrained checkpoint, not a fine-tuned one"
         )
-    head = head.eval().to(device)
+    loaded: PreTrainedModel = head.eval()
+    return loaded
+
+
+def load_masked_words(model: MaskedModel, words: Words, allowed: np.ndarray, device: torch.device) -> MaskedWords:
+    """Candidates from the checkpoint's masked-word head."""
+    checkpoint = model.checkpoint
+    head = load_head(checkpoint).to(device)
     typed = int(getattr(checkpoint.config, "type_vocab_size", 0)) > 1
 
     def logits(ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:

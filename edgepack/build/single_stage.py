@@ -131,9 +131,14 @@ def export_student(
     embedding_bits: int | None,
     console: Console,
 ) -> ExportResult:
-    """Export a student folder for each target under `output/<target>`, at its own bit widths or at those given."""
+    """Export a student folder for each target under `output/<target>`, at its own bit widths or at those given.
+
+    `body_bits` is that of every matrix, also where the student has widths for single ones.
+    """
     refuse_inside(output, folder, "the student")
     student = load_student(folder)
+    if body_bits is not None:
+        student.config.widths = {}  # those of single matrices
     student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
     found = [load_target(name) for name in dict.fromkeys(targets)]
     for target in found:
@@ -147,6 +152,11 @@ def export_student(
 
 def check_bits(student: Student, target: Target) -> None:
     """Refuse widths that the target cannot run, before anything is written."""
+    if student.config.widths and target.format != "onnx":
+        raise InputError(
+            f"this student has bit widths of single matrices, and {target.name} stores every matrix at one; give "
+            "--body-bits, or a target of format onnx"
+        )
     for field in ("body_bits", "embedding_bits"):
         wanted, allowed = getattr(student.config, field), getattr(target, field)
         if wanted not in allowed:

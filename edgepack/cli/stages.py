@@ -17,15 +17,15 @@ from edgepack.cli.options import (
     target_option,
 )
 
-WIDTHS = click.Choice(["4", "8", "32"])
+WIDTHS = click.Choice(["1", "2", "3", "4", "8"])
 
 
 @click.command()
 @click.argument("student", type=EXISTING_FOLDER)
 @target_option
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the model files, one folder each.")
-@click.option("--body-bits", type=WIDTHS, help="Bits of the layers' weights; 32: not rounded. [default: as trained]")
-@click.option("--embedding-bits", type=WIDTHS, help="Bits of the word table; 32: not rounded. [default: as trained]")
+@click.option("--body-bits", type=WIDTHS, help="Bits of all layers' weights; 1: ternary. [default: as trained]")
+@click.option("--embedding-bits", type=WIDTHS, help="Bits of the word table; 1: ternary. [default: as trained]")
 @output_options
 def export(
     student: Path, targets: tuple[str, ...], output: Path, as_json: bool, quiet: bool, **widths: str | None

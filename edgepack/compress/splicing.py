@@ -55,7 +55,10 @@ def splice_places(
     """
     eligible = single_texts(data)
     if not eligible.any():
-        raise InputError("splice needs single texts between a first and a last special token; allowed for pairs: 0")
+        raise InputError(
+            "augmentation.splice cuts and joins single texts between a first and a last special token, and this task "
+            "has none; allowed for pairs: 0"
+        )
     able = wanted & eligible[drawn] & (data.lengths[drawn] > 2)
     partner, fits = _partners(data, drawn, eligible, longest, generator)
     if data.per_token:

@@ -159,10 +159,12 @@ def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept_ids: Sequence[int]) 
         added["id"] = new_id[added["id"]]
     document["added_tokens"].sort(key=lambda added: added["id"])
     document["post_processor"] = _renumber(document["post_processor"], new_id)
-    trimmed = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(document)))
+    trimmed = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(document)),
+        model_input_names=list(tokenizer.model_input_names),  # set later, it would not be saved
+    )
     specials = {name: token for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)}
     trimmed.add_special_tokens(specials)
-    trimmed.model_input_names = tokenizer.model_input_names
     return trimmed
 
 

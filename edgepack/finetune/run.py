@@ -22,7 +22,7 @@ from edgepack.errors import InputError, shown
 from edgepack.finetune.held_out import held_out_count, split
 from edgepack.finetune.loop import Job
 from edgepack.finetune.result import FinetuneResult
-from edgepack.finetune.scale import put_on_scale, refuse_class_options, score_figures, standardized
+from edgepack.finetune.scale import put_on_scale, refuse_class_options, score_figures, score_layer, standardized
 from edgepack.finetune.scores import class_scores
 from edgepack.finetune.settings import Options, Settings, choose_trials
 from edgepack.finetune.trials import train_trials
@@ -106,6 +106,8 @@ def finetune(
     device = find_device(options.device)
     prepared = prepare(base, train, evaluation, columns, options, console)
     model = load_with_new_head(prepared.checkpoint, prepared.task, options.seed)
+    if prepared.scale is not None:
+        score_layer(model)  # refused before it is trained
     workspace, bf16 = Workspace(output), has_bf16(device.type == "cpu")
     with workspace.lock():
         scratch = workspace.stage(STAGE, _key(prepared, device, bf16)).scratch

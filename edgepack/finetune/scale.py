@@ -40,12 +40,22 @@ def standardized(encoded: Encoded, chosen: np.ndarray, source: str) -> tuple[Enc
 
 def put_on_scale(model: PreTrainedModel, mean: float, spread: float) -> None:
     """Make the last layer answer `spread` times what it answers, and `mean` more."""
-    last = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    if last.out_features != 1 or last.bias is None:
-        raise InputError(f"the head of {type(model).__name__} does not end in a linear layer of one output with a bias")
+    last = score_layer(model)
     with torch.no_grad():
         last.weight.mul_(spread)
         last.bias.mul_(spread).add_(mean)
+
+
+def score_layer(model: PreTrainedModel) -> nn.Linear:
+    """The last layer of the head, wherever the class has its encoder; `InputError` where it has no bias to shift."""
+    encoder = set() if model.base_model is model else set(model.base_model.modules())
+    layers = [each for each in model.modules() if isinstance(each, nn.Linear) and each not in encoder]
+    if not layers or layers[-1].out_features != 1 or layers[-1].bias is None:
+        raise InputError(
+            f"the head of {type(model).__name__} does not end in a linear layer of one output with a bias, as scores "
+            "need it; give a base of another family, such as bert or roberta"
+        )
+    return layers[-1]
 
 
 def score_figures(task: Task, logits: np.ndarray, encoded: Encoded) -> dict[str, float]:

@@ -55,6 +55,8 @@ class Structure:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 listed = ", ".join(map(str, allowed))
+                if name == "embedding_kernel" and self.embedding != "linear":
+                    listed += f" with embedding {self.embedding!r}"
                 raise InputError(f"structure: {name} is {getattr(self, name)!r}; allowed: {listed}")
         if not 0 <= self.rank_share < 1:
             raise InputError(f"structure: rank_share is {self.rank_share}; allowed: 0 (whole) up to, not including, 1")

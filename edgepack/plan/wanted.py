@@ -21,6 +21,7 @@ from edgepack.plan.speed import BUILT_IN, TOKENS, Prices, near, projection_weigh
 from edgepack.plan.speed_fit import MemoryPrices, body_weights
 
 Objective = Literal["loss", "bytes", "latency", "memory"]
+SHORTER = "give a --speed-profile with shorter texts than {} tokens (`edgepack profile`)"
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
@@ -78,24 +79,33 @@ class Wanted:
                     "`edgepack profile` measures them"
                 )
             return
-        if self.tokens > space.max_length:
+        if self.latency is not None and self.tokens > space.max_length:
+            least = max(self.of(target.name).shortest for target in space.targets)
+            fewer = "write fewer behind the @" if least <= space.max_length else SHORTER.format(least)
             raise InputError(
-                f"max latency at {self.tokens} tokens: inputs of this build have at most {space.max_length}; "
-                "write fewer behind the @, or give a larger --max-length"
+                f"max latency at {self.tokens} tokens: inputs of this build have at most {space.max_length}; {fewer}, "
+                "or give a larger --max-length"
             )
         for target in space.targets:
             known = self.of(target.name)
             if not known.shortest <= self.tokens <= known.longest:
-                source = "the built-in figures are" if self.machines is None else "the speed profile is"
-                raise InputError(
-                    f"max latency at {self.tokens} tokens: {source} of {known.shortest} to {known.longest}; write one "
-                    "of these behind the @, or give a --speed-profile with longer texts (`edgepack profile`)"
-                )
+                raise InputError(self._out_of_range(known, space.max_length))
             if self.objective == "memory" and known.memory is None:
                 raise InputError(
                     f"--objective memory: the speed profile has no peak_bytes of the runtime of {target.name}; measure "
                     "it with `edgepack profile`"
                 )
+
+    def _out_of_range(self, known: Machine, most: int) -> str:
+        """Why a machine's times do not tell what is wanted; `most`: tokens of an input."""
+        source = "the built-in figures are" if self.machines is None else "the speed profile is"
+        said, way = f"{source} of {known.shortest} to {known.longest}", "(`edgepack profile`)"
+        if self.latency is None:
+            return f"times are estimated at {self.tokens} tokens: {said}; give a profile with shorter texts {way}"
+        ways = f"write one of these behind the @, or give a --speed-profile with texts of that length {way}"
+        if known.shortest > most:
+            ways = f"{SHORTER.format(known.shortest)}, or give a larger --max-length: inputs have at most {most}"
+        return f"max latency at {self.tokens} tokens: {said}; {ways}"
 
 
 def grid_ms(space: SearchSpace, wanted: Wanted, bodies: Sequence[Body], tables: Sequence[Table]) -> np.ndarray:

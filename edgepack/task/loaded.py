@@ -24,7 +24,7 @@ from edgepack.task.reading.rows import Row, read_rows
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.reading.usage import parts_note, without_refused
 from edgepack.task.schemes import SchemeName
-from edgepack.task.scoring import SINGLE_LABEL, Problem
+from edgepack.task.scoring import REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.tagging import infer_layout, tag_layout
 from edgepack.task.tags import Tags, convert_tags
 from edgepack.task.task import TaskName
@@ -57,13 +57,14 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
         refuse_pairs(table, columns)
     layout = tag_layout(table, columns) if tagging else text_layout(table, pair, columns, problem)
     used = {layout.text, layout.label, layout.pair, layout.label_name, *layout.flags}
+    refuse_names(table, columns, layout, problem)
     rows, notes, vectors = read_rows(without_refused(table, used), layout, problem)
     notes = (*notes, *parts_note(table, used))
     hint = table.label_hint if columns.label is None else ""
     if layout.kind == "text" and not pair:
         notes = (*notes, *left_out(table, layout, columns))
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
-    if columns.names and not layout.flags:
+    if columns.names:
         names, named_by = tuple(columns.names), NAMED_BY_USER
     elif layout.label_name:
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"
@@ -78,6 +79,17 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
             f"{table.source}: every row is out of scope, {shown(columns.outside)}; rows of labels are needed"
         )
     return Loaded(table.source, sha256, rows, names, named_by, notes, layout.flags, outside=outside)
+
+
+def refuse_names(table: Table, columns: Columns, layout: Layout, problem: Problem) -> None:
+    """`InputError` for names of integer labels where no integer is a label."""
+    if columns.names and problem == REGRESSION:
+        raise InputError(f"--labels names integer labels, and {table.source} is read for its scores: leave it out")
+    if columns.names and layout.flags:
+        raise InputError(
+            f"--labels names integer labels, and {table.source} has a column for each label, whose names count "
+            f"({listed(layout.flags)}): leave it out"
+        )
 
 
 def refuse_pairs(table: Table, columns: Columns) -> None:

@@ -240,7 +240,7 @@ def read_task(
         said = "the sigmoid of it" if activation == "sigmoid" else "the output as it is"
         notes.append(f"{what} has one output and no problem_type; its score is {said}, {how}")
     config.problem_type = REGRESSION
-    return Task(name, label_names(config), pair, problem, activation=activation), notes
+    return Task(name, label_names(config), pair, problem, scheme=scheme, activation=activation), notes
 
 
 def _hash_files(files: list[Path]) -> str:

@@ -68,14 +68,15 @@ def save_progress(progress: Progress, folder: Path) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     tensors = {f"moments.{name}": value for name, value in progress.moments.items()}
-    tensors |= {f"student.{name}": value.contiguous() for name, value in progress.student.state_dict().items()}
+    tensors |= {f"student.{name}": value for name, value in progress.student.state_dict().items()}
     tensors |= {f"learned.{name}": value for name, value in progress.learned.items()}
     if progress.hidden_map is not None:
         tensors["hidden_map"] = progress.hidden_map
     if progress.importance is not None:
         for kind, scores in asdict(progress.importance).items():
             tensors |= {f"importance.{kind}.{i}": score for i, score in enumerate(scores)}
-    save_file(tensors, beside / "progress.safetensors")
+    laid_out = {name: value.contiguous() for name, value in tensors.items()}  # factors and their moments may not be
+    save_file(laid_out, beside / "progress.safetensors")
     progress.student.config.save_pretrained(beside)
     record = {name: getattr(progress, name) for name in ("step", "losses", "shape_at_start", "clipped")}
     (beside / "progress.json").write_text(json.dumps(record))

@@ -15,6 +15,7 @@ import pytest
 from edgepack.build import before_training, linear
 from edgepack.build.before_training import app_warnings, target_warnings
 from edgepack.build.flow import plan_build
+from edgepack.build.inputs import check_request
 from edgepack.build.search_space import read_text_lines
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
@@ -24,7 +25,7 @@ from edgepack.task import tokenize
 from edgepack.teacher import load_teacher
 from edgepack.tokenizer.asset import why_json
 from tests.builds.tiny import QUIET, Files, request
-from tests.teacher.tiny import byte_level_tokenizer
+from tests.teacher.tiny import byte_level_tokenizer, edit, write_teacher
 
 
 class Listener(Console):
@@ -39,6 +40,18 @@ class Listener(Console):
 
     def warn(self, message: str) -> None:
         self.said.append(f"warning: {message}")
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    write_teacher(tmp_path / "tags", kind="token")
+    write_teacher(tmp_path / "score", num_labels=1)
+    edit(tmp_path / "score", "config.json", id2label={"0": "score"}, label2id={"score": 0})
+    files = Files(str(tmp_path / "tags"), "", "")
+    asked = request(files, tmp_path, answer_rate=0.6)
+    with pytest.raises(InputError, match=r"--answer-rate is 0\.6: it decides when an app says 'not sure', and that"):
+        check_request(asked, load_teacher(files.teacher), ())
+    with pytest.raises(InputError, match="the tag scheme of text-classification is 'BIO'"):
+        load_teacher(str(tmp_path / "score"), tag_scheme="BIO")
 
 
 def unigram(document: dict[str, Any]) -> None:

@@ -227,6 +227,19 @@ def test_a_student_folder_exports_at_other_widths(unbroken: Path, tmp_path: Path
         export_student(unbroken / "student", TARGETS, tmp_path / "no", 32, 8, QUIET)
 
 
+def test_widths_given_for_an_export_are_those_of_every_matrix(unbroken: Path, tmp_path: Path) -> None:
+    mixed = shutil.copytree(unbroken / "student", tmp_path / "mixed")
+    config = json.loads((mixed / "config.json").read_text())
+    (mixed / "config.json").write_text(json.dumps({**config, "widths": {"attention.0.output": 3}}))
+    sizes = [
+        sum(each.size_bytes for each in export_student(student, TARGETS, tmp_path / name, 8, 8, QUIET).artifacts)
+        for name, student in (("a", unbroken / "student"), ("b", mixed))
+    ]
+    assert sizes[0] == sizes[1]
+    with pytest.raises(InputError, match="android-torchscript stores every matrix at one; give --body-bits"):
+        export_student(mixed, TARGETS, tmp_path / "no", None, None, QUIET)
+
+
 def test_validation_alone_never_trains(files: Files, unbroken: Path, tmp_path: Path) -> None:
     copy = tmp_path / "out"
     shutil.copytree(unbroken, copy)

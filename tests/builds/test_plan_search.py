@@ -16,7 +16,7 @@ import pytest
 
 from edgepack.build import halving
 from edgepack.build.calls import build_bundles
-from edgepack.build.flow import build
+from edgepack.build.flow import build, plan_build
 from edgepack.build.halving import Halving, check_optuna
 from edgepack.build.inputs import Inputs, open_inputs
 from edgepack.build.plan_search import TRAINED, PlanSearch, Trained, check_search
@@ -199,6 +199,16 @@ def test_what_cannot_be_searched_is_refused(inputs: Inputs) -> None:
     few = replace(inputs, train=inputs.train.select(np.arange(100)))
     with pytest.raises(InputError, match="there are 100, at least 300 are needed; leave it out"):
         check_search(few, accelerator)
+
+
+def test_a_dry_run_says_that_a_search_cannot_be_made(
+    files: Files, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna")
+    few = replace(inputs, train=inputs.train.select(np.arange(100)))
+    monkeypatch.setattr("edgepack.build.flow.open_with_texts", lambda asked, _: (replace(few, request=asked), None))
+    with pytest.raises(InputError, match="there are 100, at least 300 are needed; leave it out"):
+        plan_build(request(files, tmp_path, targets=ONE, search=2), QUIET)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -149,6 +150,13 @@ def test_the_trimmed_tokenizer_survives_its_file(
     assert again.get_vocab() == smaller.get_vocab()
     assert document.encode(text).ids == again(text)["input_ids"] == smaller(text)["input_ids"]
     assert again.all_special_ids == smaller.all_special_ids
+
+
+def test_the_saved_tokenizer_still_tells_the_texts_of_a_pair_apart(tmp_path: Path) -> None:
+    smaller, _ = trimmed(0)
+    smaller.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)("the lights", "on")
+    assert again["token_type_ids"] == TOKENIZER("the lights", "on")["token_type_ids"]
 
 
 def test_words_of_characters_without_a_token_of_their_own_are_kept() -> None:

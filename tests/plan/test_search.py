@@ -157,7 +157,7 @@ def test_a_convolution_is_in_every_candidate_that_can_have_one_and_its_bytes_are
         artifact = export(Student(candidate.config).eval(), alone.targets[0], tmp_path)
         assert artifact.size_bytes == candidate.sizes["android-onnx"].total
     assert plan.chosen.largest_bytes <= 120_000
-    with pytest.raises(InputError, match=r"embedding_kernel is 3; allowed: 0, 1$"):
+    with pytest.raises(InputError, match=r"embedding_kernel is 3; allowed: 0, 1 with embedding 'self_attentive'$"):
         Structure(embedding_kernel=3, embedding="self_attentive")
 
 

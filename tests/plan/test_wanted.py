@@ -155,11 +155,25 @@ def test_what_a_profile_cannot_tell_is_refused() -> None:
         search(longer, 300_000, profiled(latency=LatencyLimit(2.0, 256)))
     with pytest.raises(InputError, match="the built-in figures are of 32 to 32"):
         search(longer, 300_000, Wanted(latency=LatencyLimit(2.0, 64)))
+    short = replace(ALONE, max_length=24)  # no number behind the @ would do
+    for tokens in (16, 32):
+        with pytest.raises(InputError, match=r"--speed-profile with shorter texts than 32 tokens .* a larger --max"):
+            search(short, 300_000, Wanted(latency=LatencyLimit(2.0, tokens)))
     with pytest.raises(InputError, match="memory needs --speed-profile"):
         search(ALONE, 300_000, Wanted(objective="memory"))
     without = Wanted(objective="memory", machines={NAME: Machine(TRUE, None, 16, 128)})
     with pytest.raises(InputError, match="no peak_bytes of the runtime of android-onnx"):
         search(ALONE, 300_000, without)
+
+
+def test_times_without_a_limit_need_no_texts_as_long_as_those_of_the_figures() -> None:
+    """They only rank shapes."""
+    short = replace(ALONE, max_length=12)
+    assert search(short, 300_000, Wanted(objective="latency")).candidates
+    assert search(short, 300_000, profiled()).candidates
+    long_only = Wanted(machines={NAME: Machine(TRUE, None, 64, 128)})
+    with pytest.raises(InputError, match="times are estimated at 32 tokens: the speed profile is of 64 to 128; give"):
+        search(short, 300_000, long_only)
 
 
 def test_the_table_says_what_times_are_by() -> None:

@@ -205,6 +205,19 @@ def test_a_checkpoint_set_aside_by_a_kill_is_found(tmp_path: Path) -> None:
     assert load_progress(tmp_path / "nothing") is None
 
 
+def test_tensors_of_any_layout_are_saved(tmp_path: Path) -> None:
+    """The moments of a matrix in two factors lie in memory as a singular value decomposition left the factors."""
+    laid_across = torch.arange(6.0).reshape(2, 3).T
+    moments, learned = {"a.exp_avg": laid_across}, {"b": laid_across}
+    progress = Progress(make_student(), moments, 1, [], learned=learned, hidden_map=laid_across)
+    save_progress(progress, tmp_path / "checkpoint")
+    found = load_progress(tmp_path / "checkpoint")
+    assert found is not None
+    assert found.hidden_map is not None
+    for tensor in (found.moments["a.exp_avg"], found.learned["b"], found.hidden_map):
+        assert torch.equal(tensor, laid_across)
+
+
 def test_schedule_rises_and_falls_to_zero() -> None:
     rates = [SCHEDULE.learning_rate(step) for step in range(60)]
     peak = rates.index(max(rates))

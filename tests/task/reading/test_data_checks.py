@@ -129,6 +129,18 @@ def test_rows_out_of_scope_are_no_examples(tmp_path: Path) -> None:
     assert ([e.label for e in found.examples], [e.text for e in found.outside]) == ([0, 1], ["x"])
 
 
+def test_names_that_no_integer_has_are_refused(tmp_path: Path) -> None:
+    scored = tsv(tmp_path, "scores.tsv", [("a", "1"), ("b", "0")])
+    score = Task("text-classification", ("score",), problem="regression")
+    with pytest.raises(InputError, match=r"--labels names integer labels, and .*scores\.tsv is read for its scores"):
+        read_dataset(scored, score, Columns(names=("x", "y")))
+    (tmp_path / "flags.tsv").write_text("text\ttoxic\trude\na\t1\t1\nb\t0\t1\n")
+    sets = Task("text-classification", ("toxic", "rude"), problem="multi_label_classification")
+    assert len(read_dataset(str(tmp_path / "flags.tsv"), sets).examples) == 2
+    with pytest.raises(InputError, match=r"has a column for each label, whose names count \(toxic, rude\): leave"):
+        read_dataset(str(tmp_path / "flags.tsv"), sets, Columns(names=("x", "y")))
+
+
 def test_rows_out_of_scope_that_cannot_be_are_refused(tmp_path: Path) -> None:
     train = tsv(tmp_path, "train.tsv", [("a", "neg"), ("b", "pos")])
     evaluation = tsv(tmp_path, "eval.tsv", [("c", "neg"), ("d", "pos")])
