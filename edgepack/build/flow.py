@@ -82,13 +82,17 @@ from edgepack.train import (
 from edgepack.train.processes import from_main, launch_problem, same_view
 from edgepack.train.state_budget import OutputsPlan
 from edgepack.train.teacher_outputs import HIDDEN_FILE, save_teacher_outputs
-from edgepack.workspace import Stage, Workspace, hash_json, sha256_file, source_hash
+from edgepack.workspace import Stage, Workspace, hash_json, refuse_other_files, sha256_file, source_hash
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "accelerate", "numpy")
 
 
-def plan_build(request: BuildRequest, console: Console, show_tensors: bool = False) -> PlanReport:
-    """Open and check the inputs, search, and report the candidates; nothing is written."""
+def plan_build(
+    request: BuildRequest, console: Console, show_tensors: bool = False, output_too: bool = False
+) -> PlanReport:
+    """Open and check the inputs (`output_too`: the output folder), search, report candidates; nothing is written."""
+    if output_too:
+        refuse_other_files(request.output)
     inputs, train_texts = open_with_texts(request, console)
     check_opened(inputs, make_accelerator(request.device))
     space = make_search_space(inputs)

@@ -59,12 +59,10 @@ def build(ctx: click.Context, /, dry_run: bool, as_json: bool, quiet: bool, **in
     """Make a model for each target within the budget, and check it."""
     from edgepack.build.flow import build as run_build
     from edgepack.build.flow import plan_build
-    from edgepack.workspace import refuse_other_files
 
     request, console = _request(inputs), make_console(quiet)
     if dry_run:
-        refuse_other_files(request.output)
-        print_result(plan_build(request, console), as_json)
+        print_result(plan_build(request, console, output_too=True), as_json)
         return
     result = run_build(request, console)
     print_result(result, as_json)
