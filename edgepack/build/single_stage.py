@@ -20,6 +20,7 @@ from edgepack.console import Console, format_table
 from edgepack.errors import InputError, one_line
 from edgepack.evidence.speed_profile import SpeedProfile
 from edgepack.export import Artifact, export
+from edgepack.export.support import MIXED
 from edgepack.parameters import LatencyLimit
 from edgepack.student.folder import load_student
 from edgepack.student.model import Student
@@ -152,10 +153,10 @@ def export_student(
 
 def check_bits(student: Student, target: Target) -> None:
     """Refuse widths that the target cannot run, before anything is written."""
-    if student.config.widths and target.format != "onnx":
+    if student.config.widths and target.format not in MIXED:
         raise InputError(
             f"this student has bit widths of single matrices, and {target.name} stores every matrix at one; give "
-            "--body-bits, or a target of format onnx"
+            f"--body-bits, or a target of format {' or '.join(MIXED)}"
         )
     for field in ("body_bits", "embedding_bits"):
         wanted, allowed = getattr(student.config, field), getattr(target, field)

@@ -10,6 +10,8 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
 from edgepack.target import Target
 
+MIXED = ("onnx", "coreai")  # formats whose files hold a width for each matrix
+
 
 def check_student(student: Student, target: Target) -> None:
     """Raise `InputError` for widths that the target does not list and for pruning that is not finished."""

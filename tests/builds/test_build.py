@@ -14,12 +14,14 @@ import pytest
 from edgepack.build import delivery
 from edgepack.build.flow import build as run_build
 from edgepack.build.flow import plan_build
-from edgepack.build.single_stage import bundle_output, export_student, validate_output
+from edgepack.build.single_stage import bundle_output, check_bits, export_student, validate_output
 from edgepack.bundle.linear import ENOUGH, compared
 from edgepack.bundle.manifest import load_build_manifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
+from edgepack.student.folder import load_student
+from edgepack.target import load_target
 from tests.builds.tiny import QUIET, TARGETS, Files, hashes, request
 
 
@@ -238,6 +240,10 @@ def test_widths_given_for_an_export_are_those_of_every_matrix(unbroken: Path, tm
     assert sizes[0] == sizes[1]
     with pytest.raises(InputError, match="android-torchscript stores every matrix at one; give --body-bits"):
         export_student(mixed, TARGETS, tmp_path / "no", None, None, QUIET)
+    student = load_student(mixed)
+    student.set_bits(8, 8)
+    for name in ("ios-onnx", "ios-coreai"):
+        check_bits(student, load_target(name))  # both hold a width for each matrix
 
 
 def test_validation_alone_never_trains(files: Files, unbroken: Path, tmp_path: Path) -> None:
