@@ -22,12 +22,11 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery
 from edgepack.build.duration import estimate_training
-from edgepack.build.halving import check_optuna
 from edgepack.build.input_records import write_manifest
 from edgepack.build.inputs import BuildRequest, Inputs, check_request, open_with_texts
 from edgepack.build.linear import linear_parts, linear_work, read_record, train_linear_model
 from edgepack.build.masked_words import open_masked_model
-from edgepack.build.plan_search import PlanSearch, check_opened
+from edgepack.build.plan_search import PlanSearch, check_opened, check_searchable
 from edgepack.build.recipe import (
     Recipe,
     general_schedule,
@@ -93,6 +92,7 @@ def plan_build(
     """Open and check the inputs (`output_too`: the output folder), search, report candidates; nothing is written."""
     if output_too:
         refuse_other_files(request.output)
+    check_searchable(request)
     inputs, train_texts = open_with_texts(request, console)
     check_opened(inputs, make_accelerator(request.device))
     space = make_search_space(inputs)
@@ -113,8 +113,7 @@ def build(request: BuildRequest, console: Console, inputs: Inputs | None = None)
     Under `accelerate launch` every process trains; the main one alone locks the folder, writes and has bundles.
     """
     keep_large_blocks_apart()
-    if request.search is not None:
-        check_optuna()
+    check_searchable(request)
     accelerator, workspace = make_accelerator(request.device), Workspace(request.output)
     if not accelerator.is_main_process:
         return open_build(request, workspace, Console(quiet=True), inputs).run()

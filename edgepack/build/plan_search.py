@@ -35,7 +35,7 @@ from accelerate import Accelerator
 
 from edgepack.build.data_plan import fixed_bytes
 from edgepack.build.halving import FACTOR, Halving, check_optuna
-from edgepack.build.inputs import Inputs
+from edgepack.build.inputs import BuildRequest, Inputs
 from edgepack.build.masked_words import check_masked_model
 from edgepack.build.recipe import Recipe, make_schedule, make_stages, recipe_record
 from edgepack.build.stage_results import rounded_student
@@ -74,11 +74,16 @@ class Trained:
     divergence: float
 
 
+def check_searchable(request: BuildRequest) -> None:
+    """`MissingDependency` for a search without optuna, before inputs are opened; one that is finished needs none."""
+    if request.search is not None:
+        check_optuna()
+
+
 def check_opened(inputs: Inputs, accelerator: Accelerator) -> None:
     """Refuse what the inputs, once opened, do not serve: the recipe's masked-word model, and a search."""
     check_masked_model(inputs.request.chosen_recipe.augmentation, inputs)
     if inputs.request.search is not None:
-        check_optuna()
         check_search(inputs, accelerator)
 
 

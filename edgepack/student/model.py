@@ -151,15 +151,14 @@ class Attention(nn.Module):
         if self.query.rank or self.key.rank or self.value.rank:
             return [self.query(x, first_only), self.key(x), self.value(x)]
         full = [projection.full for projection in projections]
-        width, block_size = full[0].width, full[0].block_size
-        weight = round_weight(torch.cat([linear.weight for linear in full]), width, block_size)
+        first = full[0]  # all three are rounded alike
+        weight = round_weight(torch.cat([linear.weight for linear in full]), first.width, first.block_size)
         bias = torch.cat([linear.bias for linear in full])
         inner = self.num_heads * self.head_size
-        by = full[0].rounded_by
-        rounded = round_activation(x, by=by) if width.is_rounded else x
-        if not width.is_rounded or not first_only:
+        rounded = first.rounded_input(x)
+        if not first.width.is_rounded or not first_only:
             return F.linear(rounded, weight, bias).split(inner, dim=-1)
-        query = F.linear(round_activation(x, first_only, by), weight[:inner], bias[:inner])
+        query = F.linear(first.rounded_input(x, first_only), weight[:inner], bias[:inner])
         return [query, *F.linear(rounded, weight[inner:], bias[inner:]).split(inner, dim=-1)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,11 @@ def torch_logits(student: Student, inputs: dict[str, torch.Tensor], activations:
             inputs["input_ids"], inputs["attention_mask"], inputs["token_type_ids"]
         ).logits.numpy()
     return logits
+
+
+def in_turn(axis: dict[str, Any], widths: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Each axis has one of the widths, and each width many axes: where a file takes seconds to write."""
+    return widths[list(FORMAT_AXES.values()).index(axis) % len(widths)]
 
 
 @pytest.fixture(params=FORMAT_AXES)

@@ -23,7 +23,7 @@ from edgepack.runtime.coreai import DESCRIPTION, DIGEST, GRAPH, load
 from edgepack.runtime.face import read_face
 from edgepack.student.model import Student
 from edgepack.target import load_target
-from tests.export.conftest import FORMAT_AXES, torch_logits
+from tests.export.conftest import in_turn, torch_logits
 
 TARGET = load_target("ios-coreai")
 WIDTHS = [(32, 32), (8, 8), (4, 4), (2, 1), (1, 2)]
@@ -42,7 +42,7 @@ def test_runtime_gives_the_students_logits(
     axis: dict[str, Any], make_student: Make, make_inputs: Make, tmp_path: Path
 ) -> None:
     """Each axis at one of the widths in turn; the next test has every width."""
-    student = make_student(*WIDTHS[list(FORMAT_AXES.values()).index(axis) % len(WIDTHS)], **axis)
+    student = make_student(*in_turn(axis, WIDTHS), **axis)
     check_logits(student, make_inputs, tmp_path)
 
 

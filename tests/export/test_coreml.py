@@ -19,7 +19,7 @@ from edgepack.plan.size_coreml import model_bytes
 from edgepack.quantization import bit_width, quantize_centred_rows, round_weight
 from edgepack.runtime.coreml import load
 from edgepack.target import load_target
-from tests.export.conftest import FORMAT_AXES
+from tests.export.conftest import in_turn
 
 TARGET = load_target("ios-coreml")
 WIDTHS = [(8, 8), (4, 4), (4, 2)]
@@ -88,8 +88,7 @@ def test_numbers_are_fp16_and_inputs_may_be_of_any_length(tools: Any, make_stude
 def test_every_axis_is_written_within_the_predicted_bytes(
     axis: dict[str, Any], tools: Any, make_student: Make, tmp_path: Path
 ) -> None:
-    widths = WIDTHS[list(FORMAT_AXES.values()).index(axis) % len(WIDTHS)]  # each axis at one, each at many axes
-    student = make_student(*widths, **axis, vocab_size=12_000)
+    student = make_student(*in_turn(axis, WIDTHS), **axis, vocab_size=12_000)
     artifact = export_coreml(student, TARGET, tmp_path)
     assert model_bytes(student.config).total == pytest.approx(artifact.size_bytes, rel=0.005)
 
