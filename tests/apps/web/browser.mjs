@@ -298,10 +298,14 @@ async function checkDownload() {
   models.cuts.set(model.path, [quarter, quarter]);
   const visitor = await visit(site);
   await ready(visitor.page);
-  const ranges = models.requests
+  const starts = models.requests
     .filter(([path, range]) => path === model.path && range !== "")
-    .map(([, range]) => range);
-  assert.deepEqual(ranges, [`bytes=${quarter}-`, `bytes=${2 * quarter}-`]);
+    .map(([, range]) => Number(/^bytes=(\d+)-$/.exec(range)[1]));
+  // A browser drops what the page has not read when a connection fails, so a slow one may ask for a little more again.
+  const [first, second] = starts;
+  assert.equal(starts.length, 2, `ranges from ${starts}`);
+  assert.ok(0 < first && first <= quarter, `${first} of ${quarter} bytes that were sent`);
+  assert.ok(first < second && second <= first + quarter, `${second} after ${first}, ${quarter} bytes were sent`);
   await checkTyped(visitor.page, typeable.slice(0, 5));
   await visitor.context.close();
   await site.close();

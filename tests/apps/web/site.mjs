@@ -16,6 +16,8 @@ const TYPES = {
   ".webmanifest": "application/manifest+json",
 };
 
+const SENT_MS = 1000; // how long a page has to read what was sent before its connection is cut
+
 export class Site {
   /** @param {string} root the folder to serve */
   constructor(root) {
@@ -59,6 +61,6 @@ export class Site {
     });
     const cut = this.cuts.get(path)?.shift();
     if (cut === undefined) return response.end(bytes.subarray(from));
-    response.write(bytes.subarray(from, from + cut), () => setTimeout(() => response.destroy(), 200));
+    response.write(bytes.subarray(from, from + cut), () => setTimeout(() => response.destroy(), SENT_MS));
   }
 }
