@@ -131,19 +131,46 @@ def beside_folder(destination: Path) -> Path:
     for stale in destination.parent.glob(".*"):
         if ours.fullmatch(stale.name) and (destination.exists() or stale.suffix == ".tmp"):  # else .old is all there is
             shutil.rmtree(stale, ignore_errors=True)
-    return destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+    return _beside(destination)
 
 
 @contextmanager
 def written_folder(destination: Path) -> Iterator[Path]:
-    """A hidden sibling, not made yet, to write a folder in; after the block it takes `destination`'s place at once."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    beside = beside_folder(destination)
+    """A hidden sibling, not made yet, to write a folder in; after the block it takes `destination`'s place at once.
+
+    A link stays, and what it leads to is replaced. `InputError` where the system lets nothing be written there.
+    """
+    place = destination.resolve()
+    beside = beside_folder(place)
+    with named_output(destination):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            publish_folder(beside, place)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def named_output(output: Path) -> Iterator[None]:
+    """`InputError` where the system refuses what is written at `output`, a folder; other errors stay what they are."""
     try:
-        yield beside
-        publish_folder(beside, destination)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        yield
+    except OSError as e:
+        if e.errno in FULL or e.filename is None or not _is_written_at(Path(os.fsdecode(e.filename)), output.resolve()):
+            raise
+        raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
+
+
+def _is_written_at(path: Path, place: Path) -> bool:
+    """Whether `path` is `place`, in it, in the hidden sibling that it is written in first, or a folder above."""
+    path = path.resolve()
+    return place.is_relative_to(path) or any(path.is_relative_to(root) for root in (place, _beside(place)))
+
+
+def _beside(destination: Path) -> Path:
+    """Where this process writes a folder before it is published."""
+    return destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
 
 
 def publish_folder(source: Path, destination: Path) -> None:

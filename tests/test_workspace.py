@@ -19,11 +19,13 @@ from edgepack.errors import DiskFull, InputError
 from edgepack.workspace import (
     beside_folder,
     hash_json,
+    named_output,
     publish_folder,
     sha256_file,
     source_hash,
     write_atomic,
     write_output,
+    written_folder,
 )
 from tests.test_stages import locked
 
@@ -108,6 +110,19 @@ def test_a_file_that_the_user_named_is_written_or_refused_in_one_line(tmp_path: 
     assert str(error.value) == (
         f"{path} cannot be written: No such file or directory; give a file in a folder that exists"
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place that nobody may write to: Linux's /proc")
+@pytest.mark.parametrize("place", ["/proc/absent", "/proc/absent/deeper"])
+def test_a_folder_that_the_user_named_is_written_or_refused_in_one_line(place: str) -> None:
+    with pytest.raises(InputError) as error, written_folder(Path(place)) as beside:
+        beside.mkdir()
+    assert str(error.value).startswith(f"output {place} cannot be written: No such file or directory; give a folder")
+
+
+def test_a_file_that_cannot_be_read_is_not_told_as_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), named_output(tmp_path / "out"):
+        (tmp_path / "absent").read_bytes()
 
 
 def test_a_pipe_takes_the_bytes_and_stays_a_pipe(tmp_path: Path) -> None:

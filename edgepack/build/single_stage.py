@@ -26,7 +26,7 @@ from edgepack.student.folder import load_student
 from edgepack.student.model import Student
 from edgepack.target import Target, load_target
 from edgepack.task.examples import Columns
-from edgepack.workspace import Workspace, refuse_inside
+from edgepack.workspace import Workspace, named_output, refuse_inside
 
 FLAGS = {
     "teacher": "-m",
@@ -146,7 +146,8 @@ def export_student(
         check_bits(student, target)
     artifacts = []
     for target in found:
-        artifacts.append(export(student, target, output / target.name))
+        with named_output(output):
+            artifacts.append(export(student, target, output / target.name))
         console.info(f"{target.name}: {artifacts[-1].path}")
     return ExportResult(tuple(artifacts))
 

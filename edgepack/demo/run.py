@@ -22,7 +22,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.gate import gate
 from edgepack.evidence.outcome import GateResult
 from edgepack.finetune import Options, finetune
-from edgepack.workspace import hash_json, sha256_file
+from edgepack.workspace import hash_json, named_output, sha256_file
 
 BUDGET_BYTES = 1_000_000
 TARGETS = ("android-onnx", "android-torchscript")
@@ -65,7 +65,8 @@ def run_demo(output: Path, console: Console) -> DemoResult:
     """Write everything into `output`; an interrupted demo resumes."""
     if output.exists() and not (output / "data" / "train.tsv").is_file() and any(output.iterdir()):
         raise InputError(f"output {output} holds files of something else; give a new or empty folder with -o")
-    train, test = write_demo(output / "data")
+    with named_output(output):
+        train, test = write_demo(output / "data")
     console.info(f"data: assistant commands in {train} and {test}; the test's phrasings are held out of training")
     teacher = _teacher(output, train, test, console)
     request = BuildRequest(

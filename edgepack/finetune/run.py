@@ -345,7 +345,7 @@ def _new_to(base: Path, held_out: Sequence[Example]) -> tuple[Example, ...]:
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, unseen: Sequence[Example], output: Path) -> None:
     """Write the teacher beside `output`, then rename; the workspace goes with the folder that was there."""
-    with written_folder(output.resolve()) as beside, quiet_transformers():
+    with written_folder(output) as beside, quiet_transformers():
         model.save_pretrained(beside)
         tokenizer.save_pretrained(beside)
         write_unseen(beside, unseen)

@@ -117,7 +117,7 @@ def cut_vectors(
         basis = np.eye(teacher.task.vector_size, size, dtype=np.float32)
     others = predict(model, encoded(teacher, held_out))
     left = others @ basis
-    with written_folder(output.resolve()) as beside:
+    with written_folder(output) as beside:
         write_teacher(teacher, own, basis, find_folder(source, (*WANTED, *EMBEDDING_FILES)), beside)
         cut = load_teacher(str(beside), EMBEDS)
         new = cut.load_model()

@@ -151,12 +151,8 @@ def package_bundle(
             check_file(each.folder, record)
         if not force_failed:
             refuse_failed(each.folder)
-    place = output.resolve()  # a link stays, and what it leads to is replaced
-    try:
-        with written_folder(place) as beside:
-            module.write_project(bundles, options, beside)
-    except OSError as e:
-        raise InputError(f"output {output} cannot be written: {e.strerror}; give a folder you may write to") from e
+    with written_folder(output) as beside:
+        module.write_project(bundles, options, beside)
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
     return Packaged(output, app, tuple(files), app_growth(bundles, options, app))
 

@@ -157,7 +157,7 @@ def reduce_runtime(bundle: Path, output: Path) -> ReducedRuntime:
     check_output(output, bundle, force=False)
     for record in manifest.files:
         check_file(bundle, record)
-    with written_folder(output.resolve()) as beside:
+    with written_folder(output) as beside:
         beside.mkdir()
         version, operators, page = writer(bundle, manifest, beside)
         head = PAGE_HEAD.format(

@@ -142,7 +142,7 @@ def test_a_forced_packaging_that_fails_loses_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*((shutil, "copyfile") if broken == "copyfile" else (os, "rename")), fail)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(OSError, match="No space left"):  # the command says how much room there is
         package_bundle(bundle, "android", app, OPTIONS, force=True)
     assert (app / "mine").read_text() == "x"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["app", "bundle"]
