@@ -250,6 +250,7 @@ def test_recipes_are_listed_and_shown() -> None:
     assert list(json.loads(call("recipes", "--json")[1])) == list(BUILT_IN)
     assert call("recipes", "show", "emd")[1] == recipe_text(built_in_file("emd"))
     shown = json.loads(call("recipes", "show", "emd", "--json")[1])
+    assert json.loads(call("recipes", "--json", "show", "emd")[1]) == shown
     assert shown.pop("summary") == built_in_file("emd").summary
     assert read_recipe(shown) == find_recipe("emd")
     assert call("recipes", "show", "emdd")[0] == 2
