@@ -191,7 +191,7 @@ def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
             f"{where}: output_space compares classes of whole texts; allowed: text-classification, not {task}"
         )
     if teacher.task.is_score:
-        raise InputError(f"{where}: output_space compares classes; the teacher gives one score; leave {where} out")
+        raise InputError(f"{where}: output_space compares classes; the teacher gives one score; leave it out")
     if teacher.task.is_multi_label:
         raise InputError(
             f"{where}: output_space compares classes that exclude each other; the teacher's are label sets"
