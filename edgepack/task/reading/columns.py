@@ -7,7 +7,7 @@ user. How a tagging file is laid out, see `tagging`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
@@ -106,7 +106,9 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
     text, second = text_columns(table, pair, columns)
     if problem == REGRESSION:
         known = (*SCORES, *LABELS)
-        return Layout("text", text, choose(table, "score", "--label-column", columns.label, known), second)
+        score = choose(table, "score", "--label-column", columns.label, known)
+        refuse_same(table, {"the text": text, "the second text": second, "the score": score})
+        return Layout("text", text, score, second)
     several, flags = problem == MULTI_LABEL, label_flags(table, columns)
     if flags:
         if not (several or are_one_hot(table, flags)):
@@ -115,6 +117,7 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
     if columns.label is None and not find(table, LABELS):
         _refuse_scores(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
+    refuse_same(table, {"the text": text, "the second text": second, "the label": label})
     named = columns.label is None and not several
     companion = find(table, companions(label)) if named else None
     if companion and _has_booleans(table, label):
@@ -142,7 +145,23 @@ def text_columns(table: Table, pair: bool, columns: Columns) -> tuple[str, str |
     )
     if not pair:
         return text, None
-    return text, choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
+    second = choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
+    refuse_same(table, {"the first text": text, "the second one": second})
+    return text, second
+
+
+def refuse_same(table: Table, parts: Mapping[str, str | None]) -> None:
+    """`InputError` for a column that would be read as two parts of a row."""
+    taken: dict[str, str] = {}
+    for part, column in parts.items():
+        if column is None:
+            continue
+        if column in taken:
+            raise InputError(
+                f"{table.source}: column {shown(column)} would be {taken[column]} and {part} of each row; name another "
+                "column for one of them"
+            )
+        taken[column] = part
 
 
 def find(table: Table, names: Sequence[str]) -> str | None:
