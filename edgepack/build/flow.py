@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast
 
+from edgepack.build.after_plan import check_planned
 from edgepack.build.data_plan import DataPlan, check_free_space, free_space_problem, plan_data
 from edgepack.build.delivery import Delivery
 from edgepack.build.duration import estimate_training
@@ -35,7 +36,6 @@ from edgepack.build.recipe import (
     make_stages,
     recipe_record,
 )
-from edgepack.build.recipe_check import check_shape
 from edgepack.build.results import BuildResult, PlanReport
 from edgepack.build.search_space import make_plan, make_search_space
 from edgepack.build.stage_results import (
@@ -97,7 +97,7 @@ def plan_build(
     check_opened(inputs, make_accelerator(request.device))
     space = make_search_space(inputs)
     plan = make_plan(request, space)
-    check_shape(request.chosen_recipe, request.effort, plan.chosen.config, request.budget_bytes)
+    check_planned(inputs, plan, space.full, console)
     data = plan_data(inputs, plan.chosen, space.full, text_data(inputs, plan.chosen.config))
     if (problem := free_space_problem(request, data)) is not None:
         console.warn(problem)
@@ -154,9 +154,8 @@ def planned_build(
     inputs: Inputs, plan: Plan, full: StudentConfig, workspace: Workspace, console: Console, finished_only: bool
 ) -> Build:
     """A build of the plan's first candidate; says the plan. `full`: the teacher as a student."""
-    request, shape = inputs.request, plan.chosen.config
-    check_shape(request.chosen_recipe, request.effort, shape, request.budget_bytes)
-    text = text_data(inputs, shape)
+    check_planned(inputs, plan, full, console)
+    text = text_data(inputs, plan.chosen.config)
     data = plan_data(inputs, plan.chosen, full, text)
     console.info(PlanReport(plan, data, start=inputs.start).table())
     return_free_memory()

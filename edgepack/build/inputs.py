@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from edgepack.build.before_training import target_warnings
 from edgepack.build.pairing import Pairing
 from edgepack.build.recipe import NEW_BODY, Recipe, find_recipe, used_recipe
-from edgepack.build.recipe_check import check_recipe, warn_without_text
+from edgepack.build.recipe_check import check_recipe, check_vocabulary, warn_without_text
 from edgepack.build.tag_scheme import tell_scheme
 from edgepack.build.teacher_answers import ask_teacher
 from edgepack.build.thresholds import with_thresholds
@@ -44,7 +44,6 @@ from edgepack.student.from_parts import student_from_parts, takes_parts
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
 from edgepack.student.from_teacher import student_from_teacher, student_from_weights
 from edgepack.student.model import Student
-from edgepack.student.wide import may_be_wide
 from edgepack.target import Target, load_target
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, Dataset, infer_problem, infer_ranking, infer_task, read_both, show_notes
@@ -56,6 +55,7 @@ from edgepack.task.vector_data import read_vector_data
 from edgepack.task.windows import Longest, Windows
 from edgepack.teacher import (
     OwnModel,
+    StudentTokenizer,
     Teacher,
     find_unseen,
     load_teacher,
@@ -257,7 +257,7 @@ def open_with_texts(
     teacher = open_teacher(request)
     console.info(teacher.describe())
     check_request(request, teacher, targets)
-    other = open_student_tokenizer(request.student_tokenizer, teacher) if request.student_tokenizer else None
+    other = open_other_tokenizer(request, teacher)
     warn_without_text(recipe, request.effort, request.raw_text, console)
     teacher, train_data, evaluation_data = read_data(request, teacher, console)
     found = {"teacher": teacher.sha256, "train": train_data.sha256, "evaluation": evaluation_data.sha256}
@@ -307,11 +307,11 @@ def hold_out_examples(
     if unseen:
         count = len(tokens.train) - len(rest.train)
         console.info(f"{count:,} training examples that the teacher was not trained on are held out")
-    if wanted > Structure().wide_rows and not may_be_wide(task):
-        console.info("no wide table: it goes with one label for each text")
-    elif wanted > Structure().wide_rows and not unseen:
-        why = f"{teacher.name} does not say what it was not trained on, as teachers of `edgepack finetune` do"
-        console.info(f"no wide table: {why}")
+    elif wanted not in (0, Structure.wide_rows):
+        console.warn(
+            f"no wide table, which the recipe asks for: {teacher.name} does not name enough examples that it was not "
+            "trained on, as teachers of `edgepack finetune` do"
+        )
     return rest.for_training(), held_out
 
 
@@ -343,6 +343,13 @@ def open_teacher(request: BuildRequest) -> Teacher:
     teacher = load_teacher(request.teacher, request.task, pair, task, problem, request.tag_scheme)
     ranks = teacher.task.is_score and infer_ranking(request.train, request.columns)
     return replace(teacher, task=replace(teacher.task, ranks=ranks)) if ranks else teacher
+
+
+def open_other_tokenizer(request: BuildRequest, teacher: Teacher) -> StudentTokenizer | None:
+    """The student's own tokenizer, where it has one; `InputError` for a recipe that the student's cannot serve."""
+    other = open_student_tokenizer(request.student_tokenizer, teacher) if request.student_tokenizer else None
+    check_vocabulary(request.chosen_recipe, request.effort, (other or teacher).tokenizer, request.raw_text)
+    return other
 
 
 def read_data(request: BuildRequest, teacher: Teacher, console: Console) -> tuple[Teacher, Dataset, Dataset]:

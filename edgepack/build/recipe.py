@@ -71,7 +71,8 @@ def make_augmentation(recipe: Recipe, speed: float, own_examples: int, spliceabl
     """More synthetic examples instead of more passes, where a student sees more examples than the recipe's.
 
     A student that is trained k times longer gets k times the data, small data more, until no example is seen more than
-    `PASSES` times. Half of those beyond the recipe's share are cut or joined first, where texts are `spliceable`.
+    `PASSES` times. Of those beyond the recipe's share half are cut or joined first, or more where the recipe says so,
+    if texts are `spliceable`.
     """
     settings, times = recipe.augmentation, times_longer(speed)
     if settings is None or settings.share == 0:
@@ -81,7 +82,7 @@ def make_augmentation(recipe: Recipe, speed: float, own_examples: int, spliceabl
         return settings
     before, now = 1 / (1 - settings.share) - 1, 1 / own - 1  # synthetic examples for each of the task's own
     more = 1 - before / now
-    splice = settings.splice + more * (SPLICED - settings.splice) if spliceable else settings.splice
+    splice = settings.splice + more * max(0.0, SPLICED - settings.splice) if spliceable else settings.splice
     return replace(settings, share=1 - own, splice=splice)
 
 

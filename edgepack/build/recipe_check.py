@@ -9,20 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerFast
+
 from edgepack.build.recipe_settings import GENERAL, Recipe
+from edgepack.compress.distil.attention_maps import AttentionTransfer
+from edgepack.compress.distil.feature_maps import FeatureMaps
 from edgepack.compress.distil.objective import NAMES
 from edgepack.compress.distil.output_space import OutputSpace
 from edgepack.compress.distil.patience import Patience
 from edgepack.compress.distil.relations import Relations
 from edgepack.compress.distil.signals import Loss
-from edgepack.compress.distil.soft_targets import HardLabels
+from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.distil.vectors import Anchors
+from edgepack.compress.sharing import least_layers
+from edgepack.compress.vocabulary import why_whole
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.plan.mixed_widths import check_mixed_widths
+from edgepack.plan.space import Structure
 from edgepack.student.config import StudentConfig
+from edgepack.student.wide import may_be_wide
 from edgepack.target import Target
 from edgepack.task.similarity import EMBEDS
+from edgepack.task.task import Task
 from edgepack.teacher import Teacher
 
 
@@ -47,7 +56,55 @@ def check_recipe(
     for key, loss in recipe.losses():
         _check_task(loss, f"{where}: {key}", teacher)
         _check_layers(loss, f"{where}: {key}", sizes.layers, sizes.hidden_size, "teacher")
-    structure = recipe.structure
+    _check_map(recipe, where, raw_text)
+    _check_structure(recipe.structure, where, teacher, targets)
+    if recipe.general is not None and recipe.general.masked_words and teacher.tokenizer.mask_token_id is None:
+        raise InputError(f"{where}: general.masked_words needs a mask token and the tokenizer has none; set it to 0")
+    if recipe.mixed_widths:
+        try:
+            check_mixed_widths(targets)
+        except InputError as e:
+            raise InputError(f"{where}: mixed_widths: {e}") from e
+
+
+def check_vocabulary(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerFast, raw_text: Path | None) -> None:
+    """`InputError` for what is asked of a vocabulary, or of raw text, and would do nothing.
+
+    `tokenizer`: the student's.
+    """
+    vocabulary, whole = recipe.structure.vocabulary, why_whole(tokenizer)
+    if vocabulary == "task" and whole is not None:
+        raise InputError(f"{named(name)}: structure.vocabulary is 'task', and {whole}; allowed: free, whole")
+    if raw_text is not None and recipe.general is None and (vocabulary != "free" or whole is not None):
+        reason = f"structure.vocabulary is {vocabulary!r}" if whole is None else whole
+        raise InputError(
+            f"--raw-text {raw_text}: {named(name)} has no stage on it (general = false), and it decides no tokens "
+            f"({reason}); leave it out"
+        )
+
+
+def _check_map(recipe: Recipe, where: str, raw_text: Path | None) -> None:
+    """`InputError` for a map of layers that nothing in the training looks at."""
+    if recipe.layer_map in ("carved", "learned") or recipe.module_replacing is not None:
+        return
+    losses = recipe.losses() if raw_text is not None else recipe.task_losses()
+    if not any(loss.follows_map for _, loss in losses):
+        raise InputError(
+            f"{where}: layer_map is {recipe.layer_map!r}, and no loss compares the layers that it pairs; leave it out, "
+            "or add such a loss (hidden_states)"
+        )
+
+
+def _check_structure(structure: Structure, where: str, teacher: Teacher, targets: Sequence[Target]) -> None:
+    """`InputError` for a structure that no student of this teacher has on these targets."""
+    sizes = teacher.sizes
+    _check_beside(structure, where, teacher)
+    needed = least_layers(structure.sharing)
+    if sizes.layers < needed:
+        raise InputError(
+            f"{where}: structure.sharing is {structure.sharing!r}, which {needed} layers or more can do; the teacher "
+            f"has {sizes.layers}, allowed: none"
+        )
     if structure.hidden_size > sizes.hidden_size:
         raise InputError(
             f"{where}: structure.hidden_size is {structure.hidden_size}; the teacher's is {sizes.hidden_size}, "
@@ -70,13 +127,15 @@ def check_recipe(
             if bits and bits not in getattr(target, key):
                 allowed = ", ".join(map(str, sorted(getattr(target, key))))
                 raise InputError(f"{where}: structure.{key} is {bits}; {target.name} runs {allowed}")
-    if recipe.general is not None and recipe.general.masked_words and teacher.tokenizer.mask_token_id is None:
-        raise InputError(f"{where}: general.masked_words needs a mask token and the tokenizer has none; set it to 0")
-    if recipe.mixed_widths:
-        try:
-            check_mixed_widths(targets)
-        except InputError as e:
-            raise InputError(f"{where}: mixed_widths: {e}") from e
+
+
+def _check_beside(structure: Structure, where: str, teacher: Teacher) -> None:
+    """`InputError` for a table beside an encoder that can have none."""
+    if structure.wide_rows not in (0, Structure.wide_rows) and not may_be_wide(teacher.task):
+        raise InputError(
+            f"{where}: structure.wide_rows is {structure.wide_rows}, and a table beside the encoder goes with one "
+            "label for each text, which this teacher does not give; leave it out"
+        )
 
 
 def _check_signals(recipe: Recipe, where: str, teacher: Teacher, raw_text: Path | None) -> None:
@@ -120,6 +179,8 @@ def _check_other_tokens(recipe: Recipe, where: str, raw_text: Path | None) -> No
 def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
     if isinstance(loss, Anchors) and not teacher.task.embeds:
         raise InputError(f"{where}: anchors compares vectors; allowed: {EMBEDS}, not {teacher.task.name}")
+    if isinstance(loss, SoftTargets) and loss.temperature != SoftTargets.temperature:
+        _check_temperature(where, loss.temperature, teacher.task)
     if isinstance(loss, HardLabels) and teacher.task.embeds:
         raise InputError(f"{where}: hard_labels needs labels, and texts that are embedded have none; use soft_targets")
     if not isinstance(loss, OutputSpace):
@@ -130,13 +191,23 @@ def _check_task(loss: Loss, where: str, teacher: Teacher) -> None:
             f"{where}: output_space compares classes of whole texts; allowed: text-classification, not {task}"
         )
     if teacher.task.is_score:
-        raise InputError(f"{where}: output_space compares classes; the teacher gives one score; leave {where} out")
+        raise InputError(f"{where}: output_space compares classes; the teacher gives one score; leave it out")
     if teacher.task.is_multi_label:
         raise InputError(
             f"{where}: output_space compares classes that exclude each other; the teacher's are label sets"
         )
     if loss.classes not in (0, labels):
         raise InputError(f"{where}.classes is {loss.classes}; the task has {labels} labels, allowed: that, or 0")
+
+
+def _check_temperature(where: str, temperature: float, task: Task) -> None:
+    """`InputError` where the teacher gives no probabilities that a temperature could soften."""
+    if task.embeds or task.is_score:
+        what = "vectors" if task.embeds else "one score"
+        raise InputError(
+            f"{where}: temperature is {temperature}; it softens probabilities, and the teacher gives {what}: leave it "
+            "out"
+        )
 
 
 def check_shape(recipe: Recipe, name: str, shape: StudentConfig, budget_bytes: int) -> None:
@@ -151,6 +222,8 @@ def _check_layers(loss: Loss, where: str, layers: int, vector: int, whose: str) 
     """`vector`: numbers of all heads' queries together."""
     if isinstance(loss, Patience | OutputSpace) and layers < 2:
         raise InputError(f"{where} matches layers between the first and the last; the {whose} has {layers}, needed: 2")
+    if isinstance(loss, FeatureMaps | AttentionTransfer) and loss.progressive and layers < 2:
+        raise InputError(f"{where} goes layer after layer (progressive); the {whose} has {layers}, needed: 2")
     if isinstance(loss, Relations):
         if loss.relation_heads > vector:
             raise InputError(

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgepack.compress.augmentation import Augmentation
+from edgepack.compress.distil.attention_maps import AttentionTransfer
+from edgepack.compress.distil.feature_maps import FeatureMaps
 from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.layer_maps import LAYER_MAPS
 from edgepack.compress.distil.objective import LOSSES, NAMES
@@ -134,6 +136,20 @@ def check_unused(recipe: Recipe) -> None:
         raise InputError(f"recipe: rank_weights {recipe.rank_weights!r} has no ranks; give structure.rank_share")
     if recipe.prune_from != Recipe.prune_from and recipe.prune_ratio == 1:
         raise InputError("recipe: prune_from begins nothing at a prune_ratio of 1; give a greater one")
+    if recipe.module_replacing is not None and recipe.module_replacing.b == 1:
+        raise InputError("recipe: module_replacing.b is 1, so the teacher's layers never run; give a smaller one")
+    general, made = recipe.general, recipe.augmentation
+    if general is not None and not any(
+        (general.masked_words, general.sentence_order, *(loss.weight for loss in general.losses))
+    ):
+        raise InputError("recipe: general.losses weigh nothing; give one of them a weight above 0, or general = false")
+    if made is None:
+        return
+    if not made.share and made != Augmentation(share=0):
+        raise InputError("recipe: augmentation.share is 0, so nothing else of it counts; give a share above 0")
+    if made.share and not made.p_replace and (made.masked_model is not None or not made.splice):
+        what = "a masked_model replaces nothing" if made.masked_model is not None else "synthetic examples are copies"
+        raise InputError(f"recipe: at an augmentation.p_replace of 0 {what}; give a greater one")
 
 
 def check_losses(recipe: Recipe) -> None:
@@ -156,6 +172,12 @@ def check_losses(recipe: Recipe) -> None:
             raise InputError(f"recipe: phases[{number}].losses is empty; allowed: some of {', '.join(LOSSES)}")
         if not any(loss.weight for loss in phase.losses):
             raise InputError(f"recipe: phases[{number}].losses weigh nothing; give one of them a weight above 0")
+        for loss in phase.losses:
+            if isinstance(loss, FeatureMaps | AttentionTransfer) and loss.progressive and begin >= loss.share:
+                raise InputError(
+                    f"recipe: phases[{number}] begins at {begin} of the training, and {NAMES[type(loss)]} goes layer "
+                    f"after layer until {loss.share} alone; give a greater share, or progressive = false"
+                )
         pruned = recipe.prune_ratio > 1 and begin < recipe.quantize_from and phase.until > recipe.prune_from
         if pruned and recipe.l0 is None and not any(loss.is_prediction for loss in phase.losses):
             raise InputError(

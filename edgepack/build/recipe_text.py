@@ -49,7 +49,7 @@ COMMENTS: dict[str, str] = {
     "augmentation.share": "of all examples",
     "augmentation.p_replace": "probability that a word is replaced",
     "augmentation.candidates": "words that it may be replaced by",
-    "augmentation.splice": "share of the synthetic examples that are cut or joined first",
+    "augmentation.splice": "share of these that are cut or joined first; of those beyond the share at least half",
     "augmentation.masked_model": "candidates from this masked-language model, a folder or a hub id; false: neighbours",
     "general": "a stage on raw text before the task's data; runs with --raw-text alone",
     "general.share": "its length, as a share of examples_seen",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from edgepack.build.inputs import BuildRequest, Inputs
-from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.compress.vocabulary import choose_ids, general_order, required_ids, trim_tokenizer, why_whole
 from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import SpeedProfile, known_tokens
 from edgepack.plan.front import find_front
@@ -101,7 +101,7 @@ def machine_of(profile: SpeedProfile, target: Target) -> Machine:
 def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
     """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
     tokenizer = inputs.tokenizer
-    if not can_trim(tokenizer):
+    if why_whole(tokenizer) is not None:
         return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
     required = required_ids(tokenizer, inputs.token_counts)
     order = general_order(tokenizer, text_counts(inputs))

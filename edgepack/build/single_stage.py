@@ -66,7 +66,9 @@ def reopen(output: Path, console: Console, moved: Moved = Moved()) -> Build:
             record["speed_profile"] = SpeedProfile.model_validate(record["speed_profile"])
         for name, flag in FLAGS.items():
             now = getattr(moved, name)
-            if record[name] is not None or now is not None:
+            if record[name] is None and now is not None:
+                raise InputError(f"{flag} {now}: the build in {output} had none; leave it out")
+            if record[name] is not None:
                 record[name] = find_place(output, recorded, name, None if now is None else str(now), flag)
         record["raw_text"] = Path(record["raw_text"]) if record["raw_text"] else None
         request = BuildRequest(**{**record, "output": output, "fresh": False})

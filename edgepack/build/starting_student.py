@@ -69,4 +69,8 @@ def widths_of(
     sampled = Examples(examples, inputs.request.seed, SENSITIVITY_EXAMPLES, console, "widths")
     with sampled.sample(student) as batches:
         sensitivity = measure_sensitivity(student, list(batches), choices, console=console)
-    return choose_widths(sensitivity, candidate.config, inputs.targets)
+    found = choose_widths(sensitivity, candidate.config, inputs.targets)
+    if not found:
+        bits = candidate.config.body_bits
+        console.warn(f"mixed_widths: every matrix stays at {bits} bits: no other choice in the same bytes is better")
+    return found

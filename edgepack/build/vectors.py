@@ -14,7 +14,7 @@ from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.inference import predict
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns
+from edgepack.task.examples import Columns, refuse_classes
 from edgepack.task.intervals import Interval, metric_interval
 from edgepack.task.similarity import EMBEDS
 from edgepack.task.vector_data import has_labels
@@ -40,12 +40,7 @@ def refuse_other_options(tag_scheme: str | None, long_texts: str | None, columns
         raise InputError(
             f"--long-texts windows with {EMBEDS} is not supported: one vector is of one input; leave it out"
         )
-    if columns.names:
-        raise InputError(f"--labels names classes; a teacher of {EMBEDS} has none: leave it out")
-    if columns.outside is not None:
-        raise InputError(
-            f"--out-of-scope goes with one label for each text; a teacher of {EMBEDS} has no labels: leave it out"
-        )
+    refuse_classes(columns)
 
 
 def ask_for_vectors(

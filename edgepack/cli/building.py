@@ -233,11 +233,13 @@ def recipes(ctx: click.Context, /, as_json: bool) -> None:
 @recipes.command("show")
 @click.argument("name")
 @json_option
-def show_recipe(name: str, as_json: bool) -> None:
+@click.pass_context
+def show_recipe(ctx: click.Context, /, name: str, as_json: bool) -> None:
     """Print a recipe with a comment on each key: a file to start from."""
     from edgepack.build.recipe_file import open_recipe
     from edgepack.build.recipe_text import recipe_text
 
     found = open_recipe(name)
     text, record = recipe_text(found), found.to_record()
+    as_json |= ctx.parent is not None and bool(ctx.parent.params["as_json"])  # `recipes --json show`
     click.echo(json.dumps(record) if as_json else text, nl=as_json)

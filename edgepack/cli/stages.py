@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def validate(
         raise click.UsageError("--examples goes with --arch")
     result: Any  # two kinds of result, which print and exit alike
     if arch is not None:
+        refuse_places(places)
         from edgepack.evidence.compare_cpus import compare_architecture
 
         result = compare_architecture(output, arch, examples, make_console(quiet), places["evaluation"])
@@ -79,6 +81,14 @@ def validate(
         result = validate_output(output, make_console(quiet), Moved(**places))
     print_result(result, as_json)
     ctx.exit(result.exit_code)
+
+
+def refuse_places(places: Mapping[str, Any]) -> None:
+    """A usage error for what a comparison of two processors does not open: it reads bundles and evaluation data."""
+    flags = {"teacher": "-m", "train": "-d", "raw_text": "--raw-text", "student_tokenizer": "--student-tokenizer"}
+    for name, flag in flags.items():
+        if places[name] is not None:
+            raise click.UsageError(f"{flag} does not go with --arch, which reads bundles and the evaluation data alone")
 
 
 @click.command()

@@ -48,7 +48,7 @@ def sweep(
 
     console = make_console(quiet)
     if dry_run:
-        print_result(list_sweep(file, output, console), as_json)
+        print_result(list_sweep(file, output, jobs, ray, console), as_json)
         return
     result = run_sweep(file, output, jobs, ray, console)
     print_result(result, as_json)

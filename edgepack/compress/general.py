@@ -108,7 +108,10 @@ def order_pairs(lines: Iterable[str], tokenizer: PreTrainedTokenizerFast, max_le
     room = _room(max_length, len(opening) + len(middle) + len(closing))
     runs = [run for run in _runs(_documents(lines, tokenizer), room) if len(run) > 1]
     if not runs:
-        raise InputError("sentence order: no two consecutive sentences in the text; give text in running order")
+        raise InputError(
+            f"sentence order: no two consecutive sentences of the text fit into {max_length} tokens together; give "
+            "text in running order with short sentences, or a larger max length"
+        )
     second_type = int(tokenizer([""], [""], return_token_type_ids=True)["token_type_ids"][0][-1])
     generator = np.random.default_rng(seed)
     parts = 1 + (generator.random(len(runs)) * [len(run) - 1 for run in runs]).astype(np.int64)

@@ -206,7 +206,8 @@ def _readers(cut: Student, full: Student, point: int) -> list[tuple[nn.Linear, n
     layer, config = point // 2, cut.config
     if layer == config.num_hidden_layers:
         name = "classifier" if cut.head.dense is None else "dense"
-        return [(getattr(cut.head, name), getattr(full.head, name))]
+        narrow = getattr(cut.head, name)
+        return [] if narrow is None else [(narrow, getattr(full.head, name))]  # a vector may be the stream itself
     sharing = (config.attention_sharing if point % 2 == 0 else config.ffn_sharing) or []
     if sharing.count(sharing[layer]) > 1:
         return []

@@ -30,6 +30,11 @@ from edgepack.errors import InputError
 SHARING_KINDS = ("none", "all", "attention", "ffn", "sandwich")
 
 
+def least_layers(kind: str) -> int:
+    """Of how many layers at least some share weights in this pattern."""
+    return {"none": 1, "sandwich": 4}.get(kind, 2)
+
+
 def share_pattern(kind: str, layers: int) -> tuple[list[int], list[int]]:
     """`(attention_sharing, ffn_sharing)` of a student with so many layers: the weight set of each layer."""
     if kind not in SHARING_KINDS:

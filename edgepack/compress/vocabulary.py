@@ -34,9 +34,9 @@ from edgepack.tokenizer.byte_pairs import OTHER_MERGING, byte_tokens, split_merg
 BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte, in Unigram
 
 
-def can_trim(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether tokens can go without changing how the others are found."""
-    return _why_whole(_model(tokenizer)) is None
+def why_whole(tokenizer: PreTrainedTokenizerFast) -> str | None:
+    """Why no token can go without changing how the others are found; None where some can."""
+    return _why_whole(_model(tokenizer))
 
 
 def _why_whole(model: dict[str, Any]) -> str | None:

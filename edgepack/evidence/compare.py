@@ -18,7 +18,7 @@ from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Check, Verdict, all_passed, in_full, limit_check
 from edgepack.console import Console, format_table
 from edgepack.evidence.bundle_files import files_check, refuse_changed
-from edgepack.evidence.metric_check import Answers, Given, refuse_other_task
+from edgepack.evidence.metric_check import Answers, Given, given_data, refuse_other_task
 from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import PairedRows, paired_rows
@@ -107,7 +107,7 @@ def compare(
     for folder in (old, new):
         refuse_changed(folder, "compared")
     rules = read_policy(policy) if policy else Policy()
-    given = Given(evaluation, columns or Columns(), console=console) if evaluation is not None else None
+    given = given_data(evaluation, columns or Columns(), None, console)
     return compare_releases(old, new, given, rules)
 
 

@@ -34,8 +34,9 @@ from edgepack.runtime.predict import predict_session, with_outputs
 from edgepack.task.checks import MOST_SHARED, check_evaluation
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
-from edgepack.task.examples import Columns, read_evaluation, show_notes
+from edgepack.task.examples import Columns, check_scope, read_evaluation, show_notes
 from edgepack.task.identity import count_different, examples_sha256
+from edgepack.task.reading.columns import Recorded
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.windows import Longest
@@ -91,6 +92,7 @@ class Given:
         if key not in self.data:
             self.data[key] = read_evaluation(self.evaluation, task, columns)
             refuse_training(manifest, *self.data[key])
+            check_scope(self.columns, self.data[key][1])
             if self.console is not None:
                 show_notes(self.console, self.data[key][1])
         return self.data[key]
@@ -112,7 +114,7 @@ class Given:
     def columns_for(self, manifest: BundleManifest) -> Columns:
         """Each column as the user names it, else as the build was told."""
         recorded = manifest.evaluation
-        names = recorded.columns if recorded else {}
+        names = {part: Recorded(name) for part, name in recorded.columns.items()} if recorded else {}
         given = self.columns
         return Columns(
             text=given.text or names.get("text"),
@@ -149,6 +151,8 @@ class Given:
 
 def given_data(evaluation: str | None, columns: Columns, teacher: str | None, console: Console | None) -> Given | None:
     """What the gate was given; `MissingDependency` where there is a teacher and nothing to run it with."""
+    if evaluation is None and columns != Columns():
+        raise InputError("columns are named and no data set is given; add --eval")
     if teacher is not None:
         if evaluation is None:
             raise InputError("--teacher goes with --eval: the teacher answers the same examples")

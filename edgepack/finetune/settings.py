@@ -108,7 +108,7 @@ def choose(options: Options, task: TaskName, width: int, rows: int, judged: bool
 def choose_trials(options: Options, task: TaskName, width: int, rows: int, judged: bool) -> tuple[Settings, ...]:
     """The trainings whose weights are averaged: that of `choose`, and where rows are few, shorter ones.
 
-    Who sets a length or a rate gets one training.
+    Who sets a length or a rate gets one training; who sets a patience has it in each.
     """
     first = choose(options, task, width, rows, judged)
     if rows >= FEW_ROWS or not judged or options.epochs is not None or options.learning_rate is not None:
@@ -122,7 +122,7 @@ def choose_trials(options: Options, task: TaskName, width: int, rows: int, judge
             seed=first.seed + TRIAL_SEEDS * number,
             steps=steps,
             warm_up_steps=max(1, int(WARM_UP * steps)),
-            patience=None,
+            patience=options.patience,
         )
         for number, share in enumerate(shares, start=1)
     ]

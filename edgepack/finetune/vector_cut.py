@@ -31,7 +31,14 @@ from edgepack.task.encoded import Encoded
 from edgepack.task.examples import Columns, show_notes
 from edgepack.task.similarity import EMBEDS, Judged, Prompts, unit
 from edgepack.task.tokenize import encode
-from edgepack.task.vector_data import by_turns, check_vectors, prompted, read_judged, read_training_texts
+from edgepack.task.vector_data import (
+    by_turns,
+    check_vectors,
+    prompted,
+    read_judged,
+    read_training_texts,
+    refuse_label_column,
+)
 from edgepack.teacher import Teacher, load_teacher
 from edgepack.teacher.embedding import FLAGS, MODULES, OWN_CONFIG, SETTINGS, Embedding
 from edgepack.teacher.embedding_model import EmbeddingModel
@@ -98,6 +105,8 @@ def cut_vectors(
     columns = columns or Columns()
     if by not in CUTS:
         raise InputError(f"by is {shown(by)}; allowed: {', '.join(CUTS)}")
+    if evaluation is None:
+        refuse_label_column(columns, train)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"output {output}: exists and is not an empty folder; name a new one")
     teacher = load_teacher(source, EMBEDS, pooling=pooling)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.bundle.manifest import load_manifest
+from edgepack.errors import InputError
 from edgepack.inspect.android_manifest import INTERNET, check_debuggable, check_permissions, read_android_manifest
 from edgepack.inspect.archive import AppArchive, open_archive
 from edgepack.inspect.check import Check, not_applicable
@@ -57,6 +58,8 @@ def inspect_app(
     """Check a built .apk, .aab or .ipa; `gated` are the bundles that may be in it."""
     manifests = [load_manifest(folder) for folder in gated]
     app = open_archive(path)
+    if allowed and app.kind == "ipa":
+        raise InputError(f"--allow {allowed[0]}: Android permissions, and {path.name} is an iOS app: leave it out")
     bundles = find_bundles(app)
     permissions = frozenset(allowed) | (frozenset({INTERNET}) if on_demand else frozenset())
     checks = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgepack.compress.layers import spread_layers
-from edgepack.compress.sharing import share_pattern
+from edgepack.compress.sharing import least_layers, share_pattern
 from edgepack.errors import InputError
 from edgepack.plan.losses import (
     NEW_BODY_LOSS,
@@ -62,10 +62,13 @@ class Table:
 
 
 def list_bodies(space: SearchSpace) -> Iterator[Body]:
-    """Every number of layers with every number of heads and the FFN sizes that go with it."""
+    """Every number of layers with every number of heads and the FFN sizes that go with it.
+
+    Not fewer layers than can share weights as the recipe says.
+    """
     full = space.full
     most_heads, most_ffn = max(full.num_heads or []), max(full.intermediate_sizes or [])
-    for count in range(1, full.num_hidden_layers + 1):
+    for count in range(least_layers(space.structure.sharing), full.num_hidden_layers + 1):
         layers = tuple(spread_layers(full.num_hidden_layers, count))
         for heads in range(1, most_heads + 1):
             for share in FFN_SHARES:

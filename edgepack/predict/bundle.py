@@ -108,9 +108,10 @@ class Bundle:
     def load(cls, folder: AnyPath, threads: int = 1, cache: AnyPath | None = None) -> Bundle:
         """Open the bundle in `folder`.
 
-        `cache`: a folder to keep the unpacked model in, of a bundle for ONNX Runtime: the next load takes a third of
-        the time. What is there of another model or version, or damaged, is not used. `InputError` where the bundle is
-        none, `NotRunHere` or `MissingDependency` where its runtime is not here.
+        `threads`: of the runtime; Core ML and Core AI choose their number. `cache`: a folder to keep the unpacked model
+        in, of a bundle for ONNX Runtime: the next load takes a third of the time. What is there of another model or
+        version, or damaged, is not used. `InputError` where the bundle is none, or its runtime has no use for these,
+        `NotRunHere` or `MissingDependency` where it is not here.
         """
         path, threads = as_path("folder", folder), as_count("threads", threads, MOST_THREADS)
         manifest = load_manifest(path)

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from edgepack.console import Console
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
 from edgepack.evidence.answers import Labelled
 from edgepack.evidence.differing import worst_first
 from edgepack.evidence.forms import Both, FormLogits, pair_decisions
@@ -28,7 +28,7 @@ from edgepack.predict.data_answers import Compared, DataAnswers, Disagreement, T
 from edgepack.task.column_options import ColumnOptions, columns_of
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.encoded import IGNORED, Encoded
-from edgepack.task.examples import Columns, show_notes
+from edgepack.task.examples import Columns, check_scope, show_notes
 from edgepack.task.intervals import metric_interval, retention
 from edgepack.task.task import NO_LABELS, Task
 from edgepack.task.tokenize import query_numbers
@@ -49,8 +49,11 @@ def predict_data(
     """A bundle's answers on a data set, with its metric where the data have labels.
 
     `compare_teacher` is where the teacher is: it answers the same texts, and the result holds where the two differ.
+    `threads` are for a bundle that is loaded here.
     """
     given = columns_of(check_options(predict_data, ColumnOptions, columns))
+    if isinstance(bundle, Bundle) and threads != 1:
+        raise InputError(f"predict_data: threads is {shown(threads)}, and the bundle is loaded: give it to Bundle.load")
     opened = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
     teacher = None if compare_teacher is None else as_text("compare_teacher", compare_teacher)
     return answer_data(opened, as_text("data", data), given, teacher, Console(quiet))
@@ -67,6 +70,11 @@ def answer_data(
     recorded = manifest.evaluation.columns.get("label") if manifest.evaluation else None
     told = replace(Given(source, columns).columns_for(manifest), label=columns.label)
     task, data, labelled = read_to_answer(source, bundle.task, told, recorded)
+    if labelled:
+        check_scope(columns, data)
+    elif columns.names or columns.outside is not None:
+        flag = "--labels" if columns.names else "--out-of-scope"
+        raise InputError(f"{data.source}: {flag} goes with labels, and it has no column of them: leave {flag} out")
     outside = [bundle.answer(e.text if e.pair is None else (e.text, e.pair)) for e in data.outside]
     show_notes(console, data)
     if labelled and is_training(manifest, task, data):

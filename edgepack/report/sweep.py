@@ -8,7 +8,7 @@ from typing import Any
 from edgepack.bundle.sweep import BUILDS, SweepBuild, SweepMean, SweepRecord, SweepTarget
 from edgepack.report.glance import WORDS, Headline
 from edgepack.report.marks import Interval, Intervals, Reference, intervals
-from edgepack.report.units import NOT_MEASURED, figure, percent, size, three_digits
+from edgepack.report.units import NOT_MEASURED, figure, metric_name, percent, size, three_digits
 
 BUILD_COLUMNS = ["build", "target", "shipped bytes", "metric", "retention (95 %)", "p50 ms", "verdict"]
 MEAN_COLUMNS = ["builds", "target", "seeds", "shipped bytes", "metric (95 %)", "retention (95 %)", "p50 ms", "passed"]
@@ -72,15 +72,23 @@ def rows_of(record: SweepRecord) -> list[tuple[SweepBuild, SweepTarget | None]]:
 
 def build_rows(record: SweepRecord) -> list[list[str]]:
     """Cells of `BUILD_COLUMNS`."""
-    return [build_row(build, result) for build, result in rows_of(record)]
+    named = metric_names(record)
+    return [build_row(build, result, named.get(build.teacher, "")) for build, result in rows_of(record)]
 
 
-def build_row(build: SweepBuild, result: SweepTarget | None) -> list[str]:
-    """One build and target."""
+def metric_names(record: SweepRecord) -> dict[str, str]:
+    """What each teacher's metric is called, behind its figures; empty where all have the same one."""
+    found = {b.teacher: r.metric.name for b, r in rows_of(record) if r is not None and r.metric is not None}
+    several = len(set(found.values())) > 1
+    return {teacher: f" {metric_name(name)}" for teacher, name in found.items()} if several else {}
+
+
+def build_row(build: SweepBuild, result: SweepTarget | None, named: str = "") -> list[str]:
+    """One build and target; `named`: what stands behind the metric's figure."""
     if result is None:
         absent = "not built" if build.status == "built" else STATES[build.status]
         return [build.name, " ".join(build.targets), "-", "-", "-", "-", absent]
-    metric = NOT_MEASURED if result.metric is None else figure(result.metric.name, result.metric.value)
+    metric = NOT_MEASURED if result.metric is None else figure(result.metric.name, result.metric.value) + named
     opened = f": {', '.join(result.open_checks)}" if result.open_checks else ""
     return [
         build.name,
@@ -95,13 +103,14 @@ def build_row(build: SweepBuild, result: SweepTarget | None) -> list[str]:
 
 def mean_rows(record: SweepRecord) -> list[list[str]]:
     """Cells of `MEAN_COLUMNS`."""
+    named = metric_names(record)
     return [
         [
             kind_of(mean, record),
             mean.target,
             " ".join(map(str, mean.seeds)),
             f"{mean.shipped_bytes:,}",
-            with_interval(mean.metric),
+            with_interval(mean.metric) + (named.get(mean.teacher, "") if mean.metric is not None else ""),
             with_interval(mean.retention),
             times(mean.p50_ms),
             f"{mean.statuses.count('passed')} of {len(mean.statuses)}",

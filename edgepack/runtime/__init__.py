@@ -11,6 +11,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from edgepack.errors import InputError, shown
 from edgepack.machine.extras import import_package
 from edgepack.target import Target
 
@@ -55,12 +56,20 @@ LIBRARIES = {"executorch": "executorch.runtime", "litert": "ai_edge_litert.inter
 
 
 KEEPS = ("onnxruntime",)  # runtimes that open a model in less time from what they made of it before
+DECIDES = ("coreml", "coreai")  # runtimes that choose the number of threads themselves
 
 
 def load(path: Path, target: Target, threads: int = 1, cache: Path | None = None) -> Session:
-    """Load the model file at `path` in the runtime that `target` is for; `cache`: a folder for what `KEEPS` is of."""
+    """Load the model file at `path` in the runtime that `target` is for; `cache`: a folder for what `KEEPS` is of.
+
+    `InputError` for threads or a cache that the runtime makes no use of.
+    """
+    if threads != 1 and target.runtime in DECIDES:
+        raise InputError(f"threads is {threads}; {target.runtime} chooses their number itself: leave it out")
+    if cache is not None and target.runtime not in KEEPS:
+        raise InputError(f"cache is {shown(str(cache))}; {target.runtime} keeps nothing there: leave it out")
     module, function = RUNTIMES[target.runtime].split(":")
     loader = getattr(import_package(module, f"running {target.name} artifacts"), function)
-    if cache is not None and target.runtime in KEEPS:
+    if cache is not None:
         return cast(Callable[[Path, int, Path], Session], loader)(path, threads, cache)
     return cast(Callable[[Path, int], Session], loader)(path, threads)

@@ -79,11 +79,7 @@ class Progress:
 
 def run_sweep(file: Path, output: str, jobs: int | None, ray: str | None, console: Console) -> SweepResult:
     """Build all that is not built yet, here or on the cluster at `ray`; `output` may be a URL there."""
-    sweep, storage = read_sweep(file), Storage(output)
-    if ray is not None and jobs is not None:
-        raise InputError(f"--jobs {jobs} and --ray are both given; Ray's scheduler decides: see [ray] of the file")
-    if storage.local is None and ray is None:
-        raise InputError(f"output is {output}; without --ray give a folder")
+    sweep, storage = open_sweep(file, output, jobs, ray)
     with held(storage):
         builds, left = taken_over(sweep, storage, console)
         division = Division(1, sweep.ray.cpus, "Ray")
@@ -102,11 +98,21 @@ def run_sweep(file: Path, output: str, jobs: int | None, ray: str | None, consol
         return SweepResult(progress.write(), output)
 
 
-def list_sweep(file: Path, output: str, console: Console) -> DryRun:
-    """The builds with their plans, and which are finished; every check is made and nothing is written."""
+def open_sweep(file: Path, output: str, jobs: int | None, ray: str | None) -> tuple[Sweep, Storage]:
+    """The file and where its results go; `InputError` for options that exclude each other."""
     sweep, storage = read_sweep(file), Storage(output)
+    if ray is not None and jobs is not None:
+        raise InputError(f"--jobs {jobs} and --ray are both given; Ray's scheduler decides: see [ray] of the file")
+    if storage.local is None and ray is None:
+        raise InputError(f"output is {output}; without --ray give a folder")
+    return sweep, storage
+
+
+def list_sweep(file: Path, output: str, jobs: int | None, ray: str | None, console: Console) -> DryRun:
+    """The builds with their plans, and which are finished; every check is made and nothing is written."""
+    sweep, storage = open_sweep(file, output, jobs, ray)
     builds, left = taken_over(sweep, storage, console)
-    planned = plan_jobs(left, None if storage.local is not None else "auto", console)
+    planned = plan_jobs(left, None if ray is None else "auto", console)
     return DryRun(tuple(builds.values()), {job.name: planned[job.group] for job in left})
 
 

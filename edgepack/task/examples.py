@@ -34,6 +34,7 @@ from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.schemes import SCHEMES, SchemeName, labels_of
 from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
+from edgepack.task.similarity import EMBEDS
 from edgepack.task.tagging import infer_layout
 from edgepack.task.tags import convert_tags, entity_types, scheme_of_rows
 from edgepack.task.task import Task, TaskName
@@ -45,6 +46,7 @@ __all__ = [
     "Example",
     "Note",
     "check_distinct",
+    "check_scope",
     "infer_problem",
     "infer_ranking",
     "infer_task",
@@ -54,6 +56,7 @@ __all__ = [
     "read_labels",
     "read_names",
     "read_tag_scheme",
+    "refuse_classes",
     "show_notes",
 ]
 
@@ -69,8 +72,19 @@ def read_evaluation(source: str, task: Task, columns: Columns = BY_NAME) -> tupl
     """Evaluation data, and the task as they measure it: texts that are embedded are judged by what the data hold."""
     if not task.embeds:
         return task, read_dataset(source, task, columns, "validation")
+    refuse_classes(columns)
     judged, data = read_judged(source, columns)
     return replace(task, judged=judged), prompted(data, judged, task.prompts)
+
+
+def refuse_classes(columns: Columns) -> None:
+    """`InputError` for what is said of classes, of a model that embeds texts and has none."""
+    if columns.names:
+        raise InputError(f"--labels names classes; a model of {EMBEDS} has none: leave it out")
+    if columns.outside is not None:
+        raise InputError(
+            f"--out-of-scope goes with one label for each text; a model of {EMBEDS} has no labels: leave it out"
+        )
 
 
 def dataset_of(table: Table, task: Task, columns: Columns = BY_NAME) -> Dataset:
@@ -88,11 +102,7 @@ def read_both(train: str, evaluation: str, task: Task, columns: Columns = BY_NAM
     loaded = [load(open_table(source, split), task.name, task.pair, columns, task.problem) for source, split in sources]
     check_outside(columns, task)
     training, held_out = _datasets(loaded if task.is_score else share_names(loaded, task.labels), task)
-    if columns.outside is not None and not (training.outside or held_out.outside):
-        raise InputError(
-            f"no row of {train} or {evaluation} has the label {shown(columns.outside)} of --out-of-scope; give the "
-            "label as the data spell it, or leave the option out"
-        )
+    check_scope(columns, training, held_out)
     shared = check_distinct(training, held_out)
     check_evaluation(held_out, task)
     notes = [*training.notes, *repeated_texts(training), *absent_labels(training, task, training=True)]
@@ -111,6 +121,15 @@ def check_outside(columns: Columns, task: Task) -> None:
         raise InputError(
             f"--out-of-scope {shown(columns.outside)} is one of the teacher's labels, which it answers like any other; "
             "leave the option out, or give a teacher that was not trained on these rows"
+        )
+
+
+def check_scope(columns: Columns, *datasets: Dataset) -> None:
+    """Refuse a label of rows out of scope that no row of the data sets has."""
+    if columns.outside is not None and not any(each.outside for each in datasets):
+        raise InputError(
+            f"no row of {' or '.join(each.source for each in datasets)} has the label {shown(columns.outside)} of "
+            "--out-of-scope; give the label as the data spell it, or leave the option out"
         )
 
 

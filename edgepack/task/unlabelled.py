@@ -7,9 +7,20 @@ from dataclasses import replace
 from edgepack.task.dataset import Dataset, Example
 from edgepack.task.examples import Columns, dataset_of, read_evaluation
 from edgepack.task.loaded import refuse_pairs
-from edgepack.task.reading.columns import LABELS, SCORES, TAGS, TEXTS, WORDS, choose, find, label_flags, text_columns
+from edgepack.task.reading.columns import (
+    LABELS,
+    SCORES,
+    TAGS,
+    TEXTS,
+    WORDS,
+    choose,
+    find,
+    label_flags,
+    of_lines,
+    text_columns,
+)
 from edgepack.task.reading.rows import Row, read_texts
-from edgepack.task.reading.sources import is_text_file, open_table, open_to_answer
+from edgepack.task.reading.sources import ONE_COLUMN, is_text_file, open_table, open_to_answer
 from edgepack.task.reading.table import Table
 from edgepack.task.tagging import SPANS
 from edgepack.task.task import Task
@@ -30,6 +41,7 @@ def read_to_answer(
         return *read_evaluation(source, task, columns), True
     plain = is_text_file(source) and not task.is_tagging  # of tags it is CoNLL
     table = open_to_answer(source) if plain else open_table(source, "validation")
+    columns = of_lines(columns) if plain and table.columns == ONE_COLUMN else columns
     recorded = [] if recorded_label is None else [recorded_label, *recorded_label.split(",")]
     if columns.label is None and any(name in table.columns for name in recorded):
         columns = replace(columns, label=recorded_label)

@@ -27,7 +27,7 @@ import numpy as np
 
 from edgepack.errors import InputError, shown
 from edgepack.task.dataset import Dataset, Example
-from edgepack.task.reading.columns import LABELS, PAIRS, TEXTS, Columns, choose, find, text_columns
+from edgepack.task.reading.columns import LABELS, PAIRS, TEXTS, Columns, Recorded, choose, find, of_lines, text_columns
 from edgepack.task.reading.rows import read_texts
 from edgepack.task.reading.sources import BINARIES, is_text_file, open_lines, open_table
 from edgepack.task.reading.table import Note, Table
@@ -62,6 +62,7 @@ def read_vector_data(train: str, evaluation: str | None, task: Task, columns: Co
     """The task with what it is judged by, the training texts, and the evaluation data."""
     texts = read_training_texts(train, columns)
     if evaluation is None:
+        refuse_label_column(columns, train)
         texts, held_out = _hold_out(texts)
         task = replace(task, judged="teacher")
         return task, by_turns(texts, task.prompts), prompted(held_out, "teacher", task.prompts)
@@ -116,17 +117,29 @@ def read_training_texts(source: str, columns: Columns) -> Dataset:
 def read_judged(source: str, columns: Columns) -> tuple[Judged, Dataset]:
     """Evaluation data, and what they can be judged by."""
     if Path(source).is_dir() and _search_file(source, QUERIES) is not None:
+        refuse_label_column(columns, source)
         return "queries", read_search(source)
-    table = open_lines(source) if is_text_file(source) else open_table(source, "validation")
+    plain = is_text_file(source)
+    table, columns = (open_lines(source), of_lines(columns)) if plain else (open_table(source, "validation"), columns)
     pair = _is_paired(table, columns)
     score = columns.label or find(table, (*SCORES, *(LABELS if pair else ())))
     if pair and score is not None:
         return "pairs", _scored_pairs(table, score, columns)
+    refuse_label_column(columns, source)
     texts = list(dict.fromkeys(text for row in _rows(table, columns) for text in row if text.strip()))
     if not texts:
         raise InputError(f"{source}: no text in it; texts to measure on are needed")
     examples = tuple(Example(text, None, None, 0) for text in texts)
     return "teacher", Dataset(examples, source, table.sha256 or hash_texts(texts), table.notes)
+
+
+def refuse_label_column(columns: Columns, source: str) -> None:
+    """`InputError` for a column of scores that the user names, of data without pairs."""
+    if columns.label is not None and not isinstance(columns.label, Recorded):
+        raise InputError(
+            f"{source}: --label-column {shown(columns.label)} is of scored pairs, and no pairs are found in it: name "
+            "the columns of the two texts with --text-column and --pair-column, or leave it out"
+        )
 
 
 def check_vectors(data: Dataset, task: Task) -> None:

@@ -72,6 +72,14 @@ def test_inputs_that_are_elsewhere_are_named_by_flags(tree: Path, tmp_path: Path
     assert load_build_manifest(moved / "out").inputs["request"]["evaluation"] == "../../held-out.tsv"
 
 
+@pytest.mark.parametrize(
+    "moved", [Moved(raw_text=Path("raw.txt")), Moved(student_tokenizer="tokenizer")], ids=["text", "tokenizer"]
+)
+def test_what_the_build_did_not_have_is_nowhere(tree: Path, moved: Moved) -> None:
+    with pytest.raises(InputError, match=r"^--(raw-text raw\.txt|student-tokenizer tokenizer): the build .* none"):
+        bundle_output(tree / "out", QUIET, moved)
+
+
 @pytest.mark.parametrize(("name", "flag"), [("train", "-d"), ("evaluation", "--eval"), ("teacher", "-m")])
 def test_other_inputs_than_the_builds_are_refused(
     tree: Path, tmp_path: Path, name: str, flag: str, monkeypatch: pytest.MonkeyPatch

@@ -86,6 +86,13 @@ def test_what_is_seen_more_are_new_made_examples(speed: float, share: float) -> 
     assert (plain.share, plain.splice) == (made.share, 0.0)
 
 
+@pytest.mark.parametrize("splice", [0.5, 1.0])
+def test_of_more_made_examples_as_many_are_spliced_as_the_recipe_says(splice: float) -> None:
+    made = make_augmentation(replace(RECIPES["quick"], augmentation=Augmentation(0.5, splice=splice)), 12.0, LARGE)
+    assert made is not None
+    assert (made.share > 0.5, made.splice) == (True, splice)
+
+
 @pytest.mark.parametrize("off", [None, Augmentation(0.0)])
 def test_a_recipe_without_made_examples_gets_none_for_longer_training(off: Augmentation | None) -> None:
     assert make_augmentation(replace(RECIPES["quick"], augmentation=off), 12.0, 10) == off

@@ -6,8 +6,6 @@ import json
 import os
 from dataclasses import fields, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepack.build.recipe import RECIPES, find_recipe, general_schedule, make_schedule, read_recipe, recipe_record
-from edgepack.build.recipe_check import check_recipe, check_shape, warn_without_text
 from edgepack.build.recipe_file import built_in_file, open_recipe, parse_recipe, read_built_in
 from edgepack.build.recipe_names import BUILT_IN, FOLDER
 from edgepack.build.recipe_settings import Recipe
@@ -29,20 +26,10 @@ from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
-from edgepack.console import Console
 from edgepack.errors import EdgepackError, InputError
 from edgepack.plan.space import Structure
-from edgepack.student.config import StudentConfig
-from edgepack.target import load_target
-from edgepack.task.task import Task, TaskName
 from edgepack.train import Phase
-
-MINE = 'base = "standard"\n'
-
-
-def with_losses(losses: str) -> str:
-    """A recipe with these losses from the first step to the last."""
-    return f"{MINE}phases = [{{ until = 1, losses = [{losses}] }}]"
+from tests.builds.recipe_texts import MINE, with_losses
 
 
 def test_the_efforts_are_the_recipes_that_they_were() -> None:
@@ -104,7 +91,6 @@ def test_every_loss_and_every_method_has_a_built_in_recipe() -> None:
 
 def test_the_papers_layer_maps_are_theirs() -> None:
     assert {find_recipe(name).layer_map for name in ("tinybert", "pkd", "theseus")} == {"uniform"}
-    assert find_recipe("pkd-last").layer_map == "last"
     general = find_recipe("tinybert").general
     assert general is not None
     assert [type(loss) for loss in general.losses] == [LOSSES["hidden_states"], LOSSES["attention_scores"]]
@@ -184,6 +170,16 @@ MISTAKES = {
     "base = 'theseus'\nstructure.hidden_size = 8": "module replacing does not go with structure.hidden_size",
     f"{MINE}general.losses = [{{ loss = 'soft_targets' }}]": r"general.losses\[0\] is soft_targets, and predictions on",
     "base = ": "not valid TOML",
+    # keys that would do nothing
+    with_losses("{ loss = 'feature_maps', share = 0.3 }"): r"losses\[0\].share is 0.3; it goes with progressive = true",
+    with_losses("{ loss = 'attention_transfer', share = 1 }"): r"losses\[0\].share is 1.0; it goes with progressive",
+    "base = 'mobilebert'\nphases = [{ until = 0.5, losses = [{ loss = 'soft_targets' }] }, "
+    "{ until = 1, losses = [{ loss = 'feature_maps', progressive = true }] }]": r"phases\[1\] begins at 0.5 .* alone",
+    f"{MINE}general.losses = [{{ loss = 'hidden_states', weight = 0 }}]": "general.losses weigh nothing; give",
+    f"{MINE}module_replacing.b = 1": "module_replacing.b is 1, so the teacher's layers never run",
+    "base = 'splicing'\naugmentation.share = 0": "augmentation.share is 0, so nothing else of it counts",
+    f"{MINE}augmentation.p_replace = 0": "at an augmentation.p_replace of 0 synthetic examples are copies",
+    "base = 'splicing'\naugmentation.p_replace = 0\naugmentation.masked_model = 'a'": "a masked_model replaces nothing",
 }
 
 
@@ -241,91 +237,6 @@ def test_a_pipe_is_no_recipe(tmp_path: Path) -> None:
         open_recipe(str(tmp_path / "pipe.toml"))
 
 
-def teacher(task: TaskName = "text-classification", labels: int = 3, layers: int = 6, **config: Any) -> Any:
-    return SimpleNamespace(
-        task=Task(task, tuple("abcdefgh"[:labels])),
-        sizes=SimpleNamespace(layers=layers, hidden_size=384),
-        config=SimpleNamespace(**config),
-        tokenizer=SimpleNamespace(mask_token_id=None),
-        behaviour=None,
-        family="bert",
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "who", "message"),
-    [
-        (
-            "base = 'universal-kd'",
-            teacher("token-classification"),
-            r"losses\[1\]: output_space compares classes of whole",
-        ),
-        (
-            with_losses("{ loss = 'output_space', classes = 2 }"),
-            teacher(),
-            r"losses\[0\].classes is 2; the task has 3 labels, allowed: that, or 0",
-        ),
-        ("base = 'universal-kd'", teacher(layers=1), "the teacher has 1, needed: 2"),
-        (
-            "base = 'hidden-256'\nstructure.hidden_size = 512",
-            teacher(),
-            "structure.hidden_size is 512; the teacher's is 384",
-        ),
-        (
-            "base = 'safe'",
-            teacher(embedding_size=128),
-            "structure.embedding is 'self_attentive', and the teacher's table",
-        ),
-        (
-            "base = 'convolution'",
-            teacher(embedding_size=128),
-            "structure.embedding_kernel is 5, and the teacher's table has a size of its own, 128; allowed: 1",
-        ),
-        ("base = 'ternary'", teacher(), "structure.body_bits is 1; ios-torchscript runs"),
-        ("base = 'mixed-widths'", teacher(), "mixed_widths: mixed widths: target ios-torchscript"),
-        ("base = 'general-text'", teacher(), "general.masked_words needs a mask token"),
-        (
-            with_losses("{ loss = 'relations', relation_heads = 500 }"),
-            teacher(),
-            r"relation_heads is 500; the teacher has vectors of 384, allowed: 1 to that",
-        ),
-        (
-            with_losses("{ loss = 'relations', layer = -7 }"),
-            teacher(),
-            "layer is -7; the teacher has 6 layers, allowed: -6 to 5",
-        ),
-    ],
-)
-def test_what_this_teacher_cannot_serve_is_refused(text: str, who: Any, message: str) -> None:
-    recipe = parse_recipe("mine.toml", text).recipe
-    targets = [load_target("android-onnx"), load_target("ios-torchscript")]
-    with pytest.raises(InputError, match=f"^mine.toml: .*{message}"):
-        check_recipe(recipe, "mine.toml", who, targets)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("pkd", "the student planned for 1,000 bytes has 1, needed: 2"),
-        ("minilmv2", r"relation_heads is 12; the student .* has vectors of 8"),
-    ],
-)
-def test_what_the_planned_student_cannot_serve_is_refused(name: str, message: str) -> None:
-    shape = StudentConfig(num_hidden_layers=1, num_heads=[1], head_sizes=[8], intermediate_sizes=[8])
-    check_shape(find_recipe("standard"), "standard", shape, 1_000)
-    with pytest.raises(InputError, match=rf"^recipe {name}: phases\[0\].losses\[\d\].*{message}"):
-        check_shape(find_recipe(name), name, shape, 1_000)
-
-
-def test_a_stage_on_raw_text_that_is_left_out_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    console = Console()
-    warn_without_text(find_recipe("standard"), "standard", None, console)
-    warn_without_text(find_recipe("general-text"), "general-text", tmp_path, console)
-    assert capsys.readouterr().err == ""
-    warn_without_text(find_recipe("general-text"), "general-text", None, console)
-    assert "recipe general-text: its stage on raw text is left out" in " ".join(capsys.readouterr().err.split())
-
-
 def call(*words: str) -> tuple[int, str, str]:
     result = CliRunner().invoke(main, list(words))
     assert result.exception is None or isinstance(result.exception, SystemExit | EdgepackError)
@@ -339,6 +250,7 @@ def test_recipes_are_listed_and_shown() -> None:
     assert list(json.loads(call("recipes", "--json")[1])) == list(BUILT_IN)
     assert call("recipes", "show", "emd")[1] == recipe_text(built_in_file("emd"))
     shown = json.loads(call("recipes", "show", "emd", "--json")[1])
+    assert json.loads(call("recipes", "--json", "show", "emd")[1]) == shown
     assert shown.pop("summary") == built_in_file("emd").summary
     assert read_recipe(shown) == find_recipe("emd")
     assert call("recipes", "show", "emdd")[0] == 2

@@ -265,6 +265,11 @@ def test_mixed_widths_stay_within_the_plans_bytes(files: Files, tmp_path: Path) 
         run_build(both, QUIET)
 
 
+def test_mixed_widths_that_are_one_are_said(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not make(files, tmp_path / "out", mixed_widths=True, structure=Structure(body_bits=8)).config.widths
+    assert "mixed_widths: every matrix stays at 8 bits" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_build_with_a_recipe_of_its_own_can_be_opened_again(files: Files, tmp_path: Path) -> None:
     made = make(files, tmp_path / "out", phases=(Phase(1.0, (SoftTargets(temperature=3.0),)),))
     before = made.student_files("quantize")
@@ -312,6 +317,7 @@ def test_a_recipes_file_is_built_recorded_whole_and_opened_again(files: Files, t
 
 NOT_HERE = {
     "anchors": r"phases\[0\]\.losses\[1\]: anchors compares vectors; allowed: feature-extraction",
+    "subformer": r"structure\.sharing is 'sandwich', which 4 layers or more can do; the teacher has 2",
     "hidden-256": r"structure\.hidden_size is 256; the teacher's is 64",
 }
 

@@ -267,7 +267,7 @@ def test_what_is_refused(files: Files, tmp_path: Path) -> None:
         ({"train": str(labelled)}, "is a sentence-transformers model.*--task feature-extraction"),
         ({"evaluation": files.train}, "train and eval are the same data"),
         ({"tag_scheme": "BIO"}, "--tag-scheme goes with tagged words"),
-        ({"columns": Columns(names=("a", "b"))}, "--labels names classes; a teacher of feature-extraction has none"),
+        ({"columns": Columns(names=("a", "b"))}, "--labels names classes; a model of feature-extraction has none"),
         ({"pooling": "mean", "task": "text-classification"}, "--pooling mean goes with --task feature-extraction"),
         ({"pooling": "first"}, "pooling is mean by its modules.json, first by --pooling"),
     ]

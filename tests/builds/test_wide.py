@@ -131,7 +131,7 @@ def test_who_does_not_know_what_the_teacher_has_seen_gets_none(
     recipe = replace(WIDE, structure=replace(POOR, wide_rows=wanted))
     asked = replace(request(files, tmp_path / "out", recipe=recipe), teacher=str(teacher))
     assert plan_build(asked, Console()).plan.chosen.config.wide_rows == 0
-    assert ("no wide table: teacher does not say what it was not trained on" in capsys.readouterr().err) == said
+    assert ("no wide table, which the recipe asks for: teacher does not name" in capsys.readouterr().err) == said
 
 
 def test_a_budget_that_has_no_room_for_a_table_gets_none(files: Files, tmp_path: Path) -> None:

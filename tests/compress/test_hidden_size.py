@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edgepack.compress.hidden_size import compensate, cut_hidden, hidden_importance
+from edgepack.compress.surgery import rebuild
 from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -266,3 +267,15 @@ def test_zero_dimensions_go_without_a_trace_from_vectors_too() -> None:
                 module.weight[KEPT:] = 0
                 module.bias[KEPT:] = 0
     torch.testing.assert_close(run(cut_hidden(full, torch.arange(KEPT)), batch), run(full, batch), rtol=0, atol=1e-5)
+
+
+def test_vectors_without_a_layer_of_their_own_get_other_norms() -> None:
+    full, batch = make_student(**VECTORS), batch_of(40)
+    bare = rebuild(full, full.state_dict(), norm="no_norm")
+    fitted = compensate(bare, full, torch.arange(HIDDEN), [batch])
+
+    def likeness(student: Student) -> float:
+        return float((run(student, batch) * run(full, batch)).sum(-1).mean())
+
+    assert fitted.head.classifier is None
+    assert likeness(bare) < likeness(fitted)

@@ -17,7 +17,7 @@ from tokenizers.processors import BertProcessing, RobertaProcessing, TemplatePro
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from edgepack.compress.vocabulary import can_trim, choose_ids, general_order, required_ids, trim_tokenizer
+from edgepack.compress.vocabulary import choose_ids, general_order, required_ids, trim_tokenizer, why_whole
 from edgepack.demo.base import SPECIAL_TOKENS, make_tokenizer
 from edgepack.errors import InputError
 from edgepack.tokenizer.asset import asset_bytes, backend_tokenizer
@@ -83,8 +83,8 @@ def test_general_text_decides_what_else_is_kept() -> None:
 
 def test_other_tokenizers_are_not_trimmed() -> None:
     bpe = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")])))
-    assert not can_trim(bpe)
-    assert can_trim(TOKENIZER)
+    assert why_whole(bpe) is not None
+    assert why_whole(TOKENIZER) is None
     with pytest.raises(InputError, match="without the 256 bytes"):
         trim_tokenizer(bpe, [0, 1])
 

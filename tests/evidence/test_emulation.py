@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from edgepack.cli import main
 from edgepack.errors import MissingDependency
 from edgepack.evidence import emulation
 from edgepack.evidence.compare_cpus import NOT_RUN, RUNTIMES, ArchitectureResult
@@ -94,6 +96,13 @@ def test_what_is_missing_comes_with_the_line_that_adds_it(tmp_path: Path, monkey
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match="apt-get install qemu-user-static"):
         find_qemu(("qemu-aarch64-static",))
+
+
+@pytest.mark.parametrize("given", [("-m", "teacher"), ("-d", "train.tsv"), ("--student-tokenizer", "tokenizer")])
+def test_inputs_that_a_comparison_does_not_open_are_refused(tmp_path: Path, given: tuple[str, str]) -> None:
+    told = CliRunner().invoke(main, ["validate", str(tmp_path), "--arch", "arm64", *given])
+    assert told.exit_code == 2
+    assert f"{given[0]} does not go with --arch, which reads bundles and the evaluation data alone" in told.stderr
 
 
 def test_the_folder_has_the_runtimes_that_extras_are_tested_with() -> None:

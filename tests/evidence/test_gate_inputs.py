@@ -11,9 +11,11 @@ import pytest
 
 from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.errors import InputError
+from edgepack.evidence.compare import compare
 from edgepack.evidence.gate import gate
 from edgepack.evidence.policy import read_policy
 from edgepack.predict import Bundle as Answering
+from edgepack.task.examples import Columns
 
 POLICY = "max_bytes = 2_000_000\nmax_drop = 0.5\n"
 
@@ -34,6 +36,24 @@ def test_a_policy_in_another_encoding_says_so(tmp_path: Path, encoding: str) -> 
     (tmp_path / "gate.toml").write_bytes(f"# é\n{POLICY}".encode(encoding))
     with pytest.raises(InputError, match=r"gate\.toml: policy is not UTF-8 \(byte \d\); save it as UTF-8"):
         read_policy(tmp_path / "gate.toml")
+
+
+def test_columns_of_no_data_are_refused(copy: Path) -> None:
+    for call in (lambda columns: gate([copy], columns=columns), lambda columns: compare(copy, copy, columns=columns)):
+        with pytest.raises(InputError, match=r"^columns are named and no data set is given; add --eval$"):
+            call(Columns(text="body"))
+
+
+def test_a_label_out_of_scope_that_no_row_has_is_refused(copy: Path, tmp_path: Path) -> None:
+    data = tmp_path / "eval.tsv"
+    data.write_text("text\tlabel\na\tnegative\nb\tpositive\n")
+    (check,) = [
+        check
+        for check in gate([copy], evaluation=str(data), columns=Columns(outside="oos")).bundles[0].checks
+        if check.name == "metric"
+    ]
+    assert check.status == "failed"
+    assert "eval.tsv has the label 'oos' of --out-of-scope; give the label as the data spell it" in check.reason
 
 
 def test_a_result_takes_no_place_of_what_is_read(copy: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from edgepack.finetune import Options, loop, trials
 from edgepack.finetune.checkpoint import Training
 from edgepack.finetune.loop import DivergedError, Job, weights_of
 from edgepack.finetune.schedule import Evaluation
-from edgepack.finetune.settings import FEW_ROWS, LEAST_STEPS, Settings, choose, choose_trials
+from edgepack.finetune.settings import FEW_ROWS, LEAST_STEPS, PATIENCE, Settings, choose, choose_trials
 from edgepack.finetune.trials import Member, average, settle, standard_error, train_trials
 from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
@@ -46,7 +46,8 @@ def test_who_sets_length_or_rate_gets_one_training() -> None:
     for options in ({"epochs": 3}, {"learning_rate": 1e-4}):
         assert len(chosen(3_000, **options)) == 1
     assert len(chosen(FEW_ROWS)) == len(chosen(3_000, judged=False)) == 1
-    assert len(chosen(3_000, seed=7, patience=2)) > 1
+    assert [each.patience for each in chosen(3_000, seed=7, patience=2)] == [2, 2, 2, 2]
+    assert [each.patience for each in chosen(3_000)] == [PATIENCE, None, None, None]
 
 
 @given(st.integers(1, 5), st.integers(0, 2**31))

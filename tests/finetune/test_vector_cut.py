@@ -134,6 +134,7 @@ def test_the_same_texts_give_the_same_folder(tmp_path: Path) -> None:
         ({"evaluation": "texts.txt"}, r"train and eval are the same data"),
         ({"evaluation": "others.txt"}, r"others\.txt: texts alone measure no cut; give scored pairs, or a search"),
         ({"columns": Columns(text="nothing"), "train": "pairs.tsv"}, r"nothing"),
+        ({"columns": Columns(label="score")}, r"--label-column 'score' is of scored pairs, and no"),
         ({"train": "few.txt"}, r"few\.txt: 5 texts, of which 4 are for directions; 6 or more of them are needed"),
         ({"output": "t"}, r"output t: exists and is not an empty folder; name a new one"),
         ({"pooling": None}, r"has no modules\.json, so how its tokens become one vector is not known"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edgepack.errors import InputError
 from edgepack.inspect.app import Inspection, inspect_app
 from edgepack.inspect.privacy import privacy_faults
 from tests.inspect.conftest import with_bundle
@@ -31,6 +32,12 @@ def test_a_good_ipa_passes(ipa: Any, tmp_path: Path) -> None:
     not_for_ios = {name for name, status in statuses.items() if status == "not_applicable"}
     assert not_for_ios == {"model-stored", "zip-alignment", "elf-16kb", "permissions"}
     assert "warning" not in statuses.values()
+
+
+def test_permissions_are_androids(ipa: Any, tmp_path: Path) -> None:
+    app = ipa.write(tmp_path / "app.ipa")
+    with pytest.raises(InputError, match=r"--allow CAMERA: Android permissions, and app\.ipa is an iOS app: leave it"):
+        inspect_app(app, allowed=["CAMERA"])
 
 
 BROKEN: dict[str, tuple[str, Callable[[Any], Any]]] = {

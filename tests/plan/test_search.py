@@ -17,6 +17,7 @@ from edgepack.build.data_plan import DataPlan
 from edgepack.build.results import PlanReport
 from edgepack.errors import InputError
 from edgepack.export import export
+from edgepack.plan.grid import list_bodies
 from edgepack.plan.losses import embedding_spectrum
 from edgepack.plan.search import search
 from edgepack.plan.space import CONVOLVED_LAYERS, FREE_KERNEL, SearchSpace, Structure, Vocabulary
@@ -137,13 +138,18 @@ def test_a_structure_that_a_recipe_fixes_is_in_every_candidate_and_its_bytes_are
     structure = Structure(sharing="sandwich", embedding="self_attentive", rank_share=0.5)
     for candidate in search(replace(alone, structure=structure), 120_000).candidates:
         config = candidate.config
-        if config.num_hidden_layers > 3:
-            assert config.num_attention_sets < config.num_hidden_layers
+        assert config.num_attention_sets < config.num_hidden_layers
         assert config.embedding_projection == "self_attentive"
         assert all((config.ranks or {})["up"])
         student = Student(config).eval()
         artifact = export(student, alone.targets[0], tmp_path)
         assert artifact.size_bytes == candidate.sizes["android-onnx"].total
+
+
+@pytest.mark.parametrize(("sharing", "least"), [("none", 1), ("ffn", 2), ("all", 2), ("sandwich", 4)])
+def test_no_candidate_has_fewer_layers_than_can_share(sharing: str, least: int) -> None:
+    counts = {len(body.layers) for body in list_bodies(replace(SPACE, structure=Structure(sharing=sharing)))}
+    assert min(counts) == least
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

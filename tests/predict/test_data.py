@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,57 @@ def test_what_does_not_go_together_is_one_line(folder: Path, arguments: list[str
     assert told.exit_code == 2
     assert said in told.stderr
     assert told.stderr.count("\n") == 1
+
+
+def told_columns(folder: Path, to: Path, columns: dict[str, str]) -> Path:
+    """A bundle whose build was told these columns."""
+    copy = Path(shutil.copytree(folder, to))
+    document = json.loads((copy / "edgepack.json").read_text())
+    document["evaluation"]["columns"] = columns
+    (copy / "edgepack.json").write_text(json.dumps(document))
+    return copy
+
+
+def test_a_column_that_the_build_was_told_is_said_to_be_its(folder: Path, tmp_path: Path) -> None:
+    bundle = told_columns(folder, tmp_path / "bundle", {"text": "body", "label": "kind"})
+    data = tmp_path / "other.tsv"
+    data.write_text("text\tlabel\na b\tnegative\ngood\tpositive\n")
+    with pytest.raises(
+        InputError,
+        match=r"no column 'body', which the bundle's build was told; name another with text_column; its columns: text",
+    ):
+        predict_data(bundle, data, quiet=True)
+    assert len(predict_data(bundle, data, text_column="text", quiet=True).answers) == 2
+    (tmp_path / "other.txt").write_text("a b\ngood\n")
+    assert len(predict_data(bundle, tmp_path / "other.txt", quiet=True).answers) == 2
+    with pytest.raises(InputError, match=r"no column 'words'; its columns: text"):
+        predict_data(bundle, tmp_path / "other.txt", text_column="words", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": ["a", "b"]}, r"texts\.txt: labels goes with labels, and it has no column of them: leave"),
+        ({"out_of_scope": "oos"}, r"texts\.txt: out_of_scope goes with labels, and it has no column of them"),
+    ],
+)
+def test_names_of_labels_that_are_not_there_are_refused(
+    folder: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "texts.txt").write_text("a b\ngood\n")
+    with pytest.raises(InputError, match=message):
+        predict_data(folder, tmp_path / "texts.txt", quiet=True, **options)
+
+
+def test_threads_of_a_bundle_that_is_loaded_are_refused(folder: Path, world: World) -> None:
+    loaded = Bundle.load(folder)
+    with pytest.raises(InputError, match=r"threads is 4, and the bundle is loaded: give it to Bundle\.load"):
+        predict_data(loaded, world.data, threads=4, quiet=True)
+
+
+def test_a_label_out_of_scope_that_no_row_has_is_refused(folder: Path, world: World) -> None:
+    with pytest.raises(InputError, match=r"has the label 'oos' of out_of_scope"):
+        predict_data(folder, world.data, out_of_scope="oos", quiet=True)
 
 
 def test_labels_that_the_bundle_does_not_know_are_refused(folder: Path, tmp_path: Path) -> None:

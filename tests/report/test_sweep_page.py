@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgepack.bundle.manifest import write_model
+from edgepack.bundle.manifest import MetricRecord, write_model
 from edgepack.bundle.sweep import SWEEP_NAME
 from edgepack.report import sweep_pages, write_report
 from edgepack.report.sweep import sweep_headline
@@ -44,6 +45,17 @@ def test_one_seed_has_no_means_and_one_job_no_neighbours() -> None:
     assert "Means over seeds" not in pages["report.html"]
     assert "no other build ran" in pages["report.md"]
     assert "<details>" not in pages["report.md"]
+
+
+def test_metrics_are_named_where_tasks_differ() -> None:
+    metric = MetricRecord(name="pearson", value=0.9, n=10, low=0.8, high=0.95)
+    pearson: dict[str, Any] = {"teacher": "two", "results": [made_target(metric=metric)]}
+    scores = [made_build(seed, name=f"two-{seed}", **pearson) for seed in (0, 1)]
+    both = sweep_pages(made_record(made_build(0), made_build(1), *scores))["report.md"]
+    assert both.count("% Pearson's correlation |") == 2
+    assert both.count("%) Pearson's correlation |") == 1
+    assert "% accuracy |" in both
+    assert "accuracy" not in sweep_pages(made_record(made_build(0), made_build(1)))["report.md"]
 
 
 @pytest.mark.parametrize(

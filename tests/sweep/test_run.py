@@ -86,11 +86,11 @@ def test_a_build_that_fails_ends_no_other_and_is_tried_again(tmp_path: Path) -> 
 def test_other_data_or_a_removed_folder_are_built_again(tmp_path: Path) -> None:
     file, output = write_sweep(tmp_path), tmp_path / "out"
     run.run_sweep(file, str(output), 4, None, QUIET)
-    assert "0 of 4 builds are to be built" in run.list_sweep(file, str(output), QUIET).table()
+    assert "0 of 4 builds are to be built" in run.list_sweep(file, str(output), None, None, QUIET).table()
     (output / "builds" / NAMES[0] / "edgepack.json").unlink()
-    assert set(run.list_sweep(file, str(output), QUIET).planned) == {NAMES[0]}
+    assert set(run.list_sweep(file, str(output), None, None, QUIET).planned) == {NAMES[0]}
     (tmp_path / "train.tsv").write_text("other")
-    listed = run.list_sweep(file, str(output), QUIET)
+    listed = run.list_sweep(file, str(output), None, None, QUIET)
     assert set(listed.planned) == set(NAMES)
     assert listed.to_record()["builds"][0]["bytes"] == {"android-onnx": 1_900_000}
 
@@ -149,6 +149,8 @@ def test_misuse_is_one_line(tmp_path: Path) -> None:
         run.run_sweep(file, "s3://bucket/sweep", None, None, QUIET)
     with pytest.raises(InputError, match=r"--jobs 2 and --ray are both given"):
         run.run_sweep(file, "out", 2, "auto", QUIET)
+    with pytest.raises(InputError, match=r"--jobs 2 and --ray are both given"):
+        run.list_sweep(file, "out", 2, "auto", QUIET)
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "edgepack.json").write_text("{}")
     with pytest.raises(InputError, match=r"is a build's; give a new folder"):

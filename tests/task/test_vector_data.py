@@ -10,6 +10,7 @@ from edgepack.errors import InputError
 from edgepack.task.checks import check_evaluation
 from edgepack.task.examples import Columns, read_evaluation
 from edgepack.task.identity import examples_sha256
+from edgepack.task.reading.columns import Recorded
 from edgepack.task.similarity import Prompts
 from edgepack.task.task import Task
 from edgepack.task.vector_data import has_labels, read_judged, read_training_texts, read_vector_data
@@ -69,6 +70,23 @@ def test_prompts_stand_before_queries_and_before_all_else(tmp_path: Path) -> Non
     assert "1 of 6 evaluation texts also stand" in training.notes[-1].text
     many = write(tmp_path / "c.txt", "\n".join(f"text {i}" for i in range(300)))
     assert {text[:3] for text in texts(read_vector_data(many, None, task, NAMED)[2])} == {"t: "}
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (Columns(names=("a", "b")), "--labels names classes; a model of feature-extraction has none"),
+        (Columns(outside="oos"), "--out-of-scope goes with one label for each text; a model of feature-extraction has"),
+        (Columns(label="how"), r"b\.csv: --label-column 'how' is of scored pairs, and no pairs are found in it: name"),
+    ],
+)
+def test_what_vectors_have_no_use_for_is_refused(tmp_path: Path, columns: Columns, said: str) -> None:
+    source = write(tmp_path / "b.csv", "text,other,how\nx,y,0.5\nx,z,0.6\n")
+    with pytest.raises(InputError, match=said):
+        read_evaluation(source, TASK, columns)
+    with pytest.raises(InputError, match="--label-column 'how' is of scored pairs"):
+        read_judged(search_folder(tmp_path / "search"), Columns(label="how"))
+    assert read_judged(source, Columns(label=Recorded("how")))[0] == "teacher"
 
 
 def test_pairs_with_scores(tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ class AttentionScores(Loss):
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         return set(followed)  # what enters a layer: its queries, keys and values are computed from it
 
+    @property
+    def follows_map(self) -> bool:
+        return True
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         losses = []
         for layer in range(len(signals.student_vectors)):
@@ -91,10 +95,14 @@ class AttentionTransfer(Loss):
     needs_vectors: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_share("attention transfer", self.share)
+        check_share("attention transfer", self.share, self.progressive)
 
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         return set(followed)
+
+    @property
+    def follows_map(self) -> bool:
+        return True
 
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         layers = len(signals.student_vectors)

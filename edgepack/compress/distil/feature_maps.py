@@ -43,10 +43,12 @@ def active_layers(progress: float, layers: int, share: float = PROGRESSIVE_SHARE
     return (EARLIER_WEIGHT,) * current + (1.0,) + (0.0,) * (layers - 1 - current)
 
 
-def check_share(name: str, share: float) -> None:
-    """Raise InputError unless `0 < share ≤ 1`."""
+def check_share(name: str, share: float, progressive: bool) -> None:
+    """Raise InputError unless `0 < share ≤ 1`, and where a share is given of what does not go layer after layer."""
     if not 0 < share <= 1:
         raise InputError(f"{name}: share is {share}; allowed: above 0, up to 1")
+    if share != PROGRESSIVE_SHARE and not progressive:
+        raise InputError(f"{name}: share is {share}; it goes with progressive = true alone: add that, or leave it out")
 
 
 def statistics(states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,10 +74,14 @@ class FeatureMaps(Loss):
     share: float = PROGRESSIVE_SHARE
 
     def __post_init__(self) -> None:
-        check_share("feature maps", self.share)
+        check_share("feature maps", self.share, self.progressive)
 
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         return {layer + 1 for layer in followed}
+
+    @property
+    def follows_map(self) -> bool:
+        return True
 
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)

@@ -38,6 +38,10 @@ class HiddenStates(Loss):
         return {0, *(layer + 1 for layer in followed)}
 
     @property
+    def follows_map(self) -> bool:
+        return True
+
+    @property
     def measures(self) -> bool:
         return self.normalized
 

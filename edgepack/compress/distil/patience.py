@@ -59,6 +59,10 @@ class Patience(Loss):
             return {layer + 1 for layer in followed[:-1]}
         return set(range(layers - len(followed), layers + 1))  # as many as the student has, counted from the last
 
+    @property
+    def follows_map(self) -> bool:
+        return self.layers == "skip"
+
     def initial(self, shapes: Shapes, generator: torch.Generator) -> dict[str, Tensor]:
         return initial_map(shapes)
 

@@ -61,6 +61,10 @@ class Relations(Loss):
     def states_needed(self, followed: Sequence[int], layers: int) -> set[int]:
         return {followed[self.layer]}
 
+    @property
+    def follows_map(self) -> bool:
+        return self.layer != -1  # every map pairs the last layers
+
     def __call__(self, signals: Signals, learned: Mapping[str, Tensor]) -> Tensor:
         layers = len(signals.student_vectors)
         if not -layers <= self.layer < layers:

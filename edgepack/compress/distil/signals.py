@@ -92,6 +92,11 @@ class Loss:
         return set()
 
     @property
+    def follows_map(self) -> bool:
+        """Whether the call compares layers that the recipe's `layer_map` pairs."""
+        return False
+
+    @property
     def measures(self) -> bool:
         """Whether `measure` gives anything."""
         return False

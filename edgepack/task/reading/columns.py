@@ -7,8 +7,8 @@ user. How a tagging file is laid out, see `tagging`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 from edgepack.errors import InputError, shown
@@ -58,6 +58,10 @@ COMPANIONS = tuple(
 )
 
 
+class Recorded(str):
+    """The name of a column as a bundle's build was told it, not the user of other data."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """What the user says of the columns; the rest is found by well-known names. `text` is the words of a tagging task.
@@ -71,6 +75,14 @@ class Columns:
     label: str | None = None
     names: Sequence[str] = ()
     outside: str | None = None
+
+
+def of_lines(columns: Columns) -> Columns:
+    """The same for a file of one text a line, which has no names: what a record names is left out."""
+    text, pair, label = (
+        None if isinstance(name, Recorded) else name for name in (columns.text, columns.pair, columns.label)
+    )
+    return replace(columns, text=text, pair=pair, label=label)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,9 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
     text, second = text_columns(table, pair, columns)
     if problem == REGRESSION:
         known = (*SCORES, *LABELS)
-        return Layout("text", text, choose(table, "score", "--label-column", columns.label, known), second)
+        score = choose(table, "score", "--label-column", columns.label, known)
+        refuse_same(table, {"the text": text, "the second text": second, "the score": score})
+        return Layout("text", text, score, second)
     several, flags = problem == MULTI_LABEL, label_flags(table, columns)
     if flags:
         if not (several or are_one_hot(table, flags)):
@@ -103,6 +117,7 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
     if columns.label is None and not find(table, LABELS):
         _refuse_scores(table)
     label = choose(table, "label", "--label-column", columns.label, LABELS)
+    refuse_same(table, {"the text": text, "the second text": second, "the label": label})
     named = columns.label is None and not several
     companion = find(table, companions(label)) if named else None
     if companion and _has_booleans(table, label):
@@ -130,7 +145,23 @@ def text_columns(table: Table, pair: bool, columns: Columns) -> tuple[str, str |
     )
     if not pair:
         return text, None
-    return text, choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
+    second = choose(table, "second text", "--pair-column", columns.pair, (known[1],) if known else ())
+    refuse_same(table, {"the first text": text, "the second one": second})
+    return text, second
+
+
+def refuse_same(table: Table, parts: Mapping[str, str | None]) -> None:
+    """`InputError` for a column that would be read as two parts of a row."""
+    taken: dict[str, str] = {}
+    for part, column in parts.items():
+        if column is None:
+            continue
+        if column in taken:
+            raise InputError(
+                f"{table.source}: column {shown(column)} would be {taken[column]} and {part} of each row; name another "
+                "column for one of them"
+            )
+        taken[column] = part
 
 
 def find(table: Table, names: Sequence[str]) -> str | None:
@@ -154,7 +185,7 @@ def find(table: Table, names: Sequence[str]) -> str | None:
 def choose(table: Table, what: str, flag: str, given: str | None, known: Sequence[str]) -> str:
     """The column `given`, or else the first of the well-known ones; an error where there is neither, or two."""
     if given is not None and given not in table.columns:
-        raise InputError(f"{table.source}: no column {shown(given)}; its columns: {listed(table.columns)}")
+        raise _not_there(table, given, flag, given)
     column = given or find(table, known)
     twins = [name for name, count in Counter(table.columns).items() if name and count > 1]
     if twins and column in (None, *twins):
@@ -168,6 +199,13 @@ def choose(table: Table, what: str, flag: str, given: str | None, known: Sequenc
             f"{_nested(table)}"
         )
     return column
+
+
+def _not_there(table: Table, name: str, flag: str, given: str) -> InputError:
+    """What to say of a column that is named, in `given`, and not there."""
+    build = isinstance(given, Recorded)
+    said = f", which the bundle's build was told; name another with {flag}" if build else ""
+    return InputError(f"{table.source}: no column {shown(name)}{said}; its columns: {listed(table.columns)}")
 
 
 def _nested(table: Table) -> str:
@@ -209,7 +247,7 @@ def label_flags(table: Table, columns: Columns) -> tuple[str, ...]:
             return ()
         missing = [part for part in parts if part not in table.columns]
         if missing:
-            raise InputError(f"{table.source}: no column {shown(missing[0])}; its columns: {listed(table.columns)}")
+            raise _not_there(table, missing[0], "--label-column", given)
         return parts
     if find(table, LABELS):
         return ()

@@ -25,6 +25,7 @@ from edgepack.task.reading.json_rows import open_json
 from edgepack.task.reading.table import Rows, Table, check_unpacked, most_unpacked
 
 PLAIN = ".txt"
+ONE_COLUMN = ("text",)  # of a file with a text on each line
 
 
 def _open_plain(source: str, text: str, sha256: str) -> Table:
@@ -151,7 +152,7 @@ def _lines(source: str, text: str, sha256: str) -> Table:
             if line.strip():
                 yield f"{source}:{number}", tuple(line if column == "text" else None for column in columns)
 
-    return Table(source, ("text",), rows, sha256)
+    return Table(source, ONE_COLUMN, rows, sha256)
 
 
 def _content(path: Path, source: str) -> tuple[bytes, str]:
