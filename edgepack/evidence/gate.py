@@ -72,7 +72,8 @@ def gate(
     for folder in bundles:
         check_bundle_folder(folder)
     key = find_key(public_key, policy, rules)
-    models = {**dict.fromkeys((*bundles, baseline), "the bundle"), teacher: "the teacher", student: "the student"}
+    models: dict[Path | str | None, str] = {teacher: "the teacher", student: "the student"}
+    models |= dict.fromkeys((*bundles, baseline), "the bundle")
     refuse_results_over((junit, markdown), (policy, evaluation, key, *device_reports), models)
     refuse_itself(baseline, bundles)
     if student is not None:

@@ -143,6 +143,8 @@ def _record_faults(found: Confidence, calibrated: Calibration | None, labels: in
     faults = []
     if not COLDEST <= found.temperature <= HOTTEST:
         faults.append(f"a temperature of {found.temperature:g} is outside of {COLDEST:g} to {HOTTEST:g}")
+    if found.n < 1:
+        faults.append(f"a temperature was found on {found.n} decisions")
     if calibrated is not None and calibrated.temperature != found.temperature:
         faults.append("the calibration was measured at another temperature")
     lists = (found.right, found.wrong, found.outside)
@@ -174,6 +176,8 @@ def _sureness_faults(verdict: Verdict) -> list[str]:
         return ["the counts of answered texts cannot be"]
     if (found.auroc is None) != (found.outside == 0):
         return ["texts out of scope and their AUROC are not there together"]
+    if found.auroc and not 0 <= found.auroc.low <= found.auroc.value <= found.auroc.high <= 1:
+        return ["the AUROC of texts out of scope is not a share in its interval"]
     if metric is not None and (metric.n != found.n or abs(metric.value - found.right / found.n) > 1e-6):
         return ["the counts of answered texts are not of the metric's examples"]
     return []

@@ -35,17 +35,18 @@ def verdict_questions(
     yield "retention", lambda: [retention_again(read(), task_of(manifest), policy)]
     yield "parity", lambda: [read().check("parity")]
     yield "finite", lambda: [read().check("finite")]
-    limit, gain = policy.min_agreement, policy.min_gain_over_linear
+    limit, gain, f1 = policy.min_agreement, policy.min_gain_over_linear, policy.min_class_f1
+    error, flips = policy.max_calibration_error, policy.max_flips
     if limit is not None:
         yield "agreement", lambda: [at_limit("agreement", read().agreement, limit, False, "agreement with the teacher")]
     if gain is not None:
         yield "linear", lambda: [linear_check(read(), policy, gain)]
-    if policy.min_class_f1 is not None:
-        yield "classes", lambda: [classes_check(read().analysis or Analysis(), policy.min_class_f1)]
-    if policy.max_calibration_error is not None:
-        yield "calibration", lambda: [calibration_check(read().analysis or Analysis(), policy.max_calibration_error)]
-    if policy.max_flips is not None:
-        yield "robustness", lambda: [robustness_check(read().analysis or Analysis(), policy.max_flips)]
+    if f1 is not None:
+        yield "classes", lambda: [classes_check(read().analysis or Analysis(), f1)]
+    if error is not None:
+        yield "calibration", lambda: [calibration_check(read().analysis or Analysis(), error)]
+    if flips is not None:
+        yield "robustness", lambda: [robustness_check(read().analysis or Analysis(), flips)]
     for name, keys in COSTS.items():
         if any(getattr(policy, key) is not None for key in keys):
             yield name, partial(cost_check, name, read, policy, devices)
