@@ -14,7 +14,7 @@ is misuse (`InputError`). The gate proves that a bundle is what it says. Who mad
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -45,6 +45,8 @@ from edgepack.target import load_target
 from edgepack.task.examples import Columns
 from edgepack.workspace import refuse_inside, write_output
 
+Models = dict[Path | str | None, str]  # folders, each with what it is
+
 
 def gate(
     bundles: Sequence[Path],
@@ -72,8 +74,11 @@ def gate(
     for folder in bundles:
         check_bundle_folder(folder)
     key = find_key(public_key, policy, rules)
-    models: dict[Path | str | None, str] = {teacher: "the teacher", student: "the student"}
-    models |= dict.fromkeys((*bundles, baseline), "the bundle")
+    models: Models = {
+        **dict.fromkeys([*bundles, baseline], "the bundle"),
+        teacher: "the teacher",
+        student: "the student",
+    }
     refuse_results_over((junit, markdown), (policy, evaluation, key, *device_reports), models)
     refuse_itself(baseline, bundles)
     if student is not None:
@@ -99,13 +104,8 @@ def gate(
     return result
 
 
-def refuse_results_over(
-    results: Sequence[Path | None], read: Sequence[Path | str | None], models: Mapping[Path | str | None, str]
-) -> None:
-    """`InputError` where a result would take the place of what is read, of the other result, or lie in a model.
-
-    `models`: folders, each with what it is.
-    """
+def refuse_results_over(results: Sequence[Path | None], read: Sequence[Path | str | None], models: Models) -> None:
+    """`InputError` where a result would take the place of what is read, of the other result, or lie in a model."""
     taken = {Path(path).resolve() for path in read if path is not None}
     for result in (path for path in results if path is not None):
         place = result.resolve()
