@@ -74,11 +74,8 @@ def gate(
     for folder in bundles:
         check_bundle_folder(folder)
     key = find_key(public_key, policy, rules)
-    models: Models = {
-        **dict.fromkeys([*bundles, baseline], "the bundle"),
-        teacher: "the teacher",
-        student: "the student",
-    }
+    models: Models = {teacher: "the teacher", student: "the student"}
+    models.update(dict.fromkeys([*bundles, baseline], "the bundle"))
     refuse_results_over((junit, markdown), (policy, evaluation, key, *device_reports), models)
     refuse_itself(baseline, bundles)
     if student is not None:
@@ -91,14 +88,13 @@ def gate(
         missing_targets(rules.require_targets, bundles),
     )
     refuse_unused(against.reports, bundles)
-    results = []
+    results, said = [], console or Console(quiet=True)
     for folder in bundles:
-        if console:
-            console.info(f"checking {folder}")
-        with (console or Console(quiet=True)).working(f"gate {folder.name}"):
+        said.info(f"checking {folder}")
+        with said.working(f"gate {folder.name}"):
             results.append(judge(folder, rules, against, key))
     result = GateResult(tuple(results))
-    for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
+    for path, data in (junit, junit_xml(result)), (markdown, markdown_text(result).encode()):
         if path is not None:
             write_output(path, data)
     return result
