@@ -90,8 +90,8 @@ def gate(
     refuse_unused(against.reports, bundles)
     results, said = [], console or Console(quiet=True)
     for folder in bundles:
-        said.info(f"checking {folder}")
-        with said.working(f"gate {folder.name}"):
+        said.info(f"checking {printable(str(folder))}")
+        with said.working(f"gate {printable(folder.name)}"):
             results.append(judge(folder, rules, against, key))
     result = GateResult(tuple(results))
     for path, data in (junit, junit_xml(result)), (markdown, markdown_text(result).encode()):
