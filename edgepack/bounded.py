@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".aar")  # what is to be unpacked first
+MOST_VALUES = 4_000_000  # of JSON: each takes 60 bytes and more in memory, most of them twice
 LARGEST_TOML = 256 << 10  # bytes; a policy has a few hundred
 MOST_DOTS = 100  # in one line of TOML: a key of n parts takes time and memory that grow with n²
 
@@ -40,12 +41,20 @@ def read_file(path: Path, limit: int, what: str) -> bytes:
     return data
 
 
+def check_count(data: bytes) -> None:
+    """`ValueError` for JSON of more values than a bundle needs: an empty list has two bytes, and 56 in memory."""
+    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    if values > MOST_VALUES:
+        raise ValueError(f"it holds about {values:,} values; at most {MOST_VALUES:,} are read")
+
+
 def parse_json(data: bytes, constants: bool = False) -> Any:
     """What JSON in UTF-8 holds; `ValueError`, in one line, where two readers could take it for two things.
 
     So a key that stands twice in an object, a byte order mark and another encoding are refused; NaN and Infinity,
-    which JSON does not have, unless `constants` are allowed.
+    which JSON does not have, unless `constants` are allowed; and more than `MOST_VALUES`.
     """
+    check_count(data)
     try:
         text = data.decode()
         if text.startswith("\ufeff"):

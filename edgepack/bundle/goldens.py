@@ -30,6 +30,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from tokenizers import Tokenizer
 
+from edgepack.bounded import check_count
 from edgepack.bundle.manifest import parse_model, read_bounded
 from edgepack.bundle.verdict import Check, faults_check
 from edgepack.errors import InputError, bare
@@ -336,7 +337,12 @@ def logits_failure(logits: np.ndarray, expected: np.ndarray, usual: float) -> st
 
 def read_goldens(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a golden file; `InputError` where it has none, or one is no golden."""
-    lines = read_bounded(path).splitlines()
+    data = read_bounded(path)
+    try:
+        check_count(data)
+    except ValueError as e:
+        raise InputError(f"{bare(str(path), 200)}: {e}; build the bundle again") from e
+    lines = data.splitlines()
     if len(lines) > MOST_GOLDENS:
         raise InputError(f"{bare(str(path), 200)}: holds {len(lines):,} goldens; at most {MOST_GOLDENS} are run")
     if not any(lines):

@@ -8,12 +8,13 @@ files and goldens are the same bytes when they are built again (the verdict hold
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
-from edgepack.bounded import parse_json, read_file
+from edgepack.bounded import check_count, parse_json, read_file
 from edgepack.bundle.chain import ChainRecord
 from edgepack.bundle.places import why_no_build
 from edgepack.bundle.record import Record
@@ -284,18 +285,16 @@ def refuse_other_folder(folder: Path) -> NoReturn:
     """`InputError` for a folder without a manifest, which names the bundles in it, if there are any; and for a file."""
     listed = _bundles_in(folder) or _bundles_in(folder / "bundles")
     advice = f"give one of the bundles in it: {listed}" if listed else "give a folder under OUT/bundles of a build"
-    if folder.is_file():
-        raise InputError(f"{folder} is no bundle: it is a file; {advice}")
-    raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; {advice}")
+    what = "is a file" if folder.is_file() else f"has no {MANIFEST_NAME}"
+    raise InputError(f"{folder} is no bundle: it {what}; {advice}")
 
 
 def _keys(folder: Path) -> set[str]:
     """The keys of the folder's manifest, of whatever kind; none where it does not read: whoever reads it says so."""
-    try:
-        document = json.loads(read_bounded(folder / MANIFEST_NAME))
-    except (InputError, ValueError, RecursionError):
-        return set()
-    return set(document) if isinstance(document, dict) else set()
+    with suppress(InputError, ValueError):
+        if isinstance(document := parse_json(read_bounded(folder / MANIFEST_NAME), constants=True), dict):
+            return set(document)
+    return set()
 
 
 def _bundles_in(folder: Path) -> str:
@@ -339,6 +338,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def parse_model(data: bytes, kind: type[Model], where: str, remedy: str = "build the bundle again") -> Model:
     """A model from JSON; an `InputError` names `where` it is, the first key that is wrong and the `remedy`."""
     try:
+        check_count(data)
         model = kind.model_validate_json(data, strict=True)  # an app's reader would stop at "16" or 16.0 for 16
         if type(schema := parse_json(data, constants=True).get("schema", SCHEMA)) is not int:  # 1.0 equals 1
             raise ValueError(f"schema: is {shown(schema)}, no whole number")

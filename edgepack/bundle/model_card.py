@@ -15,8 +15,11 @@ from edgepack.bundle.verdict import Verdict
 from edgepack.errors import bare
 from edgepack.target import Target
 from edgepack.task.schemes import SchemeName
+from edgepack.task.similarity import NO_PROMPTS
 from edgepack.task.task import Task
 from edgepack.task.windows import Longest, Windows
+
+SOMETIMES = {"- Prompts", "- Tag scheme"}  # subjects of lines that not every card has
 
 
 def model_card(task: Task, teacher: TeacherRecord, target: Target, verdict: Verdict, longest: Longest) -> str:
@@ -91,7 +94,7 @@ def inputs(task: Task, longest: Longest) -> list[str]:
     reads = f"longer texts in {longest.describe()}" if isinstance(longest, Windows) else f"at most {longest} tokens"
     lines = [f"- Input: {'a pair of texts' if task.pair else 'one text'}, {reads}."]
     if task.embeds:
-        return [*lines, "- Answer: a vector; texts of like meaning have vectors with a large cosine."]
+        return [*lines, "- Answer: a vector; texts of like meaning have vectors with a large cosine.", *prompts(task)]
     lines.append(answered(task))
     if task.chain is not None:
         lines.append(
@@ -102,6 +105,14 @@ def inputs(task: Task, longest: Longest) -> list[str]:
         limits = ", ".join(f"{name} {limit:.4g}" for name, limit in zip(task.labels, task.thresholds, strict=False))
         lines.append(f"- A text has each label whose sigmoid is at least its threshold, perhaps none: {limits}.")
     return lines
+
+
+def prompts(task: Task) -> list[str]:
+    """What a search writes before its query and before each text, as JSON."""
+    if task.prompts == NO_PROMPTS:
+        return []
+    query, text = json.dumps(task.prompts.query), json.dumps(task.prompts.text)
+    return [f"- Prompts: {query} before a search's query, {text} before each text."]
 
 
 def answered(task: Task) -> str:
@@ -167,7 +178,7 @@ def card_faults(lines: Sequence[str], manifest: BundleManifest, verdict: Verdict
     head = card_head(task_of(manifest), manifest.teacher, target)
     if list(lines[: len(head)]) != head:
         faults.append("its front matter is not the manifest's")
-    subjects = {subject_of(fact) for fact in facts} - {""}
+    subjects = {subject_of(fact) for fact in facts} - {""} | SOMETIMES
     return faults + [f"says too: {bare(line)}" for line in lines if subject_of(line) in subjects and line not in facts]
 
 

@@ -87,7 +87,8 @@ def signature_check(folder: Path, key: Path | None) -> Check:
     if key is None:
         return Check(name="signature", status="not_run", reason="no public key was given; pass --public-key")
     if path.is_symlink() or not path.is_file():
-        missing = f"{SIGNATURE_NAME} is missing; sign with `edgepack sign`"
+        what = "a link, no file" if path.is_symlink() else "missing"
+        missing = f"{SIGNATURE_NAME} is {what}; sign with `edgepack sign`"
         return Check(name="signature", status="failed", reason=missing)
     try:
         public = public_key(key)
@@ -146,9 +147,9 @@ def _read_pem(path: Path, function: str, kind: str, **options: Any) -> Any:
     serialization = import_package("cryptography.hazmat.primitives.serialization", "a signature")
     unsupported = import_package("cryptography.exceptions", "a signature").UnsupportedAlgorithm
     try:
-        with path.open("rb") as file:
-            return getattr(serialization, function)(file.read(LARGEST_KEY), **options)
-    except OSError as e:
-        raise InputError(f"{path}: key does not read: {e.strerror}; {MAKE_KEYS}") from e
+        data = read_file(path, LARGEST_KEY, f"{bare(str(path), 200)}: key")
+        return getattr(serialization, function)(data, **options)
+    except InputError as e:
+        raise InputError(f"{e}; {MAKE_KEYS}") from e
     except (ValueError, TypeError, unsupported) as e:
         raise InputError(f"{path}: no {kind} key in PEM without a password ({reason(e)}); {MAKE_KEYS}") from e

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from edgepack.bounded import ARCHIVES
 from edgepack.console.colour import coloured, wants_colour
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, printable, shown
 from edgepack.parameters import Disk, Latency, Share, Size
 from edgepack.target import list_targets, load_target
 from edgepack.task.schemes import SCHEMES
@@ -385,4 +385,4 @@ def print_record(record: dict[str, Any], as_json: bool) -> None:
         return
     for name, value in record.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-        click.echo(f"{name:<22}{'' if shown is None else shown}")
+        click.echo(printable(f"{name:<22}{'' if shown is None else shown}"))

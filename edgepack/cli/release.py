@@ -27,7 +27,7 @@ from edgepack.cli.options import (
     text_columns,
 )
 from edgepack.cli.texts import read_texts
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, printable, shown
 
 if TYPE_CHECKING:
     from edgepack.predict import Answer, Bundle
@@ -225,7 +225,7 @@ def sign(bundles: tuple[Path, ...], key: Path, as_json: bool, quiet: bool) -> No
         bundle_files.refuse_changed(folder, "signed")
     records = {str(folder): sign_bundle(folder, key) for folder in bundles}
     for folder in bundles:
-        make_console(quiet).info(f"signed: {folder / SIGNATURE_NAME}")
+        make_console(quiet).info(f"signed: {printable(str(folder / SIGNATURE_NAME))}")
     key_sha256 = {folder: record.key_sha256 for folder, record in records.items()}
     print_record({f: r.model_dump(mode="json") for f, r in records.items()} if as_json else key_sha256, as_json)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edgepack.console.colour import wants_colour
 from edgepack.console.log import SAID
+from edgepack.errors import printable
 
 if TYPE_CHECKING:
     from edgepack.console.progress import Display, Part
@@ -49,12 +50,12 @@ class Console:
         """Say something that a watcher wants to know."""
         LOG.info(message, extra=SAID, stacklevel=2)
         if not self.quiet:
-            self._rich.print(message, markup=False)
+            self._rich.print(_shown_lines(message), markup=False)
 
     def warn(self, message: str) -> None:
         """Say something that a user should act upon; not silenced by `quiet`."""
         LOG.warning(message, extra=SAID, stacklevel=2)
-        self._rich.print(f"warning: {message}", style="yellow", markup=False)
+        self._rich.print(f"warning: {_shown_lines(message)}", style="yellow", markup=False)
 
     @contextmanager
     def progress(self, description: str, total: int, completed: int = 0) -> Iterator[Advance]:
@@ -96,7 +97,13 @@ def can_redraw_in_notebook() -> bool:
     return find_spec("ipywidgets") is not None
 
 
+def _shown_lines(message: str) -> str:
+    """A message whose lines hold nothing that a terminal would act upon."""
+    return "\n".join(map(printable, message.split("\n")))
+
+
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns, two spaces apart."""
+    """Left-aligned columns, two spaces apart; no cell adds a line or moves a terminal's cursor."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -9,20 +9,37 @@ or a label's name, has to exchange all.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 
-from edgepack.bundle.analysis import Analysis, Calibration, ClassScore, Robustness, SliceScore
+from edgepack.bundle.analysis import (
+    Analysis,
+    Calibration,
+    ClassScore,
+    Robustness,
+    SliceScore,
+    VectorChange,
+    VectorSlice,
+)
 from edgepack.bundle.verdict import Verdict
-from edgepack.errors import bare
+from edgepack.errors import InputError, bare
 from edgepack.evidence.classes import CONFIDENCE
+from edgepack.evidence.noninferiority import rows_of
+from edgepack.evidence.other_metrics import measures_of
+from edgepack.evidence.paired_ratio import PairedRows
 from edgepack.evidence.robustness import CHANGES, WORD_CHANGES, share_difference
 from edgepack.task.accuracy import Accuracy
+from edgepack.task.label_f1 import LabelF1
+from edgepack.task.ranking import spearman
+from edgepack.task.scores import AGREED
+from edgepack.task.similarity import TeacherCosine
 from edgepack.task.task import Task
 
 CLOSE = 1e-6  # figures that were computed twice from the same counts
 F1_COLUMNS = 3  # of statistics: right, answered, true
+OTHER_RANGES = {"spearman": (-1.0, 1.0), "mean_absolute_error": (0.0, math.inf)}  # of other metrics 0 to 1
 
 
 def analysis_faults(verdict: Verdict, task: Task) -> list[str]:
@@ -39,6 +56,7 @@ def analysis_faults(verdict: Verdict, task: Task) -> list[str]:
         *repeated_slices(found),
         *calibration_faults(found.calibration, verdict, task),
         *robustness_faults(found.robustness, task),
+        *other_faults(found, verdict, task),
         *nearness_faults(found),
         *differing_faults(found, task),
     ]
@@ -136,21 +154,80 @@ def goes_with(score: ClassScore, form: str, right: float, true: float, answered:
     return score.n == true and abs(float(getattr(score, form)) - f1) <= CLOSE
 
 
+def counted_rows(verdict: Verdict, task: Task) -> PairedRows | None:
+    """The counts of the paired test; None where there are none, or none that can be, as the check of retention says."""
+    if verdict.noninferiority is None:
+        return None
+    with suppress(InputError):
+        return rows_of(verdict.noninferiority, task)
+    return None
+
+
 def agreement_faults(verdict: Verdict, task: Task) -> list[str]:
-    """An agreement that the test's counts rule out: who are both right agree, and of whom one is, do not."""
-    test, agreement = verdict.noninferiority, verdict.agreement
-    if test is None or agreement is None or not one_label_each(task):
+    """An agreement that the test's counts rule out."""
+    rows, agreement = counted_rows(verdict, task), verdict.agreement
+    if rows is None or agreement is None:
         return []
-    rows = [row for row in test.rows if len(row) == 2 * task.scoring.columns + 1]
-    total = sum(row[-1] for row in rows)
-    if not total:
-        return []
-    both = sum(row[-1] for row in rows if row[0] and row[2])
-    one = sum(row[-1] for row in rows if bool(row[0]) != bool(row[2]))
-    low, high = both / total, 1 - one / total
+    low, high = agreement_bounds(rows, task)
     if low - CLOSE <= agreement <= high + CLOSE:
         return []
     return [f"agreement is {agreement:.6g}; by the counts of the test it is from {low:.6g} to {high:.6g}"]
+
+
+def agreement_bounds(rows: PairedRows, task: Task) -> tuple[float, float]:
+    """The least and the largest agreement that counts allow; 0 and 1 where they tell nothing of single decisions.
+
+    Answers that are both right, or both empty sets, agree; those with other counts do not. Scores are in the counts.
+    """
+    one, other = rows.artifact, rows.teacher
+    if isinstance(task.scoring, Accuracy | LabelF1):
+        possible = (one == other).all(axis=1)
+        sure = possible & ((one == one[:, -1:]).all(axis=1) | (isinstance(task.scoring, LabelF1) & (one[:, 1] == 0)))
+    elif task.is_score and task.scoring.correlates:
+        apart = np.abs(one[:, 0] - other[:, 0])
+        mean = rows.counts @ other[:, 0] / rows.n
+        limit = AGREED * math.sqrt(rows.counts @ (other[:, 0] - mean) ** 2 / rows.n)
+        sure, possible = (apart <= limit + slack for slack in (-CLOSE * (1 + limit), CLOSE * (1 + limit)))
+    else:
+        return 0.0, 1.0
+    return float(rows.counts @ sure / rows.n), float(rows.counts @ possible / rows.n)
+
+
+def other_faults(found: Analysis, verdict: Verdict, task: Task) -> Iterator[str]:
+    """Metrics beside the task's own that are not all there, or have figures that cannot be or that the counts deny."""
+    if not found.others:
+        return
+    wanted = other_names(task)
+    if [other.name for other in found.others] != wanted:
+        named = ", ".join(bare(other.name) for other in found.others)
+        yield f"its other metrics are {named}; the task has {', '.join(wanted) or 'none'}"
+        return
+    rows = counted_rows(verdict, task)
+    for other in found.others:
+        least, most = OTHER_RANGES.get(other.name, (0.0, 1.0))
+        for form, figure in (("teacher", other.teacher), ("artifact", other.artifact)):
+            if not least - CLOSE <= figure.low <= figure.high <= most + CLOSE or not (
+                least - CLOSE <= figure.value <= most + CLOSE
+            ):
+                yield f"{other.name} of the {form} is {figure.value:.6g}, {figure.low:.6g} to {figure.high:.6g}"
+            side = None if rows is None else rows.teacher if form == "teacher" else rows.artifact
+            counted = None if rows is None or side is None else counted_other(other.name, side, rows.counts)
+            if counted is not None and abs(counted - figure.value) > CLOSE * (1 + abs(counted)):
+                yield f"{other.name} of the {form} is {figure.value:.6g}; the counts of the test give {counted:.6g}"
+
+
+def other_names(task: Task) -> list[str]:
+    """The metrics beside its own that a verdict of the task has."""
+    return [*([TeacherCosine.name] if task.embeds and task.judged != "teacher" else []), *measures_of(task)]
+
+
+def counted_other(name: str, side: np.ndarray, counts: np.ndarray) -> float | None:
+    """A metric of one model's rows `(m, k)` with counts `(m,)`; None where they do not hold what it is made of."""
+    if name == "exact_match":
+        return float(counts @ (side == side[:, -1:]).all(axis=1) / counts.sum())
+    if name == "mean_absolute_error":
+        return float(counts @ np.abs(side[:, 0] - side[:, 1]) / counts.sum())
+    return float(spearman(side[:, 0], side[:, 1], counts)) if name == "spearman" and side.shape[1] == 2 else None
 
 
 def slice_faults(score: SliceScore, task: Task, examples: int) -> Iterator[str]:
@@ -213,17 +290,25 @@ def robustness_faults(found: Sequence[Robustness], task: Task) -> list[str]:
     return faults
 
 
-def nearness_faults(found: Analysis) -> list[str]:
-    """Cosines of vectors beyond 1, of no texts, or with an interval upside down."""
-    cosines: Mapping[str, Sequence[tuple[int, float, float, float, float]]] = {
-        "slices": [(each.n, each.cosine, each.others, each.low, each.high) for each in found.vector_slices],
-        "changed texts": [(each.n, each.teacher, each.artifact, each.low, each.high) for each in found.vector_changes],
-    }
-    return [
-        f"{what} of vectors have figures that cannot be"
-        for what, each in cosines.items()
-        if any(n < 1 or not max(abs(a), abs(b)) <= 1 + CLOSE or not low <= high for n, a, b, low, high in each)
-    ]
+def nearness_faults(found: Analysis) -> Iterator[str]:
+    """Cosines of vectors beyond 1, of no texts, beside their intervals, twice there, or called worse for nothing."""
+    slices, changes = found.vector_slices, found.vector_changes
+    if not all(_near(each, each.cosine, each.others) and is_share(each.p_value) for each in slices):
+        yield "slices of vectors have figures that cannot be"
+    elif any(each.worse != (each.p_value < 1 - CONFIDENCE and each.cosine < each.others) for each in slices):
+        yield "a slice of vectors is called worse, or not, and its figures say otherwise"
+    if len({(each.kind, each.name) for each in slices}) < len(slices):
+        yield "a slice of vectors stands there twice"
+    if not all(_near(each, each.artifact, each.teacher) for each in changes):
+        yield "changed texts of vectors have figures that cannot be"
+    if changes and ([each.change for each in changes] != [*CHANGES] or len({each.n for each in changes}) > 1):
+        yield f"changed texts of vectors are not those of {', '.join(CHANGES)}, of as many texts each"
+
+
+def _near(record: VectorSlice | VectorChange, one: float, other: float) -> bool:
+    """Whether both are cosines of some texts, with their difference inside the interval."""
+    inside = record.low - CLOSE <= one - other <= record.high + CLOSE
+    return record.n >= 1 and max(abs(one), abs(other)) <= 1 + CLOSE and inside
 
 
 def differing_faults(found: Analysis, task: Task) -> list[str]:

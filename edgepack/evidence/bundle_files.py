@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgepack.bundle.layout import SIDE_FILES, colliding, is_plain, tokenizer_asset
-from edgepack.bundle.manifest import MANIFEST_NAME, BundleManifest, FileRecord, is_model_file, load_manifest
+from edgepack.bundle.manifest import MANIFEST_NAME, MOST_BYTES, BundleManifest, FileRecord, is_model_file, load_manifest
 from edgepack.bundle.signature import SIGNATURE_NAME, stale_signature
 from edgepack.bundle.verdict import Check, faults_check, limit_check, summarize
 from edgepack.errors import InputError, bare
@@ -22,6 +22,7 @@ from edgepack.evidence.policy import Policy
 from edgepack.target import Target, load_target
 from edgepack.workspace import sha256_file
 
+LARGEST_SHIPPED = 1 << 30  # bytes of a model's file, which is read whole: no phone takes an app of so many
 MOST_ENTRIES = 10_000  # of a folder that is walked; a bundle has about ten
 
 
@@ -116,6 +117,9 @@ def file_fault(folder: Path, record: FileRecord, found: dict[str, int]) -> str |
     size = path.stat().st_size
     if size != record.bytes:
         return f"has {size} bytes, {record.bytes} recorded"
+    most = LARGEST_SHIPPED if record.shipped else MOST_BYTES
+    if size > most:
+        return f"has {size:,} bytes; at most {most:,} are read"
     return None if sha256_file(path) == record.sha256 else "its sha256 is not the recorded one"
 
 

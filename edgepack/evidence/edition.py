@@ -10,6 +10,7 @@ from __future__ import annotations
 from edgepack.bundle.analysis import Analysis
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.verdict import Verdict
+from edgepack.evidence.analysis_consistency import other_names
 from edgepack.task.task import Task
 
 
@@ -23,6 +24,7 @@ def edition_faults(manifest: BundleManifest, verdict: Verdict, task: Task) -> li
     reasons = verdict.without or {}
     absent = {
         "training": manifest.training is None and not task.embeds,
+        "pooling": manifest.vector is not None and manifest.vector.pooling is None,
         "tag_scheme": manifest.tag_scheme is None and task.is_tagging,
         "linear": verdict.linear is None and not reasons.get("linear"),
         "confidence": verdict.confidence is None and task.has_temperature and not reasons.get("confidence"),
@@ -40,5 +42,6 @@ def absent_analysis(found: Analysis, manifest: BundleManifest, task: Task) -> di
         "noninferiority": found.noninferiority is None,
         "classes": not found.classes and bool(task.class_names),
         "calibration": task.has_temperature and (not losses or None in losses),
+        "others": not found.others and bool(other_names(task)),
         "sureness": found.sureness is None and manifest.min_confidence is not None,
     }

@@ -39,13 +39,13 @@ from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.outcome import BundleResult, GateResult
 from edgepack.evidence.policy import JUDGED, Policy, read_policy, with_waivers
 from edgepack.evidence.tokenizer_check import tokenizer_check
-from edgepack.evidence.verdict_checks import verdict_checks
+from edgepack.evidence.verdict_checks import Question, verdict_questions
 from edgepack.machine.extras import import_package
 from edgepack.target import load_target
 from edgepack.task.examples import Columns
 from edgepack.workspace import refuse_inside, write_output
 
-Question = tuple[str, Callable[[], list[Check]]]
+Models = dict[Path | str | None, str]  # folders, each with what it is
 
 
 def gate(
@@ -73,11 +73,13 @@ def gate(
     rules = read_policy(policy) if policy else Policy()
     for folder in bundles:
         check_bundle_folder(folder)
-    refuse_results_over((junit, markdown), (policy, evaluation, public_key, *device_reports), (*bundles, baseline))
+    key = find_key(public_key, policy, rules)
+    models: Models = {teacher: "the teacher", student: "the student"}
+    models.update(dict.fromkeys([*bundles, baseline], "the bundle"))
+    refuse_results_over((junit, markdown), (policy, evaluation, key, *device_reports), models)
     refuse_itself(baseline, bundles)
     if student is not None:
         import_package("edgepack.evidence.student_parity", "gate --student").check_student_folder(student)
-    key = find_key(public_key, policy, rules)
     against = Against(
         given_data(evaluation, columns or Columns(), teacher, console),
         baseline,
@@ -86,28 +88,26 @@ def gate(
         missing_targets(rules.require_targets, bundles),
     )
     refuse_unused(against.reports, bundles)
-    results = []
+    results, said = [], console or Console(quiet=True)
     for folder in bundles:
-        if console:
-            console.info(f"checking {folder}")
-        with (console or Console(quiet=True)).working(f"gate {folder.name}"):
+        said.info(f"checking {printable(str(folder))}")
+        with said.working(f"gate {printable(folder.name)}"):
             results.append(judge(folder, rules, against, key))
     result = GateResult(tuple(results))
-    for path, data in ((junit, junit_xml(result)), (markdown, markdown_text(result).encode())):
+    for path, data in (junit, junit_xml(result)), (markdown, markdown_text(result).encode()):
         if path is not None:
             write_output(path, data)
     return result
 
 
-def refuse_results_over(
-    results: Sequence[Path | None], read: Sequence[Path | str | None], bundles: Sequence[Path | None]
-) -> None:
-    """`InputError` where a result would take the place of what is read, of the other result, or lie in a bundle."""
+def refuse_results_over(results: Sequence[Path | None], read: Sequence[Path | str | None], models: Models) -> None:
+    """`InputError` where a result would take the place of what is read, of the other result, or lie in a model."""
     taken = {Path(path).resolve() for path in read if path is not None}
     for result in (path for path in results if path is not None):
         place = result.resolve()
-        for folder in filter(None, bundles):
-            refuse_inside(result, folder, "the bundle")
+        for folder, what in models.items():
+            if folder is not None:
+                refuse_inside(result, Path(folder), what)
         if place in taken:
             raise InputError(f"{result} is read too, or written twice; give each result a file of its own")
         taken.add(place)
@@ -172,7 +172,7 @@ def questions(bundle: OpenBundle, policy: Policy, against: Against) -> Iterator[
     yield "tokenizer", lambda: [tokenizer_check(bundle)]
     yield "artifact", lambda: [artifact_check(bundle)]
     reports = reports_of(bundle.manifest, against.reports)
-    yield "verdict", lambda: verdict_checks(bundle.verdict, bundle.manifest, policy, reports)
+    yield from verdict_questions(lambda: bundle.verdict, bundle.manifest, policy, reports)
     if reports:
         yield "device", lambda: device_checks(bundle, reports)
     yield "goldens", lambda: [goldens_check(bundle)]

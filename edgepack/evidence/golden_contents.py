@@ -28,7 +28,7 @@ LENGTH_SLACK = 0.01  # of a vector of length 1: its numbers have four decimals
 def goldens_check(bundle: OpenBundle) -> Check:
     """The goldens are what they must be, and come out again in tokenizer, asset and runtime."""
     longest = bundle.manifest.longest
-    faults = [*kind_faults(bundle), *content_faults(bundle)]
+    faults = [*kind_faults(bundle), *content_faults(bundle), *length_faults(bundle)]
     tokenizer = with_length(bundle.tokenizer, longest)
     return golden_check(faults + compare_goldens(bundle.goldens, tokenizer, bundle.asset, bundle.session, longest))
 
@@ -62,6 +62,16 @@ def content_faults(bundle: OpenBundle) -> Iterator[str]:
         fault = golden_fault(golden, bundle.manifest, task, largest)
         if fault:
             yield f"golden {number}: {fault}"
+
+
+def length_faults(bundle: OpenBundle) -> Iterator[str]:
+    """Vectors that all have length 1, and a manifest that says nothing of it: an app would divide them again."""
+    vector = bundle.manifest.vector
+    if vector is None or vector.normalized:
+        return
+    lengths = [float(np.linalg.norm(golden["logits"])) for golden in bundle.goldens]
+    if all(abs(length - 1) <= LENGTH_SLACK for length in lengths):
+        yield "every vector has the length 1, and the manifest says that they are not normalized"
 
 
 def golden_fault(golden: dict[str, Any], manifest: BundleManifest, task: Task, largest_id: int) -> str | None:

@@ -61,8 +61,15 @@ def gained(record: LinearRecord) -> tuple[int, float]:
     if record.rows:
         rows, task = recorded_rows(record)
         return rows.n, task.metric(rows.artifact, rows.counts) - task.metric(rows.teacher, rows.counts)
-    _, own, other, _ = record.counts
+    _, own, other, _ = recorded_counts(record)
     return sum(record.counts), (own - other) / sum(record.counts)
+
+
+def recorded_counts(record: LinearRecord) -> list[int]:
+    """The four counts; `InputError` where they are not four, or not of the examples of the linear model's metric."""
+    if len(record.counts) != 4 or min(record.counts) < 0 or not sum(record.counts) == record.metric.n > 0:
+        raise InputError(f"the linear model's counts are not four of {record.metric.n} examples; build it again")
+    return record.counts
 
 
 def recorded_rows(record: LinearRecord) -> tuple[PairedRows, Task]:
@@ -77,7 +84,7 @@ def gain_interval(record: LinearRecord, confidence: float) -> tuple[float, float
     """The artifact's metric less the linear model's, as a two-sided interval."""
     if record.rows:
         return difference_interval(*recorded_rows(record), confidence)
-    _, own, other, _ = (count + ADDED for count in record.counts)
+    _, own, other, _ = (count + ADDED for count in recorded_counts(record))
     n = sum(record.counts) + len(record.counts) * ADDED
     gain = (own - other) / n
     half = normal_quantile(confidence) * math.sqrt(max(0.0, (own + other) / n - gain**2) / n)
@@ -96,9 +103,10 @@ def linear_faults(verdict: Verdict) -> list[str]:
         return faults + row_faults(record, verdict)
     if not record.counts:
         return faults
-    if len(record.counts) != 4 or min(record.counts) < 0 or sum(record.counts) != record.metric.n:
-        return [*faults, f"the linear model's counts are not four of {record.metric.n} examples"]
-    both, own, other, _ = record.counts
+    try:
+        both, own, other, _ = recorded_counts(record)
+    except InputError as e:
+        return [*faults, str(e)]
     artifact = verdict.metrics.get("artifact")
     known = [("the linear model", both + other, record.metric), ("the artifact", both + own, artifact)]
     for whose, right, metric in known:

@@ -28,7 +28,7 @@ from edgepack.evidence.noninferiority import judge_retention, retention_check
 from edgepack.evidence.opened import OpenBundle
 from edgepack.evidence.paired_ratio import difference_interval, paired_rows
 from edgepack.evidence.policy import Policy
-from edgepack.evidence.sure import log_loss_fault
+from edgepack.evidence.sure import calibration_fault
 from edgepack.machine.extras import missing_package
 from edgepack.runtime.predict import predict_session, with_outputs
 from edgepack.task.checks import MOST_SHARED, check_evaluation
@@ -255,8 +255,8 @@ def held_out_check(check: Check, manifest: BundleManifest) -> Check:
 
 
 def calibrated_again(check: Check, answers: Answers, bundle: OpenBundle) -> Check:
-    """The check, failed where the temperature does not give the log loss that the verdict recorded with it."""
-    fault = log_loss_fault(answers.logits[answers.scored], answers.encoded.labels[answers.scored], bundle.verdict)
+    """The check, failed where the answers are not as well calibrated as the verdict recorded."""
+    fault = calibration_fault(answers.logits[answers.scored], answers.encoded.labels[answers.scored], bundle.verdict)
     if check.status != "passed" or fault is None:
         return check
     return check.model_copy(update={"status": "failed", "reason": f"{fault}; {check.reason}"})

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgepack.bundle.verdict import Check
+from edgepack.errors import printable
 
 
 class CheckRecord(BaseModel):
@@ -108,7 +109,7 @@ class GateResult:
         """Lines for a person."""
         lines = []
         for bundle in self.bundles:
-            lines.append(f"{'PASSED' if not bundle.failures else 'FAILED'}  {bundle.folder}")
+            lines.append(f"{'PASSED' if not bundle.failures else 'FAILED'}  {printable(str(bundle.folder))}")
             width = max((len(check.name) for check in bundle.checks), default=0)
             for check in bundle.checks:
                 note = " (waived)" if check.name in bundle.waived and check.status != "passed" else ""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edgepack.bounded import read_toml
 from edgepack.bundle.analysis import NonInferiority
 from edgepack.bundle.verdict import CONFIDENCE, MAX_DROP, Check
-from edgepack.errors import InputError, as_demand, did_you_mean, shown
+from edgepack.errors import InputError, as_demand, did_you_mean, printable, shown
 
 JUDGED = (  # of every bundle
     "files", "size", "evidence", "consistency", "tokenizer", "artifact", "retention", "parity", "finite", "goldens",
@@ -28,8 +29,19 @@ Limits = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=Fals
 
 
 def _as_date(value: Any) -> Any:
-    """A day that a TOML file holds as a string."""
-    return date.fromisoformat(value) if isinstance(value, str) else value
+    """A day, also where a TOML file holds it as a string; no time of a day, and nothing else."""
+    with suppress(ValueError):
+        value = date.fromisoformat(value) if isinstance(value, str) else value
+    if type(value) is not date:
+        raise ValueError("it must be a day, such as 2026-12-31")
+    return value
+
+
+def _in_words(text: str) -> str:
+    """Words that a person can read, as a line of output may hold them."""
+    if not any(letter.isprintable() and not letter.isspace() for letter in text):
+        raise ValueError("it must hold words")
+    return printable(text)
 
 
 class Waiver(BaseModel):
@@ -38,7 +50,7 @@ class Waiver(BaseModel):
     model_config = Limits
 
     check: str
-    reason: str = Field(pattern=r"\S")  # not blank
+    reason: Annotated[str, AfterValidator(_in_words)]
     until: Annotated[date, BeforeValidator(_as_date)]
 
 
@@ -65,7 +77,7 @@ class Policy(BaseModel):
     max_load_ms: float | None = Field(default=None, gt=0)
     max_peak_bytes: int | None = Field(default=None, gt=0)
     max_resident_bytes: int | None = Field(default=None, gt=0)  # once it is loaded, before the first run
-    max_growth: float | None = Field(default=None, ge=0)  # of bytes, times and memory, over the baseline's
+    max_growth: float | None = Field(default=None, ge=0, lt=1)  # of bytes, times and memory, over the baseline's
     require: list[str] = Field(default_factory=list)  # must have run, waivers or not
     require_targets: list[str] = Field(default_factory=list)  # a bundle of each must be among those given
     require_signature: bool = False
@@ -73,8 +85,22 @@ class Policy(BaseModel):
     waive: list[str] = Field(default_factory=list)  # may fail or be missing
     waiver: list[Waiver] = Field(default_factory=list)  # the same with a reason and an end
 
+    @property
+    def required(self) -> set[str]:
+        """Checks that must have run, by whatever key they are required."""
+        keys = {"signature": self.require_signature, "targets": self.require_targets}
+        return {*self.require, *(check for check, asked in keys.items() if asked)}
+
     def retention_test(self, found: NonInferiority | None = None) -> tuple[float, float]:
-        """Margin and confidence: this policy's, else those that `found` was judged by, else the usual ones."""
+        """Margin and confidence: this policy's, else those that `found` was judged by, else the usual ones.
+
+        `InputError` where `found` was judged by a margin or a confidence that cannot be.
+        """
+        if found and not (0 <= found.margin <= 1 and 0.5 <= found.confidence <= MOST_CONFIDENCE):
+            raise InputError(
+                f"the verdict's test has the margin {found.margin:g} and the confidence {found.confidence:g}; allowed: "
+                f"0 to 1, and 0.5 to {MOST_CONFIDENCE}; run `edgepack validate` again"
+            )
         margin, confidence = (found.margin, found.confidence) if found else (MAX_DROP, CONFIDENCE)
         return (
             margin if self.max_drop is None else self.max_drop,
@@ -106,7 +132,7 @@ def read_policy(path: Path) -> Policy:
         unknown = sorted(set(checks) - set(GATE_CHECKS))
         if unknown:
             raise InputError(f"{path}: key {key!r} names {shown(unknown[0])}; checks are: {', '.join(GATE_CHECKS)}")
-    both = sorted({*policy.waive, *named["waiver"]} & set(policy.require))
+    both = sorted({*policy.waive, *named["waiver"]} & policy.required)
     if both:
         raise InputError(f"{path}: {both[0]!r} is both required and waived; remove one")
     return policy
@@ -121,6 +147,9 @@ def _problem(found: Any) -> str:
         allowed = list(Waiver.model_fields if table else Policy.model_fields)
         return f"is unknown; allowed keys: {', '.join(allowed)}{did_you_mean(name, allowed)}"
     problem = as_demand(found["msg"]).removeprefix("Value error, ")
+    if found["type"] == "list_type":
+        example = "write [[waiver]], in two brackets" if name == "waiver" else 'such as ["parity"]'
+        problem = f"it must be a list{':' if name == 'waiver' else ','} {example}"
     return f"is {shown(found['input'])}; {problem[0].lower()}{problem[1:]}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from edgepack.bounded import read_file
 from edgepack.bundle.layout import (
     ARCHITECTURES,
     CARD_NAME,
@@ -17,7 +18,7 @@ from edgepack.bundle.layout import (
     MODEL_TYPE,
     TOKENIZER_CONFIG_NAME,
 )
-from edgepack.bundle.manifest import BundleManifest, read_bounded, read_json
+from edgepack.bundle.manifest import BundleManifest, read_json
 from edgepack.bundle.model_card import card_faults
 from edgepack.errors import InputError, bare, shown
 from edgepack.evidence.opened import OpenBundle
@@ -26,6 +27,7 @@ from edgepack.evidence.opened import OpenBundle
 TOKENIZER_CLASSES = ("BertTokenizer", "PreTrainedTokenizerFast")
 OTHER_KEYS = ("tokenizer_class", "model_max_length", "clean_up_tokenization_spaces")
 SPECIAL_TOKEN = "_token"  # how the key of a special token ends
+LARGEST_CARD = 4_000_000  # bytes: one of 10,000 labels with thresholds has a few hundred thousand
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")  # whole numbers in config.json
 
 
@@ -39,7 +41,7 @@ def side_file_faults(bundle: OpenBundle) -> list[str]:
         faults += padding_faults(manifest, bundle.token_ids)
     except InputError as e:
         faults.append(str(e))
-    card = read_bounded(folder / CARD_NAME).decode("utf-8", "replace").splitlines()
+    card = read_file(folder / CARD_NAME, LARGEST_CARD, CARD_NAME).decode("utf-8", "replace").splitlines()
     return faults + [f"{CARD_NAME}: {fault}" for fault in card_faults(card, manifest, bundle.verdict, bundle.target)]
 
 

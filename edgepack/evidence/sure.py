@@ -17,7 +17,15 @@ from edgepack.bundle.analysis import Calibration, Figure, Sureness
 from edgepack.bundle.confidence import Confidence
 from edgepack.bundle.manifest import BundleManifest
 from edgepack.bundle.verdict import Verdict
-from edgepack.evidence.calibration import COLDEST, HOTTEST, LEAST_EXAMPLES, confidences, fit_temperature, log_loss
+from edgepack.evidence.calibration import (
+    COLDEST,
+    HOTTEST,
+    LEAST_EXAMPLES,
+    calibration_error,
+    confidences,
+    fit_temperature,
+    log_loss,
+)
 from edgepack.task.encoded import Encoded
 from edgepack.task.task import Task
 
@@ -25,6 +33,7 @@ DECIMALS = 4  # of a confidence: an app reads it from JSON
 LOWEST, HIGHEST = 10**-DECIMALS, 1 - 10**-DECIMALS
 DRAWS, SEED = 1_000, 0  # of the bootstrap of AUROC
 LOSS_SLACK = 0.005  # of a log loss measured again on another CPU
+ERROR_SLACK = 0.02  # of a calibration error: answers that another CPU moves into other bins
 
 
 def find_confidence(
@@ -143,6 +152,8 @@ def _record_faults(found: Confidence, calibrated: Calibration | None, labels: in
     faults = []
     if not COLDEST <= found.temperature <= HOTTEST:
         faults.append(f"a temperature of {found.temperature:g} is outside of {COLDEST:g} to {HOTTEST:g}")
+    if found.n < 1:
+        faults.append(f"a temperature was found on {found.n} decisions")
     if calibrated is not None and calibrated.temperature != found.temperature:
         faults.append("the calibration was measured at another temperature")
     lists = (found.right, found.wrong, found.outside)
@@ -174,18 +185,27 @@ def _sureness_faults(verdict: Verdict) -> list[str]:
         return ["the counts of answered texts cannot be"]
     if (found.auroc is None) != (found.outside == 0):
         return ["texts out of scope and their AUROC are not there together"]
+    if found.auroc and not 0 <= found.auroc.low <= found.auroc.value <= found.auroc.high <= 1:
+        return ["the AUROC of texts out of scope is not a share in its interval"]
     if metric is not None and (metric.n != found.n or abs(metric.value - found.right / found.n) > 1e-6):
         return ["the counts of answered texts are not of the metric's examples"]
     return []
 
 
-def log_loss_fault(logits: np.ndarray, truth: np.ndarray, verdict: Verdict) -> str | None:
-    """What is wrong where logits `(d, C)` on the evaluation data have not the recorded log loss at the temperature."""
+def calibration_fault(logits: np.ndarray, truth: np.ndarray, verdict: Verdict) -> str | None:
+    """What is wrong where logits `(d, C)` on the evaluation data are not as well calibrated as the verdict says.
+
+    Both figures are at the temperature: the log loss, and the calibration error, which a policy limits.
+    """
     calibrated = verdict.analysis.calibration if verdict.analysis else None
-    recorded = None if calibrated is None else calibrated.scaled_log_loss
-    if recorded is None:
+    if calibrated is None:
         return None
-    again = log_loss(logits / (verdict.temperature or 1.0), truth)
-    if abs(again - recorded) <= LOSS_SLACK * (1 + recorded):
-        return None
-    return f"log loss at the temperature {verdict.temperature:g} is {again:.4f}, recorded is {recorded:.4f}"
+    temperature, recorded = verdict.temperature or 1.0, calibrated.scaled_log_loss
+    scaled, where = logits / temperature, f"at the temperature {temperature:g}"
+    again = log_loss(scaled, truth)
+    if recorded is not None and abs(again - recorded) > LOSS_SLACK * (1 + recorded):
+        return f"log loss {where} is {again:.4f}, recorded is {recorded:.4f}"
+    error, recorded = calibration_error(scaled, truth), calibrated.scaled_ece
+    if abs(error - recorded) > ERROR_SLACK + 2 / len(truth):  # what one answer moves that goes into another bin
+        return f"calibration error {where} is {error:.4f}, recorded is {recorded:.4f}"
+    return None

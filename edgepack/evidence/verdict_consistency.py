@@ -24,8 +24,10 @@ from edgepack.bundle.verdict import (
     in_full,
 )
 from edgepack.errors import bare
+from edgepack.evidence.device import LONGEST_MS, MOST_MEMORY
 from edgepack.evidence.forms import parity_check
 from edgepack.evidence.linear_check import linear_faults
+from edgepack.task.accuracy import Accuracy
 
 AT_MOST, AT_LEAST = ("size", "finite", "goldens"), ("retention", "parity")  # what a check's limit is to its value
 COUNTS = ("finite", "goldens")  # of faults: none is allowed
@@ -153,7 +155,11 @@ def parity_faults(verdict: Verdict, ran: bool) -> list[str]:
             faults.append(f"parity of {parity.name} has an agreement outside 0 to 1 or a negative error")
         elif parity.mean_abs > parity.max_abs or len({error > 0 for error in errors}) > 1:
             faults.append(f"parity of {parity.name} has a mean error above the largest, or one of 0 beside another")
-        record = verdict.metrics.get(parity.name)
+        record, before = verdict.metrics.get(parity.name), verdict.metrics.get(parity.before)
+        if record is not None and before is not None and record.name == Accuracy.name:
+            most = 1 - abs(record.value - before.value)
+            if not record.value + before.value - 1 - ROUNDING <= parity.agreement <= most + ROUNDING:
+                faults.append(f"parity of {parity.name} has the agreement {parity.agreement:.6g}; metrics deny it")
         if record is not None and not math.isclose(record.value, parity.metric, abs_tol=1e-9):
             faults.append(f"parity of {parity.name} has the metric {parity.metric:.6g}, not {record.value:.6g}")
     if ran and any(check.name == "parity" for check in verdict.checks):
@@ -164,7 +170,7 @@ def parity_faults(verdict: Verdict, ran: bool) -> list[str]:
 
 
 def speed_faults(verdict: Verdict) -> list[str]:
-    """Times and bytes are above 0, and the blamed stage is one."""
+    """Times and bytes are above 0 and those of a machine, and the blamed stage is one."""
     faults = []
     if verdict.blame is not None and verdict.blame not in BLAMES.values():
         faults.append(f"it blames {bare(verdict.blame)}; stages are {', '.join(BLAMES.values())}")
@@ -173,9 +179,10 @@ def speed_faults(verdict: Verdict) -> list[str]:
             f"it blames {verdict.blame or 'nothing'}; its metrics blame {blame(verdict.metrics) or 'nothing'}"
         )
     for name, speed in verdict.speed.items():
-        figures = [speed.load_ms, speed.peak_bytes, *speed.p50_ms, *speed.p50_ms.values()]
-        figures += [] if speed.first_ms is None else [speed.first_ms]
-        resident = speed.resident_bytes is None or 0 < speed.resident_bytes <= speed.peak_bytes
-        if name not in TIMED or not all(figure > 0 for figure in figures) or speed.baseline_bytes < 0 or not resident:
+        times = [speed.load_ms, *speed.p50_ms.values(), *([] if speed.first_ms is None else [speed.first_ms])]
+        possible = all(0 < time <= LONGEST_MS for time in times) and all(count > 0 for count in speed.p50_ms)
+        possible &= 0 <= speed.baseline_bytes <= speed.peak_bytes <= MOST_MEMORY and speed.peak_bytes > 0
+        possible &= speed.resident_bytes is None or 0 < speed.resident_bytes <= speed.peak_bytes
+        if name not in TIMED or not possible:
             faults.append(f"speed of {bare(name)} is of no model, or has a time or size that cannot be")
     return faults

@@ -11,7 +11,7 @@ import io
 import pickle
 import zipfile
 import zlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,10 @@ CONSTRUCTORS: dict[tuple[str, str], Any] = {
 
 def read_record(archive: zipfile.ZipFile, name: str, most: int | None = None) -> bytes:
     """A record of the archive's one folder."""
-    (folder,) = {entry.filename.partition("/")[0] for entry in archive.infolist()}
-    info = archive.getinfo(f"{folder}/{name}")
+    folders = {entry.filename.partition("/")[0] for entry in archive.infolist()}
+    if len(folders) != 1:
+        raise InputError(f"the model has records in {len(folders)} folders, not in one; export it again")
+    info = archive.getinfo(f"{folders.pop()}/{name}")
     if info.file_size > (most if most is not None else archive.fp.seek(0, io.SEEK_END)):  # type: ignore[union-attr]
         raise InputError(f"the model's {bare(name)} unpacks to {info.file_size:,} bytes; export it again")
     return archive.read(info)
@@ -121,6 +123,8 @@ def archive_faults(archive: zipfile.ZipFile, tensors: dict[str, Stored]) -> list
     known = {*RECORDS, *(tensor.record for tensor in tensors.values())}
     others = [entry.filename for entry in archive.infolist() if entry.filename.partition("/")[2] not in known]
     faults = [f"it holds {bare(name)}, which edgepack does not write" for name in others]
+    counts = Counter(entry.filename for entry in archive.infolist())
+    faults += [f"it holds {bare(name)} {count} times" for name, count in counts.items() if count > 1]
     records = sum(HEADER_BYTES + len(entry.filename.encode()) + entry.compress_size for entry in archive.infolist())
     names = sum(ENTRY_BYTES + len(entry.filename.encode()) for entry in archive.infolist())
     beside = archive.fp.seek(0, io.SEEK_END) - records - names - END_BYTES  # type: ignore[union-attr]

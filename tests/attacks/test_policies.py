@@ -26,6 +26,27 @@ POLICIES: dict[str, tuple[str, str]] = {  # TOML, what is said
     "a confidence without an interval": ("confidence = 0.9999999999999999", "confidence"),
     "a share that allows everything": ("max_drop = 1", "key 'max_drop' is 1; it must be less than 1"),
     "flips of every text": ("max_flips = 1.0", "max_flips"),
+    "a growth that is a percentage": ("max_growth = 10", "key 'max_growth' is 10; it must be less than 1"),
+    "a reason that nobody sees": (
+        '[[waiver]]\ncheck = "goldens"\nreason = "\\u200b\\n"\nuntil = 2099-01-01',
+        r"is '\u200b\n'; it must hold words",
+    ),
+    "a waiver up to an hour": (
+        '[[waiver]]\ncheck = "goldens"\nreason = "x"\nuntil = 2099-01-01T10:00:00',
+        "it must be a day, such as 2026-12-31",
+    ),
+    "a waiver up to a day of another country": (
+        '[[waiver]]\ncheck = "goldens"\nreason = "x"\nuntil = "31.12.2099"',
+        "'31.12.2099'; it must be a day, such as",
+    ),
+    "a signature that is required and waived": (
+        'require_signature = true\nwaive = ["signature"]',
+        "'signature' is both required and waived; remove one",
+    ),
+    "targets that are required and waived": (
+        'require_targets = ["web-onnx"]\n[[waiver]]\ncheck = "targets"\nreason = "x"\nuntil = 2099-01-01',
+        "'targets' is both required and waived; remove one",
+    ),
     "a blank reason": ('[[waiver]]\ncheck = "goldens"\nreason = " "\nuntil = 2099-01-01', "waiver.0.reason"),
     "no name of a key": ('public_key = ""', "public_key"),
 }

@@ -10,6 +10,10 @@ from typing import Any
 from tests.evidence.planted import EVERYWHERE, NOT, Fault, Plant, both, goldens, put, read, record, replace, write
 from tests.evidence.planted_faults import TC, C, G, M, T, V, faults, reverse_labels, shift_labels
 
+FIGURE = {"value": 0.5, "low": 0.4, "high": 0.6}
+OTHER = {"name": "macro_f1", "teacher": FIGURE, "artifact": FIGURE}
+SPEED = {"load_ms": 9.0, "p50_ms": {"32": 1.0}, "peak_bytes": 10**8, "baseline_bytes": 10**7}
+
 
 def twice(name: str, key: str, first: Any) -> Plant:
     """A key stands in a JSON object a second time, before the right one."""
@@ -119,6 +123,16 @@ RECORD_FAULTS: list[Fault] = [
         no_error_beside_others=put(V, "parity", 0, "relative_error", to=0.0),
         log_loss_below_0=put(V, "analysis", "calibration", "scaled_log_loss", to=-3.0),
         agreement=put(V, "agreement", to=0.5), labels_exchanged_everywhere_else=other_names,
+        agreement_with_the_teacher=put(V, "parity", 0, "agreement", to=0.5),
+        metric_that_the_task_has_not=put(V, "analysis", "others", to=[OTHER]),
+        load_time_of_no_machine=put(V, "speed", to={"artifact": {**SPEED, "load_ms": 1e300}}),
+        memory_of_no_machine=put(V, "speed", to={"artifact": {**SPEED, "peak_bytes": 10**18}}),
+        more_before_the_model_than_at_the_peak=put(V, "speed", to={"artifact": {**SPEED, "baseline_bytes": 10**9}}),
+        decisions_held_out=put(V, "confidence", "n", to=0),
+        auroc=both(
+            put(V, "analysis", "sureness", "outside", to=3),
+            put(V, "analysis", "sureness", "auroc", to={"value": 1.5, "low": 0.5, "high": 1.6}),
+        ),
         blame=put(V, "blame", to="export"), measured_as_no_target=put(V, "measured_as", to="x"),
         measured_in_another_runtime=put(V, "measured_as", to="android-torchscript"),
     ),

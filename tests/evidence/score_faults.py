@@ -38,7 +38,17 @@ PLANTS: list[tuple[str, str, dict[str, Plant]]] = [
             "a_temperature": put(M, "temperature", to=2.0),
         },
     ),
-    (EVERYWHERE, "consistency", {"another_problem_in_config_json": put(C, "problem_type", to=None)}),
+    (
+        EVERYWHERE,
+        "consistency",
+        {
+            "another_problem_in_config_json": put(C, "problem_type", to=None),
+            "agreement": put(V, "agreement", to=0.5),
+            "rank_correlation": put(V, "analysis", "others", 0, "teacher", "value", to=0.5),
+            "errors": put(V, "analysis", "others", 1, "artifact", "value", to=1e-3),
+            "errors_below_0": put(V, "analysis", "others", 1, "artifact", "low", to=-1.0),
+        },
+    ),
     (
         EVERYWHERE,
         "goldens",

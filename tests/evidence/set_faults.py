@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.evidence.planted import EVERYWHERE, NOT, Fault, Plant, both, each_golden, put, read
 
-M, C = "edgepack.json", "config.json"
+M, C, V = "edgepack.json", "config.json", "verdict.json"
 KIND = "label sets"
 
 
@@ -49,6 +49,12 @@ SET_FAULTS = [
             {
                 "problem_of_config_json": no_key(C, "problem_type"),
                 "another_problem_in_config_json": put(C, "problem_type", to="regression"),
+                "agreement_of_no_sets": put(V, "agreement", to=0.0),
+                "exact_matches": put(V, "analysis", "others", 1, "artifact", "value", to=0.5),
+                "macro_f1_above_1": put(V, "analysis", "others", 0, "artifact", "value", to=1.5),
+                "an_interval_upside_down": put(V, "analysis", "others", 0, "teacher", "low", to=1.0 + 1e-3),
+                "no_macro_f1": put(V, "analysis", "others", to=[]),
+                "one_metric_twice": put(V, "analysis", "others", 1, "name", to="macro_f1"),
             },
         ),
         (

@@ -179,7 +179,10 @@ def test_policies(bundle: Bundle, tmp_path: Path, policy: str, check: str | None
         ('waive = ["nothing"]', "'waive' names 'nothing'; checks are"),
         ('[[waiver]]\nchek = "size"', "'waiver.0.chek' is unknown; allowed keys: check, reason, until; .*'check'"),
         ('[[waiver]]\ncheck = "size"\nreason = "x"', "'waiver.0.until' is missing; give it"),
-        ('[[waiver]]\ncheck = "size"\nreason = "x"\nuntil = "soon"', "'waiver.0.until' is 'soon'; invalid isoformat"),
+        (
+            '[[waiver]]\ncheck = "size"\nreason = "x"\nuntil = "soon"',
+            "'waiver.0.until' is 'soon'; it must be a day, such as 2026-12-31",
+        ),
     ],
 )
 def test_bad_policies_name_file_key_and_value(tmp_path: Path, text: str, said: str) -> None:

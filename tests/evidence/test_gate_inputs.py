@@ -67,6 +67,9 @@ def test_a_result_takes_no_place_of_what_is_read(copy: Path, tmp_path: Path) -> 
     for place in (policy, data):
         with pytest.raises(InputError, match="is read too"):
             gate([copy], policy, evaluation=str(data), junit=tmp_path / "." / place.name)
+    for name in ("student", "teacher"):
+        with pytest.raises(InputError, match=f"lies in the {name}"):
+            gate([copy], junit=tmp_path / name / "gate.xml", **{name: tmp_path / name})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="or written twice"):
         gate([copy], junit=tmp_path / "result", markdown=tmp_path / "result")
     assert policy.read_text() == POLICY

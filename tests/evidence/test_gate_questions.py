@@ -23,7 +23,6 @@ from edgepack.evidence.gate import (
     judge,
     questions,
     student_check,
-    targets_check,
 )
 from edgepack.evidence.outcome import BundleResult, GateResult
 from edgepack.evidence.policy import JUDGED, Policy, Waiver
@@ -33,7 +32,8 @@ from edgepack.task.examples import Columns
 TARGET = load_target("android-onnx")
 MANIFEST: Any = SimpleNamespace(target="android-onnx")
 BUNDLE: Any = SimpleNamespace(folder=Path("b"), manifest=MANIFEST, target=TARGET, verdict="the verdict")
-ALWAYS = ("size", "evidence", "consistency", "tokenizer", "artifact", "verdict", "goldens", "batches", "vocabulary")
+RECORDED = ("retention", "parity", "finite")
+ALWAYS = ("size", "evidence", "consistency", "tokenizer", "artifact", *RECORDED, "goldens", "batches", "vocabulary")
 TODAY = date.today()
 
 
@@ -55,25 +55,32 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, *names: str, asked: list[Any], man
 def test_each_question_is_asked_of_its_own_check(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     named = (
-        "size_check", "evidence_check", "consistency_check", "tokenizer_check", "artifact_check", "verdict_checks",
-        "device_checks", "goldens_check", "batches_check", "vocabulary_check", "student_check", "metric_check",
-        "baseline_check", "targets_check",
+        "size_check", "evidence_check", "consistency_check", "tokenizer_check", "artifact_check", "device_checks",
+        "goldens_check", "batches_check", "vocabulary_check", "student_check", "metric_check", "baseline_check",
+        "targets_check",
     )  # fmt: skip
     stand_in(monkeypatch, *named, asked=asked)
     reports: list[Any] = []
     monkeypatch.setattr(gate_module, "reports_of", lambda *of: reports.append(of) or ("the report",))
+
+    def recorded(read: Callable[[], Any], *of: Any) -> Iterator[Any]:
+        asked.append(("verdict_questions", read(), *of))
+        yield "retention", lambda: [Check(name="retention", status="passed")]
+
+    monkeypatch.setattr(gate_module, "verdict_questions", recorded)
     given: Any = "the data"
     against = Against(given, Path("old"), ("a report",), Path("student"), ("ios-onnx",))  # type: ignore[arg-type]
     policy = Policy(require_targets=["ios-onnx"])
     answers = {name: ask() for name, ask in questions(BUNDLE, policy, against)}
-    assert tuple(answers) == (*ALWAYS[:6], "device", *ALWAYS[6:], "student", "metric", "baseline", "targets")
+    wanted = (*ALWAYS[:6], "device", *ALWAYS[8:], "student", "metric", "baseline", "targets")
+    assert tuple(answers) == wanted
     assert asked == [
         ("size_check", MANIFEST, policy),
         ("evidence_check", BUNDLE),
         ("consistency_check", BUNDLE),
         ("tokenizer_check", BUNDLE),
         ("artifact_check", BUNDLE),
-        ("verdict_checks", "the verdict", MANIFEST, policy, ("the report",)),
+        ("verdict_questions", "the verdict", MANIFEST, policy, ("the report",)),
         ("device_checks", BUNDLE, ("the report",)),
         ("goldens_check", BUNDLE),
         ("batches_check", BUNDLE),
@@ -84,7 +91,8 @@ def test_each_question_is_asked_of_its_own_check(monkeypatch: pytest.MonkeyPatch
         ("targets_check", ("ios-onnx",)),
     ]
     assert reports == [(MANIFEST, ("a report",))]
-    assert [[check.name for check in answer] for answer in answers.values()] == [[name] for name in named]
+    found = [check.name.removesuffix("_checks").removesuffix("_check") for each in answers.values() for check in each]
+    assert tuple(found) == wanted
 
 
 @pytest.mark.parametrize(
@@ -245,15 +253,6 @@ def test_the_time_of_a_question_is_shared_by_its_checks(monkeypatch: pytest.Monk
         checks[0].model_copy(update={"reason": r"a\tb"}), checks[1],
     ]  # fmt: skip
     assert seconds == {"size": 1.0, "parity": 3.0, "finite": 3.0}
-
-
-def test_required_targets() -> None:
-    assert targets_check([]) == Check(
-        name="targets", status="passed", value=0, limit=0, reason="there is a bundle for each required target"
-    )
-    assert targets_check(["ios-onnx", "web-onnx"]) == Check(
-        name="targets", status="failed", value=2, limit=0, reason="no bundle was given for ios-onnx, web-onnx"
-    )
 
 
 def test_a_student_is_compared_by_what_needs_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,5 +89,15 @@ def test_nothing_in_a_reason_becomes_markup() -> None:
     assert "\x1b" not in text
 
 
+def test_the_name_of_a_folder_forges_no_line() -> None:
+    bundle = BundleResult(Path("out/a\nPASSED  b\x1b[2J\udcff"), (BAD,), frozenset())
+    lines = GateResult((bundle,)).table().split("\n")
+    assert lines[0] == r"FAILED  out/a\nPASSED  b\x1b[2J\udcff"
+    heading = next(line for line in markdown(GateResult((bundle,))).splitlines() if line.startswith("###"))
+    assert heading.isprintable()
+    (suite,) = ElementTree.fromstring(junit_xml(GateResult((bundle,))))
+    assert suite.get("name") == r"out/a\nPASSED  b\x1b[2J\udcff"
+
+
 def test_a_good_result_is_short() -> None:
     assert "| check |" not in markdown(result(GOOD)).split("<details>")[0]

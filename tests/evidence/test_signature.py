@@ -24,6 +24,7 @@ from edgepack.cli import main
 from edgepack.errors import InputError
 from edgepack.evidence.bundle_files import files_check
 from edgepack.target import load_target
+from tests.attacks.run import no_hanging, pipe
 from tests.evidence.world import World
 from tests.package.conftest import bundle as bundle
 from tests.package.conftest import make_bundle as make_bundle
@@ -112,6 +113,26 @@ def test_a_key_of_another_kind_is_refused_with_the_way_to_make_one(bundle: Path,
             sign_bundle(bundle, path)
     assert not (bundle / SIGNATURE_NAME).exists()
     assert signature_check(bundle, private).status == "failed", "a private key is no public one"
+
+
+def test_a_key_that_is_no_file_is_not_waited_for(bundle: Path, tmp_path: Path) -> None:
+    (bundle / SIGNATURE_NAME).write_text("{}")
+    for path in (pipe(tmp_path / "key.pem"), Path("/dev/zero"), bundle):
+        with no_hanging():
+            assert "key: is no regular file; give a file" in signature_check(bundle, path).reason
+            with pytest.raises(InputError, match="key: is no regular file; give a file; make a pair with: openssl"):
+                sign_bundle(bundle, path)
+
+
+def test_a_signature_that_is_a_link_is_told_as_that(bundle: Path, tmp_path: Path) -> None:
+    private, public = write_keys(tmp_path)
+    sign_bundle(bundle, private)
+    (bundle / SIGNATURE_NAME).rename(tmp_path / "outside.sig")
+    (bundle / SIGNATURE_NAME).symlink_to(tmp_path / "outside.sig")
+    check = signature_check(bundle, public)
+    assert (check.status, check.reason) == (
+        "failed", "edgepack.json.sig is a link, no file; sign with `edgepack sign`",
+    )  # fmt: skip
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")

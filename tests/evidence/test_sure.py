@@ -172,3 +172,14 @@ def test_a_temperature_changed_everywhere_shows_on_the_data(world: World, bundle
     (result,) = gate([copy], evaluation=str(world.data)).bundles
     failed = {check.name: check.reason for check in result.failures}
     assert "log loss at the temperature 9 is" in failed["metric"]
+
+
+def test_a_calibration_error_changed_everywhere_shows_on_the_data(world: World, copy: Path) -> None:
+    path = copy / "verdict.json"
+    verdict = json.loads(path.read_text())
+    verdict["analysis"]["calibration"]["scaled_ece"] += 0.2
+    path.write_text(json.dumps(verdict))
+    mend_manifest(copy)
+    (result,) = gate([copy], evaluation=str(world.data)).bundles
+    failed = {check.name: check.reason for check in result.failures}
+    assert "calibration error at the temperature" in failed["metric"]

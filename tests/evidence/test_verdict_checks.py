@@ -17,15 +17,66 @@ from edgepack.bundle.verdict import Check, Speed, Verdict
 from edgepack.bundle.write import Bundle
 from edgepack.errors import InputError
 from edgepack.evidence.device import DeviceReport, device_check, read_device_report
-from edgepack.evidence.gate import gate
-from edgepack.evidence.policy import Policy, read_policy
-from edgepack.evidence.verdict_checks import verdict_checks
+from edgepack.evidence.gate import gate, targets_check
+from edgepack.evidence.policy import JUDGED, Policy, read_policy
+from edgepack.evidence.verdict_checks import verdict_questions
+from tests.evidence.planted import mend_manifest, put
 
 
 def check_of(name: str, verdict: Verdict, bundle: Bundle, *devices: DeviceReport, **rules: Any) -> Check:
-    checks = [c for c in verdict_checks(verdict, bundle.manifest, Policy(**rules), devices) if c.name == name]
-    assert len(checks) == 1, checks
-    return checks[0]
+    questions = dict(verdict_questions(lambda: verdict, bundle.manifest, Policy(**rules), devices))
+    (check,) = questions[name]()
+    assert check.name == name
+    return check
+
+
+LIMITS = {"min_agreement": 0.5, "min_gain_over_linear": 0.0, "min_class_f1": 0.5, "max_calibration_error": 0.5} | {
+    "max_flips": 0.5, "max_p50_ms": 9.0, "max_teacher_share": 0.5, "max_load_ms": 9.0, "max_peak_bytes": 9,
+}  # fmt: skip
+LIMITED = ("agreement", "linear", "classes", "calibration", "robustness", "latency", "speedup", "load", "memory")
+
+
+def test_a_verdict_that_does_not_read_fails_each_check_of_it_by_its_name(copy: Path, tmp_path: Path) -> None:
+    (copy / "verdict.json").write_text("{")
+    mend_manifest(copy)
+    (tmp_path / "gate.toml").write_text("".join(f"{key} = {limit}\n" for key, limit in LIMITS.items()))
+    (result,) = gate([copy], tmp_path / "gate.toml").bundles
+    wanted = ("retention", "parity", "finite", *LIMITED)
+    assert {c.name for c in result.checks} == {*JUDGED, *LIMITED}
+    assert {c.status for c in result.checks if c.name in wanted} == {"failed"}
+    assert all("verdict.json: " in c.reason for c in result.checks if c.name in wanted)
+
+
+@pytest.mark.parametrize("confidence", [-1.0, 0.4, 1.0, 1e300])
+def test_a_test_at_no_confidence_fails_each_check_that_needs_one_in_a_line(
+    confidence: float, copy: Path, tmp_path: Path
+) -> None:
+    put("verdict.json", "analysis", "noninferiority", "confidence", to=confidence)(copy)
+    counted = {"counts": [75, 0, 0, 0], "bytes": 9, "features": "words", "trained": "here"}
+    put(
+        "verdict.json",
+        "linear",
+        to={**counted, "metric": {"name": "accuracy", "value": 1, "n": 75, "low": 1, "high": 1}},
+    )(copy)
+    mend_manifest(copy)
+    (tmp_path / "gate.toml").write_text("min_gain_over_linear = -1\n")
+    (result,) = gate([copy], tmp_path / "gate.toml").bundles
+    for name in ("retention", "linear"):
+        check = next(check for check in result.checks if check.name == name)
+        assert check.status == "failed"
+        assert f"and the confidence {confidence:g}; allowed: 0 to 1, and 0.5 to 0.999999" in check.reason
+
+
+@pytest.mark.parametrize("row", [[], [1], [-1, 1, 1, 1, 75], [1, 1, 1, 1, -75], [2, 1, 1, 1, 75]], ids=str)
+def test_counts_that_are_none_fail_retention_alone(row: list[int], copy: Path) -> None:
+    put("verdict.json", "analysis", "noninferiority", "rows", 0, to=row)(copy)
+    mend_manifest(copy)
+    (result,) = gate([copy]).bundles
+    found = {check.name: check for check in result.checks}
+    assert set(found) == set(JUDGED)
+    assert found["retention"].status == "failed"
+    assert "\n" not in found["retention"].reason
+    assert (found["parity"].status, found["finite"].status) == ("passed", "passed")
 
 
 def test_the_test_is_made_again_with_the_policys_margin_and_confidence(bundle: Bundle) -> None:
@@ -271,10 +322,21 @@ def test_a_waiver_has_a_reason_and_an_end(bundle: Bundle, tmp_path: Path) -> Non
         assert said in next(c for c in result.checks if c.name == "retention").reason
 
 
+def test_the_reason_of_a_waiver_forges_no_line(bundle: Bundle, tmp_path: Path) -> None:
+    reason = r"a\nPASSED  x \u001b[2J"
+    waiver = f'[[waiver]]\ncheck = "retention"\nreason = "{reason}"\nuntil = 2099-01-01\n'
+    (tmp_path / "gate.toml").write_text(f"max_drop = 0.01\n{waiver}")
+    table = gate([bundle.folder], tmp_path / "gate.toml").table()
+    (line,) = [line for line in table.splitlines() if "PASSED  x" in line]
+    assert r"waived until 2099-01-01: a\nPASSED  x \x1b[2J)" in line
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ('[[waiver]]\ncheck = "parity"\nreason = "x"\n', "waiver.0.until"),
+        ('[waiver]\ncheck = "parity"\n', r"key 'waiver' .*; it must be a list: write \[\[waiver\]\]"),
+        ('waive = "parity"', r"key 'waive' is 'parity'; it must be a list, such as \[\"parity\"\]"),
         ('[[waiver]]\ncheck = "parity"\nreason = ""\nuntil = 2026-01-01\n', "waiver.0.reason"),
         ('[[waiver]]\ncheck = "nothing"\nreason = "x"\nuntil = 2026-01-01\n', "nothing"),
         ('[[waiver]]\ncheck = "parity"\nreason = "x"\nuntil = "someday"\n', "waiver.0.until"),
@@ -298,3 +360,12 @@ def test_a_required_target_without_a_bundle_fails(bundle: Bundle, tmp_path: Path
     path.write_text('require_targets = ["toaster"]')
     with pytest.raises(InputError, match="toaster"):
         gate([bundle.folder], path)
+
+
+def test_required_targets() -> None:
+    assert targets_check([]) == Check(
+        name="targets", status="passed", value=0, limit=0, reason="there is a bundle for each required target"
+    )
+    assert targets_check(["ios-onnx", "web-onnx"]) == Check(
+        name="targets", status="failed", value=2, limit=0, reason="no bundle was given for ios-onnx, web-onnx"
+    )

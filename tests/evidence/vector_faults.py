@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.evidence.planted import EVERYWHERE, NOT, Fault, Plant, each_golden, put
+from tests.evidence.planted import EVERYWHERE, NOT, Fault, Plant, each_golden, put, read, replace
 from tests.evidence.set_faults import no_key
 from tests.evidence.vector_world import SIZE
 
-M, C = "edgepack.json", "config.json"
+M, C, V = "edgepack.json", "config.json", "verdict.json"
 KIND = "vectors"
+
+
+def first_twice(name: str) -> Plant:
+    """The first record of a list in the verdict's analysis stands there again."""
+
+    def plant(bundle: Path) -> None:
+        found = read(bundle, V)["analysis"][name]
+        put(V, "analysis", name, to=[*found, found[0]])(bundle)
+
+    return plant
 
 
 def longer(bundle: Path) -> None:
@@ -34,6 +44,8 @@ PLANTS: list[tuple[str, str, dict[str, Plant]]] = [
             "another_pooling": put(M, "vector", "pooling", to="max"),
             "another_measure": put(M, "vector", "judged", to="queries"),
             "another_task": put(M, "task", to="text-classification"),
+            "a_prompt": put(M, "vector", "query_prompt", to="query: "),
+            "no_pooling": put(M, "vector", "pooling", to=None),
         },
     ),
     (
@@ -41,7 +53,20 @@ PLANTS: list[tuple[str, str, dict[str, Plant]]] = [
         "artifact",
         {"another_output": put(M, "outputs", to=[{"name": "logits", "dtype": "float32", "shape": ["batch", SIZE]}])},
     ),
-    (EVERYWHERE, "consistency", {"labels_in_config_json": put(C, "id2label", to={"0": "a"})}),
+    (NOT, "goldens", {"vectors_that_are_not_normalized": put(M, "vector", "normalized", to=False)}),
+    (
+        EVERYWHERE,
+        "consistency",
+        {
+            "labels_in_config_json": put(C, "id2label", to={"0": "a"}),
+            "a_prompt_on_the_card": replace("README.md", "- Answer: ", '- Prompts: "query: ".\n- Answer: '),
+            "slice_beside_its_interval": put(V, "analysis", "vector_slices", 0, "cosine", to=0.5),
+            "slice_worse": put(V, "analysis", "vector_slices", 0, "worse", to=True),
+            "slice_twice": first_twice("vector_slices"),
+            "cosine_to_the_teacher_above_1": put(V, "analysis", "others", 0, "artifact", "value", to=1.5),
+            "no_cosine_to_the_teacher": put(V, "analysis", "others", to=[]),
+        },
+    ),
     (
         EVERYWHERE,
         "goldens",

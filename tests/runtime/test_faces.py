@@ -157,6 +157,22 @@ def test_what_else_a_torchscript_file_holds_is_a_fault(tmp_path: Path, change: s
     assert any(fault.startswith(said) for fault in read_face(artifact.path, LITE).faults)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_record_that_stands_twice_is_a_fault_whichever_a_runtime_reads(tmp_path: Path) -> None:
+    artifact = export(student(), LITE, tmp_path)
+    with zipfile.ZipFile(artifact.path, "a") as archive:
+        archive.writestr("m/data/0", archive.read("m/data/0"))
+    assert read_face(artifact.path, LITE).faults == ("it holds m/data/0 2 times",)
+
+
+def test_records_in_two_folders_are_one_line(tmp_path: Path) -> None:
+    artifact = export(student(), LITE, tmp_path)
+    with zipfile.ZipFile(artifact.path, "a") as archive:
+        archive.writestr("other/x", b"x")
+    with pytest.raises(InputError, match="has records in 2 folders, not in one; export it again"):
+        read_face(artifact.path, LITE)
+
+
 def test_numbers_that_are_none_in_an_onnx_and_a_tflite_file(tmp_path: Path) -> None:
     artifact = export(student(), ONNX, tmp_path)
     assert spoilt_onnx(artifact) in read_face(artifact.path, ONNX).faults
