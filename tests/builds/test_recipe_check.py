@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.after_plan import plan_warnings
+from edgepack.build.after_plan import pair_warnings, plan_warnings
 from edgepack.build.recipe import find_recipe
 from edgepack.build.recipe_check import check_recipe, check_shape, check_vocabulary, warn_without_text
 from edgepack.build.recipe_file import parse_recipe
@@ -199,3 +199,13 @@ def test_what_does_nothing_for_the_planned_student_is_said(
     found = plan_warnings(inputs, shape, full)
     assert len(found) == len(said)
     assert all(map(re.match, said, found))
+
+
+def test_few_layers_for_pairs_of_texts_are_said() -> None:
+    pairs, layer = Task("text-classification", ("a", "b"), pair=True), {"head_sizes": [8], "intermediate_sizes": [64]}
+    one = StudentConfig(num_hidden_layers=1, num_heads=[4], **layer)
+    three = StudentConfig(num_hidden_layers=3, num_heads=[4] * 3, head_sizes=[8] * 3, intermediate_sizes=[64] * 3)
+    (warning,) = pair_warnings(pairs, one)
+    assert warning.startswith("the planned student has 1 layer to compare two texts in")
+    assert not pair_warnings(pairs, three)
+    assert not pair_warnings(replace(pairs, pair=False), one)
