@@ -48,14 +48,16 @@ class Console:
 
     def info(self, message: str) -> None:
         """Say something that a watcher wants to know."""
+        message = _shown_lines(message)
         LOG.info(message, extra=SAID, stacklevel=2)
         if not self.quiet:
-            self._rich.print(_shown_lines(message), markup=False)
+            self._rich.print(message, markup=False)
 
     def warn(self, message: str) -> None:
         """Say something that a user should act upon; not silenced by `quiet`."""
+        message = _shown_lines(message)
         LOG.warning(message, extra=SAID, stacklevel=2)
-        self._rich.print(f"warning: {_shown_lines(message)}", style="yellow", markup=False)
+        self._rich.print(f"warning: {message}", style="yellow", markup=False)
 
     @contextmanager
     def progress(self, description: str, total: int, completed: int = 0) -> Iterator[Advance]:
