@@ -285,8 +285,9 @@ def refuse_other_folder(folder: Path) -> NoReturn:
     """`InputError` for a folder without a manifest, which names the bundles in it, if there are any; and for a file."""
     listed = _bundles_in(folder) or _bundles_in(folder / "bundles")
     advice = f"give one of the bundles in it: {listed}" if listed else "give a folder under OUT/bundles of a build"
-    what = "is a file" if folder.is_file() else f"has no {MANIFEST_NAME}"
-    raise InputError(f"{folder} is no bundle: it {what}; {advice}")
+    if folder.is_file():
+        raise InputError(f"{folder} is no bundle: it is a file; {advice}")
+    raise InputError(f"{folder} is no bundle: it has no {MANIFEST_NAME}; {advice}")
 
 
 def _keys(folder: Path) -> set[str]:
@@ -305,8 +306,7 @@ def _bundles_in(folder: Path) -> str:
 
 def load_build_manifest(folder: Path) -> BuildManifest:
     """The build's manifest; `InputError` if `folder` is no build."""
-    path = folder / MANIFEST_NAME
-    if not path.is_file():
+    if not (path := folder / MANIFEST_NAME).is_file():
         raise InputError(why_no_build(folder, MANIFEST_NAME))
     keys = _keys(folder)
     if "files" in keys and "artifacts" not in keys:
