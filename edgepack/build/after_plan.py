@@ -11,20 +11,21 @@ from edgepack.build.recipe import carved_shape
 from edgepack.build.recipe_check import check_shape, named
 from edgepack.console import Console
 from edgepack.plan.search import Plan
-from edgepack.plan.space import Structure
 from edgepack.student.config import StudentConfig
 from edgepack.task.task import Task
 
 FEW_LAYERS = 2  # of a student of pairs, as in the build that lost more than a linear model
 
 
-def check_planned(inputs: Inputs, plan: Plan, full: StudentConfig, console: Console) -> None:
+def check_planned(inputs: Inputs, plan: Plan, full: StudentConfig, console: Console | None) -> None:
     """`InputError` for what the first candidate cannot be trained by; a warning for what does nothing for it alone.
 
-    `full`: the teacher as a student.
+    `full`: the teacher as a student. `console`: None where training is over, and there is nothing to be said of it.
     """
     request, shape = inputs.request, plan.chosen.config
     check_shape(request.chosen_recipe, request.effort, shape, request.budget_bytes)
+    if console is None:
+        return
     for warning in [*plan_warnings(inputs, shape, full), *pair_warnings(inputs.teacher.task, shape)]:
         console.warn(warning)
 
@@ -43,8 +44,8 @@ def plan_warnings(inputs: Inputs, shape: StudentConfig, full: StudentConfig) -> 
             f"{where}: prune_ratio {recipe.prune_ratio:g} prunes nothing: {student} has all heads and FFN units that "
             "it could begin with; give a smaller budget or a greater ratio"
         )
-    rows = recipe.structure.wide_rows
-    if inputs.unseen and rows not in (0, Structure.wide_rows) and not shape.wide_rows:
+    if inputs.unseen and recipe.structure.asks_for_table and not shape.wide_rows:
+        rows = recipe.structure.wide_rows
         found.append(f"{where}: structure.wide_rows {rows}: {student} has no room for a table; give a larger budget")
     return found
 

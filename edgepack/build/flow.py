@@ -154,7 +154,7 @@ def planned_build(
     inputs: Inputs, plan: Plan, full: StudentConfig, workspace: Workspace, console: Console, finished_only: bool
 ) -> Build:
     """A build of the plan's first candidate; says the plan. `full`: the teacher as a student."""
-    check_planned(inputs, plan, full, console)
+    check_planned(inputs, plan, full, None if finished_only else console)
     text = text_data(inputs, plan.chosen.config)
     data = plan_data(inputs, plan.chosen, full, text)
     console.info(PlanReport(plan, data, start=inputs.start).table())

@@ -38,7 +38,6 @@ from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import SpeedProfile
 from edgepack.machine.memory import return_free_memory
 from edgepack.parameters import LatencyLimit
-from edgepack.plan.space import Structure
 from edgepack.plan.wanted import Objective
 from edgepack.student.from_parts import student_from_parts, takes_parts
 from edgepack.student.from_table import OwnTeacher, student_from_table, table_config
@@ -301,13 +300,12 @@ def hold_out_examples(
     request: BuildRequest, tokens: Tokens, teacher: Teacher, data: Dataset, console: Console
 ) -> tuple[Tokens, HeldOut | None]:
     """The tokens to train on, and what is held out: examples new to the teacher too, if its folder names enough."""
-    task, wanted = teacher.task, request.chosen_recipe.structure.wide_rows
-    rest, held_out = hold_out(tokens, task, find_unseen(teacher.checkpoint.folder, data.examples))
+    rest, held_out = hold_out(tokens, teacher.task, find_unseen(teacher.checkpoint.folder, data.examples))
     unseen = held_out is not None and held_out.unseen
     if unseen:
         count = len(tokens.train) - len(rest.train)
         console.info(f"{count:,} training examples that the teacher was not trained on are held out")
-    elif wanted not in (0, Structure.wide_rows):
+    elif request.chosen_recipe.structure.asks_for_table:
         console.warn(
             f"no wide table, which the recipe asks for: {teacher.name} does not name enough examples that it was not "
             "trained on, as teachers of `edgepack finetune` do"

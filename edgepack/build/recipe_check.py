@@ -72,10 +72,13 @@ def check_vocabulary(recipe: Recipe, name: str, tokenizer: PreTrainedTokenizerFa
 
     `tokenizer`: the student's.
     """
-    vocabulary, whole = recipe.structure.vocabulary, why_whole(tokenizer)
+    vocabulary, unread = recipe.structure.vocabulary, raw_text is not None and recipe.general is None
+    if vocabulary != "task" and not unread:
+        return
+    whole = why_whole(tokenizer)
     if vocabulary == "task" and whole is not None:
         raise InputError(f"{named(name)}: structure.vocabulary is 'task', and {whole}; allowed: free, whole")
-    if raw_text is not None and recipe.general is None and (vocabulary != "free" or whole is not None):
+    if unread and (vocabulary != "free" or whole is not None):
         reason = f"structure.vocabulary is {vocabulary!r}" if whole is None else whole
         raise InputError(
             f"--raw-text {raw_text}: {named(name)} has no stage on it (general = false), and it decides no tokens "
@@ -131,7 +134,7 @@ def _check_structure(structure: Structure, where: str, teacher: Teacher, targets
 
 def _check_beside(structure: Structure, where: str, teacher: Teacher) -> None:
     """`InputError` for a table beside an encoder that can have none."""
-    if structure.wide_rows not in (0, Structure.wide_rows) and not may_be_wide(teacher.task):
+    if structure.asks_for_table and not may_be_wide(teacher.task):
         raise InputError(
             f"{where}: structure.wide_rows is {structure.wide_rows}, and a table beside the encoder goes with one "
             "label for each text, which this teacher does not give; leave it out"

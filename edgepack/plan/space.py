@@ -65,6 +65,11 @@ class Structure:
         if not 0 <= self.wide_rows <= MOST_WIDE_ROWS:
             raise InputError(f"structure: wide_rows is {self.wide_rows}; allowed: 0 (no table) to {MOST_WIDE_ROWS:,}")
 
+    @property
+    def asks_for_table(self) -> bool:
+        """Whether a recipe says itself that it wants a table beside the encoder, and of how many rows."""
+        return self.wide_rows not in (0, Structure.wide_rows)
+
 
 @dataclass(frozen=True)
 class Vocabulary:

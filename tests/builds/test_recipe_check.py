@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from edgepack.build.after_plan import pair_warnings, plan_warnings
+from edgepack.build.after_plan import check_planned, pair_warnings, plan_warnings
 from edgepack.build.recipe import find_recipe
 from edgepack.build.recipe_check import check_recipe, check_shape, check_vocabulary, warn_without_text
 from edgepack.build.recipe_file import parse_recipe
@@ -209,3 +209,17 @@ def test_few_layers_for_pairs_of_texts_are_said() -> None:
     assert warning.startswith("the planned student has 1 layer to compare two texts in")
     assert not pair_warnings(pairs, three)
     assert not pair_warnings(replace(pairs, pair=False), one)
+
+
+def test_nothing_is_said_of_a_training_that_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    shape = StudentConfig(num_hidden_layers=1, num_heads=[4], head_sizes=[8], intermediate_sizes=[64])
+    request = SimpleNamespace(effort="standard", budget_bytes=1_000, chosen_recipe=find_recipe("standard"))
+    task = Task("text-classification", ("a", "b"), pair=True)
+    inputs: Any = SimpleNamespace(
+        recipe=find_recipe("standard"), unseen=False, request=request, teacher=SimpleNamespace(task=task)
+    )
+    plan: Any = SimpleNamespace(chosen=SimpleNamespace(config=shape))
+    check_planned(inputs, plan, shape, None)
+    assert capsys.readouterr().err == ""
+    check_planned(inputs, plan, shape, Console())
+    assert "the planned student has 1 layer to compare two texts in" in " ".join(capsys.readouterr().err.split())
