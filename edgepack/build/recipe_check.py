@@ -133,7 +133,12 @@ def _check_structure(structure: Structure, where: str, teacher: Teacher, targets
 
 
 def _check_beside(structure: Structure, where: str, teacher: Teacher) -> None:
-    """`InputError` for a table beside an encoder that can have none."""
+    """`InputError` for a table beside an encoder that can have none, and for a mark of matches where none can be."""
+    if not structure.match_feature and not teacher.task.pair:
+        raise InputError(
+            f"{where}: structure.match_feature is false, and this teacher takes single texts, which have no such "
+            "feature; leave it out"
+        )
     if structure.asks_for_table and not may_be_wide(teacher.task):
         raise InputError(
             f"{where}: structure.wide_rows is {structure.wide_rows}, and a table beside the encoder goes with one "

@@ -66,6 +66,7 @@ COMMENTS: dict[str, str] = {
     "structure.vocabulary": f"tokens that are kept: {', '.join(VOCABULARIES)}",
     "structure.norm": f"{', '.join(NORMS)}; no_norm is MobileBERT's, an affine map",
     "structure.embedding_kernel": "words that a convolution reads; 1: none; 0: 5 for tags in a student of few layers",
+    "structure.match_feature": "of pairs: mark the tokens that the other text has too (exact match feature)",
     "structure.wide_rows": "rows of a table of tokens' scores beside the encoder, at most; 0: none (wide and deep)",
 }
 OPTIONAL = ("module_replacing", "augmentation", "general", "l0")

@@ -19,10 +19,12 @@ from edgepack.plan.search import SHOWN, Plan, search
 from edgepack.plan.space import SearchSpace, Vocabulary
 from edgepack.plan.speed_fit import fit_memory, fit_prices
 from edgepack.plan.wanted import Machine, Wanted
+from edgepack.student.config import StudentConfig
 from edgepack.student.wide import may_be_wide
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.tokenizer.asset import asset_bytes
+from edgepack.tokenizer.asset_parts import separator_of
 from edgepack.tokenizer.library import encode_texts
 
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
@@ -38,7 +40,7 @@ def make_search_space(inputs: Inputs) -> SearchSpace:
     return SearchSpace(
         full=student.config,
         spectrum=embedding_spectrum(student.embeddings.word.weight.detach(), counts),
-        vocabularies=tuple(vocabulary_choices(inputs, student.config.vocab_size, student.config.pad_token_id)),
+        vocabularies=tuple(vocabulary_choices(inputs, student.config)),
         targets=inputs.targets,
         max_length=inputs.max_length,
         keep_types=inputs.teacher.task.pair,
@@ -98,11 +100,13 @@ def machine_of(profile: SpeedProfile, target: Target) -> Machine:
     return Machine(fit_prices(models), fit_memory(models), *known_tokens(found.models))
 
 
-def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Vocabulary]:
+def vocabulary_choices(inputs: Inputs, full: StudentConfig) -> list[Vocabulary]:
     """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
-    tokenizer = inputs.tokenizer
+    tokenizer, table_rows, pad_id = inputs.tokenizer, full.vocab_size, full.pad_token_id
+    marks = inputs.teacher.task.pair and inputs.request.chosen_recipe.structure.match_feature
+    separator = separator_of(tokenizer.backend_tokenizer) if marks else None
     if why_whole(tokenizer) is not None:
-        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0)]
+        return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0, separator)]
     required = required_ids(tokenizer, inputs.token_counts)
     order = general_order(tokenizer, text_counts(inputs))
     size = len(required.union(order))
@@ -114,7 +118,8 @@ def vocabulary_choices(inputs: Inputs, table_rows: int, pad_id: int) -> list[Voc
             TASK_SHARE * general_unknown_share(order, set(ids)),
         )
         asset = len(asset_bytes(trim_tokenizer(tokenizer, ids)))
-        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share))
+        between = None if separator is None else ids.index(separator)
+        choices.append(Vocabulary(tuple(ids), len(ids), ids.index(pad_id), asset, share, between))
     return choices
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
+from edgepack.compress.surgery import MATCH, POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.model import Student
 
@@ -163,7 +163,7 @@ def _cut_embeddings(state: State, student: Student, kept: Tensor) -> None:
         tables = [POSITION, TYPE, *([WORD] if not config.has_projection else [])]
         state.update({name: state[name][:, kept] for name in tables if name in state})
     names = [f"{module}.{kind}" for module in cut_rows for kind in ("weight", "bias")]
-    state.update({name: state[name][kept] for name in names if name in state})
+    state.update({name: state[name][kept] for name in [*names, MATCH] if name in state})
 
 
 @torch.no_grad()

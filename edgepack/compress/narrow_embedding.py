@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
+from edgepack.compress.surgery import MATCH, POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.config import changed_config
 from edgepack.student.model import Student
@@ -67,6 +67,15 @@ def add_convolution(student: Student, kernel: int) -> Student:
     shape = (len(config.neighbours) * config.hidden_size, config.embedding_size)
     state = {**student.state_dict(), "embeddings.convolution.weight": torch.zeros(shape)}
     return rebuild(student, state, share=True, embedding_kernel=kernel)
+
+
+def add_match(student: Student, separator: int) -> Student:
+    """The student with a vector, 0 as yet, for tokens that the other text of a pair has too: it gives what it gave.
+
+    `separator`: id of the token between the texts.
+    """
+    state = {**student.state_dict(), MATCH: torch.zeros(student.config.hidden_size)}
+    return rebuild(student, state, share=True, match_separator=separator)
 
 
 def self_attentive_embedding(

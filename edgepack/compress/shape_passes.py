@@ -9,7 +9,12 @@ import torch
 from edgepack.compress.hidden_size import compensate, cut_hidden
 from edgepack.compress.layers import select_layers
 from edgepack.compress.low_rank import Ranks, factorize_matrices, rank_of, smaller_sides
-from edgepack.compress.narrow_embedding import add_convolution, factorize_embedding, self_attentive_embedding
+from edgepack.compress.narrow_embedding import (
+    add_convolution,
+    add_match,
+    factorize_embedding,
+    self_attentive_embedding,
+)
 from edgepack.compress.passes import Evidence, Goal, Pass, PassResult
 from edgepack.compress.share_layers import share_layers
 from edgepack.compress.surgery import rebuild
@@ -215,6 +220,27 @@ class ConvolveWords(Pass):
 
     def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
         return _differs("embedding_kernel", student.config.embedding_kernel, goal.shape.embedding_kernel)
+
+
+class MatchWords(Pass):
+    """A vector for tokens that the other text of a pair has too, which adds nothing yet."""
+
+    name = "matching words"
+
+    def requires(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
+        wanted, there, tokens = goal.shape.match_separator, student.config.match_separator, student.config.vocab_size
+        if wanted is not None and wanted >= tokens:
+            return f"match_separator is {wanted}; allowed: an id below {tokens}"
+        return None if there in (None, wanted) else f"match_separator is {wanted}; allowed: {there}, the student's own"
+
+    def __call__(self, student: Student, goal: Goal, evidence: Evidence) -> PassResult:
+        separator = goal.shape.match_separator
+        if separator is None or separator == student.config.match_separator:
+            return PassResult(student, evidence, False)
+        return PassResult(add_match(student, separator), evidence, True)
+
+    def ensures(self, student: Student, goal: Goal, evidence: Evidence) -> str | None:
+        return _differs("match_separator", student.config.match_separator, goal.shape.match_separator)
 
 
 class ShareLayers(Pass):

@@ -35,6 +35,9 @@ def trim_vocabulary(student: Student, kept_ids: Sequence[int], pad_token_id: int
     """Keep the rows of the tokens `kept_ids`, in that order; `vocab_map` then leads back to teacher ids."""
     state = dict(student.state_dict())
     state[WORD] = state[WORD][torch.as_tensor(kept_ids)]
-    before = student.config.vocab_map
+    before, separator = student.config.vocab_map, student.config.match_separator
     mapped = [before[i] for i in kept_ids] if before else [int(i) for i in kept_ids]
-    return rebuild(student, state, share, vocab_size=len(mapped), vocab_map=mapped, pad_token_id=pad_token_id)
+    changes = {"vocab_size": len(mapped), "vocab_map": mapped, "pad_token_id": pad_token_id}
+    if separator is not None:
+        changes["match_separator"] = list(kept_ids).index(separator)
+    return rebuild(student, state, share, **changes)

@@ -134,8 +134,8 @@ class CoreaiEncoder(EmittedWalk[Emitter]):
         count = emit.op("reduce_sum", f"{tag}.count", present, axes(1))
         if last:
             place = emit.op("scan", f"{tag}.place", present, np.array(1, np.uint32), np.array(False))
-            is_last = emit.op("broadcasting_equal", f"{tag}.is_last", place, count)
-            weights = self._times(f"{tag}.weights", present, emit.op("cast", f"{tag}.one", is_last, F32))
+            is_last = self._equal(f"{tag}.is_last", place, count, F32)
+            weights = self._times(f"{tag}.weights", present, is_last)
         else:
             weights = emit.op("broadcasting_divide", f"{tag}.weights", present, count)
         row = emit.op("expand_dims", f"{tag}.row", weights, axes(1))
@@ -158,6 +158,22 @@ class CoreaiEncoder(EmittedWalk[Emitter]):
             part = emit.op("slice_", f"{tag}.part{which}", padded, begin, end, np.ones(3, np.int32))
             total = part if total is None else self._plus(f"{tag}.total{which}", total, part)
         return total
+
+    def matches(self, tag: str, path: str, separator: int) -> Any:
+        emit, ids = self._emit, self._inputs["input_ids"]
+        between = self._equal(f"{tag}.between", ids, np.array(separator, np.int32), F32)
+        count = emit.op("scan", f"{tag}.count", between, np.array(1, np.uint32), np.array(False))
+        first = self._equal(f"{tag}.first", count, number(0), SI32)
+        double = self._plus(f"{tag}.double", ids, ids)
+        following = self._plus(f"{tag}.next", double, np.array(1, np.int32))
+        wanted = emit.op("broadcasting_sub", f"{tag}.wanted", following, first)
+        down = emit.op("expand_dims", f"{tag}.down", self._plus(f"{tag}.own", double, first), axes(2))
+        pairs = self._equal(f"{tag}.pairs", down, emit.op("expand_dims", f"{tag}.across", wanted, axes(1)), F32)
+        found = emit.op("reduce_sum", f"{tag}.found", pairs, axes(2))
+        absent = self._equal(f"{tag}.absent", found, number(0), F32)
+        present = emit.op("broadcasting_sub", f"{tag}.present", number(1), absent)
+        vector = self._vector(path, self.config.hidden_size, lambda: self._parameter(path))
+        return self._times(tag, present, vector)
 
     def first_rows(self, tag: str, x: Any) -> Any:
         return self._first_of(f"{tag}.first", x, rank=4, axis=2)
@@ -206,6 +222,10 @@ class CoreaiEncoder(EmittedWalk[Emitter]):
 
     def _times(self, name: str, x: Any, y: Any) -> Any:
         return self._emit.op("broadcasting_mul", name, x, y)
+
+    def _equal(self, name: str, x: Any, y: Any, type_: str) -> Any:
+        """1 where both are the same number, else 0."""
+        return self._emit.op("cast", name, self._emit.op("broadcasting_equal", f"{name}.same", x, y), type_)
 
     def _mean(self, name: str, x: Any) -> Any:
         return self._emit.op("reduce_mean", name, x, axes(2))

@@ -154,6 +154,25 @@ class CoremlEncoder(EmittedWalk[Emitter]):
             total = part if total is None else emit.op("add", f"{tag}.total{number}", x=total, y=part)
         return total
 
+    def matches(self, tag: str, path: str, separator: int) -> Any:
+        emit, ids = self._emit, self._index("words")
+        between = emit.op("equal", f"{tag}.between", x=ids, y=np.int32(separator))
+        count = emit.op("cumsum", f"{tag}.count", x=emit.op("cast", f"{tag}.one", x=between, dtype="int32"), axis=0)
+        is_first = emit.op("equal", f"{tag}.is_first", x=count, y=np.int32(0))
+        first = emit.op("cast", f"{tag}.first", x=is_first, dtype="int32")
+        double = emit.op("add", f"{tag}.double", x=ids, y=ids)
+        own = emit.op("add", f"{tag}.own", x=double, y=first)
+        wanted = emit.op("sub", f"{tag}.wanted", x=emit.op("add", f"{tag}.next", x=double, y=np.int32(1)), y=first)
+        down = emit.op("expand_dims", f"{tag}.down", x=own, axes=[1])
+        same = emit.op("equal", f"{tag}.same", x=down, y=wanted)
+        pairs = emit.op("cast", f"{tag}.pairs", x=same, dtype="fp16")
+        found = emit.op("reduce_sum", f"{tag}.found", x=pairs, axes=[1], keep_dims=True)
+        none = emit.op("equal", f"{tag}.none", x=found, y=np.float16(0))
+        absent = emit.op("cast", f"{tag}.absent", x=none, dtype="fp16")
+        present = emit.op("sub", f"{tag}.present", x=np.float16(1), y=absent)
+        vector = self._vector(path, self.config.hidden_size, lambda: self._parameter(path))
+        return emit.op("mul", tag, x=present, y=vector)
+
     def first_rows(self, tag: str, x: Any) -> Any:
         return self._emit.op("slice_by_size", f"{tag}.first", x=x, begin=[0, 0, 0], size=[-1, 1, -1])
 

@@ -27,6 +27,7 @@ from edgepack.task.similarity import EMBEDS
 
 LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
+MATCH = "embeddings.match"  # path of the vector of tokens that both texts have
 SELF_ATTENTIVE = "embeddings.attention"  # path of the attention in a self-attentive embedding
 
 
@@ -151,6 +152,13 @@ class EncoderWalk(ABC, Generic[V]):
         `places`: −1 is the word before, 1 the next one. Padding and what lies beyond the ends add nothing.
         """
 
+    @abstractmethod
+    def matches(self, tag: str, path: str, separator: int) -> V:
+        """The vector at `path`, `(H,)`, at tokens that the other text of a pair has too, else 0: `(seq, H)`.
+
+        The steps are those of `edgepack.student.match`. `separator`: id of the token between the texts.
+        """
+
     def residual(self, tag: str, x: V, y: V) -> V:
         """A block's output `y` added to its input `x`."""
         return self.add(tag, x, y)
@@ -182,6 +190,8 @@ class EncoderWalk(ABC, Generic[V]):
         """The whole student."""
         x = self.embeddings()
         x = self.neighbours(x) if self.config.neighbours else x
+        if self.config.match_separator is not None:
+            x = self.add("e.match", x, self.matches("e.match", MATCH, self.config.match_separator))
         for layer in encoder_layers(self.config):
             x = self.layer(layer, x)
         x = self.head(self.pooled(x))

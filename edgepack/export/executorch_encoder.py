@@ -30,6 +30,7 @@ from edgepack.export.one_text_walk import OneTextWalk
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT8, RowTable
 from edgepack.student.config import StudentConfig
+from edgepack.student.match import match_words
 from edgepack.student.model import Student, activation
 from edgepack.student.neighbours import sum_neighbours
 from edgepack.student.relative_positions import bucket_by_distance
@@ -155,6 +156,10 @@ class ExecutorchEncoder(OneTextWalk[Tensor]):
 
     def sum_neighbours(self, tag: str, x: Tensor, places: Sequence[int]) -> Tensor:
         return sum_neighbours(x * self._present.view(-1, 1), places)
+
+    def matches(self, tag: str, path: str, separator: int) -> Tensor:
+        found = match_words(self._indices["words"][None], separator)
+        return found[0, :, None].float() * self._parameter(path)
 
     def split_heads(self, tag: str, x: Tensor, parts: int, heads: int, size: int) -> list[Tensor]:
         return [x.view(-1, heads, size).permute(1, 0, 2)]

@@ -196,6 +196,30 @@ class LitertEncoder(WeightedWalk[str]):
             total = graph.op("ADD", [total, part], tag if part == parts[-1] else f"{tag}.total{number}", shape)
         return total
 
+    def matches(self, tag: str, path: str, separator: int) -> str:
+        graph, seq, size = self.graph, self._seq, self.config.hidden_size
+        line, column, square = (seq,), (seq, 1), (seq, seq)
+        ids = graph.op("CAST", ["words"], f"{tag}.ids", line, type_=INT32)
+        between = graph.op("EQUAL", [ids, graph.integers(separator)], f"{tag}.between", line, type_=BOOL)
+        count = graph.op("CAST", [between], f"{tag}.one", line, type_=INT32)
+        count = graph.op("CUMSUM", [count, graph.integers(0)], f"{tag}.count", line, type_=INT32)
+        first = graph.op("EQUAL", [count, graph.integers(0)], f"{tag}.is_first", line, type_=BOOL)
+        first = graph.op("CAST", [first], f"{tag}.first", line, type_=INT32)
+        double = graph.op("ADD", [ids, ids], f"{tag}.double", line, type_=INT32)
+        own = graph.op("ADD", [double, first], f"{tag}.own", line, type_=INT32)
+        wanted = graph.op("ADD", [double, graph.integers(1)], f"{tag}.next", line, type_=INT32)
+        wanted = graph.op("SUB", [wanted, first], f"{tag}.wanted", line, type_=INT32)
+        down = graph.op("RESHAPE", [own, graph.integers(-1, 1)], f"{tag}.down", column, type_=INT32)
+        across = graph.op("RESHAPE", [wanted, graph.integers(1, -1)], f"{tag}.across", (1, seq), type_=INT32)
+        same = graph.op("EQUAL", [down, across], f"{tag}.same", square, type_=BOOL)
+        pairs = graph.op("CAST", [same], f"{tag}.pairs", square)
+        found = graph.op("SUM", [pairs, graph.integers(1)], f"{tag}.found", column, KEEP_DIMS)
+        none = graph.op("EQUAL", [found, graph.number(0.0)], f"{tag}.none", column, type_=BOOL)
+        absent = graph.op("CAST", [none], f"{tag}.absent", column)
+        present = graph.op("SUB", [graph.number(1.0), absent], f"{tag}.present", column)
+        vector = graph.constant(path, (size,), FLOAT32, lambda: self._parameter(path))
+        return graph.op("MUL", [present, vector], tag, (seq, size))
+
     def first_rows(self, tag: str, x: str) -> str:
         heads, _, size = self.graph.shape(x)
         return self.graph.slice(x, f"{tag}.first", (heads, 1, size), 1, 1)

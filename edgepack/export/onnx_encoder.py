@@ -130,6 +130,11 @@ class OnnxEncoder(EncoderWalk[str]):
         """Each place's columns, moved by padding and cutting off at the ends."""
         return self._tokens.sum_neighbours(tag, x, places, self.config.hidden_size)
 
+    def matches(self, tag: str, path: str, separator: int) -> str:
+        """Ids of both texts compared, all with all."""
+        vector = self._products.vector(path, self.config.hidden_size, lambda weights: weights.parameter(path).numpy())
+        return self._tokens.matches(tag, separator, vector)
+
     def unit(self, tag: str, x: str) -> str:
         """Vectors divided by their length; one that is 0 stays 0."""
         graph = self.graph

@@ -13,7 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from edgepack.export.onnx_graph import Graph
 
-FLOAT = TensorProto.FLOAT
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 TO_THE_END = 2**31 - 1  # of a slice
 
 
@@ -70,6 +70,26 @@ class Tokens:
             whole = tag if place == reach else f"{tag}.total{number}"
             total = graph.node("Add", [total, part], whole) if total else part
         return total
+
+    def matches(self, tag: str, separator: int, vector: str) -> str:
+        """`vector` `(H,)` at tokens that the other text has too, `(batch, seq, H)`."""
+        graph, zero = self._graph, self._graph.number(0)
+        between = graph.node("Equal", ["input_ids", graph.scalar(separator)], f"{tag}.between")
+        count = graph.node("Cast", [between], f"{tag}.one", to=FLOAT)
+        count = graph.node("CumSum", [count, graph.integers(1)], f"{tag}.count")
+        first = graph.node("Equal", [count, zero], f"{tag}.is_first")
+        first = graph.node("Cast", [first], f"{tag}.first", to=INT64)
+        double = graph.node("Add", ["input_ids", "input_ids"], f"{tag}.double")
+        own = graph.node("Add", [double, first], f"{tag}.own")
+        wanted = graph.node("Add", [double, graph.scalar(1)], f"{tag}.next")
+        wanted = graph.node("Sub", [wanted, first], f"{tag}.wanted")
+        down = graph.node("Unsqueeze", [own, graph.integers(2)], f"{tag}.down")
+        across = graph.node("Unsqueeze", [wanted, graph.integers(1)], f"{tag}.across")
+        same = graph.node("Cast", [graph.node("Equal", [down, across], f"{tag}.same")], f"{tag}.pairs", to=FLOAT)
+        found = graph.node("ReduceSum", [same, graph.integers(2)], f"{tag}.found", keepdims=1)
+        absent = graph.node("Cast", [graph.node("Equal", [found, zero], f"{tag}.none")], f"{tag}.absent", to=FLOAT)
+        present = graph.node("Sub", [graph.number(1), absent], f"{tag}.present")
+        return graph.node("Mul", [present, vector], tag)
 
     def units(self) -> tuple[str, str]:
         """Gain and bias, ones and zeros, of an InstanceNormalization, whose channels are tokens here."""

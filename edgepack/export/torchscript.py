@@ -29,6 +29,7 @@ from torch.jit.mobile import _get_model_ops_and_info
 
 from edgepack.errors import InputError
 from edgepack.export import Artifact
+from edgepack.export.encoder_walk import MATCH
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.export.support import check_pruned, check_widths
@@ -152,7 +153,7 @@ def _is_read(record: str) -> bool:
 
 
 def _body(weights: Weights, shape: Layout) -> tuple[Tensor, Tensor]:
-    """All linear weights, and all scales, biases, norms, token types and relative biases, each in one run."""
+    """All linear weights, and all scales, biases, norms, token types, relative biases and matches, each in one run."""
     matrices: list[Tensor] = []
     floats: list[Tensor] = []
     for linear in shape.linears:
@@ -165,6 +166,7 @@ def _body(weights: Weights, shape: Layout) -> tuple[Tensor, Tensor]:
     if weights.config.type_vocab_size:
         floats.append(weights.parameter("embeddings.token_type.weight").flatten())
     floats += [weights.parameter(f"{path}.relative_bias").flatten() for path in shape.relative]
+    floats += [weights.parameter(MATCH)] if weights.config.match_separator is not None else []
     integers, flat = torch.cat(matrices), torch.cat(floats)
     assert (len(integers), len(flat)) == (shape.integers, shape.floats), "exporter and layout disagree"
     return integers, flat

@@ -105,6 +105,9 @@ class Parts(EncoderWalk[None]):
     def sum_neighbours(self, tag: str, x: None, places: Sequence[int]) -> None:
         pass
 
+    def matches(self, tag: str, path: str, separator: int) -> None:
+        pass
+
 
 def layout(config: StudentConfig) -> Layout:
     """The layout of a student of this shape at these bit widths."""
@@ -124,7 +127,8 @@ def layout(config: StudentConfig) -> Layout:
         + biases
         + 2 * sum(size for _, size in parts.norms)
         + types
-        + config.relative_attention_buckets * sum(heads.values()),
+        + config.relative_attention_buckets * sum(heads.values())
+        + (0 if config.match_separator is None else config.hidden_size),
         words=row_shape(parts.tables["words"]),
         positions=row_shape(parts.tables["positions"]),
         buckets=2 * config.max_position_embeddings - 1 if config.relative_attention_buckets else 0,
@@ -183,6 +187,7 @@ def _options(config: StudentConfig) -> dict[str, int]:
         "head_act": ACTIVATIONS.index(config.head_act) if config.has_dense and config.head_act else -1,
         "first_token": int(config.reads_first),
         "kernel": config.embedding_kernel,
+        "separator": config.match_separator or 0,
     }
 
 

@@ -20,7 +20,7 @@ Layout, in the order in which the flat tensors are read:
   two halves, q + 8 and then the block multipliers, `(out, blocks)` row by row: of n halves the first ⌈n/2⌉ are
   the low ones, the others the high ones, and an odd n leaves the last high half 0.
 - `floats`: for each linear the scales (4 and 8 bits) and the bias; norms (weight, bias): embedding, then attention
-  and FFN of each layer; token types; relative biases.
+  and FFN of each layer; token types; relative biases; the vector of tokens that both texts of a pair have.
 
 It uses only operators that the lite interpreter of 1.13 has: no `scaled_dot_product_attention`. It does
 not prune, train or check shapes. TorchScript reads this file's annotations as they stand, so there is no
@@ -68,6 +68,7 @@ class MobileEncoder(nn.Module):
     norm_weights: list[Tensor]
     norm_biases: list[Tensor]
     token_types: Tensor
+    match: Tensor  # of tokens that the other text of a pair has too; or empty
     relative: list[Tensor]
 
     def __init__(self, state: State) -> None:
@@ -77,7 +78,7 @@ class MobileEncoder(nn.Module):
         self.integers, self.floats, self.words, self.positions, self.buckets = state[3:]
         self.packed, self.weights, self.biases = [], [], []
         self.norm_weights, self.norm_biases, self.relative = [], [], []
-        self.token_types = torch.empty(0)
+        self.token_types, self.match = torch.empty(0), torch.empty(0)
 
     @torch.jit.export
     def __getstate__(self) -> State:
@@ -111,6 +112,7 @@ class MobileEncoder(nn.Module):
             for heads in self.lists["heads"][: len(self.lists["heads"]) - self.options["self_attentive"]]:
                 at, end = end, end + self.options["buckets"] * heads
                 relative.append(state[4][at:end].view(self.options["buckets"], heads))
+        self.match = state[4][end:]
         self.norm_weights, self.norm_biases, self.relative = norm_weights, norm_biases, relative
 
     def unpack_linears(self, integers: Tensor, floats: Tensor) -> int:
@@ -165,6 +167,8 @@ class MobileEncoder(nn.Module):
         x = self.embed(input_ids, token_type_ids)
         if self.options["kernel"] > 1:
             x = x + self.neighbours(input_ids, attention_mask)
+        if self.match.numel() > 0:
+            x = x + self.matches(input_ids)
         bucket = self.bucket_of_pairs(input_ids.size(1))
         attention_sets, ffn_sets = self.lists["attention_sharing"], self.lists["ffn_sharing"]
         for layer in range(len(attention_sets)):
@@ -215,6 +219,13 @@ class MobileEncoder(nn.Module):
             at = i if i < reach else i + 1
             total = total + parts[i][:, at : at + seq]
         return total
+
+    def matches(self, input_ids: Tensor) -> Tensor:
+        """The vector of tokens that the other text of a pair has too, at these: `(batch, seq, width)`."""
+        first = (torch.cumsum(input_ids == self.options["separator"], 1) == 0).to(torch.int64)
+        own, wanted = 2 * input_ids + first, 2 * input_ids + 1 - first
+        found = (own[:, :, None] == wanted[:, None, :]).any(2)
+        return found[:, :, None].to(torch.float32) * self.match
 
     def rows(self, table: Tensor, indices: Tensor, bits: int, width: int) -> Tensor:
         """Rows `(n, width)` of a packed or plain table; one bag for each index."""

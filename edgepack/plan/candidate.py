@@ -53,6 +53,8 @@ class Candidate:
             asked["wide_rows"] = shape.wide_rows
         if shape.embedding_kernel > 1:
             asked["embedding_kernel"] = shape.embedding_kernel
+        if shape.match_separator is not None:
+            asked["match_feature"] = True
         if self.trial_divergence is not None:
             asked |= {"trial_divergence": self.trial_divergence, "trial_examples": self.trial_examples}
         return {
@@ -118,6 +120,7 @@ def _embedding(space: SearchSpace, table: Table) -> dict[str, Any]:
         "vocab_size": vocabulary.size,
         "vocab_map": list(vocabulary.ids) if vocabulary.ids is not None else None,
         "pad_token_id": vocabulary.pad_id,
+        "match_separator": vocabulary.separator_id,
         "embedding_size": table.size,
         "embedding_bits": table.bits,
     }

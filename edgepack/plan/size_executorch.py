@@ -40,6 +40,7 @@ FITTED = {  # bytes
     "unit": 1408,
     "convolution": 902,
     "places": 640,  # of a convolution
+    "match": 3700,
     "buckets": -590,  # with a table and a mean
 }
 
@@ -120,6 +121,11 @@ class SizeWalk(OneTextWalk[Counted]):
     def sum_neighbours(self, tag: str, x: Counted, places: Sequence[int]) -> Counted:
         self.kinds["convolution"] += 1
         self.kinds["places"] += len(places)
+        return VALUE
+
+    def matches(self, tag: str, path: str, separator: int) -> Counted:
+        self.kinds["match"] += 1
+        self.tensors[path] = 4 * self.config.hidden_size
         return VALUE
 
     def first_rows(self, tag: str, x: Counted) -> Counted:

@@ -28,7 +28,8 @@ class Structure:
     largest choice there is) or "task" (the smallest: what the training data needs). `norm`: "layer_norm", or
     MobileBERT's "no_norm", fitted to the teacher's norms. `wide_rows`: of a table of tokens' scores beside the encoder
     of a classifier, at most; 0: none. `embedding_kernel`: words that a convolution over word vectors reads; 1: none; 0:
-    `FREE_KERNEL` in a student of few layers that tags words, else none.
+    `FREE_KERNEL` in a student of few layers that tags words, else none. `match_feature`: whether a student of pairs
+    marks the tokens that both texts have.
     """
 
     sharing: str = "none"
@@ -41,6 +42,7 @@ class Structure:
     norm: str = "layer_norm"
     wide_rows: int = 512
     embedding_kernel: int = 0
+    match_feature: bool = True
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[Any, ...]] = {
@@ -73,13 +75,17 @@ class Structure:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """One choice of tokens: teacher ids (`None`: all, as they are), asset size, share of held-out tokens it lacks."""
+    """One choice of tokens: teacher ids (`None`: all, as they are), asset size, share of held-out tokens it lacks.
+
+    `separator_id`: of the token that the tokenizer puts between two texts, where the student is to mark matches.
+    """
 
     ids: tuple[int, ...] | None
     size: int
     pad_id: int
     asset_bytes: int
     unknown_share: float
+    separator_id: int | None = None
 
 
 @dataclass(frozen=True)

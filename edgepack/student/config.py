@@ -40,6 +40,9 @@ class StudentConfig(PreTrainedConfig):
     `embedding_kernel`: how many words a convolution over the word vectors reads, a token's own and as many on each side
     (MobileBERT: Sun et al. 2020, arXiv:2004.02984, §3.1). 1: the word vectors are projected as they are.
 
+    `match_separator`: id of the token between the two texts of a pair, in a student that adds a vector to each token
+    that the other text has too (`student/match.py`); None: it does not.
+
     `wide_rows`: rows of a table of scores beside the encoder, 0: none. A token has the row of its id modulo the rows;
     the mean of a text's rows is added to its logits (wide and deep: Cheng et al. 2016, arXiv:1606.07792).
 
@@ -79,6 +82,7 @@ class StudentConfig(PreTrainedConfig):
     pooling: str = "first"  # the others, and the next two, are of feature-extraction only
     vector_size: int = 0
     normalized: bool = False
+    match_separator: int | None = None
     wide_rows: int = 0  # of text-classification only
     pad_token_id: int = 0
     body_bits: int = 32
@@ -100,6 +104,7 @@ class StudentConfig(PreTrainedConfig):
         self.ranks = ranks
         super().__post_init__(**kwargs)
         check_shape(self)
+        check_match(self)
 
     @property
     def num_attention_sets(self) -> int:
@@ -220,6 +225,14 @@ def check_wide(config: StudentConfig) -> None:
         raise InputError(
             f"student config: wide_rows is {config.wide_rows} with task {config.task!r}; allowed: 0, and with "
             "text-classification any number of rows"
+        )
+
+
+def check_match(config: StudentConfig) -> None:
+    """Raise `InputError` where what parts two texts is no token."""
+    if config.match_separator is not None and not 0 <= config.match_separator < config.vocab_size:
+        raise InputError(
+            f"student config: match_separator is {config.match_separator}; allowed: an id below {config.vocab_size}"
         )
 
 

@@ -27,6 +27,7 @@ from transformers.utils import ModelOutput
 from edgepack.errors import InputError
 from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
 from edgepack.student.config import StudentConfig
+from edgepack.student.match import match_words
 from edgepack.student.neighbours import multiply_neighbours
 from edgepack.student.pooling import pool
 from edgepack.student.relative_positions import relative_buckets
@@ -193,6 +194,8 @@ class Embeddings(nn.Module):
         self.projection = QuantizedLinear(size, hidden, bias=config.projection_bias) if config.has_projection else None
         places = len(config.neighbours)
         self.convolution = QuantizedLinear(size, places * hidden, bias=False) if places else None
+        marks = config.match_separator is not None
+        self.match = nn.Parameter(torch.zeros(hidden)) if marks else None  # of tokens that the other text has too
         self.attention: Attention | None = None
         if config.embedding_projection == "self_attentive":
             full = dict.fromkeys(config.ranks or {}, 0)
@@ -226,6 +229,13 @@ class Embeddings(nn.Module):
         words = round_rows(self.word(input_ids), self.config.embedding_width) * present[..., None]
         read = self.convolution.rounded_input(words).to(x.dtype)
         return x + multiply_neighbours(read, self.convolution.rounded_weight(), self.config.neighbours)
+
+    def add_match(self, x: Tensor, input_ids: Tensor) -> Tensor:
+        """`x` `(batch, seq, H)` and a vector at each token that the other text of its pair has too."""
+        if self.match is None or self.config.match_separator is None:
+            return x
+        matches = match_words(input_ids, self.config.match_separator)
+        return x + matches[..., None].to(x.dtype) * self.match.to(x.dtype)
 
 
 class Head(nn.Module):
@@ -354,6 +364,7 @@ class Student(PreTrainedModel):
         x = self.embeddings(input_ids, token_type_ids, mask)
         hidden = [x]
         x = self.embeddings.add_neighbours(x, input_ids, attention_mask)
+        x = self.embeddings.add_match(x, input_ids)
         for layer in range(config.num_hidden_layers):
             first_only = layer == config.first_token_layer
             attention = self.attention[(config.attention_sharing or [])[layer]]

@@ -98,6 +98,7 @@ def teacher(
             teacher("token-classification"),
             "structure.wide_rows is 4096, and a table beside the encoder goes with one label for each text",
         ),
+        (f"{MINE}structure.match_feature = false", teacher(), "match_feature is false, and this teacher takes single"),
         (
             with_losses("{ loss = 'soft_targets', temperature = 4 }"),
             teacher(labels=1, problem="regression"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from edgepack.bundle.manifest import load_manifest
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
@@ -68,6 +69,13 @@ def test_the_bundle_passes_the_gate_on_its_queries(output: Path, files: Files, t
     assert sum(row[-1] for row in linear.rows) == HELD_OUT
     assert tested is not None
     assert tested.n == sum(row[-1] for row in tested.rows) == HELD_OUT
+
+
+def test_the_student_marks_words_that_query_and_candidate_share(output: Path) -> None:
+    student = AutoModelForSequenceClassification.from_pretrained(output / "student")
+    tokenizer = AutoTokenizer.from_pretrained(output / "student")
+    assert student.config.match_separator == tokenizer.sep_token_id
+    assert student.embeddings.match.abs().sum() > 0
 
 
 def test_candidates_are_put_in_order(output: Path) -> None:

@@ -114,6 +114,11 @@ CASES = {
         wrong={"embedding_size": 6, "embedding_projection": "linear", "embedding_kernel": 3},
         message="embedding_kernel is 3; allowed: 1, where",
     ),
+    "matching words": Case(
+        {"match_separator": 3},
+        wrong={"match_separator": 500, "vocab_size": 1000},
+        message="match_separator is 500; allowed: an id below",
+    ),
     "sharing": Case(
         {"attention_sharing": [0, 0, 0], "ffn_sharing": [0, 1, 1]},
         goal={"num_heads": [4], "head_sizes": [4], "intermediate_sizes": [20, 20], "ranks": None},
@@ -258,6 +263,7 @@ def test_all_passes_together_reach_the_shape_and_name_what_they_did() -> None:
         embedding_size=6,
         embedding_projection="linear",
         embedding_kernel=3,
+        match_separator=2,
         vocab_map=[*range(1, WORDS)],
         vocab_size=WORDS - 1,
         max_position_embeddings=8,

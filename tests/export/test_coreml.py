@@ -15,9 +15,11 @@ import torch
 
 from edgepack.errors import CheckFailed, MissingDependency, NotRunHere
 from edgepack.export.coreml import export_coreml
+from edgepack.export.coreml_encoder import CoremlEncoder
 from edgepack.plan.size_coreml import model_bytes
 from edgepack.quantization import bit_width, quantize_centred_rows, round_weight
 from edgepack.runtime.coreml import load
+from edgepack.student.match import match_words
 from edgepack.target import load_target
 from tests.export.conftest import in_turn
 
@@ -54,6 +56,39 @@ def test_package_holds_the_students_weights(bits: int, tools: Any, make_student:
     data, scale = dense.data.val.astype(np.float32), dense.scale.val.astype(np.float32)
     columns = data.shape[1] // scale.shape[1]
     np.testing.assert_allclose(data * scale.repeat(columns, axis=1), rounded, rtol=2e-3, atol=1e-5)
+
+
+class AtOnce:
+    """Emits operators over known numbers, whose values coremltools computes itself while it builds them."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+
+    def op(self, operator: str, name: str, **inputs: Any) -> Any:
+        return getattr(self._builder, operator)(name=name.replace(".", "_"), **inputs)
+
+    def constant(self, name: str, shape: tuple[int, ...], dtype: str, make: Callable[[], np.ndarray]) -> Any:
+        return self._builder.const(val=make().astype(np.float16).reshape(shape))
+
+
+@pytest.mark.needs_coreml
+def test_steps_that_find_words_of_both_texts_give_the_students(tools: Any, make_student: Make) -> None:
+    from coremltools.converters.mil import Builder
+
+    student = make_student(8, 8, match_separator=7)
+    ids, values = np.array([[0, 5, 6, 5, 7, 6, 9, 7, 0]], np.int32), []
+
+    @Builder.program(input_specs=[Builder.TensorSpec(shape=(1,))], opset_version=tools.target.iOS18)
+    def program(unused: Any) -> Any:
+        encoder = CoremlEncoder(student.config, AtOnce(Builder), {"input_ids": Builder.const(val=ids)}, student)
+        values.append(encoder.matches("e.match", "embeddings.match", 7).val)
+        return unused
+
+    vector = student.embeddings.match.detach().numpy()
+    expected = match_words(torch.from_numpy(ids).long(), 7)[0].numpy()[:, None] * vector
+    assert program is not None
+    assert expected.any()
+    np.testing.assert_allclose(values[0], expected, rtol=2e-3)
 
 
 @pytest.mark.needs_coreml

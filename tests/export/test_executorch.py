@@ -59,8 +59,9 @@ def runtime() -> None:
         ((8, 8), MEAN_VECTOR),
         ((4, 8), LAST_VECTOR),
         ((8, 8), {"embedding_kernel": 5}),
+        ((8, 8), {"match_separator": 7}),
     ],
-    ids=["albert-8-8", "sandwich-4-4", "mean-vector-8-8", "last-vector-4-8", "convolution-8-8"],
+    ids=["albert-8-8", "sandwich-4-4", "mean-vector-8-8", "last-vector-4-8", "convolution-8-8", "match-8-8"],
 )
 def test_runtime_gives_the_students_logits(
     bits: tuple[int, int], changes: dict[str, Any], runtime: None, make_student: Make, make_inputs: Make, tmp_path: Path

@@ -41,6 +41,7 @@ AXES: dict[str, dict[str, Any]] = {
     "token_head": {"task": "token-classification", "head_act": None},
     "convolution": {"embedding_kernel": 5},
     "convolution_of_three": {"embedding_kernel": 3},
+    "match": {"match_separator": 3},
     "wide": {"wide_rows": 5},
     "wide_many": {"wide_rows": 300},
 }

@@ -182,6 +182,21 @@ def test_a_tagger_of_few_layers_has_a_convolution_where_the_recipe_leaves_it() -
     assert all(c.config.embedding_kernel == 1 for space in others for c in search(space, 60_000).candidates)
 
 
+def test_a_mark_of_matches_has_its_vocabularys_separator_and_its_bytes_are_exact(tmp_path: Path) -> None:
+    first, second = SPACE.vocabularies
+    vocabularies = (replace(first, separator_id=7), replace(second, separator_id=102))
+    space = replace(SPACE, vocabularies=vocabularies, keep_types=True)
+    plan = search(space, 120_000)
+    assert {each.config.match_separator for each in plan.candidates} <= {7, 102}
+    for candidate in plan.candidates:
+        assert candidate.config.match_separator == candidate.vocabulary.separator_id
+        assert candidate.describe()["match_feature"]
+        for target in space.targets:
+            artifact = export(Student(candidate.config).eval(), target, tmp_path)
+            assert artifact.size_bytes == candidate.sizes[target.name].total
+    assert "match_feature" not in search(SPACE, 120_000).chosen.describe()
+
+
 def test_widths_are_those_that_every_target_can_run() -> None:
     narrow = replace(SPACE.targets[1], body_bits=(8,))
     space = replace(SPACE, targets=(SPACE.targets[0], narrow))

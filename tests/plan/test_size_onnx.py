@@ -53,6 +53,7 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         embedding_num_heads=3,
         embedding_intermediate_size=draw(st.integers(1, 50)),
         embedding_kernel=draw(st.sampled_from(KERNELS)) if projection == "linear" and not first else 1,
+        match_separator=draw(st.sampled_from([None, 0, 4])),
         norm_before_projection=first,
         projection_bias=draw(st.booleans()),
         hidden_size=hidden,

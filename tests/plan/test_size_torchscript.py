@@ -76,6 +76,7 @@ def configs(draw: st.DrawFn) -> StudentConfig:
         embedding_num_heads=draw(st.integers(1, embedding)),
         embedding_intermediate_size=draw(count),
         embedding_kernel=draw(st.sampled_from(KERNELS)) if projection == "linear" and not first else 1,
+        match_separator=draw(st.sampled_from([None, 0, 4])),
         norm_before_projection=first,
         projection_bias=draw(st.booleans()),
         ranks=ranks,
