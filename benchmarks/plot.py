@@ -37,7 +37,7 @@ from edgepack.workspace import write_atomic
 
 IMAGE, PAGE = REPOSITORY / "docs" / "images" / "frontier.svg", REPOSITORY / "docs" / "results.md"
 README, SUMMARY = REPOSITORY / "README.md", "results"
-TOOL_NAMES = {"fp32": "teacher, fp32", "int8": "ONNX Runtime int8", "4-bit": "ONNX Runtime 4-bit"}
+TOOL_NAMES = {"int8": "ONNX Runtime int8", "4-bit": "ONNX Runtime 4-bit"}  # in the short table, in this order
 OURS, THEIRS, CHEAP = "#1560bd", "#6b6b6b", "#b35900"
 PANELS_IN_ROW = 3
 TICKS_MB = (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
@@ -139,25 +139,34 @@ def summary(found: Sequence[Point], others: Sequence[OtherResult], alternatives:
 
 
 def short_table(found: Sequence[Point], others: Sequence[OtherResult]) -> str:
-    """For a newcomer: a row for each model, edgepack's after the other tools', the largest first."""
-    rows = [["task", "model", "shipped", "metric", "share of the teacher's (95 %)", "speed"]]
-    for task in TITLES:
-        title = TITLES[task]
-        for other in sorted((o for o in others if o.task == task), key=lambda o: -o.shipped_bytes):
-            kept = Interval(other.retention.value, other.retention.low, other.retention.high)
-            name = TOOL_NAMES.get(other.tool, other.tool)
-            rows.append([title, name, *figures(other.shipped_bytes, other.metric.value, kept, speed_ratio(other))])
-        for point in (p for p in found if p.task == task):
-            name = f"edgepack, budget {point.budget_bytes / 1e6:g} MB"
-            speed = sum(point.ratios) / len(point.ratios) if point.ratios else None
-            rows.append([title, name, *figures(point.shipped_bytes, point.metric.value, point.retention, speed)])
+    """For a newcomer: a row for each task, its models from the largest to the smallest."""
+    tools = [tool for tool in TOOL_NAMES if any(other.tool == tool for other in others)]
+    budgets = sorted({point.budget_bytes for point in found}, reverse=True)
+    ours = [f"edgepack, {size_name(budget).replace('MB', ' MB')}" for budget in budgets]
+    rows = [["task", "teacher", *(TOOL_NAMES[tool] for tool in tools), *ours]]
+    for task, title in TITLES.items():
+        points_of = {point.budget_bytes: point for point in found if point.task == task}
+        others_of = {other.tool: other for other in others if other.task == task}
+        teachers = [point.results[0].teacher.value for point in points_of.values()]
+        teachers += [other.teacher.value for other in others_of.values()]
+        if teachers:
+            cells = [*map(others_of.get, tools), *map(points_of.get, budgets)]
+            rows.append([title, f"{teachers[0]:.4f}", *("" if each is None else cell(each) for each in cells)])
     return markdown_table(rows)
 
 
-def figures(shipped_bytes: int, metric: float, kept: Interval, speed: float | None) -> list[str]:
-    """A model's cells."""
-    times = "-" if speed is None else f"{speed:.2g} ×"
-    return [f"{shipped_bytes / 1e6:.2f} MB", f"{metric:.4f}", with_bounds(kept, ".1%"), times]
+def cell(model: Point | OtherResult) -> str:
+    """A model's share of the teacher's metric, its speed, and the bytes of a model that has no budget."""
+    kept = Interval(model.retention.value, model.retention.low, model.retention.high)
+    if isinstance(model, OtherResult):
+        return f"{with_bounds(kept, '.1%')}, {times(speed_ratio(model))}, {model.shipped_bytes / 1e6:.0f} MB"
+    speed = f", {times(sum(model.ratios) / len(model.ratios))}" if model.ratios else ""
+    return f"{with_bounds(kept, '.1%')}{speed}"
+
+
+def times(ratio: float) -> str:
+    """A ratio of speeds in two digits, or as many as it has before the point."""
+    return f"{ratio:.2g} ×" if ratio < 99.5 else f"{ratio:.0f} ×"
 
 
 def main(arguments: Sequence[str]) -> None:

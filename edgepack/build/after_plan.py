@@ -51,11 +51,12 @@ def plan_warnings(inputs: Inputs, shape: StudentConfig, full: StudentConfig) -> 
 
 
 def pair_warnings(task: Task, shape: StudentConfig) -> list[str]:
-    """A warning for a student that has few layers to compare the two texts of a pair in (docs/plan.md)."""
-    if not task.pair or shape.num_hidden_layers > FEW_LAYERS:
+    """A warning for a student of few layers that is not told which words both texts of a pair have (docs/plan.md)."""
+    if not task.pair or shape.num_hidden_layers > FEW_LAYERS or shape.match_separator is not None:
         return []
     layers = f"{shape.num_hidden_layers} layer{'s' if shape.num_hidden_layers > 1 else ''}"
     return [
-        f"the planned student has {layers} to compare two texts in: on SICK's pairs one of {FEW_LAYERS} layers lost "
-        "16 % of the metric and a linear model 3 %; compare with the linear model, or give a larger budget"
+        f"the planned student has {layers} to compare two texts in, and no mark on words that both have "
+        f"(structure.match_feature): on SICK's pairs such a one of {FEW_LAYERS} layers lost 16 % of the metric and a "
+        "linear model 3 %; compare with the linear model, or give a larger budget"
     ]

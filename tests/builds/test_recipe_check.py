@@ -210,6 +210,7 @@ def test_few_layers_for_pairs_of_texts_are_said() -> None:
     assert warning.startswith("the planned student has 1 layer to compare two texts in")
     assert not pair_warnings(pairs, three)
     assert not pair_warnings(replace(pairs, pair=False), one)
+    assert not pair_warnings(pairs, changed_config(one, match_separator=102))
 
 
 def test_nothing_is_said_of_a_training_that_is_over(capsys: pytest.CaptureFixture[str]) -> None:
