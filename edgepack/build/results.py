@@ -39,8 +39,8 @@ SHAPE_COLUMNS = {  # name in `Candidate.describe` → in the table
 LEGEND = (
     "bits: layers / word table; score: what candidates are ranked by, lower is better; est. speed: compared with the "
     "teacher in int8; last columns: bytes that ship\n"
-    "The score is no forecast of this build: it estimates the % of the metric that a short training loses, and every "
-    "recorded `standard` build lost less (docs/plan.md)"
+    "The score is no forecast of this build: it estimates the % of the metric that a short training loses. Of the "
+    "recorded `standard` builds all but one lost less (docs/plan.md)"
 )
 
 TRIALS = (
