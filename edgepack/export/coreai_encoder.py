@@ -160,13 +160,14 @@ class CoreaiEncoder(EmittedWalk[Emitter]):
         return total
 
     def matches(self, tag: str, path: str, separator: int) -> Any:
-        emit, ids = self._emit, self._inputs["input_ids"]
-        between = self._equal(f"{tag}.between", ids, np.array(separator, np.int32), F32)
+        emit, one = self._emit, np.array(1, np.int32)
+        following = self._plus(f"{tag}.following", self._inputs["input_ids"], one)
+        ids = self._times(f"{tag}.ids", following, self._inputs["attention_mask"])
+        between = self._equal(f"{tag}.between", ids, np.array(separator + 1, np.int32), F32)
         count = emit.op("scan", f"{tag}.count", between, np.array(1, np.uint32), np.array(False))
         first = self._equal(f"{tag}.first", count, number(0), SI32)
         double = self._plus(f"{tag}.double", ids, ids)
-        following = self._plus(f"{tag}.next", double, np.array(1, np.int32))
-        wanted = emit.op("broadcasting_sub", f"{tag}.wanted", following, first)
+        wanted = emit.op("broadcasting_sub", f"{tag}.wanted", self._plus(f"{tag}.next", double, one), first)
         down = emit.op("expand_dims", f"{tag}.down", self._plus(f"{tag}.own", double, first), axes(2))
         pairs = self._equal(f"{tag}.pairs", down, emit.op("expand_dims", f"{tag}.across", wanted, axes(1)), F32)
         found = emit.op("reduce_sum", f"{tag}.found", pairs, axes(2))

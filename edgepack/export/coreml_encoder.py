@@ -155,8 +155,11 @@ class CoremlEncoder(EmittedWalk[Emitter]):
         return total
 
     def matches(self, tag: str, path: str, separator: int) -> Any:
-        emit, ids = self._emit, self._index("words")
-        between = emit.op("equal", f"{tag}.between", x=ids, y=np.int32(separator))
+        emit = self._emit
+        following = emit.op("add", f"{tag}.following", x=self._inputs["input_ids"], y=np.int32(1))
+        real = emit.op("mul", f"{tag}.real", x=following, y=self._inputs["attention_mask"])
+        ids = emit.op("squeeze", f"{tag}.ids", x=real, axes=[0])
+        between = emit.op("equal", f"{tag}.between", x=ids, y=np.int32(separator + 1))
         count = emit.op("cumsum", f"{tag}.count", x=emit.op("cast", f"{tag}.one", x=between, dtype="int32"), axis=0)
         is_first = emit.op("equal", f"{tag}.is_first", x=count, y=np.int32(0))
         first = emit.op("cast", f"{tag}.first", x=is_first, dtype="int32")

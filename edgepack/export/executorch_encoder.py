@@ -158,7 +158,7 @@ class ExecutorchEncoder(OneTextWalk[Tensor]):
         return sum_neighbours(x * self._present.view(-1, 1), places)
 
     def matches(self, tag: str, path: str, separator: int) -> Tensor:
-        found = match_words(self._indices["words"][None], separator)
+        found = match_words(self._indices["words"][None], self._present.long(), separator)
         return found[0, :, None].float() * self._parameter(path)
 
     def split_heads(self, tag: str, x: Tensor, parts: int, heads: int, size: int) -> list[Tensor]:

@@ -199,8 +199,12 @@ class LitertEncoder(WeightedWalk[str]):
     def matches(self, tag: str, path: str, separator: int) -> str:
         graph, seq, size = self.graph, self._seq, self.config.hidden_size
         line, column, square = (seq,), (seq, 1), (seq, seq)
-        ids = graph.op("CAST", ["words"], f"{tag}.ids", line, type_=INT32)
-        between = graph.op("EQUAL", [ids, graph.integers(separator)], f"{tag}.between", line, type_=BOOL)
+        present = graph.op("RESHAPE", ["attention_mask", graph.integers(-1)], f"{tag}.mask", line, type_=INT64)
+        present = graph.op("CAST", [present], f"{tag}.real", line, type_=INT32)
+        ids = graph.op("CAST", ["words"], f"{tag}.words", line, type_=INT32)
+        ids = graph.op("ADD", [ids, graph.integers(1)], f"{tag}.following", line, type_=INT32)
+        ids = graph.op("MUL", [ids, present], f"{tag}.ids", line, type_=INT32)
+        between = graph.op("EQUAL", [ids, graph.integers(separator + 1)], f"{tag}.between", line, type_=BOOL)
         count = graph.op("CAST", [between], f"{tag}.one", line, type_=INT32)
         count = graph.op("CUMSUM", [count, graph.integers(0)], f"{tag}.count", line, type_=INT32)
         first = graph.op("EQUAL", [count, graph.integers(0)], f"{tag}.is_first", line, type_=BOOL)

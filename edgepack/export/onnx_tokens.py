@@ -74,12 +74,14 @@ class Tokens:
     def matches(self, tag: str, separator: int, vector: str) -> str:
         """`vector` `(H,)` at tokens that the other text has too, `(batch, seq, H)`."""
         graph, zero = self._graph, self._graph.number(0)
-        between = graph.node("Equal", ["input_ids", graph.scalar(separator)], f"{tag}.between")
+        following = graph.node("Add", ["input_ids", graph.scalar(1)], f"{tag}.following")
+        ids = graph.node("Mul", [following, "attention_mask"], f"{tag}.ids")
+        between = graph.node("Equal", [ids, graph.scalar(separator + 1)], f"{tag}.between")
         count = graph.node("Cast", [between], f"{tag}.one", to=FLOAT)
         count = graph.node("CumSum", [count, graph.integers(1)], f"{tag}.count")
         first = graph.node("Equal", [count, zero], f"{tag}.is_first")
         first = graph.node("Cast", [first], f"{tag}.first", to=INT64)
-        double = graph.node("Add", ["input_ids", "input_ids"], f"{tag}.double")
+        double = graph.node("Add", [ids, ids], f"{tag}.double")
         own = graph.node("Add", [double, first], f"{tag}.own")
         wanted = graph.node("Add", [double, graph.scalar(1)], f"{tag}.next")
         wanted = graph.node("Sub", [wanted, first], f"{tag}.wanted")

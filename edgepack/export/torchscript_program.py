@@ -168,7 +168,7 @@ class MobileEncoder(nn.Module):
         if self.options["kernel"] > 1:
             x = x + self.neighbours(input_ids, attention_mask)
         if self.match.numel() > 0:
-            x = x + self.matches(input_ids)
+            x = x + self.matches(input_ids, attention_mask)
         bucket = self.bucket_of_pairs(input_ids.size(1))
         attention_sets, ffn_sets = self.lists["attention_sharing"], self.lists["ffn_sharing"]
         for layer in range(len(attention_sets)):
@@ -220,10 +220,11 @@ class MobileEncoder(nn.Module):
             total = total + parts[i][:, at : at + seq]
         return total
 
-    def matches(self, input_ids: Tensor) -> Tensor:
+    def matches(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The vector of tokens that the other text of a pair has too, at these: `(batch, seq, width)`."""
-        first = (torch.cumsum(input_ids == self.options["separator"], 1) == 0).to(torch.int64)
-        own, wanted = 2 * input_ids + first, 2 * input_ids + 1 - first
+        ids = (input_ids + 1) * attention_mask
+        first = (torch.cumsum(ids == self.options["separator"] + 1, 1) == 0).to(torch.int64)
+        own, wanted = 2 * ids + first, 2 * ids + 1 - first
         found = (own[:, :, None] == wanted[:, None, :]).any(2)
         return found[:, :, None].to(torch.float32) * self.match
 

@@ -5,7 +5,8 @@ added a vector of its own (`StudentConfig.match_separator`), behind the embeddin
 it. The vector is 0 before training, so a student starts as the one without it.
 
 The texts are told apart by the ids alone: what comes before the first separator is the first text, all else the second.
-Tokens that tokenizers add stand in one of the two, so they match nothing, and nothing matches in a single text.
+Tokens that tokenizers add stand in one of the two, so they match nothing, and nothing matches in a single text. Padding
+matches nothing either, whichever id fills it, so a text has the same matches alone and in a batch.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import torch
 from torch import Tensor
 
 
-def match_words(input_ids: Tensor, separator: int) -> Tensor:
-    """Whether the other text has the token's id too: `input_ids` int64 `(batch, seq)` → bool `(batch, seq)`.
+def match_words(input_ids: Tensor, present: Tensor, separator: int) -> Tensor:
+    """Whether the other text has the token's id too: int64 `(batch, seq)` twice → bool `(batch, seq)`.
 
-    Files compute the same steps: an id is doubled, and 1 is added in the first text. A token matches where the number
-    that it would have in the other text is there.
+    `present`: 0 at padding, else 1. Files compute the same steps: ids count from 1, and padding is 0. Each is doubled,
+    and 1 is added in the first text. A token matches where the number that it would have in the other text is there.
     """
-    first = (torch.cumsum((input_ids == separator).to(torch.int64), dim=1) == 0).to(torch.int64)
-    own, wanted = 2 * input_ids + first, 2 * input_ids + 1 - first
+    ids = (input_ids + 1) * present
+    first = (torch.cumsum((ids == separator + 1).to(torch.int64), dim=1) == 0).to(torch.int64)
+    own, wanted = 2 * ids + first, 2 * ids + 1 - first
     return (own[:, :, None] == wanted[:, None, :]).any(dim=2)

@@ -230,11 +230,11 @@ class Embeddings(nn.Module):
         read = self.convolution.rounded_input(words).to(x.dtype)
         return x + multiply_neighbours(read, self.convolution.rounded_weight(), self.config.neighbours)
 
-    def add_match(self, x: Tensor, input_ids: Tensor) -> Tensor:
-        """`x` `(batch, seq, H)` and a vector at each token that the other text of its pair has too."""
+    def add_match(self, x: Tensor, input_ids: Tensor, present: Tensor) -> Tensor:
+        """`x` `(batch, seq, H)` and a vector at each token that the other text has too; `present`: 0 at padding."""
         if self.match is None or self.config.match_separator is None:
             return x
-        matches = match_words(input_ids, self.config.match_separator)
+        matches = match_words(input_ids, present, self.config.match_separator)
         return x + matches[..., None].to(x.dtype) * self.match.to(x.dtype)
 
 
@@ -364,7 +364,7 @@ class Student(PreTrainedModel):
         x = self.embeddings(input_ids, token_type_ids, mask)
         hidden = [x]
         x = self.embeddings.add_neighbours(x, input_ids, attention_mask)
-        x = self.embeddings.add_match(x, input_ids)
+        x = self.embeddings.add_match(x, input_ids, attention_mask)
         for layer in range(config.num_hidden_layers):
             first_only = layer == config.first_token_layer
             attention = self.attention[(config.attention_sharing or [])[layer]]

@@ -76,16 +76,17 @@ def test_steps_that_find_words_of_both_texts_give_the_students(tools: Any, make_
     from coremltools.converters.mil import Builder
 
     student = make_student(8, 8, match_separator=7)
-    ids, values = np.array([[0, 5, 6, 5, 7, 6, 9, 7, 0]], np.int32), []
+    ids, mask, values = np.array([[0, 5, 6, 5, 7, 6, 9, 7, 0, 0]], np.int32), np.int32([[1] * 9 + [0]]), []
 
     @Builder.program(input_specs=[Builder.TensorSpec(shape=(1,))], opset_version=tools.target.iOS18)
     def program(unused: Any) -> Any:
-        encoder = CoremlEncoder(student.config, AtOnce(Builder), {"input_ids": Builder.const(val=ids)}, student)
+        inputs = {"input_ids": Builder.const(val=ids), "attention_mask": Builder.const(val=mask)}
+        encoder = CoremlEncoder(student.config, AtOnce(Builder), inputs, student)
         values.append(encoder.matches("e.match", "embeddings.match", 7).val)
         return unused
 
     vector = student.embeddings.match.detach().numpy()
-    expected = match_words(torch.from_numpy(ids).long(), 7)[0].numpy()[:, None] * vector
+    expected = match_words(torch.from_numpy(ids).long(), torch.from_numpy(mask).long(), 7)[0].numpy()[:, None] * vector
     assert program is not None
     assert expected.any()
     np.testing.assert_allclose(values[0], expected, rtol=2e-3)

@@ -173,6 +173,14 @@ def test_what_stands_in_padding_does_not_matter(shape: str, tmp_path: Path) -> N
     assert np.abs(session.run(inputs)[1] - session.run(other)[1]).max() > 1e-4
 
 
+def test_a_pair_in_a_static_shape_does_not_match_its_padding(tmp_path: Path) -> None:
+    student = make_student(match_separator=7)
+    ids = np.array([[0, 5, 7, 5, 7]])  # 0 fills the rest of the shape
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    session = load(export_onnx(student, dataclasses.replace(TARGET, static_shape=True), tmp_path).path)
+    np.testing.assert_allclose(session.run(inputs), torch_logits(student, inputs), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("bits", [(32, 32), (8, 8), (4, 4), (3, 2), (1, 1)])
 def test_shared_layers_are_stored_once_and_folded_once(bits: tuple[int, int], tmp_path: Path) -> None:
     shared: dict[str, Any] = {"num_heads": [2], "head_sizes": [8], "intermediate_sizes": [48], "num_labels": 3}

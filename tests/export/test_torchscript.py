@@ -182,6 +182,15 @@ def test_padding_and_batching_change_nothing(tmp_path: Path) -> None:
         np.testing.assert_allclose(together[row, :length], alone[0], atol=1e-5)
 
 
+def test_a_pair_does_not_match_its_padding(tmp_path: Path) -> None:
+    student = make_student(match_separator=7)
+    path = export(student, tmp_path).path
+    ids, mask = torch.tensor([[0, 5, 7, 5, 7, 0, 0]]), torch.tensor([[1] * 5 + [0] * 2])
+    batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    alone = {name: tensor[:, :5] for name, tensor in batch.items()}
+    np.testing.assert_allclose(artifact_logits(path, student, batch), torch_logits(student, alone), atol=1e-5)
+
+
 def test_pruning_that_is_not_finished_is_refused(tmp_path: Path) -> None:
     student = make_student()
     student.attention[1].mask = torch.ones(2)

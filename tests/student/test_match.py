@@ -32,12 +32,24 @@ def noisy(**changes: Any) -> Student:
     return noisy_student(StudentConfig(**(ONE_LAYER | changes))).eval()
 
 
+def vector_of(student: Student) -> torch.nn.Parameter:
+    assert student.embeddings.match is not None
+    return student.embeddings.match
+
+
+def found(ids: list[list[int]]) -> list[list[bool]]:
+    """What matches in texts without padding."""
+    tokens = torch.tensor(ids)
+    matches: list[list[bool]] = match_words(tokens, torch.ones_like(tokens), SEPARATOR).tolist()
+    return matches
+
+
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
 def test_a_token_matches_where_the_other_side_of_the_first_separator_has_it(ids: list[int]) -> None:
     cut = ids.index(SEPARATOR) if SEPARATOR in ids else len(ids)
     first, second = set(ids[:cut]), set(ids[cut:])
     expected = [index in (second if place < cut else first) for place, index in enumerate(ids)]
-    assert match_words(torch.tensor([ids]), SEPARATOR)[0].tolist() == expected
+    assert found([ids]) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -50,12 +62,30 @@ def test_a_token_matches_where_the_other_side_of_the_first_separator_has_it(ids:
     ],
 )
 def test_tokens_that_tokenizers_add_match_nothing(ids: list[int], expected: list[int]) -> None:
-    assert match_words(torch.tensor([ids]), SEPARATOR)[0].tolist() == [bool(each) for each in expected]
+    assert found([ids]) == [[bool(each) for each in expected]]
 
 
 def test_texts_of_a_batch_are_compared_with_their_own_pairs() -> None:
-    ids = torch.tensor([[0, 5, 2, 6, 2], [0, 6, 2, 5, 2], [0, 7, 2, 7, 2]])
-    assert match_words(ids, SEPARATOR).sum(dim=1).tolist() == [0, 0, 2]
+    assert [sum(each) for each in found([[0, 5, 2, 6, 2], [0, 6, 2, 5, 2], [0, 7, 2, 7, 2]])] == [0, 0, 2]
+
+
+@pytest.mark.parametrize("fill", [0, 5, 6, SEPARATOR])  # what begins every text, words of both, what parts them
+@pytest.mark.parametrize("left", [False, True])
+def test_padding_matches_nothing_whichever_token_fills_it(fill: int, left: bool) -> None:
+    ids, none = [0, 5, 6, 2, 6, 9, 2], [fill] * 3
+    expected = [0, 0, 1, 0, 1, 0, 0]
+    whole, present = (none + ids, [0] * 3 + [1] * 7) if left else (ids + none, [1] * 7 + [0] * 3)
+    matched = match_words(torch.tensor([whole]), torch.tensor([present]), SEPARATOR)[0].tolist()
+    assert (matched[3:] if left else matched[:-3]) == [bool(each) for each in expected]
+
+
+def test_a_pair_has_the_same_logits_alone_and_padded_with_one_of_its_tokens() -> None:
+    student = add_match(noisy(), SEPARATOR)
+    vector_of(student).data.normal_()
+    ids = torch.tensor([[3, 10, 2, 10, 2]])
+    padded, present = torch.tensor([[3, 10, 2, 10, 2, 3, 3]]), torch.tensor([[1] * 5 + [0] * 2])
+    with torch.no_grad():
+        assert torch.allclose(student(padded, present).logits, student(ids).logits, atol=1e-6)
 
 
 def test_a_new_vector_changes_no_answer_and_then_those_of_matches_alone() -> None:
@@ -64,8 +94,7 @@ def test_a_new_vector_changes_no_answer_and_then_those_of_matches_alone() -> Non
     with torch.no_grad():
         added = add_match(student, SEPARATOR)
         assert torch.equal(added(same).logits, student(same).logits)
-        assert added.embeddings.match is not None
-        added.embeddings.match.data.normal_()
+        vector_of(added).data.normal_()
         assert not torch.allclose(added(same).logits, student(same).logits, atol=1e-3)
         assert torch.equal(added(other).logits, student(other).logits)
         states = added(same, output_hidden_states=True).hidden_states
@@ -76,21 +105,21 @@ def test_its_vector_is_trained_by_what_the_head_says() -> None:
     student = add_match(noisy(), SEPARATOR)
     student.requires_grad_(True)
     student(torch.tensor([[3, 10, 2, 10, 2]])).logits.sum().backward()
-    gradient = student.embeddings.match.grad
+    gradient = vector_of(student).grad
     assert gradient is not None
     assert gradient.abs().sum() > 0
 
 
 def test_it_follows_a_cut_of_the_vocabulary_and_of_the_hidden_size() -> None:
     student = add_match(noisy(), SEPARATOR)
-    student.embeddings.match.data.normal_()
+    vector_of(student).data.normal_()
     trimmed = trim_vocabulary(student, [0, 1, 5, 2, 9], 0)
     assert trimmed.config.match_separator == 3
     ids = torch.tensor([[0, 2, 3, 2, 3]])  # of the trimmed table
     before = student(torch.tensor([[0, 5, 2, 5, 2]])).logits
     assert torch.allclose(trimmed(ids).logits, before)
     kept = torch.tensor([0, 3, 4, 7, 9, 10, 11, 15])
-    assert torch.equal(cut_hidden(student, kept).embeddings.match, student.embeddings.match[kept])
+    assert torch.equal(vector_of(cut_hidden(student, kept)), vector_of(student)[kept])
 
 
 @pytest.mark.parametrize("separator", [-1, 40])
