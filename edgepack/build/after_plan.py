@@ -26,7 +26,8 @@ def check_planned(inputs: Inputs, plan: Plan, full: StudentConfig, console: Cons
     check_shape(request.chosen_recipe, request.effort, shape, request.budget_bytes)
     if console is None:
         return
-    for warning in [*plan_warnings(inputs, shape, full), *pair_warnings(inputs.teacher.task, shape)]:
+    marks = request.chosen_recipe.structure.match_feature
+    for warning in [*plan_warnings(inputs, shape, full), *pair_warnings(inputs.teacher.task, shape, marks)]:
         console.warn(warning)
 
 
@@ -50,13 +51,17 @@ def plan_warnings(inputs: Inputs, shape: StudentConfig, full: StudentConfig) -> 
     return found
 
 
-def pair_warnings(task: Task, shape: StudentConfig) -> list[str]:
-    """A warning for a student of few layers that is not told which words both texts of a pair have (docs/plan.md)."""
+def pair_warnings(task: Task, shape: StudentConfig, marks: bool) -> list[str]:
+    """A warning for a student of few layers that is not told which words both texts of a pair have (docs/plan.md).
+
+    `marks`: the recipe says that it should be told.
+    """
     if not task.pair or shape.num_hidden_layers > FEW_LAYERS or shape.match_separator is not None:
         return []
     layers = f"{shape.num_hidden_layers} layer{'s' if shape.num_hidden_layers > 1 else ''}"
+    why = "no token of its tokenizer says where the first text ends" if marks else "structure.match_feature is false"
     return [
-        f"the planned student has {layers} to compare two texts in, and no mark on words that both have "
-        f"(structure.match_feature): on SICK's pairs such a one of {FEW_LAYERS} layers lost 16 % of the metric and a "
-        "linear model 3 %; compare with the linear model, or give a larger budget"
+        f"the planned student has {layers} to compare two texts in, and no mark on words that both have ({why}): on "
+        f"SICK's pairs such a one of {FEW_LAYERS} layers lost 16 % of the metric and a linear model 3 %; compare with "
+        "the linear model, or give a larger budget"
     ]

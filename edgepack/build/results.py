@@ -140,12 +140,8 @@ class PlanReport:
         rows = [header, *(_candidate_row(i, c, shown, targets) for i, c in enumerate(self.plan.candidates))]
         lines = [f"budget {self.plan.budget_bytes:,} bytes; candidates, best first:", format_table(rows)]
         lines += [self.plan.note] if self.plan.note else []
-        if rows_beside := self.chosen.config.wide_rows:
-            lines.append(
-                f"a wide table of {rows_beside} rows beside the encoder, in these bytes: fitted when training is over, "
-                "and left out where it is no better on the examples held out"
-            )
-        lines += [*front_lines(self.plan), LEGEND, *self.time_lines(), self.start_line(), *self.data.lines()]
+        lines += [*part_lines(self.chosen.config), *front_lines(self.plan), LEGEND]
+        lines += [*self.time_lines(), self.start_line(), *self.data.lines()]
         lines += [] if self.linear is None else [said_of(self.linear)]
         if self.time is not None:
             lines.append(
@@ -157,6 +153,21 @@ class PlanReport:
             for target in targets:
                 lines += ["", f"{target}:", format_table([["tensor", "bytes", "share"], *byte_rows(record, target)])]
         return "\n".join(lines)
+
+
+def part_lines(config: StudentConfig) -> list[str]:
+    """A line for each part of the student that the table of candidates has no column for."""
+    lines = []
+    if config.embedding_kernel > 1:
+        lines.append(f"a convolution over {config.embedding_kernel} words before the first layer, in these bytes")
+    if config.match_separator is not None:
+        lines.append("a mark on tokens that both texts of a pair have, in these bytes")
+    if config.wide_rows:
+        lines.append(
+            f"a wide table of {config.wide_rows} rows beside the encoder, in these bytes: fitted when training is "
+            "over, and left out where it is no better on the examples held out"
+        )
+    return lines
 
 
 def front_lines(plan: Plan) -> list[str]:

@@ -23,8 +23,7 @@ from edgepack.student.config import StudentConfig
 from edgepack.student.wide import may_be_wide
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
-from edgepack.tokenizer.asset import asset_bytes
-from edgepack.tokenizer.asset_parts import separator_of
+from edgepack.tokenizer.asset import asset_bytes, separator_of
 from edgepack.tokenizer.library import encode_texts
 
 HELD_OUT = 10  # every tenth training example measures how many tokens a trimmed vocabulary would lack
@@ -104,7 +103,7 @@ def vocabulary_choices(inputs: Inputs, full: StudentConfig) -> list[Vocabulary]:
     """The whole vocabulary, and where tokens can go a few smaller ones, none below what training needs."""
     tokenizer, table_rows, pad_id = inputs.tokenizer, full.vocab_size, full.pad_token_id
     marks = inputs.teacher.task.pair and inputs.request.chosen_recipe.structure.match_feature
-    separator = separator_of(tokenizer.backend_tokenizer) if marks else None
+    separator = separator_of(tokenizer) if marks else None
     if why_whole(tokenizer) is not None:
         return [Vocabulary(None, table_rows, pad_id, len(asset_bytes(tokenizer)), 0.0, separator)]
     required = required_ids(tokenizer, inputs.token_counts)

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 
 from edgepack.errors import InputError, shown
 from edgepack.tokenizer import byte_pairs, unigram, word_pieces
+from edgepack.tokenizer.asset_parts import FIRST, SPECIAL, template
 from edgepack.tokenizer.byte_pairs import BytePairData, describe_merges, encode_merges, pattern_classes
 from edgepack.tokenizer.normalizer import describe_steps
 from edgepack.tokenizer.unigram import UnigramData, describe_pieces, encode_pieces, word_classes
@@ -88,6 +89,16 @@ def backend_tokenizer(tokenizer: Tokenizer | PreTrainedTokenizerBase) -> Tokeniz
     copy.no_truncation()
     copy.no_padding()
     return copy
+
+
+def separator_of(tokenizer: Tokenizer | PreTrainedTokenizerBase) -> int | None:
+    """The special token that follows a pair's first text, and never stands before it; None where there is none."""
+    pieces = template(backend_tokenizer(tokenizer), pair=True)
+    texts = [number for number, piece in enumerate(pieces) if piece.kind != SPECIAL]
+    if [pieces[number].kind for number in texts] != [FIRST, FIRST + 1] or texts[1] == texts[0] + 1:
+        return None
+    between = pieces[texts[0] + 1].id
+    return None if between in {piece.id for piece in pieces[: texts[0]]} else between
 
 
 def is_word_piece(document: dict[str, Any]) -> bool:

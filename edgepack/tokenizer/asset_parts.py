@@ -59,16 +59,6 @@ def template(backend: Tokenizer, pair: bool) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-def separator_of(backend: Tokenizer) -> int | None:
-    """The special token that follows a pair's first text, and never stands before it; None where there is none."""
-    pieces = template(backend, pair=True)
-    texts = [number for number, piece in enumerate(pieces) if piece.kind != SPECIAL]
-    if [pieces[number].kind for number in texts] != [FIRST, FIRST + 1] or texts[1] == texts[0] + 1:
-        return None
-    between = pieces[texts[0] + 1].id
-    return None if between in {piece.id for piece in pieces[: texts[0]]} else between
-
-
 def header_tail(added: Sequence[AddedToken], single: Sequence[Piece], pair: Sequence[Piece]) -> bytes:
     """The header's end: added tokens and templates."""
     out = varints((len(added),))

@@ -17,6 +17,7 @@ from edgepack.build.after_plan import check_planned, pair_warnings, plan_warning
 from edgepack.build.recipe import find_recipe
 from edgepack.build.recipe_check import check_recipe, check_shape, check_vocabulary, warn_without_text
 from edgepack.build.recipe_file import parse_recipe
+from edgepack.build.results import part_lines
 from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
@@ -206,11 +207,28 @@ def test_few_layers_for_pairs_of_texts_are_said() -> None:
     pairs, layer = Task("text-classification", ("a", "b"), pair=True), {"head_sizes": [8], "intermediate_sizes": [64]}
     one = StudentConfig(num_hidden_layers=1, num_heads=[4], **layer)
     three = StudentConfig(num_hidden_layers=3, num_heads=[4] * 3, head_sizes=[8] * 3, intermediate_sizes=[64] * 3)
-    (warning,) = pair_warnings(pairs, one)
-    assert warning.startswith("the planned student has 1 layer to compare two texts in")
-    assert not pair_warnings(pairs, three)
-    assert not pair_warnings(replace(pairs, pair=False), one)
-    assert not pair_warnings(pairs, changed_config(one, match_separator=102))
+    for marks, why in ((True, "no token of its tokenizer says where"), (False, "structure.match_feature is false")):
+        (warning,) = pair_warnings(pairs, one, marks)
+        assert warning.startswith("the planned student has 1 layer to compare two texts in")
+        assert why in warning
+    assert not pair_warnings(pairs, three, True)
+    assert not pair_warnings(replace(pairs, pair=False), one, True)
+    assert not pair_warnings(pairs, changed_config(one, match_separator=102), True)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ({"embedding_kernel": 5}, "a convolution over 5 words"),
+        ({"match_separator": 102}, "a mark on tokens that both texts of a pair have"),
+        ({"wide_rows": 64}, "a wide table of 64 rows"),
+    ],
+)
+def test_a_plan_names_the_parts_that_its_candidates_have_no_column_for(part: dict[str, int], said: str) -> None:
+    plain = StudentConfig(num_hidden_layers=1, num_heads=[4], head_sizes=[8], intermediate_sizes=[64])
+    assert part_lines(plain) == []
+    (line,) = part_lines(changed_config(plain, **part))
+    assert line.startswith(said)
 
 
 def test_nothing_is_said_of_a_training_that_is_over(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from edgepack.errors import InputError
 from edgepack.student.config import StudentConfig
 from edgepack.student.match import match_words
 from edgepack.student.model import Student
-from edgepack.tokenizer.asset_parts import separator_of
+from edgepack.tokenizer.asset import separator_of
 from tests.noisy import noisy_student
 from tests.student.shapes import ONE_LAYER
 
@@ -42,6 +42,14 @@ def found(ids: list[list[int]]) -> list[list[bool]]:
     tokens = torch.tensor(ids)
     matches: list[list[bool]] = match_words(tokens, torch.ones_like(tokens), SEPARATOR).tolist()
     return matches
+
+
+def tokenizer_of(pair: str) -> Tokenizer:
+    """Words, and this template for pairs."""
+    tokenizer = Tokenizer(WordLevel(WORDS, unk_token="<s>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(single="<s> $A", pair=pair, special_tokens=list(WORDS.items())[:3])
+    return tokenizer
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
@@ -140,7 +148,13 @@ def test_the_separator_is_a_token(separator: int) -> None:
     ],
 )
 def test_the_separator_is_what_the_tokenizer_puts_between(pair: str, expected: int | None) -> None:
-    tokenizer = Tokenizer(WordLevel(WORDS, unk_token="<s>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(single="<s> $A", pair=pair, special_tokens=list(WORDS.items())[:3])
-    assert separator_of(tokenizer) == expected
+    assert separator_of(tokenizer_of(pair)) == expected
+
+
+@pytest.mark.parametrize("longest", [3, 4, 5])
+def test_truncation_and_padding_do_not_hide_the_separator(longest: int) -> None:
+    tokenizer = tokenizer_of("<s> $A | $B |")
+    tokenizer.enable_padding(direction="left", pad_id=SEPARATOR, pad_token="|", length=8)
+    tokenizer.enable_truncation(longest)
+    assert separator_of(tokenizer) == SEPARATOR
+    assert (tokenizer.truncation or {})["max_length"] == longest  # the tokenizer is its owner's
