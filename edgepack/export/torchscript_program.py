@@ -167,11 +167,11 @@ class MobileEncoder(nn.Module):
         x = self.embed(input_ids, token_type_ids)
         if self.options["kernel"] > 1:
             x = x + self.neighbours(input_ids, attention_mask)
-        if self.match.numel() > 0:
-            x = x + self.matches(input_ids, attention_mask)
         bucket = self.bucket_of_pairs(input_ids.size(1))
         attention_sets, ffn_sets = self.lists["attention_sharing"], self.lists["ffn_sharing"]
         for layer in range(len(attention_sets)):
+            if layer == self.options["self_attentive"] and self.match.numel() > 0:  # behind the embedding's own layer
+                x = x + self.matches(input_ids, attention_mask)
             chosen = attention_sets[layer]
             bias = mask + self.relative[chosen][bucket].permute(2, 0, 1) if chosen < len(self.relative) else mask
             first_only = self.options["first_token"] == 1 and layer == len(attention_sets) - 1

@@ -76,6 +76,7 @@ AXES: dict[str, dict[str, Any]] = {
     "convolution": {"embedding_kernel": 5, "wide_rows": 5},
     "convolution_of_three": {"embedding_kernel": 3, "type_vocab_size": 2},
     "match": {"match_separator": 7},
+    "match_self_attentive": {**SAFE, "match_separator": 7},
     "match_wide": {"match_separator": 7, "wide_rows": 5, "type_vocab_size": 2, "relative_attention_buckets": 8},
     "wide": {"wide_rows": 5},
     "wide_many": {"wide_rows": 300, "type_vocab_size": 2},
