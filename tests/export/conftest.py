@@ -48,6 +48,8 @@ FORMAT_AXES: dict[str, dict[str, Any]] = {
     "convolution_tags": {"embedding_kernel": 3, "task": "token-classification", "head_act": None, "type_vocab_size": 2},
     "match": {"match_separator": 7},
     "match_everything": {"match_separator": 59, "type_vocab_size": 2, "embedding_kernel": 3, "wide_rows": 16},
+    "match_self_attentive": {"match_separator": 7, "embedding_projection": "self_attentive"}
+    | {"embedding_num_heads": 2, "embedding_intermediate_size": 24},
     "wide": {"wide_rows": 16},
     "wide_two_types": {"wide_rows": 70, "num_labels": 5, "type_vocab_size": 2},
     "mean_vector": {"task": "feature-extraction", "pooling": "mean", "head_act": None, "normalized": True},
