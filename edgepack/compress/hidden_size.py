@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgepack.compress.surgery import MATCH, POSITION, TYPE, WORD, State, rebuild
+from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
+from edgepack.student.match import MATCH
 from edgepack.student.model import Student
 
 RIDGE = 1e-2  # of the mean variance of the inputs: pulls a fitted matrix to the cut one where there are no data

@@ -83,8 +83,7 @@ def theseus_forward(
     own_buckets, teacher_buckets = (_buckets(model, input_ids) for model in (student, teacher))
     x = student.embeddings(input_ids, token_type_ids, mask)
     hidden = [x]
-    x = student.embeddings.add_neighbours(x, input_ids, attention_mask)
-    x = student.embeddings.add_match(x, input_ids, attention_mask)
+    x = student.embeddings.first_input(x, input_ids, attention_mask)
     for layer, (group, own) in enumerate(zip(groups, successors, strict=True)):
         if own:
             x = _run_layer(student, layer, x, mask, own_buckets, frozen=False)

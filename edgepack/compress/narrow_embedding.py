@@ -11,9 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgepack.compress.surgery import MATCH, POSITION, TYPE, WORD, State, rebuild
+from edgepack.compress.surgery import POSITION, TYPE, WORD, State, rebuild
 from edgepack.errors import InputError
 from edgepack.student.config import changed_config
+from edgepack.student.match import MATCH
 from edgepack.student.model import Student
 
 BLOCK = 4096  # rows at a time in double: a whole table would take hundreds of megabytes, several times over

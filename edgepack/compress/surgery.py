@@ -8,7 +8,6 @@ from edgepack.student.config import StudentConfig, changed_config
 from edgepack.student.model import Student, student_of
 
 State = dict[str, Tensor]
-MATCH = "embeddings.match"
 POSITION, TYPE, WORD = "embeddings.position.weight", "embeddings.token_type.weight", "embeddings.word.weight"
 
 

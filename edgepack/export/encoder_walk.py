@@ -23,11 +23,11 @@ from typing import ClassVar, Generic, TypeVar
 from edgepack.export.linear import ATTENTION_INPUTS, Linear, factors, joined
 from edgepack.quantization import FP32, BitWidth
 from edgepack.student.config import ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
+from edgepack.student.match import MATCH
 from edgepack.task.similarity import EMBEDS
 
 LEAST_LENGTH = 1e-12  # that a vector is divided by, as torch has it
 V = TypeVar("V")  # a value: a name in a graph, a tensor in a module
-MATCH = "embeddings.match"  # path of the vector of tokens that both texts have
 SELF_ATTENTIVE = "embeddings.attention"  # path of the attention in a self-attentive embedding
 
 

@@ -29,7 +29,6 @@ from torch.jit.mobile import _get_model_ops_and_info
 
 from edgepack.errors import InputError
 from edgepack.export import Artifact
-from edgepack.export.encoder_walk import MATCH
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
 from edgepack.export.support import check_pruned, check_widths
@@ -40,6 +39,7 @@ from edgepack.export.torchscript_wide import MobileWide
 from edgepack.export.weights import Weights
 from edgepack.quantization import INT4, BitWidth, Blocks, RowTable
 from edgepack.student.config import StudentConfig
+from edgepack.student.match import MATCH
 from edgepack.student.model import Student
 from edgepack.student.relative_positions import bucket_by_distance
 from edgepack.target import Target

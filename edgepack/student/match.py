@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+MATCH = "embeddings.match"  # path of the vector
+
 
 def match_words(input_ids: Tensor, present: Tensor, separator: int) -> Tensor:
     """Whether the other text has the token's id too: int64 `(batch, seq)` twice → bool `(batch, seq)`.

@@ -222,6 +222,10 @@ class Embeddings(nn.Module):
             x = self.output_norm(self.feed_forward(x))  # no residual where the size changes
         return x
 
+    def first_input(self, x: Tensor, input_ids: Tensor, present: Tensor) -> Tensor:
+        """What the first layer reads: the embeddings' output `x`, and what other tokens add to each; the same shape."""
+        return self.add_match(self.add_neighbours(x, input_ids, present), input_ids, present)
+
     def add_neighbours(self, x: Tensor, input_ids: Tensor, present: Tensor) -> Tensor:
         """`x` `(batch, seq, H)` and what each token's neighbours add to it; `present`: 0 at padding."""
         if self.convolution is None:
@@ -363,8 +367,7 @@ class Student(PreTrainedModel):
             )
         x = self.embeddings(input_ids, token_type_ids, mask)
         hidden = [x]
-        x = self.embeddings.add_neighbours(x, input_ids, attention_mask)
-        x = self.embeddings.add_match(x, input_ids, attention_mask)
+        x = self.embeddings.first_input(x, input_ids, attention_mask)
         for layer in range(config.num_hidden_layers):
             first_only = layer == config.first_token_layer
             attention = self.attention[(config.attention_sharing or [])[layer]]
