@@ -16,7 +16,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertForToken
 from edgepack.console import Console
 from edgepack.finetune import loop
 from edgepack.finetune.checkpoint import Training
-from edgepack.finetune.loop import Job, Step, class_weights, make_optimizer
+from edgepack.finetune.loop import Job, Step, class_weights, make_optimizer, plain_attention
 from edgepack.finetune.settings import Options, choose
 from edgepack.inference import torch_batch
 from edgepack.task.encoded import IGNORED, Encoded
@@ -137,3 +137,15 @@ def test_a_batch_with_nothing_to_score_changes_nothing_but_by_decay(tmp_path: Pa
     step = Step(model, make_optimizer(dict(model.named_parameters())), job, torch.ones(3))
     assert float(step.take(np.arange(4), Training())) == 0
     assert all(torch.isfinite(value).all() for value in model.parameters())
+
+
+@pytest.mark.parametrize(("device", "inside"), [("cpu", "eager"), ("cuda", "sdpa")])
+def test_attention_is_plain_while_a_cpu_trains(device: str, inside: str) -> None:
+    model = model_for(False).eval()
+    ids = torch.arange(1, 13).reshape(2, 6)
+    assert model.config._attn_implementation == "sdpa"
+    before = model(input_ids=ids).logits
+    with plain_attention(model, torch.device(device)):
+        assert model.config._attn_implementation == inside
+        assert torch.allclose(model(input_ids=ids).logits, before, atol=1e-6)
+    assert model.config._attn_implementation == "sdpa"
