@@ -38,7 +38,10 @@ PYTHON_STEPS = {  # what classes do in Python before the vocabulary; a tokenizer
 }
 NO_LIMIT = 10**9  # tokens; transformers writes 1e30 for "none"
 LEAST_LENGTH = 8
-SWITCHES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets")
+SWITCHES = (
+    *("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets"),
+    *("add_bos_token", "add_eos_token"),
+)
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 

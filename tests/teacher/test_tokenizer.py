@@ -124,6 +124,50 @@ def test_the_space_before_the_first_word_is_the_files(tmp_path: Path) -> None:
     assert open_tokenizer(open_checkpoint(str(tmp_path)), "token-classification").rival is None  # words have it anyway
 
 
+def test_the_space_before_the_first_word_is_any_class_option(tmp_path: Path) -> None:
+    """transformers 4 applied it whatever the class, the generic one too."""
+    byte_level(tmp_path)
+    edit_json(tmp_path, "tokenizer.json", lambda d: d["pre_tokenizer"].update(add_prefix_space=False))
+    for name in ("PreTrainedTokenizerFast", "ModernBertTokenizer"):
+        edit(tmp_path, "tokenizer_config.json", tokenizer_class=name, add_prefix_space=True)
+        rival = open_tokenizer(open_checkpoint(str(tmp_path)), "text-classification").rival
+        assert rival is not None
+        assert "add_prefix_space true" in rival.difference
+
+
+@pytest.mark.parametrize("name", ["ConvBertTokenizer", "MobileBertTokenizerFast", "DebertaV2Tokenizer"])
+def test_every_class_that_reads_case_names_a_rival(folder: Path, name: str) -> None:
+    edit_json(folder, "tokenizer.json", normalizer(lowercase=False))
+    edit(folder, "tokenizer_config.json", tokenizer_class=name, do_lower_case=True)
+    rival = open_tokenizer(open_checkpoint(str(folder)), "text-classification").rival
+    assert rival is not None
+    assert rival.backend.encode("PLAY").ids == rival.backend.encode("play").ids
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "begins", "ends"),
+    [
+        ({"add_eos_token": True, "eos_token": "[MASK]"}, "add_eos_token true", False, True),
+        ({"add_bos_token": False, "bos_token": "[CLS]"}, "add_bos_token false", False, False),
+        ({"add_bos_token": True, "bos_token": "[CLS]"}, None, True, False),
+        ({"add_bos_token": False, "add_eos_token": False}, None, True, False),
+    ],
+)
+def test_tokens_that_options_put_around_a_text_are_a_rival(
+    folder: Path, options: dict[str, Any], said: str | None, begins: bool, ends: bool
+) -> None:
+    """transformers writes the template anew where one of the options is set."""
+    edit(folder, "tokenizer_config.json", **options)
+    rival = open_tokenizer(open_checkpoint(str(folder)), "text-classification").rival
+    if said is None:
+        assert rival is None
+        return
+    assert rival is not None
+    assert rival.difference == f"tokenizer_config.json says {said}, and tokenizer.json does otherwise"
+    tokens = rival.backend.encode("play").tokens
+    assert (tokens[0] == "[CLS]", tokens[-1] == "[MASK]") == (begins, ends)
+
+
 # ---- the time before tokenizer.json
 
 
