@@ -168,7 +168,8 @@ def check_words(data: Dataset, encoded: Encoded, longest: int) -> list[str]:
 
 def unknown_share(tokenizer: PreTrainedTokenizerFast, encoded: Sequence[Encoded]) -> float:
     """Of the data's tokens, special ones left out, the share that stands for what the tokenizer does not know."""
-    unknown = tokenizer.unk_token_id
+    own = getattr(tokenizer.backend_tokenizer.model, "unk_token", None)  # a config may name another
+    unknown = tokenizer.unk_token_id if own is None else tokenizer.backend_tokenizer.token_to_id(own)
     if unknown is None:
         return 0.0
     ids = np.concatenate([each.input_ids for each in encoded])

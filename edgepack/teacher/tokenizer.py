@@ -79,8 +79,25 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         settings.padding_side or _direction(stated, "padding"),
         find_rival(backend, settings, task_name) if is_file else None,
         tuple(pair_notes),
-        tuple(said_of_vocabulary_beside(checkpoint.folder, backend, what) if is_file else ()),
+        (*said_of_vocabulary_beside(checkpoint.folder, backend, what), *_said_of_special(backend, settings, what))
+        if is_file
+        else (),
     )
+
+
+def _said_of_special(backend: Tokenizer, settings: TokenizerSettings, what: str) -> list[str]:
+    """Notes on roles whose token, as the files beside tokenizer.json name it, has not that role in it."""
+    around = backend.encode("a", "a").tokens
+    named = {role: settings.special.get(role) for role in ("cls", "sep", "unk")}
+    said = [
+        f"{role}_token {shown(token)}, which tokenizer.json puts around no text"
+        for role, token in named.items()
+        if role != "unk" and token is not None and token not in around
+    ]
+    own = getattr(backend.model, "unk_token", None)
+    if own is not None and named["unk"] not in (None, own):
+        said.append(f"unk_token {shown(named['unk'])}, where tokenizer.json has {shown(own)}")
+    return [f"{what}: tokenizer_config.json names the {each}: tokenizer.json counts" for each in said]
 
 
 def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -> int:

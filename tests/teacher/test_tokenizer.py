@@ -168,6 +168,16 @@ def test_tokens_that_options_put_around_a_text_are_a_rival(
     assert (tokens[0] == "[CLS]", tokens[-1] == "[MASK]") == (begins, ends)
 
 
+def test_special_tokens_that_the_file_uses_otherwise_are_said(folder: Path) -> None:
+    assert open_tokenizer(open_checkpoint(str(folder)), "text-classification").notes == ()
+    edit(folder, "tokenizer_config.json", cls_token="[MASK]", sep_token="[SEP]", unk_token="[PAD]")
+    notes = open_tokenizer(open_checkpoint(str(folder)), "text-classification").notes
+    assert [note.partition("names the ")[2] for note in notes] == [
+        "cls_token '[MASK]', which tokenizer.json puts around no text: tokenizer.json counts",
+        "unk_token '[PAD]', where tokenizer.json has '[UNK]': tokenizer.json counts",
+    ]
+
+
 # ---- the time before tokenizer.json
 
 

@@ -314,6 +314,20 @@ def test_a_pickle_that_nothing_reads_is_passed_over(folder: Path) -> None:
     assert load_teacher(str(folder)).notes == ()
 
 
+def test_files_that_nothing_reads_are_said(folder: Path) -> None:
+    """A head, an adapter or a second model may be a part of the answers; forms of the same model are none."""
+    for name in ("training_args.bin", "optimizer.pt", "model.fp16.safetensors", "._model.safetensors", "rust_model.ot"):
+        (folder / name).write_bytes(b"x")
+    assert load_teacher(str(folder)).notes == ()
+    for name in ("classifier.pt", "model_1.safetensors", "pytorch_model_head.bin"):
+        (folder / name).write_bytes(b"x")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "adapter_config.json").write_text("{}")
+    files, adapter = load_teacher(str(folder)).notes
+    assert "nothing reads classifier.pt, model_1.safetensors, pytorch_model_head.bin beside model.safetensors" in files
+    assert "nothing reads the adapter in mine; if the teacher answers with it, merge the adapter first" in adapter
+
+
 def test_a_pickle_in_parts_is_compared_too(folder: Path) -> None:
     held = load_file(folder / "model.safetensors")
     names = sorted(held)
