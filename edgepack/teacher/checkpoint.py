@@ -233,6 +233,11 @@ def _check_sizes(config: PreTrainedConfig, what: str) -> None:
         raise InputError(f"{what}: pad_token_id is {shown(padding)}; the vocabulary has {sizes.vocabulary} tokens")
     if config.model_type == "mpnet":
         _check_mpnet(config, what)
+    elif padding is None and family_of(config).offset_positions:
+        raise InputError(
+            f"{what}: pad_token_id is None, and a {config.model_type} counts positions from behind it; set it to the "
+            "id of its tokenizer's padding, 1 in most"
+        )
 
 
 def _check_mpnet(config: PreTrainedConfig, what: str) -> None:

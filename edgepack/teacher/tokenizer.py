@@ -22,7 +22,7 @@ from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.token_types import as_the_model_gets_them
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
-from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
+from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_padding, check_vocabulary
 from edgepack.teacher.vocabulary_files import build_tokenizer, said_of_vocabulary_beside, special_tokens
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
@@ -71,7 +71,9 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         pair_notes: list[str] = []
         if not checkpoint.traits.one_segment:
             backend, pair_notes = as_the_model_gets_them(backend, settings, what)
-    check_vocabulary(backend, checkpoint, FILE if is_file else "the vocabulary")
+    file = FILE if is_file else "the vocabulary"
+    check_vocabulary(backend, checkpoint, file)
+    check_padding(backend, checkpoint, file)
     pad = (stated.get("padding") or {}).get("pad_token")
     return FolderTokenizer(
         wrap_tokenizer(backend, settings, pad, checkpoint, what),

@@ -196,3 +196,18 @@ def test_random_tokenization_is_refused(tmp_path: Path) -> None:
     edit_json(tmp_path, "tokenizer.json", lambda d: d["model"].update(dropout=0.1))
     with pytest.raises(InputError, match=r"says dropout 0\.1, which tokenizes at random"):
         load_tokenizer(open_checkpoint(str(tmp_path)), "text-classification")
+
+
+@pytest.mark.parametrize(
+    ("padding", "message"),
+    [(2, "pad_token_id is 2 .* '</s>' with that id in each text"), (None, "pad_token_id is None")],
+)
+def test_positions_are_counted_behind_a_token_that_no_text_has(
+    tmp_path: Path, padding: int | None, message: str
+) -> None:
+    """transformers gives the token of padding no position of its own: a student would read its text elsewhere."""
+    byte_level(tmp_path)
+    assert load_teacher(str(tmp_path)).max_length == 38
+    edit(tmp_path, "config.json", pad_token_id=padding)
+    with pytest.raises(InputError, match=message):
+        load_teacher(str(tmp_path))
