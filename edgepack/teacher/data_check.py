@@ -67,7 +67,8 @@ def check_teacher(
     if metric <= majority and not allow_untrained:
         raise InputError(
             f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
-            f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"
+            f"{rival} {majority:.4f}; check the order of the data's labels, its tokenizer and its weights, "
+            "fine-tune it, or pass --allow-untrained"
         )
     doubt = ""
     if not (task.is_score or task.is_multi_label or task.finds_entities or allow_untrained):
