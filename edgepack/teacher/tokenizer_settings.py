@@ -78,8 +78,8 @@ def read_settings(folder: Path, what: str) -> TokenizerSettings:
     options = _with_flags(read_json(folder / "tokenizer_config.json", what), what)
     if options.get("auto_map"):
         raise InputError(
-            f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; save "
-            "the tokenizer as tokenizer.json"
+            f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; only "
+            "if a tokenizer.json in the folder holds all that it does, take auto_map out"
         )
     if options.get("split_special_tokens"):
         raise InputError(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from edgepack.teacher.families import Family
 from edgepack.teacher.files import PICKLES, SAFETENSORS
-from edgepack.teacher.other_models import MERGE
+from edgepack.teacher.other_models import MERGE, TRAINING
 from edgepack.teacher.weight_check import HARMLESS
 from edgepack.teacher.weight_names import few, plain_name, read_names, stored_in, weight_files
 
@@ -28,8 +28,7 @@ MOST_COMPARED = 2_000_000_000  # bytes of what is not read: a second or two
 WHOLE = "pytorch_model.bin"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".joblib", ".npz")
 KNOWN = re.compile(  # further forms of the same model, and what a training keeps for itself
-    r"\.|(model|pytorch_model)(\.\w+)?(-\d+-of-\d+)?\.(safetensors|bin)$|openvino_model|tokenizer"
-    r"|(training_args|optimizer|scheduler|scaler|sampler|rng_state|random_states|custom_checkpoint|dl_state_dict)"
+    rf"\.|(model|pytorch_model)(\.\w+)?(-\d+-of-\d+)?\.(safetensors|bin)$|openvino_model|tokenizer|{'|'.join(TRAINING)}"
 )
 
 

@@ -107,13 +107,21 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         only(**SPIECE),
         r"SentencePiece file alone \(spiece\.model\); write a tokenizer\.json",
     ),
+    "vocab.txt with counts": (
+        only(vocab__txt=WORDS.replace("\n", "\t9\n")),
+        r"vocab\.txt:1: '\[PAD\]\\t9' has a space or a tab; a token alone on each line is needed",
+    ),
+    "a tokenizer in a folder inside": (
+        lambda f: [(f / "own").mkdir(), (f / "tokenizer.json").rename(f / "own" / "tokenizer.json")],
+        "no tokenizer; .* copy the files into the folder, those in own",
+    ),
     "vocab.json of a word list": (only(vocab__json=json.dumps({"a": 0})), r"the tokenizer is vocab\.json alone"),
     "merges alone": (only(merges__txt="a b"), r"the tokenizer is merges\.txt alone"),
     "nothing": (only(), r"no tokenizer; one of tokenizer\.json"),
     "vocab.txt without its ends": (only(vocab__txt=WORDS.replace("[CLS]", "[BEGIN]")), r"vocab\.txt lacks a cls_token"),
     "vocab.txt with a line twice": (
         only(vocab__txt=WORDS + "\nplay"),
-        r"vocab\.txt:34: 'play' stands twice, at 32 too",
+        r"vocab\.txt:34: 'play' stands twice, at 32 too; transformers takes the last one: if .* write \[unused1\]",
     ),
     "vocab.txt that is no text": (
         lambda f: (only()(f), (f / "vocab.txt").write_bytes(b"\xff\x00")),

@@ -113,6 +113,7 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "an adapter's bottleneck": (added(bert__encoder__layer__0__adapters__a=ONES), "adapter that was not merged"),
     "modules kept by PEFT": (renamed(lambda n: n.replace("classifier.", "classifier.modules_to_save.")), "not merged"),
     "quantized by bitsandbytes": (added(**{f"{QUERY}.weight.absmax": ONES}), r"quantized: bert\.encoder.*absmax"),
+    "quantized by quanto": (added(**{f"{QUERY}.weight._data": ONES}), "weights are quantized"),
     "quantized integers": (changed(f"{QUERY}.weight", lambda t: t.to(torch.int8)), "weights are quantized"),
     "integers for a bias": (changed("classifier.bias", lambda t: t.to(torch.int64)), "quantized: classifier.bias"),
     "an old name beside the new one": (
@@ -124,6 +125,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         r"hold bert\.embeddings\.\S+ and embeddings\.\S+, two names of one tensor",
     ),
     "a tensor in two parts": (shards_with_one_tensor_twice, r"is in model-00002-of-00002\.safetensors and in another"),
+    "a weight that torch computes": (
+        renamed(lambda name: name.replace("classifier.weight", "classifier.parametrizations.weight.original")),
+        "parts of which torch computes others .*parametrizations.*remove_parametrizations",
+    ),
     "masks of pruning": (added(**{f"{QUERY}.weight_mask": ONES}), r"masks of pruning .*prune\.remove"),
     "heads pruned": (changed(f"{QUERY}.weight", lambda t: t[:8]), r"shape \[8, 16\].*heads were pruned"),
     "heads pruned by the config": (lambda f: edit(f, "config.json", pruned_heads={"0": [1]}), "names pruned_heads"),
