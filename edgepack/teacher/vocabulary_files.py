@@ -80,7 +80,7 @@ def _check_class(settings: TokenizerSettings, allowed: tuple[str, ...], file: st
 
 
 def read_vocabulary(path: Path, what: str) -> dict[str, int]:
-    """The tokens of a vocab.txt by their lines' numbers; lines may end as on any system, blank ones at the end are none."""
+    """The tokens of a vocab.txt by their lines' numbers; lines may end as on any system, blank ones end the file."""
     try:
         text = read_file(path, LARGEST_FILE, f"{what}: {path.name}").decode("utf-8-sig")
     except UnicodeDecodeError as e:
