@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from tokenizers.processors import TemplateProcessing
 
+from edgepack.errors import shown
 from edgepack.teacher.tokenizer_settings import TokenizerSettings
 from edgepack.teacher.vocabulary_check import PROBES
 from edgepack.teacher.vocabulary_files import GENERIC_CLASSES, WORD_PIECE_CLASSES
@@ -23,6 +24,7 @@ CASE_CLASSES = (  # those that read do_lower_case
     *("SqueezeBertTokenizer", "XLNetTokenizer"),
 )
 ENDS = (("add_bos_token", "bos", 0), ("add_eos_token", "eos", -1))  # option, role, place in a text
+MATCHING = ("single_word", "lstrip", "rstrip", "normalized")  # an added token's flags that decide where it is found
 STEPS = ("normalizers", "pretokenizers", "processors")
 Step = dict[str, Any]
 Change = Callable[[Step], Step | None]
@@ -69,6 +71,11 @@ def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) 
         if ends:
             rival = _with_ends(rival, settings, ends)
             differing += [f"{option} {json.dumps(wanted)}" for option, wanted in ends.items()]
+        flags = _other_flags(rival, settings)
+        if flags:
+            rival = Tokenizer.from_str(rival.to_str())
+            rival.add_tokens(flags)
+            differing.append(f"other flags of the added token {shown(flags[0].content)}")
     if not differing:
         return None
     return Rival(rival, f"tokenizer_config.json says {', '.join(differing)}, and tokenizer.json does otherwise")
@@ -82,6 +89,25 @@ def _contradicted_ends(backend: Tokenizer, settings: TokenizerSettings) -> dict[
         wanted = settings.options.get(option)
         if wanted is not None and token is not None and (backend.encode("a").ids[place] == token) != wanted:
             found[option] = bool(wanted)
+    return found
+
+
+def _other_flags(backend: Tokenizer, settings: TokenizerSettings) -> list[AddedToken]:
+    """Added tokens that tokenizer_config.json has with other flags, where a text with one of them shows it."""
+    found, known = [], backend.get_added_tokens_decoder()
+    for number, value in (settings.options.get("added_tokens_decoder") or {}).items():
+        own = known.get(int(number))
+        if own is None or not isinstance(value, dict) or own.content != value["content"]:
+            continue
+        held = {flag: getattr(own, flag) for flag in MATCHING}
+        stated = {flag: bool(value.get(flag, held[flag])) for flag in MATCHING}
+        if stated == held:
+            continue
+        other, token = Tokenizer.from_str(backend.to_str()), AddedToken(own.content, special=own.special, **stated)
+        other.add_tokens([token])
+        texts = [*(text.format(own.content) for text in ("a{0}b", "a {0} b", "{0}{0}")), own.content.upper()]
+        if [backend.encode(text).ids for text in texts] != [other.encode(text).ids for text in texts]:
+            found.append(token)
     return found
 
 

@@ -85,7 +85,7 @@ def read_vocabulary(path: Path, what: str) -> dict[str, int]:
         text = read_file(path, LARGEST_FILE, f"{what}: {path.name}").decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise InputError(f"{what}: {path.name} is no UTF-8 text: {e}; copy or download the checkpoint again") from e
-    tokens = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+    tokens = _lines(text)
     vocabulary: dict[str, int] = {}
     for number, token in enumerate(tokens):
         if token.strip() and ("\t" in token or token != token.strip(" ")):
@@ -101,6 +101,11 @@ def read_vocabulary(path: Path, what: str) -> dict[str, int]:
             )
         vocabulary[token] = number
     return vocabulary
+
+
+def _lines(text: str) -> list[str]:
+    """The lines, ended as on any system, without blank ones at the end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 
 
 def said_of_vocabulary_beside(folder: Path, backend: Tokenizer, what: str) -> list[str]:
@@ -171,12 +176,10 @@ def _byte_level(folder: Path, settings: TokenizerSettings, what: str, framed: bo
         )
     try:
         data = read_file(folder / "merges.txt", LARGEST_FILE, f"{what}: merges.txt")
-        lines = data.decode("utf-8-sig").split("\n")
+        lines = _lines(data.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
         raise InputError(f"{what}: merges.txt is no UTF-8 text: {e}; copy or download the checkpoint again") from e
-    pairs = [
-        tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip("\r") and not line.startswith("#version")
-    ]
+    pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     wrong = [pair for pair in pairs if len(pair) != 2]
     if wrong:
         raise InputError(f"{what}: merges.txt holds {shown(' '.join(wrong[0]))}; two parts with a space are needed")

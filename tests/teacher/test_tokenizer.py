@@ -168,6 +168,20 @@ def test_tokens_that_options_put_around_a_text_are_a_rival(
     assert (tokens[0] == "[CLS]", tokens[-1] == "[MASK]") == (begins, ends)
 
 
+def test_other_flags_of_an_added_token_are_a_rival(folder: Path) -> None:
+    """transformers adds it again with the flags of tokenizer_config.json."""
+    number = max(json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"].values())
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    token = {"id": number, "content": vocabulary(folder)[number], **flags}
+    edit_json(folder, "tokenizer.json", lambda d: d["added_tokens"].append(token))
+    for stated, differs in ((flags, False), ({**flags, "single_word": True}, True)):
+        edit(folder, "tokenizer_config.json", added_tokens_decoder={str(number): {**token, **stated}})
+        rival = open_tokenizer(open_checkpoint(str(folder)), "text-classification").rival
+        assert (rival is not None) == differs
+    assert rival is not None
+    assert "says other flags of the added token" in rival.difference
+
+
 def test_special_tokens_that_the_file_uses_otherwise_are_said(folder: Path) -> None:
     assert open_tokenizer(open_checkpoint(str(folder)), "text-classification").notes == ()
     edit(folder, "tokenizer_config.json", cls_token="[MASK]", sep_token="[SEP]", unk_token="[PAD]")
@@ -211,12 +225,12 @@ def test_vocab_txt_of_mpnet_has_robertas_ends(tmp_path: Path) -> None:
     assert tokenizer.pad_token == "<pad>"
 
 
-@pytest.mark.parametrize("space", [False, True])
-def test_vocab_json_and_merges_are_byte_level(tmp_path: Path, space: bool) -> None:
+@pytest.mark.parametrize(("space", "end"), [(False, "\n"), (True, "\n"), (False, "\r"), (False, "\r\n")])
+def test_vocab_json_and_merges_are_byte_level(tmp_path: Path, space: bool, end: str) -> None:
     byte_level(tmp_path)
     model = json.loads((tmp_path / "tokenizer.json").read_text())["model"]
     merges = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"]), ""]
-    files = {"vocab.json": json.dumps(model["vocab"]), "merges.txt": "\n".join(merges)}
+    files = {"vocab.json": json.dumps(model["vocab"]), "merges.txt": end.join(merges)}
     old_files(tmp_path, {**files, "tokenizer_config.json": json.dumps({"add_prefix_space": space})})
     tokenizer = load_tokenizer(open_checkpoint(str(tmp_path)), "text-classification")
     pairs = [tuple(pair) for pair in model["merges"]]

@@ -286,6 +286,11 @@ def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
             f"as class ids, 0 to {len(labels) - 1} are allowed; -1 often marks rows without a label, -100 tokens "
             "without a tag: leave them out"
         )
+        if all(map(is_integer, file.places)) and len(file.places) == len(labels):
+            hint = (
+                f"as class ids, 0 to {len(labels) - 1} are allowed; there are as many numbers as classes, and nothing "
+                "says which is which: write names in their place"
+            )
     if label.strip() in (*GAPS, PYTHONS_GAP):
         hint = "data frames write an empty cell so: leave rows without a label out"
     check_single(file, labels)
