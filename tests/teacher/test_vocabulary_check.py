@@ -44,6 +44,11 @@ def setting(**change: Any) -> Callable[[Path], None]:
     return lambda folder: edit(folder, "tokenizer_config.json", **change)
 
 
+def into_a_folder(folder: Path) -> None:
+    (folder / "own").mkdir()
+    (folder / "tokenizer.json").rename(folder / "own" / "tokenizer.json")
+
+
 WORDS = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "play", "song"])
 SPIECE = {"spiece__model": "\x0a\x0egarbage"}
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -112,7 +117,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"vocab\.txt:1: '\[PAD\]\\t9' has a space or a tab; a token alone on each line is needed",
     ),
     "a tokenizer in a folder inside": (
-        lambda f: [(f / "own").mkdir(), (f / "tokenizer.json").rename(f / "own" / "tokenizer.json")],
+        into_a_folder,
         "no tokenizer; .* copy the files into the folder, those in own",
     ),
     "vocab.json of a word list": (only(vocab__json=json.dumps({"a": 0})), r"the tokenizer is vocab\.json alone"),

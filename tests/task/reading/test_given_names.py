@@ -47,6 +47,6 @@ def test_names_given_by_the_user_over_a_files_own_are_said(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("numbers", [[1, 2], [-1, 1]])
-def test_other_numbers_than_class_ids_need_names(tmp_path: Path, numbers: list[int]) -> None:
+def test_other_numbers_than_class_ids_need_names(tmp_path: Path, numbers: list[object]) -> None:
     with pytest.raises(InputError, match="as many numbers as classes, and nothing says which is which: write names"):
         read_dataset(tsv(tmp_path, "a", numbers), task("neg", "pos"))
