@@ -43,7 +43,10 @@ def ask_teacher(
         problem = label_problem(answers[0], answers[1], source)
     if problem is not None:
         if not allow_untrained:
-            raise InputError(f"{problem}; correct the labels, or pass --allow-untrained to go on with these")
+            raise InputError(
+                f"{problem}; correct the labels, name integers with --labels in the order that the data count them, or "
+                "pass --allow-untrained to go on with these"
+            )
         console.warn(problem)
     check = check_teacher(teacher, evaluation, logits, allow_untrained)
     if check.doubt:

@@ -65,6 +65,11 @@ def load(table: Table, name: TaskName, pair: bool, columns: Columns, problem: Pr
         notes = (*notes, *left_out(table, layout, columns))
     names, named_by = tuple(table.names.get(layout.label, ())), "its metadata"
     if columns.names:
+        if names and names != tuple(columns.names):
+            said = (
+                f"its metadata names its labels {listed(names)}, and {NAMED_BY_USER} otherwise; {NAMED_BY_USER} counts"
+            )
+            notes = (*notes, Note(f"{table.source}: {said}", warning=True))
         names, named_by = tuple(columns.names), NAMED_BY_USER
     elif layout.label_name:
         names, named_by = _companion_names(rows, layout.label_name), f"its column {shown(layout.label_name)}"

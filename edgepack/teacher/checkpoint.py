@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from optimum.utils import NormalizedConfigManager, NormalizedTextConfig
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
@@ -38,7 +39,9 @@ SAME_NUMBERS = {  # settings of how a model answers, and not what, with the valu
     "torchscript": False,
     "output_hidden_states": False,
     "output_attentions": False,
+    "_attn_implementation": None,  # by a package that may not be here
 }
+QUANTIZED = ("quantization_config", "compression_config")
 BACKWARD = ("is_decoder", "add_cross_attention", "is_encoder_decoder")  # settings that no encoder here has
 
 
@@ -158,8 +161,14 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
     if family == STUDENT:
         raise InputError(f"{what}: is a student that edgepack made; give the teacher that it was made from")
     if not isinstance(family, str) or family not in CONFIG_MAPPING:
+        lower = family.lower() if isinstance(family, str) else ""
+        hint = ""
+        if family is None:
+            hint = ", as checkpoints of before 2020 have it: write it into config.json, as the base model has it"
+        elif lower in CONFIG_MAPPING:
+            hint = f": write {shown(lower)}"
         raise InputError(
-            f"{what}: model_type is {shown(family)}; supported: what the installed transformers knows and has a "
+            f"{what}: model_type is {shown(family)}{hint}; supported: what the installed transformers knows and has a "
             "classification head for"
         )
     if raw.get("auto_map"):
@@ -167,10 +176,11 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
             f"{what}: config.json asks for its own Python code (auto_map), which edgepack never runs; "
             f"give a plain {family} checkpoint"
         )
-    if raw.get("quantization_config"):
-        raise InputError(f"{what}: its weights are quantized (quantization_config); give the checkpoint before that")
+    for setting in QUANTIZED:
+        if raw.get(setting) is not None:
+            raise InputError(f"{what}: its weights are quantized ({setting}); give the checkpoint before that")
     for setting in BACKWARD:
-        if raw.get(setting):
+        if raw.get(setting) and (setting != "is_encoder_decoder" or family in FAMILIES):  # T5 says so of itself
             raise InputError(
                 f"{what}: config.json says {setting} {shown(raw[setting])}, which makes a decoder of it, and students "
                 "are encoders; if it was trained as an encoder, set it to false"
@@ -180,6 +190,12 @@ def _check_settings(raw: dict[str, Any], what: str) -> None:
             f"{what}: config.json names pruned_heads, and layers of different width do not load; give the checkpoint "
             "before pruning (edgepack removes heads itself)"
         )
+    for setting in ("dtype", "torch_dtype"):
+        named = raw.get(setting)
+        if isinstance(named, str) and not isinstance(getattr(torch, named.removeprefix("torch."), None), torch.dtype):
+            raise InputError(
+                f"{what}: config.json says {setting} {shown(named)}; allowed: float32, float16, bfloat16, or none"
+            )
     for setting, value in raw.items():
         broken = isinstance(value, float) and not math.isfinite(value)
         if broken or ("dropout" in setting and isinstance(value, int | float) and not 0 <= value <= 1):
@@ -233,6 +249,11 @@ def _check_sizes(config: PreTrainedConfig, what: str) -> None:
         raise InputError(f"{what}: pad_token_id is {shown(padding)}; the vocabulary has {sizes.vocabulary} tokens")
     if config.model_type == "mpnet":
         _check_mpnet(config, what)
+    elif padding is None and family_of(config).offset_positions:
+        raise InputError(
+            f"{what}: pad_token_id is None, and a {config.model_type} counts positions from behind it; set it to the "
+            "id of its tokenizer's padding, 1 in most"
+        )
 
 
 def _check_mpnet(config: PreTrainedConfig, what: str) -> None:

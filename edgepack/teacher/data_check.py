@@ -67,7 +67,8 @@ def check_teacher(
     if metric <= majority and not allow_untrained:
         raise InputError(
             f"teacher {teacher.name}: {task.metric_name} {metric:.4f} on {len(evaluation)} evaluation examples, "
-            f"{rival} {majority:.4f}; check the data's label order, fine-tune it, or pass --allow-untrained"
+            f"{rival} {majority:.4f}; check the order of the data's labels, its tokenizer and its weights, "
+            "fine-tune it, or pass --allow-untrained"
         )
     doubt = ""
     if not (task.is_score or task.is_multi_label or task.finds_entities or allow_untrained):
@@ -168,7 +169,8 @@ def check_words(data: Dataset, encoded: Encoded, longest: int) -> list[str]:
 
 def unknown_share(tokenizer: PreTrainedTokenizerFast, encoded: Sequence[Encoded]) -> float:
     """Of the data's tokens, special ones left out, the share that stands for what the tokenizer does not know."""
-    unknown = tokenizer.unk_token_id
+    own = getattr(tokenizer.backend_tokenizer.model, "unk_token", None)  # a config may name another
+    unknown = tokenizer.unk_token_id if own is None else tokenizer.backend_tokenizer.token_to_id(own)
     if unknown is None:
         return 0.0
     ids = np.concatenate([each.input_ids for each in encoded])

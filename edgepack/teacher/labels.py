@@ -140,7 +140,7 @@ def read_labels(raw: Mapping[str, Any], what: str) -> tuple[str, ...] | None:
     if not forward:
         return None
     if not _is_whole(forward):
-        raise InputError(f"{what}: id2label must name each class id from 0 once; it is {shown(forward, 200)}")
+        raise InputError(f"{what}: id2label must name each class id from 0 once; {_fault(forward)}")
     if backward and not is_unnamed(backward.values()):
         ids = {name: i for i, name in backward.items()}
         for i, name in forward.items():
@@ -161,7 +161,12 @@ def _inverted(label2id: Any, what: str) -> Any:
     """label2id as id2label would have it."""
     if not isinstance(label2id, dict):
         return label2id
-    ids = [str(i) for i in label2id.values() if isinstance(i, int | str) and not isinstance(i, bool)]
+    wrong = next((name for name, i in label2id.items() if not isinstance(i, int | str) or isinstance(i, bool)), None)
+    if wrong is not None:
+        raise InputError(
+            f"{what}: label2id gives {shown(wrong)} the id {shown(label2id[wrong])}; whole numbers are needed"
+        )
+    ids = [str(i) for i in label2id.values()]
     if len(set(ids)) != len(label2id):
         raise InputError(f"{what}: label2id must give each name a class id of its own; it is {shown(label2id, 200)}")
     return dict(zip(ids, label2id, strict=True))
@@ -184,6 +189,16 @@ def _by_id(names: Any, field: str, what: str) -> dict[int, str]:
             )
         found[int(number)] = str(name)
     return found
+
+
+def _fault(names: Mapping[int, str]) -> str:
+    """What keeps names from being one for each id."""
+    lacking = next((i for i in range(len(names)) if i not in names), None)
+    if lacking is not None:
+        return f"it names {len(names)}, and not {lacking}"
+    twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+    first, second, *_ = sorted(i for i, name in names.items() if name == twice)
+    return f"{first} and {second} are both {shown(twice)}: give one another name"
 
 
 def _plain(name: str) -> str:

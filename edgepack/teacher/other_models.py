@@ -28,7 +28,25 @@ FOREIGN_WEIGHTS = {
     "*.pt": "a file of torch.save; load it in its own code and save the model with save_pretrained",
     "*.pth": "a file of torch.save; load it in its own code and save the model with save_pretrained",
     "saved_model.pb": "a TensorFlow SavedModel; give the checkpoint that it was made from",
+    "zero_to_fp32.py": "parts that DeepSpeed wrote; run zero_to_fp32.py in it, and save what it makes with the model",
+    "pytorch_model_fsdp*": "parts that FSDP wrote; put them together with `accelerate merge-weights`",
+    "*.distcp": "parts that FSDP wrote; put them together with `accelerate merge-weights`",
+    "*.ckpt.index": "a checkpoint of TensorFlow 1; convert it with transformers 4 to one of PyTorch",
+    "openvino_model.xml": "an OpenVINO model; give the checkpoint that it was exported from",
+    "onnx/*.onnx": "an ONNX file; give the checkpoint that it was exported from",
+    "rust_model.ot": "weights for Rust; give the checkpoint that they were converted from",
+    "*.pdparams": "Paddle weights; save the model for PyTorch",
+    "*.npz": "weights of MLX or JAX; give the checkpoint that they were converted from",
+    "*.gz": "packed files; unpack them",
+    "config.cfg": "a spaCy pipeline; give the transformers checkpoint of its training, or make a teacher with "
+    "`edgepack finetune`",
+    "*.safetensors": "safetensors of another name; call a whole model model.safetensors",
+    "*.bin": "weights of another name; call a whole model pytorch_model.bin",
 }
+TRAINING = (  # how files begin that a training keeps for itself
+    *("training_args", "optimizer", "scheduler", "scaler", "sampler", "rng_state", "random_states"),
+    *("custom_checkpoint", "dl_state_dict"),
+)
 MARKERS = ("modules.json", "config_setfit.json", "edgepack.json", *ADAPTER_FILES)  # fetched from the hub too
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -140,9 +158,12 @@ def _inner_checkpoint(folder: Path, inner: list[str]) -> str | None:
 
 def foreign_weights(folder: Path) -> str | None:
     """What weights are there that edgepack does not read, or that lack their config."""
-    for pattern, what in FOREIGN_WEIGHTS.items():
-        if any(folder.glob(pattern)):
-            return f"the folder holds {what}"
     if has_weights(folder) and not (folder / CONFIG).is_file():
         return "has weights and no config.json; copy the config.json that was saved with them"
-    return None
+    for pattern, what in FOREIGN_WEIGHTS.items():
+        if any(not path.name.startswith((".", *TRAINING)) for path in folder.glob(pattern)):
+            return f"the folder holds {what}"
+    inner = sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and has_weights(path) and path.name[0] != "."
+    )
+    return f"the folder holds a model in {bare(', '.join(inner))}; give that folder" if inner else None

@@ -7,15 +7,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.processors import TemplateProcessing
 
+from edgepack.errors import shown
 from edgepack.teacher.tokenizer_settings import TokenizerSettings
 from edgepack.teacher.vocabulary_check import PROBES
 from edgepack.teacher.vocabulary_files import GENERIC_CLASSES, WORD_PIECE_CLASSES
 from edgepack.tokenizer.library import tokenizers_as_input_errors
 
-CASE_CLASSES = (*WORD_PIECE_CLASSES, "AlbertTokenizer")  # those that read do_lower_case
-SPACE_CLASSES = ("RobertaTokenizer", "GPT2Tokenizer", "AlbertTokenizer")  # those that read add_prefix_space
+CASE_CLASSES = (  # those that read do_lower_case
+    *WORD_PIECE_CLASSES,
+    *("AlbertTokenizer", "ConvBertTokenizer", "DebertaV2Tokenizer", "DPRContextEncoderTokenizer"),
+    *("DPRQuestionEncoderTokenizer", "FNetTokenizer", "FunnelTokenizer", "LayoutLMTokenizer", "LxmertTokenizer"),
+    *("MobileBertTokenizer", "RealmTokenizer", "RemBertTokenizer", "RetriBertTokenizer", "SplinterTokenizer"),
+    *("SqueezeBertTokenizer", "XLNetTokenizer"),
+)
+ENDS = (("add_bos_token", "bos", 0), ("add_eos_token", "eos", -1))  # option, role, place in a text
+MATCHING = ("single_word", "lstrip", "rstrip", "normalized")  # an added token's flags that decide where it is found
 STEPS = ("normalizers", "pretokenizers", "processors")
 Step = dict[str, Any]
 Change = Callable[[Step], Step | None]
@@ -37,8 +46,7 @@ def with_prefix_space(backend: Tokenizer) -> Tokenizer:
 def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) -> Rival | None:
     """The pipeline as tokenizer_config.json's options would have it, where the file contradicts one of them."""
     kind, options = settings.class_name, settings.options
-    if kind is not None and kind in GENERIC_CLASSES:  # takes the file and no option
-        return None
+    generic = kind is not None and kind in GENERIC_CLASSES  # it takes the file, and of options those of any class
     changes: dict[str, Change] = {}
     if kind in (None, *CASE_CLASSES):
         changes["do_lower_case"] = _case(settings.flag("do_lower_case", True))
@@ -46,8 +54,8 @@ def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) 
         changes["tokenize_chinese_chars"] = _field(
             "handle_chinese_chars", settings.flag("tokenize_chinese_chars", True)
         )
-    if kind in (None, *SPACE_CLASSES) and task_name != "token-classification":
-        changes["add_prefix_space"] = _prefix_space(settings.flag("add_prefix_space", False), byte_level=False)
+    if task_name != "token-classification":
+        changes["add_prefix_space"] = _prefix_space(settings.flag("add_prefix_space", False), byte_level=generic)
     rival, differing = backend, []
     with tokenizers_as_input_errors("tokenizer_config.json's options cannot be applied to tokenizer.json"):
         for option, change in changes.items():
@@ -59,9 +67,65 @@ def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) 
             if _ids(other) != _ids(rival):
                 rival = other
                 differing.append(f"{option} {json.dumps(bool(options[option]))}")
+        ends = _contradicted_ends(rival, settings)
+        if ends:
+            rival = _with_ends(rival, settings, ends)
+            differing += [f"{option} {json.dumps(wanted)}" for option, wanted in ends.items()]
+        flags = _other_flags(rival, settings)
+        if flags:
+            rival = Tokenizer.from_str(rival.to_str())
+            rival.add_tokens(flags)
+            differing.append(f"other flags of the added token {shown(flags[0].content)}")
     if not differing:
         return None
     return Rival(rival, f"tokenizer_config.json says {', '.join(differing)}, and tokenizer.json does otherwise")
+
+
+def _contradicted_ends(backend: Tokenizer, settings: TokenizerSettings) -> dict[str, bool]:
+    """Options for a token that begins or ends each text, which the file's template does not do, or does unasked."""
+    found = {}
+    for option, role, place in ENDS:
+        token = backend.token_to_id(settings.special.get(role, ""))
+        wanted = settings.options.get(option)
+        if wanted is not None and token is not None and (backend.encode("a").ids[place] == token) != wanted:
+            found[option] = bool(wanted)
+    return found
+
+
+def _other_flags(backend: Tokenizer, settings: TokenizerSettings) -> list[AddedToken]:
+    """Added tokens that tokenizer_config.json has with other flags, where a text with one of them shows it."""
+    found, known = [], backend.get_added_tokens_decoder()
+    for number, value in (settings.options.get("added_tokens_decoder") or {}).items():
+        own = known.get(int(number))
+        if own is None or not isinstance(value, dict) or own.content != value["content"]:
+            continue
+        held = {flag: getattr(own, flag) for flag in MATCHING}
+        stated = {flag: bool(value.get(flag, held[flag])) for flag in MATCHING}
+        if stated == held:
+            continue
+        other, token = Tokenizer.from_str(backend.to_str()), AddedToken(own.content, special=own.special, **stated)
+        other.add_tokens([token])
+        texts = [*(text.format(own.content) for text in ("a{0}b", "a {0} b", "{0}{0}")), own.content.upper()]
+        if [backend.encode(text).ids for text in texts] != [other.encode(text).ids for text in texts]:
+            found.append(token)
+    return found
+
+
+def _with_ends(backend: Tokenizer, settings: TokenizerSettings, ends: dict[str, bool]) -> Tokenizer:
+    """A copy whose template is that of the options alone, as transformers writes it where one of them is set."""
+    ids, around = backend.encode("a").ids, {"bos": "", "eos": ""}
+    for option, role, place in ENDS:
+        token = settings.special.get(role, "")
+        if token and ends.get(option, ids[place] == backend.token_to_id(token)):
+            around[role] = token
+    first, second = (f"{around['bos']} {text} {around['eos']}".strip() for text in ("$A", "$B"))
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.post_processor = TemplateProcessing(
+        single=first,
+        pair=f"{first} {second}",
+        special_tokens=[(token, backend.token_to_id(token)) for token in {*around.values()} - {""}],
+    )
+    return copy
 
 
 def _ids(backend: Tokenizer) -> list[list[int]]:

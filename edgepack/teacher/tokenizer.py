@@ -22,7 +22,7 @@ from edgepack.teacher.pipeline import Rival, find_rival, with_prefix_space
 from edgepack.teacher.quiet import quiet_transformers
 from edgepack.teacher.token_types import as_the_model_gets_them
 from edgepack.teacher.tokenizer_settings import LEAST_LENGTH, NO_LIMIT, TokenizerSettings, read_settings
-from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_vocabulary
+from edgepack.teacher.vocabulary_check import PROBES, check_ids, check_padding, check_vocabulary
 from edgepack.teacher.vocabulary_files import build_tokenizer, said_of_vocabulary_beside, special_tokens
 from edgepack.tokenizer.library import read_tokenizer, tokenizers_as_input_errors
 
@@ -71,7 +71,9 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         pair_notes: list[str] = []
         if not checkpoint.traits.one_segment:
             backend, pair_notes = as_the_model_gets_them(backend, settings, what)
-    check_vocabulary(backend, checkpoint, FILE if is_file else "the vocabulary")
+    file = FILE if is_file else "the vocabulary"
+    check_vocabulary(backend, checkpoint, file)
+    check_padding(backend, checkpoint, file)
     pad = (stated.get("padding") or {}).get("pad_token")
     return FolderTokenizer(
         wrap_tokenizer(backend, settings, pad, checkpoint, what),
@@ -79,8 +81,25 @@ def open_tokenizer(checkpoint: Checkpoint, task_name: str) -> FolderTokenizer:
         settings.padding_side or _direction(stated, "padding"),
         find_rival(backend, settings, task_name) if is_file else None,
         tuple(pair_notes),
-        tuple(said_of_vocabulary_beside(checkpoint.folder, backend, what) if is_file else ()),
+        (*said_of_vocabulary_beside(checkpoint.folder, backend, what), *_said_of_special(backend, settings, what))
+        if is_file
+        else (),
     )
+
+
+def _said_of_special(backend: Tokenizer, settings: TokenizerSettings, what: str) -> list[str]:
+    """Notes on roles whose token, as the files beside tokenizer.json name it, has not that role in it."""
+    around = backend.encode("a", "a").tokens
+    named = {role: settings.special.get(role) for role in ("cls", "sep", "unk")}
+    said = [
+        f"{role}_token {shown(token)}, which tokenizer.json puts around no text"
+        for role, token in named.items()
+        if role != "unk" and token is not None and token not in around
+    ]
+    own = getattr(backend.model, "unk_token", None)
+    if own is not None and named["unk"] not in (None, own):
+        said.append(f"unk_token {shown(named['unk'])}, where tokenizer.json has {shown(own)}")
+    return [f"{what}: tokenizer_config.json names the {each}: tokenizer.json counts" for each in said]
 
 
 def position_limit(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerFast) -> int:

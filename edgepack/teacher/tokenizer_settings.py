@@ -38,7 +38,10 @@ PYTHON_STEPS = {  # what classes do in Python before the vocabulary; a tokenizer
 }
 NO_LIMIT = 10**9  # tokens; transformers writes 1e30 for "none"
 LEAST_LENGTH = 8
-SWITCHES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets")
+SWITCHES = (
+    *("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets"),
+    *("add_bos_token", "add_eos_token"),
+)
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
@@ -75,8 +78,8 @@ def read_settings(folder: Path, what: str) -> TokenizerSettings:
     options = _with_flags(read_json(folder / "tokenizer_config.json", what), what)
     if options.get("auto_map"):
         raise InputError(
-            f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; save "
-            "the tokenizer as tokenizer.json"
+            f"{what}: tokenizer_config.json asks for its own Python code (auto_map), which edgepack never runs; only "
+            "if a tokenizer.json in the folder holds all that it does, take auto_map out"
         )
     if options.get("split_special_tokens"):
         raise InputError(

@@ -122,6 +122,18 @@ def _template_tokens(processor: Any) -> Iterator[tuple[str, int]]:
         yield from zip(entry["tokens"], entry["ids"], strict=False)
 
 
+def check_padding(backend: Tokenizer, checkpoint: Checkpoint, file: str) -> None:
+    """`InputError` where each text has the token of padding, which some families give no position of its own."""
+    padding = checkpoint.config.pad_token_id
+    if checkpoint.traits.offset_positions and checkpoint.is_carved and padding in backend.encode("a", "a").ids:
+        token = shown(backend.id_to_token(padding))
+        raise InputError(
+            f"checkpoint {checkpoint.name}: pad_token_id is {padding} in config.json, and {file} has {token} with that "
+            f"id in each text; a {checkpoint.family} counts no position for it, and a student does: give a checkpoint "
+            "whose padding has a token of its own"
+        )
+
+
 def _check_encoding(backend: Tokenizer, checkpoint: Checkpoint, unknown: set[int], file: str, what: str) -> None:
     """Hard texts come out as ids and types that the model has."""
     types = int(getattr(checkpoint.config, "type_vocab_size", 0))

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, proce
 from tokenizers.models import BPE, WordPiece
 
 from edgepack.bounded import read_file
-from edgepack.errors import InputError, shown
+from edgepack.errors import InputError, bare, shown
 from edgepack.teacher.files import VOCABULARIES, read_json
 from edgepack.teacher.tokenizer_settings import ROLES, USUAL, TokenizerSettings
 from edgepack.tokenizer.library import LARGEST_FILE
@@ -64,7 +64,11 @@ def build_tokenizer(folder: Path, settings: TokenizerSettings, what: str, framed
             f"{what}: the tokenizer is {', '.join(found)} alone, which is no whole vocabulary (vocab.json needs "
             f"merges.txt, WordPiece vocab.txt); {CONVERT}"
         )
-    raise InputError(f"{what}: no tokenizer; one of {', '.join(VOCABULARIES)} is needed")
+    inner = sorted(path.parent.name for name in VOCABULARIES for path in folder.glob(f"*/{name}"))
+    hint = f"those in {bare(inner[0])}" if inner else "those that it was trained with, often its base model's"
+    raise InputError(
+        f"{what}: no tokenizer; one of {', '.join(VOCABULARIES)} is needed: copy the files into the folder, {hint}"
+    )
 
 
 def _check_class(settings: TokenizerSettings, allowed: tuple[str, ...], file: str, what: str) -> None:
@@ -76,22 +80,32 @@ def _check_class(settings: TokenizerSettings, allowed: tuple[str, ...], file: st
 
 
 def read_vocabulary(path: Path, what: str) -> dict[str, int]:
-    """The tokens of a vocab.txt by their lines' numbers; the lines may end as on Windows."""
+    """The tokens of a vocab.txt by their lines' numbers; lines may end as on any system, blank ones end the file."""
     try:
-        lines = read_file(path, LARGEST_FILE, f"{what}: {path.name}").decode("utf-8-sig").split("\n")
+        text = read_file(path, LARGEST_FILE, f"{what}: {path.name}").decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise InputError(f"{what}: {path.name} is no UTF-8 text: {e}; copy or download the checkpoint again") from e
-    tokens = [line.rstrip("\r") for line in lines]
-    if tokens and not tokens[-1]:
-        tokens.pop()
+    tokens = _lines(text)
     vocabulary: dict[str, int] = {}
     for number, token in enumerate(tokens):
+        if token.strip() and ("\t" in token or token != token.strip(" ")):
+            raise InputError(
+                f"{what}: {path.name}:{number + 1}: {shown(token)} has a space or a tab; a token alone on each line is "
+                "needed"
+            )
         if token in vocabulary:
             raise InputError(
-                f"{what}: {path.name}:{number + 1}: {shown(token)} stands twice, at {vocabulary[token] + 1} too"
+                f"{what}: {path.name}:{number + 1}: {shown(token)} stands twice, at {vocabulary[token] + 1} too; "
+                "transformers takes the last one: if the teacher was trained so, write [unused1] or the like at the "
+                "first"
             )
         vocabulary[token] = number
     return vocabulary
+
+
+def _lines(text: str) -> list[str]:
+    """The lines, ended as on any system, without blank ones at the end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
 
 
 def said_of_vocabulary_beside(folder: Path, backend: Tokenizer, what: str) -> list[str]:
@@ -162,12 +176,10 @@ def _byte_level(folder: Path, settings: TokenizerSettings, what: str, framed: bo
         )
     try:
         data = read_file(folder / "merges.txt", LARGEST_FILE, f"{what}: merges.txt")
-        lines = data.decode("utf-8-sig").split("\n")
+        lines = _lines(data.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
         raise InputError(f"{what}: merges.txt is no UTF-8 text: {e}; copy or download the checkpoint again") from e
-    pairs = [
-        tuple(line.rstrip("\r").split(" ")) for line in lines if line.strip("\r") and not line.startswith("#version")
-    ]
+    pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     wrong = [pair for pair in pairs if len(pair) != 2]
     if wrong:
         raise InputError(f"{what}: merges.txt holds {shown(' '.join(wrong[0]))}; two parts with a space are needed")

@@ -19,6 +19,9 @@ HARMLESS = re.compile(
     r"|class_weights?$|.*(position_ids|token_type_ids)$"
 )
 MASKED = re.compile(r"(weight|bias)_(orig|mask)$")  # what torch.nn.utils.prune leaves
+COMPUTED = re.compile(
+    r"weight_(g|v|u)$|(^|\.)parametrizations\."
+)  # weight and spectral norm: torch computes the weight
 TABLES = {
     ".word_embeddings.": "vocab_size",
     ".position_embeddings.": "max_position_embeddings",
@@ -47,6 +50,12 @@ def check_names(
     masked = [name for name in unexpected if MASKED.search(name)]
     if masked:
         raise InputError(f"{what}: its weights hold masks of pruning ({few(masked)}); call prune.remove before saving")
+    computed = [name for name in unexpected if COMPUTED.search(name)]
+    if computed:
+        raise InputError(
+            f"{what}: its weights hold parts of which torch computes others ({few(computed)}); call "
+            "parametrize.remove_parametrizations, or remove_weight_norm, before saving"
+        )
     if missing:
         body = [name for name in missing if name.startswith(f"{FAMILIES[family].prefix}.") and ".pooler." not in name]
         lost = f"its weights lack {few(body or missing)}"

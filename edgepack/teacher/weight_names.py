@@ -28,7 +28,15 @@ ADAPTER = re.compile(
     r"|(^|\.)(adapter_|prompt_e|prefix_t)"
 )
 OWN_ADAPTER = re.compile(r"\.output\.adapter_(modules|layer_norm)\.")  # X-MOD's, one for each of its languages
-QUANTIZED = re.compile(r"\.(absmax|quant_state|quant_map|qweight|qzeros|SCB|weight_scale|weight_zero_point)(\.|$)")
+QUANTIZED = re.compile(
+    r"\.(absmax|quant_state|quant_map|qweight|qzeros|SCB|weight_scale|weight_zero_point|weight_packed|W_q|_data|_scale)(\.|$)"
+)
+BEGINNINGS = {
+    b"\x1f\x8b": "packed with gzip; unpack it",
+    b"<": "a page of the web, or a message of a server; download it again",
+    b"GGUF": "a GGUF file; give the checkpoint that it was made from",
+    b"\x89HDF": "TensorFlow's (HDF5); save the model for PyTorch",
+}
 SHARD = re.compile(r"^(model|pytorch_model)-\d+-of-\d+\.\w+$")  # not of a variant, as model.fp16-00001-of-00002
 FLOATS = ("F64", "F32", "F16", "BF16")
 OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in TensorFlow's time
@@ -68,7 +76,7 @@ def read_names(folder: Path, what: str, family: Family) -> StoredWeights:
         try:
             found = stored_in(file)
         except Exception as e:  # a broken pickle trips torch in too many ways to list
-            raise InputError(f"{what}: weights do not load: {file.name}: {_reason(e)}") from e
+            raise InputError(f"{what}: weights do not load: {file.name}: {_reason(e, file)}") from e
         twice = sorted(tensors.keys() & found.keys())
         if twice:
             raise InputError(f"{what}: {few(twice)} is in {file.name} and in another part; download the parts again")
@@ -147,11 +155,20 @@ def _pickle(file: Path) -> dict[str, Stored]:
     return {name: Stored(tuple(t.shape), kinds.get(t.dtype, str(t.dtype))) for name, t in tensors.items()}
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, file: Path) -> str:
     """Why a file of weights does not load, without torch's advice to run what it holds."""
+    with file.open("rb") as opened:
+        start = opened.read(9)
+    if file.suffix != ".safetensors" and start.endswith(b"{"):
+        return "it is of safetensors; call it model.safetensors"
+    if file.suffix == ".safetensors" and start.startswith(b"PK"):
+        return "it is no safetensors but a file of torch.save; call it pytorch_model.bin"
+    for begin, kind in BEGINNINGS.items():
+        if start.startswith(begin):
+            return f"it is {kind}"
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than tensors, which would have to be run; save the model with save_pretrained"
-    return one_line(error)
+    return f"{one_line(error)}; copy or download the checkpoint again, or save it with save_pretrained"
 
 
 def _refuse_adapters(names: Iterable[str], what: str, family: Family) -> None:

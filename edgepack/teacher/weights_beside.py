@@ -2,11 +2,13 @@
 
 The hub's folders often have a pickle too, of the same numbers. What a later training wrote beside older weights is
 another matter, and whoever brings such a folder may mean either. Names and shapes are compared, and numbers up to
-`MOST_COMPARED` bytes; a tensor that one file rounds is compared as rounded.
+`MOST_COMPARED` bytes; a tensor that one file rounds is compared as rounded. Of files that no loader of transformers
+reads, as a head or an adapter of its own, the names are said.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,25 +20,46 @@ from torch import Tensor
 
 from edgepack.teacher.families import Family
 from edgepack.teacher.files import PICKLES, SAFETENSORS
+from edgepack.teacher.other_models import MERGE, TRAINING
 from edgepack.teacher.weight_check import HARMLESS
 from edgepack.teacher.weight_names import few, plain_name, read_names, stored_in, weight_files
 
 MOST_COMPARED = 2_000_000_000  # bytes of what is not read: a second or two
 WHOLE = "pytorch_model.bin"
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".pkl", ".joblib", ".npz")
+KNOWN = re.compile(  # further forms of the same model, and what a training keeps for itself
+    rf"\.|(model|pytorch_model)(\.\w+)?(-\d+-of-\d+)?\.(safetensors|bin)$|openvino_model|tokenizer|{'|'.join(TRAINING)}"
+)
 
 
 def said_of_others(folder: Path, what: str, family: Family) -> list[str]:
     """A line for each further file of weights, or set of parts, that holds other ones than those that are read."""
     read = weight_files(folder, what)
+    unread = _said_of_unread(folder, what, read[0].name)
     if read[0].suffix != ".safetensors":
-        return []
+        return unread
     found = ((each, _first_difference(folder, read, each, what, family)) for each in _beside(folder, read))
-    return [
+    return unread + [
         f"{what}: {files[0].name} beside {read[0].name} holds other weights ({few(differs)}); {read[0].name} is read: "
         f"if the newer ones are in {files[0].name}, move {read[0].name} away"
         for files, differs in found
         if differs
     ]
+
+
+def _said_of_unread(folder: Path, what: str, read: str) -> list[str]:
+    """A line for files that look like weights and that nothing reads, and one for adapters in folders of their own."""
+    names = sorted(p.name for p in folder.iterdir() if p.suffix in WEIGHTS and p.is_file() and not KNOWN.match(p.name))
+    adapters = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
+    said = []
+    if names:
+        said.append(
+            f"{what}: nothing reads {few(names)} beside {read}; if the teacher answers with it, it is another model "
+            "without it: save the whole model with save_pretrained"
+        )
+    if adapters:
+        said.append(f"{what}: nothing reads the adapter in {few(adapters)}; if the teacher answers with it, {MERGE}")
+    return said
 
 
 def _first_difference(folder: Path, read: tuple[Path, ...], beside: list[Path], what: str, family: Family) -> list[str]:

@@ -101,6 +101,11 @@ def why_not(document: dict[str, Any]) -> str | None:
         return f"its vocabulary lacks {len(missing)} of the 256 bytes"
     if len(model["vocab"]) >= MOST_SYMBOLS:
         return f"its vocabulary has {len(model['vocab']):,} tokens; less than {MOST_SYMBOLS:,} are allowed"
+    made = set(byte_tokens())
+    for left, right in map(split_merge, model["merges"]):
+        if not {left, right} <= made:
+            return f"its merges use {shown(right if left in made else left)} before they make it"
+        made.add(left + right)
     return normalizer.why_not(document["normalizer"])
 
 

@@ -169,7 +169,7 @@ BAD: dict[str, tuple[str, str | bytes | None, Task, Columns, str]] = {
         TSV + "a\tneg\n",
         Task("text-classification", ("LABEL_0", "LABEL_1")),
         Columns(),
-        "data: neg; teacher: LABEL_0, LABEL_1; unnamed labels need class ids",
+        "data: neg; teacher: LABEL_0, LABEL_1; nobody named the teacher's classes: write their names into id2label",
     ),
     "lengths": ("a.jsonl", '{"tokens": ["a"], "tags": ["O", "O"]}', TAGGING, Columns(), ":1: 1 tokens and 2 tags"),
     "no tokens": ("a.jsonl", '{"tokens": [], "tags": []}', TAGGING, Columns(), ":1: no tokens"),

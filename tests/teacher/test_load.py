@@ -94,6 +94,7 @@ def test_a_setting_of_how_a_model_answers_changes_nothing(folder: Path) -> None:
     rows = (Example("play song", None, None, 0),)  # of 4 tokens, no multiple of 3
     logits = []
     told = {"return_dict": False, "torchscript": True, "output_hidden_states": True}
+    told |= {"_attn_implementation": "flash_attention_2"}
     for settings in ({}, {"chunk_size_feed_forward": 3}, told):
         edit(folder, "config.json", **settings)
         teacher = load_teacher(str(folder))

@@ -104,6 +104,32 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "GGUF": (both(ENCODER, files(model__gguf=b"x")), "holds a GGUF file"),
     "ONNX": (both(ENCODER, files(model__onnx=b"x")), "holds an ONNX file"),
     "Lightning": (both(ENCODER, files(last__ckpt=b"x")), "holds a Lightning checkpoint"),
+    "DeepSpeed": (
+        both(without("model.safetensors"), files(zero_to_fp32__py="", optimizer__pt=b"x")),
+        r"no weights; .*; the folder holds parts that DeepSpeed wrote; run zero_to_fp32\.py",
+    ),
+    "FSDP": (
+        both(without("model.safetensors"), files(pytorch_model_fsdp_0______0_0__distcp=b"x")),
+        "parts that FSDP wrote; put them together with `accelerate merge-weights`",
+    ),
+    "TensorFlow 1": (both(ENCODER, files(bert_model__ckpt__index=b"x")), "holds a checkpoint of TensorFlow 1"),
+    "ONNX in a folder": (both(without("model.safetensors"), files(onnx___model__onnx=b"x")), "no weights.*ONNX file"),
+    "OpenVINO": (both(without("model.safetensors"), files(openvino_model__xml="<x/>")), "holds an OpenVINO model"),
+    "packed weights": (both(without("model.safetensors"), files(model__safetensors__gz=b"x")), "packed files; unpack"),
+    "another name": (both(without("model.safetensors"), files(weights__safetensors=SAFE)), "call a whole model model"),
+    "weights a folder further down": (
+        both(without("model.safetensors"), files(**{"checkpoint-9___model__safetensors": SAFE, "optimizer__pt": "x"})),
+        "holds a model in checkpoint-9; give that folder",
+    ),
+    "a page in place of weights": (files(model__safetensors="<!DOCTYPE html>"), "it is a page of the web"),
+    "weights packed under their own name": (files(model__safetensors=b"\x1f\x8b\x08"), "packed with gzip; unpack it"),
+    "torch.save called safetensors": (files(model__safetensors=b"PK\3\4      "), "call it pytorch_model.bin"),
+    "safetensors called a pickle": (
+        both(without("model.safetensors"), files(pytorch_model__bin=SAFE)),
+        "it is of safetensors; call it model.safetensors",
+    ),
+    "torn weights": (files(model__safetensors=b"\x09" + SAFE[1:]), "copy or download the checkpoint again"),
+    "spaCy": (both(ENCODER, files(config__cfg="[nlp]")), "holds a spaCy pipeline"),
     "weights alone": (without("config.json"), "has weights and no config.json"),
     "nothing": (ENCODER, "no config.json in the folder"),
     "a build's output": (
@@ -115,7 +141,10 @@ REFUSED: dict[str, tuple[Make, str]] = {
         files(config__json="version https://git-lfs.github.com/spec/v1\noid sha256:3c\nsize 9\n"),
         r"config\.json is a Git LFS pointer",
     ),
-    "a config with a mark": (files(config__json=b"\xef\xbb\xbf{}"), "model_type is None; supported"),
+    "a config with a mark": (
+        files(config__json=b"\xef\xbb\xbf{}"),
+        "model_type is None, as checkpoints of before 2020 have it",
+    ),
     "a config in UTF-16": (files(config__json="{}".encode("utf-16")), r"config\.json is UTF-16; save it as UTF-8"),
     "a config nested without end": (
         files(config__json='{"a":' * 100_000),

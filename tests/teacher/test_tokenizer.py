@@ -124,6 +124,74 @@ def test_the_space_before_the_first_word_is_the_files(tmp_path: Path) -> None:
     assert open_tokenizer(open_checkpoint(str(tmp_path)), "token-classification").rival is None  # words have it anyway
 
 
+def test_the_space_before_the_first_word_is_any_class_option(tmp_path: Path) -> None:
+    """transformers 4 applied it whatever the class, the generic one too."""
+    byte_level(tmp_path)
+    edit_json(tmp_path, "tokenizer.json", lambda d: d["pre_tokenizer"].update(add_prefix_space=False))
+    for name in ("PreTrainedTokenizerFast", "ModernBertTokenizer"):
+        edit(tmp_path, "tokenizer_config.json", tokenizer_class=name, add_prefix_space=True)
+        rival = open_tokenizer(open_checkpoint(str(tmp_path)), "text-classification").rival
+        assert rival is not None
+        assert "add_prefix_space true" in rival.difference
+
+
+@pytest.mark.parametrize("name", ["ConvBertTokenizer", "MobileBertTokenizerFast", "DebertaV2Tokenizer"])
+def test_every_class_that_reads_case_names_a_rival(folder: Path, name: str) -> None:
+    edit_json(folder, "tokenizer.json", normalizer(lowercase=False))
+    edit(folder, "tokenizer_config.json", tokenizer_class=name, do_lower_case=True)
+    rival = open_tokenizer(open_checkpoint(str(folder)), "text-classification").rival
+    assert rival is not None
+    assert rival.backend.encode("PLAY").ids == rival.backend.encode("play").ids
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "begins", "ends"),
+    [
+        ({"add_eos_token": True, "eos_token": "[MASK]"}, "add_eos_token true", False, True),
+        ({"add_bos_token": False, "bos_token": "[CLS]"}, "add_bos_token false", False, False),
+        ({"add_bos_token": True, "bos_token": "[CLS]"}, None, True, False),
+        ({"add_bos_token": False, "add_eos_token": False}, None, True, False),
+    ],
+)
+def test_tokens_that_options_put_around_a_text_are_a_rival(
+    folder: Path, options: dict[str, Any], said: str | None, begins: bool, ends: bool
+) -> None:
+    """transformers writes the template anew where one of the options is set."""
+    edit(folder, "tokenizer_config.json", **options)
+    rival = open_tokenizer(open_checkpoint(str(folder)), "text-classification").rival
+    if said is None:
+        assert rival is None
+        return
+    assert rival is not None
+    assert rival.difference == f"tokenizer_config.json says {said}, and tokenizer.json does otherwise"
+    tokens = rival.backend.encode("play").tokens
+    assert (tokens[0] == "[CLS]", tokens[-1] == "[MASK]") == (begins, ends)
+
+
+def test_other_flags_of_an_added_token_are_a_rival(folder: Path) -> None:
+    """transformers adds it again with the flags of tokenizer_config.json."""
+    number = max(json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"].values())
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    token = {"id": number, "content": vocabulary(folder)[number], **flags}
+    edit_json(folder, "tokenizer.json", lambda d: d["added_tokens"].append(token))
+    for stated, differs in ((flags, False), ({**flags, "single_word": True}, True)):
+        edit(folder, "tokenizer_config.json", added_tokens_decoder={str(number): {**token, **stated}})
+        rival = open_tokenizer(open_checkpoint(str(folder)), "text-classification").rival
+        assert (rival is not None) == differs
+    assert rival is not None
+    assert "says other flags of the added token" in rival.difference
+
+
+def test_special_tokens_that_the_file_uses_otherwise_are_said(folder: Path) -> None:
+    assert open_tokenizer(open_checkpoint(str(folder)), "text-classification").notes == ()
+    edit(folder, "tokenizer_config.json", cls_token="[MASK]", sep_token="[SEP]", unk_token="[PAD]")
+    notes = open_tokenizer(open_checkpoint(str(folder)), "text-classification").notes
+    assert [note.partition("names the ")[2] for note in notes] == [
+        "cls_token '[MASK]', which tokenizer.json puts around no text: tokenizer.json counts",
+        "unk_token '[PAD]', where tokenizer.json has '[UNK]': tokenizer.json counts",
+    ]
+
+
 # ---- the time before tokenizer.json
 
 
@@ -135,10 +203,10 @@ def vocabulary(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     "options", [{}, {"do_lower_case": False}, {"strip_accents": False}, {"tokenize_chinese_chars": False}]
 )
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_vocab_txt_is_berts_word_piece(folder: Path, end: str, options: dict[str, bool]) -> None:
     tokens = vocabulary(folder)
-    old_files(folder, {"vocab.txt": end.join([*tokens, ""]), "tokenizer_config.json": json.dumps(options)})
+    old_files(folder, {"vocab.txt": end.join([*tokens, "", ""]), "tokenizer_config.json": json.dumps(options)})
     tokenizer = load_tokenizer(open_checkpoint(str(folder)), "text-classification")
     reference = BertTokenizer(vocab={token: i for i, token in enumerate(tokens)}, **options)
     assert ids(tokenizer) == ids(reference)
@@ -157,12 +225,12 @@ def test_vocab_txt_of_mpnet_has_robertas_ends(tmp_path: Path) -> None:
     assert tokenizer.pad_token == "<pad>"
 
 
-@pytest.mark.parametrize("space", [False, True])
-def test_vocab_json_and_merges_are_byte_level(tmp_path: Path, space: bool) -> None:
+@pytest.mark.parametrize(("space", "end"), [(False, "\n"), (True, "\n"), (False, "\r"), (False, "\r\n")])
+def test_vocab_json_and_merges_are_byte_level(tmp_path: Path, space: bool, end: str) -> None:
     byte_level(tmp_path)
     model = json.loads((tmp_path / "tokenizer.json").read_text())["model"]
     merges = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"]), ""]
-    files = {"vocab.json": json.dumps(model["vocab"]), "merges.txt": "\n".join(merges)}
+    files = {"vocab.json": json.dumps(model["vocab"]), "merges.txt": end.join(merges)}
     old_files(tmp_path, {**files, "tokenizer_config.json": json.dumps({"add_prefix_space": space})})
     tokenizer = load_tokenizer(open_checkpoint(str(tmp_path)), "text-classification")
     pairs = [tuple(pair) for pair in model["merges"]]

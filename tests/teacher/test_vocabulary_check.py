@@ -44,6 +44,11 @@ def setting(**change: Any) -> Callable[[Path], None]:
     return lambda folder: edit(folder, "tokenizer_config.json", **change)
 
 
+def into_a_folder(folder: Path) -> None:
+    (folder / "own").mkdir()
+    (folder / "tokenizer.json").rename(folder / "own" / "tokenizer.json")
+
+
 WORDS = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "play", "song"])
 SPIECE = {"spiece__model": "\x0a\x0egarbage"}
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -107,13 +112,21 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         only(**SPIECE),
         r"SentencePiece file alone \(spiece\.model\); write a tokenizer\.json",
     ),
+    "vocab.txt with counts": (
+        only(vocab__txt=WORDS.replace("\n", "\t9\n")),
+        r"vocab\.txt:1: '\[PAD\]\\t9' has a space or a tab; a token alone on each line is needed",
+    ),
+    "a tokenizer in a folder inside": (
+        into_a_folder,
+        "no tokenizer; .* copy the files into the folder, those in own",
+    ),
     "vocab.json of a word list": (only(vocab__json=json.dumps({"a": 0})), r"the tokenizer is vocab\.json alone"),
     "merges alone": (only(merges__txt="a b"), r"the tokenizer is merges\.txt alone"),
     "nothing": (only(), r"no tokenizer; one of tokenizer\.json"),
     "vocab.txt without its ends": (only(vocab__txt=WORDS.replace("[CLS]", "[BEGIN]")), r"vocab\.txt lacks a cls_token"),
     "vocab.txt with a line twice": (
         only(vocab__txt=WORDS + "\nplay"),
-        r"vocab\.txt:34: 'play' stands twice, at 32 too",
+        r"vocab\.txt:34: 'play' stands twice, at 32 too; transformers takes the last one: if .* write \[unused1\]",
     ),
     "vocab.txt that is no text": (
         lambda f: (only()(f), (f / "vocab.txt").write_bytes(b"\xff\x00")),
@@ -196,3 +209,18 @@ def test_random_tokenization_is_refused(tmp_path: Path) -> None:
     edit_json(tmp_path, "tokenizer.json", lambda d: d["model"].update(dropout=0.1))
     with pytest.raises(InputError, match=r"says dropout 0\.1, which tokenizes at random"):
         load_tokenizer(open_checkpoint(str(tmp_path)), "text-classification")
+
+
+@pytest.mark.parametrize(
+    ("padding", "message"),
+    [(2, "pad_token_id is 2 .* '</s>' with that id in each text"), (None, "pad_token_id is None")],
+)
+def test_positions_are_counted_behind_a_token_that_no_text_has(
+    tmp_path: Path, padding: int | None, message: str
+) -> None:
+    """transformers gives the token of padding no position of its own: a student would read its text elsewhere."""
+    byte_level(tmp_path)
+    assert load_teacher(str(tmp_path)).max_length == 38
+    edit(tmp_path, "config.json", pad_token_id=padding)
+    with pytest.raises(InputError, match=message):
+        load_teacher(str(tmp_path))

@@ -113,6 +113,7 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
     "an adapter's bottleneck": (added(bert__encoder__layer__0__adapters__a=ONES), "adapter that was not merged"),
     "modules kept by PEFT": (renamed(lambda n: n.replace("classifier.", "classifier.modules_to_save.")), "not merged"),
     "quantized by bitsandbytes": (added(**{f"{QUERY}.weight.absmax": ONES}), r"quantized: bert\.encoder.*absmax"),
+    "quantized by quanto": (added(**{f"{QUERY}.weight._data": ONES}), "weights are quantized"),
     "quantized integers": (changed(f"{QUERY}.weight", lambda t: t.to(torch.int8)), "weights are quantized"),
     "integers for a bias": (changed("classifier.bias", lambda t: t.to(torch.int64)), "quantized: classifier.bias"),
     "an old name beside the new one": (
@@ -124,6 +125,10 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         r"hold bert\.embeddings\.\S+ and embeddings\.\S+, two names of one tensor",
     ),
     "a tensor in two parts": (shards_with_one_tensor_twice, r"is in model-00002-of-00002\.safetensors and in another"),
+    "a weight that torch computes": (
+        renamed(lambda name: name.replace("classifier.weight", "classifier.parametrizations.weight.original")),
+        "parts of which torch computes others .*parametrizations.*remove_parametrizations",
+    ),
     "masks of pruning": (added(**{f"{QUERY}.weight_mask": ONES}), r"masks of pruning .*prune\.remove"),
     "heads pruned": (changed(f"{QUERY}.weight", lambda t: t[:8]), r"shape \[8, 16\].*heads were pruned"),
     "heads pruned by the config": (lambda f: edit(f, "config.json", pruned_heads={"0": [1]}), "names pruned_heads"),
@@ -312,6 +317,20 @@ def test_weights_that_are_not_read_are_said_where_they_are_others(
 def test_a_pickle_that_nothing_reads_is_passed_over(folder: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(b"no pickle")
     assert load_teacher(str(folder)).notes == ()
+
+
+def test_files_that_nothing_reads_are_said(folder: Path) -> None:
+    """A head, an adapter or a second model may be a part of the answers; forms of the same model are none."""
+    for name in ("training_args.bin", "optimizer.pt", "model.fp16.safetensors", "._model.safetensors", "rust_model.ot"):
+        (folder / name).write_bytes(b"x")
+    assert load_teacher(str(folder)).notes == ()
+    for name in ("classifier.pt", "model_1.safetensors", "pytorch_model_head.bin"):
+        (folder / name).write_bytes(b"x")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "adapter_config.json").write_text("{}")
+    files, adapter = load_teacher(str(folder)).notes
+    assert "nothing reads classifier.pt, model_1.safetensors, pytorch_model_head.bin beside model.safetensors" in files
+    assert "nothing reads the adapter in mine; if the teacher answers with it, merge the adapter first" in adapter
 
 
 def test_a_pickle_in_parts_is_compared_too(folder: Path) -> None:

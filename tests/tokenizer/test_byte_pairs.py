@@ -189,6 +189,10 @@ REFUSED = {
         "its pre-tokenizer is ByteLevel, not ByteLevel with GPT-2's pattern",
     ),
     "words first": (without("ignore_merges", True), "its model sets ignore_merges to True"),
+    "merges in another order": (
+        lambda d: d["model"]["merges"].reverse(),
+        "its merges use 'Ġtim' before they make it",
+    ),
     "bytes left out": (lambda d: d["model"]["vocab"].pop("!"), "its vocabulary lacks 1 of the 256 bytes"),
 }
 

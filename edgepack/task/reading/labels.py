@@ -273,7 +273,12 @@ def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
     as_ids = len(numbered) > len(named) and not any(class_id(label, labels) is None for label in named)
     fitting = set(numbered if as_ids else named)
     label = next(label for label in file.places if label not in fitting)
-    hint = "unnamed labels need class ids in the data" if is_unnamed(labels) else "names or class ids must agree"
+    hint = "names or class ids must agree"
+    if is_unnamed(labels):
+        hint = (
+            "nobody named the teacher's classes: write their names into id2label of its config.json, in the order of "
+            "its training, or class ids into the data"
+        )
     if label in numbered and named:
         hint = f"one row has a class id, another a name ({shown_name(named[0])}): write all labels in one way"
     elif as_ids and is_integer(label):
@@ -281,6 +286,11 @@ def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
             f"as class ids, 0 to {len(labels) - 1} are allowed; -1 often marks rows without a label, -100 tokens "
             "without a tag: leave them out"
         )
+        if all(map(is_integer, file.places)) and len(file.places) == len(labels):
+            hint = (
+                f"as class ids, 0 to {len(labels) - 1} are allowed; there are as many numbers as classes, and nothing "
+                "says which is which: write names in their place"
+            )
     if label.strip() in (*GAPS, PYTHONS_GAP):
         hint = "data frames write an empty cell so: leave rows without a label out"
     check_single(file, labels)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgepack.errors import InputError
-from edgepack.task.examples import read_names
+from edgepack.task.examples import Columns, read_dataset, read_names
+from tests.task.reading.test_labels import TOPICS, parquet, task, tsv, warned
 
 
 def test_read_names(tmp_path: Path) -> None:
@@ -36,3 +37,16 @@ def test_names_in_json_and_names_with_numbers(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=said):
             read_names(wrong)
+
+
+def test_names_given_by_the_user_over_a_files_own_are_said(tmp_path: Path) -> None:
+    path = parquet(tmp_path, "a", [0, 1, 2], list(TOPICS))
+    columns = Columns(names=TOPICS[::-1])
+    assert "its metadata names its labels" in warned(read_dataset(path, task(*TOPICS), columns))
+    assert warned(read_dataset(path, task(*TOPICS), Columns(names=TOPICS))) == ""
+
+
+@pytest.mark.parametrize("numbers", [[1, 2], [-1, 1]])
+def test_other_numbers_than_class_ids_need_names(tmp_path: Path, numbers: list[object]) -> None:
+    with pytest.raises(InputError, match="as many numbers as classes, and nothing says which is which: write names"):
+        read_dataset(tsv(tmp_path, "a", numbers), task("neg", "pos"))
