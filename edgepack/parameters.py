@@ -23,6 +23,7 @@ from edgepack.errors import InputError, as_demand, did_you_mean, shown
 AnyPath = str | os.PathLike[str]
 
 LEAST_BYTES = 1_000
+MOST_SEED = 2**63 - 1  # random number generators take no larger one
 Parsed = TypeVar("Parsed")
 UNITS = {
     "": 1,

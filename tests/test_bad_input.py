@@ -197,7 +197,7 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
     ),
     "data: nested without end": (data("train.jsonl", GOOD_LINE + '{"text": ' + "[" * 100_000), "train.jsonl:2"),
     "data: multi-label": (
-        both(data("train.jsonl", '{"text": "a", "labels": [0.0, 1.0]}\n'), config(problem_type=SINGLE_LABEL)),
+        both(data("train.jsonl", '{"text": "a", "labels": [1.0, 1.0]}\n'), config(problem_type=SINGLE_LABEL)),
         "multi-label",
     ),
     "data: names and class ids": (data("train.tsv", tsv([*ROWS, ("so so", "1")])), "write all labels in one way"),
@@ -237,6 +237,7 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
     "flag: unknown task": (flag("--task", "summarization"), "text-classification"),
     "flag: unknown effort": (flag("--effort", "heroic"), "quick"),
     "flag: negative seed": (flag("--seed", "-1"), "-1"),
+    "flag: a seed that no generator takes": (flag("--seed", str(2**64)), str(2**64)),
     "flag: unknown target": (flag("-t", "android-onxx"), "android-onnx"),
     "flag: max drop without a unit": (flag("--max-drop", "2"), "2% or 0.02"),
     "flag: max length of two": (flag("--max-length", "2"), "8"),

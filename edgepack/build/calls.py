@@ -20,6 +20,7 @@ from edgepack.errors import InputError
 from edgepack.evidence.speed_profile import read_speed_profile
 from edgepack.machine.extras import one_line_errors
 from edgepack.parameters import (
+    MOST_SEED,
     AnyPath,
     as_disk,
     as_latency,
@@ -52,7 +53,7 @@ class BuildOptions(ColumnOptions, total=False):
     answer_rate: float | str | None  # share of the right answers that an app still gives: 0.95 or "95%"; 95 %
     effort: Literal["quick", "standard", "max"] | None  # how long to train; standard
     recipe: AnyPath | None  # how to train, instead of `effort`: a built-in recipe's name or a .toml file
-    seed: Annotated[int, Field(ge=0)]  # 0
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)]  # 0
     device: str  # auto, cpu, cuda, cuda:1; auto
     raw_text: AnyPath | None  # a file of raw text, one sentence on a line
     max_latency: str | None  # longest median time at a count of tokens, as "2ms@32"; estimated, then measured

@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 from edgepack.bounded import ARCHIVES
 from edgepack.console.colour import coloured, wants_colour
 from edgepack.errors import InputError, printable, shown
-from edgepack.parameters import Disk, Latency, Share, Size
+from edgepack.parameters import MOST_SEED, Disk, Latency, Share, Size
 from edgepack.target import list_targets, load_target
 from edgepack.task.schemes import SCHEMES
 
@@ -162,7 +162,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 output_options = options(json_option, quiet_option)
 seed_option = click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=MOST_SEED),
     default=0,
     show_default=True,
     help="Seed of all random numbers; the same seed on the same machine gives the same files.",

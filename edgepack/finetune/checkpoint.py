@@ -10,10 +10,11 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from edgepack.errors import InputError, reason
 from edgepack.finetune.schedule import Evaluation
 from edgepack.workspace import written_beside
 
@@ -51,10 +52,20 @@ def save_training(folder: Path, training: Training, weights: State, moments: Sta
 
 
 def load_training(folder: Path) -> tuple[Training, State, State] | None:
-    """The last checkpoint's state, weights and moments; None without one."""
+    """The last checkpoint's state, weights and moments; None without one, `InputError` for files that are broken."""
     path = folder / NAME
     if not path.is_file():
         return None
+    try:
+        return _load(folder, path)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as e:
+        raise InputError(
+            f"{path}: the checkpoint of an interrupted training is not readable: {reason(e)}; remove {folder}, and the "
+            "same command begins anew"
+        ) from e
+
+
+def _load(folder: Path, path: Path) -> tuple[Training, State, State]:
     with safe_open(path, "pt") as file:
         record = json.loads(file.metadata()["training"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)

@@ -42,7 +42,7 @@ from edgepack.task.examples import (
 )
 from edgepack.task.long_texts import split as split_windows
 from edgepack.task.read_long import LongTexts, read_long
-from edgepack.task.reading.labels import PYTHONS_GAP, made_of_others
+from edgepack.task.reading.labels import MARKS_OF_NONE, made_of_others
 from edgepack.task.reading.table import listed
 from edgepack.task.scoring import REGRESSION, recorded_problem
 from edgepack.task.task import Task
@@ -284,15 +284,14 @@ def _read(
 
 
 def _warn_of_none(console: Console, task: Task, training: Dataset) -> None:
-    """Say that a class may be what Python writes for a label that is not there."""
-    if PYTHONS_GAP not in task.labels:
-        return
-    number = task.labels.index(PYTHONS_GAP)
-    found = [e.label if isinstance(e.label, tuple) else (e.label,) for e in training.examples]
-    console.warn(
-        f"{training.source}: {sum(number in each for each in found):,} of {len(found):,} examples have the label "
-        f"{PYTHONS_GAP}, as Python writes a missing value; it becomes a class: leave them out if they have no label"
-    )
+    """Say that a class may be what is written for a label that is not there."""
+    for mark in (label for label in task.labels if label in MARKS_OF_NONE):
+        number = task.labels.index(mark)
+        found = [e.label if isinstance(e.label, tuple) else (e.label,) for e in training.examples]
+        console.warn(
+            f"{training.source}: {sum(number in each for each in found):,} of {len(found):,} examples have the label "
+            f"{mark}, as a missing one is often written; it becomes a class: leave them out if they have no label"
+        )
 
 
 def _encoder_folder(base: str) -> str:

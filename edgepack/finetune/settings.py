@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from edgepack.errors import InputError
+from edgepack.errors import InputError, shown
+from edgepack.parameters import MOST_SEED
 from edgepack.task.read_long import LongTexts
 from edgepack.task.task import TaskName
 
@@ -62,6 +63,8 @@ class Options:
             raise InputError(f"learning rate is {self.learning_rate}; a finite number above 0 is needed")
         if self.label_smoothing is not None and not 0 <= self.label_smoothing < 1:
             raise InputError(f"label smoothing is {self.label_smoothing}; allowed: from 0 to below 1")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise InputError(f"seed is {shown(self.seed)}; allowed: 0 to {MOST_SEED}")
         if self.held_out is not None and not 0 <= self.held_out <= 0.5:
             raise InputError(f"held out is {self.held_out}; allowed: a share from 0 to 0.5 of the training rows")
 

@@ -38,7 +38,7 @@ from edgepack.build.recipe_file import open_recipe
 from edgepack.build.recipe_names import SUFFIX
 from edgepack.build.recipe_settings import recipe_record
 from edgepack.errors import InputError, as_demand, did_you_mean, shown
-from edgepack.parameters import located, parse_size
+from edgepack.parameters import MOST_SEED, located, parse_size
 from edgepack.sweep.job import OUTPUT, Job, job_name
 from edgepack.target import load_target
 from edgepack.workspace import hash_json, sha256_file
@@ -72,7 +72,7 @@ def _different(values: Sequence[Any]) -> Sequence[Any]:
 STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=_hyphens)
 Text = Annotated[str, Field(min_length=1)]
 Budget = Annotated[int, BeforeValidator(_as_bytes)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 Targets = Annotated[list[Text], BeforeValidator(_as_targets), Field(min_length=1)]
 
 OPTIONS: dict[str, Any] = {

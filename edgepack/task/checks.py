@@ -103,7 +103,10 @@ def repeated_texts(train: Dataset) -> tuple[Note, ...]:
             Note(f"{train.source}: {len(train) - len(labels)} of {len(train)} examples repeat an earlier text")
         )
     if contradicted:
-        notes.append(Note(f"{train.source}: {len(contradicted)} texts stand in it with different labels", warning=True))
+        said = f"{train.source}: {len(contradicted)} texts stand in it with different labels"
+        if all(isinstance(label, int) or (isinstance(label, tuple) and len(label) == 1) for label in labels.values()):
+            said += ": if a text may have several, write them in one row, joined by a comma"
+        notes.append(Note(said, warning=True))
     return tuple(notes)
 
 

@@ -28,6 +28,7 @@ from edgepack.task.reading.labels import (
     check_sets,
     check_single,
     clean_name,
+    is_code,
     is_integer,
 )
 from edgepack.task.reading.sources import open_table
@@ -216,7 +217,7 @@ def read_labels(
     if loaded.vectors:
         return tuple(map(str, range(loaded.vectors)))
     numbers = [NUMBER.fullmatch(label.strip()) for label in found.places]
-    if all(numbers):
+    if all(numbers) and not any(map(is_code, found.places)):
         return tuple(map(str, sorted({int(number[1]) for number in numbers if number})))
     return tuple(sorted({clean_name(label) for label in found.places}))
 

@@ -62,6 +62,7 @@ def scheme_of_rows(rows: Sequence[Tags], places: Sequence[str]) -> SchemeName:
     if None in parsed and ("O", "") not in parsed and not any(p and p[1] for p in parsed):
         return "plain"
     known = _parsed(rows, places)
+    _check_begun(rows, places, known)
     prefixes = {prefix for prefix, _ in known.values()} - {"O"}
     if prefixes <= {""}:
         return "types"
@@ -95,6 +96,18 @@ def _parsed(rows: Sequence[Tags], places: Sequence[str], labels: Sequence[str] =
             "give data with tags of entities, or a teacher of these tags"
         )
     return {tag: parsed or ("", tag.strip()) for tag, parsed in parse.items()}
+
+
+def _check_begun(rows: Sequence[Tags], places: Sequence[str], known: Mapping[str, Parsed]) -> None:
+    """`InputError` for types like E-mail, of which E- would be the end of an entity that begins nowhere."""
+    begun = {kind for prefix, kind in known.values() if prefix in ("B", "I", "M")}
+    for place, row in zip(places, rows, strict=True):
+        tag = next((tag for tag in row if known[tag][0] in ("E", "L") and known[tag][1] not in begun), None)
+        if tag is not None:
+            raise InputError(
+                f"{place}: tag {shown(tag)} ends an entity of type {shown(known[tag][1])}, and no tag begins one; give "
+                "the first word of an entity B-, or the type a name without a letter and a hyphen in front"
+            )
 
 
 def _have_marks(bare: Iterable[str]) -> bool:

@@ -30,7 +30,7 @@ from edgepack.task.dataset import Dataset, Example
 from edgepack.task.reading.columns import LABELS, PAIRS, TEXTS, Columns, Recorded, choose, find, of_lines, text_columns
 from edgepack.task.reading.rows import read_texts
 from edgepack.task.reading.sources import BINARIES, is_text_file, open_lines, open_table
-from edgepack.task.reading.table import Note, Table
+from edgepack.task.reading.table import Note, Table, listed
 from edgepack.task.similarity import NO_PROMPTS, Judged, Prompts
 from edgepack.task.task import Task
 
@@ -130,7 +130,13 @@ def read_judged(source: str, columns: Columns) -> tuple[Judged, Dataset]:
     if not texts:
         raise InputError(f"{source}: no text in it; texts to measure on are needed")
     examples = tuple(Example(text, None, None, 0) for text in texts)
-    return "teacher", Dataset(examples, source, table.sha256 or hash_texts(texts), table.notes)
+    notes = table.notes
+    if pair:
+        said = (
+            f"{source}: has pairs and no column of scores is found ({listed(table.columns)}), so each text is compared"
+        )
+        notes = (*notes, Note(f"{said} with the teacher's vector of it; --label-column names scores"))
+    return "teacher", Dataset(examples, source, table.sha256 or hash_texts(texts), notes)
 
 
 def refuse_label_column(columns: Columns, source: str) -> None:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edgepack.compress.surgery import State
 from edgepack.compress.units import Importance, keep_units, slice_state
-from edgepack.errors import InputError
+from edgepack.errors import InputError, reason
 from edgepack.student.model import Student
 from edgepack.train.optimizer import MOMENTS, STEP
 from edgepack.workspace import Stage
@@ -89,32 +90,45 @@ def save_progress(progress: Progress, folder: Path) -> None:
 
 
 def load_progress(folder: Path) -> Progress | None:
-    """The last checkpoint, also the one set aside when a kill came between two renames; None without one."""
+    """The last checkpoint, also the one set aside when a kill came between two renames; None without one.
+
+    `InputError` for one that is broken, as a disk that lost power leaves it.
+    """
     for candidate in (folder, folder.with_name(f".{folder.name}.old")):
         if not (candidate / "progress.json").exists():
             continue
-        record = json.loads((candidate / "progress.json").read_text())
-        tensors = load_file(candidate / "progress.safetensors")
-
-        def part(prefix: str, tensors: State = tensors) -> State:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        student = Student(Student.config_class.from_pretrained(candidate))
-        student.load_state_dict(part("student."))
-        heads, units = part("importance.heads."), part("importance.units.")
-        shape = record["shape_at_start"]
-        return Progress(
-            student,
-            part("moments."),
-            record["step"],
-            record["losses"],
-            importance=Importance(_in_order(heads), _in_order(units)) if heads else None,
-            shape_at_start=tuple(shape) if shape else None,
-            learned=part("learned."),
-            hidden_map=tensors.get("hidden_map"),
-            clipped=record["clipped"],
-        )
+        try:
+            return _load(candidate)
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as e:
+            raise InputError(
+                f"{candidate}: the checkpoint of a training is not readable: {reason(e)}; remove it, and the same "
+                "command trains again from the stage before"
+            ) from e
     return None
+
+
+def _load(folder: Path) -> Progress:
+    record = json.loads((folder / "progress.json").read_text())
+    tensors = load_file(folder / "progress.safetensors")
+
+    def part(prefix: str) -> State:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    student = Student(Student.config_class.from_pretrained(folder))
+    student.load_state_dict(part("student."))
+    heads, units = part("importance.heads."), part("importance.units.")
+    shape = record["shape_at_start"]
+    return Progress(
+        student,
+        part("moments."),
+        record["step"],
+        record["losses"],
+        importance=Importance(_in_order(heads), _in_order(units)) if heads else None,
+        shape_at_start=tuple(shape) if shape else None,
+        learned=part("learned."),
+        hidden_map=tensors.get("hidden_map"),
+        clipped=record["clipped"],
+    )
 
 
 def _in_order(scores: State) -> tuple[Tensor, ...]:

@@ -148,7 +148,7 @@ def test_a_flag_has_precedence_and_that_is_said(project: Path, asked: list[Build
         ("target = []", "target is empty; give one or more"),
         ('target = ["andriod-onnx"]', "did you mean 'android-onnx'?"),
         ("target = [1]", "target[0] is 1; it must be a valid string"),
-        ("seed = -1", "seed is -1; -1 is not in the range x>=0"),
+        ("seed = -1", "seed is -1; -1 is not in the range 0<=x<="),
         ('seed = "1"', "seed is '1'; it must be a valid integer"),
         ("seed = true", "seed is True; it must be a valid integer"),
         ("max-drop = 2", "max-drop is 2; '2' is 200%; write a share below"),

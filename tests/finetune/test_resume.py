@@ -139,6 +139,16 @@ def test_a_kill_inside_a_checkpoint_leaves_a_whole_one(
     assert weights(tmp_path / "out") == weights(folder)
 
 
+@pytest.mark.parametrize("content", [b"", b"junk" * 100, None])
+def test_a_broken_checkpoint_is_one_line(files: Files, tmp_path: Path, content: bytes | None) -> None:
+    """Also one that was cut off (None), as a disk that lost power leaves it."""
+    kill(files, tmp_path / "out", 10)
+    (path,) = (tmp_path / "out").rglob("training.safetensors")
+    path.write_bytes(path.read_bytes()[:3_000] if content is None else content)
+    with pytest.raises(InputError, match=r"training is not readable: .*; remove .*, and the same command begins anew"):
+        run(files, tmp_path / "out")
+
+
 def test_other_settings_or_data_begin_anew(files: Files, unbroken: Unbroken, tmp_path: Path) -> None:
     kill(files, tmp_path / "out", 5)
     other = write_rows(tmp_path / "other.tsv", read_rows(files.train)[:70])

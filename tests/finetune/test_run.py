@@ -270,15 +270,16 @@ def test_a_class_that_may_be_a_gap_and_a_pickle_of_other_weights_are_warned_of(
 ) -> None:
     base = shutil.copytree(files.base, tmp_path / "base")
     torch.save({"embeddings.word_embeddings.weight": torch.zeros(1)}, base / "pytorch_model.bin")
-    named = {"light": "light", "music": "music", "time": "None"}
+    named = {"light": "light", "music": "-", "time": "None"}
     paths = [
         write_rows(tmp_path / Path(path).name, [(text, named[label]) for text, label in read_rows(path)])
         for path in (files.train, files.evaluation)
     ]
     run(Files(str(base), *paths), tmp_path / "out", epochs=1)
     said = capsys.readouterr().err.replace("\n", " ")
-    count = sum(label == "time" for _, label in read_rows(files.train))
-    assert f"{count} of 80 examples have the label None, as Python writes a missing value" in said
+    for label, mark in (("time", "None"), ("music", "-")):
+        count = sum(each == label for _, each in read_rows(files.train))
+        assert f"{count} of 80 examples have the label {mark}, as a missing one is often written" in said
     assert "pytorch_model.bin beside model.safetensors holds other weights" in said
 
 
@@ -331,6 +332,7 @@ def test_bad_settings(files: Files, tmp_path: Path) -> None:
         ({"learning_rate": float("nan")}, "learning rate is nan; a finite number above 0"),
         ({"class_weights": "equal"}, "class weights are 'equal'; allowed: none, sqrt, balanced"),
         ({"label_smoothing": 1.0}, r"label smoothing is 1\.0; allowed"),
+        ({"seed": 2**64}, "seed is 18446744073709551616; allowed: 0 to"),
         ({"held_out": 0.7}, r"held out is 0\.7; allowed"),
         ({"held_out": 0.0, "patience": 2}, "patience is 2; it needs held-out examples, and of 80 none are"),
         ({"train": few, "patience": 2}, "of 3 none are"),

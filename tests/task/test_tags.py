@@ -193,6 +193,15 @@ def test_marks_in_another_place_are_no_types(tmp_path: Path, tags: str) -> None:
     assert read_dataset(str(path), own).examples[0].label == (0, 1, 2)
 
 
+def test_a_type_that_looks_like_an_end_makes_no_teacher(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": ["a", "b"], "tags": ["O", "E-mail"]}))
+    with pytest.raises(InputError, match=r":1: tag 'E-mail' ends an entity of type 'mail', and no tag begins one"):
+        read_tag_scheme(str(path))
+    path.write_text(json.dumps({"tokens": ["a", "b", "c"], "tags": ["B-x", "E-x", "S-y"]}))
+    assert read_tag_scheme(str(path), wanted="data") == "IOBES"
+
+
 def test_a_scheme_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"tokens": ["a"], "tags": ["NOUN"]}))

@@ -89,6 +89,14 @@ def test_what_vectors_have_no_use_for_is_refused(tmp_path: Path, columns: Column
     assert read_judged(source, Columns(label=Recorded("how")))[0] == "teacher"
 
 
+def test_pairs_without_scores_are_said_to_be_single_texts(tmp_path: Path) -> None:
+    source = write(tmp_path / "b.csv", "question1,question2,is_duplicate\nx,y,1\nx,z,0\n")
+    judged, data = read_judged(source, Columns())
+    assert (judged, texts(data)) == ("teacher", ["x", "y", "z"])
+    assert "has pairs and no column of scores is found (question1, question2, is_duplicate)" in data.notes[-1].text
+    assert read_judged(source, Columns(label="is_duplicate"))[0] == "pairs"
+
+
 def test_pairs_with_scores(tmp_path: Path) -> None:
     source = write(tmp_path / "a.tsv", "score\tsentence1\tsentence2\n1.5\tx\ty\n2\tx\tz\n0\tv\tw\n")
     judged, data = read_judged(source, NAMED)

@@ -13,6 +13,7 @@ from edgepack.compress.distil.hidden_states import HiddenStates
 from edgepack.compress.distil.soft_targets import SoftTargets
 from edgepack.compress.units import keep_units
 from edgepack.console import Console
+from edgepack.errors import InputError
 from edgepack.inference import torch_batch
 from edgepack.student.config import StudentConfig
 from edgepack.student.model import Student
@@ -203,6 +204,14 @@ def test_a_checkpoint_set_aside_by_a_kill_is_found(tmp_path: Path) -> None:
     assert found is not None
     assert found.step == 7
     assert load_progress(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("name", ["progress.safetensors", "progress.json"])
+def test_a_broken_checkpoint_is_one_line(tmp_path: Path, name: str) -> None:
+    save_progress(Progress(make_student(), {}, 7, [0.5]), tmp_path / "checkpoint")
+    (tmp_path / "checkpoint" / name).write_bytes(b"junk")
+    with pytest.raises(InputError, match=r"training is not readable: .*; remove it, and the same command trains"):
+        load_progress(tmp_path / "checkpoint")
 
 
 def test_tensors_of_any_layout_are_saved(tmp_path: Path) -> None:

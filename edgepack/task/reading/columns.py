@@ -15,7 +15,7 @@ from edgepack.errors import InputError, shown
 from edgepack.task.reading.labels import BOOLEANS, NUMBER, is_gap
 from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import are_numbers, as_number, holds_scores
-from edgepack.task.reading.sets import are_one_hot, flag_columns, holds_sets
+from edgepack.task.reading.sets import are_one_hot, are_one_hot_vectors, flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
 
 PAIRS = (
@@ -116,7 +116,8 @@ def text_layout(table: Table, pair: bool, columns: Columns, problem: Problem = S
         return Layout("text", text, flags[0], second, flags=flags)
     if columns.label is None and not find(table, LABELS):
         _refuse_scores(table)
-    label = choose(table, "label", "--label-column", columns.label, LABELS)
+    preferred = _set_columns(table, columns) if several else ()
+    label = choose(table, "label", "--label-column", columns.label, (*preferred, *LABELS))
     refuse_same(table, {"the text": text, "the second text": second, "the label": label})
     named = columns.label is None and not several
     companion = find(table, companions(label)) if named else None
@@ -264,7 +265,21 @@ def has_sets(table: Table, columns: Columns) -> bool:
     if flags:
         return not are_one_hot(table, flags)
     label = columns.label or find(table, LABELS)
-    return label in table.columns and holds_sets(value for _, (value,) in table.rows((label,)))
+    return label in table.columns and _is_of_sets(table, label)
+
+
+def _is_of_sets(table: Table, column: str) -> bool:
+    """Whether a column holds sets of labels, and not one label in each row as a vector of 0 and 1."""
+    cells, again = ((value for _, (value,) in table.rows((column,))) for _ in range(2))
+    return holds_sets(cells) and not are_one_hot_vectors(again)
+
+
+def _set_columns(table: Table, columns: Columns) -> tuple[str, ...]:
+    """The first column of a known name that holds sets of labels, where a column of single ones stands beside it."""
+    found = [column for name in LABELS if (column := find(table, (name,))) is not None]
+    if columns.label is not None or len(found) < 2:
+        return ()
+    return tuple(column for column in found if _is_of_sets(table, column))[:1]
 
 
 def score_column(table: Table, columns: Columns) -> str | None:

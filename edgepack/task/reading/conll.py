@@ -137,6 +137,9 @@ def group_sentences(table: Table, sentence: str, word: str, tag: str) -> Table:
     def rows(wanted: Sequence[str]) -> Rows:
         current: Any = None
         begun, words, tags = "", list[Any](), list[Any]()
+        seen: set[str] = set()
+        sentences = single = 0
+        again = ""
         for place, (number, token, label) in table.rows((sentence, word, tag)):
             number = None if is_gap(number) else number
             if number is None and not begun:
@@ -144,11 +147,19 @@ def group_sentences(table: Table, sentence: str, word: str, tag: str) -> Table:
             if number is not None and number != current:
                 if words:
                     yield begun, _pick(wanted, words, tags)
+                sentences, single = sentences + 1, single + (len(words) == 1)
+                again = again or (place if str(number) in seen else "")
+                seen.add(str(number))
                 current, begun, words, tags = number, place, [], []
             words.append(token)
             tags.append(label)
         if words:
             yield begun, _pick(wanted, words, tags)
+        if 2 * single > sentences > 2 * len(seen):  # not sentences of one word, nor numbers that begin anew
+            raise InputError(
+                f"{again}: a sentence of column {sentence!r} comes back here, and most have one token: the rows are in "
+                "another order; sort them so that those of a sentence stand together"
+            )
 
     names = {"tags": table.names[tag]} if tag in table.names else {}
     note = Note(f"{table.source}: one token in each row; sentences are told apart by column {sentence!r}")

@@ -28,7 +28,8 @@ def read_names(text: str, fewest: int = 2) -> tuple[str, ...]:
         raise InputError(f"labels {shown(text)}: not readable as UTF-8 text, one name on each line") from e
     names = _json_names(content, text) if content.lstrip()[:1] in ("[", "{") else None
     if names is None:
-        names = [clean_name(n) for n in (content.splitlines() if is_file else content.split(",")) if n.strip()]
+        names = [clean_name(n) for n in (content.rstrip().splitlines() if is_file else content.rstrip(" ,").split(","))]
+        names = names if any(names) else []
         _check_written(names, text, is_file)
     if len(set(names)) != len(names) or len(names) < fewest:
         lacking = "; there is no such file" if not is_file and len(names) == 1 else ""
@@ -64,5 +65,10 @@ def _check_written(names: Sequence[str], text: str, is_file: bool) -> None:
     """`InputError` for names with their numbers before them, and for a header: they would be parts of names."""
     if len(names) > 1 and all(re.match(rf"{number}\s*[=:\t]\s*\S", name) for number, name in enumerate(names)):
         raise InputError(f"labels {shown(text)}: numbers stand before the names ({listed(names)}): leave them out")
+    if "" in names:
+        raise InputError(
+            f"labels {shown(text)}: the name of number {names.index('')} is empty, and the names behind it would be "
+            "those of other numbers: write a name for each number from 0"
+        )
     if is_file and names and names[0].lower() in HEADERS:
         raise InputError(f"labels {shown(text)}: its first line is {shown(names[0])}, a header: names alone are needed")

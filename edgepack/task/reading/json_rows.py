@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -106,6 +106,7 @@ def _document(source: str, text: str) -> str:
 def _list_items(source: str, text: str, start: int) -> Parsed:
     """The objects of the list that begins at `start`, each parsed by itself."""
     decoder, number = json.JSONDecoder(), 0
+    row: dict[str, Any] = {}
     place = _skip(text, start + 1)
     while text[place : place + 1] != "]" or number:
         number += 1
@@ -114,8 +115,9 @@ def _list_items(source: str, text: str, start: int) -> Parsed:
         try:
             row, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as e:
-            line = text.count("\n", 0, place) + 1
-            raise InputError(f"{source}:{line}: item {number} is not valid JSON: {_fault(e)}; {NEEDED}") from e
+            raise InputError(
+                f"{source}:{_line(text, place)}: item {number} is not valid JSON: {_fault(e)}; {NEEDED}"
+            ) from e
         if not isinstance(row, dict):
             raise InputError(f"{where}: is a JSON {type(row).__name__}; {NEEDED}")
         yield where, row, text[start:place]
@@ -123,9 +125,42 @@ def _list_items(source: str, text: str, start: int) -> Parsed:
         if text[place : place + 1] == "]":
             break
         if text[place : place + 1] != ",":
-            line = text.count("\n", 0, place) + 1
-            raise InputError(f"{source}:{line}: no comma behind item {number} of the list, and no end of it")
+            raise InputError(
+                f"{source}:{_line(text, place)}: no comma behind item {number} of the list, and no end of it"
+            )
         place = _skip(text, place + 1)
+    _check_rest(source, text, _skip(text, place + 1), row)
+
+
+def _check_rest(source: str, text: str, place: int, columns: Iterable[str]) -> None:
+    """`InputError` for rows behind the list of rows, which would not be read, and for a document that has no end."""
+    where = f"{source}:{_line(text, place)}"
+    if text[_skip(text, 0)] == "[":
+        if text[place:]:
+            raise InputError(f"{where}: more stands behind the end of the list; {NEEDED}")
+        return
+    decoder = json.JSONDecoder()
+    try:
+        while text[place : place + 1] == ",":
+            key, place = decoder.raw_decode(text, _skip(text, place + 1))
+            if not isinstance(key, str) or text[(place := _skip(text, place)) : place + 1] != ":":
+                break
+            value, place = decoder.raw_decode(text, _skip(text, place + 1))
+            first = value[0] if isinstance(value, list) and value else None
+            if isinstance(first, dict) and (key in LISTS or first.keys() == set(columns)):
+                raise InputError(
+                    f"{source}: has a second list of rows under {shown(key)}, which would not be read; write each "
+                    "list to a file of its own, or all rows into one"
+                )
+            place = _skip(text, place)
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{where}: not valid JSON behind the list of rows: {_fault(e)}") from e
+    if text[place : place + 1] != "}" or text[_skip(text, place + 1) :]:
+        raise InputError(f"{where}: the object that holds the list of rows does not end behind it; was the file cut?")
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
 
 
 def _skip(text: str, place: int) -> int:

@@ -19,6 +19,7 @@ from edgepack.task.reading.table import Note, listed
 
 PLACEHOLDER = re.compile(r"LABEL_(\d{1,9})")  # what transformers calls labels that nobody named
 NUMBER = re.compile(r"(\d{1,9})(?:\.0+)?")  # data frames with gaps write whole numbers as 1.0
+LEADING_ZEROS = re.compile(r"^0+(?=\d+$)")
 BOOLEANS = {"false": 0, "true": 1}
 SEVERAL = re.compile(r"\s*[,;|]\s*")
 NAMED_BY_USER = "--labels"
@@ -27,6 +28,7 @@ SHEET_ERRORS = ("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL
 COLLECTION = re.compile(r"""["']?[\[({]\s*\\?["'].*[\])}]["']?|(?:frozen)?set\(.*\)""", re.DOTALL)  # as text
 OF_OTHERS = re.compile(r"[\s+/&]+")  # what may join labels besides `SEVERAL`, and stand in names as well
 PYTHONS_GAP = "None"  # also what many call a class that none of the others is
+MARKS_OF_NONE = (PYTHONS_GAP, "NA", "N/A", "n/a", "-", "?")  # of no label; in few data they are classes
 Convention = str  # "names" or "class ids"
 
 
@@ -131,18 +133,26 @@ def check_new_names(file: FileLabels) -> None:
     for label, place in file.places.items():
         first = alike.setdefault(_look(label), label)
         if clean_name(first) != clean_name(label):
-            in_case = clean_name(first).casefold() == clean_name(label).casefold()
+            what = "case, spaces or invisible characters"
+            if clean_name(first).casefold() == clean_name(label).casefold():
+                what = "case"
+            elif is_code(first) or is_code(label):
+                what = "zeros before it"
             raise InputError(
-                f"{place}: label {shown(label)} differs from {shown(first)} in "
-                f"{'case' if in_case else 'case, spaces or invisible characters'} only, so that they would be two "
+                f"{place}: label {shown(label)} differs from {shown(first)} in {what} only, so that they would be two "
                 "classes; write one of them in all rows"
             )
 
 
+def is_code(label: str) -> bool:
+    """Whether a label is a number with zeros before it: a name such as 007, not the number 7."""
+    return LEADING_ZEROS.match(label.strip()) is not None
+
+
 def _look(label: str) -> str:
-    """A label as a reader sees it: in one case, without invisible characters, its spaces alike."""
+    """A label as a reader sees it: in one case, without invisible characters or zeros before it, its spaces alike."""
     visible = "".join(c for c in clean_name(label) if unicodedata.category(c) != "Cf")
-    return " ".join(visible.split()).casefold()
+    return LEADING_ZEROS.sub("", " ".join(visible.split()).casefold())
 
 
 def made_of_others(labels: Sequence[str]) -> list[str]:
@@ -291,8 +301,8 @@ def _mismatch(file: FileLabels, labels: Sequence[str]) -> str:
                 f"as class ids, 0 to {len(labels) - 1} are allowed; there are as many numbers as classes, and nothing "
                 "says which is which: write names in their place"
             )
-    if label.strip() in (*GAPS, PYTHONS_GAP):
-        hint = "data frames write an empty cell so: leave rows without a label out"
+    if label.strip() in (*GAPS, *MARKS_OF_NONE):
+        hint = "an empty cell, or a text without a label, is written so: leave such rows out"
     check_single(file, labels)
     return (
         f"{file.places[label]}: label {shown(label)} is none of the teacher's; data: {listed(sorted(file.places))}; "

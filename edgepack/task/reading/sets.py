@@ -22,6 +22,8 @@ PRESENT = ("1", "1.0", "true")
 FLAG = re.compile(r"0(?:\.0*)?|1(?:\.0*)?|false|true", re.IGNORECASE)
 FLAGS = re.compile(rf"\[\s*(?:{FLAG.pattern})(?:[\s,]+(?:{FLAG.pattern}))*[\s,]*\]", re.IGNORECASE)
 PYTHON_ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,'"\[\]]+?))\s*(?:,|$)""")
+NUMPY_ITEM = re.compile(r"""'[^']*'|"[^"]*"|-?\d+\.?(?![^\s])""")  # numbers and names alone: words may be one label
+NUMPY_ITEMS = re.compile(rf"(?:{NUMPY_ITEM.pattern})(?:\s+(?:{NUMPY_ITEM.pattern}))*")
 ReadLabel = Callable[[str, Any], str]  # place and value → the label as a string
 
 
@@ -155,6 +157,10 @@ def read_set(where: str, value: Any, joined: Joined, read: ReadLabel) -> tuple[s
             value = _split(value, joined.separator)
     elif not isinstance(value, list | tuple):
         value = [value]
+    elif value and all(isinstance(each, float) for each in value) and not all(each.is_integer() for each in value):
+        raise InputError(
+            f"{where}: label is {shown(value)}, numbers as probabilities are; write the labels' names, or 0 and 1"
+        )
     return tuple(dict.fromkeys(read(where, each) for each in value))
 
 
@@ -192,6 +198,17 @@ def _vector(value: Any) -> Sequence[Any] | None:
     return value if isinstance(value, list | tuple) and value and all(map(is_flag, value)) else None
 
 
+def are_one_hot_vectors(values: Iterable[Any]) -> bool:
+    """Whether every cell of a label column is a vector of 0 and 1 with one 1, as one label is written too."""
+    found = []
+    for value in values:
+        vector = _vector(value)
+        if vector is None or sum(map(_is_present, vector)) != 1:
+            return False
+        found.append(vector)
+    return bool(found) and len(set(map(len, found))) == 1 and _are_vectors(found)
+
+
 def _are_vectors(values: Sequence[Sequence[Any]]) -> bool:
     """Whether lists of 0 and 1 could not all be class ids, which come once each and are whole numbers."""
     written = [[each.lower() if isinstance(each, str) else each for each in value] for value in values]
@@ -225,6 +242,10 @@ def _listed(where: str, text: str) -> list[Any]:
 
 def _python_list(where: str, text: str) -> list[str]:
     inner, place, found = text[1:-1].strip(), 0, []
+    if NUMPY_ITEMS.fullmatch(inner):  # as NumPy prints an array: without commas
+        return [item[1:-1] if item[0] in "'\"" else item.rstrip(".") for item in NUMPY_ITEM.findall(inner)]
+    if "..." in inner:
+        raise InputError(f"{where}: the list of labels {shown(text)} was cut short where it was printed")
     while place < len(inner):
         item = PYTHON_ITEM.match(inner, place)
         if item is None or item.end() == place:

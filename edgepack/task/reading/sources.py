@@ -79,6 +79,7 @@ OTHERS = {  # how files begin that are no text, whatever they are called
     b"ARROW1": "Arrow: name it .arrow",
     b"\x1f\x8b": "gzip: put .gz behind its name",
     b"PK\x03\x04": "a zip archive, as sheets of .xlsx are: unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a sheet of an old Excel (.xls): save it as CSV",
     b"SQLite format 3": "an SQLite database: write the table as CSV",
     b"%PDF": "PDF, not data",
     b"<!DOCTYPE html": "a web page, not data: download the file itself",
@@ -201,6 +202,8 @@ def _unpack(source: str, data: bytes) -> bytes:
 
 def _decode(source: str, data: bytes) -> str:
     """UTF-8 text, with or without a byte order mark, its lines ended in any of the three ways."""
+    if data[257:262] == b"ustar":
+        raise InputError(f"{source}: holds a tar archive of files: unpack it, and give one of them")
     if data.startswith(UTF16) or _looks_utf16(data):
         first = f"byte 0 is {data[0]:#04x}" if data.startswith(UTF16) else "every other byte is 0"
         raise InputError(f"{source}:1: is UTF-16, not UTF-8 ({first}); save the file as UTF-8")
@@ -214,7 +217,7 @@ def _decode(source: str, data: bytes) -> str:
         raise InputError(
             f"{source}:{line}: byte {e.start} ({data[e.start]:#04x}) is not UTF-8; save the file as UTF-8"
         ) from e
-    return text if "\n" in text else text.replace("\r", "\n")
+    return text if "\n" in text.rstrip() else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _looks_utf16(data: bytes) -> bool:

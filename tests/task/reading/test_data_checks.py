@@ -92,7 +92,11 @@ def test_texts_that_repeat_are_counted(tmp_path: Path) -> None:
     assert [(note.text.removeprefix(f"{train}: "), note.warning) for note in training.notes] == [
         ("1 of 5 texts are empty", True),
         ("2 of 5 examples repeat an earlier text", False),
-        ("1 texts stand in it with different labels", True),
+        (
+            "1 texts stand in it with different labels: if a text may have several, write them in one row, joined by a "
+            "comma",
+            True,
+        ),
         ("1 of 2 evaluation examples also stand in the training data", True),
     ]
 

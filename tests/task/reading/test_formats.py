@@ -58,6 +58,7 @@ TEXT_FILES: dict[str, tuple[str, str | bytes]] = {
     "CSV with tabs": ("a.csv", 'text\tlabel\n"say ""hi"""\tpos\na, b\tneg\n'),
     "CSV, spaces after commas": ("a.csv", 'text, label\n"say ""hi""", pos\n"a, b", neg\n'),
     "lines of an old Mac": ("a.tsv", 'text\tlabel\rsay "hi"\tpos\ra, b\tneg\r'),
+    "lines of an old Mac, and an end of another": ("a.tsv", 'text\tlabel\rsay "hi"\tpos\ra, b\tneg\n'),
     "TSV, gzip": ("a.tsv.gz", gzip.compress(b'text\tlabel\nsay "hi"\tpos\na, b\tneg\n')),
     "JSON, two gzip members": ("a.jsonl.gz", b"".join(gzip.compress(json.dumps(r).encode() + b"\n") for r in ROWS)),
     "CSV with bars": ("a.csv", 'text|label\n"say ""hi"""|pos\na, b|neg\n'),

@@ -21,6 +21,14 @@ def test_read_names(tmp_path: Path) -> None:
         assert len(str(caught.value)) < 300
 
 
+def test_no_name_moves_up_into_the_place_of_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a\n\nc\nd\n")
+    for wrong, number in (("a,,c,d", 1), (",a,b", 0), (str(tmp_path / "labels.txt"), 1)):
+        with pytest.raises(InputError, match=f"the name of number {number} is empty"):
+            read_names(wrong)
+    assert read_names("a,b,") == ("a", "b")
+
+
 def test_names_in_json_and_names_with_numbers(tmp_path: Path) -> None:
     for text in ('["a", "b, c"]', '{"0": "a", "1": "b, c"}', '{"b, c": 1, "a": 0}'):
         assert read_names(text) == ("a", "b, c")

@@ -312,6 +312,7 @@ def test_a_new_teacher_carries_the_datas_names(tmp_path: Path) -> None:
         (["a", "a\u200b"], r":3: label 'a\\u200b' differs from 'a' in case, spaces or invisible characters only"),
         (["a b", "a\u00a0b"], r":3: label 'a\\xa0b' differs from 'a b' in case, spaces or invisible characters only"),
         (["a b", "a  b"], r":3: label 'a  b' differs from 'a b' in case, spaces or invisible characters only"),
+        (["01", "1"], r":3: label '1' differs from '01' in zeros before it only"),
         (["{'a', 'b'}", "{'a'}"], r":2: label \"{'a', 'b'}\" is a list or an object written as text"),
         (["('a',)", "b"], r":2: label \"\('a',\)\" is a list or an object written as text"),
         (['{"label": "a"}', "b"], r":2: label '{\"label\": \"a\"}' is a list or an object written as text"),
@@ -323,10 +324,16 @@ def test_labels_that_make_no_class_of_a_new_teacher(tmp_path: Path, values: list
         read_labels(source)
 
 
+def test_zeros_before_a_number_are_a_part_of_the_name(tmp_path: Path) -> None:
+    """As those of codes are; without any, numbers of one file are the same with and without a point."""
+    assert read_labels(tsv(tmp_path, "a", ["007", "010", "999"])) == ("007", "010", "999")
+    assert read_labels(tsv(tmp_path, "b", ["0", "10", "2.0"])) == ("0", "2", "10")
+
+
 def test_an_empty_cell_of_a_data_frame_is_told_as_one(tmp_path: Path) -> None:
     """Also where a teacher is there, whose labels lack it; where it has it, it is a label like any other."""
     source = tsv(tmp_path, "a", ["world", "nan"])
-    with pytest.raises(InputError, match=r":3: label 'nan' is none of the teacher's.*data frames write an empty cell"):
+    with pytest.raises(InputError, match=r":3: label 'nan' is none of the teacher's.*an empty cell, or a text"):
         read_dataset(source, Task("text-classification", ("world", "sport")))
     assert len(read_dataset(source, Task("text-classification", ("world", "nan")))) == 2
     tagged = jsonl(tmp_path, "b", [{"tokens": ["a", "b"], "tags": ["O", "nan"]}])

@@ -261,6 +261,33 @@ BROKEN: dict[str, tuple[str, str | bytes, Task, str]] = {
     ),
     "JSON called CSV": ("a.csv", GOOD, TEXT, r"a\.csv: holds JSON: name it \.jsonl"),
     "JSON called TSV": ("a.tsv", f"[{GOOD}]", TEXT, r"a\.tsv: holds JSON: name it \.jsonl"),
+    "rows behind a list": (
+        "a.json",
+        f"[{GOOD}]\n[{GOOD}]",
+        TEXT,
+        r"a\.json:3: more stands behind the end of the list",
+    ),
+    "a second list of rows": (
+        "a.json",
+        f'{{"data": [{GOOD}], "names": [{{"id": 1}}], "validation": [{GOOD}]}}',
+        TEXT,
+        r"a\.json: has a second list of rows under 'validation', which would not be read",
+    ),
+    "an object that is cut behind its rows": (
+        "a.json",
+        f'{{"data": [{GOOD}], "version": "1',
+        TEXT,
+        r"a\.json:2: not valid JSON behind the list of rows: Unterminated string",
+    ),
+    "an object that does not end": ("a.json", f'{{"data": [{GOOD}]', TEXT, r"does not end behind it; was the file cut"),
+    "tokens of which no two of a sentence stand together": (
+        "a.csv",
+        "sentence_id,token,ner_tag\n" + "".join(f"{s},{t},O\n" for t in "abc" for s in (1, 2, 2, 3)),
+        TAGS,
+        r"a\.csv:6: a sentence of column 'sentence_id' comes back here, .*sort them",
+    ),
+    "a tar archive": ("a.tsv.gz", gzip.compress(b"a.tsv".ljust(257, b"\0") + b"ustar"), TEXT, "holds a tar archive"),
+    "a sheet of an old Excel": ("a.csv", b"\xd0\xcf\x11\xe0\xa1", TEXT, r"a sheet of an old Excel \(\.xls\)"),
     "a list without rows": ("a.json", "[]", TEXT, r"a\.json: no text column found: it has no columns"),
     "span on a space": (
         "a.jsonl",

@@ -50,6 +50,23 @@ def test_lists_in_every_form(tmp_path: Path) -> None:
     assert sets(str(tmp_path / "a.parquet")) == [(0, 1), ()]
 
 
+def test_lists_as_numpy_prints_them_are_no_single_label(tmp_path: Path) -> None:
+    assert sets(written(tmp_path, "text\tlabels\na\t['joy' 'love']\nb\t[]\nc\t['fear']\n")) == [(0, 2), (), (1,)]
+    for cells in (("[0 2]", "[1]"), ("[0. 2.]", "[1.]")):
+        source = written(tmp_path, "text\tlabels\n" + "".join(f"a\t{cell}\n" for cell in cells))
+        assert sets(source) == [(0, 2), (1,)]
+        assert infer_problem(source) == SETS
+        assert read_labels(source) == ("0", "1", "2")
+
+
+def test_the_column_of_sets_is_read_where_one_of_single_labels_stands_beside_it(tmp_path: Path) -> None:
+    source = written(tmp_path, "text\tlabel\tlabels\na\tjoy\t['joy', 'love']\nb\tfear\t['fear']\n")
+    assert sets(source) == [(0, 2), (1,)]
+    assert sets(source, Columns(label="label")) == [(0,), (1,)]
+    single = replace(TASK, problem="single_label_classification")
+    assert [example.label for example in read_dataset(source, single).examples] == [0, 1]
+
+
 def test_vectors_of_flags(tmp_path: Path) -> None:
     assert sets(jsonl(tmp_path, [0, 1, 1], [0, 0, 0], [1, 0, 0])) == [(1, 2), (), (0,)]
     assert sets(jsonl(tmp_path, [0.0, 1.0, 0.0], [1.0, 0.0, 1.0])) == [(1,), (0, 2)]
@@ -148,6 +165,23 @@ def test_columns_with_one_label_in_each_row_are_labels(tmp_path: Path) -> None:
         read_dataset(none, single)
 
 
+def test_vectors_with_one_label_in_each_row_are_labels(tmp_path: Path) -> None:
+    single = replace(TASK, problem="single_label_classification")
+    for vectors in (([0, 1, 0], [1, 0, 0]), ("[0 1 0]", "[1 0 0]"), ([0.0, 1.0, 0.0], [1.0, 0.0, 0.0])):
+        source = jsonl(tmp_path, *vectors)
+        data = read_dataset(source, single)
+        assert [example.label for example in data.examples] == [1, 0]
+        assert "a vector of 0 and 1 with one 1 in each row, read as that label" in data.notes[0].text
+        assert infer_problem(source) == "single_label_classification"
+        assert read_labels(source) == ("0", "1", "2")
+        assert read_labels(source, Columns(names=LABELS)) == LABELS
+        assert sets(source) == [(1,), (0,)]
+    with pytest.raises(InputError, match="its vectors of 0 and 1 have 4 numbers, the teacher has 3 labels"):
+        read_dataset(jsonl(tmp_path, [0, 1, 0, 0], [1, 0, 0, 0]), single)
+    with pytest.raises(InputError, match=r"label is a list, \[0, 1, 0\]: multi-label"):
+        read_dataset(jsonl(tmp_path, [0, 1, 0], [1, 1, 0]), single)
+
+
 def test_columns_that_the_user_lists(tmp_path: Path) -> None:
     source = written(tmp_path, "text,love,joy,clicked\na,1,0,1\nb,0,1,0\n", "a.csv")
     assert sets(source, Columns(label="love,joy")) == [(2,), (0,)]
@@ -177,7 +211,8 @@ def test_evaluation_with_one_set_is_refused(tmp_path: Path) -> None:
         ([["joy"]], "label is a list"),
         ({"joy": 1}, "label is {'joy': 1}"),
         ("['joy', 'fear", "label .* is none of the teacher's"),
-        ("['joy' 'fear']", "the list of labels .* is broken"),
+        ("['joy' ... 'fear']", "the list of labels .* was cut short where it was printed"),
+        ([0.9, 0.1, 0.0], "label is .*, numbers as probabilities are"),
         (None, "no value in column 'labels'"),
     ],
 )
