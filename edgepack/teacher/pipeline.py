@@ -83,11 +83,11 @@ def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) 
 
 def _contradicted_ends(backend: Tokenizer, settings: TokenizerSettings) -> dict[str, bool]:
     """Options for a token that begins or ends each text, which the file's template does not do, or does unasked."""
-    found = {}
+    found, ids = {}, backend.encode("a").ids or [-1]  # a vocabulary may have no letter
     for option, role, place in ENDS:
         token = backend.token_to_id(settings.special.get(role, ""))
         wanted = settings.options.get(option)
-        if wanted is not None and token is not None and (backend.encode("a").ids[place] == token) != wanted:
+        if wanted is not None and token is not None and (ids[place] == token) != wanted:
             found[option] = bool(wanted)
     return found
 
@@ -113,7 +113,7 @@ def _other_flags(backend: Tokenizer, settings: TokenizerSettings) -> list[AddedT
 
 def _with_ends(backend: Tokenizer, settings: TokenizerSettings, ends: dict[str, bool]) -> Tokenizer:
     """A copy whose template is that of the options alone, as transformers writes it where one of them is set."""
-    ids, around = backend.encode("a").ids, {"bos": "", "eos": ""}
+    ids, around = backend.encode("a").ids or [-1], {"bos": "", "eos": ""}
     for option, role, place in ENDS:
         token = settings.special.get(role, "")
         if token and ends.get(option, ids[place] == backend.token_to_id(token)):
