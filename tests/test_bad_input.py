@@ -197,7 +197,7 @@ CASES: dict[str, tuple[Callable[[Inputs], object], str]] = {
     ),
     "data: nested without end": (data("train.jsonl", GOOD_LINE + '{"text": ' + "[" * 100_000), "train.jsonl:2"),
     "data: multi-label": (
-        both(data("train.jsonl", '{"text": "a", "labels": [1.0, 1.0]}\n'), config(problem_type=SINGLE_LABEL)),
+        both(data("train.jsonl", '{"text": "a", "labels": [0.0, 1.0]}\n'), config(problem_type=SINGLE_LABEL)),
         "multi-label",
     ),
     "data: names and class ids": (data("train.tsv", tsv([*ROWS, ("so so", "1")])), "write all labels in one way"),

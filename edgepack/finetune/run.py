@@ -43,8 +43,10 @@ from edgepack.task.examples import (
 from edgepack.task.long_texts import split as split_windows
 from edgepack.task.read_long import LongTexts, read_long
 from edgepack.task.reading.labels import MARKS_OF_NONE, made_of_others
+from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import listed
 from edgepack.task.scoring import REGRESSION, recorded_problem
+from edgepack.task.tagging import said_of_both
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode, suggest_max_length
 from edgepack.teacher import (
@@ -256,6 +258,8 @@ def _read(
     train: str, evaluation: str, columns: Columns, tag_scheme: str | None, console: Console
 ) -> tuple[Task, Dataset, Dataset]:
     name, pair = infer_task(train, columns)
+    if said := said_of_both(open_table(train), columns):
+        console.warn(said)
     scheme = read_tag_scheme(train, columns, tag_scheme)
     labels = read_labels(train, columns, scheme=scheme)
     problem = infer_problem(train, columns)

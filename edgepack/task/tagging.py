@@ -36,6 +36,17 @@ def infer_layout(table: Table, columns: Columns) -> tuple[TaskName, bool]:
     return "text-classification", known
 
 
+def said_of_both(table: Table, columns: Columns) -> str:
+    """What to say of a file that is read as tagged words and has texts with labels too; empty for any other."""
+    words, tags, text, label = (find(table, names) for names in (WORDS[:2], TAGS, TEXTS, LABELS))
+    if columns.text is not None or not words or not tags or not text or label in (None, tags):
+        return ""
+    return (
+        f"{table.source}: has words with tags ({words}, {tags}) and texts with labels ({text}, {label}); the tags are "
+        f"read: --text-column {text} --label-column {label} asks for the labels"
+    )
+
+
 def tag_layout(table: Table, columns: Columns) -> Layout:
     """The columns of a tagging task, and which of the layouts it is."""
     words = columns.text or find(table, WORDS)

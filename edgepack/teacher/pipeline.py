@@ -18,10 +18,8 @@ from edgepack.tokenizer.library import tokenizers_as_input_errors
 
 CASE_CLASSES = (  # those that read do_lower_case
     *WORD_PIECE_CLASSES,
-    *("AlbertTokenizer", "ConvBertTokenizer", "DebertaV2Tokenizer", "DPRContextEncoderTokenizer"),
-    *("DPRQuestionEncoderTokenizer", "FNetTokenizer", "FunnelTokenizer", "LayoutLMTokenizer", "LxmertTokenizer"),
-    *("MobileBertTokenizer", "RealmTokenizer", "RemBertTokenizer", "RetriBertTokenizer", "SplinterTokenizer"),
-    *("SqueezeBertTokenizer", "XLNetTokenizer"),
+    *("AlbertTokenizer", "DebertaV2Tokenizer", "DPRContextEncoderTokenizer", "DPRQuestionEncoderTokenizer"),
+    *("FNetTokenizer", "FunnelTokenizer", "RemBertTokenizer", "SplinterTokenizer", "XLNetTokenizer"),
 )
 ENDS = (("add_bos_token", "bos", 0), ("add_eos_token", "eos", -1))  # option, role, place in a text
 MATCHING = ("single_word", "lstrip", "rstrip", "normalized")  # an added token's flags that decide where it is found

@@ -26,7 +26,11 @@ CONVERT = (
     "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
 )
 SENTENCE_PIECE = ("spiece.model", "sentencepiece.bpe.model")
-WORD_PIECE_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer")
+WORD_PIECE_CLASSES = (  # BERT's own algorithm, under other names too
+    *("BertTokenizer", "ConvBertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "LayoutLMTokenizer"),
+    *("LxmertTokenizer", "MobileBertTokenizer", "MPNetTokenizer", "RealmTokenizer", "RetriBertTokenizer"),
+    "SqueezeBertTokenizer",
+)
 BYTE_LEVEL_CLASSES = ("RobertaTokenizer", "GPT2Tokenizer")
 GENERIC_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend", None)
 OTHER_ALGORITHM: dict[str, tuple[Any, ...]] = {  # options with the values that leave the algorithm as it is

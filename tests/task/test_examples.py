@@ -12,6 +12,8 @@ import pytest
 
 from edgepack.errors import InputError
 from edgepack.task.examples import Columns, check_distinct, infer_task, read_dataset, read_labels
+from edgepack.task.reading.sources import open_table
+from edgepack.task.tagging import said_of_both
 from edgepack.task.task import Task
 
 TASK = Task("text-classification", ("neg", "pos"))
@@ -67,6 +69,19 @@ def test_tags(tmp_path: Path) -> None:
     assert (first.text, first.words, first.label) == ("go New York", ("go", "New", "York"), (0, 1, 2))
     assert second.label == (0, 1)
     assert infer_task(source) == ("token-classification", False)
+
+
+def test_a_file_of_tags_and_labels_is_read_for_its_tags_and_says_how_to_ask_for_the_labels(tmp_path: Path) -> None:
+    row = {"text": "go home", "label": "no", "tokens": ["go", "home"], "tags": ["O", "B-x"]}
+    source = write(tmp_path, "a.jsonl", json.dumps(row))
+    assert infer_task(source)[0] == "token-classification"
+    said = said_of_both(open_table(source), Columns())
+    assert said.endswith("the tags are read: --text-column text --label-column label asks for the labels")
+    asked = Columns(text="text", label="label")
+    assert infer_task(source, asked)[0] == "text-classification"
+    assert said_of_both(open_table(source), asked) == ""
+    del row["text"]
+    assert said_of_both(open_table(write(tmp_path, "b.jsonl", json.dumps(row))), Columns()) == ""
 
 
 def test_pairs(tmp_path: Path) -> None:
@@ -219,7 +234,20 @@ BAD: dict[str, tuple[str, str | bytes | None, Task, Columns, str]] = {
         Columns(text="score"),
         "column 'score' would be the text and the score of each row",
     ),
-    "tags column": ("a.tsv", TSV + "a\t0\n", TAGGING, Columns(), "no words column found; its columns: text, label"),
+    "tags column": (
+        "a.tsv",
+        TSV + "a\t0\n",
+        TAGGING,
+        Columns(),
+        "if these are tagged words; they look like texts",
+    ),
+    "text column": (
+        "a.jsonl",
+        '{"tokens": ["a"], "tags": ["O"]}',
+        TASK,
+        Columns(),
+        "no text column found; .* if these are texts; they look like tagged words",
+    ),
     "suffix": ("a.xlsx", "x", TASK, Columns(), r"suffix is '\.xlsx'; allowed: \.tsv, \.csv"),
     "archive": ("a.tsv.zip", "x", TASK, Columns(), r"suffix is '\.zip'; allowed: .*; unpack it first"),
     "no suffix": ("train", "x", TASK, Columns(), "suffix is ''; allowed: .*; end its name with its format's"),

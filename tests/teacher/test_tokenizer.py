@@ -203,10 +203,12 @@ def vocabulary(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     "options", [{}, {"do_lower_case": False}, {"strip_accents": False}, {"tokenize_chinese_chars": False}]
 )
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_vocab_txt_is_berts_word_piece(folder: Path, end: str, options: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    ("end", "kind"), [("\n", {}), ("\r\n", {"tokenizer_class": "MobileBertTokenizer"}), ("\r", {})]
+)
+def test_vocab_txt_is_berts_word_piece(folder: Path, end: str, kind: dict[str, str], options: dict[str, bool]) -> None:
     tokens = vocabulary(folder)
-    old_files(folder, {"vocab.txt": end.join([*tokens, "", ""]), "tokenizer_config.json": json.dumps(options)})
+    old_files(folder, {"vocab.txt": end.join([*tokens, "", ""]), "tokenizer_config.json": json.dumps(options | kind)})
     tokenizer = load_tokenizer(open_checkpoint(str(folder)), "text-classification")
     reference = BertTokenizer(vocab={token: i for i, token in enumerate(tokens)}, **options)
     assert ids(tokenizer) == ids(reference)

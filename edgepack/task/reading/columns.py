@@ -15,7 +15,7 @@ from edgepack.errors import InputError, shown
 from edgepack.task.reading.labels import BOOLEANS, NUMBER, is_gap
 from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Problem
 from edgepack.task.reading.scores import are_numbers, as_number, holds_scores
-from edgepack.task.reading.sets import are_one_hot, are_one_hot_vectors, flag_columns, holds_sets
+from edgepack.task.reading.sets import are_one_hot, flag_columns, holds_sets
 from edgepack.task.reading.table import Table, listed
 
 PAIRS = (
@@ -197,9 +197,18 @@ def choose(table: Table, what: str, flag: str, given: str | None, known: Sequenc
     if column is None:
         raise InputError(
             f"{table.source}: no {what} column found; its columns: {listed(table.columns)}; name it with {flag}"
-            f"{_nested(table)}"
+            f"{_of_other_task(table, what) or _nested(table)}"
         )
     return column
+
+
+def _of_other_task(table: Table, what: str) -> str:
+    """What to say of data that look like those of the other kind of task."""
+    if what == "words" and find(table, TEXTS):
+        return ", if these are tagged words; they look like texts with labels, and the model tags words"
+    if what == "text" and find(table, WORDS[:2]):
+        return ", if these are texts; they look like tagged words, and the model reads whole texts"
+    return ""
 
 
 def _not_there(table: Table, name: str, flag: str, given: str) -> InputError:
@@ -269,9 +278,8 @@ def has_sets(table: Table, columns: Columns) -> bool:
 
 
 def _is_of_sets(table: Table, column: str) -> bool:
-    """Whether a column holds sets of labels, and not one label in each row as a vector of 0 and 1."""
-    cells, again = ((value for _, (value,) in table.rows((column,))) for _ in range(2))
-    return holds_sets(cells) and not are_one_hot_vectors(again)
+    """Whether a column holds sets of labels."""
+    return holds_sets(value for _, (value,) in table.rows((column,)))
 
 
 def _set_columns(table: Table, columns: Columns) -> tuple[str, ...]:

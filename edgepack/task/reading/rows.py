@@ -13,7 +13,6 @@ from edgepack.task.reading.problem import MULTI_LABEL, REGRESSION, SINGLE_LABEL,
 from edgepack.task.reading.row_notes import said_of_texts, said_of_tokens
 from edgepack.task.reading.scores import read_score, said_of_scores
 from edgepack.task.reading.sets import (
-    are_one_hot_vectors,
     find_form,
     holds_lists_of_one,
     how_read,
@@ -119,23 +118,15 @@ def _text_rows(table: Table, layout: Layout, lists: bool = False) -> Iterator[Ro
 
 
 def _label_rows(table: Table, layout: Layout) -> tuple[list[Row], list[Note], int]:
-    """Texts with one label each, also where it stands in a list or is the one 1 of columns or of a vector."""
-    vectors = 0
+    """Texts with one label each, also where it stands in a list or as the one 1 among columns of 0 and 1."""
     if layout.flags:
         how = f"has a column of 0 and 1 for each label ({listed(layout.flags)}) and one 1 in each row"
         rows, _, _ = _set_rows(table, layout)
-    elif are_one_hot_vectors(_cells(table, layout.label)):
-        how = f"column {shown(layout.label)} holds a vector of 0 and 1 with one 1 in each row"
-        rows, _, vectors = _set_rows(table, layout)
     else:
-        lists = holds_lists_of_one(_cells(table, layout.label))
+        lists = holds_lists_of_one(value for _, (value,) in table.rows((layout.label,)))
         how = f"column {shown(layout.label)} holds a list of one label in each row" if lists else ""
         rows = list(_text_rows(table, layout, lists))
-    return rows, [Note(f"{table.source}: {how}, read as that label")] if how else [], vectors
-
-
-def _cells(table: Table, column: str) -> Iterator[Any]:
-    return (value for _, (value,) in table.rows((column,)))
+    return rows, [Note(f"{table.source}: {how}, read as that label")] if how else [], 0
 
 
 def _name(where: str, label: str, column: str, value: Any) -> str:

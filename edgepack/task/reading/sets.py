@@ -198,17 +198,6 @@ def _vector(value: Any) -> Sequence[Any] | None:
     return value if isinstance(value, list | tuple) and value and all(map(is_flag, value)) else None
 
 
-def are_one_hot_vectors(values: Iterable[Any]) -> bool:
-    """Whether every cell of a label column is a vector of 0 and 1 with one 1, as one label is written too."""
-    found = []
-    for value in values:
-        vector = _vector(value)
-        if vector is None or sum(map(_is_present, vector)) != 1:
-            return False
-        found.append(vector)
-    return bool(found) and len(set(map(len, found))) == 1 and _are_vectors(found)
-
-
 def _are_vectors(values: Sequence[Sequence[Any]]) -> bool:
     """Whether lists of 0 and 1 could not all be class ids, which come once each and are whole numbers."""
     written = [[each.lower() if isinstance(each, str) else each for each in value] for value in values]
