@@ -190,7 +190,8 @@ def _prefix_space(space: bool, byte_level: bool) -> Change:
     def change(step: Step) -> Step:
         if step["type"] in ("ByteLevel", "RobertaProcessing") and "add_prefix_space" in step:
             return {**step, "add_prefix_space": space}
-        if step["type"] == "Metaspace" and not byte_level:
+        prepends = step.get("prepend_scheme", "always") != "never"  # "first" and "always" both do
+        if step["type"] == "Metaspace" and not byte_level and prepends != space:
             return {**step, "prepend_scheme": "always" if space else "never"}
         return step
 
