@@ -28,6 +28,7 @@ from edgepack.evidence.validate import metric_record
 from edgepack.task.dataset import Dataset
 from edgepack.task.encoded import Encoded
 from edgepack.task.examples import read_both
+from edgepack.task.intervals import Interval
 from edgepack.task.task import Task
 from edgepack.task.tokenize import encode
 from edgepack.task.windows import Longest
@@ -49,7 +50,22 @@ def train_linear_model(inputs: Inputs, console: Console, train: Dataset | None =
         train, _ = read_both(request.train, request.evaluation, task, request.columns)
     if train.sha256 != inputs.train_sha256:
         raise InputError(f"{request.train} has changed since it was read; give the same command again")
-    return measure_linear(train, inputs.evaluation_data, task, request.budget_bytes, request.seed)
+    result = measure_linear(train, inputs.evaluation_data, task, request.budget_bytes, request.seed)
+    if not request.allow_untrained and (doubt := doubt_of_teacher(result, inputs.teacher_metric)):
+        console.warn(f"teacher {inputs.teacher.name}: {doubt}")
+    return result
+
+
+def doubt_of_teacher(result: LinearResult, teacher: Interval) -> str:
+    """What to ask where the linear model's 95 % interval lies above the teacher's; empty where it does not."""
+    if result.record is None or result.record.metric.low <= teacher.high:
+        return ""
+    own = result.record.metric
+    return (
+        f"{own.name} {teacher.value:.4f} ({teacher.low:.4f} to {teacher.high:.4f}) on the evaluation data, a linear "
+        f"model of the same texts {own.value:.4f} ({own.low:.4f} to {own.high:.4f}): are these its tokenizer, weights "
+        "and labels? If they are, the linear model is the better one"
+    )
 
 
 def said_of(result: LinearResult) -> str:

@@ -19,16 +19,19 @@ from edgepack.build.linear import (
     scored_words,
     train_linear_model,
 )
+from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.evidence.linear.model import read_linear
 from edgepack.evidence.linear.tag_model import read_tagger
 from edgepack.task.examples import Columns, read_both
+from edgepack.task.intervals import Interval
 from edgepack.task.task import Task
 from edgepack.workspace import Stage, Workspace
 from tests.builds.tiny import QUIET
 
 PLAIN = Task("text-classification", ("no", "yes"))
+PERFECT = Interval(1.0, 1.0, 1.0)
 
 
 def write_texts(folder: Path, name: str, rows: range) -> str:
@@ -44,11 +47,21 @@ def write_tags(folder: Path, name: str, rows: range) -> str:
     return str(path)
 
 
-def inputs_of(task: Task, train: str, evaluation: str) -> Inputs:
+def inputs_of(
+    task: Task, train: str, evaluation: str, teacher: Interval = PERFECT, allow_untrained: bool = False
+) -> Inputs:
     """The few parts of a build's inputs that the stage looks at."""
     found = read_both(train, evaluation, task)
-    request = SimpleNamespace(train=train, evaluation=evaluation, columns=Columns(), budget_bytes=20_000, seed=0)
-    parts: dict[str, Any] = {"request": request, "teacher": SimpleNamespace(task=task)}
+    request = SimpleNamespace(
+        train=train,
+        evaluation=evaluation,
+        columns=Columns(),
+        budget_bytes=20_000,
+        seed=0,
+        allow_untrained=allow_untrained,
+    )
+    parts: dict[str, Any] = {"request": request, "teacher": SimpleNamespace(task=task, name="x")}
+    parts["teacher_metric"] = teacher
     return cast(Inputs, SimpleNamespace(**parts, train_sha256=found[0].sha256, evaluation_data=found[1]))
 
 
@@ -65,6 +78,25 @@ def test_texts_that_are_there_are_not_read_again(tmp_path: Path, monkeypatch: py
     read, expected = read_both(train, evaluation, PLAIN)[0], train_linear_model(inputs, QUIET)
     monkeypatch.setattr(linear, "read_both", lambda *_: pytest.fail("read again"))
     assert train_linear_model(inputs, QUIET, read).data == expected.data
+
+
+@pytest.mark.parametrize(
+    ("teacher", "allow_untrained", "warns"),
+    [
+        (Interval(0.5, 0.3, 0.7), False, True),
+        (Interval(0.5, 0.3, 0.7), True, False),
+        (Interval(0.95, 0.85, 1.0), False, False),
+    ],
+)
+def test_a_teacher_that_a_linear_model_beats_is_doubted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], teacher: Interval, allow_untrained: bool, warns: bool
+) -> None:
+    train, evaluation = write_texts(tmp_path, "train", range(60)), write_texts(tmp_path, "dev", range(100, 120))
+    train_linear_model(inputs_of(PLAIN, train, evaluation, teacher, allow_untrained), Console(quiet=True))
+    said = capsys.readouterr().err.replace("\n", " ")
+    expected = "teacher x: accuracy 0.5000 (0.3000 to 0.7000) on the evaluation data, a linear model of the same"
+    assert (expected in said) == warns
+    assert ("are these its tokenizer, weights and labels?" in said) == warns
 
 
 def test_the_stage_holds_file_record_and_answers(tmp_path: Path) -> None:
