@@ -258,7 +258,7 @@ def _read(
     train: str, evaluation: str, columns: Columns, tag_scheme: str | None, console: Console
 ) -> tuple[Task, Dataset, Dataset]:
     name, pair = infer_task(train, columns)
-    if said := said_of_both(open_table(train), columns):
+    if name == "token-classification" and (said := said_of_both(open_table(train), columns)):
         console.warn(said)
     scheme = read_tag_scheme(train, columns, tag_scheme)
     labels = read_labels(train, columns, scheme=scheme)

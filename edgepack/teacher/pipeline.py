@@ -71,8 +71,7 @@ def find_rival(backend: Tokenizer, settings: TokenizerSettings, task_name: str) 
             differing += [f"{option} {json.dumps(wanted)}" for option, wanted in ends.items()]
         flags = _other_flags(rival, settings)
         if flags:
-            rival = Tokenizer.from_str(rival.to_str())
-            rival.add_tokens(flags)
+            rival = _with_tokens(rival, flags)
             differing.append(f"other flags of the added token {shown(flags[0].content)}")
     if not differing:
         return None
@@ -92,21 +91,32 @@ def _contradicted_ends(backend: Tokenizer, settings: TokenizerSettings) -> dict[
 
 def _other_flags(backend: Tokenizer, settings: TokenizerSettings) -> list[AddedToken]:
     """Added tokens that tokenizer_config.json has with other flags, where a text with one of them shows it."""
-    found, known = [], backend.get_added_tokens_decoder()
+    changed, known = [], backend.get_added_tokens_decoder()
     for number, value in (settings.options.get("added_tokens_decoder") or {}).items():
         own = known.get(int(number))
         if own is None or not isinstance(value, dict) or own.content != value["content"]:
             continue
         held = {flag: getattr(own, flag) for flag in MATCHING}
         stated = {flag: bool(value.get(flag, held[flag])) for flag in MATCHING}
-        if stated == held:
-            continue
-        other, token = Tokenizer.from_str(backend.to_str()), AddedToken(own.content, special=own.special, **stated)
-        other.add_tokens([token])
-        texts = [*(text.format(own.content) for text in ("a{0}b", "a {0} b", "{0}{0}")), own.content.upper()]
-        if [backend.encode(text).ids for text in texts] != [other.encode(text).ids for text in texts]:
-            found.append(token)
-    return found
+        if stated != held:
+            changed.append(AddedToken(own.content, special=own.special, **stated))
+    if not changed:
+        return []
+    other = _with_tokens(backend, changed)  # one copy for all: a table may have 250,000 rows
+    return [token for token in changed if _shows(token.content, backend, other)]
+
+
+def _shows(token: str, *tokenizers: Tokenizer) -> bool:
+    """Whether texts with an added token have other ids in one of two tokenizers."""
+    texts = [*(text.format(token) for text in ("a{0}b", "a {0} b", "{0}{0}")), token.upper()]
+    one, other = ([tokenizer.encode(text).ids for text in texts] for tokenizer in tokenizers)
+    return one != other
+
+
+def _with_tokens(backend: Tokenizer, tokens: list[AddedToken]) -> Tokenizer:
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.add_tokens(tokens)
+    return copy
 
 
 def _with_ends(backend: Tokenizer, settings: TokenizerSettings, ends: dict[str, bool]) -> Tokenizer:

@@ -27,8 +27,7 @@ GAPS = ("nan", "NaN", "NAN", "<NA>", "NaT", "null", "NULL")  # of pandas, NumPy 
 SHEET_ERRORS = ("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
 COLLECTION = re.compile(r"""["']?[\[({]\s*\\?["'].*[\])}]["']?|(?:frozen)?set\(.*\)""", re.DOTALL)  # as text
 OF_OTHERS = re.compile(r"[\s+/&]+")  # what may join labels besides `SEVERAL`, and stand in names as well
-PYTHONS_GAP = "None"  # also what many call a class that none of the others is
-MARKS_OF_NONE = (PYTHONS_GAP, "NA", "N/A", "n/a", "-", "?")  # of no label; in few data they are classes
+MARKS_OF_NONE = ("None", "NA", "N/A", "n/a", "-", "?")  # of no label; in few data they are classes
 Convention = str  # "names" or "class ids"
 
 
