@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.console import Console
 from edgepack.errors import InputError, shown
+from edgepack.finetune.head import begin_at_shares
 from edgepack.finetune.held_out import held_out_count, split
 from edgepack.finetune.loop import Job
 from edgepack.finetune.result import FinetuneResult
@@ -137,6 +138,7 @@ def train_and_score(
     """Train `model` in place, then run the evaluation data once, in fp32."""
     task, data = prepared.task, prepared.training
     _say(prepared, device, console)
+    begin_at_shares(model, task, data, prepared.trials[0])
     job = Job(
         task, data, prepared.held_out, prepared.trials[0], device=device, bf16=bf16, scratch=scratch, console=console
     )

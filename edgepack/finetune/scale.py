@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from edgepack.errors import InputError
+from edgepack.finetune.head import last_layer
 from edgepack.finetune.settings import Options
 from edgepack.task.encoded import Encoded
 from edgepack.task.ranking import spearman
@@ -47,15 +48,14 @@ def put_on_scale(model: PreTrainedModel, mean: float, spread: float) -> None:
 
 
 def score_layer(model: PreTrainedModel) -> nn.Linear:
-    """The last layer of the head, wherever the class has its encoder; `InputError` where it has no bias to shift."""
-    encoder = set() if model.base_model is model else set(model.base_model.modules())
-    layers = [each for each in model.modules() if isinstance(each, nn.Linear) and each not in encoder]
-    if not layers or layers[-1].out_features != 1 or layers[-1].bias is None:
+    """The last layer of the head; `InputError` where it has no bias to shift."""
+    last = last_layer(model, 1)
+    if last is None:
         raise InputError(
             f"the head of {type(model).__name__} does not end in a linear layer of one output with a bias, as scores "
             "need it; give a base of another family, such as bert or roberta"
         )
-    return layers[-1]
+    return last
 
 
 def score_figures(task: Task, logits: np.ndarray, encoded: Encoded) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from edgepack.plan.speed_fit import MemoryPrices, body_weights
 
 Objective = Literal["loss", "bytes", "latency", "memory"]
 SHORTER = "give a --speed-profile with shorter texts than {} tokens (`edgepack profile`)"
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""The last layer of a teacher's head: where it is, and what its bias begins with.
+
+A fresh bias is 0: each of 28 labels is as likely as not, each of 9 tags as any other. Adam moves a bias by about the
+learning rate in a step, so it takes tens of thousands of them to where labels are rare; the encoder makes up for it
+sooner, and loses what it knew. So the bias begins where it would end if texts said nothing: at the labels' shares in
+the training data (as Lin et al. 2017, arXiv:1708.02002, section 4.1, do with one prior for all).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from edgepack.finetune.loop import class_weights
+from edgepack.finetune.settings import Settings
+from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.task import Task
+
+UNSEEN = 0.5  # what is added to each count: a label that no text has is rare, not impossible
+
+
+def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:
+    """The linear layer that the head ends in, wherever the class has its encoder; None without one with a bias."""
+    encoder = set() if model.base_model is model else set(model.base_model.modules())
+    layers = [each for each in model.modules() if isinstance(each, nn.Linear) and each not in encoder]
+    if not layers or layers[-1].out_features != outputs or layers[-1].bias is None:
+        return None
+    return layers[-1]
+
+
+def begin_at_shares(model: PreTrainedModel, task: Task, data: Encoded, settings: Settings) -> None:
+    """Set the bias of a fresh head to the labels' shares; a bias that is not 0 was trained, and stays."""
+    last = None if task.is_score else last_layer(model, len(task.labels))
+    if last is not None and not last.bias.any():
+        with torch.no_grad():
+            last.bias.copy_(torch.from_numpy(bias_of(data.labels, len(task.labels), settings)))
+
+
+def bias_of(labels: np.ndarray, classes: int, settings: Settings) -> np.ndarray:
+    """The logits `(classes,)`, fp32, that have the least loss where they are the same for all texts.
+
+    `labels`: class ids `(n,)`, or label sets `(n, classes)` of 0 and 1.
+    """
+    weights = class_weights(settings.class_weights, labels, classes)
+    smoothing = settings.label_smoothing
+    if labels.ndim == 2:
+        shares = (labels.sum(axis=0) + UNSEEN) / (len(labels) + 2 * UNSEEN)
+        targets = shares * (1 - smoothing) + smoothing / 2
+        return np.asarray(np.log(weights * targets / (1 - targets)), dtype=np.float32)
+    counts = np.bincount(labels[labels != IGNORED], minlength=classes) + UNSEEN
+    targets = counts / counts.sum() * (1 - smoothing) + smoothing / classes
+    weighted = weights * targets
+    return np.asarray(np.log(weighted / weighted.sum()), dtype=np.float32)
