@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,7 @@ from benchmarks.tables import markdown_table
 from edgepack import finetune
 from edgepack.errors import InputError
 from edgepack.finetune import Options
+from edgepack.machine.processes import end_with_parent
 from edgepack.workspace import hash_json, sha256_file
 
 RESULTS = Path(__file__).resolve().parent / "results" / "finetune-grid.jsonl"
@@ -221,7 +223,7 @@ def _train(left: Sequence[Run], options: argparse.Namespace) -> bool:
     jobs = [(run, files[run.name], base, options.device) for run in left]
     options.results.parent.mkdir(parents=True, exist_ok=True)
     failed = False
-    with multiprocessing.get_context("spawn").Pool(options.workers, _start_worker) as pool:
+    with multiprocessing.get_context("spawn").Pool(options.workers, _start_worker, (os.getpid(),)) as pool:
         waiting = pool.imap_unordered(_guarded, jobs)
         for number in range(len(jobs)):
             try:
@@ -238,9 +240,12 @@ def _train(left: Sequence[Run], options: argparse.Namespace) -> bool:
     return failed
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
+    """One thread to train in, and one that ends this process, a group of its own, with its parent."""
     import torch
 
+    os.setpgrp()
+    threading.Thread(target=end_with_parent, args=(parent, threading.Event()), daemon=True).start()
     torch.set_num_threads(1)
 
 
