@@ -44,7 +44,8 @@ from benchmarks.encoder_tokenizers import (
 )
 from benchmarks.finetune_data import LANGUAGES
 from edgepack.console import Console
-from edgepack.finetune.run import finetune, load_with_new_head
+from edgepack.finetune.head import load_with_new_head
+from edgepack.finetune.run import finetune
 from edgepack.finetune.settings import Options
 from edgepack.task.examples import Columns, read_labels
 from edgepack.task.task import Task
@@ -249,7 +250,7 @@ def with_random_head(base: Path, files: Files, folder: Path) -> Path:
     task = Task("text-classification", read_labels(str(files.train), columns))
     checkpoint = open_checkpoint(str(base))
     beside = beside_folder(folder)
-    load_with_new_head(checkpoint, task, SEED).save_pretrained(beside)
+    load_with_new_head(checkpoint, task, SEED)[0].save_pretrained(beside)
     load_tokenizer(checkpoint, task.name).save_pretrained(beside)
     publish_folder(beside, folder)
     return folder

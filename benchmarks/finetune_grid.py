@@ -92,16 +92,17 @@ def train_one(run: Run, files: Files, base: str, device: str) -> dict[str, Any]:
     import torch
 
     from edgepack.console import Console
-    from edgepack.finetune.run import load_with_new_head, prepare, train_and_score
+    from edgepack.finetune.head import load_with_new_head
+    from edgepack.finetune.run import prepare, train_and_score
     from edgepack.task.examples import Columns
     from edgepack.train.processes import find_device, has_bf16
 
     console, started = Console(quiet=True), time.perf_counter()
     options, where = Options(**json.loads(run.options), seed=run.seed, device=device), find_device(device)
     prepared = prepare(base, str(files.train), str(files.evaluation), Columns(), options, console)
-    model = load_with_new_head(prepared.checkpoint, prepared.task, run.seed)
+    model, fresh = load_with_new_head(prepared.checkpoint, prepared.task, run.seed)
     bf16 = has_bf16(where.type == "cpu")
-    result = train_and_score(model, prepared, where, bf16, None, files.train.parent, console).to_record()
+    result = train_and_score(model, fresh, prepared, where, bf16, None, files.train.parent, console).to_record()
     del result["output"], result["classes"]
     return {
         **asdict(run),

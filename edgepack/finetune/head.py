@@ -1,4 +1,4 @@
-"""The last layer of a teacher's head: where it is, and what its bias begins with.
+"""A fresh head on a base: what of it is new, where its last layer is, and what that one's bias begins with.
 
 A fresh bias is 0: each of 28 labels is as likely as not, each of 9 tags as any other. Adam moves a bias by about the
 learning rate in a step, so it takes tens of thousands of them to where labels are rare; the encoder makes up for it
@@ -8,6 +8,8 @@ the training data (as Lin et al. 2017, arXiv:1708.02002, section 4.1, do with on
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from torch import nn
@@ -16,9 +18,32 @@ from transformers import PreTrainedModel
 from edgepack.finetune.loop import class_weights
 from edgepack.finetune.settings import Settings
 from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
+from edgepack.teacher import Checkpoint, check_base, load_weights
 
 UNSEEN = 0.5  # what is added to each count: a label that no text has is rare, not impossible
+
+
+def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The base's encoder with a head for the task, and the names of the weights that the base did not have.
+
+    A head of as many outputs that the base has stays. A base whose encoder is not all there, or not all used, is an
+    `InputError`.
+    """
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model, info = load_weights(
+            checkpoint,
+            task.name,
+            id2label=dict(enumerate(task.labels)),
+            label2id={label: i for i, label in enumerate(task.labels)},
+            problem_type=recorded_problem(task.problem),  # the base's own is another task's
+            ignore_mismatched_sizes=True,
+        )
+    check_base(model, info, checkpoint)
+    other = {key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"]}  # with both shapes
+    return model, frozenset(other | set(info["missing_keys"]))
 
 
 def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:
@@ -30,10 +55,12 @@ def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:
     return layers[-1]
 
 
-def begin_at_shares(model: PreTrainedModel, task: Task, data: Encoded, settings: Settings) -> None:
-    """Set the bias of a fresh head to the labels' shares; a bias that is not 0 was trained, and stays."""
+def begin_at_shares(
+    model: PreTrainedModel, fresh: Collection[str], task: Task, data: Encoded, settings: Settings
+) -> None:
+    """Set the last bias to the labels' shares, if it is one of the `fresh` weights."""
     last = None if task.is_score else last_layer(model, len(task.labels))
-    if last is not None and not last.bias.any():
+    if last is not None and any(value is last.bias and name in fresh for name, value in model.named_parameters()):
         with torch.no_grad():
             last.bias.copy_(torch.from_numpy(bias_of(data.labels, len(task.labels), settings)))
 

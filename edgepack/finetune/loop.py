@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from edgepack.console import Advance, Console
 from edgepack.errors import InputError
 from edgepack.finetune.checkpoint import State, Training, load_training, save_training
 from edgepack.finetune.schedule import Evaluation, kept, last_step, learning_rate, settled, starts_cool_down
-from edgepack.finetune.settings import ClassWeights, Settings
+from edgepack.finetune.settings import FRESH_RATE, ClassWeights, Settings
 from edgepack.inference import input_names, predict, torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import IGNORED, Encoded
@@ -51,12 +51,16 @@ class DivergedError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is trained on what; `held_out` None where nothing judges; `scratch` None keeps no checkpoints."""
+    """What is trained on what; `held_out` None where nothing judges; `scratch` None keeps no checkpoints.
+
+    `fresh`: names of the weights that the base did not have.
+    """
 
     task: Task
     data: Encoded
     held_out: Encoded | None
     settings: Settings
+    fresh: frozenset[str]
     device: torch.device
     bf16: bool
     scratch: Path | None
@@ -68,7 +72,7 @@ def train_teacher(model: PreTrainedModel, job: Job) -> Training:
     settings, device = job.settings, job.device
     model.to(device)
     parameters = dict(model.named_parameters())
-    optimizer = make_optimizer(parameters)
+    optimizer = make_optimizer(parameters, job.fresh)
     found = load_training(job.scratch) if job.scratch is not None else None
     training, weights, moments = found or (Training(), None, {})
     if weights is not None:
@@ -104,11 +108,19 @@ def plain_attention(model: PreTrainedModel, device: torch.device) -> Iterator[No
             model.set_attn_implementation("sdpa")
 
 
-def make_optimizer(parameters: Mapping[str, nn.Parameter]) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101); the schedule sets the rate."""
-    matrices = [p for p in parameters.values() if p.dim() > 1]
-    vectors = [p for p in parameters.values() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
+def make_optimizer(parameters: Mapping[str, nn.Parameter], fresh: Collection[str]) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101); the schedule sets the rate, times the group's `factor`.
+
+    Weights that the base did not have are trained faster than what it knows, as Howard & Ruder 2018
+    (arXiv:1801.06146, section 3.2) give each layer a rate.
+    """
+    groups = []
+    for factor, is_fresh in ((1.0, False), (FRESH_RATE, True)):
+        chosen = [p for name, p in parameters.items() if (name in fresh) == is_fresh]
+        for decay, is_matrix in ((WEIGHT_DECAY, True), (0.0, False)):
+            some = [p for p in chosen if (p.dim() > 1) == is_matrix]
+            if some:
+                groups.append({"params": some, "weight_decay": decay, "factor": factor})
     return torch.optim.AdamW(groups, lr=0.0, fused=True)
 
 
@@ -174,7 +186,7 @@ class Step:
         job, settings = self.job, self.job.settings
         rate = learning_rate(training.step, settings, training.cool_down)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         torch.manual_seed(int(np.random.SeedSequence((settings.seed, training.step)).generate_state(1)[0]))
         loss = torch.zeros((), device=job.device)
         whole = self._weight(indices)

@@ -22,6 +22,7 @@ BATCH_SIZE = 32
 SMALL_BATCH_SIZE, SMALL_ROWS = 16, 2_000  # few rows: more steps from each pass over them
 RATE, RATE_WIDTH, RATE_BATCH = 1e-4, 384, 32  # of an encoder 384 wide at batch 32; a third and three times are worse
 TAGGING_RATE = 1.5  # times `RATE`: tags lie further from what a base knows
+FRESH_RATE = 10.0  # times the rate, of weights that the base did not have: 3 and 30 are worse or no better
 SMOOTHING = 0.1  # of text classification; tags are not smoothed, most of them are O
 STEPS = 6_000  # what 77 classes or 39 entity types need to be learnt, within the epochs below
 EPOCHS = (3, 20)  # few rows gain from many passes (Mosbach et al. 2021), many rows are learnt in few

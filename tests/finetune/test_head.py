@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from edgepack.finetune import head
-from edgepack.finetune.head import begin_at_shares, bias_of, last_layer
+from edgepack.finetune.head import begin_at_shares, bias_of, last_layer, load_with_new_head
 from edgepack.finetune.loop import class_weights, summed_loss
 from edgepack.finetune.settings import CLASS_WEIGHTS, ClassWeights, Options, choose
 from edgepack.task.encoded import IGNORED
 from edgepack.task.scoring import MULTI_LABEL
 from edgepack.task.task import Task, TaskName
+from edgepack.teacher import open_checkpoint
 from tests.finetune.test_loop import LABELS, data_for, model_for
+from tests.finetune.tiny import Files
 
 SETTINGS = choose(Options(label_smoothing=0.0), "text-classification", 16, 80, judged=False)
 GENERATOR = np.random.default_rng(0)
@@ -58,12 +62,31 @@ def test_only_a_fresh_bias_is_set(name: TaskName) -> None:
     model, data = model_for(name == "token-classification"), data_for(name == "token-classification")
     task, last = Task(name, LABELS), last_layer(model, 3)
     assert last is not None
-    begin_at_shares(model, task, data, SETTINGS)
-    begun = last.bias.detach().clone()
-    np.testing.assert_array_equal(begun, bias_of(data.labels, 3, SETTINGS))
-    begin_at_shares(model, task, replace(data, labels=np.where(data.labels == 0, 1, data.labels)), SETTINGS)
-    assert torch.equal(last.bias, begun)
+    begin_at_shares(model, {"classifier.weight"}, task, data, SETTINGS)
+    assert not last.bias.any()
+    begin_at_shares(model, {"classifier.weight", "classifier.bias"}, task, data, SETTINGS)
+    np.testing.assert_array_equal(last.bias.detach(), bias_of(data.labels, 3, SETTINGS))
 
 
 def test_a_layer_of_other_outputs_is_none_of_the_head() -> None:
     assert last_layer(model_for(per_token=False), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "fresh"),
+    [(("a", "b", "c"), set()), (("a", "b"), {"classifier.weight", "classifier.bias"})],
+    ids=["a head of as many outputs", "a head of others"],
+)
+def test_a_trained_head_is_not_fresh(files: Files, tmp_path: Path, labels: tuple[str, ...], fresh: set[str]) -> None:
+    model_for(per_token=False).save_pretrained(tmp_path)
+    for file in Path(files.base).glob("tokenizer*"):
+        shutil.copy(file, tmp_path)
+    checkpoint = open_checkpoint(str(tmp_path))
+    assert load_with_new_head(checkpoint, Task("text-classification", labels), 0)[1] == fresh
+
+
+def test_a_head_on_an_encoder_is_fresh(files: Files) -> None:
+    checkpoint = open_checkpoint(files.base)
+    found = load_with_new_head(checkpoint, Task("text-classification", LABELS), 0)[1]
+    assert found >= {"classifier.weight", "classifier.bias"}
+    assert not any("encoder" in name or "embeddings" in name for name in found)

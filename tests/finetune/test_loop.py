@@ -17,7 +17,8 @@ from edgepack.console import Console
 from edgepack.finetune import loop
 from edgepack.finetune.checkpoint import Training
 from edgepack.finetune.loop import Job, Step, class_weights, make_optimizer, plain_attention
-from edgepack.finetune.settings import Options, choose
+from edgepack.finetune.schedule import learning_rate
+from edgepack.finetune.settings import FRESH_RATE, Options, choose
 from edgepack.inference import torch_batch
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.task import Task
@@ -60,7 +61,7 @@ def test_a_step_is_that_of_the_mean_loss(monkeypatch: pytest.MonkeyPatch, per_to
     task = Task("token-classification" if per_token else "text-classification", LABELS)
     data, model = data_for(per_token), model_for(per_token)
     settings = choose(Options(label_smoothing=0.1, batch_size=12), task.name, 16, 12, False)
-    job = Job(task, data, None, settings, torch.device("cpu"), False, None, Console(quiet=True))
+    job = Job(task, data, None, settings, frozenset(), torch.device("cpu"), False, None, Console(quiet=True))
     weights = torch.tensor([0.5, 1.0, 2.0])
     before = {name: value.clone() for name, value in model.named_parameters()}
     indices = np.arange(12)
@@ -71,7 +72,7 @@ def test_a_step_is_that_of_the_mean_loss(monkeypatch: pytest.MonkeyPatch, per_to
         def step(self, closure: object = None) -> None:  # type: ignore[override]
             seen.update(gradients_of(model))
 
-    step = Step(model.train(), Watcher(model.parameters(), lr=0.0), job, weights)
+    step = Step(model.train(), Watcher([{"params": list(model.parameters()), "factor": 1.0}], lr=0.0), job, weights)
     loss = step.take(indices, Training())
     assert float(loss) == pytest.approx(float(gradients.pop("loss")), rel=1e-5)
     norm = float(torch.sqrt(sum((g**2).sum() for g in gradients.values())))
@@ -116,7 +117,7 @@ def test_class_weights_leave_unscored_positions_out() -> None:
 
 def test_norms_and_biases_are_not_decayed() -> None:
     parameters = dict(model_for(False).named_parameters())
-    decayed, others = make_optimizer(parameters).param_groups
+    decayed, others = make_optimizer(parameters, frozenset()).param_groups
     names = {id(value): name for name, value in parameters.items()}
     assert decayed["weight_decay"] > 0
     assert others["weight_decay"] == 0
@@ -126,15 +127,29 @@ def test_norms_and_biases_are_not_decayed() -> None:
     assert len(decayed["params"]) + len(others["params"]) == len(parameters)
 
 
+def test_weights_that_the_base_did_not_have_are_trained_faster() -> None:
+    model, task, data = model_for(False), Task("text-classification", LABELS), data_for(False)
+    settings = choose(Options(batch_size=4, epochs=1), task.name, 16, 12, False)
+    fresh = frozenset({"classifier.weight", "classifier.bias"})
+    job = Job(task, data, None, settings, fresh, torch.device("cpu"), False, None, Console(quiet=True))
+    parameters = dict(model.named_parameters())
+    before = {name: value.detach().clone() for name, value in parameters.items()}
+    Step(model, make_optimizer(parameters, fresh), job, torch.ones(3)).take(np.arange(4), Training())
+    moved = {name: float((value.detach() - before[name]).abs().max()) for name, value in parameters.items()}
+    rate = learning_rate(0, settings, None)  # Adam's first step is as long as the rate
+    assert moved["classifier.bias"] == pytest.approx(FRESH_RATE * rate, rel=1e-3)
+    assert moved["bert.pooler.dense.bias"] == pytest.approx(rate, rel=1e-3)
+
+
 def test_a_batch_with_nothing_to_score_changes_nothing_but_by_decay(tmp_path: Path) -> None:
     """Texts cut before their first word have no tag that counts."""
     data = data_for(True)
     data = Encoded(data.input_ids, data.token_type_ids, data.offsets, np.full_like(data.labels, IGNORED))
     task = Task("token-classification", LABELS)
     settings = choose(Options(batch_size=4, epochs=1), task.name, 16, 12, False)
-    job = Job(task, data, None, settings, torch.device("cpu"), False, None, Console(quiet=True))
+    job = Job(task, data, None, settings, frozenset(), torch.device("cpu"), False, None, Console(quiet=True))
     model = model_for(True)
-    step = Step(model, make_optimizer(dict(model.named_parameters())), job, torch.ones(3))
+    step = Step(model, make_optimizer(dict(model.named_parameters()), frozenset()), job, torch.ones(3))
     assert float(step.take(np.arange(4), Training())) == 0
     assert all(torch.isfinite(value).all() for value in model.parameters())
 

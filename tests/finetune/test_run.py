@@ -158,8 +158,7 @@ def test_class_weights_find_the_rare_class(files: Files, tmp_path: Path) -> None
         )
         recalls[kind] = next(score.recall for score in result.classes if score.label == "b")
     assert recalls["none"] == 0
-    assert recalls["balanced"] > 0.5
-    assert recalls["none"] <= recalls["sqrt"] <= recalls["balanced"]
+    assert min(recalls["sqrt"], recalls["balanced"]) > 0.5
 
 
 def products() -> list[tuple[str, str, str]]:

@@ -70,7 +70,7 @@ def job(scratch: Path | None = None) -> Job:
     ids = np.random.default_rng(0).integers(1, 9, 4 * ROWS).astype(np.int32)
     offsets = np.arange(0, 4 * ROWS + 1, 4, dtype=np.int64)
     data = Encoded(ids, np.zeros(4 * ROWS, dtype=np.int8), offsets, np.arange(ROWS, dtype=np.int64) % 3)
-    return Job(TASK, data, data, chosen(ROWS)[0], torch.device("cpu"), False, scratch, Console(quiet=True))
+    return Job(TASK, data, data, chosen(ROWS)[0], frozenset(), torch.device("cpu"), False, scratch, Console(quiet=True))
 
 
 def member(metric: float, shift: float) -> Member:
