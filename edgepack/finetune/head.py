@@ -21,15 +21,17 @@ from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
 from edgepack.teacher import Checkpoint, check_base, load_weights
+from edgepack.teacher.weights import POOLER
 
 UNSEEN = 0.5  # what is added to each count: a label that no text has is rare, not impossible
 
 
 def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> tuple[PreTrainedModel, frozenset[str]]:
-    """The base's encoder with a head for the task, and the names of the weights that the base did not have.
+    """The base's encoder with a head for the task, and the names of the weights that are new to it.
 
-    A head of as many outputs that the base has stays. A base whose encoder is not all there, or not all used, is an
-    `InputError`.
+    They are those that the base did not have and, with them, its pooler, which was trained for another task or for
+    none (Zhang et al. 2021, arXiv:2006.05987, begin it anew). A head of as many outputs that the base has stays, and
+    nothing is new then. A base whose encoder is not all there, or not all used, is an `InputError`.
     """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
@@ -43,7 +45,9 @@ def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> tuple[P
         )
     check_base(model, info, checkpoint)
     other = {key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"]}  # with both shapes
-    return model, frozenset(other | set(info["missing_keys"]))
+    fresh = frozenset(other | set(info["missing_keys"]))
+    pooler = frozenset(name for name, _ in model.named_parameters() if f".{POOLER}" in f".{name}")
+    return model, fresh | pooler if fresh else fresh
 
 
 def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:

@@ -53,7 +53,7 @@ class DivergedError(InputError):
 class Job:
     """What is trained on what; `held_out` None where nothing judges; `scratch` None keeps no checkpoints.
 
-    `fresh`: names of the weights that the base did not have.
+    `fresh`: names of the weights that are new to the base.
     """
 
     task: Task
@@ -111,7 +111,7 @@ def plain_attention(model: PreTrainedModel, device: torch.device) -> Iterator[No
 def make_optimizer(parameters: Mapping[str, nn.Parameter], fresh: Collection[str]) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101); the schedule sets the rate, times the group's `factor`.
 
-    Weights that the base did not have are trained faster than what it knows, as Howard & Ruder 2018
+    Weights that are new to the base are trained faster than what it knows, as Howard & Ruder 2018
     (arXiv:1801.06146, section 3.2) give each layer a rate.
     """
     groups = []
