@@ -250,7 +250,7 @@ def with_random_head(base: Path, files: Files, folder: Path) -> Path:
     task = Task("text-classification", read_labels(str(files.train), columns))
     checkpoint = open_checkpoint(str(base))
     beside = beside_folder(folder)
-    load_with_new_head(checkpoint, task, SEED)[0].save_pretrained(beside)
+    load_with_new_head(checkpoint, task, SEED).model.save_pretrained(beside)
     load_tokenizer(checkpoint, task.name).save_pretrained(beside)
     publish_folder(beside, folder)
     return folder

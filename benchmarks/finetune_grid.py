@@ -100,9 +100,9 @@ def train_one(run: Run, files: Files, base: str, device: str) -> dict[str, Any]:
     console, started = Console(quiet=True), time.perf_counter()
     options, where = Options(**json.loads(run.options), seed=run.seed, device=device), find_device(device)
     prepared = prepare(base, str(files.train), str(files.evaluation), Columns(), options, console)
-    model, fresh = load_with_new_head(prepared.checkpoint, prepared.task, run.seed)
+    beginning = load_with_new_head(prepared.checkpoint, prepared.task, run.seed)
     bf16 = has_bf16(where.type == "cpu")
-    result = train_and_score(model, fresh, prepared, where, bf16, None, files.train.parent, console).to_record()
+    result = train_and_score(beginning, prepared, where, bf16, None, files.train.parent, console).to_record()
     del result["output"], result["classes"]
     return {
         **asdict(run),

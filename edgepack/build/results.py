@@ -40,7 +40,7 @@ LEGEND = (
     "bits: layers / word table; score: what candidates are ranked by, lower is better; est. speed: compared with the "
     "teacher in int8; last columns: bytes that ship\n"
     "The score is no forecast of this build: it estimates the % of the metric that a short training loses. Of the "
-    "recorded `standard` builds all but one lost less (docs/plan.md)"
+    "recorded `standard` builds all but two lost less (docs/plan.md)"
 )
 
 TRIALS = (

@@ -282,7 +282,7 @@ build_options = options(
     click.option(
         "--effort",
         type=click.Choice(["quick", "standard", "max"]),
-        help="Train on 96,000, 400,000 or 1,500,000 examples. standard took 18 to 61 min (2 cores, 23M parameters). "
+        help="Train on 96,000, 400,000 or 1,500,000 examples. standard took 16 to 61 min (2 cores, 23M parameters). "
         "[default: standard]",
     ),
     click.option(

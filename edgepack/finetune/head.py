@@ -8,7 +8,7 @@ the training data (as Lin et al. 2017, arXiv:1708.02002, section 4.1, do with on
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,10 +26,18 @@ from edgepack.teacher.weights import POOLER
 UNSEEN = 0.5  # what is added to each count: a label that no text has is rare, not impossible
 
 
-def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> tuple[PreTrainedModel, frozenset[str]]:
-    """The base's encoder with a head for the task, and the names of the weights that are new to it.
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """A base with a head for the task, and the names of the weights that are new to the base."""
 
-    They are those that the base did not have and, with them, its pooler, which was trained for another task or for
+    model: PreTrainedModel
+    fresh: frozenset[str]
+
+
+def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> Beginning:
+    """The base's encoder with a head for the task.
+
+    New are the weights that the base did not have and, with them, its pooler, which was trained for another task or for
     none (Zhang et al. 2021, arXiv:2006.05987, begin it anew). A head of as many outputs that the base has stays, and
     nothing is new then. A base whose encoder is not all there, or not all used, is an `InputError`.
     """
@@ -47,7 +55,7 @@ def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> tuple[P
     other = {key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"]}  # with both shapes
     fresh = frozenset(other | set(info["missing_keys"]))
     pooler = frozenset(name for name, _ in model.named_parameters() if f".{POOLER}" in f".{name}")
-    return model, fresh | pooler if fresh else fresh
+    return Beginning(model, fresh | pooler if fresh else fresh)
 
 
 def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:
@@ -59,12 +67,11 @@ def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:
     return layers[-1]
 
 
-def begin_at_shares(
-    model: PreTrainedModel, fresh: Collection[str], task: Task, data: Encoded, settings: Settings
-) -> None:
-    """Set the last bias to the labels' shares, if it is one of the `fresh` weights."""
-    last = None if task.is_score else last_layer(model, len(task.labels))
-    if last is not None and any(value is last.bias and name in fresh for name, value in model.named_parameters()):
+def begin_at_shares(beginning: Beginning, task: Task, data: Encoded, settings: Settings) -> None:
+    """Set the last bias to the labels' shares, if it is one of the fresh weights."""
+    last = None if task.is_score else last_layer(beginning.model, len(task.labels))
+    parameters = dict(beginning.model.named_parameters())
+    if last is not None and any(parameters.get(name) is last.bias for name in beginning.fresh):
         with torch.no_grad():
             last.bias.copy_(torch.from_numpy(bias_of(data.labels, len(task.labels), settings)))
 

@@ -28,7 +28,7 @@ from edgepack.console import Advance, Console
 from edgepack.errors import InputError
 from edgepack.finetune.checkpoint import State, Training, load_training, save_training
 from edgepack.finetune.schedule import Evaluation, kept, last_step, learning_rate, settled, starts_cool_down
-from edgepack.finetune.settings import FRESH_RATE, ClassWeights, Settings
+from edgepack.finetune.settings import ClassWeights, Settings, fresh_factor
 from edgepack.inference import input_names, predict, torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.task.encoded import IGNORED, Encoded
@@ -72,7 +72,7 @@ def train_teacher(model: PreTrainedModel, job: Job) -> Training:
     settings, device = job.settings, job.device
     model.to(device)
     parameters = dict(model.named_parameters())
-    optimizer = make_optimizer(parameters, job.fresh)
+    optimizer = make_optimizer(parameters, job.fresh, settings.learning_rate)
     found = load_training(job.scratch) if job.scratch is not None else None
     training, weights, moments = found or (Training(), None, {})
     if weights is not None:
@@ -108,14 +108,14 @@ def plain_attention(model: PreTrainedModel, device: torch.device) -> Iterator[No
             model.set_attn_implementation("sdpa")
 
 
-def make_optimizer(parameters: Mapping[str, nn.Parameter], fresh: Collection[str]) -> torch.optim.AdamW:
+def make_optimizer(parameters: Mapping[str, nn.Parameter], fresh: Collection[str], peak: float) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101); the schedule sets the rate, times the group's `factor`.
 
     Weights that are new to the base are trained faster than what it knows, as Howard & Ruder 2018
     (arXiv:1801.06146, section 3.2) give each layer a rate.
     """
     groups = []
-    for factor, is_fresh in ((1.0, False), (FRESH_RATE, True)):
+    for factor, is_fresh in ((1.0, False), (fresh_factor(peak), True)):
         chosen = [p for name, p in parameters.items() if (name in fresh) == is_fresh]
         for decay, is_matrix in ((WEIGHT_DECAY, True), (0.0, False)):
             some = [p for p in chosen if (p.dim() > 1) == is_matrix]

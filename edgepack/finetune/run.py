@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from edgepack.console import Console
 from edgepack.errors import InputError, shown
-from edgepack.finetune.head import begin_at_shares, load_with_new_head
+from edgepack.finetune.head import Beginning, begin_at_shares, load_with_new_head
 from edgepack.finetune.held_out import held_out_count, split
 from edgepack.finetune.loop import Job
 from edgepack.finetune.result import FinetuneResult
@@ -106,7 +106,8 @@ def finetune(
     _check_output(output)
     device = find_device(options.device)
     prepared = prepare(base, train, evaluation, columns, options, console)
-    model, fresh = load_with_new_head(prepared.checkpoint, prepared.task, options.seed)
+    beginning = load_with_new_head(prepared.checkpoint, prepared.task, options.seed)
+    model = beginning.model
     if prepared.scale is not None:
         score_layer(model)  # refused before it is trained
     workspace, bf16 = Workspace(output), has_bf16(device.type == "cpu")
@@ -115,7 +116,7 @@ def finetune(
         for other in scratch.parent.iterdir():
             if other != scratch:
                 shutil.rmtree(other)  # of earlier settings or data
-        result = train_and_score(model, fresh, prepared, device, bf16, scratch, output, console)
+        result = train_and_score(beginning, prepared, device, bf16, scratch, output, console)
         if prepared.task.tag_scheme is not None:
             model.config.tag_scheme = prepared.task.tag_scheme  # which labels alone may not show
         if result.thresholds:
@@ -125,8 +126,7 @@ def finetune(
 
 
 def train_and_score(
-    model: PreTrainedModel,
-    fresh: frozenset[str],
+    beginning: Beginning,
     prepared: Prepared,
     device: torch.device,
     bf16: bool,
@@ -134,17 +134,20 @@ def train_and_score(
     output: Path,
     console: Console,
 ) -> FinetuneResult:
-    """Train `model` in place, its `fresh` weights faster, then run the evaluation data once, in fp32."""
-    task, data = prepared.task, prepared.training
+    """Train the model in place, its fresh weights faster, then run the evaluation data once, in fp32."""
+    task, data, held_out, model = prepared.task, prepared.training, prepared.held_out, beginning.model
     _say(prepared, device, console)
-    begin_at_shares(model, fresh, task, data, prepared.trials[0])
-    job = Job(task, data, prepared.held_out, prepared.trials[0], fresh, device, bf16, scratch, console)
+    settings = prepared.trials[0]
+    begin_at_shares(beginning, task, data, settings)
+    job = Job(
+        task, data, held_out, settings, beginning.fresh, device=device, bf16=bf16, scratch=scratch, console=console
+    )
     outcome = train_trials(model, job, prepared.trials)
     training = outcome.best
     if prepared.scale is not None:
         put_on_scale(model, *prepared.scale)
-    if task.is_multi_label and prepared.held_out is not None:
-        task = task.with_thresholds(predict(model, prepared.held_out, device=str(device)), prepared.held_out)
+    if task.is_multi_label and held_out is not None:
+        task = task.with_thresholds(predict(model, held_out, device=str(device)), held_out)
     logits = predict(model, prepared.evaluation, device=str(device))
     statistics = task.statistics(logits, prepared.evaluation)
     return FinetuneResult(
@@ -155,7 +158,7 @@ def train_and_score(
         classes=class_scores(task, logits, prepared.evaluation),
         settings=outcome.settings,
         rows=prepared.rows,
-        held_out_rows=len(prepared.held_out) if prepared.held_out is not None else 0,
+        held_out_rows=len(held_out) if held_out is not None else 0,
         max_length=prepared.max_length,
         steps=training.step,
         kept_step=training.step if training.best_step is None else training.best_step,

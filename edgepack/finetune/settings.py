@@ -23,6 +23,7 @@ SMALL_BATCH_SIZE, SMALL_ROWS = 16, 2_000  # few rows: more steps from each pass 
 RATE, RATE_WIDTH, RATE_BATCH = 1e-4, 384, 32  # of an encoder 384 wide at batch 32; a third and three times are worse
 TAGGING_RATE = 1.5  # times `RATE`: tags lie further from what a base knows
 FRESH_RATE = 10.0  # times the rate, of weights that are new to the base: 3 and 30 are worse or no better
+FRESH_MOST = 3e-3  # of their rate; where the rate itself is higher, theirs is the same
 SMOOTHING = 0.1  # of text classification; tags are not smoothed, most of them are O
 STEPS = 6_000  # what 77 classes or 39 entity types need to be learnt, within the epochs below
 EPOCHS = (3, 20)  # few rows gain from many passes (Mosbach et al. 2021), many rows are learnt in few
@@ -145,6 +146,11 @@ def choose_rate(task: TaskName, width: int, batch_size: int) -> float:
     """
     rate = RATE * RATE_WIDTH / width * math.sqrt(max(1.0, batch_size / RATE_BATCH))
     return float(f"{rate * (TAGGING_RATE if task == 'token-classification' else 1.0):.3g}")
+
+
+def fresh_factor(rate: float) -> float:
+    """How many times the peak `rate` that of weights is which are new to the base."""
+    return max(1.0, min(FRESH_RATE, FRESH_MOST / rate))
 
 
 def choose_smoothing(task: TaskName) -> float:

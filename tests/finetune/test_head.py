@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edgepack.finetune import head
-from edgepack.finetune.head import begin_at_shares, bias_of, last_layer, load_with_new_head
+from edgepack.finetune.head import Beginning, begin_at_shares, bias_of, last_layer, load_with_new_head
 from edgepack.finetune.loop import class_weights, summed_loss
 from edgepack.finetune.settings import CLASS_WEIGHTS, ClassWeights, Options, choose
 from edgepack.task.encoded import IGNORED
@@ -64,9 +64,9 @@ def test_only_a_fresh_bias_is_set(name: TaskName) -> None:
     model, data = model_for(name == "token-classification"), data_for(name == "token-classification")
     task, last = Task(name, LABELS), last_layer(model, 3)
     assert last is not None
-    begin_at_shares(model, {"classifier.weight"}, task, data, SETTINGS)
+    begin_at_shares(Beginning(model, frozenset({"classifier.weight"})), task, data, SETTINGS)
     assert not last.bias.any()
-    begin_at_shares(model, HEAD, task, data, SETTINGS)
+    begin_at_shares(Beginning(model, frozenset(HEAD)), task, data, SETTINGS)
     np.testing.assert_array_equal(last.bias.detach(), bias_of(data.labels, 3, SETTINGS))
 
 
@@ -84,10 +84,10 @@ def test_a_trained_head_is_not_fresh(files: Files, tmp_path: Path, labels: tuple
     for file in Path(files.base).glob("tokenizer*"):
         shutil.copy(file, tmp_path)
     checkpoint = open_checkpoint(str(tmp_path))
-    assert load_with_new_head(checkpoint, Task("text-classification", labels), 0)[1] == fresh
+    assert load_with_new_head(checkpoint, Task("text-classification", labels), 0).fresh == fresh
 
 
 def test_a_head_on_an_encoder_is_fresh(files: Files) -> None:
     checkpoint = open_checkpoint(files.base)
-    found = load_with_new_head(checkpoint, Task("text-classification", LABELS), 0)[1]
+    found = load_with_new_head(checkpoint, Task("text-classification", LABELS), 0).fresh
     assert found == HEAD | POOLER

@@ -18,7 +18,7 @@ from edgepack.finetune import loop
 from edgepack.finetune.checkpoint import Training
 from edgepack.finetune.loop import Job, Step, class_weights, make_optimizer, plain_attention
 from edgepack.finetune.schedule import learning_rate
-from edgepack.finetune.settings import FRESH_RATE, Options, choose
+from edgepack.finetune.settings import FRESH_MOST, FRESH_RATE, Options, choose, fresh_factor
 from edgepack.inference import torch_batch
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.task import Task
@@ -117,7 +117,7 @@ def test_class_weights_leave_unscored_positions_out() -> None:
 
 def test_norms_and_biases_are_not_decayed() -> None:
     parameters = dict(model_for(False).named_parameters())
-    decayed, others = make_optimizer(parameters, frozenset()).param_groups
+    decayed, others = make_optimizer(parameters, frozenset(), 1e-4).param_groups
     names = {id(value): name for name, value in parameters.items()}
     assert decayed["weight_decay"] > 0
     assert others["weight_decay"] == 0
@@ -134,11 +134,21 @@ def test_weights_that_the_base_did_not_have_are_trained_faster() -> None:
     job = Job(task, data, None, settings, fresh, torch.device("cpu"), False, None, Console(quiet=True))
     parameters = dict(model.named_parameters())
     before = {name: value.detach().clone() for name, value in parameters.items()}
-    Step(model, make_optimizer(parameters, fresh), job, torch.ones(3)).take(np.arange(4), Training())
+    Step(model, make_optimizer(parameters, fresh, settings.learning_rate), job, torch.ones(3)).take(
+        np.arange(4), Training()
+    )
     moved = {name: float((value.detach() - before[name]).abs().max()) for name, value in parameters.items()}
     rate = learning_rate(0, settings, None)  # Adam's first step is as long as the rate
-    assert moved["classifier.bias"] == pytest.approx(FRESH_RATE * rate, rel=1e-3)
+    assert moved["classifier.bias"] == pytest.approx(fresh_factor(settings.learning_rate) * rate, rel=1e-3)
     assert moved["bert.pooler.dense.bias"] == pytest.approx(rate, rel=1e-3)
+
+
+def test_the_faster_rate_has_a_limit() -> None:
+    rates = np.array([1e-5, 1e-4, 1e-3, 1e-2])
+    factors = np.array([fresh_factor(float(rate)) for rate in rates])
+    assert factors[:2].tolist() == [FRESH_RATE, FRESH_RATE]
+    assert factors[2] * rates[2] == pytest.approx(FRESH_MOST)
+    assert factors[3] == 1
 
 
 def test_a_batch_with_nothing_to_score_changes_nothing_but_by_decay(tmp_path: Path) -> None:
@@ -149,7 +159,7 @@ def test_a_batch_with_nothing_to_score_changes_nothing_but_by_decay(tmp_path: Pa
     settings = choose(Options(batch_size=4, epochs=1), task.name, 16, 12, False)
     job = Job(task, data, None, settings, frozenset(), torch.device("cpu"), False, None, Console(quiet=True))
     model = model_for(True)
-    step = Step(model, make_optimizer(dict(model.named_parameters()), frozenset()), job, torch.ones(3))
+    step = Step(model, make_optimizer(dict(model.named_parameters()), frozenset(), 1e-4), job, torch.ones(3))
     assert float(step.take(np.arange(4), Training())) == 0
     assert all(torch.isfinite(value).all() for value in model.parameters())
 

@@ -26,7 +26,7 @@ def test_every_recorded_build_is_in_the_table_with_its_loss() -> None:
     }
 
 
-def test_all_but_one_lost_less_than_their_score_as_the_plan_says() -> None:
-    assert "recorded `standard` builds all but one lost less" in LEGEND.replace("\n", " ")
+def test_all_but_two_lost_less_than_their_score_as_the_plan_says() -> None:
+    assert "recorded `standard` builds all but two lost less" in LEGEND.replace("\n", " ")
     more = [name for name, (score, measured) in rows().items() if measured >= score]
-    assert more == ["tweeteval-emotion-4MB-standard-seed0"]
+    assert more == ["tweeteval-emotion-4MB-standard-seed0", "sick-entailment-2MB-standard-seed0"]
