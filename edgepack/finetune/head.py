@@ -21,7 +21,7 @@ from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
 from edgepack.teacher import Checkpoint, check_base, load_weights
-from edgepack.teacher.weights import POOLER
+from edgepack.teacher.weights import POOLER, key_names
 
 UNSEEN = 0.5  # what is added to each count: a label that no text has is rare, not impossible
 
@@ -52,10 +52,10 @@ def load_with_new_head(checkpoint: Checkpoint, task: Task, seed: int) -> Beginni
             ignore_mismatched_sizes=True,
         )
     check_base(model, info, checkpoint)
-    other = {key if isinstance(key, str) else str(key[0]) for key in info["mismatched_keys"]}  # with both shapes
-    fresh = frozenset(other | set(info["missing_keys"]))
-    pooler = frozenset(name for name, _ in model.named_parameters() if f".{POOLER}" in f".{name}")
-    return Beginning(model, fresh | pooler if fresh else fresh)
+    fresh = key_names([*info["missing_keys"], *info["mismatched_keys"]])
+    if fresh:
+        fresh.update(name for name, _ in model.named_parameters() if f".{POOLER}" in f".{name}")
+    return Beginning(model, frozenset(fresh))
 
 
 def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:

@@ -114,14 +114,12 @@ def make_optimizer(parameters: Mapping[str, nn.Parameter], fresh: Collection[str
     Weights that are new to the base are trained faster than what it knows, as Howard & Ruder 2018
     (arXiv:1801.06146, section 3.2) give each layer a rate.
     """
-    groups = []
-    for factor, is_fresh in ((1.0, False), (fresh_factor(peak), True)):
-        chosen = [p for name, p in parameters.items() if (name in fresh) == is_fresh]
-        for decay, is_matrix in ((WEIGHT_DECAY, True), (0.0, False)):
-            some = [p for p in chosen if (p.dim() > 1) == is_matrix]
-            if some:
-                groups.append({"params": some, "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(groups, lr=0.0, fused=True)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        decay, factor = WEIGHT_DECAY if parameter.dim() > 1 else 0.0, fresh_factor(peak) if name in fresh else 1.0
+        groups.setdefault((decay, factor), []).append(parameter)
+    described = [{"params": some, "weight_decay": decay, "factor": factor} for (decay, factor), some in groups.items()]
+    return torch.optim.AdamW(described, lr=0.0, fused=True)
 
 
 def class_weights(kind: ClassWeights, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -161,8 +161,7 @@ def check_base(model: PreTrainedModel, info: dict[str, Any], checkpoint: Checkpo
     parts = tuple(f"{name}." for name, _ in model.base_model.named_children())
 
     def of_encoder(keys: Iterable[Any]) -> list[str]:
-        names = {key if isinstance(key, str) else str(key[0]) for key in keys}  # mismatched ones with both shapes
-        plain = {name for name in names if name.startswith(prefix) or name.startswith(parts)}
+        plain = {name for name in key_names(keys) if name.startswith(prefix) or name.startswith(parts)}
         return sorted(name for name in plain if POOLER not in name and not HARMLESS.match(name))
 
     missing, unused, other = (of_encoder(info[f"{kind}_keys"]) for kind in ("missing", "unexpected", "mismatched"))
@@ -179,6 +178,11 @@ def check_base(model: PreTrainedModel, info: dict[str, Any], checkpoint: Checkpo
             "for, so that it would be another model without them; correct config.json, or give a plain checkpoint"
         )
     check_finite({f"{prefix}{name}": tensor for name, tensor in model.base_model.state_dict().items()}, what)
+
+
+def key_names(keys: Iterable[Any]) -> set[str]:
+    """The names in transformers' report of loading; those of mismatched weights come with both shapes."""
+    return {key if isinstance(key, str) else str(key[0]) for key in keys}
 
 
 def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
