@@ -108,7 +108,7 @@ def plan(tensors: bool, as_json: bool, quiet: bool, **inputs: Any) -> None:
 @click.option(
     "--learning-rate",
     type=click.FloatRange(min=0, min_open=True),
-    help="Peak learning rate; a fresh head has ten times that, at most 3e-3. [default: by task, model and batch size]",
+    help="Peak learning rate; a fresh head has ten times that, at most 2e-3. [default: by task, model and batch size]",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples in a step. [default: 32; 16 for few rows]")
 @click.option(

@@ -1,9 +1,9 @@
 """A fresh head on a base: what of it is new, where its last layer is, and what that one's bias begins with.
 
-A fresh bias is 0: each of 28 labels is as likely as not, each of 9 tags as any other. Adam moves a bias by about the
-learning rate in a step, so it takes tens of thousands of them to where labels are rare; the encoder makes up for it
-sooner, and loses what it knew. So the bias begins where it would end if texts said nothing: at the labels' shares in
-the training data (as Lin et al. 2017, arXiv:1708.02002, section 4.1, do with one prior for all).
+A fresh bias is 0: each of 28 labels of a set is as likely as not. Adam moves a bias by about the learning rate in a
+step, so it takes tens of thousands of them to where labels are rare; the encoder makes up for it sooner, and loses what
+it knew. So for label sets the bias begins where it would end if texts said nothing: at the labels' shares in the
+training data (as Lin et al. 2017, arXiv:1708.02002, section 4.1, do with one prior for all). For tags no gain was seen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from edgepack.finetune.loop import class_weights
 from edgepack.finetune.settings import Settings
-from edgepack.task.encoded import IGNORED, Encoded
+from edgepack.task.encoded import Encoded
 from edgepack.task.scoring import recorded_problem
 from edgepack.task.task import Task
 from edgepack.teacher import Checkpoint, check_base, load_weights
@@ -68,26 +68,20 @@ def last_layer(model: PreTrainedModel, outputs: int) -> nn.Linear | None:
 
 
 def begin_at_shares(beginning: Beginning, task: Task, data: Encoded, settings: Settings) -> None:
-    """Set the last bias to the labels' shares, if it is one of the fresh weights."""
-    last = None if task.is_score else last_layer(beginning.model, len(task.labels))
+    """For label sets: set the last bias to the labels' shares, if it is one of the fresh weights."""
+    last = last_layer(beginning.model, len(task.labels)) if task.is_multi_label else None
     parameters = dict(beginning.model.named_parameters())
     if last is not None and any(parameters.get(name) is last.bias for name in beginning.fresh):
         with torch.no_grad():
-            last.bias.copy_(torch.from_numpy(bias_of(data.labels, len(task.labels), settings)))
+            last.bias.copy_(torch.from_numpy(bias_of(data.labels, settings)))
 
 
-def bias_of(labels: np.ndarray, classes: int, settings: Settings) -> np.ndarray:
+def bias_of(labels: np.ndarray, settings: Settings) -> np.ndarray:
     """The logits `(classes,)`, fp32, that have the least loss where they are the same for all texts.
 
-    `labels`: class ids `(n,)`, or label sets `(n, classes)` of 0 and 1.
+    `labels (n, classes)`: label sets, 1 where a text has the label, 0 where not.
     """
-    weights = class_weights(settings.class_weights, labels, classes)
-    smoothing = settings.label_smoothing
-    if labels.ndim == 2:
-        shares = (labels.sum(axis=0) + UNSEEN) / (len(labels) + 2 * UNSEEN)
-        targets = shares * (1 - smoothing) + smoothing / 2
-        return np.asarray(np.log(weights * targets / (1 - targets)), dtype=np.float32)
-    counts = np.bincount(labels[labels != IGNORED], minlength=classes) + UNSEEN
-    targets = counts / counts.sum() * (1 - smoothing) + smoothing / classes
-    weighted = weights * targets
-    return np.asarray(np.log(weighted / weighted.sum()), dtype=np.float32)
+    weights = class_weights(settings.class_weights, labels, labels.shape[1])
+    shares = (labels.sum(axis=0) + UNSEEN) / (len(labels) + 2 * UNSEEN)
+    targets = shares * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+    return np.asarray(np.log(weights * targets / (1 - targets)), dtype=np.float32)

@@ -78,7 +78,7 @@ def test_a_teacher_beside_its_bundle(files: Files, unbroken: Path, tmp_path: Pat
 def test_disagreements_are_listed_with_and_without_labels(files: Files, unbroken: Path, tmp_path: Path) -> None:
     """Texts of words that the student has never seen together: some are decided otherwise."""
     words = ["lamp", "song", "clock", "bright", "tune", "alarm", "dim", "play", "hour", "zebra"]
-    texts = [f"{a} {b} {c} {b} {a} {d}" for a in words for b in words for c in words[::3] for d in words[::4]]
+    texts = [f"{a} {b} {c}" for a in words for b in words for c in words[::3]]
     (tmp_path / "texts.tsv").write_text("text\tid\n" + "".join(f"{text}\t{n}\n" for n, text in enumerate(texts)))
     (tmp_path / "dev.tsv").write_text("text\tlabel\n" + "".join(f"{text}\tlight\n" for text in texts))
     bundle = edgepack.Bundle.load(unbroken / "bundles" / TARGETS[0])

@@ -37,7 +37,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     rows = [sentence(generator) for _ in range(800)]
     for name, chosen in (("train", rows[:700]), ("eval", rows[700:])):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
-    options = Options(epochs=2, batch_size=16, learning_rate=1e-3, label_smoothing=0.0, held_out=0.0)
+    options = Options(epochs=3, batch_size=16, learning_rate=1e-3, label_smoothing=0.0, held_out=0.0)
     return make_teacher(folder, [" ".join(row["tokens"]) for row in rows], options, suffix="jsonl")[0]
 
 
