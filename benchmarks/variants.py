@@ -166,6 +166,7 @@ ROUNDING = {
         f"embedding-{name}": Variant(f"{name} embedding table, the shape to fit", with_structure(embedding_bits=bits))
         for bits, name in WIDTHS.items()
     },
+    "learned-scales": Variant("the steps of blocks are trained (Esser et al. 2020)", built_in("learned-scales")),
     "mixed-widths": Variant("a width for each matrix, by sensitivity", built_in("mixed-widths")),
 }
 METHODS: dict[str, Variant] = {DEFAULT: AS_IT_IS, **DISTILLATION, **DATA, **STRUCTURE, **ROUNDING}

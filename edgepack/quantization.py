@@ -211,28 +211,57 @@ def quantize_int8(weight: Tensor) -> ChannelInt8:
     return ChannelInt8(q.to(torch.int8), scale)
 
 
-def quantize_blocks(weight: Tensor, width: BitWidth, block_size: int = 32) -> Blocks:
-    """Blocks with an integer multiplier each; at 4 bits a block's step is its largest magnitude / 7, below searched."""
-    q, multiplier, scale = _block_codes(weight, width, block_size)
+def quantize_blocks(weight: Tensor, width: BitWidth, block_size: int = 32, step: Tensor | None = None) -> Blocks:
+    """Blocks with an integer multiplier each; at 4 bits a block's step is its largest magnitude / 7, below searched.
+
+    `step`, fp32 `(out, blocks)`: the steps wanted instead, such as learned ones.
+    """
+    q, multiplier, scale = _block_codes(weight, width, block_size, step)
     q = q.flatten(1)[:, : weight.shape[1]]
     return Blocks(q.to(torch.int8).contiguous(), multiplier.to(torch.uint8), scale, block_size, width)
 
 
-def _block_codes(weight: Tensor, width: BitWidth, block_size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What `Blocks` holds, as floats: codes `(out, blocks, block_size)`, a short last block filled up."""
-    weight = weight.float()
-    rows, columns = weight.shape
-    blocks = -(-columns // block_size)
-    missing = blocks * block_size - columns
-    padded = (torch.nn.functional.pad(weight, (0, missing)) if missing else weight).reshape(rows, blocks, block_size)
+def block_steps(weight: Tensor, width: BitWidth, block_size: int) -> Tensor:
+    """The step of each block of a matrix `(out, in)`, before it is stored: `(out, blocks)`."""
+    return _chosen_steps(in_blocks(weight.float(), block_size), width)
+
+
+def _chosen_steps(blocks: Tensor, width: BitWidth) -> Tensor:
     searched = width.normal_step is not None
-    step = search_step(padded, width) if searched else padded.abs().amax(dim=2) / width.largest_code
+    return search_step(blocks, width) if searched else blocks.abs().amax(dim=2) / width.largest_code
+
+
+def in_blocks(weight: Tensor, block_size: int) -> Tensor:
+    """`(out, in)` as `(out, blocks, block_size)`, a short last block filled up with zeros."""
+    rows, columns = weight.shape
+    blocks = number_of_blocks(columns, block_size)
+    missing = blocks * block_size - columns
+    padded = torch.nn.functional.pad(weight, (0, missing)) if missing else weight
+    return padded.reshape(rows, blocks, block_size)
+
+
+def number_of_blocks(columns: int, block_size: int) -> int:
+    """Blocks of a row; the last may be short."""
+    return -(-columns // block_size)
+
+
+def _block_codes(
+    weight: Tensor, width: BitWidth, block_size: int, step: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `Blocks` holds, as floats: codes `(out, blocks, block_size)`, a short last block filled up."""
+    blocks = in_blocks(weight.float(), block_size)
+    up = step is None and width.normal_step is None  # or the largest magnitude, which sets the step, is clipped
+    multiplier, scale = stored_steps(_chosen_steps(blocks, width) if step is None else step, width, up)
+    return codes_(blocks / (multiplier * scale[:, None])[:, :, None], width), multiplier, scale
+
+
+def stored_steps(step: Tensor, width: BitWidth, up: bool = False) -> tuple[Tensor, Tensor]:
+    """Whole multipliers `(out, blocks)` and scales `(out,)`: their products are close to the steps, or not below (`up`)."""
     most = width.largest_multiplier
     scale = stored_scale(step.amax(dim=1) / most)
     multiplier = step / scale[:, None]
-    multiplier = torch.round(multiplier) if searched else torch.ceil(multiplier - 1e-4)  # else the largest is clipped
-    multiplier = torch.clamp(multiplier, 1, most)
-    return codes_(padded / (multiplier * scale[:, None])[:, :, None], width), multiplier, scale
+    multiplier = torch.ceil(multiplier - 1e-4) if up else torch.round(multiplier)
+    return torch.clamp(multiplier, 1, most), scale
 
 
 def quantize_rows(table: Tensor, width: BitWidth) -> RowTable:

@@ -37,6 +37,7 @@ from edgepack.build.recipe import (
     recipe_record,
 )
 from edgepack.build.results import BuildResult, PlanReport
+from edgepack.build.rounding import decided, decisions
 from edgepack.build.search_space import make_plan, make_search_space
 from edgepack.build.stage_results import (
     is_usable,
@@ -46,7 +47,7 @@ from edgepack.build.stage_results import (
     stage_record,
     start_after,
 )
-from edgepack.build.starting_student import carve_start, widths_of
+from edgepack.build.starting_student import carve_start
 from edgepack.build.training_data import (
     Training,
     TrainingData,
@@ -188,8 +189,8 @@ class Build:
         trained = [carved, *self.general_stages(carved)]
         schedule = make_schedule(self.recipe, self.plan.chosen.estimated_speed)
         for name, settings in make_stages(self.recipe, schedule, self.shape).items():
-            if name == "quantize" and self.recipe.mixed_widths:
-                trained.append(self.widths_stage(trained[-1]))
+            if name == "quantize":
+                trained += self.decision_stages(trained[-1])
             replacing = make_replacing(self.inputs, self.plan.chosen)
             training = Training(self.train_data, outputs, self.data_plan.task, schedule, settings, replacing)
             trained.append(self.training_stage(name, training, trained[-1]))
@@ -280,16 +281,13 @@ class Build:
                 self.workspace.forget(outputs.folder.name)
             self.teacher_stage(outputs.name, training.data, training.planned)
 
-    def widths_stage(self, before: Stage) -> Stage:
-        """Widths of single matrices, measured on the student that is about to be trained in them."""
-
-        def write(stage: Stage) -> None:
-            progress, examples = read_result(before), self.train_data.own_examples
-            widths = widths_of(progress.student, self.plan.chosen, self.inputs, examples, self.console)
-            progress.student.config.widths = widths
-            write_result(stage, progress)
-
-        return self.shared_stage("widths", {"after": before.key}, write)
+    def decision_stages(self, before: Stage) -> list[Stage]:
+        """What is decided of the student that is about to be rounded."""
+        stages, examples = [before], self.train_data.own_examples
+        for name, decision in decisions(self.recipe, self.inputs, self.plan.chosen, examples, self.console):
+            work = decided(stages[-1], decision)
+            stages.append(self.shared_stage(name, {"after": stages[-1].key}, work))
+        return stages[1:]
 
     def training_stage(self, name: str, training: Training, before: Stage) -> Stage:
         """One call of the training loop, from the stage before to this one."""

@@ -57,6 +57,7 @@ class Recipe:
     prune_from: float = 0.05  # shares of the steps at which `prune` begins and `quantize` begins
     quantize_from: float = 0.4
     mixed_widths: bool = False  # a bit width for each matrix, by sensitivity, in the bytes of the plan's one
+    learned_scales: bool = False  # the steps of blocks are trained with the weights, not chosen by them (LSQ)
     importance_examples: int = 2048
     warmup: float = 0.06  # share of the steps in which the learning rate rises
     betas: tuple[float, float] = BETAS  # AdamW's
@@ -136,6 +137,8 @@ def check_unused(recipe: Recipe) -> None:
         raise InputError(f"recipe: rank_weights {recipe.rank_weights!r} has no ranks; give structure.rank_share")
     if recipe.prune_from != Recipe.prune_from and recipe.prune_ratio == 1:
         raise InputError("recipe: prune_from begins nothing at a prune_ratio of 1; give a greater one")
+    if recipe.learned_scales and recipe.structure.body_bits == 8 and not recipe.mixed_widths:
+        raise InputError("recipe: learned_scales has no blocks at a structure.body_bits of 8; give 4 or fewer, or 0")
     if recipe.module_replacing is not None and recipe.module_replacing.b == 1:
         raise InputError("recipe: module_replacing.b is 1, so the teacher's layers never run; give a smaller one")
     general, made = recipe.general, recipe.augmentation

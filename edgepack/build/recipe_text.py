@@ -36,6 +36,7 @@ COMMENTS: dict[str, str] = {
     "prune_from": "share of the steps at which pruning begins",
     "quantize_from": "share of the steps at which weights are rounded, and pruning is over",
     "mixed_widths": "a bit width for each matrix by its sensitivity; targets of format onnx",
+    "learned_scales": "steps of blocks are trained, not chosen by the weights (LSQ); below 8 bits",
     "importance_examples": "training examples that heads and units are judged on",
     "module_replacing": "the teacher's layers run instead of the student's, ever more rarely (BERT-of-Theseus)",
     "module_replacing.k": "a layer is the student's own with probability k · (share of the training done) + b",

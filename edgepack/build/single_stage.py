@@ -142,6 +142,8 @@ def export_student(
     student = load_student(folder)
     if body_bits is not None:
         student.config.widths = {}  # those of single matrices
+    if body_bits not in (None, student.config.body_bits):
+        student.forget_scales()
     student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
     found = [load_target(name) for name in dict.fromkeys(targets)]
     for target in found:

@@ -1,7 +1,6 @@
 """The student that training starts from: what carving is to reach, and what it knows of the task.
 
-The way there is the list of passes in `compress/carve.py`. Bit widths of single matrices are measured here too, on the
-student that is about to be trained in them.
+The way there is the list of passes in `compress/carve.py`.
 """
 
 from __future__ import annotations
@@ -16,18 +15,13 @@ from edgepack.compress.carve import carve
 from edgepack.compress.examples import Examples
 from edgepack.compress.low_rank import Ranks
 from edgepack.compress.passes import Evidence, Goal, RankChoice
-from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
 from edgepack.plan.candidate import Candidate
-from edgepack.plan.mixed_widths import choose_widths
 from edgepack.plan.size import model_size
 from edgepack.student.config import changed_config
-from edgepack.student.model import Student
 from edgepack.target import Target
 from edgepack.task.encoded import Encoded
 from edgepack.train import Progress
-
-SENSITIVITY_EXAMPLES = 256  # run once for each matrix and bit width
 
 
 def carve_start(inputs: Inputs, candidate: Candidate, recipe: Recipe, examples: Encoded, console: Console) -> Progress:
@@ -59,18 +53,3 @@ def rank_choice(candidate: Candidate, targets: Sequence[Target]) -> RankChoice:
         return all(model_size(changed, target).total <= candidate.sizes[target.name].total for target in targets)
 
     return RankChoice(shape.block_size if shape.body_bits < 8 else 1, fits)
-
-
-def widths_of(
-    student: Student, candidate: Candidate, inputs: Inputs, examples: Encoded, console: Console
-) -> dict[str, int]:
-    """Bit widths of the matrices that are to differ from the candidate's, by sensitivity on training examples."""
-    choices = sorted(set.intersection(*(set(target.body_bits) for target in inputs.targets)))
-    sampled = Examples(examples, inputs.request.seed, SENSITIVITY_EXAMPLES, console, "widths")
-    with sampled.sample(student) as batches:
-        sensitivity = measure_sensitivity(student, list(batches), choices, console=console)
-    found = choose_widths(sensitivity, candidate.config, inputs.targets)
-    if not found:
-        bits = candidate.config.body_bits
-        console.warn(f"mixed_widths: every matrix stays at {bits} bits: no other choice in the same bytes is better")
-    return found

@@ -22,7 +22,8 @@ from edgepack.compress.knapsack import choose_options
 from edgepack.console import Console
 from edgepack.errors import InputError
 from edgepack.quantization import bit_width, round_weight
-from edgepack.student.model import Projection, QuantizedLinear, Student
+from edgepack.student.linear import Projection, QuantizedLinear
+from edgepack.student.model import Student
 from edgepack.task.probabilities import divergences, label_divergences
 from edgepack.task.scores import score_divergences
 from edgepack.task.scoring import MULTI_LABEL, REGRESSION, SINGLE_LABEL

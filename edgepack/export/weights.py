@@ -53,10 +53,18 @@ class Weights:
         return self._once(linear.name, None, lambda: quantize_int8(self.matrix(linear)))
 
     def blocks(self, linear: Linear, width: BitWidth) -> Blocks:
-        """A matrix below 8 bits."""
-        return self._once(
-            linear.name, width, lambda: quantize_blocks(self.matrix(linear), width, self.config.block_size)
-        )
+        """A matrix below 8 bits, in the steps that were learned where they were."""
+
+        def make() -> Blocks:
+            return quantize_blocks(self.matrix(linear), width, self.config.block_size, self.steps(linear))
+
+        return self._once(linear.name, width, make)
+
+    def steps(self, linear: Linear) -> Tensor | None:
+        """The learned steps of a product's blocks, fp32 `(out, blocks)`; `None` where the weights decide."""
+        if not self.config.learned_scales:
+            return None
+        return torch.cat([self.parameter(f"{path}.log_step") for path in linear.paths]).exp()
 
     def rows(self, path: str, width: BitWidth) -> RowTable:
         """A table at 8 or 4 bits."""

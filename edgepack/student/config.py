@@ -89,6 +89,7 @@ class StudentConfig(PreTrainedConfig):
     embedding_bits: int = 32
     widths: dict[str, int] | None = None  # of matrices that differ from body_bits: `attention.0.qkv`, `head.dense`
     block_size: int = 32  # columns that share a multiplier, below 8 bits
+    learned_scales: bool = False  # the blocks' steps are parameters: trained, not chosen by the weights
 
     def __post_init__(self, **kwargs: Any) -> None:
         layers = self.num_hidden_layers

@@ -25,8 +25,9 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from edgepack.errors import InputError
-from edgepack.quantization import FP32, ROUNDED_BY, BitWidth, round_activation, round_rows, round_weight
+from edgepack.quantization import ROUNDED_BY, round_rows
 from edgepack.student.config import StudentConfig
+from edgepack.student.linear import Projection, QuantizedLinear, round_together
 from edgepack.student.match import match_words
 from edgepack.student.neighbours import multiply_neighbours
 from edgepack.student.pooling import pool
@@ -51,49 +52,6 @@ def activation(name: str, x: Tensor) -> Tensor:
     if name == "gelu_tanh":
         return F.gelu(x, approximate="tanh")
     return F.relu(x) if name == "relu" else torch.tanh(x)
-
-
-class QuantizedLinear(nn.Linear):
-    """A linear layer that computes what the runtime will: rounded weight times rounded activation."""
-
-    width: BitWidth = FP32
-    block_size: int = 32
-    exact_input: bool = False  # the runtime multiplies the input's own codes: nothing to round
-    rounded_by: str = "example"  # what shares a range of activations
-
-    def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
-        return F.linear(self.rounded_input(x, first_only), self.rounded_weight(), self.bias)
-
-    def rounded_input(self, x: Tensor, first_only: bool = False) -> Tensor:
-        """The input as the runtime multiplies it."""
-        exact = self.exact_input or not self.width.is_rounded
-        return x if exact else round_activation(x, first_only, self.rounded_by)
-
-    def rounded_weight(self) -> Tensor:
-        """The weight `(out, in)` as the runtime has it."""
-        return round_weight(self.weight, self.width, self.block_size)
-
-
-class Projection(nn.Module):
-    """`(…, in) → (…, out)` by one full matrix, or by two of the given rank: `up(down(x))`."""
-
-    def __init__(self, in_features: int, out_features: int, rank: int = 0, bias: bool = True) -> None:
-        super().__init__()
-        self.rank = rank
-        if rank:
-            self.down = QuantizedLinear(in_features, rank, bias=False)
-            self.up = QuantizedLinear(rank, out_features, bias=bias)
-        else:
-            self.full = QuantizedLinear(in_features, out_features, bias=bias)
-
-    def factors(self) -> list[QuantizedLinear]:
-        """The linear layers to apply, first to last: one, or two when factorized."""
-        return [self.down, self.up] if self.rank else [self.full]
-
-    def forward(self, x: Tensor, first_only: bool = False) -> Tensor:
-        for linear in self.factors():
-            x = linear(x, first_only)
-        return x
 
 
 class NoNorm(nn.Module):
@@ -152,8 +110,7 @@ class Attention(nn.Module):
         if self.query.rank or self.key.rank or self.value.rank:
             return [self.query(x, first_only), self.key(x), self.value(x)]
         full = [projection.full for projection in projections]
-        first = full[0]  # all three are rounded alike
-        weight = round_weight(torch.cat([linear.weight for linear in full]), first.width, first.block_size)
+        first, weight = full[0], round_together(full)
         bias = torch.cat([linear.bias for linear in full])
         inner = self.num_heads * self.head_size
         rounded = first.rounded_input(x)
@@ -313,6 +270,9 @@ class Student(PreTrainedModel):
         self.head = Head(config)
         self.wide = WideTable(config.wide_rows, config.outputs) if config.wide_rows else None
         self.set_bits(config.body_bits, config.embedding_bits)
+        if config.learned_scales:
+            for matrix in self.matrices():
+                matrix.add_steps()
         self.post_init()
 
     def set_bits(self, body_bits: int, embedding_bits: int) -> None:
@@ -327,17 +287,32 @@ class Student(PreTrainedModel):
         if self.wide is not None:
             self.wide.width = self.config.small_table_width
 
+    def learn_scales(self) -> None:
+        """Make the steps of matrices' blocks parameters, which begin as the weights have them now."""
+        self.config.learned_scales = True
+        for matrix in self.matrices():
+            matrix.learn_steps()
+
+    def forget_scales(self) -> None:
+        """Have the weights decide the steps again: learned ones are of the widths that they were learned at."""
+        self.config.learned_scales = False
+        for matrix in self.matrices():
+            matrix.log_step = None
+
+    def matrices(self) -> list[QuantizedLinear]:
+        """All linear layers, in the order of their names."""
+        return [module for module in self.modules() if isinstance(module, QuantizedLinear)]
+
     def round_activations_by(self, what: str) -> None:
         """Give each example or each token a range of its own, or round no activations; see `ROUNDED_BY`."""
         if what not in ROUNDED_BY:
             raise InputError(f"activations rounded by {what!r}; allowed: {', '.join(ROUNDED_BY)}")
-        for module in self.modules():
-            if isinstance(module, QuantizedLinear):
-                module.rounded_by = what
+        for matrix in self.matrices():
+            matrix.rounded_by = what
 
     def round_vectors(self) -> None:
         """Make every bias, norm and small table the fp16 number that files store; weights have formats of their own."""
-        rounded = {id(m.weight) for m in self.modules() if isinstance(m, QuantizedLinear)}
+        rounded = {id(numbers) for matrix in self.matrices() for numbers in (matrix.weight, matrix.log_step)}
         tables = (self.embeddings.word, self.embeddings.position, self.wide)
         rounded |= {id(table.weight) for table in tables if table is not None}
         with torch.no_grad():

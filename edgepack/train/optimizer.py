@@ -33,11 +33,11 @@ def make_optimizer(
     learned: Mapping[str, Parameter] | None = None,
     betas: tuple[float, float] = BETAS,
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019); norms, biases, embeddings and what losses learn are not decayed."""
+    """AdamW (Loshchilov & Hutter 2019); norms, biases, embeddings, steps and what losses learn are not."""
     decayed: list[Parameter] = []
     others: list[Parameter] = []
     for name, parameter in named_parameters(student, learned or {}).items():
-        exempt = parameter.dim() <= 1 or name.startswith(("embeddings.", "learned."))
+        exempt = parameter.dim() <= 1 or name.startswith(("embeddings.", "learned.")) or name.endswith(".log_step")
         (others if exempt else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=1e-6, fused=True)

@@ -27,7 +27,8 @@ from edgepack.console import Console
 from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.student.from_table import OwnTeacher
-from edgepack.student.model import Attention, QuantizedLinear, Student
+from edgepack.student.linear import QuantizedLinear
+from edgepack.student.model import Attention, Student
 from edgepack.task.alignment import Alignment
 from edgepack.task.encoded import IGNORED, Encoded
 from edgepack.train.random import STATES, step_generator

@@ -270,6 +270,29 @@ def test_mixed_widths_that_are_one_are_said(files: Files, tmp_path: Path, capsys
     assert "mixed_widths: every matrix stays at 8 bits" in " ".join(capsys.readouterr().err.split())
 
 
+def test_learned_scales_are_trained_and_exported(files: Files, tmp_path: Path) -> None:
+    made = make(files, tmp_path / "out", learned_scales=True, structure=Structure(body_bits=2))
+    assert made.stages.index("scales") == made.stages.index("quantize") - 1
+    first, last = (made.student_files(stage) for stage in ("scales", "quantize"))
+    steps = [name for name in first if name.startswith("student.") and name.endswith(".log_step")]
+    matrices = len(Student(made.config).matrices())
+    assert len(steps) == matrices
+    assert all(not torch.equal(first[name], last[name]) for name in steps)
+    assert made.config.learned_scales
+    assert made.shipped_bytes == predicted(made)
+
+
+def test_learned_scales_without_blocks_are_said(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make(files, tmp_path / "out", learned_scales=True, budget_bytes=60_000)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert made.config.learned_scales == (made.config.body_bits < 8)
+    assert ("learned_scales: none are learned" in shown) == (made.config.body_bits == 8)
+    with pytest.raises(InputError, match=r"learned_scales has no blocks at a structure.body_bits of 8"):
+        Recipe(examples_seen=800, learned_scales=True, structure=Structure(body_bits=8))
+
+
 def test_a_build_with_a_recipe_of_its_own_can_be_opened_again(files: Files, tmp_path: Path) -> None:
     made = make(files, tmp_path / "out", phases=(Phase(1.0, (SoftTargets(temperature=3.0),)),))
     before = made.student_files("quantize")

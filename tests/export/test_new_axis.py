@@ -21,7 +21,8 @@ from edgepack.export.linear import Linear
 from edgepack.plan.size import model_size
 from edgepack.runtime import load
 from edgepack.student.config import StudentConfig
-from edgepack.student.model import QuantizedLinear, Student, make_norm
+from edgepack.student.linear import QuantizedLinear
+from edgepack.student.model import Student, make_norm
 from edgepack.target import load_target
 
 Make = Callable[..., Student]

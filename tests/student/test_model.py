@@ -15,7 +15,8 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from edgepack.errors import InputError
 from edgepack.quantization import INT8, bit_width, quantize_centred_rows, quantize_int8, round_activation, round_weight
 from edgepack.student.config import StudentConfig, changed_config
-from edgepack.student.model import QuantizedLinear, Student, matrix_name
+from edgepack.student.linear import QuantizedLinear
+from edgepack.student.model import Student, matrix_name
 from edgepack.student.relative_positions import bucket_by_distance, relative_buckets
 
 HIDDEN, HEADS, SIZE, LABELS = 24, 2, 8, 5
