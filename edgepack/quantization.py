@@ -256,7 +256,7 @@ def _block_codes(
 
 
 def stored_steps(step: Tensor, width: BitWidth, up: bool = False) -> tuple[Tensor, Tensor]:
-    """Whole multipliers `(out, blocks)` and scales `(out,)`: their products are close to the steps, or not below (`up`)."""
+    """Whole multipliers `(out, blocks)` and scales `(out,)`; their products are near the steps, or not below (`up`)."""
     most = width.largest_multiplier
     scale = stored_scale(step.amax(dim=1) / most)
     multiplier = step / scale[:, None]

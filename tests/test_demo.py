@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from edgepack.bundle.manifest import BundleManifest, LinearRecord, MetricRecord
 from edgepack.demo.base import write_base
 from edgepack.demo.grammar import CHOICE, SLOT, grammar, utterances, write_demo
+from edgepack.demo.run import linear_note
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -102,3 +104,15 @@ def test_the_base_is_the_same_each_time_and_reads_the_sentences(tmp_path: Path) 
     assert tokens[:4] == ["[CLS]", "wake", "me", "up"]
     assert tokens[-1] == "[SEP]"
     assert "[UNK]" not in tokens[:7]
+
+
+@pytest.mark.parametrize(("linear", "is_better"), [(0.95, True), (0.5, False)])
+def test_the_demo_says_why_a_linear_model_is_better_there(linear: float, is_better: bool) -> None:
+    def metric(value: float) -> MetricRecord:
+        return MetricRecord(name="accuracy", value=value, low=value, high=value, n=100)
+
+    record = LinearRecord(bytes=1000, metric=metric(linear), features="words", trained="here")
+    note = linear_note(BundleManifest.model_construct(linear=record, metrics={"artifact": metric(0.9)}))
+    assert "a linear model of" in note
+    assert ("began with random weights" in note) == is_better
+    assert linear_note(BundleManifest.model_construct(linear=None, metrics={})) == ""

@@ -13,7 +13,8 @@ from typing import Any
 from edgepack._version import __version__
 from edgepack.build.flow import build
 from edgepack.build.inputs import BuildRequest
-from edgepack.bundle.manifest import load_manifest, read_model
+from edgepack.bundle.linear import compared
+from edgepack.bundle.manifest import BundleManifest, load_manifest, read_model
 from edgepack.bundle.verdict import VERDICT_NAME, Verdict
 from edgepack.console import Console
 from edgepack.demo.base import write_base
@@ -39,6 +40,7 @@ class DemoResult:
     output: Path
     teacher: Path
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""  # of the linear model that was compared with
 
     def to_record(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -58,7 +60,7 @@ class DemoResult:
         )
         made = self.output / "build"
         places = [f"Bundles to ship: {made / 'bundles'}", f"Report: {made / 'report.html'}", f"By hand: {by_hand}"]
-        return "\n".join([*lines, "", verdict, *places])
+        return "\n".join([*lines, "", *([self.note] if self.note else []), verdict, *places])
 
 
 def run_demo(output: Path, console: Console) -> DemoResult:
@@ -81,7 +83,7 @@ def run_demo(output: Path, console: Console) -> DemoResult:
     build(request, console)
     bundles = [output / "build" / "bundles" / target for target in TARGETS]
     gated = gate(bundles, console=console)
-    return DemoResult(gated.passed, output, teacher, _rows(teacher, gated))
+    return DemoResult(gated.passed, output, teacher, _rows(teacher, gated), linear_note(load_manifest(bundles[0])))
 
 
 def _teacher(output: Path, train: Path, test: Path, console: Console) -> Path:
@@ -122,6 +124,17 @@ def _rows(teacher: Path, gated: GateResult) -> tuple[tuple[str, ...], ...]:
         ("time for one command, here", *_times(verdicts)),
         ("gate", "-", *("failed" if bundle.failures else "passed" for bundle in gated.bundles)),
     )
+
+
+def linear_note(manifest: BundleManifest) -> str:
+    """What the comparison with a linear model says here, and why; empty where none was trained."""
+    if manifest.linear is None:
+        return ""
+    said = f"Compared with the cheap baseline: {compared(manifest.linear, manifest.metrics['artifact'])}."
+    if manifest.linear.metric.value <= manifest.metrics["artifact"].value:
+        return said
+    why = "The demo's sentences are simple, and its teacher began with random weights: a base that has read much text"
+    return f"{said}\n{why} knows more words."
 
 
 def _megabytes(size_bytes: int) -> str:
