@@ -43,7 +43,7 @@ from edgepack.task.examples import (
 )
 from edgepack.task.long_texts import split as split_windows
 from edgepack.task.read_long import LongTexts, read_long
-from edgepack.task.reading.labels import MARKS_OF_NONE, made_of_others
+from edgepack.task.reading.labels import MARKS_OF_NONE, OtherLabels, made_of_others
 from edgepack.task.reading.sources import open_table
 from edgepack.task.reading.table import listed
 from edgepack.task.scoring import REGRESSION
@@ -254,7 +254,10 @@ def _read(
     if len(task.labels) < 2 and not task.is_score:
         found = f"its only label is {shown(task.labels[0])}" if task.labels else "none of its texts has a label"
         raise InputError(f"{train}: {found}; at least 2 are needed")
-    training, judged = read_both(train, evaluation, task, columns)
+    try:
+        training, judged = read_both(train, evaluation, task, columns)
+    except OtherLabels as e:
+        raise InputError(f"{e} (the teacher is to have the labels of {train})") from e
     show_notes(console, training, judged)
     _warn_of_none(console, task, training)
     if not task.is_tagging and len(joined := made_of_others(task.labels)) > 1:

@@ -162,7 +162,7 @@ def class_ids(
     except InputError as e:
         if not hint:
             raise
-        raise InputError(f"{e}; {hint}") from e
+        raise type(e)(f"{e}; {hint}") from e
 
 
 def _check_vectors(files: Sequence[Loaded], labels: Sequence[str]) -> None:

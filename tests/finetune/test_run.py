@@ -345,6 +345,14 @@ def test_bad_settings(files: Files, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "config.json").exists()
 
 
+def test_labels_that_training_data_lack_are_said_to_be_compared_with_these(files: Files, tmp_path: Path) -> None:
+    lines = Path(files.evaluation).read_text(encoding="utf-8").splitlines()
+    judged = tmp_path / "judged.tsv"
+    judged.write_text("\n".join([*lines, lines[1].rpartition("\t")[0] + "\tunknown"]) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"label 'unknown' is none of the teacher's; .* to have the labels of .*train"):
+        run(files, output=tmp_path / "out", evaluation=str(judged))
+
+
 @pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "cuda:²", "cuda:-1", "cuda0", "CPU", ""])
 def test_devices_that_are_none(device: str) -> None:
     with pytest.raises(InputError, match=r"allowed: auto, cpu, cuda, cuda:N"):

@@ -47,8 +47,12 @@ class Reading:
     notes: tuple[Note, ...]
 
 
+class OtherLabels(InputError):
+    """Labels of data that are none of the teacher's."""
+
+
 def match_labels(files: Sequence[FileLabels], labels: Sequence[str]) -> list[Reading]:
-    """The class ids of the labels of data files that belong together, by one convention."""
+    """The class ids of the labels of data files that belong together, by one convention; `OtherLabels` for others."""
     options = [_conventions(file, labels) for file in files]
     numbers = [all(class_id(label, labels) is not None or is_integer(label) for label in f.places) for f in files]
     if all(numbers) and len(files) > 1:
@@ -193,7 +197,7 @@ def _conventions(file: FileLabels, labels: Sequence[str]) -> list[Convention]:
     if all(class_id(label, labels) is not None for label in file.places):
         found.append("class ids")
     if not found:
-        raise InputError(_mismatch(file, labels))
+        raise OtherLabels(_mismatch(file, labels))
     return found
 
 
