@@ -63,7 +63,8 @@ def test_files_compute_with_the_learned_steps(
         got = session.run({key: value.numpy() for key, value in inputs.items()})
         with torch.no_grad():
             by_weights.append(np.abs(got - student(**inputs).logits.numpy()).max())
-    assert np.median(with_steps) < 0.05 < np.median(by_weights)
+    assert np.median(with_steps) < 0.1  # as far as such files are from any student of 4 bits
+    assert np.median(with_steps) < np.median(by_weights) / 20
     if name in ("linux-onnx", "android-torchscript"):
         assert predicted == artifact.size_bytes
 
