@@ -13,6 +13,7 @@ would need every parameter to have a gradient in every phase, and what losses le
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -66,7 +67,20 @@ def make_accelerator(device: str) -> Accelerator:
         torch.cuda.set_device(found)
     cpu = found.type == "cpu"
     handlers = [InitProcessGroupKwargs(timeout=LONGEST_WAIT)]
-    return Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
+    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
+    if accelerator.num_processes > 1:
+        atexit.unregister(leave_group)  # it was asked for before, perhaps
+        atexit.register(leave_group)
+    return accelerator
+
+
+def leave_group() -> None:
+    """End gloo's threads while the interpreter is there: one that outlives it aborts a process that has succeeded.
+
+    NCCL's group is left as it is: after an error its end could wait for other processes.
+    """
+    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
+        torch.distributed.destroy_process_group()
 
 
 def launch_problem() -> str | None:
