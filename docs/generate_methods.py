@@ -56,7 +56,7 @@ def recipe_lines(names: list[str]) -> Iterator[str]:
 
 def row_lines(names: list[str]) -> Iterator[str]:
     """Rows of the tables in methods.md, each table's below its header."""
-    tables = re.findall(r"(?:^\|.*\n)+", INDEX.read_text(encoding="utf-8"), re.MULTILINE)
+    tables, found = re.findall(r"(?:^\|.*\n)+", INDEX.read_text(encoding="utf-8"), re.MULTILINE), False
     for table in tables[:-1]:  # the last one is of the default's parts, not of methods
         header, rule, *rows = table.splitlines()
         if "variant" not in header:
@@ -64,8 +64,9 @@ def row_lines(names: list[str]) -> Iterator[str]:
         place = [cell.strip() for cell in header.strip("|").split("|")].index("variant")
         own = [row for row in rows if row.strip("|").split("|")[place].strip().strip("`") in names]
         if own:
+            found = True
             yield from (header, rule, *own, "")
-    yield NOTE
+    yield NOTE if found else "It has no row in the tables of [methods.md](../methods.md), whose builds are older."
 
 
 def list_lines() -> Iterator[str]:

@@ -223,7 +223,7 @@ def quantize_blocks(weight: Tensor, width: BitWidth, block_size: int = 32, step:
 
 def block_steps(weight: Tensor, width: BitWidth, block_size: int) -> Tensor:
     """The step of each block of a matrix `(out, in)`, before it is stored: `(out, blocks)`."""
-    return _chosen_steps(in_blocks(weight.float(), block_size), width)
+    return _chosen_steps(cut_into_blocks(weight.float(), block_size), width)
 
 
 def _chosen_steps(blocks: Tensor, width: BitWidth) -> Tensor:
@@ -231,7 +231,7 @@ def _chosen_steps(blocks: Tensor, width: BitWidth) -> Tensor:
     return search_step(blocks, width) if searched else blocks.abs().amax(dim=2) / width.largest_code
 
 
-def in_blocks(weight: Tensor, block_size: int) -> Tensor:
+def cut_into_blocks(weight: Tensor, block_size: int) -> Tensor:
     """`(out, in)` as `(out, blocks, block_size)`, a short last block filled up with zeros."""
     rows, columns = weight.shape
     blocks = number_of_blocks(columns, block_size)
@@ -249,7 +249,7 @@ def _block_codes(
     weight: Tensor, width: BitWidth, block_size: int, step: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What `Blocks` holds, as floats: codes `(out, blocks, block_size)`, a short last block filled up."""
-    blocks = in_blocks(weight.float(), block_size)
+    blocks = cut_into_blocks(weight.float(), block_size)
     up = step is None and width.normal_step is None  # or the largest magnitude, which sets the step, is clipped
     multiplier, scale = stored_steps(_chosen_steps(blocks, width) if step is None else step, width, up)
     return codes_(blocks / (multiplier * scale[:, None])[:, :, None], width), multiplier, scale

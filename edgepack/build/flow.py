@@ -283,8 +283,8 @@ class Build:
 
     def decision_stages(self, before: Stage) -> list[Stage]:
         """What is decided of the student that is about to be rounded."""
-        stages, examples = [before], self.train_data.own_examples
-        for name, decision in decisions(self.recipe, self.inputs, self.plan.chosen, examples, self.console):
+        stages = [before]
+        for name, decision in decisions(self.recipe, self.inputs, self.plan.chosen, self.train_data, self.console):
             work = decided(stages[-1], decision)
             stages.append(self.shared_stage(name, {"after": stages[-1].key}, work))
         return stages[1:]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from edgepack.build.inputs import Inputs
 from edgepack.build.recipe_settings import Recipe
+from edgepack.build.training_data import TrainingData
 from edgepack.compress.examples import Examples
 from edgepack.compress.sensitivity import measure_sensitivity
 from edgepack.console import Console
@@ -26,13 +27,13 @@ Decision = Callable[[Student], None]
 
 
 def decisions(
-    recipe: Recipe, inputs: Inputs, candidate: Candidate, examples: Encoded, console: Console
+    recipe: Recipe, inputs: Inputs, candidate: Candidate, data: TrainingData, console: Console
 ) -> Iterator[tuple[str, Decision]]:
     """The recipe's decisions by the names of their stages, in order; each changes a student."""
     if recipe.mixed_widths:
 
         def choose(student: Student) -> None:
-            student.config.widths = widths_of(student, candidate, inputs, examples, console)
+            student.config.widths = widths_of(student, candidate, inputs, data.own_examples, console)
 
         yield "widths", choose
     if recipe.learned_scales:

@@ -140,9 +140,8 @@ def export_student(
     """
     refuse_inside(output, folder, "the student")
     student = load_student(folder)
-    if body_bits is not None:
+    if body_bits is not None and (student.config.widths or body_bits != student.config.body_bits):
         student.config.widths = {}  # those of single matrices
-    if body_bits not in (None, student.config.body_bits):
         student.forget_scales()
     student.set_bits(body_bits or student.config.body_bits, embedding_bits or student.config.embedding_bits)
     found = [load_target(name) for name in dict.fromkeys(targets)]

@@ -27,7 +27,7 @@ from edgepack.export.onnx_codes import PAIR, Codes, pack_pairs, pack_rows, pair_
 from edgepack.export.onnx_graph import Graph
 from edgepack.export.onnx_weights import code_halves
 from edgepack.export.weights import Weights
-from edgepack.quantization import INT4, BitWidth
+from edgepack.quantization import INT4, BitWidth, number_of_blocks
 
 FLOAT, FLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16
 UINT8, INT32 = TensorProto.UINT8, TensorProto.INT32
@@ -45,7 +45,7 @@ class Packed:
     @property
     def blocks(self) -> int:
         """Blocks of each output channel."""
-        return -(-self.linear.in_features // self.block_size)
+        return number_of_blocks(self.linear.in_features, self.block_size)
 
     @property
     def pairs(self) -> int:

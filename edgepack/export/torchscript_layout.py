@@ -16,7 +16,7 @@ from edgepack.errors import InputError
 from edgepack.export.encoder_walk import SELF_ATTENTIVE, Attention, EncoderWalk, FeedForward, Table, wide_table
 from edgepack.export.linear import Linear
 from edgepack.export.matrix_format import MatrixFormat, packed_format
-from edgepack.quantization import FP32, INT4, INT8, BitWidth
+from edgepack.quantization import FP32, INT4, INT8, BitWidth, number_of_blocks
 from edgepack.student.config import ACTIVATIONS, ATTENTION_MATRICES, FFN_MATRICES, StudentConfig
 from edgepack.task.similarity import EMBEDS
 
@@ -168,7 +168,7 @@ def _weight_elements(linear: Linear, config: StudentConfig) -> int:
     numbers = linear.out_features * linear.in_features
     if packed_format(linear, config) is not MatrixFormat.BLOCKS:
         return numbers
-    blocks = linear.out_features * -(-linear.in_features // config.block_size)
+    blocks = linear.out_features * number_of_blocks(linear.in_features, config.block_size)
     return config.body_width.packed_bytes(numbers + blocks)
 
 

@@ -18,7 +18,7 @@ from edgepack.quantization import (
     BitWidth,
     block_steps,
     codes_,
-    in_blocks,
+    cut_into_blocks,
     number_of_blocks,
     round_activation,
     round_weight,
@@ -50,17 +50,18 @@ class QuantizedLinear(nn.Linear):
         """The weight `(out, in)` as the runtime has it."""
         return round_together([self])
 
-    def add_steps(self) -> None:
+    def add_steps(self) -> nn.Parameter:
         """Make room for the steps of the weight's blocks, as parameters."""
         size = (self.out_features, number_of_blocks(self.in_features, self.block_size))
         self.log_step = nn.Parameter(self.weight.new_zeros(size))
+        return self.log_step
 
     def learn_steps(self) -> None:
         """Make the steps parameters, which begin as the weight has them; a width without blocks does not use them."""
-        self.add_steps()
-        if self.width.in_blocks and self.log_step is not None:
+        log_step = self.add_steps()
+        if self.width.in_blocks:
             step = block_steps(self.weight.detach(), self.width, self.block_size)
-            self.log_step.data = step.clamp(min=SMALLEST_SCALE).log()
+            log_step.data = step.clamp(min=SMALLEST_SCALE).log()
 
 
 class Projection(nn.Module):
@@ -108,7 +109,7 @@ class LearnedSteps(torch.autograd.Function):
         """`weight (out, in)`, `log_step (out, blocks)`; the rounded weight in the weight's type."""
         multiplier, scale = stored_steps(log_step.float().exp(), width)
         step = (multiplier * scale[:, None])[:, :, None]
-        scaled = in_blocks(weight.float(), block_size) / step
+        scaled = cut_into_blocks(weight.float(), block_size) / step
         within = scaled.abs() <= width.largest_code + width.code_step / 2
         codes = codes_(scaled.clone(), width)
         ctx.save_for_backward(within, torch.where(within, codes - scaled, codes) * step)
@@ -119,6 +120,6 @@ class LearnedSteps(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """To the weight and to the logarithms of the steps."""
         within, by_step = ctx.saved_tensors
-        blocks = in_blocks(gradient, ctx.block_size)
+        blocks = cut_into_blocks(gradient, ctx.block_size)
         of_weight = (blocks * within).flatten(1)[:, : gradient.shape[1]]
         return of_weight, (blocks.float() * by_step).sum(dim=2), None, None

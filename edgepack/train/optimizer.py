@@ -33,7 +33,7 @@ def make_optimizer(
     learned: Mapping[str, Parameter] | None = None,
     betas: tuple[float, float] = BETAS,
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019); norms, biases, embeddings, steps and what losses learn are not."""
+    """AdamW (Loshchilov & Hutter 2019); norms, biases, embeddings, steps and what losses learn are not decayed."""
     decayed: list[Parameter] = []
     others: list[Parameter] = []
     for name, parameter in named_parameters(student, learned or {}).items():

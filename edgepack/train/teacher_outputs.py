@@ -27,7 +27,6 @@ from edgepack.console import Console
 from edgepack.inference import torch_batch
 from edgepack.machine.memory import return_free_memory
 from edgepack.student.from_table import OwnTeacher
-from edgepack.student.linear import QuantizedLinear
 from edgepack.student.model import Attention, Student
 from edgepack.task.alignment import Alignment
 from edgepack.task.encoded import IGNORED, Encoded
@@ -281,9 +280,8 @@ def hold_in_bf16(teacher: Student) -> Student:
 
     Its outputs stay the same to the bit, in half the memory. A matrix at a time is read and rounded.
     """
-    for module in teacher.modules():
-        if isinstance(module, QuantizedLinear):
-            module.weight = nn.Parameter(module.weight.detach().to(torch.bfloat16), requires_grad=False)
+    for matrix in teacher.matrices():
+        matrix.weight = nn.Parameter(matrix.weight.detach().to(torch.bfloat16), requires_grad=False)
     return teacher
 
 

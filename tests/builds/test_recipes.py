@@ -22,6 +22,7 @@ from edgepack.build.inputs import BuildRequest, open_inputs
 from edgepack.build.recipe import Recipe, find_recipe, recipe_record
 from edgepack.build.recipe_file import open_recipe
 from edgepack.build.recipe_names import BUILT_IN
+from edgepack.build.rounding import begin_scales
 from edgepack.build.single_stage import reopen, validate_output
 from edgepack.bundle.manifest import load_build_manifest, load_manifest
 from edgepack.cli import main
@@ -36,6 +37,7 @@ from edgepack.compress.distil.soft_targets import HardLabels, SoftTargets
 from edgepack.compress.general import General
 from edgepack.compress.l0 import L0Pruning
 from edgepack.compress.module_replacing import ModuleReplacing
+from edgepack.console import Console
 from edgepack.demo.base import make_tokenizer
 from edgepack.errors import InputError
 from edgepack.plan.search import Plan, search
@@ -289,6 +291,8 @@ def test_learned_scales_without_blocks_are_said(
     shown = " ".join(capsys.readouterr().err.split())
     assert made.config.learned_scales == (made.config.body_bits < 8)
     assert ("learned_scales: none are learned" in shown) == (made.config.body_bits == 8)
+    begin_scales(Student(StudentConfig(num_hidden_layers=1)), StudentConfig(body_bits=8), Console())
+    assert "learned_scales: none are learned: matrices at 8 bits" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(InputError, match=r"learned_scales has no blocks at a structure.body_bits of 8"):
         Recipe(examples_seen=800, learned_scales=True, structure=Structure(body_bits=8))
 
