@@ -67,11 +67,9 @@ def make_accelerator(device: str) -> Accelerator:
         torch.cuda.set_device(found)
     cpu = found.type == "cpu"
     handlers = [InitProcessGroupKwargs(timeout=LONGEST_WAIT)]
-    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
-    if accelerator.num_processes > 1:
-        atexit.unregister(leave_group)  # it was asked for before, perhaps
-        atexit.register(leave_group)
-    return accelerator
+    atexit.unregister(leave_group)  # once is enough, however often this is called
+    atexit.register(leave_group)
+    return Accelerator(cpu=cpu, mixed_precision="bf16" if has_bf16(cpu) else "no", kwargs_handlers=handlers)
 
 
 def leave_group() -> None:
@@ -79,8 +77,9 @@ def leave_group() -> None:
 
     NCCL's group is left as it is: after an error its end could wait for other processes.
     """
-    if torch.distributed.is_initialized() and torch.distributed.get_backend() == "gloo":
-        torch.distributed.destroy_process_group()
+    group = torch.distributed
+    if group.is_available() and group.is_initialized() and group.get_backend() == "gloo":
+        group.destroy_process_group()
 
 
 def launch_problem() -> str | None:

@@ -215,6 +215,19 @@ def test_the_lengths_and_sizes_of_pieces_are_few() -> None:
     assert {len(share.indices) for batch in batches for share in shares_of(data, batch, 0, 1, 1024)} == {8, 16, 32, 64}
 
 
+def test_a_gloo_group_is_left_once_and_another_backends_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes.leave_group()  # there is none
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.distributed, "get_backend", lambda: "nccl")
+            processes.leave_group()
+            assert torch.distributed.is_initialized()
+    finally:
+        processes.leave_group()
+    assert not torch.distributed.is_initialized()
+
+
 def test_a_gpu_named_by_its_number_is_the_one_that_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
